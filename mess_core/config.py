@@ -1,0 +1,71 @@
+"""Constants with unit and source, and the one place that knows where things are stored.
+
+A choice that a user may change is an argument with a visible default, not a constant here.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+# --- segments ---------------------------------------------------------------------------------------------
+SEGMENT_S = 5.0  # MERT's pre-training context (Li et al. 2023; its fairseq configuration: 122 880 samples at 24 kHz)
+HOP_S = 2.5  # half a segment: every moment is seen twice
+MIN_DURATION_S = 1.0  # below this an encoder sees too few frames to mean anything
+MAX_DURATION_S = 12 * 3600.0  # longer "recordings" are decompression bombs or forgotten recorders
+
+# --- levels -----------------------------------------------------------------------------------------------
+SILENCE_PEAK = 1e-4  # -80 dBFS: below the dither of a 16-bit recording's quietest passages
+
+# --- server -----------------------------------------------------------------------------------------------
+MAX_UPLOAD_BYTES = 2 * 1024**3  # a 3-hour stereo CD-quality WAV
+UPLOADS_QUOTA_BYTES = 20 * 1024**3  # all uploads together; above it a new one is refused until old ones are swept
+UPLOAD_KEEP_S = 7 * 24 * 3600.0  # an upload that joins no library is forgotten after this
+EXCERPT_MAX_S = 60.0  # 60 s of stereo 48 kHz 16-bit is 11.5 MB: a browser decodes it in a moment
+EXCERPT_DEFAULT_S = 30.0
+PEAKS_BINS = 800  # bars of a waveform: about one per CSS pixel of the player
+
+# --- jobs -------------------------------------------------------------------------------------------------
+LEASE_S = 30.0  # a worker that stays silent for this long has lost its job
+HEARTBEAT_S = LEASE_S / 5
+
+HOME_VARIABLE = "MESS_HOME"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where one MESS data folder keeps what. Everything under `cache` may be deleted at any time."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> Paths:
+        """`MESS_HOME` if set, else `data/` in the repository."""
+        home = os.environ.get(HOME_VARIABLE)
+        return cls(Path(home).expanduser().resolve() if home else Path(__file__).resolve().parent.parent / "data")
+
+    @property
+    def database(self) -> Path:
+        return self.root / "mess.sqlite"
+
+    @property
+    def embeddings(self) -> Path:
+        return self.root / "embeddings"
+
+    @property
+    def cache(self) -> Path:
+        return self.root / "cache"
+
+    @property
+    def uploads(self) -> Path:
+        return self.root / "uploads"
+
+    @property
+    def demo(self) -> Path:
+        return self.root / "demo"
+
+    @property
+    def weights(self) -> Path:
+        """Which weights the user has chosen or downloaded, with their hashes; the weights lie elsewhere."""
+        return self.root / "weights.json"

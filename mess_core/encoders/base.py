@@ -1,0 +1,121 @@
+"""What an encoder is: a frozen network that turns equal-length waveforms into hidden states.
+
+Conventions
+-----------
+Waveforms are mono float32 at the encoder's own rate, shape (n, n_samples), all of one length of at least 1 s.
+Hidden states are float32, shape (n, n_layers, n_frames, dim); layer 0 is the input of the first block.
+An encoder normalises by itself, never pads, and answers a batch exactly as it answers its members alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+
+from mess_core.config import HOP_S, MIN_DURATION_S, SEGMENT_S
+from mess_core.errors import InputError
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file of a checkpoint. `sha256` is None where the publisher's hash is not known to us."""
+
+    name: str
+    size_bytes: int
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class EncoderInfo:
+    """The facts of one encoder, and with them the identity of everything made from it."""
+
+    id: str
+    title: str
+    summary: str
+    source: str
+    revision: str
+    licence: str
+    files: tuple[WeightFile, ...]
+    sample_rate_hz: int
+    frame_rate_hz: float
+    n_layers: int
+    dim: int
+    layer_0: str
+    normaliser: str
+    pooling: Literal["mean", "mean+std"] = "mean"
+    segment_s: float = SEGMENT_S
+    hop_s: float = HOP_S
+
+    @property
+    def segment_samples(self) -> int:
+        return round(self.segment_s * self.sample_rate_hz)
+
+    @property
+    def hop_samples(self) -> int:
+        return round(self.hop_s * self.sample_rate_hz)
+
+    @property
+    def min_samples(self) -> int:
+        return round(MIN_DURATION_S * self.sample_rate_hz)
+
+    @property
+    def embedding_dim(self) -> int:
+        """Length of one layer's embedding: frames are pooled to their mean, or to mean and std."""
+        return self.dim * (2 if self.pooling == "mean+std" else 1)
+
+    @property
+    def fingerprint(self) -> str:
+        """Sha256 over what changes an embedding: id, revision, weights, rate, segment, hop, pooling, normaliser."""
+        facts = asdict(self)
+        for words in ("title", "summary", "source", "licence", "layer_0"):
+            del facts[words]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def folder(self) -> str:
+        """Name of this encoder's folder of embeddings: `<id>-<first 8 of the fingerprint>`."""
+        return f"{self.id.replace(':', '-')}-{self.fingerprint[:8]}"
+
+
+class Encoder(ABC):
+    """A frozen network. One instance may be used by one thread at a time."""
+
+    info: EncoderInfo
+
+    @abstractmethod
+    def encode(self, waveforms: np.ndarray) -> np.ndarray:
+        """Hidden states of equal-length waveforms.
+
+        Parameters
+        ----------
+        waveforms : ndarray, shape (n, n_samples), float32, mono at `info.sample_rate_hz`, at least 1 s
+
+        Returns
+        -------
+        ndarray, shape (n, n_layers, n_frames, dim), float32
+
+        Raises
+        ------
+        InputError
+            If the array is not 2-D, shorter than 1 s, or holds a NaN or infinity.
+        """
+
+
+def check_waveforms(waveforms: np.ndarray, info: EncoderInfo) -> np.ndarray:
+    """The door of every `encode`: shape, length and finiteness; returns contiguous float32, the input untouched."""
+    waveforms = np.ascontiguousarray(waveforms, dtype=np.float32)
+    if waveforms.ndim != 2 or waveforms.shape[0] == 0:
+        raise InputError(f"{info.id} takes waveforms of shape (n, n_samples), got {waveforms.shape}.")
+    if waveforms.shape[1] < info.min_samples:
+        raise InputError(
+            f"{info.id} takes at least {MIN_DURATION_S:g} s ({info.min_samples} samples at {info.sample_rate_hz} Hz), "
+            f"got {waveforms.shape[1]} samples."
+        )
+    if not np.isfinite(waveforms).all():
+        raise InputError(f"{info.id} got a waveform with NaN or infinite samples.")
+    return waveforms
