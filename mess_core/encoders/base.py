@@ -12,13 +12,14 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from mess_core.config import HOP_S, MIN_DURATION_S, SEGMENT_S
-from mess_core.errors import InputError
+from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 
 
 @dataclass(frozen=True)
@@ -119,3 +120,36 @@ def check_waveforms(waveforms: np.ndarray, info: EncoderInfo) -> np.ndarray:
     if not np.isfinite(waveforms).all():
         raise InputError(f"{info.id} got a waveform with NaN or infinite samples.")
     return waveforms
+
+
+def random_twin(info: EncoderInfo, seed: int) -> EncoderInfo:
+    """The facts of the untrained twin: same architecture, seeded fresh weights; the control for what training adds."""
+    return replace(
+        info,
+        id=f"random:{info.id}",
+        title=f"{info.title}, untrained",
+        summary="The same network with random weights: what it does better, training has added.",
+        revision=f"seed-{seed}",
+        licence="Apache-2.0",
+        files=(),
+    )
+
+
+def verify_file(path: Path, file: WeightFile) -> str:
+    """The sha256 of a weight file; refuses one that is absent, of another size, or of another hash."""
+    if not path.is_file():
+        raise DataMissingError(f"The weight file {file.name} is not in {path.parent}.")
+    size = path.stat().st_size
+    if size != file.size_bytes:
+        raise ArtefactMismatchError(
+            f"{file.name} has {size:,} bytes, expected {file.size_bytes:,}: it is incomplete or another file.",
+            "Fetch it again.",
+        )
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if file.sha256 is not None and digest != file.sha256:
+        raise ArtefactMismatchError(
+            f"{file.name} has sha256 {digest[:12]}…, expected {file.sha256[:12]}…: it is damaged or another version.",
+            "Fetch it again.",
+        )
+    return digest

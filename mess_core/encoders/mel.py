@@ -1,0 +1,86 @@
+"""Log-mel frames: MESS-nano's front-end, and by itself the control that every encoder must beat.
+
+A spectrogram whose frequencies are spaced as the ear spaces them, in natural logarithm of power. It has no weights
+and learns nothing: what an encoder cannot do better than this, it has not learned.
+
+Source: Slaney's mel scale and area normalisation as in librosa.filters.mel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mess_core.config import SILENCE_PEAK
+from mess_core.encoders.base import Encoder, EncoderInfo, check_waveforms
+
+if TYPE_CHECKING:
+    import torch
+
+SAMPLE_RATE_HZ = 24_000
+N_BANDS = 128
+FFT_SAMPLES = 1024  # 43 ms at 24 kHz
+MEL_HOP_SAMPLES = 480  # 20 ms: 50 frames per second
+MEL_MIN_HZ = 20.0
+LOG_FLOOR = 1e-6
+PEAK_LEVEL = 0.5  # every segment is scaled to this peak, unless it is silence
+MEL_NORMALISER = "peak-0.5/1"
+
+MEL = EncoderInfo(
+    id="mel",
+    title="Log-mel",
+    summary="Log-mel spectrum, mean and standard deviation over time: the control every encoder must beat.",
+    source="mess_core/encoders/mel.py",
+    revision="1",
+    licence="Apache-2.0",
+    files=(),
+    sample_rate_hz=SAMPLE_RATE_HZ,
+    frame_rate_hz=SAMPLE_RATE_HZ / MEL_HOP_SAMPLES,
+    n_layers=1,
+    dim=N_BANDS,
+    layer_0="128 log-mel bands",
+    normaliser=MEL_NORMALISER,
+    pooling="mean+std",
+)
+
+
+class LogMel:
+    """Waveforms (n, n_samples) -> log-mel (n, n_mel_frames, 128), standardised by band; 5 s have 251 frames."""
+
+    def __init__(self, mean: np.ndarray | float = 0.0, std: np.ndarray | float = 1.0) -> None:
+        import librosa
+        import torch
+
+        filters = librosa.filters.mel(sr=SAMPLE_RATE_HZ, n_fft=FFT_SAMPLES, n_mels=N_BANDS, fmin=MEL_MIN_HZ)
+        self.filters = torch.from_numpy(filters.T.copy())  # (n_bins, 128)
+        self.window = torch.hann_window(FFT_SAMPLES)
+        self.mean = torch.as_tensor(mean, dtype=torch.float32)
+        self.std = torch.as_tensor(std, dtype=torch.float32)
+
+    def __call__(self, waveforms: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        peak = waveforms.abs().amax(dim=1, keepdim=True)
+        # Silence stays what it is: scaling it up would make music of its dither.
+        waveforms = torch.where(peak > SILENCE_PEAK, waveforms * (PEAK_LEVEL / peak.clamp_min(SILENCE_PEAK)), waveforms)
+        spectra = torch.stft(
+            waveforms, FFT_SAMPLES, MEL_HOP_SAMPLES, window=self.window, center=True, return_complex=True
+        )
+        power = torch.view_as_real(spectra).square_().sum(-1).transpose(1, 2)  # (n, n_mel_frames, n_bins)
+        return (torch.log(power @ self.filters + LOG_FLOOR) - self.mean) / self.std
+
+
+class Mel(Encoder):
+    """The control: one layer of log-mel frames."""
+
+    def __init__(self) -> None:
+        self.info = MEL
+        self.log_mel = LogMel()
+
+    def encode(self, waveforms: np.ndarray) -> np.ndarray:
+        import torch
+
+        waveforms = check_waveforms(waveforms, self.info)
+        with torch.inference_mode():
+            return self.log_mel(torch.from_numpy(waveforms))[:, None].numpy()

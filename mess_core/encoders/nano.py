@@ -1,0 +1,160 @@
+"""MESS-nano: our own small transformer over log-mel frames; the encoder that is simply there.
+
+How it hears. A segment is scaled to one peak level, so recording gain does not matter; it becomes 128 log-mel bands
+at 50 Hz, each standardised. Three small convolutions halve time and quarter the bands, a linear map and a
+convolution over time (which tells a frame where its neighbours are) give layer 0 at 25 Hz; twelve pre-norm
+transformer blocks follow, and layer i is the residual stream after block i.
+
+    waveform (n, n_samples) -> log-mel (n, n_mel_frames, 128) -> stem (n, n_frames, 192) -> 13 x (n, n_frames, 192)
+
+What it learned from. 30 hours of renderings of POP909 (MIT licence) with random instruments and rooms; teachers at
+several depths: spectral envelope, drums, instrument family, tempo, pitches and onsets. It is a trial: solo voice,
+electronics and real rooms are foreign to it. The weights are ours, CC BY 4.0, and lie beside this file.
+
+Source: Slaney's mel scale as in librosa.filters.mel; pre-norm blocks as in Xiong et al. 2020.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mess_core.encoders.base import Encoder, EncoderInfo, WeightFile, check_waveforms, random_twin, verify_file
+from mess_core.encoders.mel import MEL_NORMALISER, N_BANDS, LogMel
+
+if TYPE_CHECKING:
+    import torch
+
+_HERE = Path(__file__).parent
+
+NANO = EncoderInfo(
+    id="nano",
+    title="MESS-nano",
+    summary="Small transformer that comes with MESS: no download, many times faster than real time.",
+    source="mess_core/encoders/nano.safetensors",
+    revision="trial",
+    licence="CC BY 4.0",
+    files=(
+        WeightFile("nano.safetensors", 11_193_544, "430d2d8d76b22adcec23848962696215fe9c3e8c16dcd24f1be031b6577b0ec7"),
+        WeightFile("nano_norm.json", 5_089, "17584c431947b064a344ddd05d1cbe0401d3424cb4de5b69fc9a12529c718d47"),
+    ),
+    sample_rate_hz=24_000,
+    frame_rate_hz=25.0,
+    n_layers=13,
+    dim=192,
+    layer_0="log-mel through three convolutions, before the first transformer block",
+    normaliser=MEL_NORMALISER,
+)
+
+CHANNELS = 24
+HEADS = 4
+
+
+def build_network() -> torch.nn.Module:
+    """The network with fresh weights. Names are those of the weight file: conv, inp, n0, pos, blocks.{0..11}."""
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+
+    dim = NANO.dim
+
+    class Block(nn.Module):
+        """Pre-norm transformer block."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.n1, self.n2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+            self.qkv, self.o = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+            self.f1, self.f2 = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            n, n_frames, _ = x.shape
+            query, key, value = (
+                self.qkv(self.n1(x)).view(n, n_frames, 3, HEADS, dim // HEADS).permute(2, 0, 3, 1, 4)
+            )  # each (n, heads, n_frames, dim / heads)
+            heard = F.scaled_dot_product_attention(query, key, value)
+            x = x + self.o(heard.transpose(1, 2).reshape(n, n_frames, dim))
+            return x + self.f2(F.gelu(self.f1(self.n2(x))))
+
+    class Network(nn.Module):
+        """Log-mel (n, n_mel_frames, 128) -> 13 hidden states (n, n_frames, 192)."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Sequential(  # over (time, band)
+                nn.Conv2d(1, CHANNELS, 3, padding=1),
+                nn.GELU(),
+                nn.Conv2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),
+                nn.GELU(),
+                nn.Conv2d(CHANNELS, CHANNELS, (1, 5), stride=(1, 2), padding=(0, 2)),
+                nn.GELU(),
+            )
+            self.inp = nn.Linear(CHANNELS * N_BANDS // 4, dim)
+            self.n0 = nn.LayerNorm(dim)
+            self.pos = nn.Conv1d(dim, dim, 31, padding=15, groups=12)
+            self.blocks = nn.ModuleList(Block() for _ in range(NANO.n_layers - 1))
+
+        def forward(self, log_mel: torch.Tensor) -> list[torch.Tensor]:
+            x = self.conv(log_mel[:, None])  # (n, channels, n_frames, bands / 4)
+            x = self.n0(self.inp(x.permute(0, 2, 1, 3).flatten(2)))
+            x = x + F.gelu(self.pos(x.transpose(1, 2)).transpose(1, 2))
+            hidden_states = [x]
+            for block in self.blocks:
+                hidden_states.append(block(hidden_states[-1]))
+            return hidden_states
+
+    return Network().eval().requires_grad_(False)
+
+
+class Nano(Encoder):
+    """The embedded encoder.
+
+    Parameters
+    ----------
+    info : EncoderInfo
+    network : torch.nn.Module
+        As made by `build_network`.
+    device : str
+        "cpu", "cuda" or "mps".
+    """
+
+    def __init__(self, info: EncoderInfo, network: torch.nn.Module, device: str = "cpu") -> None:
+        norm = json.loads((_HERE / "nano_norm.json").read_text())
+        self.info = info
+        self.device = device
+        self.log_mel = LogMel(np.asarray(norm["mean"]), np.asarray(norm["std"]))
+        self.network = network.to(device)
+
+    @classmethod
+    def load(cls, device: str = "cpu") -> Nano:
+        """The weights that come with MESS, verified, stored as float16 and computed in float32."""
+        import torch
+        from safetensors.torch import load_file
+
+        for file in NANO.files:
+            verify_file(_HERE / file.name, file)
+        network = build_network()
+        state = {name: tensor.to(torch.float32) for name, tensor in load_file(_HERE / NANO.files[0].name).items()}
+        network.load_state_dict(state, strict=True)
+        return cls(NANO, network, device)
+
+    @classmethod
+    def random(cls, seed: int = 0, device: str = "cpu") -> Nano:
+        """The untrained twin: the same architecture with seeded fresh weights, a control."""
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(random_twin(NANO, seed), build_network(), device)
+
+    def encode(self, waveforms: np.ndarray) -> np.ndarray:
+        import torch
+
+        waveforms = check_waveforms(waveforms, self.info)
+        with torch.inference_mode():
+            log_mel = self.log_mel(torch.from_numpy(waveforms))
+            hidden_states = self.network(log_mel.to(self.device))
+            return torch.stack(hidden_states, dim=1).cpu().numpy()
