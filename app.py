@@ -1,0 +1,7 @@
+"""The server: `streamlit run app.py`."""
+
+import streamlit as st
+
+from pages.shared.routes import ROUTES, lifespan
+
+app = st.App("home.py", routes=ROUTES, lifespan=lifespan)

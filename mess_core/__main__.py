@@ -1,0 +1,8 @@
+"""`python -m mess_core VERB`."""
+
+import sys
+
+from mess_core.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

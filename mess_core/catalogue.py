@@ -1,0 +1,293 @@
+"""The catalogue: which tracks there are, where their files lie, and which libraries they are in.
+
+A track is what a person sees and clicks; its identity is the content of its audio file, so the same bytes at two paths
+are one track with two files, and a moved file is still the same track. A *library* is a named set of tracks; `all` is
+the union of them. An upload is a track that is in no library.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from mess_core.config import UPLOAD_KEEP_S, Paths
+from mess_core.database import Database
+from mess_core.errors import DataMissingError, InputError, UnknownTrackError
+
+ALL = "all"
+TRACK_ID_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Track:
+    """One row of the catalogue. Names are untrusted text; what is not known is None."""
+
+    track_id: str
+    sha256: str
+    title: str
+    duration_s: float
+    sample_rate_hz: int
+    n_channels: int
+    codec: str
+    is_truncated: bool = False
+    loudness_lufs: float | None = None
+    work: str | None = None
+    composer: str | None = None
+    performer: str | None = None
+    instrument: str | None = None
+
+
+@dataclass(frozen=True)
+class NewTrack:
+    """A track as a data set hands it over: the facts of its audio, and where its files lie."""
+
+    track: Track
+    audio: Path
+    companions: Mapping[str, Path] = field(default_factory=dict)  # role (midi, score) -> path
+    planted: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LibrarySummary:
+    """A library at a glance."""
+
+    name: str
+    n_tracks: int
+    duration_s: float
+
+
+TRACK_COLUMNS = ", ".join(f"tracks.{f.name}" for f in fields(Track))
+
+
+def track_id_of(sha256: str) -> str:
+    return sha256[:TRACK_ID_DIGITS]
+
+
+class Catalogue:
+    """Tracks, files and libraries of one data folder."""
+
+    def __init__(self, paths: Paths, database: Database) -> None:
+        self.paths = paths
+        self.database = database
+
+    # --- reading --------------------------------------------------------------------------------------------
+
+    def libraries(self) -> list[LibrarySummary]:
+        """Every library, the largest first."""
+        rows = self.database.connection.execute(
+            "SELECT library AS name, count(*) AS n_tracks, total(duration_s) AS duration_s"
+            " FROM library_tracks JOIN tracks USING (track_id) GROUP BY library ORDER BY n_tracks DESC, library"
+        )
+        return [LibrarySummary(**row) for row in rows]
+
+    def tracks(self, library: str) -> list[Track]:
+        """The tracks of a library, ordered by track id: the order of every array made from them."""
+        if library == ALL:
+            rows = self.database.connection.execute(
+                f"SELECT {TRACK_COLUMNS} FROM tracks WHERE track_id IN (SELECT track_id FROM library_tracks)"
+                " ORDER BY track_id"
+            )
+        else:
+            rows = self.database.connection.execute(
+                f"SELECT {TRACK_COLUMNS} FROM tracks JOIN library_tracks USING (track_id) WHERE library = ?"
+                " ORDER BY track_id",
+                (library,),
+            )
+        return [_track(row) for row in rows]
+
+    def track_ids(self, library: str) -> list[str]:
+        """The ids of a library's tracks, in order."""
+        rows = self.database.connection.execute(
+            "SELECT DISTINCT track_id FROM library_tracks WHERE ? IN (library, ?) ORDER BY track_id", (library, ALL)
+        )
+        return [row["track_id"] for row in rows]
+
+    def is_in_library(self, track_id: str) -> bool:
+        """False for an upload that joined none."""
+        row = self.database.connection.execute(
+            "SELECT 1 FROM library_tracks WHERE track_id = ?", (track_id,)
+        ).fetchone()
+        return row is not None
+
+    def require_library(self, library: str) -> None:
+        names = [summary.name for summary in self.libraries()]
+        if library not in (*names, ALL):
+            known = ", ".join(names) or "none yet"
+            raise UnknownTrackError(
+                f"There is no library called {library!r}; there is: {known}.",
+                "Make the demo library with: python -m mess_core demo",
+            )
+
+    def track(self, track_id: str) -> Track:
+        row = self.database.connection.execute(
+            f"SELECT {TRACK_COLUMNS} FROM tracks WHERE track_id = ?", (track_id,)
+        ).fetchone()
+        if row is None:
+            raise UnknownTrackError(f"There is no track {track_id!r} in the catalogue.")
+        return _track(row)
+
+    def find_sha256(self, sha256: str) -> Track | None:
+        row = self.database.connection.execute(
+            f"SELECT {TRACK_COLUMNS} FROM tracks WHERE sha256 = ?", (sha256,)
+        ).fetchone()
+        return _track(row) if row else None
+
+    def file_paths(self, track_id: str, role: str = "audio") -> list[Path]:
+        """Every path at which a track's file was seen, whether or not it is there now."""
+        rows = self.database.connection.execute(
+            "SELECT roots.path AS root, relative_path FROM files JOIN roots USING (root_id)"
+            " WHERE track_id = ? AND role = ? ORDER BY root_id, relative_path",
+            (track_id, role),
+        )
+        return [self._root(row["root"]) / os.fsdecode(row["relative_path"]) for row in rows]
+
+    def likely_audio_path(self, track_id: str) -> Path:
+        """A path at which the audio is now; where it is nowhere, the first at which it was seen."""
+        paths = self.file_paths(track_id)
+        return next((path for path in paths if path.is_file()), paths[0])
+
+    def audio_path(self, track_id: str) -> Path:
+        """A path at which the audio is now.
+
+        Raises
+        ------
+        DataMissingError
+            If the file is nowhere it was seen: the disk may be unmounted; nothing is forgotten.
+        """
+        path = self.likely_audio_path(track_id)
+        if not path.is_file():
+            raise DataMissingError(
+                f"The audio of {self.track(track_id).title!r} is not at {path}.",
+                "Mount the disk or move the file back; nothing is forgotten meanwhile.",
+            )
+        return path
+
+    def missing_roots(self) -> list[Path]:
+        """Folders that hold catalogued music and are not there now."""
+        rows = self.database.connection.execute("SELECT path FROM roots")
+        return [root for row in rows if not (root := self._root(row["path"])).exists()]
+
+    def planted(self, library: str) -> dict[str, dict[str, float]]:
+        """Truth known by construction: track_id -> name -> value."""
+        ids = {track.track_id for track in self.tracks(library)}
+        truth: dict[str, dict[str, float]] = {}
+        for row in self.database.connection.execute("SELECT * FROM planted ORDER BY track_id, name"):
+            if row["track_id"] in ids:
+                truth.setdefault(row["track_id"], {})[row["name"]] = row["value"]
+        return truth
+
+    def known_files(self, root: Path) -> dict[str, tuple[int, int, str]]:
+        """Audio files already seen under a root: relative path -> (size_bytes, mtime_ns, track_id)."""
+        rows = self.database.connection.execute(
+            "SELECT relative_path, size_bytes, mtime_ns, track_id FROM files JOIN roots USING (root_id)"
+            " WHERE role = 'audio' AND roots.path = ?",
+            (self._stored_root(root),),
+        )
+        return {
+            os.fsdecode(row["relative_path"]): (row["size_bytes"], row["mtime_ns"], row["track_id"]) for row in rows
+        }
+
+    # --- writing --------------------------------------------------------------------------------------------
+
+    def add(self, root: Path, new_tracks: Iterable[NewTrack], library: str | None) -> None:
+        """Register tracks whose files lie under `root`, in one transaction. Copies nothing.
+
+        A track that is known keeps its row (and what was edited by hand); its new path is added.
+        """
+        _check_library_name(library)
+        with self.database.transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (self._stored_root(root),))
+            (root_id,) = connection.execute(
+                "SELECT root_id FROM roots WHERE path = ?", (self._stored_root(root),)
+            ).fetchone()
+            for new in new_tracks:
+                names = [f.name for f in fields(Track)]
+                connection.execute(
+                    f"INSERT OR IGNORE INTO tracks ({', '.join(names)}, added_at)"
+                    f" VALUES ({', '.join('?' * len(names))}, ?)",
+                    (*(getattr(new.track, name) for name in names), time.time()),
+                )
+                for role, path in {"audio": new.audio, **new.companions}.items():
+                    stat = path.stat()
+                    connection.execute(
+                        "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)",
+                        (new.track.track_id, role, root_id, _stored_path(path, root), stat.st_size, stat.st_mtime_ns),
+                    )
+                connection.executemany(
+                    "INSERT OR REPLACE INTO planted VALUES (?, ?, ?)",
+                    [(new.track.track_id, name, value) for name, value in new.planted.items()],
+                )
+                if library is not None:
+                    connection.execute(
+                        "INSERT OR IGNORE INTO library_tracks VALUES (?, ?)", (library, new.track.track_id)
+                    )
+
+    def add_to_library(self, library: str, track_ids: Sequence[str]) -> None:
+        """Tracks that are known join a library."""
+        _check_library_name(library)
+        with self.database.transaction() as connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO library_tracks VALUES (?, ?)", [(library, track_id) for track_id in track_ids]
+            )
+
+    def remove_library(self, library: str) -> list[str]:
+        """Forget a library; returns the ids of the tracks that are in no other one."""
+        with self.database.transaction() as connection:
+            rows = connection.execute(
+                "SELECT track_id FROM library_tracks WHERE library = ? AND track_id NOT IN"
+                " (SELECT track_id FROM library_tracks WHERE library != ?)",
+                (library, library),
+            ).fetchall()
+            connection.execute("DELETE FROM library_tracks WHERE library = ?", (library,))
+            return [row["track_id"] for row in rows]
+
+    def remove_tracks(self, track_ids: Sequence[str]) -> None:
+        """Forget tracks; no file is touched."""
+        with self.database.transaction() as connection:
+            connection.executemany("DELETE FROM tracks WHERE track_id = ?", [(track_id,) for track_id in track_ids])
+            connection.execute("DELETE FROM roots WHERE root_id NOT IN (SELECT root_id FROM files)")
+
+    def stale_uploads(self, now: float | None = None) -> list[str]:
+        """Uploads that joined no library within seven days."""
+        limit = (now or time.time()) - UPLOAD_KEEP_S
+        rows = self.database.connection.execute(
+            "SELECT track_id FROM tracks WHERE added_at < ? AND track_id NOT IN (SELECT track_id FROM library_tracks)",
+            (limit,),
+        )
+        return [row["track_id"] for row in rows]
+
+    # --- paths ----------------------------------------------------------------------------------------------
+
+    def _stored_root(self, root: Path) -> str:
+        """A root inside the data folder is kept relative to it, so that the folder may be moved or copied."""
+        root = root.resolve()
+        home = self.paths.root.resolve()
+        return str(root.relative_to(home)) if root.is_relative_to(home) else str(root)
+
+    def _root(self, stored: str) -> Path:
+        return self.paths.root / stored  # an absolute `stored` wins
+
+
+def _check_library_name(library: str | None) -> None:
+    if library == ALL or library == "":
+        raise InputError(f"A library cannot be called {library!r}.", f"{ALL!r} is the union of all of them.")
+
+
+def readable(name: str) -> str:
+    """A file name as text that can be shown and stored: bytes that are no UTF-8 become replacement characters."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def _stored_path(path: Path, root: Path) -> str | bytes:
+    """Text where the name is text; the bytes themselves where it is not UTF-8, which SQLite's TEXT cannot hold."""
+    relative = path.relative_to(root).as_posix()
+    raw = os.fsencode(relative)
+    return relative if raw.decode("utf-8", "replace") == relative else raw
+
+
+def _track(row: sqlite3.Row) -> Track:
+    return Track(**{**dict(row), "is_truncated": bool(row["is_truncated"])})

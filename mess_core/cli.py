@@ -1,0 +1,257 @@
+"""The verbs on the command line. The app's buttons do the same work through the same functions.
+
+Exit codes: 0 done; 1 done, but items failed or `check` found problems (they are named); 2 wrong use, or no such track.
+With `--json` standard output holds one strict JSON document and nothing else; progress goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mess_core.catalogue import ALL
+from mess_core.datasets.folder import read_track
+from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, load_encoder
+from mess_core.errors import InputError, MessError, UnknownTrackError
+from mess_core.exports import as_document
+from mess_core.extraction import ExtractedTrack, FailedTrack, Source, choose_device, extract, use_all_cores
+from mess_core.home import DEMO, Home
+from mess_core.jobs import Job, new_owner
+from mess_core.tasks import Task
+
+DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
+WAIT_S = 0.3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        home = Home(options.home)
+        code: int = options.run(home, options)
+    except MessError as error:
+        if options.json:
+            _print_json({"error": error.message, "hint": error.hint})
+        print(f"mess: {error}", file=sys.stderr)
+        return WRONG_USE
+    except KeyboardInterrupt:
+        print("mess: stopped; what was done is kept, the same command goes on.", file=sys.stderr)
+        return SOME_FAILED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m mess_core", description="Music Embedding Similarity Search.")
+    parser.add_argument("--home", type=Path, help="data folder (default: $MESS_HOME, or data/ in the repository)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=help_text, description=help_text)
+        sub.set_defaults(run=run)
+        # also accepted after the verb, where most people type it
+        sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        return sub
+
+    def encoder_option(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--encoder", default=DEFAULT, metavar="ID", help=f"one of: {', '.join(encoder_ids())}")
+
+    verb("demo", _demo, "Make the demo library and register it.")
+
+    add = verb("add", _add, "Register audio files and folders; copies nothing.")
+    add.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    add.add_argument("--dataset", choices=["folder"], default="folder", help="layout of the folder")
+    add.add_argument("--library", help="name of the library (default: the folder's name)")
+
+    remove = verb("remove", _remove, "Forget a track or a library; never touches music files.")
+    remove.add_argument("name", metavar="TRACK|LIBRARY")
+
+    sub = verb("extract", _extract, "Embed every track that is not embedded yet; resumes where it stopped.")
+    encoder_option(sub)
+    sub.add_argument("--library", default=ALL)
+    sub.add_argument("--keep-raw", action="store_true", help="also keep hidden states of all frames (very large)")
+
+    similar = verb("similar", _similar, "The nearest tracks to a query.")
+    similar.add_argument("query", metavar="QUERY", help="a track id or any audio file")
+    similar.add_argument("-k", type=int, default=10)
+    encoder_option(similar)
+    similar.add_argument("--library", default=ALL)
+
+    check = verb("check", _check, "Verify every stored array; name what is damaged.")
+    check.add_argument("--repair", action="store_true", help="forget what is damaged, so that it is extracted again")
+
+    verb("doctor", _doctor, "Versions, devices, weights, disk: what is missing and how to get it.")
+    return parser
+
+
+# --- verbs --------------------------------------------------------------------------------------------------
+
+
+def _demo(home: Home, options: argparse.Namespace) -> int:
+    home.database.set_setting("demo", "wanted")
+    job = _run(home, home.jobs.submit("demo", {"then_extract": None}, resource="demo"))
+    return _report(home, [job], options, library=DEMO)
+
+
+def _add(home: Home, options: argparse.Namespace) -> int:
+    for path in options.paths:
+        if not path.exists():
+            raise InputError(f"There is no file or folder at {path}.", "Check the path; is the disk mounted?")
+    library = options.library or options.paths[0].resolve().name
+    jobs = [_run(home, home.request_add(path.resolve(), library)) for path in options.paths]
+    return _report(home, jobs, options, library=library)
+
+
+def _remove(home: Home, options: argparse.Namespace) -> int:
+    if options.name in [library.name for library in home.catalogue.libraries()]:
+        n_tracks = home.remove_library(options.name)
+    else:
+        home.catalogue.track(options.name)
+        home.forget_tracks([options.name])
+        n_tracks = 1
+    _print(
+        options, {"removed": options.name, "n_tracks": n_tracks}, f"{n_tracks} tracks forgotten; no music file touched."
+    )
+    return DONE
+
+
+def _extract(home: Home, options: argparse.Namespace) -> int:
+    use_all_cores()
+    home.catalogue.require_library(options.library)
+    load_encoder(options.encoder, home.paths)  # weights missing or damaged: said now, not after the queue
+    job = _run(home, home.request_extract(options.library, options.encoder, keep_raw=options.keep_raw))
+    return _report(home, [job], options, library=options.library, encoder=options.encoder)
+
+
+def _similar(home: Home, options: argparse.Namespace) -> int:
+    info = encoder_info(options.encoder, home.paths)
+    index = home.index(options.library, info)
+    track_id, embedding = _query(home, options.query, info)
+    answer = home.answer(index, options.library, options.query, track_id, embedding, options.k)
+    lines = ["  #  similarity  closer than  track"]
+    for found in answer.found:
+        neighbour = found.neighbour
+        percentile = "–" if neighbour.percentile is None else f"{neighbour.percentile:.1f} %"
+        lines.append(f"{neighbour.rank:3d}  {neighbour.similarity:10.3f}  {percentile:>11}  {found.track.title}")
+    _print(options, as_document(answer), "\n".join(lines))
+    return DONE
+
+
+def _check(home: Home, options: argparse.Namespace) -> int:
+    problems = home.check(repair=options.repair)
+    document = {"ok": not problems, "problems": [vars(problem) for problem in problems]}
+    lines = [f"{problem.kind}: {problem.what} {problem.cure}" for problem in problems]
+    _print(options, document, "\n".join(lines) or "Every stored array and row is as it was written.")
+    return SOME_FAILED if problems else DONE
+
+
+def _doctor(home: Home, options: argparse.Namespace) -> int:
+    from mess_core.doctor import examine
+
+    findings = examine(home)
+    document = {"ok": all(finding.is_ok for finding in findings), "findings": [vars(finding) for finding in findings]}
+    lines = [
+        f"{'ok ' if f.is_ok else ' ! '} {f.subject:<22} {f.state}{f'  -> {f.cure}' if f.cure else ''}" for f in findings
+    ]
+    _print(options, document, "\n".join(lines))
+    return DONE
+
+
+# --- helpers ------------------------------------------------------------------------------------------------
+
+
+def _query(home: Home, query: str, info: EncoderInfo) -> tuple[str, np.ndarray]:
+    """Track id and embedding of the query: from the store if it is known, else embedded now and not kept."""
+    path = Path(query)
+    if path.is_file():
+        new = read_track(path)
+        track_id, title = new.track.track_id, new.track.title
+    else:
+        try:
+            track = home.catalogue.track(query)
+        except UnknownTrackError as error:
+            raise UnknownTrackError(
+                f"{query!r} is neither a file nor a track id of the catalogue.", "Give the path of an audio file."
+            ) from error
+        track_id, title = track.track_id, track.title
+    if home.store.has(track_id, info):
+        return track_id, home.store.read(track_id, info).mean
+    if not path.is_file():
+        path = home.catalogue.audio_path(track_id)
+    use_all_cores()
+    encoder = load_encoder(info.id, home.paths, choose_device())
+    for event in extract([Source(track_id, title, path)], encoder):
+        if isinstance(event, FailedTrack):
+            raise event.error
+        if isinstance(event, ExtractedTrack):
+            return track_id, event.embedding.mean
+    raise InputError(f"{query!r} holds no audio.")
+
+
+def _run(home: Home, job: Job) -> Job:
+    """Do a job here; if a live worker has it already, wait for that one. A dead one's lease is taken at once."""
+    owner = new_owner()
+    while home.jobs.get(job.job_id).is_active:
+        claimed = home.jobs.claim(owner, job_id=job.job_id)
+        if claimed is not None:
+            with _ProgressLine(home, job.job_id):
+                Task(home, claimed, owner).run()
+        else:
+            time.sleep(WAIT_S)
+    return home.jobs.get(job.job_id)
+
+
+class _ProgressLine:
+    """One line on standard error that follows a job, if a person is looking."""
+
+    def __init__(self, home: Home, job_id: int) -> None:
+        import threading
+
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, args=(home, job_id), daemon=True)
+
+    def __enter__(self) -> None:
+        if sys.stderr.isatty():
+            self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+            print(file=sys.stderr)
+
+    def _follow(self, home: Home, job_id: int) -> None:
+        while not self._is_over.wait(WAIT_S):
+            job = home.jobs.get(job_id)
+            share = job.n_done / job.n_total if job.n_total else 0.0
+            print(f"\r{job.kind}: {share:4.0%}  {job.message[:60]:<60}", end="", file=sys.stderr, flush=True)
+
+
+def _report(home: Home, jobs: Sequence[Job], options: argparse.Namespace, **facts: Any) -> int:
+    """Print how jobs ended, with every failed item; returns the exit code."""
+    failures = [failure for job in jobs for failure in home.jobs.failures(job.job_id)]
+    is_done = all(job.state == "done" for job in jobs)
+    message = " ".join(f"{job.message or job.state} {job.hint}".strip() for job in jobs)
+    document = {"done": is_done, "message": message, **facts, "failures": [vars(failure) for failure in failures]}
+    lines = [message, *(f"  {f.subject}: {f.message} {f.hint}".rstrip() for f in failures)]
+    _print(options, document, "\n".join(lines))
+    return DONE if is_done and not failures else SOME_FAILED
+
+
+def _print(options: argparse.Namespace, document: dict[str, Any], text: str) -> None:
+    if options.json:
+        _print_json(document)
+    else:
+        print(text.encode(sys.stdout.encoding or "utf-8", "replace").decode(sys.stdout.encoding or "utf-8"))
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    print(json.dumps(document, indent=2, allow_nan=False))

@@ -1,0 +1,179 @@
+"""The one SQLite file that holds the truth: its schema, its connections, its transactions.
+
+Write-ahead logging lets readers go on while a writer commits; `synchronous=FULL` means that what was acknowledged
+survives a kill and a power cut. Every write goes through `transaction`, which takes the write lock at once, so two
+processes wait for each other instead of failing half-way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from mess_core.errors import ArtefactMismatchError, StorageError
+
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_S = 30.0
+
+SCHEMA = """
+CREATE TABLE roots (                       -- the only table that holds absolute paths; can be re-pointed
+    root_id       INTEGER PRIMARY KEY,
+    path          TEXT NOT NULL UNIQUE     -- relative to the data folder where it lies inside it
+);
+CREATE TABLE tracks (
+    track_id      TEXT PRIMARY KEY,        -- first 16 hex digits of sha256
+    sha256        TEXT NOT NULL,           -- of the audio file: the same bytes at two paths are one track
+    title         TEXT NOT NULL,           -- untrusted text, as are all names below
+    work          TEXT, composer TEXT, performer TEXT, instrument TEXT,
+    duration_s    REAL NOT NULL,
+    sample_rate_hz INTEGER NOT NULL, n_channels INTEGER NOT NULL, codec TEXT NOT NULL,
+    is_truncated  INTEGER NOT NULL,
+    loudness_lufs REAL,                    -- NULL until decoded once, or when silent
+    added_at      REAL NOT NULL
+);
+CREATE TABLE files (                       -- where a track's audio, MIDI and score lie
+    track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
+    role          TEXT NOT NULL,           -- audio | midi | score
+    root_id       INTEGER NOT NULL REFERENCES roots,
+    relative_path TEXT NOT NULL,
+    size_bytes    INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    PRIMARY KEY (track_id, role, root_id, relative_path)
+);
+CREATE INDEX files_by_path ON files (root_id, relative_path);
+CREATE TABLE planted (                     -- truth known by construction, of the demo library
+    track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
+    name          TEXT NOT NULL, value REAL NOT NULL,
+    PRIMARY KEY (track_id, name)
+);
+CREATE TABLE library_tracks (
+    library       TEXT NOT NULL,
+    track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
+    PRIMARY KEY (library, track_id)
+);
+CREATE TABLE encoders (                    -- what each fingerprint stands for, and how fast it was here
+    fingerprint   TEXT PRIMARY KEY,
+    encoder       TEXT NOT NULL, facts TEXT NOT NULL,
+    seconds_per_segment REAL
+);
+CREATE TABLE embeddings (
+    track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
+    fingerprint   TEXT NOT NULL REFERENCES encoders,
+    path          TEXT NOT NULL,           -- relative to the data folder
+    sha256        TEXT NOT NULL, size_bytes INTEGER NOT NULL, n_segments INTEGER NOT NULL,
+    created_at    REAL NOT NULL,
+    PRIMARY KEY (track_id, fingerprint)
+);
+CREATE TABLE jobs (
+    job_id        INTEGER PRIMARY KEY,
+    kind          TEXT NOT NULL, arguments TEXT NOT NULL,
+    key           TEXT NOT NULL,           -- what makes two requests the same job
+    resource      TEXT,                    -- jobs that name the same one never run at the same time
+    state         TEXT NOT NULL,           -- queued | running | done | failed | cancelled
+    priority      INTEGER NOT NULL,
+    n_done        INTEGER NOT NULL DEFAULT 0, n_total INTEGER NOT NULL DEFAULT 0,
+    message       TEXT NOT NULL DEFAULT '', hint TEXT NOT NULL DEFAULT '',
+    owner         TEXT, lease_until REAL, is_cancelling INTEGER NOT NULL DEFAULT 0,
+    attempts      INTEGER NOT NULL DEFAULT 0,  -- claims since the last progress
+    created_at    REAL NOT NULL, started_at REAL, finished_at REAL
+);
+CREATE UNIQUE INDEX one_active_job_per_key ON jobs (key) WHERE state IN ('queued', 'running');
+CREATE TABLE job_failures (
+    job_id        INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    subject       TEXT NOT NULL, message TEXT NOT NULL, hint TEXT NOT NULL,
+    PRIMARY KEY (job_id, subject)
+);
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+class Database:
+    """One connection per thread to the same file; made, with its schema, on first use."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection, in autocommit mode: a read needs nothing, a write needs `transaction`."""
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._open()
+        return connection
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing. Waits for other writers; a full disk becomes a StorageError with nothing written."""
+        connection = self.connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise StorageError(f"The catalogue {self.path} could not be written: {error}.", _cure(error)) from error
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+    def setting(self, name: str) -> str | None:
+        row = self.connection.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        return row["value"] if row else None
+
+    def set_setting(self, name: str, value: str) -> None:
+        with self.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            self._migrate(connection)
+        except (sqlite3.Error, OSError) as error:
+            raise StorageError(f"The catalogue {self.path} could not be opened: {error}.", _cure(error)) from error
+        return connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        if _version(connection) == 0:
+            connection.execute("BEGIN IMMEDIATE")  # two first starts at once: the second waits, then finds it done
+            if _version(connection) == 0:
+                for statement in SCHEMA.split(";\n"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute("COMMIT")
+        if _version(connection) != SCHEMA_VERSION:
+            raise ArtefactMismatchError(
+                f"The catalogue {self.path} has schema {_version(connection)}, this MESS reads {SCHEMA_VERSION}.",
+                "Use the newer MESS that made it, or another data folder (MESS_HOME).",
+            )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _cure(error: Exception) -> str:
+    text = str(error)
+    if "full" in text or "disk I/O" in text or "No space" in text:
+        return "Free some disk space, then try again: nothing was lost."
+    if "locked" in text:
+        return "Another program holds it; close that program and try again."
+    if "malformed" in text or "not a database" in text:
+        return "Restore it from a backup of the data folder, or start with another folder (MESS_HOME)."
+    return "Check that the folder exists and may be written to."

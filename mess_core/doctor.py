@@ -1,0 +1,85 @@
+"""What is here, what is missing, and the command that gets it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from mess_core import __version__
+from mess_core.encoders.registry import PUBLISHED, encoder_info
+from mess_core.encoders.weights import weights_state
+from mess_core.extraction import choose_device
+from mess_core.home import Home
+
+PACKAGES = ("streamlit", "torch", "transformers", "faiss-cpu", "soundfile", "soxr", "pyloudnorm", "librosa")
+LOW_DISK_BYTES = 2 * 1024**3
+NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "9p"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the examination. `cure` is empty where nothing is wrong."""
+
+    subject: str
+    state: str
+    is_ok: bool
+    cure: str = ""
+
+
+def examine(home: Home) -> list[Finding]:
+    """Look at versions, device, disk, weights, libraries and roots."""
+    free = shutil.disk_usage(home.paths.root).free
+    findings = [
+        Finding("mess", f"{__version__}, Python {platform.python_version()}, {platform.system()}", True),
+        *(_package(name) for name in PACKAGES),
+        Finding("compute device", choose_device(), True),
+        Finding("data folder", str(home.paths.root), True),
+        Finding(
+            "free disk",
+            f"{free / 1e9:.1f} GB",
+            free > LOW_DISK_BYTES,
+            "" if free > LOW_DISK_BYTES else "Free some space: embeddings and uploads need room.",
+        ),
+    ]
+    file_system = _file_system(home.paths.root)
+    if file_system in NETWORK_FILE_SYSTEMS:
+        cure = "Set MESS_HOME to a local folder: SQLite's write-ahead log does not work on network file systems."
+        findings.append(Finding("file system", file_system, False, cure))
+    for published in PUBLISHED:
+        state = weights_state(encoder_info(published.id, home.paths), home.paths)
+        is_here = state.status == "present"
+        findings.append(Finding(f"weights {published.id}", state.message, is_here, "" if is_here else state.hint))
+    for library in home.catalogue.libraries():
+        findings.append(
+            Finding(f"library {library.name}", f"{library.n_tracks} tracks, {library.duration_s / 3600:.1f} h", True)
+        )
+    if not home.catalogue.libraries():
+        findings.append(Finding("libraries", "none yet", False, "python -m mess_core demo"))
+    for root in home.catalogue.missing_roots():
+        findings.append(
+            Finding("music folder", f"{root} is not there", False, "Mount the disk; nothing was forgotten.")
+        )
+    return findings
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, importlib.metadata.version(name), True)
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, "not installed", False, "pip install -r requirements.txt")
+
+
+def _file_system(path: Path) -> str:
+    """Type of the file system that holds a path, where the system tells (Linux)."""
+    mounts = Path("/proc/self/mounts")
+    if not mounts.exists():
+        return ""
+    best, kind = "", ""
+    for line in mounts.read_text().splitlines():
+        _, mount, file_system, *_ = line.split()
+        if path.is_relative_to(mount) and len(mount) >= len(best):
+            best, kind = mount, file_system
+    return kind

@@ -1,0 +1,348 @@
+"""Embeddings: from hidden states to vectors, and the store that keeps them.
+
+Pooling
+-------
+    hidden states (n_segments, n_layers, n_frames, dim)
+      -> pool_frames: mean over frames (or mean and std, for `mel`)     (n_segments, n_layers, embedding_dim) float16
+      -> plain mean over segments                                       (n_layers, embedding_dim) float32
+
+The store
+---------
+One safetensors file per track and encoder, named by content identity, never changed: written to a temporary name,
+flushed to disk, renamed, and only then entered in the catalogue with its sha256. No vector format notices a flipped
+bit by itself, so every read is checked against that hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from mess_core.config import Paths
+from mess_core.database import Database
+from mess_core.encoders.base import EncoderInfo
+from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
+from mess_core.files import write_atomically
+
+FORMAT = "mess-embedding-1"
+TMP_KEEP_S = 3600.0  # a temporary file older than this has no living writer
+
+Guard = Callable[[sqlite3.Connection], object]  # called inside the transaction; raises to refuse the write
+
+
+@dataclass(frozen=True)
+class TrackEmbedding:
+    """What is kept of one track.
+
+    segments : (n_segments, n_layers, embedding_dim) float16, frames pooled
+    starts_s : (n_segments,) float32, where each segment begins; the last one is end-aligned
+    mean : (n_layers, embedding_dim) float32, plain mean over segments: the track embedding
+    frame_std : (n_layers, dim) float32, standard deviation over all frames
+    """
+
+    segments: np.ndarray
+    starts_s: np.ndarray
+    mean: np.ndarray
+    frame_std: np.ndarray
+
+
+@dataclass(frozen=True)
+class EmbeddingSet:
+    """The track embeddings of one library by one encoder; row i belongs to `track_ids[i]`.
+
+    vectors : (n_tracks, n_layers, embedding_dim) float32, read-only
+    content : str, sha256 over ids and hashes: two sets with equal `content` are equal
+    """
+
+    info: EncoderInfo
+    track_ids: tuple[str, ...]
+    vectors: np.ndarray
+    content: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that `check` found wrong, and what cures it."""
+
+    kind: str
+    what: str
+    cure: str
+
+
+def pool_frames(hidden_states: np.ndarray, pooling: Literal["mean", "mean+std"]) -> np.ndarray:
+    """(…, n_frames, dim) -> (…, embedding_dim): the mean over frames, followed by their std if asked."""
+    mean = hidden_states.mean(axis=-2)
+    if pooling == "mean":
+        return mean
+    return np.concatenate([mean, hidden_states.std(axis=-2)], axis=-1)
+
+
+class TrackPooler:
+    """Collects a track segment by segment and pools it; holds n_segments vectors, never hidden states."""
+
+    def __init__(self, info: EncoderInfo) -> None:
+        self.info = info
+        self.starts_s: list[float] = []
+        self.segments: list[np.ndarray] = []
+        self._n_frames = 0
+        self._sum = np.zeros((info.n_layers, info.dim))
+        self._sum_of_squares = np.zeros((info.n_layers, info.dim))
+        self._sum_of_segments = np.zeros((info.n_layers, info.embedding_dim))
+
+    def add(self, start_s: float, hidden_states: np.ndarray) -> None:
+        """One segment: hidden states (n_layers, n_frames, dim)."""
+        pooled = pool_frames(hidden_states, self.info.pooling)
+        self.starts_s.append(start_s)
+        self.segments.append(pooled.astype(np.float16))
+        self._sum_of_segments += pooled
+        self._n_frames += hidden_states.shape[1]
+        self._sum += hidden_states.sum(axis=1, dtype=np.float64)
+        self._sum_of_squares += np.einsum("lfd,lfd->ld", hidden_states, hidden_states)
+
+    def pool(self) -> TrackEmbedding:
+        frame_mean = self._sum / self._n_frames
+        variance = self._sum_of_squares / self._n_frames - frame_mean**2
+        return TrackEmbedding(
+            segments=np.stack(self.segments),
+            starts_s=np.asarray(self.starts_s, np.float32),
+            mean=(self._sum_of_segments / len(self.segments)).astype(np.float32),
+            frame_std=np.sqrt(variance.clip(min=0.0)).astype(np.float32),
+        )
+
+
+class EmbeddingStore:
+    """The embeddings of one data folder."""
+
+    def __init__(self, paths: Paths, database: Database) -> None:
+        self.paths = paths
+        self.database = database
+
+    def write(self, track_id: str, info: EncoderInfo, embedding: TrackEmbedding, guard: Guard | None = None) -> None:
+        """Keep one track's embedding. Either all of it is there afterwards, or nothing is.
+
+        Parameters
+        ----------
+        guard : callable or None
+            Called with the connection inside the transaction; raises if the writer has lost its right to write.
+        """
+        path = self._path(track_id, info)
+        data = _pack(track_id, info, embedding)
+        write_atomically(path, data)
+        with self.database.transaction() as connection:
+            if guard is not None:
+                guard(connection)
+            remember_encoder(connection, info)
+            connection.execute(
+                "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    track_id,
+                    info.fingerprint,
+                    path.relative_to(self.paths.root).as_posix(),
+                    hashlib.sha256(data).hexdigest(),
+                    len(data),
+                    len(embedding.segments),
+                    time.time(),
+                ),
+            )
+
+    def read(self, track_id: str, info: EncoderInfo) -> TrackEmbedding:
+        """One track's embedding, verified.
+
+        Raises
+        ------
+        DataMissingError
+            If it was not extracted yet.
+        ArtefactMismatchError
+            If the file is gone or damaged; `check --repair` forgets it so that it is extracted again.
+        """
+        row = self._row(track_id, info)
+        if row is None:
+            raise DataMissingError(
+                f"Track {track_id} has no embedding by {info.id}.", f"python -m mess_core extract --encoder {info.id}"
+            )
+        return _unpack(self._verified_bytes(row), row["path"])
+
+    def has(self, track_id: str, info: EncoderInfo) -> bool:
+        return self._row(track_id, info) is not None
+
+    def file_paths(self, track_id: str) -> list[Path]:
+        """The files of a track's embeddings by every encoder."""
+        rows = self.database.connection.execute("SELECT path FROM embeddings WHERE track_id = ?", (track_id,))
+        return [self.paths.root / row["path"] for row in rows]
+
+    def known(self, info: EncoderInfo) -> dict[str, str]:
+        """track_id -> sha256 of every embedding by this encoder."""
+        rows = self.database.connection.execute(
+            "SELECT track_id, sha256 FROM embeddings WHERE fingerprint = ?", (info.fingerprint,)
+        )
+        return {row["track_id"]: row["sha256"] for row in rows}
+
+    def content(self, track_ids: Sequence[str], info: EncoderInfo) -> str:
+        """What `load` would return, as a key: it changes when a track is added, removed or extracted again."""
+        known = self.known(info)
+        present = [(track_id, known[track_id]) for track_id in sorted(track_ids) if track_id in known]
+        return hashlib.sha256(json.dumps([info.fingerprint, present]).encode()).hexdigest()
+
+    def load(self, track_ids: Sequence[str], info: EncoderInfo) -> EmbeddingSet:
+        """The track embeddings of those tracks that have one, in order of track id.
+
+        Packed into one cache file on first use: ten thousand small files take seconds to open, one takes none.
+        """
+        known = self.known(info)
+        present = tuple(track_id for track_id in sorted(track_ids) if track_id in known)
+        content = self.content(track_ids, info)
+        shape = (len(present), info.n_layers, info.embedding_dim)
+        path = self.paths.cache / "packed" / f"{content}.npy"
+        vectors = _read_packed(path, shape)
+        if vectors is None:
+            vectors = np.empty(shape, np.float32)
+            for row, track_id in enumerate(present):
+                vectors[row] = self.read(track_id, info).mean
+            _write_packed(path, vectors)
+        vectors.setflags(write=False)
+        return EmbeddingSet(info, present, vectors, content)
+
+    def set_speed(self, info: EncoderInfo, seconds_per_segment: float) -> None:
+        """Remember how fast this encoder was here, for the next estimate."""
+        with self.database.transaction() as connection:
+            remember_encoder(connection, info)
+            connection.execute(
+                "UPDATE encoders SET seconds_per_segment = ? WHERE fingerprint = ?",
+                (seconds_per_segment, info.fingerprint),
+            )
+
+    # --- keeping it whole -----------------------------------------------------------------------------------
+
+    def check(self, *, repair: bool = False) -> Iterator[Problem]:
+        """Verify every stored array; with `repair`, forget what is damaged so that it is extracted again."""
+        rows = self.database.connection.execute("SELECT * FROM embeddings ORDER BY path").fetchall()
+        for row in rows:
+            try:
+                _unpack(self._verified_bytes(row), row["path"])
+            except ArtefactMismatchError as error:
+                yield Problem("embedding", error.message, error.hint)
+                if repair:
+                    self.forget(row["track_id"], row["fingerprint"])
+        for packed in sorted((self.paths.cache / "packed").glob("*.npy")):
+            try:
+                _verify_packed(packed)
+            except ArtefactMismatchError as error:
+                yield Problem("cache", error.message, "It may be deleted at any time; `check --repair` does.")
+                if repair:
+                    packed.unlink()
+                    _packed_hash(packed).unlink(missing_ok=True)
+
+    def forget(self, track_id: str, fingerprint: str) -> None:
+        """Drop one embedding, row first, so that a row never points to nothing."""
+        row = self.database.connection.execute(
+            "SELECT path FROM embeddings WHERE track_id = ? AND fingerprint = ?", (track_id, fingerprint)
+        ).fetchone()
+        if row is None:
+            return
+        with self.database.transaction() as connection:
+            connection.execute("DELETE FROM embeddings WHERE track_id = ? AND fingerprint = ?", (track_id, fingerprint))
+        (self.paths.root / row["path"]).unlink(missing_ok=True)
+
+    def sweep(self, now: float | None = None) -> int:
+        """Delete what no row points to: left-over temporary files, embeddings of forgotten tracks; returns how many."""
+        now = now or time.time()
+        known = {row["path"] for row in self.database.connection.execute("SELECT path FROM embeddings")}
+        n_swept = 0
+        for path in sorted(self.paths.embeddings.rglob("*")):
+            if not path.is_file() or path.relative_to(self.paths.root).as_posix() in known:
+                continue
+            if now - path.stat().st_mtime > TMP_KEEP_S:  # a younger one may be a write that is under way
+                path.unlink(missing_ok=True)
+                n_swept += 1
+        return n_swept
+
+    def _path(self, track_id: str, info: EncoderInfo) -> Path:
+        return self.paths.embeddings / info.folder / track_id[:2] / f"{track_id}.safetensors"
+
+    def raw_path(self, track_id: str, info: EncoderInfo) -> Path:
+        """Where `extract --keep-raw` puts the hidden states themselves."""
+        return self.paths.cache / "raw" / info.folder / f"{track_id}.safetensors"
+
+    def _row(self, track_id: str, info: EncoderInfo) -> sqlite3.Row | None:
+        row: sqlite3.Row | None = self.database.connection.execute(
+            "SELECT * FROM embeddings WHERE track_id = ? AND fingerprint = ?", (track_id, info.fingerprint)
+        ).fetchone()
+        return row
+
+    def _verified_bytes(self, row: sqlite3.Row) -> bytes:
+        path = self.paths.root / row["path"]
+        cure = "Run: python -m mess_core check --repair, then extract again."
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise ArtefactMismatchError(f"The embedding file {row['path']} is gone.", cure) from error
+        if hashlib.sha256(data).hexdigest() != row["sha256"]:
+            raise ArtefactMismatchError(f"The embedding file {row['path']} is damaged: its sha256 changed.", cure)
+        return data
+
+
+def remember_encoder(connection: sqlite3.Connection, info: EncoderInfo) -> None:
+    connection.execute(
+        "INSERT OR IGNORE INTO encoders (fingerprint, encoder, facts) VALUES (?, ?, ?)",
+        (info.fingerprint, info.id, json.dumps(asdict(info), sort_keys=True)),
+    )
+
+
+def _pack(track_id: str, info: EncoderInfo, embedding: TrackEmbedding) -> bytes:
+    from safetensors.numpy import save
+
+    facts = {"format": FORMAT, "track_id": track_id, "encoder": info.id, "fingerprint": info.fingerprint}
+    facts |= {"licence": info.licence}
+    return save({name: np.ascontiguousarray(array) for name, array in vars(embedding).items()}, metadata=facts)
+
+
+def _unpack(data: bytes, name: str) -> TrackEmbedding:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return TrackEmbedding(**load(data))
+    except (SafetensorError, TypeError) as error:
+        raise ArtefactMismatchError(f"The embedding file {name} is not of format {FORMAT}: {error}.") from error
+
+
+def _packed_hash(path: Path) -> Path:
+    return path.with_suffix(".sha256")
+
+
+def _write_packed(path: Path, vectors: np.ndarray) -> None:
+    """A cache file and its hash; a full disk is no reason to fail, only to be slower next time."""
+    buffer = io.BytesIO()
+    np.save(buffer, vectors, allow_pickle=False)
+    data = buffer.getvalue()
+    try:
+        write_atomically(path, data)
+        write_atomically(_packed_hash(path), hashlib.sha256(data).hexdigest().encode())
+    except StorageError:
+        return
+
+
+def _verify_packed(path: Path) -> None:
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if not _packed_hash(path).is_file() or _packed_hash(path).read_text() != digest:
+        raise ArtefactMismatchError(f"The cache file {path.name} is damaged: its sha256 changed.")
+
+
+def _read_packed(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The packed matrix, or None if it is not there, damaged, or of another shape: then it is made again."""
+    try:
+        _verify_packed(path)
+        vectors: np.ndarray = np.load(path, allow_pickle=False)
+    except (FileNotFoundError, ArtefactMismatchError, ValueError):
+        return None
+    return vectors if vectors.shape == shape else None

@@ -1,0 +1,68 @@
+"""Every encoder MESS knows, by id. One model, one file; a new one is added here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mess_core.config import Paths
+from mess_core.encoders.base import Encoder, EncoderInfo, random_twin
+from mess_core.encoders.mel import MEL, Mel
+from mess_core.encoders.mert import MERT_95M, MERT_330M, Mert
+from mess_core.encoders.nano import NANO, Nano
+from mess_core.encoders.weights import WeightsState, locate, resolve, weights_state
+from mess_core.errors import InputError
+
+PUBLISHED = (MERT_95M, MERT_330M)
+DEFAULT = NANO.id
+RANDOM = "random:"
+
+
+@dataclass(frozen=True)
+class EncoderChoice:
+    """An encoder and the state of its weights, as a list of encoders shows it."""
+
+    info: EncoderInfo
+    weights: WeightsState
+
+
+def encoder_ids() -> tuple[str, ...]:
+    """In the order in which they are offered: MERT first, then what needs no download, then the controls."""
+    ids = [*(info.id for info in PUBLISHED), NANO.id, MEL.id]
+    return (*ids, *(f"{RANDOM}{info.id}" for info in (*PUBLISHED, NANO)))
+
+
+def encoder_info(encoder_id: str, paths: Paths) -> EncoderInfo:
+    """The facts of an encoder, with the hashes recorded for it in this data folder."""
+    if encoder_id.startswith(RANDOM) and encoder_id in encoder_ids():
+        return random_twin(encoder_info(encoder_id.removeprefix(RANDOM), paths), seed=0)
+    for info in (*PUBLISHED, NANO, MEL):
+        if info.id == encoder_id:
+            return resolve(info, paths)
+    raise InputError(f"There is no encoder called {encoder_id!r}.", f"Choose one of: {', '.join(encoder_ids())}.")
+
+
+def encoder_choices(paths: Paths) -> list[EncoderChoice]:
+    """Every encoder with the state of its weights."""
+    infos = [encoder_info(encoder_id, paths) for encoder_id in encoder_ids()]
+    return [EncoderChoice(info, weights_state(info, paths)) for info in infos]
+
+
+def load_encoder(encoder_id: str, paths: Paths, device: str = "cpu") -> Encoder:
+    """Load an encoder, its weights verified.
+
+    Raises
+    ------
+    DataMissingError
+        If its weights are not here; the hint says how to get them.
+    """
+    info = encoder_info(encoder_id, paths)
+    if encoder_id == NANO.id:
+        return Nano.load(device)
+    if encoder_id == MEL.id:
+        return Mel()
+    if encoder_id == f"{RANDOM}{NANO.id}":
+        return Nano.random(device=device)
+    if encoder_id.startswith(RANDOM):
+        published = encoder_info(encoder_id.removeprefix(RANDOM), paths)
+        return Mert.random(published, seed=0, device=device)
+    return Mert.from_folder(locate(info, paths), info=info, device=device)

@@ -1,0 +1,78 @@
+"""Search results as files that other programs read: a JSON document, a CSV table, an M3U8 playlist.
+
+Titles are untrusted text. A spreadsheet runs a cell that begins with `=`, `+`, `-` or `@`, so such text is quoted with
+an apostrophe; a playlist is one line per entry, so line breaks become spaces.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+from mess_core.home import Answer
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+COLUMNS = ("rank", "track_id", "title", "work", "performer", "instrument", "similarity", "percentile", "path")
+
+
+def as_document(answer: Answer) -> dict[str, Any]:
+    """The shape of `similar --json`: other programs rely on it; keys may be added, not renamed."""
+    return {
+        "query": answer.query,
+        "query_track_id": answer.query_track_id,
+        "encoder": answer.info.id,
+        "fingerprint": answer.info.fingerprint,
+        "library": answer.library,
+        "geometry": "layer",
+        "results": [
+            {
+                "rank": found.neighbour.rank,
+                "track_id": found.track.track_id,
+                "title": found.track.title,
+                "path": str(found.path),
+                "similarity": found.neighbour.similarity,
+                "percentile": found.neighbour.percentile,
+                "aspects": None,
+                "moment": None,
+            }
+            for found in answer.found
+        ],
+    }
+
+
+def as_json(answer: Answer) -> str:
+    return json.dumps(as_document(answer), indent=2, allow_nan=False)
+
+
+def as_csv(answer: Answer) -> str:
+    """One row per neighbour, with a heading."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    for found in answer.found:
+        facts = {**vars(found.track), **vars(found.neighbour), "path": str(found.path)}
+        writer.writerow([_cell(facts[column]) for column in COLUMNS])
+    return _text(text.getvalue())
+
+
+def as_m3u8(answer: Answer) -> str:
+    """A playlist, the nearest first; any player opens it."""
+    lines = ["#EXTM3U"]
+    for found in answer.found:
+        lines += [f"#EXTINF:{round(found.track.duration_s)},{_one_line(found.track.title)}", _one_line(str(found.path))]
+    return _text("\n".join(lines) + "\n")
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())
+
+
+def _text(text: str) -> str:
+    """A path that is not UTF-8 cannot be written as text; its odd bytes are replaced."""
+    return text.encode("utf-8", "replace").decode("utf-8")

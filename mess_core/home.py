@@ -1,0 +1,209 @@
+"""One data folder, opened: its catalogue, its store of embeddings, its jobs, and questions that need all of them."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mess_core.audio import n_segments, sha256_file
+from mess_core.catalogue import Catalogue, Track, track_id_of
+from mess_core.config import Paths
+from mess_core.database import Database
+from mess_core.embeddings import TMP_KEEP_S, EmbeddingStore, Problem
+from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.registry import encoder_info
+from mess_core.files import TMP_SUFFIX
+from mess_core.jobs import PRIORITY_WAITED_FOR, Job, Jobs
+from mess_core.search import Neighbour, NeighbourIndex
+
+DEMO = "demo"
+
+
+@dataclass(frozen=True)
+class FoundTrack:
+    """A neighbour with what the catalogue knows of it; `path` is where its audio is, or was last seen."""
+
+    neighbour: Neighbour
+    track: Track
+    path: Path
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was asked, and the nearest tracks."""
+
+    query: str  # as the person gave it: a track id or the path of a file
+    query_track_id: str
+    info: EncoderInfo
+    library: str
+    found: tuple[FoundTrack, ...]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What an extraction will take. `seconds` is None until the encoder has run once on this machine."""
+
+    n_tracks: int
+    n_segments: int
+    seconds: float | None
+    n_bytes: int
+    n_free_bytes: int
+
+
+class Home:
+    """One data folder. Cheap to open; safe to share between threads."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.paths = Paths(root.expanduser().resolve()) if root else Paths.default()
+        self.database = Database(self.paths.database)
+        self.catalogue = Catalogue(self.paths, self.database)
+        self.store = EmbeddingStore(self.paths, self.database)
+        self.jobs = Jobs(self.database)
+
+    # --- asking for work ------------------------------------------------------------------------------------
+
+    def request_demo(self, encoder_id: str) -> Job:
+        """Queue the making of the demo library; its extraction follows by itself."""
+        self.database.set_setting("demo", "wanted")
+        return self.jobs.submit("demo", {"then_extract": encoder_id}, resource="demo")
+
+    def request_add(self, path: Path, library: str, then_extract: str | None = None) -> Job:
+        """Queue the registration of a folder or file."""
+        arguments = {"path": str(path), "library": library, "then_extract": then_extract}
+        return self.jobs.submit("add", arguments, resource=f"add {library}")
+
+    def request_extract(self, library: str, encoder_id: str, *, keep_raw: bool = False) -> Job:
+        """Queue the extraction of what is missing in a library."""
+        info = encoder_info(encoder_id, self.paths)
+        arguments = {"library": library, "encoder": encoder_id, "keep_raw": keep_raw}
+        return self.jobs.submit("extract", arguments, resource=f"extract {info.fingerprint}")
+
+    def request_encode(self, track_id: str, encoder_id: str) -> Job:
+        """Queue the embedding of one track somebody waits for; it goes before everything else."""
+        arguments = {"track_id": track_id, "encoder": encoder_id}
+        return self.jobs.submit("encode", arguments, priority=PRIORITY_WAITED_FOR)
+
+    def request_download(self, encoder_id: str) -> Job:
+        """Queue the download of an encoder's weights; the consent was given before."""
+        return self.jobs.submit("download", {"encoder": encoder_id}, resource=f"download {encoder_id}")
+
+    # --- answering ------------------------------------------------------------------------------------------
+
+    def index_content(self, library: str, info: EncoderInfo) -> str:
+        """A key that changes when the index of this library by this encoder would."""
+        return self.store.content(self.catalogue.track_ids(library), info)
+
+    def index(self, library: str, info: EncoderInfo) -> NeighbourIndex:
+        """The index of a library by an encoder."""
+        self.catalogue.require_library(library)
+        return NeighbourIndex(self.store.load(self.catalogue.track_ids(library), info))
+
+    def answer(
+        self, index: NeighbourIndex, library: str, query: str, track_id: str, embedding: np.ndarray, k: int
+    ) -> Answer:
+        """The k nearest tracks to a query; the query itself, byte for byte, never comes back."""
+        neighbours = index.search(embedding, k, exclude=[track_id])
+        found = [
+            FoundTrack(
+                neighbour,
+                self.catalogue.track(neighbour.track_id),
+                self.catalogue.likely_audio_path(neighbour.track_id),
+            )
+            for neighbour in neighbours
+        ]
+        return Answer(query, track_id, index.info, library, tuple(found))
+
+    def n_embedded(self, library: str, info: EncoderInfo) -> int:
+        """How many tracks of a library this encoder has embedded."""
+        known = self.store.known(info)
+        return sum(track_id in known for track_id in self.catalogue.track_ids(library))
+
+    def keep_upload(self, track_id: str, library: str) -> None:
+        """An upload joins a library: from now on it is not swept."""
+        self.catalogue.add_to_library(library, [track_id])
+
+    def missing_tracks(self, library: str, info: EncoderInfo) -> list[Track]:
+        """Tracks of a library that this encoder has not embedded yet."""
+        known = self.store.known(info)
+        return [track for track in self.catalogue.tracks(library) if track.track_id not in known]
+
+    def estimate(self, library: str, info: EncoderInfo) -> Estimate:
+        """What it would take to extract what is missing."""
+        tracks = self.missing_tracks(library, info)
+        total = sum(count_segments(track.duration_s, info) for track in tracks)
+        row = self.database.connection.execute(
+            "SELECT seconds_per_segment FROM encoders WHERE fingerprint = ?", (info.fingerprint,)
+        ).fetchone()
+        per_segment = row["seconds_per_segment"] if row else None
+        # segments in float16; mean and std in float32; a header of about a kilobyte
+        n_bytes = total * info.n_layers * info.embedding_dim * 2
+        n_bytes += len(tracks) * (info.n_layers * (info.embedding_dim + info.dim) * 4 + 1024)
+        return Estimate(
+            n_tracks=len(tracks),
+            n_segments=total,
+            seconds=None if per_segment is None else per_segment * total,
+            n_bytes=n_bytes,
+            n_free_bytes=shutil.disk_usage(self.paths.root).free,
+        )
+
+    def check(self, *, repair: bool = False) -> list[Problem]:
+        """Verify every stored array and row, and our copies of uploads; with `repair`, drop what can be made again."""
+        problems = [
+            Problem("catalogue", row[0], "Restore mess.sqlite from a backup of the data folder.")
+            for row in self.database.connection.execute("PRAGMA integrity_check")
+            if row[0] != "ok"
+        ]
+        problems += self.store.check(repair=repair)
+        for path in sorted(self.paths.uploads.glob("*")):
+            if path.suffix != TMP_SUFFIX and sha256_file(path) != path.stem:
+                problems.append(Problem("upload", f"The upload {path.name} is damaged.", "Upload the file again."))
+                if repair:
+                    self.forget_tracks([track_id_of(path.stem)])
+                    path.unlink(missing_ok=True)
+        return problems
+
+    # --- removing -------------------------------------------------------------------------------------------
+
+    def remove_library(self, library: str) -> int:
+        """Forget a library with the embeddings of its tracks; returns how many tracks were forgotten.
+
+        Music files are never touched. The demo's are ours and go too; it can be made again.
+        """
+        self.catalogue.require_library(library)
+        for job in self.jobs.active():
+            if library in (job.arguments.get("library"), job.kind):
+                self.jobs.cancel(job.job_id)
+        forgotten = self.catalogue.remove_library(library)
+        self.forget_tracks(forgotten)
+        if library == DEMO:
+            self.database.set_setting("demo", "removed")
+            shutil.rmtree(self.paths.demo, ignore_errors=True)
+        return len(forgotten)
+
+    def forget_tracks(self, track_ids: list[str]) -> None:
+        """Forget tracks and their embeddings. Their music is not touched, except uploads, which are our copies."""
+        ours = [path for track_id in track_ids for path in self.store.file_paths(track_id)]
+        for track_id in track_ids:
+            copies = self.catalogue.file_paths(track_id)
+            ours += [path for path in copies if path.is_relative_to(self.paths.uploads)]
+        self.catalogue.remove_tracks(track_ids)
+        for path in ours:
+            path.unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Forget uploads that joined no library in a week, and files that nothing points to."""
+        self.forget_tracks(self.catalogue.stale_uploads())
+        self.store.sweep()
+        known = {self.paths.uploads / name for name in self.catalogue.known_files(self.paths.uploads)}
+        for path in self.paths.uploads.glob("*"):
+            if path not in known and time.time() - path.stat().st_mtime > TMP_KEEP_S:
+                path.unlink(missing_ok=True)
+
+
+def count_segments(duration_s: float, info: EncoderInfo) -> int:
+    """How many segments a recording of this length has."""
+    return n_segments(round(duration_s * info.sample_rate_hz), info.segment_samples, info.hop_samples)

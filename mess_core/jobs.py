@@ -1,0 +1,271 @@
+"""Durable jobs: what is asked for survives a click, a reload, a second tab and a crash.
+
+A job is a row. A worker *claims* it for the length of a lease and renews the lease while it works; a worker that died
+is noticed at once on the same machine, elsewhere when its lease runs out, and the next one goes on where the last
+commit was. Every write of a worker asks first whether it still owns the job (`guard`), so one that was suspended and
+comes back too late writes nothing.
+
+States: queued -> running -> done | failed | cancelled; a worker told to stop hands its job back as queued.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from mess_core.config import LEASE_S
+from mess_core.database import Database
+from mess_core.errors import InputError, LeaseLostError
+
+PRIORITY_BACKGROUND = 0
+PRIORITY_WAITED_FOR = 10  # a person looks at a spinner: the encoding of a query
+OWNED = "SELECT job_id, owner, resource FROM jobs WHERE state = 'running' AND lease_until > ?"
+MAX_ATTEMPTS = 3  # a job that kills its worker this often without progress is given up
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row of the table `jobs`. Times in seconds since the epoch."""
+
+    job_id: int
+    kind: str
+    arguments: dict[str, Any]
+    key: str
+    state: str
+    priority: int
+    n_done: int
+    n_total: int
+    message: str
+    hint: str
+    is_cancelling: bool
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ("queued", "running")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One item that a job could not do; the job went on without it."""
+
+    subject: str
+    message: str
+    hint: str
+
+
+def new_owner() -> str:
+    """A name no other worker has: host, process, and a random part (process numbers come round again)."""
+    return f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+
+
+def is_dead(owner: str) -> bool:
+    """True only if the owner ran on this machine and its process is gone."""
+    host, process, _ = owner.split("/")
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+class Jobs:
+    """The queue in the catalogue's database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    # --- asking ---------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        kind: str,
+        arguments: dict[str, Any],
+        *,
+        priority: int = PRIORITY_BACKGROUND,
+        resource: str | None = None,
+    ) -> Job:
+        """Queue a job, or return the active one that asks for the same: a second click does nothing new.
+
+        `resource` names what only one job at a time may work on.
+        """
+        text = json.dumps(arguments, sort_keys=True)
+        key = f"{kind} {text}"
+        with self.database.transaction() as connection:
+            row = connection.execute(
+                "SELECT * FROM jobs WHERE key = ? AND state IN ('queued', 'running')", (key,)
+            ).fetchone()
+            if row is None:
+                row = connection.execute(
+                    "INSERT INTO jobs (kind, arguments, key, resource, state, priority, created_at)"
+                    " VALUES (?, ?, ?, ?, 'queued', ?, ?) RETURNING *",
+                    (kind, text, key, resource, priority, time.time()),
+                ).fetchone()
+            return _job(row)
+
+    def cancel(self, job_id: int) -> None:
+        """Ask for an end: at once if nobody works on it, else after the item in hand. What is done stays."""
+        with self.database.transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET state = 'cancelled', finished_at = ? WHERE job_id = ? AND state = 'queued'",
+                (time.time(), job_id),
+            )
+            connection.execute("UPDATE jobs SET is_cancelling = 1 WHERE job_id = ? AND state = 'running'", (job_id,))
+
+    def get(self, job_id: int) -> Job:
+        row = self.database.connection.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
+        if row is None:
+            raise InputError(f"There is no job {job_id}.")
+        return _job(row)
+
+    def active(self) -> list[Job]:
+        """Queued and running jobs, the one that is or will be worked on first."""
+        rows = self.database.connection.execute(
+            "SELECT * FROM jobs WHERE state IN ('queued', 'running') ORDER BY state DESC, priority DESC, job_id"
+        )
+        return [_job(row) for row in rows]
+
+    def has_urgent(self) -> bool:
+        """Whether somebody waits for a queued job; cheap enough to ask after every batch."""
+        row = self.database.connection.execute(
+            "SELECT 1 FROM jobs WHERE state = 'queued' AND priority >= ? LIMIT 1", (PRIORITY_WAITED_FOR,)
+        ).fetchone()
+        return row is not None
+
+    def latest(self, kind: str, **arguments: Any) -> Job | None:
+        """The newest job of a kind whose arguments include these."""
+        rows = self.database.connection.execute("SELECT * FROM jobs WHERE kind = ? ORDER BY job_id DESC", (kind,))
+        for row in rows:
+            job = _job(row)
+            if arguments.items() <= job.arguments.items():
+                return job
+        return None
+
+    def failures(self, job_id: int) -> list[Failure]:
+        rows = self.database.connection.execute(
+            "SELECT subject, message, hint FROM job_failures WHERE job_id = ? ORDER BY subject", (job_id,)
+        )
+        return [Failure(**row) for row in rows]
+
+    # --- working --------------------------------------------------------------------------------------------
+
+    def claim(self, owner: str, *, min_priority: int = 0, job_id: int | None = None) -> Job | None:
+        """Take the next job: a queued one, or a running one whose worker is dead or silent.
+
+        Parameters
+        ----------
+        owner : str
+            As from `new_owner`.
+        min_priority : int
+            Only jobs at least this urgent: how a long job lets an urgent one go first.
+        job_id : int or None
+            Only this job.
+        """
+        now = time.time()
+        with self.database.transaction() as connection:
+            rows = connection.execute(
+                "SELECT * FROM jobs WHERE state IN ('queued', 'running') AND priority >= ?"
+                " AND (? IS NULL OR job_id = ?) ORDER BY priority DESC, job_id",
+                (min_priority, job_id, job_id),
+            ).fetchall()
+            owned = {row["job_id"] for row in connection.execute(OWNED, (now,)) if not is_dead(row["owner"])}
+            busy = {row["resource"] for row in connection.execute(OWNED, (now,)) if row["job_id"] in owned}
+            for row in rows:
+                if row["job_id"] in owned or (row["resource"] is not None and row["resource"] in busy):
+                    continue
+                if row["is_cancelling"]:
+                    _end(connection, row["job_id"], "cancelled", "", "")
+                    continue
+                if row["attempts"] >= MAX_ATTEMPTS:
+                    message = f"The worker died {MAX_ATTEMPTS} times in a row at: {row['message'] or row['kind']}."
+                    _end(
+                        connection,
+                        row["job_id"],
+                        "failed",
+                        message,
+                        "Remove that file from the library, then start again.",
+                    )
+                    continue
+                row = connection.execute(
+                    "UPDATE jobs SET state = 'running', owner = ?, lease_until = ?, attempts = attempts + 1,"
+                    " started_at = coalesce(started_at, ?) WHERE job_id = ? RETURNING *",
+                    (owner, now + LEASE_S, now, row["job_id"]),
+                ).fetchone()
+                return _job(row)
+        return None
+
+    def guard(self, connection: sqlite3.Connection, job_id: int, owner: str) -> sqlite3.Row:
+        """Inside a transaction: renew the lease, or refuse the write if the job has another owner by now."""
+        row = connection.execute(
+            "UPDATE jobs SET lease_until = ? WHERE job_id = ? AND owner = ? AND state = 'running' RETURNING *",
+            (time.time() + LEASE_S, job_id, owner),
+        ).fetchone()
+        if row is None:
+            raise LeaseLostError(f"Job {job_id} was taken over by another worker; this one stops without writing.")
+        return row
+
+    def heartbeat(self, job_id: int, owner: str) -> bool:
+        """Renew the lease; True if an end was asked for."""
+        with self.database.transaction() as connection:
+            return bool(self.guard(connection, job_id, owner)["is_cancelling"])
+
+    def progress(
+        self, job_id: int, owner: str, *, n_done: int | None = None, n_total: int | None = None, message: str = ""
+    ) -> bool:
+        """Say how far it is; True if an end was asked for."""
+        with self.database.transaction() as connection:
+            row = self.guard(connection, job_id, owner)
+            connection.execute(
+                "UPDATE jobs SET n_done = coalesce(?, n_done), n_total = coalesce(?, n_total), message = ?,"
+                " attempts = 0 WHERE job_id = ?",
+                (n_done, n_total, message, job_id),
+            )
+            return bool(row["is_cancelling"])
+
+    def fail_item(self, job_id: int, owner: str, failure: Failure) -> None:
+        """Record one item that could not be done; the job goes on."""
+        with self.database.transaction() as connection:
+            self.guard(connection, job_id, owner)
+            connection.execute(
+                "INSERT OR REPLACE INTO job_failures VALUES (?, ?, ?, ?)",
+                (job_id, failure.subject, failure.message, failure.hint),
+            )
+
+    def finish(self, job_id: int, owner: str, state: str, message: str = "", hint: str = "") -> None:
+        with self.database.transaction() as connection:
+            self.guard(connection, job_id, owner)
+            _end(connection, job_id, state, message, hint)
+
+    def release(self, job_id: int, owner: str) -> None:
+        """Hand the job back unfinished, for the next worker at once."""
+        with self.database.transaction() as connection:
+            self.guard(connection, job_id, owner)
+            connection.execute(
+                "UPDATE jobs SET state = 'queued', owner = NULL, lease_until = NULL, attempts = 0 WHERE job_id = ?",
+                (job_id,),
+            )
+
+
+def _end(connection: sqlite3.Connection, job_id: int, state: str, message: str, hint: str) -> None:
+    connection.execute(
+        "UPDATE jobs SET state = ?, message = ?, hint = ?, owner = NULL, lease_until = NULL, finished_at = ?"
+        " WHERE job_id = ?",
+        (state, message, hint, time.time(), job_id),
+    )
+
+
+def _job(row: sqlite3.Row) -> Job:
+    facts = {name: row[name] for name in Job.__dataclass_fields__}
+    return Job(**{**facts, "arguments": json.loads(row["arguments"]), "is_cancelling": bool(row["is_cancelling"])})

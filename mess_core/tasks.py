@@ -1,0 +1,287 @@
+"""What each kind of job does. A worker process and the command line run the same functions.
+
+demo      make the demo library, register it, ask for its extraction
+add       register a folder's audio
+extract   embed what is missing in a library, one commit per track
+encode    embed one track that somebody waits for
+download  fetch an encoder's weights
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mess_core.catalogue import NewTrack, Track
+from mess_core.config import HEARTBEAT_S
+from mess_core.datasets.demo import DemoTrack, make_demo
+from mess_core.datasets.folder import audio_files, read_track
+from mess_core.encoders.base import Encoder
+from mess_core.encoders.registry import encoder_info, load_encoder
+from mess_core.encoders.weights import download
+from mess_core.errors import AudioError, InputError, LeaseLostError, MessError
+from mess_core.extraction import BatchDone, ExtractedTrack, FailedTrack, Source, choose_device, extract
+from mess_core.home import DEMO, Home, count_segments
+from mess_core.jobs import Failure, Job
+
+log = logging.getLogger(__name__)
+
+PROGRESS_EVERY_S = 0.3  # often enough for a bar that moves, seldom enough to cost nothing
+CANCEL_POLL_S = 0.5
+FILES_PER_COMMIT = 50
+
+
+class Cancelled(Exception):
+    """Somebody asked for this job to end; what is done stays."""
+
+
+class Stopping(Exception):
+    """This process is asked to end; the job goes back to the queue."""
+
+
+@dataclass
+class Task:
+    """A claimed job while it is worked on: says how far it is, and notices when it must end.
+
+    Parameters
+    ----------
+    encoders : dict
+        Loaded encoders by fingerprint, shared by the tasks of one process.
+    is_stopping : threading.Event
+        Set when the process should end.
+    on_pause : callable
+        Called between batches: the moment to do something urgent first.
+    """
+
+    home: Home
+    job: Job
+    owner: str
+    encoders: dict[str, Encoder] = field(default_factory=dict)
+    is_stopping: threading.Event = field(default_factory=threading.Event)
+    on_pause: Callable[[], None] = lambda: None
+    _is_cancelled: threading.Event = field(default_factory=threading.Event)
+    _is_lost: threading.Event = field(default_factory=threading.Event)
+    _last_progress: float = 0.0
+
+    def run(self) -> Job:
+        """Do the job to its end, whatever that is; returns its final row."""
+        is_over = threading.Event()
+        heart = threading.Thread(target=self._beat, args=(is_over,), name="heartbeat", daemon=True)
+        heart.start()
+        jobs, job_id = self.home.jobs, self.job.job_id
+        try:
+            message = KINDS[self.job.kind](self)
+            jobs.finish(job_id, self.owner, "done", message)
+        except Cancelled:
+            jobs.finish(job_id, self.owner, "cancelled")
+        except Stopping:
+            jobs.release(job_id, self.owner)
+        except LeaseLostError:
+            log.warning("job %d was taken over by another worker", job_id)
+        except MessError as error:
+            jobs.finish(job_id, self.owner, "failed", error.message, error.hint)
+        except Exception as error:
+            log.exception("job %d (%s) failed", job_id, self.job.kind)
+            message = f"A defect in MESS stopped this job: {type(error).__name__}: {error}."
+            jobs.finish(job_id, self.owner, "failed", message, "Please report it; nothing that was done is lost.")
+        finally:
+            is_over.set()
+            heart.join()
+        return jobs.get(job_id)
+
+    def check(self) -> None:
+        """Raise if the job must end now."""
+        if self._is_lost.is_set():
+            raise LeaseLostError(f"Job {self.job.job_id} was taken over by another worker.")
+        if self._is_cancelled.is_set():
+            raise Cancelled
+        if self.is_stopping.is_set():
+            raise Stopping
+
+    def progress(self, n_done: int, n_total: int, message: str) -> None:
+        """Tell everybody how far it is, a few times per second at most; raises if the job must end."""
+        self.check()
+        now = time.monotonic()
+        if now - self._last_progress >= PROGRESS_EVERY_S or n_done == n_total:
+            self._last_progress = now
+            self.home.jobs.progress(self.job.job_id, self.owner, n_done=n_done, n_total=n_total, message=message)
+
+    def fail_item(self, subject: str, error: MessError) -> None:
+        self.home.jobs.fail_item(self.job.job_id, self.owner, Failure(subject, error.message, error.hint))
+
+    def encoder(self, encoder_id: str) -> Encoder:
+        """A loaded encoder; at most two stay in memory, one for the library and one for queries."""
+        fingerprint = encoder_info(encoder_id, self.home.paths).fingerprint
+        if fingerprint not in self.encoders:
+            while len(self.encoders) >= 2:
+                self.encoders.pop(next(iter(self.encoders)))
+            self.encoders[fingerprint] = load_encoder(encoder_id, self.home.paths, choose_device())
+        return self.encoders[fingerprint]
+
+    def _beat(self, is_over: threading.Event) -> None:
+        """The heartbeat thread: renews the lease, and looks often whether an end was asked for."""
+        last = time.monotonic()
+        while not is_over.wait(CANCEL_POLL_S):
+            try:
+                if self.home.jobs.get(self.job.job_id).is_cancelling:
+                    self._is_cancelled.set()
+                if time.monotonic() - last >= HEARTBEAT_S:
+                    self.home.jobs.heartbeat(self.job.job_id, self.owner)
+                    last = time.monotonic()
+            except LeaseLostError:
+                self._is_lost.set()
+                break
+            except MessError as error:  # the disk may be full for a moment; the lease still has time
+                log.warning("heartbeat: %s", error)
+        self.home.database.close()
+
+
+# --- the kinds ----------------------------------------------------------------------------------------------
+
+
+def _demo(task: Task) -> str:
+    home = task.home
+
+    def on_track(n_done: int, n_total: int, title: str) -> None:
+        task.progress(n_done, n_total, title)
+
+    tracks = make_demo(home.paths.demo, on_track=on_track)
+    home.catalogue.add(home.paths.demo, (_demo_track(track) for track in tracks), DEMO)
+    encoder_id = task.job.arguments["then_extract"]
+    if encoder_id:
+        home.request_extract(DEMO, encoder_id)
+    return f"{len(tracks)} performances made."
+
+
+def _demo_track(demo: DemoTrack) -> NewTrack:
+    track = read_track(demo.audio, demo.title).track
+    facts = {"work": demo.work, "composer": demo.composer, "performer": demo.performer, "instrument": demo.instrument}
+    return NewTrack(
+        Track(**{**vars(track), **facts}), demo.audio, {"midi": demo.midi, "score": demo.score}, demo.planted
+    )
+
+
+def _add(task: Task) -> str:
+    home, library = task.home, task.job.arguments["library"]
+    path = Path(task.job.arguments["path"])
+    if not path.exists():
+        raise InputError(f"There is no file or folder at {path}.", "Check the path; is the disk mounted?")
+    root = path if path.is_dir() else path.parent
+    files = list(audio_files(path)) if path.is_dir() else [path]
+    if not files:
+        raise InputError(f"No audio file (wav, flac, ogg, mp3) lies below {path}.")
+    known = home.catalogue.known_files(root)
+    batch: list[NewTrack] = []
+    seen: list[str] = []
+    n_failed = 0
+    for n_done, file in enumerate(files):
+        task.progress(n_done, len(files), file.name)
+        stat = file.stat()
+        size_bytes, mtime_ns, track_id = known.get(file.relative_to(root).as_posix(), (-1, -1, ""))
+        if (size_bytes, mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+            seen.append(track_id)
+            continue
+        try:
+            batch.append(read_track(file))
+        except AudioError as error:
+            n_failed += 1
+            task.fail_item(file.name, error)
+        if len(batch) == FILES_PER_COMMIT:
+            home.catalogue.add(root, batch, library)
+            batch = []
+    home.catalogue.add(root, batch, library)
+    home.catalogue.add_to_library(library, seen)
+    task.progress(len(files), len(files), "")
+    if task.job.arguments["then_extract"]:
+        home.request_extract(library, task.job.arguments["then_extract"])
+    return f"{len(files) - n_failed} of {len(files)} files registered."
+
+
+def _extract(task: Task) -> str:
+    home, arguments = task.home, task.job.arguments
+    home.catalogue.require_library(arguments["library"])
+    info = encoder_info(arguments["encoder"], home.paths)
+    tracks = home.missing_tracks(arguments["library"], info)
+    return _extract_tracks(task, tracks, arguments["encoder"], keep_raw=arguments["keep_raw"])
+
+
+def _encode(task: Task) -> str:
+    return _extract_tracks(
+        task, [task.home.catalogue.track(task.job.arguments["track_id"])], task.job.arguments["encoder"]
+    )
+
+
+def _extract_tracks(task: Task, tracks: list[Track], encoder_id: str, *, keep_raw: bool = False) -> str:
+    """Embed tracks: segments counted for the bar, one commit per track, a failure named and passed over."""
+    if not tracks:
+        return "Nothing to do: every track is embedded."
+    home = task.home
+    task.progress(0, 1, f"loading {encoder_id}")
+    encoder = task.encoder(encoder_id)
+    info = encoder.info
+    n_total = sum(count_segments(track.duration_s, info) for track in tracks)
+    n_segments = n_tracks = n_failed = 0
+    started = time.monotonic()
+
+    def sources() -> Iterator[Source]:
+        for track in tracks:
+            if home.store.has(track.track_id, info):  # an urgent job may have done it meanwhile
+                continue
+            raw = home.store.raw_path(track.track_id, info) if keep_raw else None
+            yield Source(track.track_id, track.title, home.catalogue.likely_audio_path(track.track_id), raw)
+
+    with closing(extract(sources(), encoder)) as events:
+        for event in events:
+            if isinstance(event, BatchDone):
+                n_segments += event.n_segments
+                task.on_pause()
+            elif isinstance(event, ExtractedTrack):
+                _commit(task, event, encoder)
+                n_tracks += 1
+            elif isinstance(event, FailedTrack):
+                n_failed += 1
+                task.fail_item(event.source.title, event.error)
+            task.progress(min(n_segments, n_total), n_total, f"{n_tracks} of {len(tracks)} tracks")
+    if n_segments:
+        home.store.set_speed(info, (time.monotonic() - started) / n_segments)
+    if n_failed == len(tracks) == 1:
+        failure = home.jobs.failures(task.job.job_id)[0]
+        raise AudioError(failure.message, failure.hint)
+    return f"{n_tracks} of {len(tracks)} tracks embedded with {info.title}."
+
+
+def _commit(task: Task, done: ExtractedTrack, encoder: Encoder) -> None:
+    home, job_id, owner = task.home, task.job.job_id, task.owner
+
+    def guard(connection):
+        home.jobs.guard(connection, job_id, owner)
+        connection.execute(
+            "UPDATE tracks SET loudness_lufs = ?, duration_s = ?, is_truncated = ? WHERE track_id = ?",
+            (done.facts.loudness_lufs, done.facts.duration_s, done.facts.is_truncated, done.source.track_id),
+        )
+
+    home.store.write(done.source.track_id, encoder.info, done.embedding, guard)
+
+
+def _download(task: Task) -> str:
+    info = encoder_info(task.job.arguments["encoder"], task.home.paths)
+
+    def on_progress(n_done: int, n_total: int) -> None:
+        task.progress(n_done, n_total, f"{n_done / 1e6:.0f} of {n_total / 1e6:.0f} MB")
+
+    download(info, task.home.paths, on_progress=on_progress, should_stop=task.is_stopping.is_set)
+    return f"The weights of {info.title} are here."
+
+
+KINDS: dict[str, Callable[[Task], str]] = {
+    "demo": _demo,
+    "add": _add,
+    "extract": _extract,
+    "encode": _encode,
+    "download": _download,
+}

@@ -1,0 +1,129 @@
+"""Uploads: a file somebody drops on a page becomes a track that is in no library.
+
+It is named by its content, never by what its sender called it; the name is kept as a title, which is untrusted text.
+The bytes go to disk as they come, so a large file takes no memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from mess_core.audio import AudioInfo, inspect_audio
+from mess_core.catalogue import NewTrack, Track, track_id_of
+from mess_core.config import MAX_UPLOAD_BYTES, UPLOADS_QUOTA_BYTES
+from mess_core.errors import AudioError, InputError, StorageError
+from mess_core.files import TMP_SUFFIX
+from mess_core.home import Home
+
+KEEP_FREE_BYTES = 512 * 1024**2  # an upload never takes the last of the disk
+MAX_TITLE = 200
+
+
+class UploadWriter:
+    """Receives one file in pieces: `write` each, then `finish`; `abandon` if it breaks off.
+
+    Parameters
+    ----------
+    home : Home
+    name : str
+        What the sender calls the file.
+    announced_bytes : int
+        Its size as announced, 0 if it was not.
+
+    Raises
+    ------
+    InputError
+        If it is larger than MESS takes.
+    StorageError
+        If there is no room for it.
+    """
+
+    def __init__(self, home: Home, name: str, announced_bytes: int = 0) -> None:
+        self.home = home
+        self.title = title_of(name)
+        self.n_bytes = 0
+        self._digest = hashlib.sha256()
+        self._check_size(announced_bytes)
+        folder = home.paths.uploads
+        folder.mkdir(parents=True, exist_ok=True)
+        used = sum(path.stat().st_size for path in folder.iterdir())
+        if used + announced_bytes > UPLOADS_QUOTA_BYTES:
+            raise StorageError(
+                f"Uploads already take {used / 1e9:.1f} GB of {UPLOADS_QUOTA_BYTES / 1e9:.0f} GB.",
+                "Old ones are forgotten after a week; add what you want to keep to a library.",
+            )
+        if announced_bytes + KEEP_FREE_BYTES > shutil.disk_usage(folder).free:
+            raise StorageError("The disk has no room for this file.", "Free some space, then drop it again.")
+        handle, path = tempfile.mkstemp(dir=folder, suffix=TMP_SUFFIX)
+        self._path = Path(path)
+        self._stream: IO[bytes] = os.fdopen(handle, "wb")
+
+    def write(self, piece: bytes) -> None:
+        self.n_bytes += len(piece)
+        self._check_size(self.n_bytes)
+        self._digest.update(piece)
+        try:
+            self._stream.write(piece)
+        except OSError as error:
+            raise StorageError(
+                f"The upload could not be stored: {error.strerror}.", "Free some disk space, then drop it again."
+            ) from error
+
+    def finish(self) -> Track:
+        """Check that it is audio, give it its name, and register it."""
+        if self.n_bytes == 0:
+            raise AudioError(f"{self.title!r} is empty.", "Choose a file with sound in it.")
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+        info = self._inspect()
+        sha256 = self._digest.hexdigest()
+        track = Track(
+            track_id=track_id_of(sha256),
+            sha256=sha256,
+            title=self.title,
+            duration_s=info.duration_s,
+            sample_rate_hz=info.sample_rate_hz,
+            n_channels=info.n_channels,
+            codec=info.codec,
+            is_truncated=info.is_truncated,
+        )
+        known = self.home.catalogue.find_sha256(sha256)
+        if known is not None and self.home.catalogue.likely_audio_path(known.track_id).is_file():
+            self.abandon()
+            return known
+        path = self.home.paths.uploads / f"{sha256}.{info.codec.split()[0].lower()}"
+        self._path.replace(path)
+        self.home.catalogue.add(self.home.paths.uploads, [NewTrack(track, path)], library=None)
+        return known or track
+
+    def abandon(self) -> None:
+        """Forget what came so far."""
+        self._stream.close()
+        self._path.unlink(missing_ok=True)
+
+    def _inspect(self) -> AudioInfo:
+        try:
+            return inspect_audio(self._path)
+        except AudioError as error:  # its temporary name means nothing to the person who sent it
+            raise AudioError(error.message.replace(self._path.name, self.title), error.hint) from error
+
+    def _check_size(self, n_bytes: int) -> None:
+        if n_bytes > MAX_UPLOAD_BYTES:
+            raise InputError(
+                f"{self.title!r} is larger than {MAX_UPLOAD_BYTES / 1024**3:.0f} GB, the most an upload may be.",
+                "Put it into a folder and add that folder on the Library page: nothing is copied then.",
+            )
+
+
+def title_of(name: str) -> str:
+    """A file name as a title: its last part without suffix and control characters, not too long."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    stem = last.rsplit(".", 1)[0] or last
+    printable = "".join(character if character.isprintable() else " " for character in stem)
+    return printable.encode("utf-8", "replace").decode().strip()[:MAX_TITLE] or "upload"

@@ -1,0 +1,121 @@
+"""The process that does the jobs, and the keeper that starts it and starts it again when it dies.
+
+    python -m mess_core.worker --home DIR
+
+It ends after the item in hand when it gets SIGTERM, or when its standard input closes: a worker whose server was
+killed does not stay behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from mess_core.encoders.base import Encoder
+from mess_core.errors import MessError
+from mess_core.extraction import use_all_cores
+from mess_core.home import Home
+from mess_core.jobs import PRIORITY_WAITED_FOR, new_owner
+from mess_core.tasks import Task
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.2  # how soon an idle worker sees a new job
+SWEEP_EVERY_S = 3600.0
+RESTART_AFTER_S = 1.0
+STOP_WITHIN_S = 10.0  # one batch of the slowest encoder, and a commit
+
+
+def work(home: Home, is_stopping: threading.Event) -> None:
+    """Do jobs until told to stop."""
+    owner = new_owner()
+    encoders: dict[str, Encoder] = {}
+    next_sweep = 0.0
+
+    def do_urgent() -> None:
+        while home.jobs.has_urgent() and (job := home.jobs.claim(owner, min_priority=PRIORITY_WAITED_FOR)):
+            Task(home, job, owner, encoders, is_stopping).run()
+
+    while not is_stopping.is_set():
+        try:
+            if time.monotonic() >= next_sweep:
+                home.sweep()
+                next_sweep = time.monotonic() + SWEEP_EVERY_S
+            job = home.jobs.claim(owner)
+            if job is None:
+                is_stopping.wait(POLL_S)
+            else:
+                Task(home, job, owner, encoders, is_stopping, do_urgent).run()
+        except MessError as error:  # a full disk, a locked catalogue: wait and try again, do not die
+            log.warning("%s", error)
+            is_stopping.wait(RESTART_AFTER_S)
+
+
+class WorkerKeeper:
+    """Keeps one worker process alive beside the server."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._is_stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._keep, name="worker-keeper", daemon=True)
+
+    @property
+    def process_id(self) -> int | None:
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the worker finish the item in hand, then end it."""
+        self._is_stopping.set()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        command = [sys.executable, "-m", "mess_core.worker", "--home", str(self.home.paths.root)]
+        while not self._is_stopping.is_set():
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=Path(__file__).parent.parent)
+            while self._process.poll() is None and not self._is_stopping.wait(POLL_S):
+                pass
+            if not self._is_stopping.is_set():
+                log.warning("the worker ended with code %s; starting another", self._process.returncode)
+                self._is_stopping.wait(RESTART_AFTER_S)
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()  # nothing acknowledged is lost: the lease is taken over
+                self._process.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Does the jobs of one data folder.")
+    parser.add_argument("--home", type=Path, required=True)
+    home = Home(parser.parse_args().home)
+    logging.basicConfig(level=logging.INFO, format="worker: %(message)s")
+    is_stopping = threading.Event()
+
+    def stop_when_orphaned() -> None:
+        sys.stdin.buffer.read()  # returns when the server is gone
+        is_stopping.set()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: is_stopping.set())
+    threading.Thread(target=stop_when_orphaned, name="orphan-watch", daemon=True).start()
+    if hasattr(os, "nice"):
+        os.nice(5)  # the page a person looks at goes first
+    use_all_cores()
+    work(home, is_stopping)
+
+
+if __name__ == "__main__":
+    main()

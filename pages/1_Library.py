@@ -1,0 +1,20 @@
+"""Which music is here, and is it ready to be searched?"""
+
+import streamlit as st
+
+from pages.shared import library_panels as panels
+from pages.shared.frame import explain_errors, open_page
+from pages.shared.jobs_panel import show_jobs
+
+open_page("Library")
+
+with explain_errors():
+    show_jobs()
+    st.subheader("1 · Encoder", anchor=False)
+    encoder_id = panels.choose_encoder()
+    st.subheader("2 · Music", anchor=False)
+    panels.add_music(encoder_id)
+    st.subheader("3 · Embedding", anchor=False)
+    panels.embed(encoder_id)
+    st.subheader("Tracks", anchor=False)
+    panels.show_tracks(encoder_id)

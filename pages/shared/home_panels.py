@@ -1,0 +1,92 @@
+"""The panels of the first page."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mess_core.encoders.registry import DEFAULT
+from mess_core.home import DEMO
+from pages.shared import frame, resources
+
+FLOW = """\
+audio (n_samples,)
+  → segments of 5 s, one every 2.5 s      (n_segments, segment_samples)
+  → hidden states of a frozen encoder     (n_segments, n_layers, n_frames, dim)
+  → mean over frames, then over segments  (n_layers, dim) for every track
+  → cosine, layer by layer, to every other track of the library
+"""
+
+
+def next_steps() -> None:
+    """The one thing to do now, then the others."""
+    home = resources.home()
+    n_tracks = sum(library.n_tracks for library in home.catalogue.libraries())
+    left, right = st.columns(2, gap="medium")
+    with left, st.container(border=True, height="stretch"):
+        st.markdown("#### :material/headphones: Listen")
+        if n_tracks:
+            st.write("Drop a recording or pick one, and hear its nearest neighbours beside it.")
+        else:
+            st.write("As soon as there is a library, drop a recording and hear what is nearest.")
+        st.page_link("pages/4_Listen.py", label="Find similar recordings", icon=":material/arrow_forward:")
+    with right, st.container(border=True, height="stretch"):
+        st.markdown("#### :material/library_music: Library")
+        st.write("Add a folder of your own music. Nothing is copied, and your files are never changed.")
+        st.page_link("pages/1_Library.py", label="Add music", icon=":material/arrow_forward:")
+
+
+def what_is_here() -> None:
+    """Libraries, and how much of each can be searched."""
+    home = resources.home()
+    libraries = home.catalogue.libraries()
+    if not libraries:
+        if not home.jobs.active():
+            _offer_demo()
+        return
+    st.subheader("What is here", anchor=False)
+    info = resources.info(DEFAULT)
+    st.dataframe(
+        [
+            {
+                "library": library.name,
+                "tracks": library.n_tracks,
+                "length": frame.seconds(library.duration_s),
+                "searchable": 100 * home.n_embedded(library.name, info) / library.n_tracks,
+            }
+            for library in libraries
+        ],
+        hide_index=True,
+        width="stretch",
+        column_config={
+            "searchable": st.column_config.ProgressColumn(
+                f"embedded with {info.title}", format="%.0f %%", min_value=0, max_value=100
+            )
+        },
+    )
+    if any(library.name == DEMO for library in libraries):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(
+                "The demo library was made on this machine by MESS itself: 24 short pieces, each by five invented "
+                "performers whose tempo, rubato, dynamics and articulation differ in known ways."
+            )
+            if st.button("Remove the demo"):
+                home.remove_library(DEMO)
+                st.rerun()
+
+
+def _offer_demo() -> None:
+    frame.notice("No music yet", "Make the demo library (about half a minute), or add a folder of your own.")
+    if st.button("Make the demo library", type="primary"):
+        resources.home().request_demo(DEFAULT)
+        st.rerun()
+
+
+def how_it_works() -> None:
+    """The one picture."""
+    with st.expander("How it works"):
+        st.code(FLOW, language=None)
+        st.write(
+            "The encoder was trained once and is frozen. What it hears at different depths differs: early layers follow "
+            "the sound, later ones the music. Similarity is measured after the part that all recordings share was "
+            "removed, and placed among the pairs of the library itself, so that a number means something."
+        )

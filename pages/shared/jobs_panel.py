@@ -1,0 +1,78 @@
+"""What is being worked on: a bar for each job, the same in every tab, surviving reloads because jobs are rows."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from mess_core.jobs import Job
+from pages.shared import frame, resources
+
+POLL_S = 1.0
+VERBS = {
+    "demo": "Making the demo library",
+    "add": "Registering music",
+    "extract": "Embedding",
+    "encode": "Listening to your query",
+    "download": "Downloading weights",
+}
+
+
+def show_jobs() -> None:
+    """Bars of all active jobs; nothing where there are none."""
+    jobs = resources.home().jobs.active()
+    if jobs:
+        _poll(tuple(job.job_id for job in jobs))
+
+
+def show_outcome(job: Job | None) -> None:
+    """How the latest job of a kind ended, if that is worth knowing: every failed item with its reason."""
+    if job is None or job.is_active:
+        return
+    failures = resources.home().jobs.failures(job.job_id)
+    if job.state == "failed":
+        frame.notice(f"{VERBS[job.kind]} stopped", job.message, job.hint)
+    if failures:
+        with st.expander(f"{len(failures)} files could not be used"):
+            st.dataframe(
+                [{"file": f.subject, "why": f.message, "what to do": f.hint} for f in failures],
+                hide_index=True,
+                width="stretch",
+            )
+
+
+@st.fragment(run_every=POLL_S)
+def _poll(job_ids: tuple[int, ...]) -> None:
+    jobs = resources.home().jobs.active()
+    if tuple(job.job_id for job in jobs) != job_ids:
+        st.rerun()  # one ended or began: the whole page may say something new
+    with st.container(border=True):
+        for job in jobs:
+            _bar(job)
+        oldest = min(job.created_at for job in jobs)
+        if not any(job.state == "running" for job in jobs) and time.time() - oldest > frame.NO_WORKER_AFTER_S:
+            st.caption("Nobody works on this yet. The worker starts with `streamlit run app.py` (or `make run`).")
+
+
+def _bar(job: Job) -> None:
+    left, right = st.columns([5, 1], vertical_alignment="center")
+    with left:
+        share = job.n_done / job.n_total if job.n_total else 0.0
+        st.progress(min(share, 1.0), text=f"{VERBS[job.kind]} · {share:.0%}")
+        st.text(_detail(job))
+    if right.button("Cancel", key=f"cancel-{job.job_id}", disabled=job.is_cancelling, width="stretch"):
+        resources.home().jobs.cancel(job.job_id)
+        st.rerun(scope="fragment")
+
+
+def _detail(job: Job) -> str:
+    """What is in hand, and how long it may still take."""
+    if job.is_cancelling:
+        return "ending after the item in hand…"
+    if job.state == "queued" or job.started_at is None:
+        return "waiting for its turn"
+    elapsed = time.time() - job.started_at
+    share = job.n_done / job.n_total if job.n_total else 0.0
+    left = f" · about {frame.seconds(elapsed / share - elapsed)} left" if share > 0.05 and elapsed > 2 else ""
+    return f"{job.message}{left}"

@@ -1,0 +1,172 @@
+"""The panels of 1_Library: encoders and their weights, adding music, embedding it, what is here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.registry import DEFAULT, EncoderChoice, encoder_choices
+from mess_core.encoders.mert import LICENCE_NOTICE
+from mess_core.encoders.weights import use_folder
+from mess_core.home import DEMO
+from pages.shared import frame, resources
+from pages.shared.jobs_panel import show_outcome
+
+READY = ("embedded", "present")
+STATES = {"embedded": "comes with MESS", "present": "here", "missing": "not here yet", "damaged": "damaged"}
+CONTROL = "random:"
+
+
+def choose_encoder() -> str:
+    """MERT first; while its weights are missing the embedded encoder is chosen."""
+    choices = {choice.info.id: choice for choice in encoder_choices(resources.home().paths)}
+    if not st.toggle("Show controls (untrained twins)", key="controls"):
+        choices = {encoder_id: c for encoder_id, c in choices.items() if not encoder_id.startswith(CONTROL)}
+    ready = [encoder_id for encoder_id, choice in choices.items() if choice.weights.status in READY]
+    if st.session_state.get("extractor") not in choices:
+        st.session_state["extractor"] = ready[0] if ready[0].startswith("mert") else DEFAULT
+    encoder_id = st.radio(
+        "Encoder",
+        list(choices),
+        key="extractor",
+        persist_state="session",
+        label_visibility="collapsed",
+        format_func=lambda name: choices[name].info.title,
+        captions=[_caption(choice) for choice in choices.values()],
+    )
+    if choices[encoder_id].weights.status not in READY:
+        _offer_weights(choices[encoder_id])
+    return encoder_id
+
+
+def _caption(choice: EncoderChoice) -> str:
+    info = choice.info
+    state = STATES.get(choice.weights.status, choice.weights.status)
+    return f"{info.summary} {info.n_layers} × {info.dim} · {info.licence} · {state}"
+
+
+def _offer_weights(choice: EncoderChoice) -> None:
+    """Consent before a download, or a folder that has them already; everything else goes on without."""
+    info, weights, home = choice.info, choice.weights, resources.home()
+    with st.container(border=True):
+        st.text(weights.message)
+        st.markdown(f"**Licence: {info.licence}.** {LICENCE_NOTICE}")
+        show_outcome(home.jobs.latest("download", encoder=info.id))
+        download, folder = st.columns(2, gap="large")
+        with download:
+            agreed = st.checkbox("I use it for non-commercial purposes only", key=f"agree-{info.id}")
+            if st.button(f"Download {frame.size(weights.size_bytes)}", disabled=not agreed, type="primary"):
+                home.request_download(info.id)
+                st.rerun()
+        with folder, st.form(f"folder-{info.id}", border=False):
+            path = st.text_input("Or a folder that has its files", placeholder="~/Models/MERT-v1-95M")
+            if st.form_submit_button("Use this folder") and path:
+                with frame.explain_errors():
+                    use_folder(info, home.paths, Path(path))
+                st.rerun()
+        st.caption("MESS goes on with MESS-nano meanwhile.")
+
+
+def add_music(encoder_id: str) -> None:
+    """The demo, or a folder; both are embedded at once if the encoder can."""
+    home = resources.home()
+    then = encoder_id if _is_ready(encoder_id) else DEFAULT
+    names = [library.name for library in home.catalogue.libraries()]
+    folder, demo = st.columns([3, 1], gap="large", vertical_alignment="bottom")
+    with folder, st.form("add-folder", border=False):
+        path, name = st.columns([3, 1])
+        chosen = path.text_input("Folder or file on this machine", placeholder="~/Music/Chopin")
+        library = name.text_input("Library", placeholder="its name", help="Leave empty for the folder's own name.")
+        if st.form_submit_button("Add", type="primary") and chosen:
+            target = Path(chosen).expanduser()
+            with frame.explain_errors():
+                home.request_add(target, library.strip() or target.name, then)
+            st.rerun()
+    with demo:
+        if DEMO not in names and st.button("Make the demo library", width="stretch"):
+            home.request_demo(then)
+            st.rerun()
+    st.caption("Nothing is copied and no file of yours is ever changed. WAV, FLAC, Ogg and MP3.")
+    show_outcome(home.jobs.latest("add"))
+
+
+def embed(encoder_id: str) -> None:
+    """What is missing in the chosen library, what it will take, and the button."""
+    home, info, library = resources.home(), resources.info(encoder_id), frame.library()
+    if not home.catalogue.tracks(library):
+        st.caption("Nothing to embed yet.")
+        return
+    estimate = home.estimate(library, info)
+    done = home.n_embedded(library, info)
+    time = "unknown until it has run here once" if estimate.seconds is None else f"≈ {frame.seconds(estimate.seconds)}"
+    for column, (label, value) in zip(
+        st.columns(4),
+        {
+            "Embedded": f"{done} of {done + estimate.n_tracks}",
+            "Segments to do": f"{estimate.n_segments:,}",
+            "Time on this machine": time if estimate.n_tracks else "–",
+            "Disk": f"{frame.size(estimate.n_bytes)} of {frame.size(estimate.n_free_bytes)} free",
+        }.items(),
+        strict=True,
+    ):
+        column.metric(label, value)
+    _embed_button(info, estimate.n_tracks)
+    show_outcome(home.jobs.latest("extract", library=library, encoder=encoder_id))
+
+
+def _embed_button(info: EncoderInfo, n_tracks: int) -> None:
+    home = resources.home()
+    if n_tracks == 0:
+        st.caption(f"Every track is embedded with {info.title}.")
+        return
+    if st.button(f"Embed {n_tracks} tracks with {info.title}", type="primary", disabled=not _is_ready(info.id)):
+        home.request_extract(frame.library(), info.id)
+        st.rerun()
+
+
+def show_tracks(encoder_id: str) -> None:
+    """Every track of the library; removing forgets, it never deletes music."""
+    home, library = resources.home(), frame.library()
+    known = home.store.known(resources.info(encoder_id))
+    tracks = home.catalogue.tracks(library)
+    if not tracks:
+        st.caption("No tracks yet.")
+        return
+    st.dataframe(
+        [
+            {
+                "title": track.title,
+                "work": track.work,
+                "composer": track.composer,
+                "performer": track.performer,
+                "instrument": track.instrument,
+                "length s": track.duration_s,
+                "loudness LUFS": track.loudness_lufs,
+                "format": f"{track.codec}, {track.sample_rate_hz / 1000:g} kHz",
+                "embedded": track.track_id in known,
+                "track id": track.track_id,
+            }
+            for track in tracks
+        ],
+        hide_index=True,
+        width="stretch",
+        column_config={
+            "title": st.column_config.TextColumn(width="large"),
+            "length s": st.column_config.NumberColumn(format="%.1f"),
+            "loudness LUFS": st.column_config.NumberColumn(format="%.1f"),
+        },
+    )
+    names = [summary.name for summary in home.catalogue.libraries()]
+    if library in names:
+        with st.popover("Remove this library"):
+            st.write("Its tracks and their embeddings are forgotten. Music files stay where they are.")
+            if st.button("Remove it", type="primary", key="remove-library"):
+                home.remove_library(library)
+                st.rerun()
+
+
+def _is_ready(encoder_id: str) -> bool:
+    home = resources.home()
+    return any(c.info.id == encoder_id and c.weights.status in READY for c in encoder_choices(home.paths))

@@ -1,0 +1,157 @@
+"""The player: several recordings on one clock, heard one at a time, switched without losing the place.
+
+The browser half is `player_audio.js` (the sound) and `player.js` (the face). It fetches 30-second excerpts, so a long
+recording is never decoded whole.
+
+Conventions
+-----------
+Position: seconds on the common clock. Second `p` of the clock plays second `p + offset_s` of a track;
+before its beginning and after its end a track is silent.
+Loudness: integrated, BS.1770, in LUFS, as heard from two speakers (a mono file counts for both).
+
+Examples
+--------
+>>> matching_gains_db([-18.0, -23.0])
+[-5.0, 0.0]
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from mess_core.config import EXCERPT_DEFAULT_S
+from mess_core.errors import InputError
+
+QUIETEST_TARGET_LUFS = -45.0  # a nearly silent recording must not pull all others down with it
+
+_HERE = Path(__file__).parent
+_component = st.components.v2.component(  # its texts are our own: names and titles travel as data, never in here
+    "mess_player",
+    html=(_HERE / "player.html").read_text("utf-8"),
+    css=(_HERE / "player.css").read_text("utf-8"),
+    js=(_HERE / "player_audio.js").read_text("utf-8") + (_HERE / "player.js").read_text("utf-8"),
+)
+
+
+@dataclass(frozen=True)
+class PlayerTrack:
+    """One recording in the player.
+
+    `excerpt_url` is a path on this server, like `/excerpt/<sha256>`, which the player asks for with
+    `?start_s=..&length_s=..`; `peaks_url`, like `/peaks/<sha256>`, answers `{"peaks": [0..1, ...], "duration_s": ..}`.
+    `loudness_lufs` is None where it is not known; `offset_s` is where the clock's zero lies in this recording.
+    """
+
+    id: str
+    label: str
+    excerpt_url: str
+    loudness_lufs: float | None
+    duration_s: float
+    offset_s: float = 0.0
+    peaks_url: str | None = None
+
+
+@dataclass(frozen=True)
+class PlayerReport:
+    """What was listened to since the player appeared; `heard` is in seconds, by track id, silence left out."""
+
+    position_s: float
+    track_id: str
+    switches: int
+    heard: dict[str, float]
+
+
+def player(
+    tracks: Sequence[PlayerTrack], *, key: str, on_report: Callable[[], None] | None = None
+) -> PlayerReport | None:
+    """Show the player; the first track is the query.
+
+    Tracks that stay the same from one run to the next keep playing. A report comes on pause, at the end, and after a
+    change of track, and each reruns the page: a costly page puts the player into a fragment.
+
+    Parameters
+    ----------
+    tracks : sequence of PlayerTrack
+        At least one, with different ids.
+    key : str
+        Stable from run to run; a new key is a new player.
+    on_report : callable, optional
+        Called without arguments before the rerun that a report causes.
+
+    Returns
+    -------
+    PlayerReport or None
+        The latest report; None until there is one.
+
+    Raises
+    ------
+    InputError
+        If there is no track, an id comes twice, or a duration or offset is not a finite number of seconds.
+    """
+    _check(tracks)
+    gains_db = matching_gains_db([track.loudness_lufs for track in tracks])
+    data = {
+        "key": key,
+        "excerpt_s": EXCERPT_DEFAULT_S,
+        "tracks": [
+            {**asdict(track), "gain_db": round(gain_db, 3)} for track, gain_db in zip(tracks, gains_db, strict=True)
+        ],
+    }
+    result = _component(
+        key=key, data=data, default={"report": None}, on_report_change=on_report if on_report else lambda: None
+    )
+    return _read_report(result.report)
+
+
+def matching_gains_db(loudness_lufs: Sequence[float | None]) -> list[float]:
+    """Gains that make all tracks as loud as the quietest one: never above 0 dB, so nothing can clip.
+
+    Parameters
+    ----------
+    loudness_lufs : sequence of float or None, LUFS
+        None and -inf stand for unknown and silent. A track of unknown loudness is taken to be as loud as the loudest
+        known one: too quiet is a smaller fault than too loud.
+
+    Returns
+    -------
+    list of float, dB, each at most 0
+    """
+    known = [value for value in loudness_lufs if value is not None and math.isfinite(value)]
+    if not known:
+        return [0.0] * len(loudness_lufs)
+    target = max(min(known), QUIETEST_TARGET_LUFS)
+    loudest = max(known)
+    return [
+        min(0.0, target - (value if value is not None and math.isfinite(value) else loudest)) for value in loudness_lufs
+    ]
+
+
+def _check(tracks: Sequence[PlayerTrack]) -> None:
+    if not tracks:
+        raise InputError("The player was given no track; it needs at least one.")
+    if len({track.id for track in tracks}) < len(tracks):
+        raise InputError(f"The player was given the same track twice: {', '.join(track.id for track in tracks)}.")
+    for track in tracks:
+        if not (math.isfinite(track.duration_s) and track.duration_s > 0 and math.isfinite(track.offset_s)):
+            raise InputError(
+                f"Track {track.id} has a duration of {track.duration_s} s and an offset of {track.offset_s} s; "
+                "the player needs a positive duration and a finite offset."
+            )
+
+
+def _read_report(raw: Any) -> PlayerReport | None:
+    """The browser's report, or None where there is none or it is not one: a browser can send anything."""
+    try:
+        if not isinstance(raw, Mapping) or not isinstance(raw["heard"], Mapping):
+            return None
+        heard = {str(track_id): float(seconds) for track_id, seconds in raw["heard"].items()}
+        report = PlayerReport(float(raw["position_s"]), str(raw["track_id"]), int(raw["switches"]), heard)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return report if all(math.isfinite(number) for number in (report.position_s, *heard.values())) else None

@@ -1,0 +1,35 @@
+"""Everything the pages share between sessions: the data folder, and the indexes built from it.
+
+Keys are plain values that change with the content; never an array, never a model. What comes out is shared by all
+sessions and must not be changed.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.registry import encoder_info
+from mess_core.home import Home
+from mess_core.search import NeighbourIndex
+
+
+@st.cache_resource(show_spinner=False)
+def home() -> Home:
+    """The data folder: MESS_HOME, or `data/`."""
+    return Home()
+
+
+def info(encoder_id: str) -> EncoderInfo:
+    """Facts of an encoder."""
+    return encoder_info(encoder_id, home().paths)
+
+
+def index(library: str, encoder_id: str) -> NeighbourIndex:
+    """The index of a library; built again when a track is added, removed or extracted again."""
+    return _index(library, encoder_id, home().index_content(library, info(encoder_id)))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Building the index…")  # 400 MB each at ten thousand MERT tracks
+def _index(library: str, encoder_id: str, content: str) -> NeighbourIndex:
+    return home().index(library, info(encoder_id))

@@ -1,0 +1,161 @@
+"""What the server answers beside the pages: audio, excerpts, waveforms and uploads.
+
+    GET /audio/{sha256}                       the file itself, with Range
+    GET /excerpt/{sha256}?start_s&length_s    at most 60 s as 16-bit WAV: what the player uses
+    GET /peaks/{sha256}                       the waveform of the whole recording
+    PUT /upload                               a file, streamed to disk
+
+Audio is found by content hash in the catalogue; nothing a browser sends ever becomes a path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import unquote, urlsplit
+
+import anyio
+import streamlit as st
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from mess_core.audio import read_excerpt, wav_bytes, waveform_peaks
+from mess_core.catalogue import Track
+from mess_core.config import EXCERPT_DEFAULT_S, EXCERPT_MAX_S, PEAKS_BINS
+from mess_core.encoders.registry import DEFAULT
+from mess_core.errors import DataMissingError, InputError, MessError, StorageError, UnknownTrackError
+from mess_core.files import write_atomically
+from mess_core.home import Home
+from mess_core.uploads import UploadWriter
+from mess_core.worker import WorkerKeeper
+
+STATUS = {UnknownTrackError: 404, DataMissingError: 404, StorageError: 507, InputError: 400, MessError: 500}
+FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}  # content never changes under its hash
+MEDIA_TYPES = {"WAV": "audio/wav", "FLAC": "audio/flac", "OGG": "audio/ogg", "MP3": "audio/mpeg"}
+N_DECODERS = 2  # excerpts decoded at the same time; each takes some 40 MB
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+_decoders = anyio.CapacityLimiter(N_DECODERS)
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app: st.App) -> AsyncIterator[None]:
+    """While the server runs, a worker runs beside it. An empty data folder gets the demo library."""
+    home = Home()
+    if not home.catalogue.libraries() and home.database.setting("demo") is None:
+        home.request_demo(DEFAULT)
+    keeper = WorkerKeeper(home)
+    keeper.start()
+    try:
+        yield
+    finally:
+        await run_in_threadpool(keeper.stop)
+
+
+def answer_errors(endpoint: Endpoint) -> Endpoint:
+    """A MessError becomes its status and one sentence, as JSON."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except MessError as error:
+            status = next(code for kind, code in STATUS.items() if isinstance(error, kind))
+            return JSONResponse({"error": error.message, "hint": error.hint}, status)
+
+    return answered
+
+
+@answer_errors
+async def audio(request: Request) -> Response:
+    """The file itself."""
+    track = await run_in_threadpool(_track, request)
+    path = await run_in_threadpool(Home().catalogue.audio_path, track.track_id)
+    return FileResponse(path, media_type=MEDIA_TYPES[track.codec.split()[0]], headers=FOREVER)
+
+
+@answer_errors
+async def excerpt(request: Request) -> Response:
+    """A passage, decoded here: a browser that decoded whole files would need hundreds of megabytes."""
+    track = await run_in_threadpool(_track, request)
+    start_s = _seconds(request, "start_s", 0.0)
+    length_s = _seconds(request, "length_s", EXCERPT_DEFAULT_S)
+    if not 0 < length_s <= EXCERPT_MAX_S:
+        raise InputError(f"length_s is {length_s:g} s, expected more than 0 and at most {EXCERPT_MAX_S:g} s.")
+
+    def decode() -> bytes:
+        return wav_bytes(*read_excerpt(Home().catalogue.audio_path(track.track_id), start_s, length_s))
+
+    data = await anyio.to_thread.run_sync(decode, limiter=_decoders)
+    return Response(data, media_type="audio/wav", headers=FOREVER)
+
+
+@answer_errors
+async def peaks(request: Request) -> Response:
+    """The waveform of the whole recording; kept, because it takes a pass over the file."""
+    track = await run_in_threadpool(_track, request)
+
+    def read_or_make() -> bytes:
+        home = Home()
+        path = home.paths.cache / "peaks" / f"{track.sha256}.json"
+        if path.is_file():
+            return path.read_bytes()
+        values = waveform_peaks(home.catalogue.audio_path(track.track_id), PEAKS_BINS)
+        document = {"peaks": [round(float(value), 4) for value in values], "duration_s": track.duration_s}
+        data = json.dumps(document).encode()
+        with contextlib.suppress(StorageError):  # a full disk only makes the next one slower
+            write_atomically(path, data)
+        return data
+
+    data = await anyio.to_thread.run_sync(read_or_make, limiter=_decoders)
+    return Response(data, media_type="application/json", headers=FOREVER)
+
+
+@answer_errors
+async def upload(request: Request) -> Response:
+    """Receive a file piece by piece, at flat memory whatever its size."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        return JSONResponse({"error": "An upload must come from MESS's own page.", "hint": ""}, 403)
+    name = unquote(request.headers.get("x-mess-file-name", ""))
+    announced = request.headers.get("content-length", "0")
+    writer = UploadWriter(Home(), name, int(announced) if announced.isdecimal() else 0)
+    try:
+        async for piece in request.stream():
+            await run_in_threadpool(writer.write, piece)
+        track = await run_in_threadpool(writer.finish)
+    except ClientDisconnect:
+        return Response(status_code=499)
+    finally:
+        writer.abandon()  # of a finished one nothing is left to abandon
+    return JSONResponse({"sha256": track.sha256, "title": track.title, "duration_s": track.duration_s})
+
+
+def _track(request: Request) -> Track:
+    sha256 = request.path_params["sha256"]
+    track = Home().catalogue.find_sha256(sha256)
+    if track is None:
+        raise UnknownTrackError("There is no recording with this hash here.")
+    return track
+
+
+def _seconds(request: Request, name: str, default: float) -> float:
+    text = request.query_params.get(name)
+    try:
+        value = default if text is None else float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value < 0:
+        raise InputError(f"{name} is {text!r}, expected a number of seconds.")
+    return value
+
+
+ROUTES = [
+    Route("/audio/{sha256}", audio, methods=["GET"]),  # HEAD comes with GET
+    Route("/excerpt/{sha256}", excerpt, methods=["GET"]),
+    Route("/peaks/{sha256}", peaks, methods=["GET"]),
+    Route("/upload", upload, methods=["PUT"]),
+]
