@@ -20,6 +20,7 @@ from mess_core.errors import DataMissingError, InputError, UnknownTrackError
 
 ALL = "all"
 TRACK_ID_DIGITS = 16
+MONO_ON_TWO_SPEAKERS_LU = 3.01  # 10 log10(2), BS.1770 adds the power of the channels
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,13 @@ class Track:
     composer: str | None = None
     performer: str | None = None
     instrument: str | None = None
+
+    @property
+    def heard_lufs(self) -> float | None:
+        """Loudness as heard from two speakers: both play a mono file, which doubles its power."""
+        if self.loudness_lufs is None:
+            return None
+        return self.loudness_lufs + (MONO_ON_TWO_SPEAKERS_LU if self.n_channels == 1 else 0.0)
 
 
 @dataclass(frozen=True)

@@ -302,7 +302,9 @@ def _pack(track_id: str, info: EncoderInfo, embedding: TrackEmbedding) -> bytes:
 
     facts = {"format": FORMAT, "track_id": track_id, "encoder": info.id, "fingerprint": info.fingerprint}
     facts |= {"licence": info.licence}
-    return save({name: np.ascontiguousarray(array) for name, array in vars(embedding).items()}, metadata=facts)
+    # One entry, because safetensors writes several in random order and the same input must give the same bytes.
+    metadata = {"mess": json.dumps(facts, sort_keys=True)}
+    return save({name: np.ascontiguousarray(array) for name, array in vars(embedding).items()}, metadata=metadata)
 
 
 def _unpack(data: bytes, name: str) -> TrackEmbedding:

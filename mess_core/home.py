@@ -16,6 +16,7 @@ from mess_core.database import Database
 from mess_core.embeddings import TMP_KEEP_S, EmbeddingStore, Problem
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import encoder_info
+from mess_core.errors import StorageError
 from mess_core.files import TMP_SUFFIX
 from mess_core.jobs import PRIORITY_WAITED_FOR, Job, Jobs
 from mess_core.search import Neighbour, NeighbourIndex
@@ -59,6 +60,13 @@ class Home:
 
     def __init__(self, root: Path | None = None) -> None:
         self.paths = Paths(root.expanduser().resolve()) if root else Paths.default()
+        try:
+            self.paths.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"The data folder {self.paths.root} cannot be made: {error.strerror}.",
+                "Name another one with --home or MESS_HOME.",
+            ) from error
         self.database = Database(self.paths.database)
         self.catalogue = Catalogue(self.paths, self.database)
         self.store = EmbeddingStore(self.paths, self.database)

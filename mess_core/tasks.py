@@ -211,9 +211,11 @@ def _extract(task: Task) -> str:
 
 
 def _encode(task: Task) -> str:
-    return _extract_tracks(
-        task, [task.home.catalogue.track(task.job.arguments["track_id"])], task.job.arguments["encoder"]
-    )
+    track = task.home.catalogue.track(task.job.arguments["track_id"])
+    message = _extract_tracks(task, [track], task.job.arguments["encoder"])
+    for failure in task.home.jobs.failures(task.job.job_id):  # the only track there is: the job itself has failed
+        raise AudioError(failure.message, failure.hint)
+    return message
 
 
 def _extract_tracks(task: Task, tracks: list[Track], encoder_id: str, *, keep_raw: bool = False) -> str:
@@ -225,7 +227,7 @@ def _extract_tracks(task: Task, tracks: list[Track], encoder_id: str, *, keep_ra
     encoder = task.encoder(encoder_id)
     info = encoder.info
     n_total = sum(count_segments(track.duration_s, info) for track in tracks)
-    n_segments = n_tracks = n_failed = 0
+    n_segments = n_tracks = 0
     started = time.monotonic()
 
     def sources() -> Iterator[Source]:
@@ -244,14 +246,10 @@ def _extract_tracks(task: Task, tracks: list[Track], encoder_id: str, *, keep_ra
                 _commit(task, event, encoder)
                 n_tracks += 1
             elif isinstance(event, FailedTrack):
-                n_failed += 1
                 task.fail_item(event.source.title, event.error)
             task.progress(min(n_segments, n_total), n_total, f"{n_tracks} of {len(tracks)} tracks")
     if n_segments:
         home.store.set_speed(info, (time.monotonic() - started) / n_segments)
-    if n_failed == len(tracks) == 1:
-        failure = home.jobs.failures(task.job.job_id)[0]
-        raise AudioError(failure.message, failure.hint)
     return f"{n_tracks} of {len(tracks)} tracks embedded with {info.title}."
 
 

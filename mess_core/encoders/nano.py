@@ -55,7 +55,6 @@ HEADS = 4
 
 def build_network() -> torch.nn.Module:
     """The network with fresh weights. Names are those of the weight file: conv, inp, n0, pos, blocks.{0..11}."""
-    import torch
     import torch.nn.functional as F
     from torch import nn
 

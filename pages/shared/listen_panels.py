@@ -163,7 +163,7 @@ def _player_track(track: Track, prefix: str) -> PlayerTrack:
         label=f"{prefix} {track.title}",
         excerpt_url=f"/excerpt/{track.sha256}",
         peaks_url=f"/peaks/{track.sha256}",
-        loudness_lufs=track.loudness_lufs,
+        loudness_lufs=track.heard_lufs,
         duration_s=track.duration_s,
     )
 

@@ -1,0 +1,176 @@
+"""The queue: nothing acknowledged is lost, nothing is done twice, the late owner writes nothing."""
+
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mess_core import jobs as module
+from mess_core.errors import LeaseLostError
+from mess_core.home import Home
+from mess_core.jobs import PRIORITY_WAITED_FOR, Failure, is_dead, new_owner
+
+
+@pytest.fixture
+def jobs(home):
+    return home.jobs
+
+
+def dead_owner() -> str:
+    """The name of a worker of this machine whose process is gone."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return f"{socket.gethostname()}/{process.pid}/gone"
+
+
+def test_a_second_request_for_the_same_is_the_same_job(jobs):
+    first = jobs.submit("extract", {"library": "a"})
+    assert jobs.submit("extract", {"library": "a"}).job_id == first.job_id
+    assert jobs.submit("extract", {"library": "b"}).job_id != first.job_id
+
+
+def test_a_finished_job_may_be_asked_for_again(jobs):
+    first = jobs.submit("extract", {})
+    owner = new_owner()
+    jobs.claim(owner)
+    jobs.finish(first.job_id, owner, "done")
+    assert jobs.submit("extract", {}).job_id != first.job_id
+
+
+def test_claims_by_priority_then_age(jobs):
+    old, young = jobs.submit("a", {}), jobs.submit("b", {})
+    urgent = jobs.submit("c", {}, priority=PRIORITY_WAITED_FOR)
+    claimed = [jobs.claim(new_owner()).job_id for _ in range(3)]
+    assert claimed == [urgent.job_id, old.job_id, young.job_id]
+    assert jobs.claim(new_owner()) is None
+
+
+def test_a_live_owner_keeps_its_job_and_a_dead_one_loses_it_at_once(jobs):
+    job = jobs.submit("a", {})
+    jobs.claim(new_owner())
+    assert jobs.claim(new_owner()) is None
+    jobs.submit("b", {})
+    jobs.claim(dead_owner(), job_id=None)
+    assert jobs.claim(new_owner()).kind == "b"
+    assert jobs.get(job.job_id).state == "running"
+
+
+def test_a_silent_owner_elsewhere_loses_its_job_when_the_lease_ends(jobs, monkeypatch):
+    jobs.submit("a", {})
+    jobs.claim("another-machine/1/x")
+    assert jobs.claim(new_owner()) is None
+    now = time.time()
+    monkeypatch.setattr(module.time, "time", lambda: now + module.LEASE_S + 1)
+    assert jobs.claim(new_owner()) is not None
+
+
+def test_the_old_owner_of_a_stolen_job_can_write_nothing(jobs, monkeypatch):
+    """A worker that was suspended and comes back after its lease ended is refused at every write."""
+    job = jobs.submit("a", {})
+    late, thief = "another-machine/1/x", new_owner()
+    jobs.claim(late)
+    now = time.time()
+    monkeypatch.setattr(module.time, "time", lambda: now + module.LEASE_S + 1)
+    jobs.claim(thief)
+    for write in (
+        lambda: jobs.heartbeat(job.job_id, late),
+        lambda: jobs.progress(job.job_id, late, n_done=1),
+        lambda: jobs.fail_item(job.job_id, late, Failure("x", "y", "")),
+        lambda: jobs.finish(job.job_id, late, "done"),
+        lambda: jobs.release(job.job_id, late),
+    ):
+        with pytest.raises(LeaseLostError, match="taken over"):
+            write()
+    assert not jobs.heartbeat(job.job_id, thief)
+    assert jobs.failures(job.job_id) == []
+
+
+def test_cancel_is_immediate_when_queued_and_asked_for_when_running(jobs):
+    queued = jobs.submit("a", {})
+    jobs.cancel(queued.job_id)
+    assert jobs.get(queued.job_id).state == "cancelled"
+    running, owner = jobs.submit("b", {}), new_owner()
+    jobs.claim(owner)
+    jobs.cancel(running.job_id)
+    assert jobs.get(running.job_id).state == "running"
+    assert jobs.heartbeat(running.job_id, owner)
+
+
+def test_a_cancelled_job_of_a_dead_worker_is_not_taken_up_again(jobs):
+    job = jobs.submit("a", {})
+    jobs.claim(dead_owner())
+    jobs.cancel(job.job_id)
+    assert jobs.claim(new_owner()) is None
+    assert jobs.get(job.job_id).state == "cancelled"
+
+
+def test_a_released_job_is_queued_for_the_next_worker(jobs):
+    job, owner = jobs.submit("a", {}), new_owner()
+    jobs.claim(owner)
+    jobs.release(job.job_id, owner)
+    assert jobs.get(job.job_id).state == "queued"
+    assert jobs.claim(new_owner()).job_id == job.job_id
+
+
+def test_a_job_that_kills_every_worker_is_given_up(jobs):
+    job = jobs.submit("a", {})
+    for _ in range(module.MAX_ATTEMPTS):
+        assert jobs.claim(dead_owner()) is not None
+    assert jobs.claim(new_owner()) is None
+    assert jobs.get(job.job_id).state == "failed"
+    assert "died 3 times" in jobs.get(job.job_id).message
+
+
+def test_progress_forgives_earlier_deaths(jobs):
+    job = jobs.submit("a", {})
+    for _ in range(5):
+        owner = dead_owner()
+        assert jobs.claim(owner) is not None
+        jobs.progress(job.job_id, owner, n_done=1, n_total=9)
+    assert jobs.claim(new_owner()) is not None
+
+
+def test_jobs_that_share_a_resource_never_run_together(jobs):
+    first = jobs.submit("extract", {"library": "a"}, resource="encoder")
+    second = jobs.submit("extract", {"library": "b"}, resource="encoder")
+    owner = new_owner()
+    assert jobs.claim(owner).job_id == first.job_id
+    assert jobs.claim(new_owner()) is None
+    jobs.finish(first.job_id, owner, "done")
+    assert jobs.claim(new_owner()).job_id == second.job_id
+
+
+def _claim_all(root, n_claimed):
+    home = Home(root)
+    owner = new_owner()
+    while (job := home.jobs.claim(owner)) is not None:
+        home.jobs.finish(job.job_id, owner, "done")
+        n_claimed.put(job.job_id)
+
+
+def test_two_processes_never_claim_the_same_job(home):
+    """Forty jobs, two greedy processes: each job is done exactly once, none is locked out."""
+    for number in range(40):
+        home.jobs.submit("a", {"number": number})
+    context = multiprocessing.get_context("spawn")
+    done = context.Queue()
+    processes = [context.Process(target=_claim_all, args=(home.paths.root, done)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    ids = sorted(done.get(timeout=60) for _ in range(40))
+    for process in processes:
+        process.join()
+        process.close()
+    done.close()
+    done.join_thread()
+    assert len(set(ids)) == 40
+
+
+def test_this_process_is_not_dead():
+    assert not is_dead(f"{socket.gethostname()}/{os.getpid()}/x")
+    assert not is_dead("another-machine/1/x")
+    assert is_dead(dead_owner())
