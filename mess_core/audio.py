@@ -191,6 +191,8 @@ def waveform_peaks(path: Path, n_bins: int) -> np.ndarray:
     -------
     ndarray, shape (n_bins,), float32
     """
+    if n_bins < 1:
+        raise InputError(f"A waveform of {n_bins} parts was asked for; expected at least 1.")
     peaks = np.zeros(n_bins, dtype=np.float32)
     with open_audio(path) as source:
         edges = np.arange(n_bins + 1) * source.info.n_frames // n_bins

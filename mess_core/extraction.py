@@ -97,7 +97,9 @@ def choose_device() -> str:
 
 
 def use_all_cores() -> None:
-    """Set the number of compute threads once, at the start of a process that extracts."""
+    """Set the number of compute threads once, before torch is first used in a process that extracts."""
+    # Threads that wait must sleep: by default they spin, and what they spin on is the decoding thread's core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
     torch.set_num_threads(os.cpu_count() or 1)

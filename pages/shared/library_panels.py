@@ -85,7 +85,8 @@ def add_music(encoder_id: str) -> None:
                 home.request_add(target, library.strip() or target.name, then)
             st.rerun()
     with demo:
-        if DEMO not in names and st.button("Make the demo library", width="stretch"):
+        is_made = DEMO in names or any(job.kind == "demo" for job in home.jobs.active())
+        if not is_made and st.button("Make the demo library", width="stretch"):
             home.request_demo(then)
             st.rerun()
     st.caption("Nothing is copied and no file of yours is ever changed. WAV, FLAC, Ogg and MP3.")

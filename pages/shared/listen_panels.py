@@ -153,14 +153,14 @@ def show_neighbours(found: Answer) -> list[FoundTrack]:
 @st.fragment
 def show_player(query: Track, neighbours: list[FoundTrack]) -> None:
     """Query and neighbours on one clock; the first is the query."""
-    tracks = [_player_track(query, "Query"), *(_player_track(n.track, f"#{n.neighbour.rank}") for n in neighbours)]
+    tracks = [_player_track(query), *(_player_track(n.track, f"#{n.neighbour.rank} ") for n in neighbours)]
     player(tracks, key="player")
 
 
-def _player_track(track: Track, prefix: str) -> PlayerTrack:
+def _player_track(track: Track, prefix: str = "") -> PlayerTrack:
     return PlayerTrack(
         id=track.track_id,
-        label=f"{prefix} {track.title}",
+        label=f"{prefix}{track.title}",
         excerpt_url=f"/excerpt/{track.sha256}",
         peaks_url=f"/peaks/{track.sha256}",
         loudness_lufs=track.heard_lufs,
