@@ -158,15 +158,21 @@ class _SndfileSource:
     def __init__(self, file: _View, name: str) -> None:
         import soundfile
 
+        class Forward(soundfile.SoundFile):
+            """Reads on from where it is: soundfile seeks after every read, after which an MP3 decoder starts anew."""
+
+            def seekable(self) -> bool:
+                return False
+
         self._errors = soundfile.SoundFileError
         self._name = name
         try:
-            self._sound = sound = soundfile.SoundFile(file)
+            self._sound = sound = Forward(file)
             n_frames = sound.frames
             if n_frames == _UNKNOWN_LENGTH:
                 n_frames = self._count_frames()
                 file.seek(0)
-                self._sound = soundfile.SoundFile(file)
+                self._sound = Forward(file)
         except self._errors as error:
             raise AudioError(f"{name} cannot be decoded: {_reason(error)}.") from error
         if sound.format not in ("FLAC", "OGG", "MP3"):

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mess_core.catalogue import NewTrack, Track
 from mess_core.config import HEARTBEAT_S
-from mess_core.datasets.demo import DemoTrack, make_demo
 from mess_core.datasets.folder import audio_files, read_track
 from mess_core.encoders.base import Encoder
 from mess_core.encoders.registry import encoder_info, load_encoder
@@ -28,6 +28,9 @@ from mess_core.errors import AudioError, InputError, LeaseLostError, MessError
 from mess_core.extraction import BatchDone, ExtractedTrack, FailedTrack, Source, choose_device, extract
 from mess_core.home import DEMO, Home, count_segments
 from mess_core.jobs import Failure, Job
+
+if TYPE_CHECKING:
+    from mess_core.datasets.demo import DemoTrack
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +148,8 @@ class Task:
 
 
 def _demo(task: Task) -> str:
+    from mess_core.datasets.demo import make_demo  # scipy's signal package: half a second that only this job needs
+
     home = task.home
 
     def on_track(n_done: int, n_total: int, title: str) -> None:
@@ -272,8 +277,9 @@ def _download(task: Task) -> str:
     def on_progress(n_done: int, n_total: int) -> None:
         task.progress(n_done, n_total, f"{n_done / 1e6:.0f} of {n_total / 1e6:.0f} MB")
 
-    download(info, task.home.paths, on_progress=on_progress, should_stop=task.is_stopping.is_set)
-    return f"The weights of {info.title} are here."
+    state = download(info, task.home.paths, on_progress=on_progress, should_stop=task.is_stopping.is_set)
+    task.check()  # stopped half-way: it goes on from there next time
+    return state.message
 
 
 KINDS: dict[str, Callable[[Task], str]] = {

@@ -82,19 +82,24 @@ class WorkerKeeper:
     def _keep(self) -> None:
         command = [sys.executable, "-m", "mess_core.worker", "--home", str(self.home.paths.root)]
         while not self._is_stopping.is_set():
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=Path(__file__).parent.parent)
-            while self._process.poll() is None and not self._is_stopping.wait(POLL_S):
-                pass
-            if not self._is_stopping.is_set():
-                log.warning("the worker ended with code %s; starting another", self._process.returncode)
-                self._is_stopping.wait(RESTART_AFTER_S)
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(STOP_WITHIN_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()  # nothing acknowledged is lost: the lease is taken over
-                self._process.wait()
+            with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=Path(__file__).parent.parent) as process:
+                self._process = process
+                while process.poll() is None and not self._is_stopping.wait(POLL_S):
+                    pass
+                if self._is_stopping.is_set():
+                    _end(process)
+                else:
+                    log.warning("the worker ended with code %s; starting another", process.returncode)
+                    self._is_stopping.wait(RESTART_AFTER_S)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let it finish the item in hand; if that takes too long, nothing acknowledged is lost by a kill."""
+    process.terminate()
+    try:
+        process.wait(STOP_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def main() -> None:
@@ -105,7 +110,7 @@ def main() -> None:
     is_stopping = threading.Event()
 
     def stop_when_orphaned() -> None:
-        sys.stdin.buffer.read()  # returns when the server is gone
+        os.read(sys.stdin.fileno(), 1)  # nothing is ever sent: it returns when the server is gone
         is_stopping.set()
 
     for name in (signal.SIGTERM, signal.SIGINT):

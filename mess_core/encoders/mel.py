@@ -67,7 +67,7 @@ class LogMel:
         spectra = torch.stft(
             waveforms, FFT_SAMPLES, MEL_HOP_SAMPLES, window=self.window, center=True, return_complex=True
         )
-        power = torch.view_as_real(spectra).square_().sum(-1).transpose(1, 2)  # (n, n_mel_frames, n_bins)
+        power = (spectra.real.square() + spectra.imag.square()).transpose(1, 2)  # (n, n_mel_frames, n_bins)
         return (torch.log(power @ self.filters + LOG_FLOOR) - self.mean) / self.std
 
 
