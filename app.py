@@ -2,6 +2,6 @@
 
 import streamlit as st
 
-from pages.shared.routes import ROUTES, lifespan
+from pages.shared.routes import GUARDS, ROUTES, lifespan
 
-app = st.App("home.py", routes=ROUTES, lifespan=lifespan)
+app = st.App("home.py", routes=ROUTES, middleware=GUARDS, lifespan=lifespan)

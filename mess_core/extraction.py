@@ -15,7 +15,7 @@ import itertools
 import os
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,7 +105,9 @@ def use_all_cores() -> None:
     torch.set_num_threads(os.cpu_count() or 1)
 
 
-def extract(sources: Iterable[Source], encoder: Encoder, *, batch_size: int | None = None) -> Iterator[Event]:
+def extract(
+    sources: Iterable[Source], encoder: Encoder, *, batch_size: int | None = None
+) -> Generator[Event, None, None]:
     """Extract tracks one after the other.
 
     Parameters

@@ -19,6 +19,7 @@ Source: Mu & Viswanath 2018 for centring; FAISS (Douze et al. 2024) for the exac
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 MAX_PAIRS = 100_000  # pairs that stand for the library: the percentile is exact to 0.3 points
 PERCENTILE_SEED = 0
+SHARD_ABOVE_BYTES = 64 * 1024**2  # a single FAISS query uses one thread; above this a second one halves its time
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,18 @@ class NeighbourIndex:
         self.track_ids = embeddings.track_ids
         self.content = embeddings.content
         self.centre = embeddings.vectors.mean(axis=0, dtype=np.float64).astype(np.float32)  # (n_layers, dim)
-        n_layers, dim = self.centre.shape
-        self.faiss: faiss.IndexFlatIP = faiss.IndexFlatIP(n_layers * dim)
-        for start in range(0, len(self.track_ids), 1024):  # in parts: a second copy of the library would be large
-            self.faiss.add(self._blocks(embeddings.vectors[start : start + 1024]).reshape(-1, n_layers * dim))
+        faiss.omp_set_num_threads(1)  # of no use to a single query, and its waiting threads slow the shards down
+        n_shards = os.cpu_count() or 1 if embeddings.vectors.nbytes > SHARD_ABOVE_BYTES else 1
+        self._shard_starts = np.linspace(0, len(self), n_shards, endpoint=False, dtype=int)
+        self._shards = [
+            self._shard(embeddings.vectors[start:stop])
+            for start, stop in zip(self._shard_starts, [*self._shard_starts[1:], len(self)], strict=True)
+        ]
+        self._faiss = self._shards[0]
+        if n_shards > 1:
+            self._faiss = faiss.IndexShards(self.centre.size, True, True)  # one thread each, rows numbered through
+            for shard in self._shards:
+                self._faiss.add_shard(shard)
 
     def __len__(self) -> int:
         return len(self.track_ids)
@@ -97,7 +107,7 @@ class NeighbourIndex:
         # Ties at the border are only known once something below them was seen, so look until there is.
         n_wanted = min(len(self), k + len(exclude) + 1)
         while True:
-            similarities, rows = self.faiss.search(vector[None], n_wanted)
+            similarities, rows = self._faiss.search(vector[None], n_wanted)
             found = [
                 (float(similarity), self.track_ids[row])
                 for similarity, row in zip(similarities[0], rows[0], strict=True)
@@ -125,8 +135,8 @@ class NeighbourIndex:
     def pair_similarities(self) -> np.ndarray:
         """Sorted similarities, all layers alike, of all pairs of the library, or of 100 000 seeded ones."""
         n = len(self)
-        items = self.faiss.reconstruct_n(0, n)
         if n * (n - 1) // 2 <= MAX_PAIRS:
+            items = self._items(np.arange(n))
             pairs = (items @ items.T)[np.triu_indices(n, 1)]
         else:
             rng = np.random.default_rng(PERCENTILE_SEED)
@@ -134,13 +144,32 @@ class NeighbourIndex:
             second = (first + rng.integers(1, n, MAX_PAIRS)) % n  # never the same row twice
             pairs = np.concatenate(
                 [
-                    np.einsum("ij,ij->i", items[first[part]], items[second[part]])
-                    for part in np.array_split(np.arange(MAX_PAIRS), 100)  # bounded memory
+                    np.einsum("ij,ij->i", self._items(first[part]), self._items(second[part]))
+                    for part in np.array_split(np.arange(MAX_PAIRS), 200)  # bounded memory
                 ]
             )
         pairs = np.sort(pairs / self.info.n_layers)
         pairs.setflags(write=False)
         return pairs
+
+    def _shard(self, vectors: np.ndarray) -> faiss.IndexFlatIP:
+        import faiss
+
+        shard = faiss.IndexFlatIP(self.centre.size)
+        for start in range(0, len(vectors), 1024):  # in parts: a second copy of the library would be large
+            part = vectors[start : start + 1024]
+            shard.add(self._blocks(part).reshape(len(part), -1))
+        return shard
+
+    def _items(self, rows: np.ndarray) -> np.ndarray:
+        """Indexed vectors (n, n_layers * dim) of these rows."""
+        items = np.empty((len(rows), self.centre.size), np.float32)
+        shard_of = np.searchsorted(self._shard_starts, rows, side="right") - 1
+        for number, shard in enumerate(self._shards):
+            (places,) = np.nonzero(shard_of == number)
+            if len(places):
+                items[places] = shard.reconstruct_batch(rows[places] - self._shard_starts[number])
+        return items
 
     def _weights(self, weights: np.ndarray | None) -> np.ndarray:
         n_layers = self.info.n_layers

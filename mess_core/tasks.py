@@ -10,6 +10,7 @@ download  fetch an encoder's weights
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -261,7 +262,7 @@ def _extract_tracks(task: Task, tracks: list[Track], encoder_id: str, *, keep_ra
 def _commit(task: Task, done: ExtractedTrack, encoder: Encoder) -> None:
     home, job_id, owner = task.home, task.job.job_id, task.owner
 
-    def guard(connection):
+    def guard(connection: sqlite3.Connection) -> None:
         home.jobs.guard(connection, job_id, owner)
         connection.execute(
             "UPDATE tracks SET loudness_lufs = ?, duration_s = ?, is_truncated = ? WHERE track_id = ?",

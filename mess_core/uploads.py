@@ -116,7 +116,7 @@ class UploadWriter:
     def _check_size(self, n_bytes: int) -> None:
         if n_bytes > MAX_UPLOAD_BYTES:
             raise InputError(
-                f"{self.title!r} is larger than {MAX_UPLOAD_BYTES / 1024**3:.0f} GB, the most an upload may be.",
+                f"{self.title!r} is larger than {MAX_UPLOAD_BYTES / 1e9:.0f} GB, the most an upload may be.",
                 "Put it into a folder and add that folder on the Library page: nothing is copied then.",
             )
 

@@ -19,14 +19,13 @@ with explain_errors():
         notice("Nothing asked yet", "Drop a recording, or pick one: its nearest neighbours appear here.")
         st.stop()
     panels.show_query(query)
-    if not panels.embed_query(query, encoder_id):
+    if not panels.is_searchable(encoder_id) or not panels.embed_query(query, encoder_id):
         st.stop()
     found = panels.answer(query, encoder_id, int(k))
     if not found.found:
         notice("No neighbours", "This library holds no other track that is embedded.", "Add music on the Library page.")
         st.stop()
 
-    nearest = found.found[0].neighbour
     st.subheader(f"{len(found.found)} nearest recordings", anchor=False)
     player_place = st.container()
     chosen = panels.show_neighbours(found)

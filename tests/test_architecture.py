@@ -87,7 +87,9 @@ def test_a_page_is_short_and_says_which_question_it_answers(path):
 
 def test_importing_the_core_is_quick_and_silent():
     """No torch, no transformers, no word, until something is used."""
-    code = "import sys, mess_core, mess_core.cli; print(sorted({'torch', 'transformers', 'streamlit'} & set(sys.modules)))"
+    code = (
+        "import sys, mess_core, mess_core.cli; print(sorted({'torch', 'transformers', 'streamlit'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "[]", "")
 

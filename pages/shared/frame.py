@@ -58,7 +58,7 @@ def _choose_library() -> None:
 
 @contextlib.contextmanager
 def explain_errors() -> Iterator[None]:
-    """A MessError becomes its sentence and its cure, and the page stops there. Anything else is a bug and stays seen."""
+    """A MessError becomes its sentence and its cure, and the page stops there; anything else is a bug and is seen."""
     try:
         yield
     except MessError as error:

@@ -86,7 +86,7 @@ def how_it_works() -> None:
     with st.expander("How it works"):
         st.code(FLOW, language=None)
         st.write(
-            "The encoder was trained once and is frozen. What it hears at different depths differs: early layers follow "
-            "the sound, later ones the music. Similarity is measured after the part that all recordings share was "
-            "removed, and placed among the pairs of the library itself, so that a number means something."
+            "The encoder was trained once and is frozen; what it hears differs with depth. Similarity is measured "
+            "after the part that all recordings share was removed, and placed among the pairs of the library itself, "
+            "so that a number means something."
         )

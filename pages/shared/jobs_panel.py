@@ -19,9 +19,13 @@ VERBS = {
 }
 
 
-def show_jobs() -> None:
-    """Bars of all active jobs; nothing where there are none."""
-    jobs = resources.home().jobs.active()
+def show_jobs(seen: list[Job] | None = None) -> None:
+    """Bars of all active jobs; nothing where there are none.
+
+    `seen` are the active jobs a panel knew of before it read anything else: one that ended since then makes the page
+    run again at once, so that no panel waits for what is already there.
+    """
+    jobs = resources.home().jobs.active() if seen is None else seen
     if jobs:
         _poll(tuple(job.job_id for job in jobs))
 
@@ -45,7 +49,7 @@ def show_outcome(job: Job | None) -> None:
 @st.fragment(run_every=POLL_S)
 def _poll(job_ids: tuple[int, ...]) -> None:
     jobs = resources.home().jobs.active()
-    if tuple(job.job_id for job in jobs) != job_ids:
+    if {job.job_id for job in jobs} != set(job_ids):
         st.rerun()  # one ended or began: the whole page may say something new
     with st.container(border=True):
         for job in jobs:

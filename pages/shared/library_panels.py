@@ -7,8 +7,8 @@ from pathlib import Path
 import streamlit as st
 
 from mess_core.encoders.base import EncoderInfo
-from mess_core.encoders.registry import DEFAULT, EncoderChoice, encoder_choices
 from mess_core.encoders.mert import LICENCE_NOTICE
+from mess_core.encoders.registry import DEFAULT, EncoderChoice, encoder_choices
 from mess_core.encoders.weights import use_folder
 from mess_core.home import DEMO
 from pages.shared import frame, resources

@@ -87,9 +87,24 @@ def embed_query(query: Track, encoder_id: str) -> bool:
             home.request_encode(query.track_id, encoder_id)
             st.rerun()
         return False
-    home.request_encode(query.track_id, encoder_id)
-    show_jobs()
+    job = home.request_encode(query.track_id, encoder_id)
+    show_jobs([job, *(other for other in home.jobs.active() if other.job_id != job.job_id)])
     return False
+
+
+def is_searchable(encoder_id: str) -> bool:
+    """Whether anything in the library can be compared; while it cannot, what is done about it is shown."""
+    home = resources.home()
+    jobs = home.jobs.active()
+    info, n_tracks = resources.info(encoder_id), len(home.catalogue.track_ids(frame.library()))
+    n_embedded = home.n_embedded(frame.library(), info)
+    if n_embedded < n_tracks:
+        st.caption(f"{n_embedded} of {n_tracks} tracks of this library are embedded with {info.title} so far.")
+        show_jobs(jobs)
+    if n_embedded == 0:
+        frame.notice("Nothing to compare with yet", "Add music, and embed it, on the Library page.")
+        st.page_link("pages/1_Library.py", label="Library", icon=":material/arrow_forward:")
+    return n_embedded > 0
 
 
 def answer(query: Track, encoder_id: str, k: int) -> Answer:
@@ -102,10 +117,10 @@ def answer(query: Track, encoder_id: str, k: int) -> Answer:
 
 def show_query(query: Track) -> None:
     """What is asked about."""
-    with st.container(border=True):
+    facts = [query.composer, query.performer, query.instrument, frame.seconds(query.duration_s), query.codec]
+    with st.container(border=True, gap="xxsmall"):
         st.caption("Query")
         st.text(query.title)
-        facts = [query.performer, query.work, query.instrument, frame.seconds(query.duration_s), query.codec]
         st.text(" · ".join(fact for fact in facts if fact))
         if query.is_truncated:
             st.caption(":material/warning: The file breaks off before its header says it should.")
@@ -184,13 +199,12 @@ def offer_to_keep(query: Track) -> None:
     home = resources.home()
     if home.catalogue.is_in_library(query.track_id):
         return
-    with st.popover("Keep it in a library"):
-        with st.form("keep", border=False):
-            name = st.text_input("Library", value="my music", max_chars=60)
-            if st.form_submit_button("Add") and name.strip():
-                with frame.explain_errors():
-                    home.keep_upload(query.track_id, name.strip())
-                st.rerun()
+    with st.popover("Keep it in a library"), st.form("keep", border=False):
+        name = st.text_input("Library", value="my music", max_chars=60)
+        if st.form_submit_button("Add") and name.strip():
+            with frame.explain_errors():
+                home.keep_upload(query.track_id, name.strip())
+            st.rerun()
 
 
 def explain(found: Answer) -> None:

@@ -19,6 +19,8 @@ from urllib.parse import unquote, urlsplit
 import anyio
 import streamlit as st
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -152,6 +154,9 @@ def _seconds(request: Request, name: str, default: float) -> float:
         raise InputError(f"{name} is {text!r}, expected a number of seconds.")
     return value
 
+
+# Streamlit checks `server.allowedHosts` for its own routes only; ours need the same guard.
+GUARDS = [Middleware(TrustedHostMiddleware, allowed_hosts=st.get_option("server.allowedHosts") or ["*"])]
 
 ROUTES = [
     Route("/audio/{sha256}", audio, methods=["GET"]),  # HEAD comes with GET

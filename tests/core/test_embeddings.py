@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from mess_core import embeddings as module
+from mess_core.datasets.folder import read_track
 from mess_core.embeddings import TrackEmbedding, TrackPooler, pool_frames
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
-from mess_core.datasets.folder import read_track
 from tests.conftest import FakeEncoder
 
 INFO = FakeEncoder().info
@@ -135,7 +135,7 @@ def test_content_changes_with_the_library(home, track_ids):
 
 
 def test_a_full_disk_leaves_nothing_behind(home, track_ids, monkeypatch):
-    """fsync says ENOSPC: one sentence, no torn file, no row; the old embedding is still there."""
+    """The system says ENOSPC: one sentence, no torn file, no row; the old embedding is still there."""
 
     def full(_):
         raise OSError(28, "No space left on device")

@@ -113,5 +113,5 @@ def test_damaged_weights_are_refused(tmp_path, monkeypatch):
     damaged[5_000_000] ^= 1
     (tmp_path / "nano.safetensors").write_bytes(damaged)
     monkeypatch.setattr(module, "_HERE", tmp_path)
-    with pytest.raises(ArtefactMismatchError, match="nano.safetensors has sha256"):
+    with pytest.raises(ArtefactMismatchError, match=r"nano\.safetensors has sha256"):
         Nano.load()

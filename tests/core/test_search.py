@@ -1,5 +1,7 @@
 """Search against NumPy brute force and planted answers."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -32,7 +34,10 @@ def brute_force(vectors: np.ndarray, query: np.ndarray, weights: np.ndarray) -> 
 
 
 @pytest.mark.parametrize("weights", [None, [1, 0, 0], [0.2, 0.5, 0.3]])
-def test_equals_brute_force(weights):
+@pytest.mark.parametrize("shard_above", [0, 10**9])
+def test_equals_brute_force(weights, shard_above, monkeypatch):
+    """In one piece and in shards, for any weights."""
+    monkeypatch.setattr(module, "SHARD_ABOVE_BYTES", shard_above)
     vectors, query = random_vectors(200), random_vectors(1, seed=1)[0]
     index = NeighbourIndex(embedding_set(vectors))
     found = index.search(query, 200, weights=None if weights is None else np.array(weights))
@@ -68,7 +73,7 @@ def test_equal_similarities_come_in_order_of_track_id():
     index = NeighbourIndex(embedding_set(vectors, ids))
     lists = [[n.track_id for n in index.search(vectors[0], k)] for k in range(1, 16)]
     assert lists[9] == [f"c{n}" for n in range(10)]
-    assert all(longer[:-1] == shorter for shorter, longer in zip(lists, lists[1:], strict=False))
+    assert all(longer[:-1] == shorter for shorter, longer in itertools.pairwise(lists))
 
 
 def test_k_above_the_size_returns_all_and_ranks_count_from_one():
@@ -77,7 +82,9 @@ def test_k_above_the_size_returns_all_and_ranks_count_from_one():
     assert [n.rank for n in found] == [1, 2, 3, 4, 5]
 
 
-def test_percentile_is_the_share_of_less_similar_pairs():
+@pytest.mark.parametrize("shard_above", [0, 10**9])
+def test_percentile_is_the_share_of_less_similar_pairs(shard_above, monkeypatch):
+    monkeypatch.setattr(module, "SHARD_ABOVE_BYTES", shard_above)
     vectors = random_vectors(40)
     index = NeighbourIndex(embedding_set(vectors))
     pairs = [

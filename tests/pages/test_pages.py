@@ -207,7 +207,9 @@ def test_music_that_is_not_mounted_is_a_banner(launch, library, home):
     assert "A music folder is not there" in words(at) and rows(at, "tracks") == [4]
 
 
-@pytest.mark.parametrize("title", ["![](http://example.com/x.png)", "<img src=x onerror=alert(1)>", ":material/home:", "$x$"])
+@pytest.mark.parametrize(
+    "title", ["![](http://example.com/x.png)", "<img src=x onerror=alert(1)>", ":material/home:", "$x$"]
+)
 def test_a_hostile_title_is_only_ever_shown_as_text(launch, home, library, write_wav, title):
     """No element that renders Markdown or HTML ever holds it."""
     writer = UploadWriter(home, f"{title}.wav".replace("/", "\u2215"))

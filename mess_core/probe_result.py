@@ -1,0 +1,232 @@
+"""What probing found: one cell per layer and target, one summary per target, and the same as JSON.
+
+Conventions
+-----------
+None means "there is no such number", and `reason` says why when a cell has no R². Arrays hold NaN for it in memory and
+null in JSON. R² and everything derived from it is a fraction, 1 being perfect and 0 the training mean.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from mess_core.errors import ArtefactMismatchError
+
+FORMAT = "mess-probe-1"
+ALPHAS = tuple(float(alpha) for alpha in np.logspace(-2, 7, 28))  # on standardised features
+LABELS = (("high", 0.8), ("medium", 0.5), ("experimental", 0.2))  # from the lower end of R²'s interval
+MAX_P = 0.05
+
+Level = Literal["track", "segment"]
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """How to probe. Everything that chance decides follows from `seed`.
+
+    alphas : candidates for the ridge penalty on standardised features; one alone is taken as it is
+    n_folds : test folds, of whole groups
+    n_repeats : fold assignments; R² is their mean, p belongs to the first
+    n_bootstraps, n_permutations : draws behind intervals, and behind p
+    """
+
+    alphas: tuple[float, ...] = ALPHAS
+    n_folds: int = 5
+    n_repeats: int = 1
+    n_bootstraps: int = 2000
+    n_permutations: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ProbeCell:
+    """How well one layer tells one target.
+
+    level : "track" or "segment", what a row is
+    r2, r2_low, r2_high : pooled out-of-fold R² and its interval (95 %, groups drawn)
+    r2_within, r2_between : inside and between tracks (segment level) or groups (track level)
+    p, p_adj : chance of such an R² under exchanged groups; p_adj for the best of all cells (max-T)
+    baseline, baseline_name : R² of the best baseline; the training mean (0) is always one of them
+    gain, gain_low, gain_high : R² over that; in each resample over the best baseline of that resample
+    alpha : median over the folds; is_on_grid_edge if any fold chose the smallest or the largest
+    n, n_groups, n_eff : rows, groups, and how many independent rows they are worth
+    label : from r2_low: "high", "medium", "experimental" or "none"
+    encodes : gain_low > 0, p_adj < .05, and r2_within > 0 at segment level
+    spearman, mae : rank correlation; mean absolute error in the unit of the (transformed) target
+    r2_sd : standard deviation of R² over repeats
+    in_best_set : its distance to the target's best layer is within one standard error of that (paired) difference
+    """
+
+    layer: int
+    target: str
+    level: Level
+    r2: float | None = None
+    r2_low: float | None = None
+    r2_high: float | None = None
+    r2_within: float | None = None
+    p_adj: float | None = None
+    baseline: float | None = None
+    baseline_name: str | None = None
+    gain: float | None = None
+    gain_low: float | None = None
+    gain_high: float | None = None
+    alpha: float | None = None
+    n: int = 0
+    label: str = "none"
+    encodes: bool = False
+    spearman: float | None = None
+    mae: float | None = None
+    r2_between: float | None = None
+    r2_sd: float | None = None
+    p: float | None = None
+    n_groups: int = 0
+    n_eff: float | None = None
+    reason: str = ""
+    is_on_grid_edge: bool = False
+    in_best_set: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class TargetProbe:
+    """What all layers say about one target.
+
+    best_layer, best_set : highest R², and the layers within one standard error of it
+    nested_r2, nested_r2_low, nested_r2_high : R² when the layer, too, is chosen inside each training set: the honest
+        figure for "the best layer"
+    nested_layers : the layers so chosen, one per fold of each repeat
+    p_best : chance of the best layer's R², over all layers of this target
+    baselines, identities : name -> R² of each baseline (one, or one per layer) and of each leak detector
+    values : (n_rows,), the target; predicted : (n_layers, n_rows), out of fold; folds : (n_rows,) int, -1 where not
+        used; all three of the first repeat
+    """
+
+    target: str
+    reason: str = ""
+    best_layer: int | None = None
+    best_set: tuple[int, ...] = ()
+    nested_r2: float | None = None
+    nested_r2_low: float | None = None
+    nested_r2_high: float | None = None
+    nested_layers: tuple[int, ...] = ()
+    p_best: float | None = None
+    baselines: Mapping[str, tuple[float | None, ...]] = dataclasses.field(default_factory=dict)
+    identities: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
+    values: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0))
+    predicted: np.ndarray = dataclasses.field(default_factory=lambda: np.empty((0, 0)))
+    folds: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeResult:
+    """Every cell and every target of one run.
+
+    groups, tracks : (n_rows,) ids; tracks is None at track level
+    cells : n_targets x n_layers, targets in the order given, layers ascending inside each
+    has_null : whether p was computed; before that no cell `encodes` anything
+    """
+
+    level: Level
+    n_rows: int
+    n_layers: int
+    n_groups: int
+    settings: ProbeSettings
+    groups: tuple[str, ...]
+    tracks: tuple[str, ...] | None
+    cells: tuple[ProbeCell, ...]
+    targets: tuple[TargetProbe, ...]
+    has_null: bool = False
+
+    def cell(self, layer: int, target: str) -> ProbeCell:
+        """The cell of one layer and target; KeyError if there is none."""
+        for cell in self.cells:
+            if (cell.layer, cell.target) == (layer, target):
+                return cell
+        raise KeyError((layer, target))
+
+    def target(self, target: str) -> TargetProbe:
+        """The summary of one target; KeyError if it was not probed."""
+        for summary in self.targets:
+            if summary.target == target:
+                return summary
+        raise KeyError(target)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, in types that strict JSON knows."""
+        plain: dict[str, Any] = _plain({"format": FORMAT, **asdict(self)})
+        return plain
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> ProbeResult:
+        """The result that `to_dict` described.
+
+        Raises
+        ------
+        ArtefactMismatchError
+            If it was written by another version, or parts of it are missing.
+        """
+        cure = "Probe again: python -m mess_core probe"
+        if stored.get("format") != FORMAT:
+            raise ArtefactMismatchError(f"A probe result of format {stored.get('format')}, expected {FORMAT}.", cure)
+        try:
+            fields = {name: stored[name] for name in _field_names(cls)}
+            settings = ProbeSettings(**{**stored["settings"], "alphas": tuple(stored["settings"]["alphas"])})
+            fields |= {"settings": settings, "groups": tuple(stored["groups"])}
+            fields["tracks"] = None if stored["tracks"] is None else tuple(stored["tracks"])
+            fields["cells"] = tuple(ProbeCell(**cell) for cell in stored["cells"])
+            fields["targets"] = tuple(_read_target(summary) for summary in stored["targets"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtefactMismatchError(f"The probe result is damaged: {error!r}.", cure) from error
+        return cls(**fields)
+
+
+def label_of(r2_low: float | None) -> str:
+    """How far to trust a cell, from the lower end of R²'s interval.
+
+    Examples
+    --------
+    >>> label_of(0.83), label_of(0.2), label_of(0.19), label_of(None)
+    ('high', 'experimental', 'none', 'none')
+    """
+    for label, least in LABELS:
+        if r2_low is not None and r2_low >= least:
+            return label
+    return "none"
+
+
+def is_encoded(cell: ProbeCell) -> bool:
+    """Whether the word "encodes" may be used: better than every baseline, than chance, and not only between tracks."""
+    if cell.gain_low is None or cell.p_adj is None:
+        return False
+    is_inside = cell.level == "track" or (cell.r2_within is not None and cell.r2_within > 0)
+    return cell.gain_low > 0 and cell.p_adj < MAX_P and is_inside
+
+
+def _field_names(cls: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(cls)]
+
+
+def _read_target(stored: Mapping[str, Any]) -> TargetProbe:
+    fields = {name: stored[name] for name in _field_names(TargetProbe)}
+    fields["best_set"] = tuple(stored["best_set"])
+    fields["nested_layers"] = tuple(stored["nested_layers"])
+    fields["baselines"] = {name: tuple(r2) for name, r2 in stored["baselines"].items()}
+    fields["values"] = np.array(stored["values"], np.float64)  # None becomes NaN
+    fields["predicted"] = np.array(stored["predicted"], np.float64).reshape(len(stored["predicted"]), -1)
+    fields["folds"] = np.array(stored["folds"], np.int64)
+    return TargetProbe(**fields)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,289 @@
+"""The true app in a real browser: a visitor drops a recording, sees its neighbours, and hears them."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import expect
+
+from mess_core.home import DEMO, Home
+from tests.conftest import SHARED
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+RATE_HZ = 24_000
+HOSTILE = "<img src=x onerror=window.__pwn=1> ![](http:∕∕example.com∕x.png)"
+STREAMLIT_PROBES = "/_stcore/"  # on a deep link Streamlit looks for its own base path first, and gets a 404 or two
+PATIENCE_MS = 60_000
+
+
+def write_tone(path: Path, frequency_hz: float, seconds: float = 6.0) -> Path:
+    time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    rng = np.random.default_rng(round(frequency_hz))
+    tone = sum(np.sin(2 * np.pi * n * frequency_hz * time_s) / n for n in range(1, 5)) * np.exp(-time_s % 1)
+    soundfile.write(path, 0.1 * tone + 0.003 * rng.standard_normal(len(time_s)), RATE_HZ)
+    return path
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory) -> Path:
+    """Five recordings, one of them with a name that tries everything."""
+    folder = tmp_path_factory.mktemp("music")
+    for number, name in enumerate(["low", "middle", "high", "higher", HOSTILE]):
+        write_tone(folder / f"{name}.wav", 110 * 2**number)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def app(serve, music, tmp_path_factory):
+    """The server on a data folder that holds these recordings, embedded by its own worker."""
+    home = Home(tmp_path_factory.mktemp("app"))
+    home.database.set_setting("demo", "removed")  # this visitor does not want it
+    home.request_add(music, "music", then_extract="nano")
+    server = serve(ROOT / "app.py", home=home.paths.root)
+    deadline = time.monotonic() + 120
+    while home.jobs.active():
+        assert time.monotonic() < deadline, server.log.read_text(errors="replace")[-3000:]
+        time.sleep(0.2)
+    return server
+
+
+@pytest.fixture
+def visit(app, open_page, watch):
+    """Open a page of the app and wait until it stands still."""
+    watch.expected.append(STREAMLIT_PROBES)
+
+    def visit(path: str = "", **options):
+        page = open_page(f"{app.url}/{path}", **options)
+        expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=PATIENCE_MS)
+        return page
+
+    return visit
+
+
+def request(app, method: str, path: str, body: bytes | None = None, **headers: str) -> http.client.HTTPResponse:
+    """A request of our own making, sent exactly as written; its body is in `.body`."""
+    connection = http.client.HTTPConnection(urlsplit(app.url).netloc, timeout=30)
+    connection.request(
+        method, path, body=body, headers={key.replace("_", "-"): value for key, value in headers.items()}
+    )
+    response = connection.getresponse()
+    response.body = response.read()
+    connection.close()
+    return response
+
+
+@pytest.mark.parametrize(
+    ("path", "title"), [("", "Which recordings are like this one?"), ("Library", "Library"), ("Listen", "Listen")]
+)
+def test_a_link_opens_each_page(visit, path, title):
+    page = visit(path)
+    expect(page.get_by_role("heading", level=1)).to_have_text(title)
+    expect(page.get_by_role("link", name="Listen", exact=True)).to_be_visible()
+
+
+def test_a_dropped_recording_finds_its_like_and_is_heard(visit, app, tmp_path):
+    """The main job, end to end: drop, neighbours, play, switch."""
+    page = visit("Listen")
+    page.locator("input[type=file]").set_input_files(write_tone(tmp_path / "my query.wav", 233))
+    expect(page.get_by_text("nearest recordings")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("radio", name="my query")).to_be_visible(timeout=PATIENCE_MS)
+    home = Home(app.home)
+    track = home.catalogue.track(page.url.split("query=")[1].split("&")[0])
+    assert track.title == "my query" and not home.catalogue.is_in_library(track.track_id)
+
+    page.get_by_role("button", name="Play").click()
+    position = page.get_by_role("slider", name="Position")
+    expect(position).not_to_have_attribute("aria-valuenow", "0", timeout=PATIENCE_MS)
+    neighbour = page.get_by_role("radio", name="#1")
+    neighbour.click()
+    expect(neighbour).to_have_attribute("aria-checked", "true")
+
+
+def test_a_real_recording_finds_the_violins(serve, open_page, watch, tmp_path_factory):
+    """A violin partita finds the other movements by the same player."""
+    violins = sorted((SHARED / "real-audio").glob("violin_garner*.ogg"))
+    others = [*sorted((SHARED / "real-audio").glob("song_*.ogg"))[:3], *(SHARED / "real-audio").glob("vocadito*.flac")]
+    if not violins:
+        pytest.skip("../shared/data/real-audio is not here")
+    watch.expected.append(STREAMLIT_PROBES)
+    folder = tmp_path_factory.mktemp("recordings")
+    for path in [*violins[1:], *others]:
+        (folder / path.name).symlink_to(path)
+    home = Home(tmp_path_factory.mktemp("violins"))
+    home.database.set_setting("demo", "removed")
+    home.request_add(folder, "recordings", then_extract="nano")
+    server = serve(ROOT / "app.py", home=home.paths.root)
+    page = open_page(f"{server.url}/Listen")
+    page.locator("input[type=file]").set_input_files(violins[0])
+    expect(page.get_by_role("radio", name="#1 violin_garner")).to_be_visible(timeout=2 * PATIENCE_MS)
+    expect(page.get_by_role("radio", name="#2 violin_garner")).to_be_visible()
+
+
+def test_what_is_no_audio_is_refused_in_one_sentence(visit, watch, tmp_path):
+    watch.expected.append("/upload")
+    page = visit("Listen")
+    (tmp_path / "page.wav").write_text("<html>")
+    page.locator("input[type=file]").set_input_files(tmp_path / "page.wav")
+    expect(page.get_by_role("alert")).to_contain_text("page is not WAV, FLAC, Ogg or MP3", timeout=PATIENCE_MS)
+
+
+def test_a_hostile_name_is_text_on_every_page(visit, app):
+    """No script runs, no request is made (the watch sees to that), and the name is there to be read."""
+    home = Home(app.home)
+    track = next(track for track in home.catalogue.tracks("music") if track.title.startswith("<img"))
+    for path in ("", "Library", f"Listen?query={track.track_id}"):
+        page = visit(path)
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("window.__pwn") is None
+    expect(page.get_by_role("radio", name="<img src=x")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_progress_survives_a_reload_and_is_seen_in_a_second_tab(visit, app, tmp_path):
+    """A job is a row: both tabs see the same bar, and cancelling in one ends it in both."""
+    home = Home(app.home)
+    job = home.jobs.submit("download", {"encoder": "nosuch"}, resource="held by the test")
+    with home.database.transaction() as connection:  # nobody works on it, so that it stands still
+        connection.execute(
+            "UPDATE jobs SET state = 'running', owner = 'elsewhere/1/x', lease_until = 9e9 WHERE job_id = ?",
+            (job.job_id,),
+        )
+    try:
+        first, second = visit(), visit("Library")
+        first.reload()
+        for page in (first, second):
+            expect(page.get_by_text("Downloading weights")).to_be_visible(timeout=PATIENCE_MS)
+        second.get_by_role("button", name="Cancel").click()
+        expect(first.get_by_text("ending after the item in hand")).to_be_visible(timeout=PATIENCE_MS)
+    finally:
+        with home.database.transaction() as connection:
+            connection.execute("DELETE FROM jobs WHERE job_id = ?", (job.job_id,))
+
+
+def test_the_bytes_of_a_track_are_the_tracks_bytes(app):
+    """What a player is given under a hash has that hash, whole or in parts."""
+    home = Home(app.home)
+    for track in home.catalogue.tracks("music"):
+        whole = request(app, "GET", f"/audio/{track.sha256}")
+        assert hashlib.sha256(whole.body).hexdigest() == track.sha256
+        part = request(app, "GET", f"/audio/{track.sha256}", Range="bytes=100-199")
+        assert (part.status, part.body) == (206, whole.body[100:200])
+        assert request(app, "GET", f"/audio/{track.sha256}", Range="bytes=-10").body == whole.body[-10:]
+        assert request(app, "GET", f"/audio/{track.sha256}", Range="bytes=999999999-").status == 416
+        assert request(app, "HEAD", f"/audio/{track.sha256}").status == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/audio/" + "0" * 64,
+        "/audio/../../etc/passwd",
+        "/audio/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+        "/audio/%00",
+        "/excerpt/nosuch",
+        "/peaks/nosuch",
+        "/audio//etc/passwd",
+    ],
+)
+def test_nothing_outside_the_catalogue_is_served(app, path):
+    response = request(app, "GET", path)
+    assert b"root:" not in response.body
+    assert (
+        response.status in (400, 404) or b"<title>Streamlit</title>" in response.body
+    )  # its page for unknown addresses
+
+
+@pytest.mark.parametrize(
+    "query", ["start_s=-1", "start_s=nan", "start_s=x", "length_s=0", "length_s=61", "start_s=9e9"]
+)
+def test_a_passage_that_is_none_is_refused(app, query):
+    track = Home(app.home).catalogue.tracks("music")[0]
+    assert request(app, "GET", f"/excerpt/{track.sha256}?{query}").status == 400
+
+
+def test_an_excerpt_is_the_passage(app):
+    """16-bit WAV at the file's own rate, the very samples of the passage."""
+    import io
+
+    home = Home(app.home)
+    track = home.catalogue.tracks("music")[0]
+    response = request(app, "GET", f"/excerpt/{track.sha256}?start_s=1.5&length_s=2")
+    samples, rate = soundfile.read(io.BytesIO(response.body))
+    reference, _ = soundfile.read(home.catalogue.audio_path(track.track_id))
+    assert rate == RATE_HZ and len(samples) == 2 * RATE_HZ
+    np.testing.assert_allclose(samples, reference[36_000:84_000], atol=1 / 32_000)
+
+
+def test_foreign_hosts_and_origins_are_refused(app):
+    assert request(app, "GET", "/peaks/x", Host="evil.example").status == 400
+    assert request(app, "PUT", "/upload", body=b"x", Origin="http://evil.example").status == 403
+    assert not list((app.home / "uploads").glob("*.tmp"))
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(app):
+    before = set((app.home / "uploads").glob("*")) if (app.home / "uploads").exists() else set()
+    connection = http.client.HTTPConnection(urlsplit(app.url).netloc, timeout=30)
+    connection.putrequest("PUT", "/upload")
+    connection.putheader("Content-Length", "1000000")
+    connection.endheaders()
+    connection.send(b"RIFF" + b"x" * 1000)
+    connection.close()
+    time.sleep(1.0)
+    assert set((app.home / "uploads").glob("*")) == before
+
+
+def test_a_killed_worker_is_replaced_and_the_page_goes_on(visit, app, tmp_path):
+    """Kill -9 of the worker: the next query is answered by the next worker."""
+    workers = subprocess.run(
+        ["pgrep", "-P", str(app.process.pid), "-f", "mess_core.worker"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert workers
+    subprocess.run(["kill", "-9", *workers], check=True)
+    page = visit("Listen")
+    page.locator("input[type=file]").set_input_files(write_tone(tmp_path / "after.wav", 300))
+    expect(page.get_by_role("radio", name="after")).to_be_visible(timeout=2 * PATIENCE_MS)
+
+
+def test_the_demo_makes_itself_on_an_empty_data_folder(serve, open_page, watch, tmp_path_factory):
+    """A newcomer's first minute: nothing to click, the progress is shown; removing it is one click."""
+    watch.expected.append(STREAMLIT_PROBES)
+    home = Home(tmp_path_factory.mktemp("newcomer"))
+    server = serve(ROOT / "app.py", home=home.paths.root)
+    page = open_page(server.url)
+    expect(page.get_by_text("Making the demo library")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("No music yet")).to_be_visible(timeout=2 * PATIENCE_MS)
+    assert home.catalogue.libraries() == [] and home.jobs.latest("demo").state == "cancelled"
+    assert DEMO not in [library.name for library in home.catalogue.libraries()]
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
+def test_pages_fit_their_window(visit, app, scheme, width):
+    """Nothing is wider than the window, in light and dark, on a phone too."""
+    track = Home(app.home).catalogue.tracks("music")[0]
+    for path in ("", "Library", f"Listen?query={track.track_id}"):
+        page = visit(path, viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_leaving_ends_the_worker(serve, tmp_path_factory):
+    """SIGTERM to the server ends the worker too; nothing stays behind."""
+    home = Home(tmp_path_factory.mktemp("leaving"))
+    home.database.set_setting("demo", "removed")
+    server = serve(ROOT / "app.py", home=home.paths.root)
+    time.sleep(2.0)
+    server.stop()
+    time.sleep(1.0)
+    left = subprocess.run(["pgrep", "-f", f"mess_core.worker --home {home.paths.root}"], capture_output=True, text=True)
+    assert left.stdout == "", sys.executable
