@@ -577,7 +577,7 @@ def _track(folder: Path, plan: DemoPlan, facts: dict) -> DemoTrack:
     return DemoTrack(
         stem=plan.stem,
         title=plan.title,
-        work=plan.piece.work,
+        work=plan.piece.title,
         composer=plan.piece.composer,
         performer=plan.performer.name,
         instrument=plan.instrument,

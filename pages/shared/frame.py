@@ -41,19 +41,11 @@ def open_page(title: str) -> None:
 
 def _choose_library() -> None:
     """The library all pages look at; in the URL, so that a link carries it."""
-    libraries = {library.name: library for library in resources.home().catalogue.libraries()}
-    names = [ALL, *libraries]
+    names = [ALL, *(library.name for library in resources.home().catalogue.libraries())]
     if st.session_state.get("library") not in names:  # removed meanwhile, or made up in a URL
         st.session_state["library"] = ALL
-    n_tracks = {name: library.n_tracks for name, library in libraries.items()}
-    st.selectbox(
-        "Library",
-        names,
-        key="library",
-        bind="query-params",
-        persist_state="session",
-        format_func=lambda name: "all libraries" if name == ALL else f"{name} ({n_tracks.get(name, 0)})",
-    )
+    # Shown as they are: a link holds what is shown.
+    st.selectbox("Library", names, key="library", bind="query-params", persist_state="session")
 
 
 @contextlib.contextmanager

@@ -25,10 +25,7 @@ def choose_encoder() -> str:
     ids = [e for e in encoder_ids() if home.n_embedded(frame.library(), resources.info(e))] or [DEFAULT]
     if st.session_state.get("encoder") not in ids:
         st.session_state["encoder"] = DEFAULT if DEFAULT in ids else ids[0]
-    titles = {encoder_id: resources.info(encoder_id).title for encoder_id in ids}
-    return st.selectbox(
-        "Encoder", ids, key="encoder", bind="query-params", persist_state="session", format_func=titles.__getitem__
-    )
+    return st.selectbox("Encoder", ids, key="encoder", bind="query-params", persist_state="session")
 
 
 def choose_query() -> Track | None:

@@ -37,9 +37,9 @@ def launch():
 
     def launch(page: str | None = None, **query: str) -> AppTest:
         at = AppTest.from_file(str(ROOT / "home.py"), default_timeout=60)
-        at.run()
         for name, value in query.items():
             at.query_params[name] = value
+        at.run()
         if page:
             at.switch_page(page)
             at.run()
@@ -111,8 +111,9 @@ def test_a_picked_track_gets_its_neighbours(launch, library, home):
 
 
 def test_a_link_opens_the_same_question(launch, library):
-    at = launch("pages/4_Listen.py", query=library[1], k="2")
+    at = launch("pages/4_Listen.py", query=library[1], k="2", library="music", encoder="nano")
     assert rows(at, "rank") == [1, 2]
+    assert at.selectbox(key="library").value == "music"
     assert "track 1" in words(at)
 
 
