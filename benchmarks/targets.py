@@ -9,11 +9,6 @@ length is measured as a whole, for the memory it takes. Everything runs in one t
 
 from __future__ import annotations
 
-import os
-
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"  # before NumPy is imported
-
 import argparse
 import resource
 import sys
@@ -24,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
@@ -87,9 +83,8 @@ def report(path: Path) -> None:
     print(f"{'':28}{'ms per s of audio':>18}   for")
     for name, milliseconds, targets in rows:
         print(f"{name:28}{milliseconds / duration_s:18.2f}   {targets}")
-    print(
-        f"{'measure_audio':28}{whole_ms / duration_s:18.2f}   bar {BAR_MS:g}; {1000 * duration_s / whole_ms:.0f} x real time"
-    )
+    factor = 1000 * duration_s / whole_ms
+    print(f"{'measure_audio':28}{whole_ms / duration_s:18.2f}   bar {BAR_MS:g}; {factor:.0f} x real time")
     print(f"{'measure_audio_segments':28}{segments_ms / duration_s:18.2f}   5 s every 2.5 s")
 
 
@@ -120,7 +115,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0, help="length of the rendered music")
     parser.add_argument("--hours", type=float, default=0.0, help="length of a file to measure as a whole")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
         small = Path(folder) / "small.flac"
         write_music(small, 10.0)
         audio.measure_audio(small)  # imports and first calls
@@ -131,7 +126,8 @@ def main() -> None:
             milliseconds, _ = cpu_ms(lambda: audio.measure_audio(music))
             grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib
             print(
-                f"{arguments.hours:g} h: {milliseconds / 1000:.0f} s of one core, peak memory grew by {grown_kib / 1024:.0f} MB"
+                f"{arguments.hours:g} h: {milliseconds / 1000:.0f} s of one core, "
+                f"peak memory grew by {grown_kib / 1024:.0f} MB"
             )
             return
         if not arguments.files:

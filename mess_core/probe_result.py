@@ -217,7 +217,9 @@ def _read_target(stored: Mapping[str, Any]) -> TargetProbe:
     fields["nested_layers"] = tuple(stored["nested_layers"])
     fields["baselines"] = {name: tuple(r2) for name, r2 in stored["baselines"].items()}
     fields["values"] = np.array(stored["values"], np.float64)  # None becomes NaN
-    fields["predicted"] = np.array(stored["predicted"], np.float64).reshape(len(stored["predicted"]), -1)
+    fields["predicted"] = np.array(stored["predicted"], np.float64).reshape(
+        len(stored["predicted"]), len(stored["values"])
+    )
     fields["folds"] = np.array(stored["folds"], np.int64)
     return TargetProbe(**fields)
 

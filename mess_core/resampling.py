@@ -10,7 +10,7 @@ Groups are codes 0 .. n_groups - 1, one per row. A resample is a row of counts: 
 Source
 ------
 Efron & Tibshirani, An Introduction to the Bootstrap (1993), §14.3 (BCa). Westfall & Young, Resampling-Based Multiple
-Testing (1993), §2 (max-T). Phipson & Smyth (2010): the observed arrangement is one of the permutations, so p is never 0.
+Testing (1993), §2 (max-T). Phipson & Smyth (2010): the observed arrangement counts as a permutation, so p is never 0.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def permute_blocks(groups: np.ndarray, keys: np.ndarray) -> np.ndarray:
     groups : ndarray, shape (n_rows,), int
         Group code of each row. Codes may be missing: targets that are undefined for some groups.
     keys : ndarray, shape (n_permutations, n_all_groups), floats in [0, 1)
-        One random number per group. Targets defined for different rows share them, so that they move together.
+        One random number per group; ascending numbers leave everything in place. Targets defined for different rows
+        share them, so that they move together.
 
     Returns
     -------

@@ -26,12 +26,14 @@ Hastie, Tibshirani & Friedman, The Elements of Statistical Learning (2009), §3.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from mess_core.errors import InputError
 
@@ -97,15 +99,16 @@ class Decomposition:
         Rows weigh the same. As in scikit-learn's RidgeCV the standardisation is that of all training rows.
         Residual over (1 - leverage); when wide, alpha cancels and neither factor loses digits to the other.
         """
-        vectors = self.vectors if self.is_wide else self.standardised @ self.vectors
+        scores = self.vectors if self.is_wide else self.standardised @ self.vectors
+        truth = None if self.is_wide else centred
         errors = np.empty((len(alphas), centred.shape[1]))
-        for block, shrink in _alpha_blocks(self.eigenvalues, alphas, len(vectors)):
-            spared = shrink @ (vectors**2).T  # (n_alphas, n_train)
+        for block, shrink in _alpha_blocks(self.eigenvalues, alphas, len(scores)):
+            spared = shrink @ (scores**2).T  # (n_alphas, n_train): 1 - leverage, over alpha if wide
             if not self.is_wide:
-                spared = 1.0 - 1.0 / len(vectors) - spared
-            left = vectors * shrink[:, None, :] / np.where(spared > 0, spared, 1.0)[:, :, None]
-            right = None if self.is_wide else (1.0 / spared, centred)
-            errors[block] = _squared_errors(left, rotated, right, dtype) / len(vectors)
+                spared = 1.0 - 1.0 / len(scores) - spared
+            factor = 1.0 / np.where(spared > 0, spared, 1.0)
+            left = scores * shrink[:, None, :]
+            errors[block] = _squared_errors(left, rotated, dtype, truth=truth, factor=factor) / len(scores)
         return errors
 
     def validate(
@@ -120,11 +123,23 @@ class Decomposition:
         """Weighted mean squared error on other rows, (n_alphas, n_targets); `centred` by the training mean."""
         root = np.sqrt(weights / weights.sum())
         scores = root[:, None] * self.project(features)
+        truth = root[:, None] * centred
         errors = np.empty((len(alphas), centred.shape[1]))
         for block, shrink in _alpha_blocks(self.eigenvalues, alphas, len(scores)):
-            truth = (np.broadcast_to(root, (len(shrink), len(root))), centred)
-            errors[block] = _squared_errors(scores * shrink[:, None, :], rotated, truth, dtype)
+            errors[block] = _squared_errors(scores * shrink[:, None, :], rotated, dtype, truth=truth)
         return errors
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """A context, or a decorator, in which BLAS uses one thread; cheap, because the libraries are looked up once."""
+    with _blas().limit(limits=1, user_api="blas"):
+        yield
+
+
+@functools.cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 class FoldedFeatures:
@@ -158,9 +173,9 @@ class FoldedFeatures:
         mean = weights @ standardised / total
         standardised -= mean
         variance = weights @ standardised**2 / total
-        # scikit-learn's own bound on what rounding makes of a constant (sklearn.preprocessing._data)
-        eps = np.finfo(np.float64).eps
-        is_constant = variance <= total * eps * variance + (total * (mean + self.centre) * eps) ** 2
+        # What rounding makes of a constant, as scikit-learn bounds it; moving to the mean has added to it.
+        rounding = total * np.finfo(np.float64).eps * (np.abs(mean) + np.abs(self.centre))
+        is_constant = variance <= rounding**2
         scale = np.where(is_constant, 1.0, np.sqrt(variance))
         standardised /= scale
         standardised *= root_weights[:, None]
@@ -211,12 +226,12 @@ def predict_out_of_fold(
         raise InputError(f"{folded.n_folds} folds leave none to choose alpha with.", "Use at least 3 folds.")
     shape = (folded.n_folds, targets.shape[1])
     result = OutOfFold(np.empty(targets.shape), np.empty(shape), np.empty(shape), np.full(shape, np.nan))
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         by_folds = _validate_by_folds(folded, targets, alphas, dtype) if inner == "folds" else None
         for fold in range(folded.n_folds):
             decomposition = folded.decompose(fold)
             train_mean, centred = _centre(folded, decomposition, targets)
-            rotated = decomposition.rotate(centred).astype(dtype, copy=False)
+            rotated: np.ndarray = decomposition.rotate(centred).astype(dtype, copy=False)
             errors = decomposition.leave_one_out(centred, rotated, alphas, dtype) if inner == "rows" else None
             if by_folds is not None:
                 errors = by_folds[fold]
@@ -226,7 +241,7 @@ def predict_out_of_fold(
             result.alphas[fold] = alphas[chosen]
             result.train_means[fold] = train_mean
             held_out = folded.folds == fold
-            scores = decomposition.project(folded.features[held_out]).astype(dtype, copy=False)
+            scores: np.ndarray = decomposition.project(folded.features[held_out]).astype(dtype, copy=False)
             shrunk = rotated / (decomposition.eigenvalues[:, None] + result.alphas[fold]).astype(dtype, copy=False)
             result.predicted[held_out] = scores @ shrunk + train_mean
     return result
@@ -278,20 +293,31 @@ def _alpha_blocks(eigenvalues: np.ndarray, alphas: np.ndarray, n_rows: int) -> I
 
 
 def _squared_errors(
-    left: np.ndarray, rotated: np.ndarray, truth: tuple[np.ndarray, np.ndarray] | None, dtype: type
+    left: np.ndarray,
+    rotated: np.ndarray,
+    dtype: type,
+    *,
+    truth: np.ndarray | None = None,
+    factor: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Sum over rows of (factor * target - left @ rotated)², (n_alphas, n_targets).
+    """Sum over rows of (factor * (left @ rotated - truth))², (n_alphas, n_targets).
 
     left : (n_alphas, n_rows, rank)
-    truth : factor (n_alphas, n_rows) and targets (n_rows, n_targets); None if left @ rotated is the error already
+    rotated : (rank, n_targets)
+    truth : (n_rows, n_targets), 0 if None
+    factor : (n_alphas, n_rows), 1 if None
     """
     n_alphas, n_rows, rank = left.shape
-    flat = left.reshape(n_alphas * n_rows, rank).astype(dtype, copy=False)
+    if factor is not None and truth is None:  # cheaper here than on every product
+        left, factor = left * factor[:, :, None], None
+    flat: np.ndarray = left.reshape(n_alphas * n_rows, rank).astype(dtype, copy=False)
     errors = np.empty((n_alphas, rotated.shape[1]))
     for start in range(0, rotated.shape[1], COLUMN_BLOCK):
         columns = slice(start, start + COLUMN_BLOCK)
         off = (flat @ rotated[:, columns].astype(dtype, copy=False)).reshape(n_alphas, n_rows, -1)
         if truth is not None:
-            off -= truth[0][:, :, None].astype(dtype) * truth[1][:, columns].astype(dtype)
+            off -= truth[:, columns].astype(dtype, copy=False)
+        if factor is not None:
+            off *= factor[:, :, None].astype(dtype, copy=False)
         errors[:, columns] = np.einsum("art,art->at", off, off)
     return errors

@@ -31,7 +31,6 @@ class Scores:
     r2_between : of the means of units (tracks, or groups)
     r2_within : of what is left when truth and predictions lose their unit's mean; NaN if each unit is one row
     spearman, mae : rank correlation; weighted mean absolute error in the target's unit
-    squared_errors, squared_totals : (n_groups, n_targets), the sums that R² is made of
     """
 
     r2: np.ndarray
@@ -39,8 +38,6 @@ class Scores:
     r2_within: np.ndarray
     spearman: np.ndarray
     mae: np.ndarray
-    squared_errors: np.ndarray
-    squared_totals: np.ndarray
 
 
 def score(
@@ -48,13 +45,11 @@ def score(
     predicted: np.ndarray,
     train_means: np.ndarray,
     weights: np.ndarray,
-    groups: np.ndarray,
     units: np.ndarray,
 ) -> Scores:
     """Score out-of-fold predictions; `units` are what "between" and "within" are about."""
     column = weights[:, None]
-    errors = sum_by(groups, column * (truth - predicted) ** 2)
-    totals = sum_by(groups, column * (truth - train_means) ** 2)
+    errors, totals = squared_sums(truth, predicted, train_means, weights, units)
     unit_weights = sum_by(units, column)
 
     def unit_means(values: np.ndarray) -> np.ndarray:
@@ -74,9 +69,20 @@ def score(
         r2_within=within if has_within else np.full_like(within, np.nan),
         spearman=spearman(truth, predicted),
         mae=(column * np.abs(truth - predicted)).sum(axis=0) / weights.sum(),
-        squared_errors=errors,
-        squared_totals=totals,
     )
+
+
+def squared_sums(
+    truth: np.ndarray, predicted: np.ndarray, train_means: np.ndarray, weights: np.ndarray, groups: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What R² is made of: weighted squared errors of each group, of the prediction and of the training mean.
+
+    Returns
+    -------
+    errors, totals : ndarray, shape (n_groups, n_targets)
+    """
+    errors = sum_by(groups, weights[:, None] * (truth - predicted) ** 2)
+    return errors, sum_by(groups, weights[:, None] * (truth - train_means) ** 2)
 
 
 def r_squared(errors: np.ndarray, totals: np.ndarray) -> np.ndarray:

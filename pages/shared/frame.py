@@ -42,8 +42,7 @@ def open_page(title: str) -> None:
 def _choose_library() -> None:
     """The library all pages look at; in the URL, so that a link carries it."""
     names = [ALL, *(library.name for library in resources.home().catalogue.libraries())]
-    if st.session_state.get("library") not in names:  # removed meanwhile, or made up in a URL
-        st.session_state["library"] = ALL
+    state.drop_unless("library", names)  # it may have been removed meanwhile
     # Shown as they are: a link holds what is shown.
     st.selectbox("Library", names, key="library", bind="query-params", persist_state="session")
 

@@ -11,7 +11,7 @@ from mess_core.encoders.mert import LICENCE_NOTICE
 from mess_core.encoders.registry import DEFAULT, EncoderChoice, encoder_choices
 from mess_core.encoders.weights import use_folder
 from mess_core.home import DEMO
-from pages.shared import frame, resources
+from pages.shared import frame, resources, state
 from pages.shared.jobs_panel import show_outcome
 
 READY = ("embedded", "present")
@@ -25,11 +25,12 @@ def choose_encoder() -> str:
     if not st.toggle("Show controls (untrained twins)", key="controls"):
         choices = {encoder_id: c for encoder_id, c in choices.items() if not encoder_id.startswith(CONTROL)}
     ready = [encoder_id for encoder_id, choice in choices.items() if choice.weights.status in READY]
-    if st.session_state.get("extractor") not in choices:
-        st.session_state["extractor"] = ready[0] if ready[0].startswith("mert") else DEFAULT
+    state.drop_unless("extractor", list(choices))
+    default = ready[0] if ready[0].startswith("mert") else DEFAULT
     encoder_id = st.radio(
         "Encoder",
         list(choices),
+        list(choices).index(default),
         key="extractor",
         persist_state="session",
         label_visibility="collapsed",
@@ -43,8 +44,8 @@ def choose_encoder() -> str:
 
 def _caption(choice: EncoderChoice) -> str:
     info = choice.info
-    state = STATES.get(choice.weights.status, choice.weights.status)
-    return f"{info.summary} {info.n_layers} × {info.dim} · {info.licence} · {state}"
+    status = STATES.get(choice.weights.status, choice.weights.status)
+    return f"{info.summary} {info.n_layers} × {info.dim} · {info.licence} · {status}"
 
 
 def _offer_weights(choice: EncoderChoice) -> None:

@@ -23,9 +23,9 @@ def choose_encoder() -> str:
     """One of the encoders by which this library was embedded; the embedded default while there is none."""
     home = resources.home()
     ids = [e for e in encoder_ids() if home.n_embedded(frame.library(), resources.info(e))] or [DEFAULT]
-    if st.session_state.get("encoder") not in ids:
-        st.session_state["encoder"] = DEFAULT if DEFAULT in ids else ids[0]
-    return st.selectbox("Encoder", ids, key="encoder", bind="query-params", persist_state="session")
+    state.drop_unless("encoder", ids)
+    default = ids.index(DEFAULT) if DEFAULT in ids else 0
+    return st.selectbox("Encoder", ids, default, key="encoder", bind="query-params", persist_state="session")
 
 
 def choose_query() -> Track | None:
@@ -97,8 +97,9 @@ def is_searchable(encoder_id: str) -> bool:
     n_embedded = home.n_embedded(frame.library(), info)
     if n_embedded < n_tracks:
         st.caption(f"{n_embedded} of {n_tracks} tracks of this library are embedded with {info.title} so far.")
+    if n_embedded < n_tracks or n_embedded == 0:
         show_jobs(jobs)
-    if n_embedded == 0:
+    if n_embedded == 0 and not jobs:
         frame.notice("Nothing to compare with yet", "Add music, and embed it, on the Library page.")
         st.page_link("pages/1_Library.py", label="Library", icon=":material/arrow_forward:")
     return n_embedded > 0

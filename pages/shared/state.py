@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -24,6 +25,12 @@ KEYS: dict[str, Any] = {
 def read(key: str) -> Any:
     """The value of a key, or its default."""
     return st.session_state.get(key, KEYS[key])
+
+
+def drop_unless(key: str, options: Sequence[Any]) -> None:
+    """Forget a choice that is no longer offered. One that was never made is left to the URL, then to the default."""
+    if key in st.session_state and st.session_state[key] not in options:
+        del st.session_state[key]
 
 
 def query() -> str | None:
