@@ -3,7 +3,6 @@
 import streamlit as st
 
 from pages.shared import listen_panels as panels
-from pages.shared import state
 from pages.shared.frame import explain_errors, notice, open_page
 
 open_page("Listen")
@@ -12,7 +11,7 @@ with explain_errors():
     ask, settings = st.columns([3, 1], gap="large")
     with settings:
         encoder_id = panels.choose_encoder()
-        k = st.number_input("Neighbours", 1, 200, key="k", value=state.KEYS["k"], bind="query-params")
+        k = panels.choose_k()
     with ask:
         query = panels.choose_query()
     if query is None:
@@ -21,7 +20,7 @@ with explain_errors():
     panels.show_query(query)
     if not panels.is_searchable(encoder_id) or not panels.embed_query(query, encoder_id):
         st.stop()
-    found = panels.answer(query, encoder_id, int(k))
+    found = panels.answer(query, encoder_id, k)
     if not found.found:
         notice("No neighbours", "This library holds no other track that is embedded.", "Add music on the Library page.")
         st.stop()

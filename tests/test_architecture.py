@@ -13,9 +13,11 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"errors"},
     {"config"},
-    {"files", "database"},
+    {"files", "database", "folds", "ridge", "resampling", "scores", "probe_result"},
+    {"probe_data"},
+    {"probing"},
     {"wav_header", "mp3_header", "loudness", "audio_source", "audio", "catalogue", "jobs"},
-    {"encoders", "datasets", "synthesis"},
+    {"encoders", "datasets", "synthesis", "targets"},
     {"embeddings"},
     {"search", "raw", "extraction"},
     {"home"},
@@ -29,6 +31,7 @@ WITHIN_A_FLOOR = {
     ("audio_source", "wav_header"),
     ("audio_source", "mp3_header"),
     ("datasets", "synthesis"),
+    ("targets", "synthesis"),
     ("extraction", "raw"),
 }
 CORE = sorted((ROOT / "mess_core").rglob("*.py"))

@@ -29,22 +29,29 @@ def open_page(title: str) -> None:
     with st.sidebar:
         st.markdown("### MESS")
         st.caption("Music Embedding Similarity Search")
-        for path, (label, icon) in PAGES.items():
-            st.page_link(path, label=label, icon=icon)
+        links = st.container(gap="xsmall")
         st.divider()
         with explain_errors():
             _choose_library()
+        with links:  # drawn last, because they carry the choice
+            for path, (label, icon) in PAGES.items():
+                link(path, label, icon)
     for root in resources.home().catalogue.missing_roots():
         notice("A music folder is not there", f"{root}", "Mount the disk or move it back: nothing was forgotten.")
     st.title(title, anchor=False)
 
 
+def link(path: str, label: str, icon: str = ":material/arrow_forward:") -> None:
+    """A link to another page that carries the choices made so far."""
+    st.page_link(path, label=label, icon=icon, query_params=state.choices())
+
+
 def _choose_library() -> None:
     """The library all pages look at; in the URL, so that a link carries it."""
     names = [ALL, *(library.name for library in resources.home().catalogue.libraries())]
-    state.drop_unless("library", names)  # it may have been removed meanwhile
+    state.restore("library", names)  # it may have been removed meanwhile
     # Shown as they are: a link holds what is shown.
-    st.selectbox("Library", names, key="library", bind="query-params", persist_state="session")
+    state.keep("library", st.selectbox("Library", names, key="library", bind="query-params"))
 
 
 @contextlib.contextmanager

@@ -28,11 +28,11 @@ def next_steps() -> None:
             st.write("Drop a recording or pick one, and hear its nearest neighbours beside it.")
         else:
             st.write("As soon as there is a library, drop a recording and hear what is nearest.")
-        st.page_link("pages/4_Listen.py", label="Find similar recordings", icon=":material/arrow_forward:")
+        frame.link("pages/4_Listen.py", "Find similar recordings")
     with right, st.container(border=True, height="stretch"):
         st.markdown("#### :material/library_music: Library")
         st.write("Add a folder of your own music. Nothing is copied, and your files are never changed.")
-        st.page_link("pages/1_Library.py", label="Add music", icon=":material/arrow_forward:")
+        frame.link("pages/1_Library.py", "Add music")
 
 
 def what_is_here() -> None:

@@ -25,18 +25,18 @@ def choose_encoder() -> str:
     if not st.toggle("Show controls (untrained twins)", key="controls"):
         choices = {encoder_id: c for encoder_id, c in choices.items() if not encoder_id.startswith(CONTROL)}
     ready = [encoder_id for encoder_id, choice in choices.items() if choice.weights.status in READY]
-    state.drop_unless("extractor", list(choices))
+    state.restore("extractor", list(choices))
     default = ready[0] if ready[0].startswith("mert") else DEFAULT
     encoder_id = st.radio(
         "Encoder",
         list(choices),
         list(choices).index(default),
         key="extractor",
-        persist_state="session",
         label_visibility="collapsed",
         format_func=lambda name: choices[name].info.title,
         captions=[_caption(choice) for choice in choices.values()],
     )
+    state.keep("extractor", encoder_id)
     if choices[encoder_id].weights.status not in READY:
         _offer_weights(choices[encoder_id])
     return encoder_id

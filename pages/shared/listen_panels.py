@@ -23,9 +23,16 @@ def choose_encoder() -> str:
     """One of the encoders by which this library was embedded; the embedded default while there is none."""
     home = resources.home()
     ids = [e for e in encoder_ids() if home.n_embedded(frame.library(), resources.info(e))] or [DEFAULT]
-    state.drop_unless("encoder", ids)
+    state.restore("encoder", ids)
     default = ids.index(DEFAULT) if DEFAULT in ids else 0
-    return st.selectbox("Encoder", ids, default, key="encoder", bind="query-params", persist_state="session")
+    encoder_id: str = st.selectbox("Encoder", ids, default, key="encoder", bind="query-params")
+    return state.keep("encoder", encoder_id)
+
+
+def choose_k() -> int:
+    """How many neighbours."""
+    state.restore("k")
+    return state.keep("k", int(st.number_input("Neighbours", 1, 200, state.KEYS["k"], key="k", bind="query-params")))
 
 
 def choose_query() -> Track | None:
@@ -101,7 +108,7 @@ def is_searchable(encoder_id: str) -> bool:
         show_jobs(jobs)
     if n_embedded == 0 and not jobs:
         frame.notice("Nothing to compare with yet", "Add music, and embed it, on the Library page.")
-        st.page_link("pages/1_Library.py", label="Library", icon=":material/arrow_forward:")
+        frame.link("pages/1_Library.py", "Library")
     return n_embedded > 0
 
 

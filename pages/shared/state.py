@@ -24,13 +24,35 @@ KEYS: dict[str, Any] = {
 
 def read(key: str) -> Any:
     """The value of a key, or its default."""
-    return st.session_state.get(key, KEYS[key])
+    return st.session_state.get(key, st.session_state.get(_kept(key), KEYS[key]))
 
 
-def drop_unless(key: str, options: Sequence[Any]) -> None:
-    """Forget a choice that is no longer offered. One that was never made is left to the URL, then to the default."""
-    if key in st.session_state and st.session_state[key] not in options:
+def choices() -> dict[str, str]:
+    """What a link to another page carries: every choice that is not the default."""
+    made = {key: read(key) for key in ("library", "encoder", "k", "query")}
+    return {key: str(value) for key, value in made.items() if value != KEYS[key]}
+
+
+def restore(key: str, options: Sequence[Any] | None = None) -> None:
+    """Before a widget: what was chosen on another page, unless it is no longer offered.
+
+    A choice that was never made is left to the URL, then to the default. One that came with the URL must be set again,
+    or Streamlit takes the next page's empty URL for the default.
+    """
+    if _kept(key) in st.session_state:
+        st.session_state[key] = st.session_state.get(key, st.session_state[_kept(key)])
+    if options is not None and key in st.session_state and st.session_state[key] not in options:
         del st.session_state[key]
+
+
+def keep(key: str, value: Any) -> Any:
+    """After a widget: hold its value for the other pages, which forget what is not drawn on them."""
+    st.session_state[_kept(key)] = value
+    return value
+
+
+def _kept(key: str) -> str:
+    return f"kept {key}"
 
 
 def query() -> str | None:

@@ -135,10 +135,10 @@ def test_a_link_carries_every_choice(visit, app):
     track = Home(app.home).catalogue.tracks("music")[0]
     page = visit(f"Listen?query={track.track_id}&library=music&k=2")
     expect(page.get_by_text("2 nearest recordings")).to_be_visible(timeout=PATIENCE_MS)
-    assert page.get_by_role("combobox", name="Library").input_value() == "music"
+    expect(page.get_by_role("combobox", name="Library")).to_have_value("music")
     page.get_by_role("link", name="Library", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Library")
-    assert page.get_by_role("combobox", name="Library").input_value() == "music"
+    expect(page.get_by_role("combobox", name="Library")).to_have_value("music")
 
 
 def test_what_is_no_audio_is_refused_in_one_sentence(visit, watch, tmp_path):

@@ -1,0 +1,179 @@
+"""What is probed: embeddings, targets, groups and baselines, checked and put in the shape that fitting needs.
+
+Conventions
+-----------
+A row is a track or, if `tracks` is given, a segment; then each row weighs 1 / (segments of its track), so that long
+pieces do not dominate. Targets come transformed, NaN where undefined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mess_core.errors import InputError
+from mess_core.probe_result import Level
+
+TRAIN_MEAN = "train mean"  # the name of the dullest baseline, whose R² is 0
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeData:
+    """What is probed; checked when made.
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (n_rows, n_layers, dim)
+        Track or segment embeddings.
+    targets : mapping of target id to ndarray, shape (n_rows,)
+        Transformed; NaN where undefined.
+    groups : sequence of str, length n_rows
+        Rows of one group are never on both sides of a split.
+    baselines : mapping of name to ndarray, shape (n_rows, n_features) or (n_rows, n_layers, n_features)
+        What the layers must beat. With layers, as of an untrained twin, each is compared with its own layer. A missing
+        value is taken as the feature's mean, and a column that says so is added.
+    identities : mapping of name to ndarray, shape (n_rows, n_features)
+        Leak detectors, such as composers one-hot: shown, never subtracted.
+    tracks : sequence of str, length n_rows, or None
+        Given when rows are segments.
+
+    Raises
+    ------
+    InputError
+        If shapes do not agree, the vectors hold NaN, or a track is in several groups.
+    """
+
+    vectors: np.ndarray
+    targets: Mapping[str, np.ndarray]
+    groups: Sequence[str]
+    baselines: Mapping[str, np.ndarray] = field(default_factory=dict)
+    identities: Mapping[str, np.ndarray] = field(default_factory=dict)
+    tracks: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.vectors.ndim != 3 or 0 in self.vectors.shape:
+            raise InputError(f"Vectors of shape {self.vectors.shape}, expected (n_rows, n_layers, dim), each above 0.")
+        n_rows, n_layers, _ = self.vectors.shape
+        if not np.isfinite(self.vectors).all():
+            bad = int((~np.isfinite(self.vectors)).any(axis=(1, 2)).sum())
+            raise InputError(f"The vectors of {bad} of {n_rows} rows hold NaN or infinity.", "Extract them again.")
+        for what, ids in (("groups", self.groups), ("tracks", self.tracks)):
+            if ids is not None and len(ids) != n_rows:
+                raise InputError(f"{len(ids)} {what} for {n_rows} rows, expected one per row.")
+        group_of = dict(zip(() if self.tracks is None else self.tracks, self.groups, strict=False))
+        for track, group in zip(() if self.tracks is None else self.tracks, self.groups, strict=False):
+            if group_of[track] != group:
+                raise InputError(f"Track {track} is in groups {group} and {group_of[track]}, expected one.")
+        for name, values in self.targets.items():
+            if np.shape(values) != (n_rows,):
+                raise InputError(f"Target {name} has shape {np.shape(values)}, expected ({n_rows},).")
+            if np.isinf(values).any():
+                raise InputError(f"Target {name} holds infinity; an undefined value is NaN.")
+        for name, values in {**self.baselines, **self.identities}.items():
+            is_layered = values.ndim == 3 and values.shape[1] == n_layers and name in self.baselines
+            if len(values) != n_rows or 0 in values.shape or not (values.ndim == 2 or is_layered):
+                layered = f" or ({n_rows}, {n_layers}, n_features)" if name in self.baselines else ""
+                raise InputError(f"{name} has shape {values.shape}, expected ({n_rows}, n_features){layered}.")
+            if np.isinf(values).any():
+                raise InputError(f"{name} holds infinity; an undefined value is NaN.")
+        clash = ({TRAIN_MEAN} | set(self.identities)) & set(self.baselines)
+        if clash:
+            raise InputError(f"The name {min(clash)!r} is taken.", "Give the baseline another name.")
+
+    @property
+    def level(self) -> Level:
+        return "track" if self.tracks is None else "segment"
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Targets that are defined for the same rows.
+
+    values : (n_rows_here, n_targets); groups, units : codes 0, 1, …; all_groups : codes among all groups of the data
+    """
+
+    targets: tuple[str, ...]
+    rows: np.ndarray
+    values: np.ndarray
+    weights: np.ndarray
+    groups: np.ndarray
+    all_groups: np.ndarray
+    units: np.ndarray
+    group_ids: np.ndarray
+
+    @property
+    def n_groups(self) -> int:
+        return int(self.groups.max()) + 1
+
+
+def blocks_of(data: ProbeData, n_folds: int) -> tuple[list[Block], dict[str, str]]:
+    """Targets grouped by where they are defined, and why the others cannot be probed."""
+    group_ids = np.asarray(data.groups, dtype=str)
+    all_groups = np.unique(group_ids, return_inverse=True)[1]
+    by_rows: dict[bytes, list[str]] = {}
+    reasons: dict[str, str] = {}
+    for target, values in data.targets.items():
+        is_defined = np.isfinite(values)
+        reason = _reason(np.asarray(values)[is_defined], group_ids[is_defined], n_folds)
+        if reason:
+            reasons[target] = reason
+        else:
+            by_rows.setdefault(is_defined.tobytes(), []).append(target)
+    blocks = []
+    for is_defined_bytes, targets in by_rows.items():
+        rows = np.flatnonzero(np.frombuffer(is_defined_bytes, bool))
+        groups = np.unique(all_groups[rows], return_inverse=True)[1]
+        units, weights = groups, np.ones(len(rows))
+        if data.tracks is not None:
+            units = np.unique(np.asarray(data.tracks, dtype=str)[rows], return_inverse=True)[1]
+            weights = 1.0 / np.bincount(units)[units]
+        values = np.stack([np.asarray(data.targets[target], np.float64)[rows] for target in targets], axis=1)
+        blocks.append(Block(tuple(targets), rows, values, weights, groups, all_groups[rows], units, group_ids[rows]))
+    return blocks, reasons
+
+
+def _reason(values: np.ndarray, groups: np.ndarray, n_folds: int) -> str:
+    """Why a target cannot be probed; empty if it can."""
+    n_groups = len(set(groups))
+    if len(values) == 0:
+        return "undefined for every row"
+    if n_groups < n_folds:
+        return f"defined in {n_groups} group{'s' * (n_groups != 1)}, fewer than the {n_folds} folds"
+    if np.ptp(values) <= 1e-12 * np.abs(values).max():
+        return f"the same for all {len(values)} rows where it is defined"
+    return ""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One feature matrix: a layer of the encoder (name ""), or a baseline, or a leak detector."""
+
+    name: str
+    layer: int | None
+    features: np.ndarray
+
+    @property
+    def is_layer(self) -> bool:
+        return self.name == ""
+
+
+def matrices_of(data: ProbeData) -> list[Matrix]:
+    matrices = [Matrix("", layer, data.vectors[:, layer]) for layer in range(data.vectors.shape[1])]
+    for name, features in {**data.baselines, **data.identities}.items():
+        if features.ndim == 3:
+            matrices += [Matrix(name, layer, _complete(features[:, layer])) for layer in range(features.shape[1])]
+        else:
+            matrices.append(Matrix(name, None, _complete(features)))
+    return matrices
+
+
+def _complete(features: np.ndarray) -> np.ndarray:
+    """Missing values become their column's mean, and a column says which were missing."""
+    is_missing = np.isnan(features)
+    if not is_missing.any():
+        return features
+    n_known = np.maximum((~is_missing).sum(axis=0), 1)
+    means = np.where(is_missing, 0.0, features).sum(axis=0) / n_known
+    return np.concatenate([np.where(is_missing, means, features), is_missing[:, is_missing.any(axis=0)]], axis=1)

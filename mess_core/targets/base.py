@@ -1,0 +1,112 @@
+"""What a proxy target is, what one measurement of it is, and the scale it is probed on.
+
+Conventions
+-----------
+A target is a pure function of one signal (audio or MIDI) over one support (a track or a segment). What cannot be
+measured is NaN with a reason, never a filler.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from mess_core.errors import InputError
+
+LOGIT_EDGE = 1e-3  # shares are measured to about three digits; closer to 0 or 1 the logit would only enlarge that error
+TRANSFORMS = ("id", "log", "log2", "log1p", "logit", "rank")
+
+
+@dataclass(frozen=True)
+class TargetValue:
+    """One measurement."""
+
+    value: float  # in the target's unit; NaN if undefined
+    quality: str  # "good" | "weak" | "none"; "none" exactly where the value is NaN
+    n_events: int  # onsets, notes, frames ... it rests on
+    reason: str = ""  # why there is no value, or why it is weak; "" otherwise
+
+    @classmethod
+    def good(cls, value: float, n_events: int) -> TargetValue:
+        """A value that rests on enough."""
+        return cls(float(value), "good", int(n_events))
+
+    @classmethod
+    def weak(cls, value: float, n_events: int, reason: str) -> TargetValue:
+        """A value to be used with care, and why."""
+        return cls(float(value), "weak", int(n_events), reason)
+
+    @classmethod
+    def none(cls, reason: str, n_events: int = 0) -> TargetValue:
+        """No value, and why."""
+        return cls(math.nan, "none", int(n_events), reason)
+
+
+@dataclass(frozen=True)
+class Target:
+    """One proxy target."""
+
+    id: str
+    title: str
+    unit: str
+    dimension: str  # "timbre" | "rhythm" | "dynamics" | "harmony" | "articulation" | "form" | "expression"
+    signal: str  # "audio" | "midi"
+    tier: str  # how far to trust it: "high" | "medium" | "low"
+    transform: str  # the scale it is probed on, one of `TRANSFORMS`
+    levels: tuple[str, ...]  # ("track",) or ("track", "segment")
+    summary: str  # one sentence for a musicologist
+    is_companion: bool = False  # measured and stored, but not one of the 22
+
+
+def transform(values: np.ndarray, kind: str) -> np.ndarray:
+    """Put values on the scale they are probed on.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        In the target's unit. NaN stays NaN.
+    kind : str, one of `TRANSFORMS`
+        `logit` takes shares and keeps `LOGIT_EDGE` away from 0 and 1. `rank` gives the normal scores of the ranks
+        (Blom 1958), ties their mean rank; unlike the others it depends on all values given.
+
+    Returns
+    -------
+    ndarray, shape (n,), float64
+        NaN also where a logarithm does not exist.
+
+    Examples
+    --------
+    >>> transform(np.array([1000.0, 2000.0, np.nan]), "log2").round(2)
+    array([ 9.97, 10.97,   nan])
+    """
+    values = np.array(values, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if kind == "id":
+            scaled = values
+        elif kind == "log":
+            scaled = np.log(values)
+        elif kind == "log2":
+            scaled = np.log2(values)
+        elif kind == "log1p":
+            scaled = np.log1p(values)
+        elif kind == "logit":
+            shares = np.clip(values, LOGIT_EDGE, 1 - LOGIT_EDGE)
+            scaled = np.log(shares / (1 - shares))
+        elif kind == "rank":
+            scaled = _normal_scores(values)
+        else:
+            raise InputError(f"The transform {kind!r} was asked for; expected one of {', '.join(TRANSFORMS)}.")
+    return np.where(np.isfinite(scaled), scaled, np.nan)
+
+
+def _normal_scores(values: np.ndarray) -> np.ndarray:
+    """Normal quantiles of the ranks, (rank - 3/8) / (n + 1/4): Blom 1958."""
+    from scipy.special import ndtri
+    from scipy.stats import rankdata
+
+    is_known = np.isfinite(values)
+    scores = np.full(values.shape, np.nan)
+    scores[is_known] = ndtri((rankdata(values[is_known]) - 0.375) / (is_known.sum() + 0.25))
+    return scores

@@ -1,0 +1,200 @@
+"""Which proxy targets there are. A line added here appears in the measurements, the heatmap and the command line.
+
+The ids are those of `design.md` §5; what each measures, and how well, is said beside its formula.
+
+Conventions
+-----------
+Tiers: high: agrees with an exact reference; medium: agrees with a reference that is itself an estimate, or mixes in
+a second property; low: not reliable without a score, or no reference exists. A value's own quality may be lower still.
+"""
+
+from __future__ import annotations
+
+from mess_core.targets.base import Target
+
+# One number per signal, stored with every value: it grows when any formula of that signal changes.
+VERSIONS = {"audio": 1, "midi": 1}
+
+TRACK = ("track",)
+BOTH = ("track", "segment")
+
+TARGETS: dict[str, Target] = {
+    target.id: target
+    for target in (
+        # --- audio --------------------------------------------------------------------------------------
+        Target(
+            "spectral_centroid", "Spectral centroid", "Hz", "timbre", "audio", "high", "log2", BOTH,
+            "Where the spectrum has its centre of gravity: brightness; on one instrument it also follows register.",
+        ),
+        Target(
+            "spectral_rolloff", "Spectral rolloff", "Hz", "timbre", "audio", "high", "log2", BOTH,
+            "The frequency below which 85 % of the spectrum lies: how far up the overtones reach.",
+        ),
+        Target(
+            "spectral_bandwidth", "Spectral bandwidth", "Hz", "timbre", "audio", "high", "log2", BOTH,
+            "How widely the spectrum spreads around its centroid: a narrow, warm sound or a wide one.",
+        ),
+        Target(
+            "zero_crossing_rate", "Zero crossing rate", "1/s", "timbre", "audio", "high", "log2", BOTH,
+            "How often the waveform changes sign: high for noisy and bright sound, twice the pitch for a pure tone.",
+        ),
+        Target(
+            "tempo", "Tempo (estimated)", "BPM", "rhythm", "audio", "low", "log2", TRACK,
+            "The pulse that recurs most clearly; its double or half may be what a listener taps.",
+        ),
+        Target(
+            "onset_density", "Onset density", "1/s", "rhythm", "audio", "medium", "log1p", BOTH,
+            "How many notes or chords begin per second of sounding music.",
+        ),
+        Target(
+            "dynamic_range", "Dynamic range", "LU", "dynamics", "audio", "high", "id", BOTH,
+            "Loudness range (EBU Tech 3342): from the soft passages to the loud ones, whatever the recording level.",
+        ),
+        Target(
+            "dynamic_variance", "Dynamic variance", "LU²", "dynamics", "audio", "high", "log1p", BOTH,
+            "How much loudness varies from moment to moment.",
+        ),
+        Target(
+            "crescendo_strength", "Crescendo strength", "LU/min", "dynamics", "audio", "medium", "log1p", TRACK,
+            "How much loudness is gained in sustained rises, per minute of sounding music.",
+        ),
+        Target(
+            "diminuendo_strength", "Diminuendo strength", "LU/min", "dynamics", "audio", "medium", "log1p", TRACK,
+            "How much loudness is lost in sustained falls, per minute; the decay of struck strings adds to it.",
+        ),
+        Target(
+            "harmonic_complexity", "Harmonic complexity", "0..1", "harmony", "audio", "medium", "logit", BOTH,
+            "How far the sounding pitch classes spread around the circle of fifths: 0 for one, 1 for all alike.",
+        ),
+        Target(
+            "attack_slopes", "Attack slope", "dB/s", "articulation", "audio", "medium", "log", BOTH,
+            "How fast notes rise on average from near silence to their peak.",
+        ),
+        Target(
+            "attack_sharpness", "Attack sharpness", "dB/s", "articulation", "audio", "medium", "log", BOTH,
+            "The steepest moment of the notes' beginnings.",
+        ),
+        Target(
+            "phrase_regularity", "Phrase regularity", "0..1", "form", "audio", "low", "logit", TRACK,
+            "How alike the sections are in length: 1 if all are equally long.",
+        ),
+        Target(
+            "num_phrases", "Phrases per minute", "1/min", "form", "audio", "low", "log1p", TRACK,
+            "How many sections, bounded by audible changes, there are per minute.",
+        ),
+        # --- MIDI ---------------------------------------------------------------------------------------
+        Target(
+            "rubato", "Rubato", "octaves", "expression", "midi", "low", "id", TRACK,
+            "How far beats depart from the tempo around them; without a score an estimate of tempo flexibility.",
+        ),
+        Target(
+            "tempo_variability", "Tempo variability", "ratio", "expression", "midi", "low", "id", TRACK,
+            "Spread of the local tempo relative to its mean.",
+        ),
+        Target(
+            "velocity_mean", "Mean velocity", "MIDI 1..127", "dynamics", "midi", "high", "id", BOTH,
+            "How hard keys are struck on average; instruments differ.",
+        ),
+        Target(
+            "velocity_std", "Velocity spread", "MIDI 1..127", "expression", "midi", "high", "id", BOTH,
+            "How much the touch varies from chord to chord.",
+        ),
+        Target(
+            "velocity_range", "Velocity range", "MIDI 1..127", "expression", "midi", "high", "id", BOTH,
+            "From soft keystrokes to hard ones, the extreme 5 % on either side left out.",
+        ),
+        Target(
+            "onset_timing_std", "Onset timing spread", "ms", "expression", "midi", "low", "log1p", TRACK,
+            "How far notes fall from the tempo's grid; only a score says where the grid is.",
+        ),
+        Target(
+            "articulation_ratio", "Key overlap ratio", "ratio", "articulation", "midi", "medium", "id", BOTH,
+            "How long a key is held beyond the next note's beginning, in inter-onset intervals: above 0 is legato.",
+        ),
+        # --- companions, audio --------------------------------------------------------------------------
+        Target(
+            "tempo_second", "Second tempo", "BPM", "rhythm", "audio", "low", "log2", TRACK,
+            "The next clearest pulse: usually the double, half or third of the first.",
+            is_companion=True,
+        ),
+        Target(
+            "tempo_salience", "Tempo salience", "ratio", "rhythm", "audio", "low", "log", TRACK,
+            "How much clearer the first tempo is than the second; below 1.3 the choice is arbitrary.",
+            is_companion=True,
+        ),
+        Target(
+            "brightness", "Brightness", "0..1", "timbre", "audio", "high", "logit", BOTH,
+            "Share of the energy above 1500 Hz.",
+            is_companion=True,
+        ),
+        Target(
+            "chroma_entropy", "Pitch-class entropy", "0..1", "harmony", "audio", "medium", "logit", BOTH,
+            "How evenly the twelve pitch classes sound, whatever their relation.",
+            is_companion=True,
+        ),
+        Target(
+            "npvi", "Phrase length nPVI", "0..200", "form", "audio", "low", "log1p", TRACK,
+            "How much neighbouring sections differ in length.",
+            is_companion=True,
+        ),
+        Target(
+            "log_attack_time", "Log attack time", "log10 s", "articulation", "audio", "medium", "id", BOTH,
+            "How long a note takes from 20 % to 90 % of its peak amplitude.",
+            is_companion=True,
+        ),
+        Target(
+            "loudness_lufs", "Loudness", "LUFS", "dynamics", "audio", "high", "id", BOTH,
+            "Integrated loudness of the mono mix; mostly the engineer's choice.",
+            is_companion=True,
+        ),
+        Target(
+            "duration_s", "Duration", "s", "form", "audio", "high", "log", TRACK,
+            "Length of the recording.",
+            is_companion=True,
+        ),
+        Target(
+            "onset_rate", "Onset rate", "1/s", "rhythm", "audio", "medium", "log1p", BOTH,
+            "How many notes or chords begin per second of recording, pauses included.",
+            is_companion=True,
+        ),
+        # --- companions, MIDI ---------------------------------------------------------------------------
+        Target(
+            "chord_asynchrony", "Chord asynchrony", "ms", "expression", "midi", "high", "log1p", BOTH,
+            "How far apart the notes of one chord begin.",
+            is_companion=True,
+        ),
+        Target(
+            "melody_lead", "Melody lead", "ms", "expression", "midi", "medium", "id", BOTH,
+            "How much earlier the top note of a chord begins than the others.",
+            is_companion=True,
+        ),
+        Target(
+            "pedal_ratio", "Pedal ratio", "0..1", "articulation", "midi", "high", "logit", BOTH,
+            "Share of the time during which the sustain pedal is down.",
+            is_companion=True,
+        ),
+        Target(
+            "legato_fraction", "Legato fraction", "0..1", "articulation", "midi", "medium", "logit", BOTH,
+            "Share of the melody's notes that are held into the next.",
+            is_companion=True,
+        ),
+        Target(
+            "staccato_fraction", "Staccato fraction", "0..1", "articulation", "midi", "medium", "logit", BOTH,
+            "Share of the melody's notes that end well before the next.",
+            is_companion=True,
+        ),
+        Target(
+            "note_density", "Note density", "1/s", "rhythm", "midi", "high", "log1p", BOTH,
+            "How many notes, each of a chord counted, begin per second.",
+            is_companion=True,
+        ),
+        Target(
+            "mean_pitch", "Mean pitch", "MIDI note", "harmony", "midi", "high", "id", BOTH,
+            "The register, as the mean of all notes.",
+            is_companion=True,
+        ),
+    )
+}  # fmt: skip
+
+# What must not be mistaken for musical content: probes are compared with these (science §2.5, B1).
+NUISANCES = ("duration_s", "loudness_lufs", "onset_rate", "mean_pitch")
