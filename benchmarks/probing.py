@@ -25,10 +25,10 @@ from sklearn.preprocessing import StandardScaler
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from mess_core.probe_data import ProbeData
-from mess_core.probe_result import ALPHAS, ProbeSettings
-from mess_core.probing import add_null, fit_cells
-from mess_core.ridge import FoldedFeatures, one_blas_thread, predict_out_of_fold
+from mess_core.probing.data import ProbeData
+from mess_core.probing.probe import add_null, fit_cells
+from mess_core.probing.result import ALPHAS, ProbeSettings
+from mess_core.probing.ridge import FoldedFeatures, one_blas_thread, predict_out_of_fold
 
 N_LAYERS, N_TARGETS, N_FOLDS = 13, 22, 5
 GRID = np.logspace(-2, 7, 25)

@@ -13,9 +13,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"errors"},
     {"config"},
-    {"files", "database", "folds", "ridge", "resampling", "scores", "probe_result"},
-    {"probe_data"},
-    {"probing"},
+    {"files", "database", "probing"},
     {"wav_header", "mp3_header", "loudness", "audio_source", "audio", "catalogue", "jobs"},
     {"encoders", "datasets", "synthesis", "targets"},
     {"embeddings"},

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mess_core.errors import InputError
-from mess_core.folds import assign_folds, connect_groups
+from mess_core.probing.folds import assign_folds, connect_groups
 
 
 def test_rows_that_share_anything_are_one_group():

@@ -9,9 +9,9 @@ import pytest
 from scipy.stats import kstest
 
 from mess_core.errors import ArtefactMismatchError, InputError
-from mess_core.probe_data import ProbeData
-from mess_core.probe_result import ProbeResult, ProbeSettings
-from mess_core.probing import add_null, fit_cells, probe_layers
+from mess_core.probing.data import ProbeData
+from mess_core.probing.probe import add_null, fit_cells, probe_layers
+from mess_core.probing.result import ProbeResult, ProbeSettings
 
 QUICK = ProbeSettings(alphas=tuple(np.logspace(-1, 6, 8)), n_bootstraps=300, n_permutations=99)
 PROBE_JSON = (
@@ -190,7 +190,7 @@ def test_the_best_of_many_is_rarely_a_false_discovery():
 
 
 def test_permutations_do_not_depend_on_how_many_are_held_at_once(planted, found, monkeypatch):
-    monkeypatch.setattr("mess_core.probing.NULL_ELEMENTS", 120 * 2 * 7)
+    monkeypatch.setattr("mess_core.probing.probe.NULL_ELEMENTS", 120 * 2 * 7)
     in_parts = add_null(fit_cells(planted, QUICK), planted)
     assert [cell.p_adj for cell in in_parts.cells] == [cell.p_adj for cell in found.cells]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from mess_core.resampling import adjusted_p, draw_groups, intervals, permute_blocks
+from mess_core.probing.resampling import adjusted_p, draw_groups, intervals, permute_blocks
 
 
 def test_replicates_are_the_whole_then_draws_then_each_left_out():

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mess_core.errors import InputError
-from mess_core.ridge import FoldedFeatures, one_blas_thread, predict_out_of_fold
+from mess_core.probing.ridge import FoldedFeatures, one_blas_thread, predict_out_of_fold
 
 ALPHAS = np.logspace(-2, 7, 28)
 SHAPES = {"wide": (50, 120), "tall": (160, 30)}

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import mean_absolute_error, r2_score
 
-from mess_core.scores import effective_n, score, sum_by
+from mess_core.probing.scores import effective_n, score, sum_by
 
 
 @pytest.fixture

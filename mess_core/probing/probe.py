@@ -29,9 +29,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mess_core.errors import InputError
-from mess_core.folds import assign_folds
-from mess_core.probe_data import TRAIN_MEAN, Block, Matrix, ProbeData, blocks_of, matrices_of
-from mess_core.probe_result import (
+from mess_core.probing.data import TRAIN_MEAN, Block, Matrix, ProbeData, blocks_of, matrices_of
+from mess_core.probing.folds import assign_folds
+from mess_core.probing.resampling import adjusted_p, draw_groups, intervals, permute_blocks
+from mess_core.probing.result import (
     ALPHAS,
     ProbeCell,
     ProbeResult,
@@ -40,9 +41,8 @@ from mess_core.probe_result import (
     is_encoded,
     label_of,
 )
-from mess_core.resampling import adjusted_p, draw_groups, intervals, permute_blocks
-from mess_core.ridge import FoldedFeatures, Inner, OutOfFold, one_blas_thread, predict_out_of_fold
-from mess_core.scores import Scores, effective_n, r_squared, score, squared_sums
+from mess_core.probing.ridge import FoldedFeatures, Inner, OutOfFold, one_blas_thread, predict_out_of_fold
+from mess_core.probing.scores import Scores, effective_n, r_squared, score, squared_sums
 
 BOOTSTRAP, PERMUTATION = 1, 2  # each use of chance has its own stream, so that none shifts another
 NULL_ELEMENTS = 1 << 23  # rows x permuted targets held at a time

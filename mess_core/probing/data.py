@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mess_core.errors import InputError
-from mess_core.probe_result import Level
+from mess_core.probing.result import Level
 
 TRAIN_MEAN = "train mean"  # the name of the dullest baseline, whose R² is 0
 

@@ -1,0 +1,1 @@
+"""Which layer carries which property: ridge probes with honest folds, nulls and intervals. Start with `probe.py`."""
