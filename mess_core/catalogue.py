@@ -40,6 +40,7 @@ class Track:
     composer: str | None = None
     performer: str | None = None
     instrument: str | None = None
+    session: str | None = None
 
     @property
     def heard_lufs(self) -> float | None:

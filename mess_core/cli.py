@@ -18,6 +18,7 @@ import numpy as np
 
 from mess_core.catalogue import ALL
 from mess_core.datasets.folder import read_track
+from mess_core.discovery import GROUPS
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, load_encoder
 from mess_core.errors import InputError, MessError, UnknownTrackError
@@ -25,6 +26,7 @@ from mess_core.exports import as_document
 from mess_core.extraction import ExtractedTrack, FailedTrack, Source, choose_device, extract, use_all_cores
 from mess_core.home import DEMO, Home
 from mess_core.jobs import Job, new_owner
+from mess_core.probing.result import ProbeSettings
 from mess_core.tasks import Task
 
 DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
@@ -79,6 +81,19 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--library", default=ALL)
     sub.add_argument("--keep-raw", action="store_true", help="also keep hidden states of all frames (very large)")
 
+    sub = verb("targets", _targets, "Measure the proxy targets that are not measured yet.")
+    sub.add_argument("--library", default=ALL)
+
+    probe = verb("probe", _probe, "Discovery: what of the targets each layer tells, with intervals and baselines.")
+    encoder_option(probe)
+    probe.add_argument("--library", default=ALL)
+    probe.add_argument("--group", choices=GROUPS, default="work", help="what is never on both sides of a split")
+    probe.add_argument("--level", choices=["track", "segment"], default="track")
+    probe.add_argument("--alpha", type=float, help="one ridge penalty instead of a grid")
+    probe.add_argument("--folds", type=int, default=ProbeSettings.n_folds)
+    probe.add_argument("--permutations", type=int, default=ProbeSettings.n_permutations)
+    probe.add_argument("--seed", type=int, default=ProbeSettings.seed)
+
     similar = verb("similar", _similar, "The nearest tracks to a query.")
     similar.add_argument("query", metavar="QUERY", help="a track id or any audio file")
     similar.add_argument("-k", type=int, default=10)
@@ -129,6 +144,45 @@ def _extract(home: Home, options: argparse.Namespace) -> int:
     load_encoder(options.encoder, home.paths)  # weights missing or damaged: said now, not after the queue
     job = _run(home, home.request_extract(options.library, options.encoder, keep_raw=options.keep_raw))
     return _report(home, [job], options, library=options.library, encoder=options.encoder)
+
+
+def _targets(home: Home, options: argparse.Namespace) -> int:
+    home.catalogue.require_library(options.library)
+    job = _run(home, home.request_targets(options.library))
+    return _report(home, [job], options, library=options.library)
+
+
+def _probe(home: Home, options: argparse.Namespace) -> int:
+    use_all_cores()
+    home.catalogue.require_library(options.library)
+    info = encoder_info(options.encoder, home.paths)
+    settings = ProbeSettings(
+        alphas=ProbeSettings.alphas if options.alpha is None else (options.alpha,),
+        n_folds=options.folds,
+        n_permutations=options.permutations,
+        seed=options.seed,
+    )
+    job = _run(home, home.request_probe(options.library, info.id, options.group, options.level, settings))
+    found = home.discovery(options.library, info, options.group, options.level)
+    if job.state != "done" or found is None:
+        return _report(home, [job], options, library=options.library, encoder=info.id)
+    lines = [job.message, "target                  layer     R²  interval         gain  interval         label"]
+    for summary in found.result.targets:
+        if summary.best_layer is None:
+            lines.append(f"{summary.target:<22}  {'–':>5}  {summary.reason}")
+            continue
+        cell = found.result.cell(summary.best_layer, summary.target)
+        lines.append(
+            f"{cell.target:<22}  {cell.layer:5d}  {_r2(cell.r2)}  [{_r2(cell.r2_low)}, {_r2(cell.r2_high)}]"
+            f"  {_r2(cell.gain)}  [{_r2(cell.gain_low)}, {_r2(cell.gain_high)}]  {cell.label}{' *' * cell.encodes}"
+        )
+    lines.append("* encodes: better than every baseline and than chance")
+    _print(options, found.as_document(), "\n".join(lines))
+    return DONE
+
+
+def _r2(value: float | None) -> str:
+    return "    –" if value is None else f"{value:5.2f}"
 
 
 def _similar(home: Home, options: argparse.Namespace) -> int:

@@ -27,7 +27,7 @@ CREATE TABLE tracks (
     track_id      TEXT PRIMARY KEY,        -- first 16 hex digits of sha256
     sha256        TEXT NOT NULL,           -- of the audio file: the same bytes at two paths are one track
     title         TEXT NOT NULL,           -- untrusted text, as are all names below
-    work          TEXT, composer TEXT, performer TEXT, instrument TEXT,
+    work          TEXT, composer TEXT, performer TEXT, instrument TEXT, session TEXT,
     duration_s    REAL NOT NULL,
     sample_rate_hz INTEGER NOT NULL, n_channels INTEGER NOT NULL, codec TEXT NOT NULL,
     is_truncated  INTEGER NOT NULL,
@@ -65,6 +65,22 @@ CREATE TABLE embeddings (
     sha256        TEXT NOT NULL, size_bytes INTEGER NOT NULL, n_segments INTEGER NOT NULL,
     created_at    REAL NOT NULL,
     PRIMARY KEY (track_id, fingerprint)
+);
+CREATE TABLE targets (                     -- proxy targets of whole tracks, one row each, current version only
+    track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
+    target        TEXT NOT NULL,
+    value         REAL,                    -- NULL where it is undefined; `reason` says why
+    unit          TEXT NOT NULL, quality TEXT NOT NULL, n_events INTEGER NOT NULL, reason TEXT NOT NULL,
+    version       TEXT NOT NULL,           -- of the formulas and of the file it was measured on
+    PRIMARY KEY (track_id, target)
+);
+CREATE TABLE segment_targets (             -- the same of segments, in the order of the embedding's segments
+    track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
+    target        TEXT NOT NULL,
+    segment       INTEGER NOT NULL,
+    value         REAL, quality TEXT NOT NULL,
+    version       TEXT NOT NULL,
+    PRIMARY KEY (track_id, target, segment)
 );
 CREATE TABLE jobs (
     job_id        INTEGER PRIMARY KEY,

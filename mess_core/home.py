@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,16 @@ from mess_core.audio import n_segments, sha256_file
 from mess_core.catalogue import Catalogue, Track, track_id_of
 from mess_core.config import Paths
 from mess_core.database import Database
+from mess_core.discovery import MIN_GROUPS, MIN_TRACKS, Discovery, Gathered, Group, gather, groups_of, load
 from mess_core.embeddings import TMP_KEEP_S, EmbeddingStore, Problem
 from mess_core.encoders.base import EncoderInfo
-from mess_core.encoders.registry import encoder_info
+from mess_core.encoders.mel import MEL, MFCC
+from mess_core.encoders.registry import RANDOM, encoder_ids, encoder_info
 from mess_core.errors import StorageError
 from mess_core.files import TMP_SUFFIX
 from mess_core.jobs import PRIORITY_WAITED_FOR, Job, Jobs
+from mess_core.measurements import Measurements
+from mess_core.probing.result import Level, ProbeSettings
 from mess_core.search import Neighbour, NeighbourIndex
 
 DEMO = "demo"
@@ -70,6 +74,7 @@ class Home:
         self.database = Database(self.paths.database)
         self.catalogue = Catalogue(self.paths, self.database)
         self.store = EmbeddingStore(self.paths, self.database)
+        self.measurements = Measurements(self.catalogue)
         self.jobs = Jobs(self.database)
 
     # --- asking for work ------------------------------------------------------------------------------------
@@ -84,11 +89,36 @@ class Home:
         arguments = {"path": str(path), "library": library, "then_extract": then_extract}
         return self.jobs.submit("add", arguments, resource=f"add {library}")
 
-    def request_extract(self, library: str, encoder_id: str, *, keep_raw: bool = False) -> Job:
-        """Queue the extraction of what is missing in a library."""
+    def request_extract(
+        self, library: str, encoder_id: str, *, keep_raw: bool = False, then_discover: bool = False
+    ) -> Job:
+        """Queue the extraction of what is missing in a library; discovery may follow by itself."""
         info = encoder_info(encoder_id, self.paths)
-        arguments = {"library": library, "encoder": encoder_id, "keep_raw": keep_raw}
+        arguments = {"library": library, "encoder": encoder_id, "keep_raw": keep_raw, "then_discover": then_discover}
         return self.jobs.submit("extract", arguments, resource=f"extract {info.fingerprint}")
+
+    def request_targets(self, library: str, then_probe: str | None = None) -> Job:
+        """Queue the measuring of what is not measured in a library."""
+        return self.jobs.submit("targets", {"library": library, "then_probe": then_probe}, resource="targets")
+
+    def request_probe(
+        self,
+        library: str,
+        encoder_id: str,
+        group: Group = "work",
+        level: Level = "track",
+        settings: ProbeSettings | None = None,
+    ) -> Job:
+        """Queue discovery: measure what is missing, embed what the baselines need, probe."""
+        info = encoder_info(encoder_id, self.paths)
+        arguments = {
+            "library": library,
+            "encoder": encoder_id,
+            "group": group,
+            "level": level,
+            "settings": asdict(settings or ProbeSettings()),
+        }
+        return self.jobs.submit("probe", arguments, resource=f"probe {info.fingerprint}")
 
     def request_encode(self, track_id: str, encoder_id: str) -> Job:
         """Queue the embedding of one track somebody waits for; it goes before everything else."""
@@ -124,6 +154,33 @@ class Home:
             for neighbour in neighbours
         ]
         return Answer(query, track_id, index.info, library, tuple(found))
+
+    def can_discover(self, library: str) -> bool:
+        """Whether a library is large enough for discovery to run by itself."""
+        tracks = self.catalogue.tracks(library)
+        return len(tracks) >= MIN_TRACKS and len(set(groups_of(tracks, "work"))) >= MIN_GROUPS
+
+    def gather(self, library: str, info: EncoderInfo, group: Group, level: Level) -> Gathered:
+        """What a probe needs; the controls are those that embedded every track of it."""
+        embedded = {track_id for track_id in self.catalogue.track_ids(library) if self.store.has(track_id, info)}
+        controls = {
+            name: control
+            for name, control in self.controls(info).items()
+            if embedded <= self.store.known(control).keys()
+        }
+        return gather(self.catalogue, self.store, self.measurements, library, info, controls, group, level)
+
+    def controls(self, info: EncoderInfo) -> dict[str, EncoderInfo]:
+        """Baseline name -> the encoder that makes it. The untrained twin of a slow encoder is left to the user."""
+        names = {"log-mel": MEL.id, "MFCC": MFCC.id, "untrained": f"{RANDOM}{info.id}"}
+        known = encoder_ids()
+        return {name: encoder_info(id_, self.paths) for name, id_ in names.items() if id_ in known and id_ != info.id}
+
+    def discovery(
+        self, library: str, info: EncoderInfo, group: Group = "work", level: Level = "track"
+    ) -> Discovery | None:
+        """What was found in a library, or None."""
+        return load(self.paths, library, info, group, level)
 
     def n_embedded(self, library: str, info: EncoderInfo) -> int:
         """How many tracks of a library this encoder has embedded."""

@@ -22,7 +22,7 @@ import functools
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -76,9 +76,9 @@ class NeighbourIndex:
             self._shard(embeddings.vectors[start:stop])
             for start, stop in zip(self._shard_starts, [*self._shard_starts[1:], len(self)], strict=True)
         ]
-        self._faiss = self._shards[0]
+        self._faiss: Any = self._shards[0]
         if n_shards > 1:
-            self._faiss = faiss.IndexShards(self.centre.size, True, True)  # one thread each, rows numbered through
+            self._faiss = faiss.IndexShards(self.centre.size, True, True)  # type: ignore[call-arg]  # one thread each, rows numbered through
             for shard in self._shards:
                 self._faiss.add_shard(shard)
 

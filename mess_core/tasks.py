@@ -4,16 +4,21 @@ demo      make the demo library, register it, ask for its extraction
 add       register a folder's audio
 extract   embed what is missing in a library, one commit per track
 encode    embed one track that somebody waits for
+targets   measure what is not measured in a library, on all cores, one commit per track
+probe     discovery: what of the targets each layer of an encoder tells
 download  fetch an encoder's weights
 """
 
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +27,7 @@ from typing import TYPE_CHECKING
 from mess_core.catalogue import NewTrack, Track
 from mess_core.config import HEARTBEAT_S
 from mess_core.datasets.folder import audio_files, read_track
+from mess_core.discovery import save
 from mess_core.encoders.base import Encoder
 from mess_core.encoders.registry import encoder_info, load_encoder
 from mess_core.encoders.weights import download
@@ -29,6 +35,8 @@ from mess_core.errors import AudioError, InputError, LeaseLostError, MessError
 from mess_core.extraction import BatchDone, ExtractedTrack, FailedTrack, Source, choose_device, extract
 from mess_core.home import DEMO, Home, count_segments
 from mess_core.jobs import Failure, Job
+from mess_core.measurements import measure_track
+from mess_core.probing.result import ProbeSettings
 
 if TYPE_CHECKING:
     from mess_core.datasets.demo import DemoTrack
@@ -115,6 +123,10 @@ class Task:
             self._last_progress = now
             self.home.jobs.progress(self.job.job_id, self.owner, n_done=n_done, n_total=n_total, message=message)
 
+    def guard(self, connection: sqlite3.Connection) -> None:
+        """Inside a transaction: refuse the write if the job has another owner by now."""
+        self.home.jobs.guard(connection, self.job.job_id, self.owner)
+
     def fail_item(self, subject: str, error: MessError) -> None:
         self.home.jobs.fail_item(self.job.job_id, self.owner, Failure(subject, error.message, error.hint))
 
@@ -160,7 +172,7 @@ def _demo(task: Task) -> str:
     home.catalogue.add(home.paths.demo, (_demo_track(track) for track in tracks), DEMO)
     encoder_id = task.job.arguments["then_extract"]
     if encoder_id:
-        home.request_extract(DEMO, encoder_id)
+        home.request_extract(DEMO, encoder_id, then_discover=True)
     return f"{len(tracks)} performances made."
 
 
@@ -204,7 +216,7 @@ def _add(task: Task) -> str:
     home.catalogue.add_to_library(library, seen)
     task.progress(len(files), len(files), "")
     if task.job.arguments["then_extract"]:
-        home.request_extract(library, task.job.arguments["then_extract"])
+        home.request_extract(library, task.job.arguments["then_extract"], then_discover=True)
     return f"{len(files) - n_failed} of {len(files)} files registered."
 
 
@@ -213,7 +225,10 @@ def _extract(task: Task) -> str:
     home.catalogue.require_library(arguments["library"])
     info = encoder_info(arguments["encoder"], home.paths)
     tracks = home.missing_tracks(arguments["library"], info)
-    return _extract_tracks(task, tracks, arguments["encoder"], keep_raw=arguments["keep_raw"])
+    message = _extract_tracks(task, tracks, arguments["encoder"], keep_raw=arguments["keep_raw"])
+    if tracks and arguments["then_discover"] and home.can_discover(arguments["library"]):
+        home.request_targets(arguments["library"], then_probe=arguments["encoder"])
+    return message
 
 
 def _encode(task: Task) -> str:
@@ -260,16 +275,91 @@ def _extract_tracks(task: Task, tracks: list[Track], encoder_id: str, *, keep_ra
 
 
 def _commit(task: Task, done: ExtractedTrack, encoder: Encoder) -> None:
-    home, job_id, owner = task.home, task.job.job_id, task.owner
-
     def guard(connection: sqlite3.Connection) -> None:
-        home.jobs.guard(connection, job_id, owner)
+        task.guard(connection)
         connection.execute(
             "UPDATE tracks SET loudness_lufs = ?, duration_s = ?, is_truncated = ? WHERE track_id = ?",
             (done.facts.loudness_lufs, done.facts.duration_s, done.facts.is_truncated, done.source.track_id),
         )
 
-    home.store.write(done.source.track_id, encoder.info, done.embedding, guard)
+    task.home.store.write(done.source.track_id, encoder.info, done.embedding, guard)
+
+
+def _targets(task: Task) -> str:
+    library = task.job.arguments["library"]
+    task.home.catalogue.require_library(library)
+    message = _measure(task, task.home.catalogue.track_ids(library))
+    encoder_id = task.job.arguments["then_probe"]
+    if encoder_id:
+        task.home.request_probe(library, encoder_id)
+    return message
+
+
+def _measure(task: Task, track_ids: Sequence[str]) -> str:
+    """Measure tracks in several processes; a failure is named and passed over."""
+    home = task.home
+    todo = home.measurements.missing(track_ids)
+    if not todo:
+        return "Nothing to do: every track is measured."
+    n_failed = 0
+    task.progress(0, len(todo), "starting")
+    context = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
+    with ProcessPoolExecutor(os.cpu_count(), context, initializer=_use_one_thread) as pool:
+        waiting = {pool.submit(measure_track, files): files for files in todo}
+        try:
+            for n_done, future in enumerate(as_completed(waiting), start=1):
+                files = waiting[future]
+                try:
+                    measured = future.result()
+                except AudioError as error:
+                    n_failed += 1
+                    task.fail_item(home.catalogue.track(files.track_id).title, error)
+                else:
+                    home.measurements.write(files, measured, task.guard)
+                task.on_pause()
+                task.progress(n_done, len(todo), f"{n_done} of {len(todo)} tracks measured")
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return f"{len(todo) - n_failed} of {len(todo)} tracks measured."
+
+
+def _use_one_thread() -> None:
+    """One process per core, one thread per process: threads that wait for each other's cores only lose time."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+
+
+def _probe(task: Task) -> str:
+    from mess_core.probing.probe import add_null, fit_cells
+
+    home, arguments = task.home, task.job.arguments
+    library, group, level = arguments["library"], arguments["group"], arguments["level"]
+    home.catalogue.require_library(library)
+    info = encoder_info(arguments["encoder"], home.paths)
+    known = home.store.known(info)
+    tracks = [track for track in home.catalogue.tracks(library) if track.track_id in known]
+    _measure(task, [track.track_id for track in tracks])
+    for control in home.controls(info).values():
+        done = home.store.known(control)
+        _extract_tracks(task, [track for track in tracks if track.track_id not in done], control.id)
+    plain = arguments["settings"]
+    settings = ProbeSettings(**{**plain, "alphas": tuple(plain["alphas"])})
+    gathered = home.gather(library, info, group, level)
+
+    def on_progress(stage: str) -> Callable[[int, int], None]:
+        def report(n_done: int, n_total: int) -> None:
+            task.on_pause()
+            task.progress(n_done, n_total, stage)
+
+        return report
+
+    result = fit_cells(gathered.data, settings, on_progress("fitting every layer and baseline"))
+    save(home.paths, info, gathered, result, library, group)  # what is known so far can be looked at meanwhile
+    if settings.n_permutations:
+        result = add_null(result, gathered.data, on_progress("how often chance does as well"))
+        save(home.paths, info, gathered, result, library, group)
+    n_encoded = len({cell.target for cell in result.cells if cell.encodes})
+    return f"{info.title} encodes {n_encoded} of {len(result.targets)} targets on {gathered.n_tracks} tracks."
 
 
 def _download(task: Task) -> str:
@@ -288,5 +378,7 @@ KINDS: dict[str, Callable[[Task], str]] = {
     "add": _add,
     "extract": _extract,
     "encode": _encode,
+    "targets": _targets,
+    "probe": _probe,
     "download": _download,
 }

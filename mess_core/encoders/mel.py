@@ -1,4 +1,4 @@
-"""Log-mel frames: MESS-nano's front-end, and by itself the control that every encoder must beat.
+"""Log-mel frames and MFCC: MESS-nano's front-end, and by themselves the controls that every encoder must beat.
 
 A spectrogram whose frequencies are spaced as the ear spaces them, in natural logarithm of power. It has no weights
 and learns nothing: what an encoder cannot do better than this, it has not learned.
@@ -8,6 +8,7 @@ Source: Slaney's mel scale and area normalisation as in librosa.filters.mel.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +43,18 @@ MEL = EncoderInfo(
     layer_0="128 log-mel bands",
     normaliser=MEL_NORMALISER,
     pooling="mean+std",
+)
+
+N_CEPSTRA = 20
+DELTA_FRAMES = 9  # 180 ms: the slope of a line fitted to so many frames, as in librosa.feature.delta
+
+MFCC = replace(
+    MEL,
+    id="mfcc",
+    title="MFCC",
+    summary="20 mel cepstra with their first and second derivative: the classical description of timbre, a control.",
+    dim=3 * N_CEPSTRA,
+    layer_0="20 mel-frequency cepstral coefficients, delta, delta-delta",
 )
 
 
@@ -84,3 +97,36 @@ class Mel(Encoder):
         waveforms = check_waveforms(waveforms, self.info)
         with torch.inference_mode():
             return self.log_mel(torch.from_numpy(waveforms))[:, None].numpy()
+
+
+class Mfcc(Encoder):
+    """The classical control: cosine transform of the log-mel bands, with slopes over time."""
+
+    def __init__(self) -> None:
+        import scipy.fft
+        import torch
+
+        self.info = MFCC
+        self.log_mel = LogMel()
+        cosines = scipy.fft.dct(np.eye(N_BANDS), norm="ortho")[:, :N_CEPSTRA]
+        self.cosines = torch.from_numpy(cosines.astype(np.float32))  # (128, 20)
+        steps = torch.arange(DELTA_FRAMES, dtype=torch.float32) - DELTA_FRAMES // 2
+        self.slope = (steps / steps.square().sum()).view(1, 1, -1)
+
+    def encode(self, waveforms: np.ndarray) -> np.ndarray:
+        import torch
+
+        waveforms = check_waveforms(waveforms, self.info)
+        with torch.inference_mode():
+            cepstra = self.log_mel(torch.from_numpy(waveforms)) @ self.cosines  # (n, n_frames, 20)
+            delta = self._slope(cepstra)
+            return torch.cat([cepstra, delta, self._slope(delta)], dim=-1)[:, None].numpy()
+
+    def _slope(self, frames: torch.Tensor) -> torch.Tensor:
+        """Slope per frame of each coefficient; the first and last frames are repeated at the edges."""
+        import torch.nn.functional as F
+
+        n, n_frames, n_coefficients = frames.shape
+        rows = frames.transpose(1, 2).reshape(-1, 1, n_frames)
+        rows = F.pad(rows, (DELTA_FRAMES // 2, DELTA_FRAMES // 2), mode="replicate")
+        return F.conv1d(rows, self.slope).view(n, n_coefficients, n_frames).transpose(1, 2)

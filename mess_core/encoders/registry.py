@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mess_core.config import Paths
 from mess_core.encoders.base import Encoder, EncoderInfo, random_twin
-from mess_core.encoders.mel import MEL, Mel
+from mess_core.encoders.mel import MEL, MFCC, Mel, Mfcc
 from mess_core.encoders.mert import MERT_95M, MERT_330M, Mert
 from mess_core.encoders.nano import NANO, Nano
 from mess_core.encoders.weights import WeightsState, locate, resolve, weights_state
@@ -27,7 +27,7 @@ class EncoderChoice:
 
 def encoder_ids() -> tuple[str, ...]:
     """In the order in which they are offered: MERT first, then what needs no download, then the controls."""
-    ids = [*(info.id for info in PUBLISHED), NANO.id, MEL.id]
+    ids = [*(info.id for info in PUBLISHED), NANO.id, MEL.id, MFCC.id]
     return (*ids, *(f"{RANDOM}{info.id}" for info in (*PUBLISHED, NANO)))
 
 
@@ -35,7 +35,7 @@ def encoder_info(encoder_id: str, paths: Paths) -> EncoderInfo:
     """The facts of an encoder, with the hashes recorded for it in this data folder."""
     if encoder_id.startswith(RANDOM) and encoder_id in encoder_ids():
         return random_twin(encoder_info(encoder_id.removeprefix(RANDOM), paths), seed=0)
-    for info in (*PUBLISHED, NANO, MEL):
+    for info in (*PUBLISHED, NANO, MEL, MFCC):
         if info.id == encoder_id:
             return resolve(info, paths)
     raise InputError(f"There is no encoder called {encoder_id!r}.", f"Choose one of: {', '.join(encoder_ids())}.")
@@ -60,6 +60,8 @@ def load_encoder(encoder_id: str, paths: Paths, device: str = "cpu") -> Encoder:
         return Nano.load(device)
     if encoder_id == MEL.id:
         return Mel()
+    if encoder_id == MFCC.id:
+        return Mfcc()
     if encoder_id == f"{RANDOM}{NANO.id}":
         return Nano.random(device=device)
     if encoder_id.startswith(RANDOM):

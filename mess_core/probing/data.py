@@ -8,7 +8,7 @@ pieces do not dominate. Targets come transformed, NaN where undefined.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,6 +38,8 @@ class ProbeData:
         Leak detectors, such as composers one-hot: shown, never subtracted.
     tracks : sequence of str, length n_rows, or None
         Given when rows are segments.
+    not_for : mapping of target id to baseline names
+        Baselines that hold the target itself, and so are no rivals for it.
 
     Raises
     ------
@@ -51,6 +53,7 @@ class ProbeData:
     baselines: Mapping[str, np.ndarray] = field(default_factory=dict)
     identities: Mapping[str, np.ndarray] = field(default_factory=dict)
     tracks: Sequence[str] | None = None
+    not_for: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 3 or 0 in self.vectors.shape:

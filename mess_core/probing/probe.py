@@ -279,7 +279,8 @@ def _cells(fits: _Fits, column: int, block: Block, data: ProbeData, settings: Pr
     """The cells of one target."""
     n_layers, n_draws = len(fits.scores), settings.n_bootstraps
     r2 = np.stack([fits.r2["", layer][:, column] for layer in range(n_layers)], axis=1)  # (n_replicates, n_layers)
-    names = [TRAIN_MEAN, *data.baselines]
+    twins = data.not_for.get(block.targets[column], ())
+    names = [TRAIN_MEAN, *(name for name in data.baselines if name not in twins)]
     rivals = np.stack([_rival(fits, column, data, name) for name in names])  # (n_baselines, n_replicates, n_layers)
     gain = r2 - rivals.max(axis=0)
     best_rival = rivals[:, 0].argmax(axis=0)

@@ -45,10 +45,10 @@ FLOOR_LEVEL = 1e-4  # -80 dBFS per band: the running maximum never falls below
 
 PEAK_S = 0.03  # an onset is the largest flux within +-30 ms ...
 MEAN_S = 0.10  # ... and above the mean within +-100 ms ...
-MIN_DELTA = 0.01  # ... by this much: what a bowed note among others adds ...
-DELTA = 0.03  # ... and by this share of the largest flux within +-5 s: where notes are struck, less is a resonance
+MIN_DELTA = 0.014  # ... by this much: what a bowed note among others adds ...
+DELTA = 0.02  # ... and by this share of the largest flux within +-5 s: where notes are struck, less is a resonance
 DELTA_SPAN_S = 10.0
-# the two deltas, the lag and the compression were set on the demo library, whose MIDI is known
+# the deltas, the lag and the compression were set on the demo library, whose MIDI is known, and tried on real pianos
 ONSET_LAG_S = 0.016  # from the start of a frame to the onset its flux shows; set on rendered notes
 
 MAX_SHIFT_S, SHIFT_SIGMA_S = 0.15, 0.01  # between a recording and its MIDI: MP3 coders alone add up to 0.07 s

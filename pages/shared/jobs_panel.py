@@ -15,6 +15,8 @@ VERBS = {
     "add": "Registering music",
     "extract": "Embedding",
     "encode": "Listening to your query",
+    "targets": "Measuring targets",
+    "probe": "Probing layers",
     "download": "Downloading weights",
 }
 

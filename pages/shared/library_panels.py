@@ -124,7 +124,7 @@ def _embed_button(info: EncoderInfo, n_tracks: int) -> None:
         st.caption(f"Every track is embedded with {info.title}.")
         return
     if st.button(f"Embed {n_tracks} tracks with {info.title}", type="primary", disabled=not _is_ready(info.id)):
-        home.request_extract(frame.library(), info.id)
+        home.request_extract(frame.library(), info.id, then_discover=True)
         st.rerun()
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mess_core.encoders.base import Encoder
-from mess_core.encoders.mel import Mel
+from mess_core.encoders.mel import Mel, Mfcc
 from mess_core.encoders.nano import NANO, Nano
 from mess_core.errors import ArtefactMismatchError, InputError
 
@@ -19,9 +19,9 @@ def nano() -> Nano:
     return Nano.load()
 
 
-@pytest.fixture(scope="module", params=["nano", "mel", "random:nano"])
+@pytest.fixture(scope="module", params=["nano", "mel", "mfcc", "random:nano"])
 def encoder(request) -> Encoder:
-    return {"nano": Nano.load, "mel": Mel, "random:nano": Nano.random}[request.param]()
+    return {"nano": Nano.load, "mel": Mel, "mfcc": Mfcc, "random:nano": Nano.random}[request.param]()
 
 
 def noise(n: int, seconds: float, seed: int = 0) -> np.ndarray:
@@ -101,6 +101,18 @@ def test_random_twin_is_seeded_and_has_its_own_fingerprint():
     np.testing.assert_array_equal(first.encode(waveforms), again.encode(waveforms))
     assert not np.array_equal(first.encode(waveforms), other.encode(waveforms))
     assert len({NANO.fingerprint, first.info.fingerprint, other.info.fingerprint}) == 3
+
+
+def test_mfcc_agrees_with_librosa():
+    """The same cepstra and slopes as the library that everybody uses, away from the edges."""
+    import librosa
+
+    waveform = noise(1, 3.0)
+    ours = Mfcc().encode(waveform)[0, 0].T  # (60, n_frames)
+    log_mel = Mel().encode(waveform)[0, 0].T
+    cepstra = librosa.feature.mfcc(S=log_mel, n_mfcc=20)
+    np.testing.assert_allclose(ours[:20], cepstra, atol=1e-3)
+    np.testing.assert_allclose(ours[20:40, 8:-8], librosa.feature.delta(cepstra)[:, 8:-8], atol=1e-3)
 
 
 def test_damaged_weights_are_refused(tmp_path, monkeypatch):

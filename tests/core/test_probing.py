@@ -400,3 +400,17 @@ def test_without_draws_there_is_r2_and_no_interval(planted):
 def test_an_alpha_on_the_edge_of_the_grid_is_marked(planted):
     result = fit_cells(planted, quick(alphas=(1e-3, 1e-2)))
     assert all(cell.is_on_grid_edge for cell in result.cells)
+
+
+def test_a_baseline_that_holds_the_target_itself_is_no_rival():
+    """A nuisance that is the target would win by definition; named in `not_for`, it does not count for that target."""
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((60, 2, 5))
+    target = vectors[:, 0] @ rng.standard_normal(5)
+    groups = [str(row) for row in range(60)]
+    settings = ProbeSettings(n_bootstraps=50)
+    rival = {"itself": target[:, None] + 0.001 * rng.standard_normal((60, 1))}
+    unfair = fit_cells(ProbeData(vectors, {"a": target}, groups, rival), settings).cell(0, "a")
+    fair = fit_cells(ProbeData(vectors, {"a": target}, groups, rival, not_for={"a": ["itself"]}), settings).cell(0, "a")
+    assert unfair.baseline_name == "itself" and unfair.gain < 0.01
+    assert fair.baseline_name == "train mean" and fair.gain == fair.r2 > 0.9

@@ -1,0 +1,238 @@
+"""Discovery: probing a library's embeddings for every target, and keeping what was found.
+
+One readable JSON per library, encoder, grouping and level, with everything that it rests on: track ids, hashes of the
+embeddings, versions of the targets, seeds and folds. A result is valid for its encoder until it is replaced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+import numpy as np
+
+from mess_core.aspects import AspectEvidence, weigh_aspects
+from mess_core.catalogue import Catalogue, Track
+from mess_core.config import Paths
+from mess_core.embeddings import EmbeddingStore
+from mess_core.encoders.base import EncoderInfo
+from mess_core.errors import ArtefactMismatchError, DataMissingError
+from mess_core.files import write_atomically
+from mess_core.measurements import Measurements, probe_scale, probed_targets
+from mess_core.probing.data import ProbeData
+from mess_core.probing.folds import connect_groups
+from mess_core.probing.result import Level, ProbeResult
+from mess_core.targets.registry import VERSIONS
+
+FORMAT = "mess-discovery-1"
+MIN_TRACKS, MIN_GROUPS = 30, 10  # below this discovery does not run by itself: the intervals would say nothing
+DENSITY = "onset_density"
+NUISANCES = {"track": ("duration_s", "loudness_lufs", "mean_pitch"), "segment": ("loudness_lufs", "mean_pitch")}
+# Without a score these are estimates that hardly agree with the truth (benchmarks/midi_targets.py): not probed.
+NEED_A_SCORE = ("rubato", "tempo_variability")
+
+Group = Literal["work", "recording", "performer", "session"]
+GROUPS: tuple[Group, ...] = ("work", "recording", "performer", "session")
+
+
+@dataclass(frozen=True, eq=False)
+class Discovery:
+    """What was found, and what it rests on.
+
+    row_ids : a track id per row; at segment level `<track id>:<segment>`
+    content : hash of the embeddings that were probed
+    n_without_work : tracks that are their own work because the catalogue knows none
+    """
+
+    library: str
+    encoder: str
+    fingerprint: str
+    group: Group
+    level: Level
+    row_ids: tuple[str, ...]
+    content: str
+    target_versions: Mapping[str, int]
+    n_tracks: int
+    n_without_work: int
+    result: ProbeResult
+    aspects: Mapping[str, AspectEvidence]
+
+    def as_document(self) -> dict[str, Any]:
+        """The shape of `probe --json`: other programs rely on it; keys may be added, not renamed."""
+        return {
+            "encoder": self.encoder,
+            "fingerprint": self.fingerprint,
+            "library": self.library,
+            "group": self.group,
+            "level": self.level,
+            "n_tracks": self.n_tracks,
+            "n_groups": self.result.n_groups,
+            "has_null": self.result.has_null,
+            "cells": [asdict(cell) for cell in self.result.cells],
+            "aspects": {name: asdict(evidence) for name, evidence in self.aspects.items()},
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """Everything a probe needs, as arrays, and what it rests on."""
+
+    data: ProbeData
+    row_ids: tuple[str, ...]
+    content: str
+    n_tracks: int
+    n_without_work: int
+
+
+def gather(
+    catalogue: Catalogue,
+    store: EmbeddingStore,
+    measurements: Measurements,
+    library: str,
+    info: EncoderInfo,
+    controls: Mapping[str, EncoderInfo],
+    group: Group,
+    level: Level,
+) -> Gathered:
+    """Bring together embeddings, targets, groups and baselines of the tracks that have all of them.
+
+    Parameters
+    ----------
+    controls : mapping of baseline name to EncoderInfo
+        Encoders whose embeddings are baselines; one with as many layers is compared layer by layer.
+    """
+    tracks = [track for track in catalogue.tracks(library) if store.has(track.track_id, info)]
+    if not tracks:
+        raise DataMissingError(
+            f"No track of library {library!r} has an embedding by {info.id} yet.",
+            f"python -m mess_core extract --encoder {info.id}",
+        )
+    track_ids = [track.track_id for track in tracks]
+    if level == "track":
+        rows = [(track_id, 0) for track_id in track_ids]
+        row_ids = tuple(track_ids)
+        vectors = store.load(track_ids, info).vectors
+        baselines = {name: _squeezed(store.load(track_ids, control).vectors) for name, control in controls.items()}
+        values = {target: measurements.values(track_ids, target) for target in probed_targets(level)}
+        nuisances = [measurements.values(track_ids, target) for target in NUISANCES[level]]
+        for target in NEED_A_SCORE:
+            values[target] = measurements.values(track_ids, target, good_only=True)
+    else:
+        segments = {track_id: store.read(track_id, info).segments for track_id in track_ids}
+        rows = [(track_id, number) for track_id in track_ids for number in range(len(segments[track_id]))]
+        row_ids = tuple(f"{track_id}:{number}" for track_id, number in rows)
+        vectors = np.concatenate([segments[track_id] for track_id in track_ids]).astype(np.float32)
+        baselines = {
+            name: _squeezed(np.concatenate([store.read(track_id, control).segments for track_id in track_ids]))
+            for name, control in controls.items()
+        }
+        values = {target: measurements.segment_values(rows, target) for target in probed_targets(level)}
+        nuisances = [measurements.segment_values(rows, target) for target in NUISANCES[level]]
+    others = [column for column in nuisances if np.isfinite(column).any()]
+    baselines["nuisances"] = np.stack([*others, values[DENSITY]], axis=1)
+    if others:
+        baselines["nuisances but density"] = np.stack(others, axis=1)
+    groups = dict(zip(track_ids, groups_of(tracks, group), strict=True))
+    row_tracks = [track_id for track_id, _ in rows]
+    data = ProbeData(
+        vectors=vectors,
+        targets={target: probe_scale(column, target) for target, column in values.items()},
+        groups=[groups[track_id] for track_id in row_tracks],
+        baselines=baselines,
+        identities=_composers({track.track_id: track.composer for track in tracks}, row_tracks),
+        tracks=row_tracks if level == "segment" else None,
+        not_for={DENSITY: ["nuisances"]},
+    )
+    return Gathered(data, row_ids, store.content(track_ids, info), len(tracks), sum(not track.work for track in tracks))
+
+
+def groups_of(tracks: Sequence[Track], group: Group) -> tuple[str, ...]:
+    """The group of each track: what shares a work, a performer or a session is never on both sides of a split."""
+    ids = [track.track_id for track in tracks]
+    columns: dict[Group, list[str | None]] = {
+        "recording": [None] * len(ids),
+        "work": [f"{track.composer}: {track.work}" if track.work else None for track in tracks],
+        "performer": [track.performer for track in tracks],
+        "session": [f"{track.performer}, {track.session}" if track.session else track.performer for track in tracks],
+    }
+    return connect_groups(ids, columns[group])
+
+
+def path_of(paths: Paths, library: str, info: EncoderInfo, group: Group, level: Level) -> Path:
+    """Where the result lies; a library's name is untrusted text and becomes a safe file name."""
+    name = quote(library, safe=" ")
+    if len(name) > 100:
+        name = f"{name[:80]}-{hashlib.sha256(library.encode()).hexdigest()[:8]}"
+    return paths.root / "probing" / info.folder / f"{name}-{group}-{level}.json"
+
+
+def save(
+    paths: Paths, info: EncoderInfo, gathered: Gathered, result: ProbeResult, library: str, group: Group
+) -> Discovery:
+    """Keep a result, in place of an older one of the same library, encoder, grouping and level."""
+    discovery = Discovery(
+        library=library,
+        encoder=info.id,
+        fingerprint=info.fingerprint,
+        group=group,
+        level=result.level,
+        row_ids=gathered.row_ids,
+        content=gathered.content,
+        target_versions=dict(VERSIONS),
+        n_tracks=gathered.n_tracks,
+        n_without_work=gathered.n_without_work,
+        result=result,
+        aspects=weigh_aspects(result),
+    )
+    plain = {name: getattr(discovery, name) for name in Discovery.__dataclass_fields__}
+    plain |= {"format": FORMAT, "result": result.to_dict()}
+    plain["aspects"] = {name: asdict(evidence) for name, evidence in discovery.aspects.items()}
+    data = json.dumps(plain, indent=1, allow_nan=False).encode()
+    write_atomically(path_of(paths, library, info, group, result.level), data)
+    return discovery
+
+
+def load(paths: Paths, library: str, info: EncoderInfo, group: Group, level: Level) -> Discovery | None:
+    """The kept result, or None if there is none.
+
+    Raises
+    ------
+    ArtefactMismatchError
+        If it is damaged or of another version.
+    """
+    path = path_of(paths, library, info, group, level)
+    if not path.is_file():
+        return None
+    cure = "Probe again: python -m mess_core probe"
+    try:
+        plain = json.loads(path.read_text("utf-8"))
+        if plain.pop("format") != FORMAT or plain["fingerprint"] != info.fingerprint:
+            raise ArtefactMismatchError(f"{path.name} was made by another version or encoder.", cure)
+        plain["result"] = ProbeResult.from_dict(plain["result"])
+        plain["aspects"] = {
+            name: AspectEvidence(tuple(e["layers"]), tuple(e["targets"]), e["label"])
+            for name, e in plain["aspects"].items()
+        }
+        plain["row_ids"] = tuple(plain["row_ids"])
+        return Discovery(**plain)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtefactMismatchError(f"{path.name} is damaged: {error!r}.", cure) from error
+
+
+def _squeezed(vectors: np.ndarray) -> np.ndarray:
+    """(n, 1, d) -> (n, d): a baseline of one layer is the same for every layer."""
+    vectors = vectors.astype(np.float32)
+    return vectors[:, 0] if vectors.shape[1] == 1 else vectors
+
+
+def _composers(composer_of: Mapping[str, str | None], row_tracks: Sequence[str]) -> dict[str, np.ndarray]:
+    """Composer one-hot: what it tells of a target, a leak could tell too. Only where there are several."""
+    names = sorted({name for name in composer_of.values() if name})
+    if len(names) < 2:
+        return {}
+    return {"composer": np.array([[composer_of[track_id] == name for name in names] for track_id in row_tracks], float)}

@@ -1,0 +1,168 @@
+"""Measured targets: making them for a track, keeping them, and handing them out as arrays.
+
+A value belongs to the content it was measured on and to the formulas that made it; its `version` holds both, so that a
+changed formula or a changed MIDI file is noticed and measured again, and nothing else is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mess_core.audio import Decoder, sha256_file
+from mess_core.catalogue import Catalogue
+from mess_core.config import HOP_S, SEGMENT_S
+from mess_core.embeddings import Guard
+from mess_core.errors import InputError
+from mess_core.targets.base import TargetValue, transform
+from mess_core.targets.registry import TARGETS, VERSIONS
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a track is measured on."""
+
+    track_id: str
+    audio: Path
+    midi: Path | None = None
+    score: Path | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All targets of one track: of the whole, and of its segments (5 s, hop 2.5 s) in order."""
+
+    track_id: str
+    track: dict[str, TargetValue]
+    segments: list[dict[str, TargetValue]]
+
+
+def measure_track(files: Files) -> Measured:
+    """Measure one track in one pass over its audio. A pure function of its files, for any process.
+
+    A MIDI file that cannot be read makes its targets undefined, with the reason; bad audio raises AudioError.
+    """
+    from mess_core.targets import audio, midi
+    from mess_core.targets.frames import SAMPLE_RATE_HZ
+
+    decoder = Decoder(files.audio, SAMPLE_RATE_HZ, measure_loudness=False)
+    sound = audio.listen(decoder)
+    track = audio.measure(sound)
+    spans_s = audio.segment_spans_s(decoder.facts.duration_s, SEGMENT_S, HOP_S)
+    segments = [audio.measure(sound.between(start_s, end_s), level="segment") for start_s, end_s in spans_s]
+    try:
+        if files.midi is None:
+            raise InputError("there is no MIDI beside the audio")
+        performance = midi.read_performance(files.midi, score=files.score)
+        track |= midi.measure(performance)
+        for (start_s, end_s), values in zip(spans_s, segments, strict=True):
+            played = midi.measure(performance, start_s=start_s, length_s=end_s - start_s)
+            values |= {target: value for target, value in played.items() if "segment" in TARGETS[target].levels}
+    except InputError as error:
+        missing = [target.id for target in TARGETS.values() if target.signal == "midi"]
+        track |= {target: TargetValue.none(error.message) for target in missing}
+    return Measured(files.track_id, track, segments)
+
+
+class Measurements:
+    """The measured targets of one data folder."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self.database = catalogue.database
+
+    def files(self, track_id: str) -> Files:
+        """Where a track's audio is, and its MIDI and score if they are there."""
+
+        def first(role: str) -> Path | None:
+            return next((path for path in self.catalogue.file_paths(track_id, role) if path.is_file()), None)
+
+        return Files(track_id, self.catalogue.likely_audio_path(track_id), first("midi"), first("score"))
+
+    def missing(self, track_ids: Sequence[str]) -> list[Files]:
+        """Tracks that are not measured with the current formulas on their current files."""
+        rows = self.database.connection.execute("SELECT DISTINCT track_id, version FROM targets")
+        known: dict[str, set[str]] = {}
+        for row in rows:
+            known.setdefault(row["track_id"], set()).add(row["version"])
+        candidates = (self.files(track_id) for track_id in track_ids)
+        return [files for files in candidates if known.get(files.track_id) != {version_of(files)}]
+
+    def write(self, files: Files, measured: Measured, guard: Guard) -> None:
+        """Keep one track's targets in place of older ones."""
+        version = version_of(files)
+        with self.database.transaction() as connection:
+            guard(connection)
+            connection.execute("DELETE FROM targets WHERE track_id = ?", (files.track_id,))
+            connection.execute("DELETE FROM segment_targets WHERE track_id = ?", (files.track_id,))
+            connection.executemany(
+                "INSERT INTO targets VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        files.track_id,
+                        target,
+                        _null(v.value),
+                        TARGETS[target].unit,
+                        v.quality,
+                        v.n_events,
+                        v.reason,
+                        version,
+                    )
+                    for target, v in measured.track.items()
+                ],
+            )
+            connection.executemany(
+                "INSERT INTO segment_targets VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (files.track_id, target, number, _null(value.value), value.quality, version)
+                    for number, values in enumerate(measured.segments)
+                    for target, value in values.items()
+                ],
+            )
+
+    def n_measured(self, track_ids: Sequence[str]) -> int:
+        rows = self.database.connection.execute("SELECT DISTINCT track_id FROM targets")
+        return len({row["track_id"] for row in rows} & set(track_ids))
+
+    def values(self, track_ids: Sequence[str], target: str, *, good_only: bool = False) -> np.ndarray:
+        """(n_tracks,) in the target's unit, NaN where undefined or not measured; where weak too, if `good_only`."""
+        rows = self.database.connection.execute(
+            "SELECT track_id, value FROM targets WHERE target = ? AND (quality = 'good' OR NOT ?)", (target, good_only)
+        )
+        return _aligned(track_ids, {row["track_id"]: row["value"] for row in rows})
+
+    def segment_values(self, segments: Sequence[tuple[str, int]], target: str) -> np.ndarray:
+        """(n_segments,) for pairs of track id and segment number."""
+        rows = self.database.connection.execute(
+            "SELECT track_id, segment, value FROM segment_targets WHERE target = ?", (target,)
+        )
+        return _aligned(segments, {(row["track_id"], row["segment"]): row["value"] for row in rows})
+
+
+def probed_targets(level: str) -> list[str]:
+    """The targets that make sense at a level, in the order of the registry, without companions."""
+    return [target.id for target in TARGETS.values() if level in target.levels and not target.is_companion]
+
+
+def probe_scale(values: np.ndarray, target: str) -> np.ndarray:
+    """Values on the scale on which they are probed."""
+    return transform(values, TARGETS[target].transform)
+
+
+def version_of(files: Files) -> str:
+    """Of the formulas, and of the files beside the audio (the audio itself is the track's identity)."""
+    parts = [f"audio-{VERSIONS['audio']}", f"midi-{VERSIONS['midi']}"]
+    parts += [sha256_file(path)[:8] for path in (files.midi, files.score) if path is not None]
+    return " ".join(parts)
+
+
+def _null(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _aligned(keys: Sequence, values: dict) -> np.ndarray:
+    return np.array([value if (value := values.get(key)) is not None else np.nan for key in keys], dtype=np.float64)
