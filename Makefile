@@ -46,6 +46,8 @@ lock: | $(BIN)/uv
 		requirements.in -o requirements.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --custom-compile-command "make lock" \
 		requirements-dev.in -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --custom-compile-command "make lock" \
+		requirements-extra.in -o requirements-extra.txt
 
 clean:
 	rm -rf $(VENV)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from mess_core import tracking
 from mess_core.catalogue import ALL
 from mess_core.datasets.folder import read_track
 from mess_core.discovery import GROUPS
@@ -24,7 +25,7 @@ from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, load
 from mess_core.errors import InputError, MessError, UnknownTrackError
 from mess_core.exports import as_document
 from mess_core.extraction import ExtractedTrack, FailedTrack, Source, choose_device, extract, use_all_cores
-from mess_core.home import DEMO, Home
+from mess_core.home import DEMO, Home, count_segments
 from mess_core.jobs import Job, new_owner
 from mess_core.probing.result import ProbeSettings
 from mess_core.tasks import Task
@@ -66,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     def encoder_option(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--encoder", default=DEFAULT, metavar="ID", help=f"one of: {', '.join(encoder_ids())}")
 
+    def mlflow_option(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--mlflow", action="store_true", help="also log the run to MLflow, in the data folder")
+
     verb("demo", _demo, "Make the demo library and register it.")
 
     add = verb("add", _add, "Register audio files and folders; copies nothing.")
@@ -80,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     encoder_option(sub)
     sub.add_argument("--library", default=ALL)
     sub.add_argument("--keep-raw", action="store_true", help="also keep hidden states of all frames (very large)")
+    mlflow_option(sub)
 
     sub = verb("targets", _targets, "Measure the proxy targets that are not measured yet.")
     sub.add_argument("--library", default=ALL)
@@ -93,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     probe.add_argument("--folds", type=int, default=ProbeSettings.n_folds)
     probe.add_argument("--permutations", type=int, default=ProbeSettings.n_permutations)
     probe.add_argument("--seed", type=int, default=ProbeSettings.seed)
+    mlflow_option(probe)
 
     similar = verb("similar", _similar, "The nearest tracks to a query.")
     similar.add_argument("query", metavar="QUERY", help="a track id or any audio file")
@@ -142,7 +148,17 @@ def _extract(home: Home, options: argparse.Namespace) -> int:
     use_all_cores()
     home.catalogue.require_library(options.library)
     load_encoder(options.encoder, home.paths)  # weights missing or damaged: said now, not after the queue
+    info = encoder_info(options.encoder, home.paths)
+    missing = home.missing_tracks(options.library, info)
+    if options.mlflow:
+        tracking.open_store(home.paths)
+    started_s = time.monotonic()
     job = _run(home, home.request_extract(options.library, options.encoder, keep_raw=options.keep_raw))
+    if options.mlflow and job.state == "done":
+        done = [track for track in missing if home.store.has(track.track_id, info)]
+        n_segments = sum(count_segments(track.duration_s, info) for track in done)
+        seconds = time.monotonic() - started_s
+        tracking.log_extraction(home.paths, info, options.library, len(done), n_segments, seconds)
     return _report(home, [job], options, library=options.library, encoder=options.encoder)
 
 
@@ -162,10 +178,15 @@ def _probe(home: Home, options: argparse.Namespace) -> int:
         n_permutations=options.permutations,
         seed=options.seed,
     )
+    if options.mlflow:
+        tracking.open_store(home.paths)
+    started_s = time.monotonic()
     job = _run(home, home.request_probe(options.library, info.id, options.group, options.level, settings))
-    found = home.discovery(options.library, info, options.group, options.level)
+    found = home.discovery(options.library, info, options.group, options.level, settings)
     if job.state != "done" or found is None:
         return _report(home, [job], options, library=options.library, encoder=info.id)
+    if options.mlflow:
+        tracking.log_probe(home.paths, found, time.monotonic() - started_s)
     lines = [job.message, "target                  layer     R²  interval         gain  interval         label"]
     for summary in found.result.targets:
         if summary.best_layer is None:

@@ -6,6 +6,7 @@ embeddings, versions of the targets, seeds and folds. A result is valid for its 
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ from mess_core.files import write_atomically
 from mess_core.measurements import Measurements, probe_scale, probed_targets
 from mess_core.probing.data import ProbeData
 from mess_core.probing.folds import connect_groups
-from mess_core.probing.result import Level, ProbeResult
+from mess_core.probing.result import Level, ProbeResult, ProbeSettings
 from mess_core.targets.registry import VERSIONS
 
 FORMAT = "mess-discovery-1"
@@ -61,6 +62,13 @@ class Discovery:
     n_without_work: int
     result: ProbeResult
     aspects: Mapping[str, AspectEvidence]
+
+    @property
+    def title(self) -> str:
+        """What sets this run apart from others of its library."""
+        defaults, settings = asdict(ProbeSettings()), asdict(self.result.settings)
+        other = [f"{name} {_brief(value)}" for name, value in settings.items() if value != defaults[name]]
+        return " · ".join([self.encoder, self.group, self.level, *other])
 
     def as_document(self) -> dict[str, Any]:
         """The shape of `probe --json`: other programs rely on it; keys may be added, not renamed."""
@@ -163,12 +171,25 @@ def groups_of(tracks: Sequence[Track], group: Group) -> tuple[str, ...]:
     return connect_groups(ids, columns[group])
 
 
-def path_of(paths: Paths, library: str, info: EncoderInfo, group: Group, level: Level) -> Path:
-    """Where the result lies; a library's name is untrusted text and becomes a safe file name."""
+def path_of(
+    paths: Paths, library: str, info: EncoderInfo, group: Group, level: Level, settings: ProbeSettings | None = None
+) -> Path:
+    """Where the result lies; runs with other than the default settings lie beside it, under a hash of theirs."""
+    name = f"{_safe(library)}-{group}-{level}"
+    if settings is not None and settings != ProbeSettings():
+        name += f"-{hashlib.sha256(json.dumps(asdict(settings)).encode()).hexdigest()[:8]}"
+    return paths.root / "probing" / info.folder / f"{name}.json"
+
+
+def kept_paths(paths: Paths, library: str) -> list[Path]:
+    """The files of every run that was kept for a library, by any encoder and with any settings."""
+    return sorted((paths.root / "probing").glob(f"*/{glob.escape(_safe(library))}-*.json"))
+
+
+def _safe(library: str) -> str:
+    """A library's name is untrusted text; this is a file name."""
     name = quote(library, safe=" ")
-    if len(name) > 100:
-        name = f"{name[:80]}-{hashlib.sha256(library.encode()).hexdigest()[:8]}"
-    return paths.root / "probing" / info.folder / f"{name}-{group}-{level}.json"
+    return name if len(name) <= 100 else f"{name[:80]}-{hashlib.sha256(library.encode()).hexdigest()[:8]}"
 
 
 def save(
@@ -193,11 +214,13 @@ def save(
     plain |= {"format": FORMAT, "result": result.to_dict()}
     plain["aspects"] = {name: asdict(evidence) for name, evidence in discovery.aspects.items()}
     data = json.dumps(plain, indent=1, allow_nan=False).encode()
-    write_atomically(path_of(paths, library, info, group, result.level), data)
+    write_atomically(path_of(paths, library, info, group, result.level, result.settings), data)
     return discovery
 
 
-def load(paths: Paths, library: str, info: EncoderInfo, group: Group, level: Level) -> Discovery | None:
+def load(
+    paths: Paths, library: str, info: EncoderInfo, group: Group, level: Level, settings: ProbeSettings | None = None
+) -> Discovery | None:
     """The kept result, or None if there is none.
 
     Raises
@@ -205,14 +228,22 @@ def load(paths: Paths, library: str, info: EncoderInfo, group: Group, level: Lev
     ArtefactMismatchError
         If it is damaged or of another version.
     """
-    path = path_of(paths, library, info, group, level)
+    path = path_of(paths, library, info, group, level, settings)
     if not path.is_file():
         return None
+    discovery = read(path)
+    if discovery.fingerprint != info.fingerprint:
+        raise ArtefactMismatchError(f"{path.name} was made by another encoder.", "Probe again.")
+    return discovery
+
+
+def read(path: Path) -> Discovery:
+    """A kept result by its path; errors as `load`."""
     cure = "Probe again: python -m mess_core probe"
     try:
         plain = json.loads(path.read_text("utf-8"))
-        if plain.pop("format") != FORMAT or plain["fingerprint"] != info.fingerprint:
-            raise ArtefactMismatchError(f"{path.name} was made by another version or encoder.", cure)
+        if plain.pop("format") != FORMAT:
+            raise ArtefactMismatchError(f"{path.name} was made by another version.", cure)
         plain["result"] = ProbeResult.from_dict(plain["result"])
         plain["aspects"] = {
             name: AspectEvidence(tuple(e["layers"]), tuple(e["targets"]), e["label"])
@@ -220,8 +251,14 @@ def load(paths: Paths, library: str, info: EncoderInfo, group: Group, level: Lev
         }
         plain["row_ids"] = tuple(plain["row_ids"])
         return Discovery(**plain)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtefactMismatchError(f"{path.name} is damaged: {error!r}.", cure) from error
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"{value[0]:g}" if len(value) == 1 else f"{value[0]:g}…{value[-1]:g} ({len(value)})"
+    return str(value)
 
 
 def _squeezed(vectors: np.ndarray) -> np.ndarray:

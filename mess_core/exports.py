@@ -11,7 +11,9 @@ import io
 import json
 from typing import Any
 
+from mess_core.discovery import Discovery
 from mess_core.home import Answer
+from mess_core.probing.result import ProbeCell
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = ("rank", "track_id", "title", "work", "performer", "instrument", "similarity", "percentile", "path")
@@ -63,6 +65,17 @@ def as_m3u8(answer: Answer) -> str:
     for found in answer.found:
         lines += [f"#EXTINF:{round(found.track.duration_s)},{_one_line(found.track.title)}", _one_line(str(found.path))]
     return _text("\n".join(lines) + "\n")
+
+
+def cells_as_csv(discovery: Discovery) -> str:
+    """One row per layer and target."""
+    text = io.StringIO()
+    columns = list(ProbeCell.__dataclass_fields__)
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(columns)
+    for cell in discovery.result.cells:
+        writer.writerow([_cell(getattr(cell, column)) for column in columns])
+    return text.getvalue()
 
 
 def _cell(value: Any) -> Any:

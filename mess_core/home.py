@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -26,6 +27,7 @@ from mess_core.probing.result import Level, ProbeSettings
 from mess_core.search import Neighbour, NeighbourIndex
 
 DEMO = "demo"
+FAST_ENOUGH = 20.0  # times real time: below it an untrained twin is not extracted without being asked for
 
 
 @dataclass(frozen=True)
@@ -171,16 +173,36 @@ class Home:
         return gather(self.catalogue, self.store, self.measurements, library, info, controls, group, level)
 
     def controls(self, info: EncoderInfo) -> dict[str, EncoderInfo]:
-        """Baseline name -> the encoder that makes it. The untrained twin of a slow encoder is left to the user."""
+        """Baseline name -> the encoder that makes it.
+
+        The untrained twin of a slow encoder takes as long as the encoder itself: it is used where somebody embedded
+        the library with it on purpose.
+        """
         names = {"log-mel": MEL.id, "MFCC": MFCC.id, "untrained": f"{RANDOM}{info.id}"}
         known = encoder_ids()
-        return {name: encoder_info(id_, self.paths) for name, id_ in names.items() if id_ in known and id_ != info.id}
+        controls = {n: encoder_info(id_, self.paths) for n, id_ in names.items() if id_ in known and id_ != info.id}
+        twin = controls.get("untrained")
+        if twin is not None and self.real_time_factor(info) < FAST_ENOUGH and not self.store.known(twin):
+            del controls["untrained"]
+        return controls
+
+    def real_time_factor(self, info: EncoderInfo) -> float:
+        """Seconds of audio embedded per second on this machine; infinite until it has run here."""
+        row = self.database.connection.execute(
+            "SELECT seconds_per_segment FROM encoders WHERE fingerprint = ?", (info.fingerprint,)
+        ).fetchone()
+        return info.hop_s / row["seconds_per_segment"] if row and row["seconds_per_segment"] else math.inf
 
     def discovery(
-        self, library: str, info: EncoderInfo, group: Group = "work", level: Level = "track"
+        self,
+        library: str,
+        info: EncoderInfo,
+        group: Group = "work",
+        level: Level = "track",
+        settings: ProbeSettings | None = None,
     ) -> Discovery | None:
         """What was found in a library, or None."""
-        return load(self.paths, library, info, group, level)
+        return load(self.paths, library, info, group, level, settings)
 
     def n_embedded(self, library: str, info: EncoderInfo) -> int:
         """How many tracks of a library this encoder has embedded."""

@@ -17,19 +17,24 @@ from mess_core.audio import Decoder, sha256_file
 from mess_core.catalogue import Catalogue
 from mess_core.config import HOP_S, SEGMENT_S
 from mess_core.embeddings import Guard
-from mess_core.errors import InputError
+from mess_core.errors import AudioError, InputError
 from mess_core.targets.base import TargetValue, transform
 from mess_core.targets.registry import TARGETS, VERSIONS
 
 
 @dataclass(frozen=True)
 class Files:
-    """What a track is measured on."""
+    """What a track is measured on.
+
+    version : of the formulas, and of the files beside the audio (the audio itself is the track's identity); taken
+        before measuring, so that a file changed meanwhile is noticed the next time
+    """
 
     track_id: str
     audio: Path
     midi: Path | None = None
     score: Path | None = None
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ def measure_track(files: Files) -> Measured:
     A MIDI file that cannot be read makes its targets undefined, with the reason; bad audio raises AudioError.
     """
     from mess_core.targets import audio, midi
+    from mess_core.targets.agreement import MIN_AGREEMENT, agreement
     from mess_core.targets.frames import SAMPLE_RATE_HZ
 
     decoder = Decoder(files.audio, SAMPLE_RATE_HZ, measure_loudness=False)
@@ -58,13 +64,20 @@ def measure_track(files: Files) -> Measured:
         if files.midi is None:
             raise InputError("there is no MIDI beside the audio")
         performance = midi.read_performance(files.midi, score=files.score)
+        agreed = agreement(np.unique(performance.notes.onset_s), sound.onsets_s)
+        if agreed < MIN_AGREEMENT:
+            raise InputError(
+                f"the MIDI does not match the audio: their onsets agree by {agreed:.2f} beyond chance, "
+                f"expected at least {MIN_AGREEMENT:g}"
+            )
         track |= midi.measure(performance)
         for (start_s, end_s), values in zip(spans_s, segments, strict=True):
             played = midi.measure(performance, start_s=start_s, length_s=end_s - start_s)
             values |= {target: value for target, value in played.items() if "segment" in TARGETS[target].levels}
-    except InputError as error:
+    except (InputError, OSError) as error:  # OSError: gone since it was listed, or not ours to read
+        reason = error.message if isinstance(error, InputError) else f"the MIDI cannot be read: {error.strerror}"
         missing = [target.id for target in TARGETS.values() if target.signal == "midi"]
-        track |= {target: TargetValue.none(error.message) for target in missing}
+        track |= {target: TargetValue.none(reason) for target in missing}
     return Measured(files.track_id, track, segments)
 
 
@@ -81,7 +94,8 @@ class Measurements:
         def first(role: str) -> Path | None:
             return next((path for path in self.catalogue.file_paths(track_id, role) if path.is_file()), None)
 
-        return Files(track_id, self.catalogue.likely_audio_path(track_id), first("midi"), first("score"))
+        midi, score = first("midi"), first("score")
+        return Files(track_id, self.catalogue.likely_audio_path(track_id), midi, score, _version(midi, score))
 
     def missing(self, track_ids: Sequence[str]) -> list[Files]:
         """Tracks that are not measured with the current formulas on their current files."""
@@ -90,11 +104,10 @@ class Measurements:
         for row in rows:
             known.setdefault(row["track_id"], set()).add(row["version"])
         candidates = (self.files(track_id) for track_id in track_ids)
-        return [files for files in candidates if known.get(files.track_id) != {version_of(files)}]
+        return [files for files in candidates if known.get(files.track_id) != {files.version}]
 
     def write(self, files: Files, measured: Measured, guard: Guard) -> None:
         """Keep one track's targets in place of older ones."""
-        version = version_of(files)
         with self.database.transaction() as connection:
             guard(connection)
             connection.execute("DELETE FROM targets WHERE track_id = ?", (files.track_id,))
@@ -110,7 +123,7 @@ class Measurements:
                         v.quality,
                         v.n_events,
                         v.reason,
-                        version,
+                        files.version,
                     )
                     for target, v in measured.track.items()
                 ],
@@ -118,7 +131,7 @@ class Measurements:
             connection.executemany(
                 "INSERT INTO segment_targets VALUES (?, ?, ?, ?, ?, ?)",
                 [
-                    (files.track_id, target, number, _null(value.value), value.quality, version)
+                    (files.track_id, target, number, _null(value.value), value.quality, files.version)
                     for number, values in enumerate(measured.segments)
                     for target, value in values.items()
                 ],
@@ -153,10 +166,14 @@ def probe_scale(values: np.ndarray, target: str) -> np.ndarray:
     return transform(values, TARGETS[target].transform)
 
 
-def version_of(files: Files) -> str:
-    """Of the formulas, and of the files beside the audio (the audio itself is the track's identity)."""
+def _version(midi: Path | None, score: Path | None) -> str:
     parts = [f"audio-{VERSIONS['audio']}", f"midi-{VERSIONS['midi']}"]
-    parts += [sha256_file(path)[:8] for path in (files.midi, files.score) if path is not None]
+    for path in (midi, score):
+        if path is not None:
+            try:
+                parts.append(sha256_file(path)[:8])
+            except AudioError:  # gone in this moment, or not ours to read: measuring says so
+                parts.append("unreadable")
     return " ".join(parts)
 
 

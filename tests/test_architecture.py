@@ -20,7 +20,7 @@ FLOORS = [
     {"search", "raw", "extraction", "measurements"},
     {"discovery"},
     {"home"},
-    {"exports", "uploads", "tasks", "doctor"},
+    {"exports", "tracking", "uploads", "tasks", "doctor"},
     {"worker", "cli"},
     {"__main__"},
 ]

@@ -18,6 +18,7 @@ from pages.shared import resources, state
 PAGES = {
     "home.py": ("Home", ":material/home:"),
     "pages/1_Library.py": ("Library", ":material/library_music:"),
+    "pages/2_Layers.py": ("Layers", ":material/layers:"),
     "pages/4_Listen.py": ("Listen", ":material/headphones:"),
 }
 NO_WORKER_AFTER_S = 8.0

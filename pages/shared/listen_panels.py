@@ -173,19 +173,8 @@ def show_neighbours(found: Answer) -> list[FoundTrack]:
 @st.fragment
 def show_player(query: Track, neighbours: list[FoundTrack]) -> None:
     """Query and neighbours on one clock; the first is the query."""
-    tracks = [_player_track(query), *(_player_track(n.track, f"#{n.neighbour.rank} ") for n in neighbours)]
+    tracks = [PlayerTrack.of(query), *(PlayerTrack.of(n.track, f"#{n.neighbour.rank} ") for n in neighbours)]
     player(tracks, key="player")
-
-
-def _player_track(track: Track, prefix: str = "") -> PlayerTrack:
-    return PlayerTrack(
-        id=track.track_id,
-        label=f"{prefix}{track.title}",
-        excerpt_url=f"/excerpt/{track.sha256}",
-        peaks_url=f"/peaks/{track.sha256}",
-        loudness_lufs=track.heard_lufs,
-        duration_s=track.duration_s,
-    )
 
 
 def show_exports(found: Answer) -> None:

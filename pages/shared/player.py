@@ -25,6 +25,7 @@ from typing import Any
 
 import streamlit as st
 
+from mess_core.catalogue import Track
 from mess_core.config import EXCERPT_DEFAULT_S
 from mess_core.errors import InputError
 
@@ -55,6 +56,18 @@ class PlayerTrack:
     duration_s: float
     offset_s: float = 0.0
     peaks_url: str | None = None
+
+    @classmethod
+    def of(cls, track: Track, prefix: str = "") -> PlayerTrack:
+        """A track of the catalogue, found by its content hash."""
+        return cls(
+            id=track.track_id,
+            label=f"{prefix}{track.title}",
+            excerpt_url=f"/excerpt/{track.sha256}",
+            peaks_url=f"/peaks/{track.sha256}",
+            loudness_lufs=track.heard_lufs,
+            duration_s=track.duration_s,
+        )
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ KEYS: dict[str, Any] = {
     "encoder": DEFAULT,  # Listen
     "extractor": DEFAULT,  # Library
     "k": 10,  # Listen
+    "group": "work",  # Layers
+    "level": "track",  # Layers
     "query": None,  # Listen: track id
 }
 
@@ -29,7 +31,7 @@ def read(key: str) -> Any:
 
 def choices() -> dict[str, str]:
     """What a link to another page carries: every choice that is not the default."""
-    made = {key: read(key) for key in ("library", "encoder", "k", "query")}
+    made = {key: read(key) for key in ("library", "encoder", "k", "query", "group")}
     return {key: str(value) for key, value in made.items() if value != KEYS[key]}
 
 

@@ -18,7 +18,7 @@ from mess_core.tasks import Task
 from mess_core.uploads import UploadWriter
 
 ROOT = Path(__file__).parents[2]
-PAGES = {"pages/1_Library.py": "Library", "pages/4_Listen.py": "Listen"}
+PAGES = {"pages/1_Library.py": "Library", "pages/2_Layers.py": "Layers", "pages/4_Listen.py": "Listen"}
 
 
 @pytest.fixture(autouse=True)
@@ -223,3 +223,40 @@ def test_a_hostile_title_is_only_ever_shown_as_text(launch, home, library, write
         at = launch(page, query=track.track_id)
         for element in (*at.markdown, *at.caption, *at.title, *at.subheader, *at.metric, *at.button):
             assert track.title not in str(getattr(element, "value", "")) + str(getattr(element, "label", ""))
+
+
+def test_layers_says_why_there_is_nothing_yet(launch, library):
+    at = launch("pages/2_Layers.py")
+    assert "Nothing probed yet" in words(at) and "4 tracks" in words(at)
+
+
+def test_layers_shows_a_run_and_says_when_it_is_older_than_the_library(launch, home, write_wav):
+    """Discovery from the page: queued by a click, shown when done; cells without a value have their reason."""
+    new = [read_track(write_wav(f"t{seed}", 3.0, seed)) for seed in range(12)]
+    home.catalogue.add(new[0].audio.parent, new[:11], "music")
+    home.request_extract("music", MEL.id)
+    work(home)
+    at = launch("pages/2_Layers.py", library="music")
+    assert at.selectbox(key="encoder").value == MEL.id
+    next(button for button in at.button if button.label == "Run discovery").click().run()
+    assert [job.kind for job in home.jobs.active()] == ["probe"]
+    work(home)
+    at.run()
+    assert "11 tracks, 11 rows, 11 groups (work)" in words(at)
+    assert "each counts as a work of its own" in words(at)
+    found = home.discovery("music", MEL)
+    assert found.result.target("rubato").best_layer is None and found.result.target("rubato").reason
+    assert at.get("plotly_chart")
+    home.catalogue.add(new[0].audio.parent, new[11:], "music")
+    home.request_extract("music", MEL.id)
+    work(home)
+    at.run()
+    assert "Measured on 11 of now 12 embedded tracks" in words(at)
+
+
+@pytest.mark.parametrize("alpha", ["x", "-1", "0"])
+def test_a_bad_alpha_gets_one_sentence(launch, library, alpha):
+    at = launch("pages/2_Layers.py")
+    at.text_input[0].set_value(alpha)
+    next(button for button in at.button if button.label == "Run").click().run()
+    assert "expected a positive number" in words(at)

@@ -1,0 +1,26 @@
+"""Which layer of the encoder carries which musical property, and how sure is that?"""
+
+import streamlit as st
+
+from pages.shared import layers_panels as panels
+from pages.shared.frame import explain_errors, open_page
+from pages.shared.listen_panels import choose_encoder
+
+open_page("Layers")
+
+with explain_errors():
+    ask, settings = st.columns([1, 2], gap="large")
+    with ask:
+        encoder_id = choose_encoder()
+    with settings:
+        group, level = panels.choose()
+    found = panels.find(encoder_id, group, level)
+    if found is None:
+        panels.explain()
+        st.stop()
+    panels.show_scope(found)
+    panels.show_heatmap(found)
+    panels.compare(found)
+    panels.show_aspects(found)
+    panels.show_exports(found)
+    panels.explain()

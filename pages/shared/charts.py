@@ -1,0 +1,204 @@
+"""Every Plotly figure. Each has axis titles with units, works without WebGL, and holds only numbers and our own words.
+
+Titles of tracks are untrusted and Plotly renders tags in them, so they are escaped by `plain`.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from mess_core.discovery import Discovery
+from mess_core.probing.result import ProbeCell, TargetProbe
+from mess_core.targets.registry import TARGETS
+
+QUANTITIES = {
+    "r2": ("R²", "Share of the target's variance that the layer tells, on works it was not fitted on"),
+    "gain": ("Gain", "R² above the best baseline: nuisances, log-mel, MFCC, the untrained twin"),
+    "r2_low": ("Lower end", "The lower end of R²'s 95 % interval: what can be relied on"),
+}
+BLUES = "Blues"
+POINT = "#3559c7"
+MAX_GROUPS = 15  # boxes in one figure
+BAND = "rgba(53, 89, 199, 0.18)"
+GREYS = ("#8a8f9c", "#b28a3e", "#4f9d83", "#b0567a", "#6f7bd0")
+
+
+def heatmap(discovery: Discovery, quantity: str) -> go.Figure:
+    """Layers upward, targets side by side by musical dimension; a stroke where the gain's interval includes 0."""
+    targets = sorted((t.target for t in discovery.result.targets), key=lambda t: list(DIMENSIONS).index(dimension(t)))
+    layers = list(range(discovery.result.n_layers))
+    cell_of = {(cell.layer, cell.target): cell for cell in discovery.result.cells}
+    cells = [[cell_of[layer, target] for target in targets] for layer in layers]
+    figure = go.Figure(
+        go.Heatmap(
+            x=[TARGETS[target].title for target in targets],
+            y=layers,
+            z=[[getattr(cell, quantity) for cell in row] for row in cells],
+            zmin=0,
+            zmax=1,
+            colorscale=BLUES,
+            colorbar={"title": QUANTITIES[quantity][0]},
+            hoverinfo="skip",
+            xgap=1,
+            ygap=1,
+        )
+    )
+    flat = [cell for row in cells for cell in row]
+    # The marks carry the hover and the click: a heatmap's own cells cannot be selected.
+    figure.add_scatter(
+        x=[TARGETS[cell.target].title for cell in flat],
+        y=[cell.layer for cell in flat],
+        mode="markers",
+        marker={
+            "symbol": ["line-ne" if not is_gain(cell) else "circle" for cell in flat],
+            "size": [9 if not is_gain(cell) else 4 for cell in flat],
+            "color": "#e0803a",
+            "line": {"width": [1.5 if not is_gain(cell) else 0 for cell in flat], "color": "rgba(120,125,140,0.75)"},
+        },
+        customdata=[[cell.layer, cell.target] for cell in flat],
+        text=[describe(cell) for cell in flat],
+        hovertemplate="%{text}<extra></extra>",
+        unselected={"marker": {"opacity": 1}},
+        showlegend=False,
+    )
+    figure.update_layout(
+        height=120 + 32 * max(len(layers), 4) + 110,
+        margin={"l": 50, "r": 10, "t": 10, "b": 120},
+        xaxis={"tickangle": -50, "title": None, "range": [-0.5, len(targets) - 0.5]},
+        yaxis={"title": "layer", "dtick": 1, "range": [-0.5, len(layers) - 0.5]},
+        clickmode="event+select",
+        uirevision="heatmap",
+    )
+    return figure
+
+
+DIMENSIONS = dict.fromkeys(target.dimension for target in TARGETS.values())
+
+
+def dimension(target: str) -> str:
+    """The musical dimension of a target, by which the heatmap is ordered."""
+    return TARGETS[target].dimension
+
+
+def is_gain(cell: ProbeCell) -> bool:
+    """Whether the layer is better than every baseline, its interval considered."""
+    return cell.gain_low is not None and cell.gain_low > 0
+
+
+def describe(cell: ProbeCell) -> str:
+    """Everything that is known of one cell, for its hover."""
+    target = TARGETS[cell.target]
+    head = f"<b>{target.title}</b> ({target.unit}), layer {cell.layer}"
+    if cell.r2 is None:
+        return f"{head}<br>no value: {plain(cell.reason)}"
+    lines = [
+        head,
+        f"R² {number(cell.r2)}, interval {number(cell.r2_low)} to {number(cell.r2_high)}: {cell.label}",
+        f"best baseline {cell.baseline_name}: {number(cell.baseline)}",
+        f"gain {number(cell.gain)}, interval {number(cell.gain_low)} to {number(cell.gain_high)}",
+        f"p (best of all cells) {'not yet' if cell.p_adj is None else number(cell.p_adj)}",
+        f"rank correlation {number(cell.spearman)}, alpha {cell.alpha:.3g}",
+        f"{cell.n} rows, {cell.n_groups} groups, worth {number(cell.n_eff)} independent ones",
+    ]
+    return "<br>".join([*lines, *(["<b>encodes</b>"] if cell.encodes else [])])
+
+
+def layer_profile(discovery: Discovery, summary: TargetProbe) -> go.Figure:
+    """R² over depth with its interval, beside every baseline."""
+    cells = [cell for cell in discovery.result.cells if cell.target == summary.target]
+    layers = [cell.layer for cell in cells]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[*layers, *layers[::-1]],
+        y=[*(cell.r2_high for cell in cells), *(cell.r2_low for cell in cells[::-1])],
+        fill="toself",
+        fillcolor=BAND,
+        line={"width": 0},
+        hoverinfo="skip",
+        name="95 % interval",
+    )
+    figure.add_scatter(x=layers, y=[cell.r2 for cell in cells], mode="lines+markers", line_color=POINT, name="layer")
+    for (name, values), colour in zip(summary.baselines.items(), GREYS, strict=False):
+        line = values if len(values) == len(layers) else values[:1] * len(layers)
+        figure.add_scatter(x=layers, y=list(line), mode="lines", line={"dash": "dot", "color": colour}, name=name)
+    figure.update_layout(
+        xaxis={"title": "layer", "dtick": 1},
+        yaxis={"title": "R² (out of fold)", "range": [min(-0.1, _least(cells)), 1]},
+        margin={"l": 50, "r": 10, "t": 10, "b": 40},
+        height=340,
+        legend={"orientation": "h", "y": -0.25},
+    )
+    return figure
+
+
+def predicted_against_true(
+    summary: TargetProbe, layer: int, titles: Mapping[int, str], groups: Sequence[str]
+) -> go.Figure:
+    """One point per row, out of fold; on the scale on which it was probed."""
+    target = TARGETS[summary.target]
+    rows = [row for row in titles if summary.values[row] == summary.values[row]]  # NaN is not itself
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[float(summary.values[row]) for row in rows],
+        y=[float(summary.predicted[layer, row]) for row in rows],
+        mode="markers",
+        marker={"color": [sorted(set(groups)).index(groups[row]) for row in rows], "colorscale": "Turbo", "size": 8},
+        customdata=rows,
+        text=[plain(titles[row]) for row in rows],
+        hovertemplate="%{text}<br>true %{x:.3g}, predicted %{y:.3g}<extra></extra>",
+        showlegend=False,
+    )
+    values = [float(summary.values[row]) for row in rows]
+    figure.add_scatter(
+        x=[min(values), max(values)], y=[min(values), max(values)], mode="lines", line={"color": GREYS[0], "width": 1},
+        hoverinfo="skip", showlegend=False,
+    )  # fmt: skip
+    scale = "" if target.transform == "id" else f", {target.transform}"
+    figure.update_layout(
+        xaxis={"title": f"measured ({target.unit}{scale})"},
+        yaxis={"title": f"predicted from layer {layer}"},
+        margin={"l": 50, "r": 10, "t": 10, "b": 40},
+        height=340,
+        clickmode="event+select",
+    )
+    return figure
+
+
+def residuals_by_group(summary: TargetProbe, layer: int, groups: Sequence[str], titles: Mapping[int, str]) -> go.Figure:
+    """Predicted minus measured, one box per group, the worst first: where the layer errs, and whether always there."""
+    residuals: dict[str, list[float]] = {}
+    names: dict[str, str] = {}
+    for row in titles:
+        if summary.values[row] == summary.values[row]:
+            residuals.setdefault(groups[row], []).append(float(summary.predicted[layer, row] - summary.values[row]))
+            names.setdefault(groups[row], titles[row].split(" · ")[0])
+    worst = sorted(residuals, key=lambda group: -abs(sum(residuals[group]) / len(residuals[group])))
+    figure = go.Figure()
+    for group in worst[:MAX_GROUPS]:
+        figure.add_box(
+            x=residuals[group], name=plain(names[group])[:40], boxpoints="all", line_color=POINT, showlegend=False
+        )
+    figure.update_layout(
+        xaxis={"title": f"predicted minus measured, {min(len(worst), MAX_GROUPS)} of {len(worst)} groups"},
+        yaxis={"autorange": "reversed"},
+        margin={"l": 10, "r": 10, "t": 10, "b": 40},
+        height=120 + 22 * min(len(worst), MAX_GROUPS),
+    )
+    return figure
+
+
+def plain(text: str) -> str:
+    """Untrusted text, so that Plotly shows it as it is."""
+    return html.escape(text, quote=False).replace("$", "&#36;")  # Plotly reads $…$ as a formula
+
+
+def number(value: float | None) -> str:
+    """Two decimals, or a dash."""
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _least(cells: Sequence[ProbeCell]) -> float:
+    return min((cell.r2_low for cell in cells if cell.r2_low is not None), default=0.0)
