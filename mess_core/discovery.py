@@ -6,9 +6,9 @@ embeddings, versions of the targets, seeds and folds. A result is valid for its 
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -183,7 +183,8 @@ def path_of(
 
 def kept_paths(paths: Paths, library: str) -> list[Path]:
     """The files of every run that was kept for a library, by any encoder and with any settings."""
-    return sorted((paths.root / "probing").glob(f"*/{glob.escape(_safe(library))}-*.json"))
+    name = re.compile(rf"{re.escape(_safe(library))}-({'|'.join(GROUPS)})-(track|segment)(-[0-9a-f]{{8}})?\.json")
+    return sorted(path for path in (paths.root / "probing").glob("*/*.json") if name.fullmatch(path.name))
 
 
 def _safe(library: str) -> str:

@@ -35,7 +35,9 @@ def find(encoder_id: str, group: str, level: str) -> Discovery | None:
     """What was found, or the way to find it."""
     home, info, library = resources.home(), resources.info(encoder_id), frame.library()
     jobs = home.jobs.active()
-    found = home.discovery(library, info, group, level)
+    kept = [run for run in resources.discoveries(library).values() if run.fingerprint == info.fingerprint]
+    kept = [run for run in kept if (run.group, run.level) == (group, level)]
+    found = min(kept, key=lambda run: len(run.title), default=None)  # the default settings have no words in the title
     show_jobs(jobs)
     show_outcome(home.jobs.latest("probe", library=library, encoder=encoder_id))
     n_tracks, n_embedded = len(home.catalogue.track_ids(library)), home.n_embedded(library, info)

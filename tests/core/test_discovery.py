@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mess_core import home as home_module
+from mess_core import tasks
+from mess_core.aspects import ASPECTS
 from mess_core.catalogue import NewTrack, Track, track_id_of
 from mess_core.cli import main
 from mess_core.datasets.folder import read_track
@@ -24,6 +27,7 @@ from mess_core.discovery import (
     Gathered,
     gather,
     groups_of,
+    kept_paths,
     load,
     path_of,
     save,
@@ -39,7 +43,7 @@ from mess_core.jobs import new_owner
 from mess_core.measurements import Measured, probed_targets
 from mess_core.probing.probe import add_null, fit_cells
 from mess_core.probing.result import ProbeSettings
-from mess_core.targets.base import TargetValue
+from mess_core.targets.base import Target, TargetValue
 from mess_core.targets.registry import TARGETS
 from mess_core.tasks import Task
 from tests.conftest import FakeEncoder
@@ -49,10 +53,8 @@ QUICK = ProbeSettings(n_bootstraps=200, n_permutations=39)
 # What `design.md` §7 promises to other programs, and what was added since.
 DOCUMENT = {"encoder", "library", "group", "n_tracks", "n_groups", "cells", "aspects"}
 DOCUMENT |= {"fingerprint", "level", "has_null"}
-CELL = set(
-    "layer target level r2 r2_low r2_high r2_within p_adj baseline baseline_name gain gain_low gain_high alpha n label "
-    "encodes".split()
-)
+CELL = {"layer", "target", "level", "r2", "r2_low", "r2_high", "r2_within", "p_adj", "baseline", "baseline_name"}
+CELL |= {"gain", "gain_low", "gain_high", "alpha", "n", "label", "encodes"}
 MANY = 40  # tracks in half as many works
 
 
@@ -326,7 +328,7 @@ def test_too_small_a_library_has_reasons_and_no_number(home, n, reason):
         for figure in ("r2", "r2_low", "r2_high", "gain", "gain_low", "p", "p_adj", "baseline", "alpha", "mae"):
             assert cell[figure] is None
     assert {evidence.label for evidence in discovery.aspects.values()} == {"none"}
-    assert load(home.paths, "planted", TWO_LAYERS, "work", "track").as_document() == discovery.as_document()
+    assert load(home.paths, "planted", TWO_LAYERS, "work", "track", QUICK).as_document() == discovery.as_document()
 
 
 def test_what_was_never_measured_says_so(home):
@@ -343,7 +345,7 @@ def test_what_was_never_measured_says_so(home):
 def test_what_is_loaded_is_what_was_saved(found):
     """Nothing changes on the way through the file, arrays included."""
     home, gathered, saved = found
-    loaded = load(home.paths, "planted", TWO_LAYERS, "work", "track")
+    loaded = load(home.paths, "planted", TWO_LAYERS, "work", "track", QUICK)
     assert loaded.as_document() == saved.as_document()
     assert loaded.result.to_dict() == saved.result.to_dict()
     for name in Discovery.__dataclass_fields__:
@@ -356,32 +358,55 @@ def test_what_is_loaded_is_what_was_saved(found):
 
 
 def test_each_question_has_its_own_place(home):
-    """Library, encoder, grouping and level are kept apart; what was not probed is None."""
+    """Library, encoder, grouping, level and settings are kept apart; what was not probed is None."""
     places = {
-        path_of(home.paths, library, info, group, level)
+        path_of(home.paths, library, info, group, level, settings)
         for library in ("a", "A", "a-work", "a b", "a%20b", "ä")
         for info in (TWO_LAYERS, MEL)
         for group in GROUPS
         for level in ("track", "segment")
+        for settings in (None, QUICK, replace(QUICK, seed=1))
     }
-    assert len(places) == 6 * 2 * 4 * 2
+    assert len(places) == 6 * 2 * 4 * 2 * 3
+    default = path_of(home.paths, "a", MEL, "work", "track", ProbeSettings())
+    assert default == path_of(home.paths, "a", MEL, "work", "track")  # what the pages look for
     assert load(home.paths, "a", MEL, "work", "track") is None
 
 
 @pytest.mark.parametrize(
     "library",
     ["../../x", "a/b", "/etc/passwd", "..", ".", "x" * 300, "ы" * 300, "C:\\x", "a\x00b", "line\nbreak", "∆ Chopin 🎹"],
-    ids=ascii,
+    ids=lambda name: ascii(name)[1:13],
 )
 def test_a_hostile_name_stays_inside_the_data_folder(found, library):
     """A library's name is untrusted text: whatever it is, the file lies where it should, and comes back."""
     home, gathered, discovery = found
-    path = path_of(home.paths, library, TWO_LAYERS, "work", "track")
+    path = path_of(home.paths, library, TWO_LAYERS, "work", "track", QUICK)
     folder = home.paths.root / "probing" / TWO_LAYERS.folder
     assert path.resolve().parent == folder.resolve() and len(path.name.encode()) <= 200
     save(home.paths, TWO_LAYERS, gathered, discovery.result, library, "work")
-    assert load(home.paths, library, TWO_LAYERS, "work", "track").library == library
-    assert load(home.paths, "planted", TWO_LAYERS, "work", "track").library == "planted"
+    assert load(home.paths, library, TWO_LAYERS, "work", "track", QUICK).library == library
+    assert load(home.paths, "planted", TWO_LAYERS, "work", "track", QUICK).library == "planted"
+
+
+def test_the_kept_runs_of_a_library_are_its_own(home):
+    """A library whose name begins like another's does not show the other's runs; sweeps are all there."""
+    libraries = ("a", "a-b", "a-work", "a-work-track", "A", "[a]", "*", "a" * 300, "a" * 300 + "b")
+    places = {
+        library: {
+            path_of(home.paths, library, info, group, level, settings)
+            for info in (TWO_LAYERS, MEL)
+            for group, level in (("work", "track"), ("session", "segment"))
+            for settings in (None, QUICK)
+        }
+        for library in libraries
+    }
+    for path in set().union(*places.values()):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    for library in libraries:
+        assert set(kept_paths(home.paths, library)) == places[library], library
+    assert kept_paths(home.paths, "nosuch") == []
 
 
 def test_long_names_that_begin_alike_are_kept_apart(home):
@@ -418,15 +443,15 @@ def damaged(data: bytes) -> dict[str, bytes]:
 def test_a_damaged_or_foreign_file_is_refused_with_the_cure(found):
     """Every way to be wrong is one error that says what to do, never a crash and never a guess."""
     home = found[0]
-    path = path_of(home.paths, "planted", TWO_LAYERS, "work", "track")
+    path = path_of(home.paths, "planted", TWO_LAYERS, "work", "track", QUICK)
     data = path.read_bytes()
     for how, wrong in damaged(data).items():
         path.write_bytes(wrong)
         with pytest.raises(ArtefactMismatchError) as caught:
-            load(home.paths, "planted", TWO_LAYERS, "work", "track")
-        assert "mess_core probe" in caught.value.hint, how
+            load(home.paths, "planted", TWO_LAYERS, "work", "track", QUICK)
+        assert caught.value.hint.startswith("Probe again"), how
     path.write_bytes(data)
-    assert load(home.paths, "planted", TWO_LAYERS, "work", "track") is not None
+    assert load(home.paths, "planted", TWO_LAYERS, "work", "track", QUICK) is not None
 
 
 # --- by itself ----------------------------------------------------------------------------------------------
@@ -451,7 +476,13 @@ def run_next(home: Home):
     return Task(home, home.jobs.claim(owner), owner).run()
 
 
-def test_discovery_follows_an_extraction_by_itself_and_once(home, write_wav, monkeypatch):
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Measuring starts no processes: three seconds less."""
+    monkeypatch.setattr(tasks, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
+
+
+def test_discovery_follows_an_extraction_by_itself_and_once(home, write_wav, monkeypatch, in_this_process):
     """Extract, then targets, then probe: each queued once, and at the end there is a result."""
     monkeypatch.setattr(home_module, "MIN_TRACKS", 6)
     monkeypatch.setattr(home_module, "MIN_GROUPS", 6)
@@ -520,9 +551,27 @@ def test_probe_prints_the_promised_document_and_the_answer(home, run):
     assert [cell["layer"] for cell in cells] == list(range(info.n_layers)) and cells[0].keys() >= CELL
     assert {cell["alpha"] for cell in cells} == {10.0}
     assert max(cells, key=lambda cell: cell["r2"])["layer"] == 1
-    kept = home.discovery("planted", info)
+    settings = replace(ProbeSettings(), alphas=(10.0,), n_permutations=19)
+    kept = home.discovery("planted", info, settings=settings)
     assert json.loads(json.dumps(kept.as_document())) == document
-    assert asdict(kept.result.settings) == {**asdict(ProbeSettings()), "alphas": (10.0,), "n_permutations": 19}
+    assert kept.result.settings == settings
+    assert home.discovery("planted", info) is None  # a run with other settings is not taken for the usual one
+
+
+def test_a_new_target_and_a_new_aspect_appear_with_no_other_edit(home, run, monkeypatch):
+    """A line in each registry: the document has cells of the target and the evidence for the aspect."""
+    new = Target("sparkle", "Sparkle", "1", "timbre", "audio", "low", "id", ("track",), "Planted.")
+    monkeypatch.setitem(TARGETS, "sparkle", new)
+    monkeypatch.setitem(ASPECTS, "shine", ("sparkle",))
+    ids = plant_library(home, MEL, MFCC)
+    plant_targets(home, ids, {"sparkle": told(ids)})
+    plant_embeddings(home, MEL, {i: value * np.ones((1, 256)) for i, value in zip(ids, told(ids), strict=True)})
+    code, out = run("probe", "--library", "planted", "--encoder", MEL.id, "--permutations", 19, "--json")
+    document = strict(out)
+    (cell,) = [cell for cell in document["cells"] if cell["target"] == "sparkle"]
+    assert code == 0 and cell["r2"] > 0.95 and cell["label"] == "high"
+    assert document["aspects"]["shine"]["targets"] == ["sparkle"]
+    assert len(document["cells"]) == 23
 
 
 def test_probe_as_text_names_each_target_once(home, run):
@@ -536,7 +585,7 @@ def test_probe_as_text_names_each_target_once(home, run):
         assert "fewer than the 5 folds" in line
 
 
-@pytest.mark.parametrize("options", [["--group", "performer", "--folds", 2], ["--level", "segment"]])
+@pytest.mark.parametrize("options", [["--group", "performer", "--folds", 2, "--alpha", 10], ["--level", "segment"]])
 def test_probe_takes_its_options(home, run, options):
     """Grouping and level reach the probe and are in the document."""
     plant_library(home, MEL, MFCC, n=12)
@@ -548,7 +597,10 @@ def test_probe_takes_its_options(home, run, options):
     )
     assert document["n_groups"] == (2 if "performer" in options else 6)
     assert any(cell["r2"] is not None for cell in document["cells"])
-    assert home.discovery("planted", MEL, document["group"], document["level"]) is not None
+    settings = replace(ProbeSettings(), n_permutations=0)
+    if "performer" in options:
+        settings = replace(settings, n_folds=2, alphas=(10.0,))
+    assert home.discovery("planted", MEL, document["group"], document["level"], settings) is not None
 
 
 def test_probe_before_extract_says_what_to_do(home, run):
@@ -578,7 +630,7 @@ def test_options_that_do_not_exist_are_exit_2(home, run, arguments):
     assert stopped.value.code == 2
 
 
-def test_targets_measures_and_names_what_failed(home, run, write_wav):
+def test_targets_measures_and_names_what_failed(home, run, write_wav, in_this_process):
     """Exit 1 and the file's name if one fails, 0 when all are measured; what is undefined is no failure."""
     paths = [write_wav(f"t{seed}", 1.2, seed) for seed in range(2)]
     assert run("add", paths[0].parent)[0] == 0

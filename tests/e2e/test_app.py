@@ -16,6 +16,7 @@ import soundfile
 from playwright.sync_api import expect
 
 from mess_core.home import DEMO, Home
+from mess_core.probing.result import ProbeSettings
 from tests.conftest import SHARED
 
 pytestmark = pytest.mark.e2e
@@ -51,11 +52,16 @@ def app(serve, music, tmp_path_factory):
     home.database.set_setting("demo", "removed")  # this visitor does not want it
     home.request_add(music, "music", then_extract="nano")
     server = serve(ROOT / "app.py", home=home.paths.root)
-    deadline = time.monotonic() + 120
+    wait_for_jobs(server, home)
+    return server
+
+
+def wait_for_jobs(server, home: Home) -> None:
+    """Wait until the server's worker has done everything."""
+    deadline = time.monotonic() + 180
     while home.jobs.active():
         assert time.monotonic() < deadline, server.log.read_text(errors="replace")[-3000:]
         time.sleep(0.2)
-    return server
 
 
 @pytest.fixture
@@ -84,7 +90,8 @@ def request(app, method: str, path: str, body: bytes | None = None, **headers: s
 
 
 @pytest.mark.parametrize(
-    ("path", "title"), [("", "Which recordings are like this one?"), ("Library", "Library"), ("Listen", "Listen")]
+    ("path", "title"),
+    [("", "Which recordings are like this one?"), ("Library", "Library"), ("Layers", "Layers"), ("Listen", "Listen")],
 )
 def test_a_link_opens_each_page(visit, path, title):
     page = visit(path)
@@ -153,7 +160,7 @@ def test_a_hostile_name_is_text_on_every_page(visit, app):
     """No script runs, no request is made (the watch sees to that), and the name is there to be read."""
     home = Home(app.home)
     track = next(track for track in home.catalogue.tracks("music") if track.title.startswith("<img"))
-    for path in ("", "Library", f"Listen?query={track.track_id}"):
+    for path in ("", "Library", "Layers", f"Listen?query={track.track_id}"):
         page = visit(path)
         page.wait_for_load_state("networkidle")
         assert page.evaluate("window.__pwn") is None
@@ -179,6 +186,28 @@ def test_progress_survives_a_reload_and_is_seen_in_a_second_tab(visit, app, tmp_
     finally:
         with home.database.transaction() as connection:
             connection.execute("DELETE FROM jobs WHERE job_id = ?", (job.job_id,))
+
+
+def test_a_cell_of_the_heatmap_opens_and_a_point_of_it_is_heard(visit, app):
+    """Click a mark: scatter, profile and residuals appear; click a point: its recording is in the player."""
+    home = Home(app.home)
+    home.request_probe("music", "nano", settings=ProbeSettings(n_permutations=0))
+    wait_for_jobs(app, home)
+    page = visit("Layers?library=music", viewport={"width": 1400, "height": 2000})
+    marks = page.locator(".js-plotly-plot").first.locator(".scatterlayer .points path")
+    expect(marks).to_have_count(13 * 22, timeout=PATIENCE_MS)
+    click_middle(page, marks.first)
+    expect(page.get_by_role("heading", name="Spectral centroid, layer 0")).to_be_visible(timeout=PATIENCE_MS)
+    points = page.locator(".js-plotly-plot").nth(1).locator(".scatterlayer .points path")
+    expect(points).to_have_count(5, timeout=PATIENCE_MS)
+    click_middle(page, points.first)
+    expect(page.get_by_role("button", name="Play")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def click_middle(page, mark) -> None:
+    """Plotly takes the pointer's position, not the element."""
+    box = mark.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
 def test_the_bytes_of_a_track_are_the_tracks_bytes(app):
@@ -282,7 +311,7 @@ def test_the_demo_makes_itself_on_an_empty_data_folder(serve, open_page, watch, 
 def test_pages_fit_their_window(visit, app, scheme, width):
     """Nothing is wider than the window, in light and dark, on a phone too."""
     track = Home(app.home).catalogue.tracks("music")[0]
-    for path in ("", "Library", f"Listen?query={track.track_id}"):
+    for path in ("", "Library", "Layers", f"Listen?query={track.track_id}"):
         page = visit(path, viewport={"width": width, "height": 900}, color_scheme=scheme)
         page.wait_for_load_state("networkidle")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
