@@ -1,4 +1,9 @@
-"""Makes docs/listen.png from the running app: `python docs/screenshot.py URL_OF_LISTEN_WITH_A_QUERY`."""
+"""Makes the README's pictures from the running app.
+
+    python docs/screenshot.py http://127.0.0.1:8501 TRACK_ID
+
+The data folder holds the demo library with its discovery done; TRACK_ID is the query that is shown.
+"""
 
 import sys
 from pathlib import Path
@@ -6,15 +11,33 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+HERE = Path(__file__).parent
 
-with sync_playwright() as playwright:
-    browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
-    page = browser.new_page(viewport={"width": 1400, "height": 1330})
-    page.goto(sys.argv[1])
-    page.get_by_role("button", name="Play").wait_for(timeout=60_000)
-    page.get_by_role("button", name="Play").click()
-    page.wait_for_timeout(6_000)
-    page.get_by_role("radio", name="#1").click()
-    page.wait_for_timeout(1_500)
-    page.screenshot(path=Path(__file__).parent / "listen.png")
-    browser.close()
+
+def main(url: str, track_id: str) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1400, "height": 1330})
+        page.goto(f"{url}/Listen?library=demo&query={track_id}")
+        page.get_by_role("button", name="Play").click(timeout=60_000)
+        page.wait_for_timeout(6_000)
+        page.get_by_role("radio", name="#1").click()
+        page.wait_for_timeout(1_500)
+        page.screenshot(path=HERE / "listen.png")
+
+        page = browser.new_page(viewport={"width": 1400, "height": 1450})
+        page.goto(f"{url}/Layers?library=demo")
+        mark = page.locator(".js-plotly-plot").first.locator(".scatterlayer .points path").nth(22 * 4 + 12)
+        mark.wait_for(timeout=60_000)
+        page.wait_for_timeout(1_000)
+        box = mark.bounding_box()
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.locator(".js-plotly-plot").nth(2).wait_for()
+        page.mouse.move(5, 5)
+        page.wait_for_timeout(2_000)
+        page.screenshot(path=HERE / "layers.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
