@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -23,7 +22,7 @@ from mess_core.errors import StorageError
 from mess_core.files import TMP_SUFFIX
 from mess_core.jobs import PRIORITY_WAITED_FOR, Job, Jobs
 from mess_core.measurements import Measurements
-from mess_core.probing.result import Level, ProbeSettings
+from mess_core.probing.result import Level, ProbeSettings, check_settings
 from mess_core.search import Neighbour, NeighbourIndex
 
 DEMO = "demo"
@@ -112,6 +111,7 @@ class Home:
         settings: ProbeSettings | None = None,
     ) -> Job:
         """Queue discovery: measure what is missing, embed what the baselines need, probe."""
+        check_settings(settings or ProbeSettings())
         info = encoder_info(encoder_id, self.paths)
         arguments = {
             "library": library,
@@ -157,9 +157,10 @@ class Home:
         ]
         return Answer(query, track_id, index.info, library, tuple(found))
 
-    def can_discover(self, library: str) -> bool:
-        """Whether a library is large enough for discovery to run by itself."""
-        tracks = self.catalogue.tracks(library)
+    def can_discover(self, library: str, info: EncoderInfo) -> bool:
+        """Whether enough of a library is embedded for discovery to run by itself."""
+        known = self.store.known(info)
+        tracks = [track for track in self.catalogue.tracks(library) if track.track_id in known]
         return len(tracks) >= MIN_TRACKS and len(set(groups_of(tracks, "work"))) >= MIN_GROUPS
 
     def gather(self, library: str, info: EncoderInfo, group: Group, level: Level) -> Gathered:
@@ -173,25 +174,26 @@ class Home:
         return gather(self.catalogue, self.store, self.measurements, library, info, controls, group, level)
 
     def controls(self, info: EncoderInfo) -> dict[str, EncoderInfo]:
-        """Baseline name -> the encoder that makes it.
-
-        The untrained twin of a slow encoder takes as long as the encoder itself: it is used where somebody embedded
-        the library with it on purpose.
-        """
+        """Baseline name -> the encoder that makes it."""
         names = {"log-mel": MEL.id, "MFCC": MFCC.id, "untrained": f"{RANDOM}{info.id}"}
         known = encoder_ids()
-        controls = {n: encoder_info(id_, self.paths) for n, id_ in names.items() if id_ in known and id_ != info.id}
-        twin = controls.get("untrained")
-        if twin is not None and self.real_time_factor(info) < FAST_ENOUGH and not self.store.known(twin):
-            del controls["untrained"]
-        return controls
+        return {name: encoder_info(id_, self.paths) for name, id_ in names.items() if id_ in known and id_ != info.id}
+
+    def controls_worth_extracting(self, info: EncoderInfo) -> list[EncoderInfo]:
+        """The controls that discovery extracts by itself.
+
+        The untrained twin of a slow encoder takes as long as the encoder itself; it counts where somebody has embedded
+        the library with it on purpose.
+        """
+        is_fast = self.real_time_factor(info) >= FAST_ENOUGH
+        return [control for name, control in self.controls(info).items() if name != "untrained" or is_fast]
 
     def real_time_factor(self, info: EncoderInfo) -> float:
-        """Seconds of audio embedded per second on this machine; infinite until it has run here."""
+        """Seconds of audio embedded per second on this machine; 0 until it has run here."""
         row = self.database.connection.execute(
             "SELECT seconds_per_segment FROM encoders WHERE fingerprint = ?", (info.fingerprint,)
         ).fetchone()
-        return info.hop_s / row["seconds_per_segment"] if row and row["seconds_per_segment"] else math.inf
+        return info.hop_s / row["seconds_per_segment"] if row and row["seconds_per_segment"] else 0.0
 
     def discovery(
         self,

@@ -226,8 +226,10 @@ def _extract(task: Task) -> str:
     info = encoder_info(arguments["encoder"], home.paths)
     tracks = home.missing_tracks(arguments["library"], info)
     message = _extract_tracks(task, tracks, arguments["encoder"], keep_raw=arguments["keep_raw"])
-    if tracks and arguments["then_discover"] and home.can_discover(arguments["library"]):
-        home.request_targets(arguments["library"], then_probe=arguments["encoder"])
+    # Asked by what is there, not by what was just done: a job that was interrupted here asks again when it resumes.
+    library = arguments["library"]
+    if arguments["then_discover"] and home.can_discover(library, info) and home.discovery(library, info) is None:
+        home.request_targets(library, then_probe=info.id)
     return message
 
 
@@ -339,7 +341,7 @@ def _probe(task: Task) -> str:
     known = home.store.known(info)
     tracks = [track for track in home.catalogue.tracks(library) if track.track_id in known]
     _measure(task, [track.track_id for track in tracks])
-    for control in home.controls(info).values():
+    for control in home.controls_worth_extracting(info):
         done = home.store.known(control)
         _extract_tracks(task, [track for track in tracks if track.track_id not in done], control.id)
     plain = arguments["settings"]

@@ -28,7 +28,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mess_core.errors import InputError
 from mess_core.probing.data import TRAIN_MEAN, Block, Matrix, ProbeData, blocks_of, matrices_of
 from mess_core.probing.folds import assign_folds
 from mess_core.probing.resampling import adjusted_p, draw_groups, intervals, permute_blocks
@@ -38,6 +37,7 @@ from mess_core.probing.result import (
     ProbeResult,
     ProbeSettings,
     TargetProbe,
+    check_settings,
     is_encoded,
     label_of,
 )
@@ -99,7 +99,7 @@ def fit_cells(data: ProbeData, settings: ProbeSettings, on_progress: OnProgress 
     InputError
         If the settings cannot be used.
     """
-    _check(settings)
+    check_settings(settings)
     n_rows, n_layers, _ = data.vectors.shape
     blocks, reasons = blocks_of(data, settings.n_folds)
     matrices = matrices_of(data)
@@ -184,15 +184,6 @@ def _inner(block: Block, settings: ProbeSettings, *, is_error_needed: bool = Fal
     if len(settings.alphas) == 1 and not (is_error_needed and settings.n_folds > 2):
         return None
     return "rows" if block.n_groups == len(block.rows) else "folds"
-
-
-def _check(settings: ProbeSettings) -> None:
-    alphas = np.array(settings.alphas)
-    if len(alphas) == 0 or not (np.isfinite(alphas) & (alphas > 0)).all() or (np.diff(alphas) <= 0).any():
-        raise InputError(f"Alphas {settings.alphas}, expected at least one, each above 0, ascending.")
-    for name, least in (("n_folds", 2), ("n_repeats", 1), ("n_bootstraps", 0), ("n_permutations", 0)):
-        if getattr(settings, name) < least:
-            raise InputError(f"{name} is {getattr(settings, name)}, expected at least {least}.")
 
 
 @dataclass(frozen=True, eq=False)

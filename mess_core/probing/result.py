@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mess_core.errors import ArtefactMismatchError
+from mess_core.errors import ArtefactMismatchError, InputError
 
 FORMAT = "mess-probe-1"
 ALPHAS = tuple(float(alpha) for alpha in np.logspace(-2, 7, 28))  # on standardised features
@@ -183,6 +183,22 @@ class ProbeResult:
         except (KeyError, TypeError, ValueError) as error:
             raise ArtefactMismatchError(f"The probe result is damaged: {error!r}.", cure) from error
         return cls(**fields)
+
+
+def check_settings(settings: ProbeSettings) -> None:
+    """Refuse settings that cannot be used.
+
+    Raises
+    ------
+    InputError
+        If alphas are not positive, finite and ascending, or a number is below its least value.
+    """
+    alphas = np.array(settings.alphas)
+    if len(alphas) == 0 or not (np.isfinite(alphas) & (alphas > 0)).all() or (np.diff(alphas) <= 0).any():
+        raise InputError(f"Alphas {settings.alphas}, expected at least one, each above 0, ascending.")
+    for name, least in (("n_folds", 2), ("n_repeats", 1), ("n_bootstraps", 0), ("n_permutations", 0), ("seed", 0)):
+        if getattr(settings, name) < least:
+            raise InputError(f"{name} is {getattr(settings, name)}, expected at least {least}.")
 
 
 def label_of(r2_low: float | None) -> str:

@@ -13,6 +13,7 @@ from mess_core.encoders.weights import use_folder
 from mess_core.home import DEMO
 from pages.shared import frame, resources, state
 from pages.shared.jobs_panel import show_outcome
+from pages.shared.upload import upload
 
 READY = ("embedded", "present")
 STATES = {"embedded": "comes with MESS", "present": "here", "missing": "not here yet", "damaged": "damaged"}
@@ -91,7 +92,23 @@ def add_music(encoder_id: str) -> None:
             home.request_demo(then)
             st.rerun()
     st.caption("Nothing is copied and no file of yours is ever changed. WAV, FLAC, Ogg and MP3.")
+    with st.expander("Upload a file instead"):
+        st.text_input("Library of uploads", value="my music", max_chars=60, key="upload-library")
+        upload(key="library-upload", on_upload=_keep_upload)
+        st.caption("For a browser on another machine; the copy is kept in MESS's data folder.")
     show_outcome(home.jobs.latest("add"))
+
+
+def _keep_upload() -> None:
+    """An upload made here joins the named library at once."""
+    home, value = resources.home(), st.session_state["library-upload"].upload
+    track = home.catalogue.find_sha256(str(value["sha256"])) if value else None
+    library = st.session_state["upload-library"].strip()
+    if track is not None and library:
+        with frame.explain_errors():
+            home.keep_upload(track.track_id, library)
+            encoder_id = st.session_state.get("extractor", DEFAULT)
+            home.request_extract(library, encoder_id if _is_ready(encoder_id) else DEFAULT, then_discover=True)
 
 
 def embed(encoder_id: str) -> None:

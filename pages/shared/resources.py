@@ -12,7 +12,7 @@ import streamlit as st
 
 from mess_core.discovery import Discovery, kept_paths, read
 from mess_core.encoders.base import EncoderInfo
-from mess_core.encoders.registry import encoder_info
+from mess_core.encoders.registry import encoder_ids, encoder_info
 from mess_core.errors import ArtefactMismatchError
 from mess_core.home import Home
 from mess_core.search import NeighbourIndex
@@ -37,7 +37,8 @@ def index(library: str, encoder_id: str) -> NeighbourIndex:
 def discoveries(library: str) -> dict[str, Discovery]:
     """Every kept run of a library, by title; read again when its file changed."""
     found = (_discovery(str(path), path.stat().st_mtime_ns) for path in kept_paths(home().paths, library))
-    return {run.title: run for run in found if run is not None}
+    known = {encoder_id: info(encoder_id).fingerprint for encoder_id in encoder_ids()}
+    return {run.title: run for run in found if run is not None and known.get(run.encoder) == run.fingerprint}
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

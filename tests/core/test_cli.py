@@ -130,6 +130,9 @@ def test_remove_takes_a_track_id_too(run, library):
         ["extract", "--library", "nosuch"],
         ["extract", "--encoder", "mert-95m"],
         ["similar", "x", "-k", "0"],
+        ["probe", "--encoder", "mel", "--seed", "-1"],
+        ["probe", "--encoder", "mel", "--folds", "1"],
+        ["probe", "--encoder", "mel", "--alpha", "nan"],
     ],
 )
 def test_wrong_use_is_exit_2_and_one_sentence(run, library, arguments, capsys):

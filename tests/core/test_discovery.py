@@ -459,16 +459,19 @@ def test_a_damaged_or_foreign_file_is_refused_with_the_cure(found):
 
 @pytest.mark.parametrize(("n", "n_works", "can"), [(30, 10, True), (29, 10, False), (30, 9, False), (31, 31, True)])
 def test_when_a_library_is_large_enough(home, n, n_works, can):
-    """Thirty tracks in ten works, not less."""
-    plant_tracks(home, [a_track(i, work=f"w{i % n_works}", composer="c") for i in range(n)])
-    assert home.can_discover("planted") is can
-    assert home.can_discover("nosuch") is False
+    """Thirty embedded tracks in ten works, not less."""
+    ids = plant_tracks(home, [a_track(i, work=f"w{i % n_works}", composer="c") for i in range(n)])
+    assert home.can_discover("planted", TWO_LAYERS) is False  # nothing is embedded yet
+    plant_embeddings(home, TWO_LAYERS, layered(ids, TWO_LAYERS))
+    assert home.can_discover("planted", TWO_LAYERS) is can
+    assert home.can_discover("nosuch", TWO_LAYERS) is False
 
 
 def test_tracks_of_unknown_work_are_works(home):
     """A folder of music without any metadata can be discovered."""
-    plant_tracks(home, [a_track(i) for i in range(30)])
-    assert home.can_discover("planted")
+    ids = plant_tracks(home, [a_track(i) for i in range(30)])
+    plant_embeddings(home, TWO_LAYERS, layered(ids, TWO_LAYERS))
+    assert home.can_discover("planted", TWO_LAYERS)
 
 
 def run_next(home: Home):
@@ -512,7 +515,20 @@ def test_discovery_follows_an_extraction_by_itself_and_once(home, write_wav, mon
     assert "log-mel" not in discovery.result.target("spectral_centroid").baselines  # that is the encoder itself
 
     home.request_extract("music", MEL.id, then_discover=True)
-    assert run_next(home).state == "done" and home.jobs.active() == []  # nothing new: nothing follows
+    assert run_next(home).state == "done" and home.jobs.active() == []  # it was discovered: nothing follows
+
+
+def test_an_interrupted_extraction_still_leads_to_discovery(home, write_wav, monkeypatch):
+    """Stopped after the last commit and before the next job was queued, the resumed job queues it."""
+    monkeypatch.setattr(home_module, "MIN_TRACKS", 2)
+    monkeypatch.setattr(home_module, "MIN_GROUPS", 2)
+    new = [read_track(write_wav(f"t{seed}", 1.2, seed)) for seed in range(2)]
+    home.catalogue.add(new[0].audio.parent, new, "music")
+    home.request_extract("music", MEL.id)
+    run_next(home)  # all is embedded, nothing was queued: as after a stop at that moment
+    home.request_extract("music", MEL.id, then_discover=True)
+    run_next(home)
+    assert [job.kind for job in home.jobs.active()] == ["targets"]
 
 
 # --- command line -------------------------------------------------------------------------------------------

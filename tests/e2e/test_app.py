@@ -15,6 +15,7 @@ import pytest
 import soundfile
 from playwright.sync_api import expect
 
+from mess_core.encoders.nano import NANO
 from mess_core.home import DEMO, Home
 from mess_core.probing.result import ProbeSettings
 from tests.conftest import SHARED
@@ -146,6 +147,21 @@ def test_a_link_carries_every_choice(visit, app):
     page.get_by_role("link", name="Library", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Library")
     expect(page.get_by_role("combobox", name="Library")).to_have_value("music")
+
+
+def test_an_upload_on_the_library_page_joins_a_library(visit, app, tmp_path):
+    """For a browser on another machine: the file is kept, embedded, and listed."""
+    page = visit("Library")
+    page.get_by_text("Upload a file instead").click()
+    page.locator("input[type=file]").set_input_files(write_tone(tmp_path / "kept.wav", 177))
+    home = Home(app.home)
+    deadline = time.monotonic() + 60
+    while not any(library.name == "my music" for library in home.catalogue.libraries()):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    wait_for_jobs(app, home)
+    (track,) = home.catalogue.tracks("my music")
+    assert track.title == "kept" and home.store.has(track.track_id, NANO)
 
 
 def test_what_is_no_audio_is_refused_in_one_sentence(visit, watch, tmp_path):
