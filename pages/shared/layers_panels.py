@@ -27,7 +27,8 @@ def choose() -> tuple[str, str]:
         help="What is never on both sides of a split: with `work`, a layer is always tested on works it has not seen.",
     )  # fmt: skip
     state.restore("level", ["track", "segment"])
-    level = right.segmented_control("One row is a", ["track", "segment"], default="track", required=True, key="level")
+    first = state.default("level", default="track")
+    level = right.segmented_control("One row is a", ["track", "segment"], required=True, key="level", **first)
     return state.keep("group", group), state.keep("level", level)
 
 

@@ -27,12 +27,12 @@ def choose_encoder() -> str:
         choices = {encoder_id: c for encoder_id, c in choices.items() if not encoder_id.startswith(CONTROL)}
     ready = [encoder_id for encoder_id, choice in choices.items() if choice.weights.status in READY]
     state.restore("extractor", list(choices))
-    default = ready[0] if ready[0].startswith("mert") else DEFAULT
+    preferred = ready[0] if ready[0].startswith("mert") else DEFAULT
     encoder_id = st.radio(
         "Encoder",
         list(choices),
-        list(choices).index(default),
         key="extractor",
+        **state.default("extractor", index=list(choices).index(preferred)),
         label_visibility="collapsed",
         format_func=lambda name: choices[name].info.title,
         captions=[_caption(choice) for choice in choices.values()],
@@ -126,7 +126,7 @@ def embed(encoder_id: str) -> None:
             "Embedded": f"{done} of {done + estimate.n_tracks}",
             "Segments to do": f"{estimate.n_segments:,}",
             "Time on this machine": time if estimate.n_tracks else "–",
-            "Disk": f"{frame.size(estimate.n_bytes)} of {frame.size(estimate.n_free_bytes)} free",
+            f"Disk, of {frame.size(estimate.n_free_bytes)} free": frame.size(estimate.n_bytes),
         }.items(),
         strict=True,
     ):

@@ -24,15 +24,16 @@ def choose_encoder() -> str:
     home = resources.home()
     ids = [e for e in encoder_ids() if home.n_embedded(frame.library(), resources.info(e))] or [DEFAULT]
     state.restore("encoder", ids)
-    default = ids.index(DEFAULT) if DEFAULT in ids else 0
-    encoder_id: str = st.selectbox("Encoder", ids, default, key="encoder", bind="query-params")
+    first = state.default("encoder", index=ids.index(DEFAULT) if DEFAULT in ids else 0)
+    encoder_id: str = st.selectbox("Encoder", ids, key="encoder", bind="query-params", **first)
     return state.keep("encoder", encoder_id)
 
 
 def choose_k() -> int:
     """How many neighbours."""
     state.restore("k")
-    return state.keep("k", int(st.number_input("Neighbours", 1, 200, state.KEYS["k"], key="k", bind="query-params")))
+    first = state.default("k", value=state.KEYS["k"])
+    return state.keep("k", int(st.number_input("Neighbours", 1, 200, key="k", bind="query-params", **first)))
 
 
 def choose_query() -> Track | None:

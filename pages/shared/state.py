@@ -47,6 +47,11 @@ def restore(key: str, options: Sequence[Any] | None = None) -> None:
         del st.session_state[key]
 
 
+def default(key: str, **argument: Any) -> dict[str, Any]:
+    """The argument that gives a widget its default, while it has no value yet: Streamlit warns of both at once."""
+    return {} if key in st.session_state else argument
+
+
 def keep(key: str, value: Any) -> Any:
     """After a widget: hold its value for the other pages, which forget what is not drawn on them."""
     st.session_state[_kept(key)] = value

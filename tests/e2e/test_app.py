@@ -151,14 +151,15 @@ def test_a_link_carries_every_choice(visit, app):
 
 def test_an_upload_on_the_library_page_joins_a_library(visit, app, tmp_path):
     """For a browser on another machine: the file is kept, embedded, and listed."""
-    page = visit("Library")
+    page = visit("Library", viewport={"width": 1280, "height": 1500})
     page.get_by_text("Upload a file instead").click()
+    expect(page.get_by_role("button", name="choose one")).to_be_visible(timeout=PATIENCE_MS)
     page.locator("input[type=file]").set_input_files(write_tone(tmp_path / "kept.wav", 177))
     home = Home(app.home)
     deadline = time.monotonic() + 60
     while not any(library.name == "my music" for library in home.catalogue.libraries()):
         assert time.monotonic() < deadline
-        time.sleep(0.2)
+        page.wait_for_timeout(200)  # not time.sleep: the browser's requests pass through this thread
     wait_for_jobs(app, home)
     (track,) = home.catalogue.tracks("my music")
     assert track.title == "kept" and home.store.has(track.track_id, NANO)
