@@ -98,8 +98,8 @@ def choose_device() -> str:
 
 def use_all_cores() -> None:
     """Set the number of compute threads once, before torch is first used in a process that extracts."""
-    # A thread that waits spins, by default for long, on the core that the decoding thread needs; one that sleeps at once
-    # is slow to wake for the many small steps of a small network. Some ten microseconds of spinning were fastest.
+    # A thread that waits spins, by default for long, on the core that the decoding thread needs; one that sleeps at
+    # once is slow to wake for the many small steps of a small network. A little spinning was measured to be fastest.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     import torch
 
