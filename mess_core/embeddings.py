@@ -211,6 +211,13 @@ class EmbeddingStore:
         vectors.setflags(write=False)
         return EmbeddingSet(info, present, vectors, content)
 
+    def speed(self, info: EncoderInfo) -> float | None:
+        """Seconds per segment of this encoder here; None until it has run."""
+        row = self.database.connection.execute(
+            "SELECT seconds_per_segment FROM encoders WHERE fingerprint = ?", (info.fingerprint,)
+        ).fetchone()
+        return row["seconds_per_segment"] if row else None
+
     def set_speed(self, info: EncoderInfo, seconds_per_segment: float) -> None:
         """Remember how fast this encoder was here, for the next estimate."""
         with self.database.transaction() as connection:

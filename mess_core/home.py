@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mess_core.audio import n_segments, sha256_file
-from mess_core.catalogue import Catalogue, Track, track_id_of
+from mess_core.catalogue import ALL, Catalogue, Track, track_id_of
 from mess_core.config import Paths
 from mess_core.database import Database
 from mess_core.discovery import MIN_GROUPS, MIN_TRACKS, Discovery, Gathered, Group, gather, groups_of, load
@@ -190,10 +190,8 @@ class Home:
 
     def real_time_factor(self, info: EncoderInfo) -> float:
         """Seconds of audio embedded per second on this machine; 0 until it has run here."""
-        row = self.database.connection.execute(
-            "SELECT seconds_per_segment FROM encoders WHERE fingerprint = ?", (info.fingerprint,)
-        ).fetchone()
-        return info.hop_s / row["seconds_per_segment"] if row and row["seconds_per_segment"] else 0.0
+        seconds_per_segment = self.store.speed(info)
+        return info.hop_s / seconds_per_segment if seconds_per_segment else 0.0
 
     def discovery(
         self,
@@ -208,8 +206,13 @@ class Home:
 
     def n_embedded(self, library: str, info: EncoderInfo) -> int:
         """How many tracks of a library this encoder has embedded."""
-        known = self.store.known(info)
-        return sum(track_id in known for track_id in self.catalogue.track_ids(library))
+        # Counted by SQLite: pages ask this of every encoder on every run.
+        row = self.database.connection.execute(
+            "SELECT count(DISTINCT track_id) AS n FROM embeddings JOIN library_tracks USING (track_id)"
+            " WHERE fingerprint = ? AND ? IN (library, ?)",
+            (info.fingerprint, library, ALL),
+        ).fetchone()
+        return int(row["n"])
 
     def keep_upload(self, track_id: str, library: str) -> None:
         """An upload joins a library: from now on it is not swept."""
@@ -224,10 +227,7 @@ class Home:
         """What it would take to extract what is missing."""
         tracks = self.missing_tracks(library, info)
         total = sum(count_segments(track.duration_s, info) for track in tracks)
-        row = self.database.connection.execute(
-            "SELECT seconds_per_segment FROM encoders WHERE fingerprint = ?", (info.fingerprint,)
-        ).fetchone()
-        per_segment = row["seconds_per_segment"] if row else None
+        per_segment = self.store.speed(info)
         # segments in float16; mean and std in float32; a header of about a kilobyte
         n_bytes = total * info.n_layers * info.embedding_dim * 2
         n_bytes += len(tracks) * (info.n_layers * (info.embedding_dim + info.dim) * 4 + 1024)
