@@ -21,20 +21,19 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import multiprocessing
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import asdict, dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from threadpoolctl import threadpool_limits
 
 from mess_core.datasets.demo_scores import PIECES, Piece, ScoreNote, read_score
 from mess_core.errors import InputError
 from mess_core.files import write_atomically
+from mess_core.processes import process_pool
 from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, TICK_S, Note, PedalSpan, render, write_midi
 
 VERSION = "1"  # of the recipe: raise it when scores, performers or synthesis change, and every file is made again
@@ -484,9 +483,8 @@ def _made(
         return
     # Each worker takes its own stretch of the list, so that its cache of notes stays warm. A fresh interpreter (spawn)
     # inherits no threads and no locks of the server.
-    context = multiprocessing.get_context("spawn")
     stretches = [plans[i * len(plans) // workers : (i + 1) * len(plans) // workers] for i in range(workers)]
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_use_one_thread) as pool:
+    with process_pool(workers) as pool:
         running = {pool.submit(_make_track, folder, s[0], seed): (s[0], iter(s[1:])) for s in stretches if s}
         while running:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -495,11 +493,6 @@ def _made(
                 if following is not None:
                     running[pool.submit(_make_track, folder, following, seed)] = (following, rest)
                 yield plan, future.result()
-
-
-def _use_one_thread() -> None:
-    """Keep a worker to its own core; by default each one's matrix products would take all cores from the others."""
-    threadpool_limits(1)
 
 
 def _make_track(folder: Path, plan: DemoPlan, seed: int) -> dict:
