@@ -49,6 +49,7 @@ VELOCITY_STEPS = (12, 28, 44, 60, 76, 92, 108, 124)  # timbre changes in steps, 
 LEVEL_EXPONENT = 1.3  # amplitude ~ velocity^1.3: velocities 40 and 100 are 10 dB apart, and 3 more by brightness
 BLOCK_SAMPLES = 256
 FADE_IN_S = 0.002  # short enough for a hammer, long enough not to click
+DOUBLE_S = 0.001  # a key cannot be struck twice this fast: the file holds one note twice
 RESTRIKE_S = 0.012  # a key struck again damps its own string this fast
 LONGEST_NOTE_S = 32.0
 SUSTAIN_PEDAL = 64  # controller number, and also the value from which it counts as down
@@ -444,7 +445,11 @@ def _add_note(
 
 
 def notes_of_midi(midi: pretty_midi.PrettyMIDI) -> tuple[tuple[Note, ...], tuple[PedalSpan, ...]]:
-    """All notes except drums, by start and pitch, and the spans during which the sustain pedal is down."""
+    """All notes except drums, by start and pitch, and the spans during which the sustain pedal is down.
+
+    A note that is there twice, with the same pitch and a start within 1 ms, counts once: the longer one is kept, of two
+    as long the louder.
+    """
     tracks = [track for track in midi.instruments if not track.is_drum]
     notes = [
         Note(float(note.start), float(note.end), int(note.pitch), int(note.velocity))
@@ -454,9 +459,21 @@ def notes_of_midi(midi: pretty_midi.PrettyMIDI) -> tuple[tuple[Note, ...], tuple
     ]
     spans = [span for track in tracks for span in _pedal_spans(track.control_changes, midi.get_end_time())]
     return (
-        tuple(sorted(notes, key=lambda note: (note.start_s, note.pitch))),
+        tuple(sorted(_without_doubles(notes), key=lambda note: (note.start_s, note.pitch))),
         tuple(sorted(spans, key=lambda span: span.start_s)),
     )
+
+
+def _without_doubles(notes: Iterable[Note]) -> list[Note]:
+    """One of several notes of a pitch that begin within `DOUBLE_S` of the first of them."""
+    groups: list[list[Note]] = []
+    for note in sorted(notes, key=lambda note: (note.pitch, note.start_s)):
+        first = groups[-1][0] if groups else None
+        if first is not None and note.pitch == first.pitch and note.start_s - first.start_s <= DOUBLE_S:
+            groups[-1].append(note)
+        else:
+            groups.append([note])
+    return [max(group, key=lambda note: (note.end_s - note.start_s, note.velocity)) for group in groups]
 
 
 def _pedal_spans(control_changes: Iterable[pretty_midi.ControlChange], end_s: float) -> list[PedalSpan]:

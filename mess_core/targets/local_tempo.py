@@ -6,18 +6,19 @@
 Conventions
 -----------
 A beat period is in seconds per beat, shape (n_periods,); NaN where it is not known. `sounding_periods` takes out
-fermatas. The estimate is a period every `FRAME_S`: it follows whatever pulse is clearest, often not the beat, so its
-spread may be compared between tracks but is no rubato.
+fermatas. The estimate is a period every `FRAME_S`: it follows whatever pulse is clearest, often not the beat but its
+half, a third or, in triplets, two thirds; so its spread may be compared between tracks but is no rubato.
 
 Source: Repp (JASA 1992, 1998) and Todd (JASA 1992) for beat periods and their phrase-wise trend; Schreiber, Zalkow &
-Müller (ISMIR 2020) for the coefficient of variation of tempo. The estimate is ours: an inter-onset histogram with the
-multiples of a period, and the smoothest strong path through it (Viterbi).
+Müller (ISMIR 2020) for the coefficient of variation of tempo. The estimate is ours: how much more often than chance the
+intervals between chords are a period, twice it or half of it; a preference for moderate periods (Parncutt 1994; van
+Noorden & Moelants 1999); and the smoothest strong path (Viterbi).
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import convolve1d, median_filter
+from scipy.ndimage import convolve1d, gaussian_filter1d, median_filter
 
 SMOOTH_BEATS = 3  # periods are averaged over this many beats before they become a tempo
 TREND_BEATS = 17  # the tempo around a beat is the median over this many: about two phrases of two bars
@@ -27,9 +28,12 @@ FRAME_S = 0.5
 SHORTEST_S, LONGEST_S, STEPS_PER_OCTAVE = 0.18, 1.6, 24  # periods the estimate may take
 LAG_STEP_S = 0.01
 PEAK_WIDTH = 0.07  # of a period: how far an onset may be off the pulse
-N_MULTIPLES = 4
-WINDOW_S = 2.0  # sigma of the window around a frame, cut at three sigma
-PULSE_S, PULSE_OCTAVES, PULSE_WEIGHT = 0.5, 1.2, 0.3  # pulses near 120 per minute are preferred (Parncutt 1994)
+N_MULTIPLES = 2
+HALF_WEIGHT = 0.5  # of the evidence for half a period: a pulse that is divided evenly keeps its level
+CHANCE_WIDTH_S = 0.3  # sigma over lags: the histogram without its peaks is what chance would give
+CHANCE_FLOOR = 1.0  # of the median chance, added to every frame: few intervals prove little
+WINDOW_S = 1.5  # sigma of the window around a frame, cut at three sigma
+PULSE_S, PULSE_OCTAVES = 0.55, 0.5  # moderate pulses are preferred, log-normally
 EVIDENCE_FLOOR = 0.05  # of the strongest evidence in the piece
 JUMP_COST = 60.0  # per squared octave between frames
 TREND_FRAMES = 33  # 16 s: what `TREND_BEATS` are at the preferred pulse, twice over
@@ -102,15 +106,22 @@ def _evidence(onset_s: np.ndarray, weights: np.ndarray, periods_s: np.ndarray) -
     reach = round(3 * WINDOW_S / FRAME_S)
     window = np.exp(-0.5 * (np.arange(-reach, reach + 1) * FRAME_S / WINDOW_S) ** 2)
     histogram = convolve1d(histogram, window, axis=0, mode="constant")
-    ratio = lags_s[:, None] / periods_s
-    comb = sum(np.exp(-0.5 * ((ratio - k) / PEAK_WIDTH) ** 2) / k for k in range(1, N_MULTIPLES + 1))
-    evidence = histogram @ comb
+    chance = gaussian_filter1d(histogram, CHANCE_WIDTH_S / LAG_STEP_S, axis=1, mode="nearest")
+    floor = CHANCE_FLOOR * np.median(chance)
+
+    def excess(candidates_s: np.ndarray) -> np.ndarray:
+        """A comb is the wider the longer its period: what it collects means something only against chance."""
+        ratio = lags_s[:, None] / candidates_s
+        comb = sum(np.exp(-0.5 * ((ratio - k) / PEAK_WIDTH) ** 2) / k for k in range(1, N_MULTIPLES + 1))
+        return (histogram + floor) @ comb / np.maximum((chance + floor) @ comb, 1e-9) - 1
+
+    evidence = np.maximum(excess(periods_s) + HALF_WEIGHT * excess(periods_s / 2), 0)
     return evidence / max(evidence.max(), 1e-9)
 
 
 def _smooth_path(evidence: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """The steps of the grid with most evidence and fewest jumps, shape (n_frames,): Viterbi."""
-    prior = -0.5 * PULSE_WEIGHT * ((grid - np.log2(PULSE_S)) / PULSE_OCTAVES) ** 2
+    prior = -0.5 * ((grid - np.log2(PULSE_S)) / PULSE_OCTAVES) ** 2
     gain = 2 * np.log(evidence + EVIDENCE_FLOOR) + prior
     jump = -JUMP_COST * (grid[:, None] - grid) ** 2
     best, came_from = gain[0], np.zeros(evidence.shape, dtype=int)

@@ -98,7 +98,7 @@ def _merged(pedal: Sequence[PedalSpan]) -> list[PedalSpan]:
 
 
 def read_notes(path: Path) -> NoteTable:
-    """Read a MIDI file, all tracks together, without drums.
+    """Read a MIDI file, all tracks together, without drums; a note that is there twice counts once.
 
     Raises
     ------

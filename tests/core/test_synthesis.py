@@ -194,6 +194,23 @@ def test_midi_object_with_drums_and_open_pedal() -> None:
     assert pedal == (PedalSpan(0.25, 1.0),)
 
 
+def test_doubled_notes_count_once() -> None:
+    """The same pitch within 1 ms is one note, the longer and then the louder; 2 ms later it is another."""
+    midi = pretty_midi.PrettyMIDI()
+    for notes in (
+        [(80, 60, 0.0, 1.0), (70, 64, 0.5, 1.0), (40, 67, 1.0, 1.5), (80, 72, 2.0, 2.5)],
+        [(80, 60, 0.0, 1.0), (60, 64, 0.5005, 1.8), (90, 67, 1.0, 1.5), (80, 72, 2.002, 2.5), (80, 73, 2.0, 2.5)],
+    ):
+        track = pretty_midi.Instrument(program=0)
+        track.notes.extend(pretty_midi.Note(*note) for note in notes)
+        midi.instruments.append(track)
+    expected = (
+        Note(0.0, 1.0, 60, 80), Note(0.5005, 1.8, 64, 60), Note(1.0, 1.5, 67, 90),
+        Note(2.0, 2.5, 72, 80), Note(2.0, 2.5, 73, 80), Note(2.002, 2.5, 72, 80),
+    )  # fmt: skip
+    assert notes_of_midi(midi)[0] == expected
+
+
 def test_unreadable_midi(tmp_path: Path) -> None:
     """What is no MIDI file is said to be none; what is not there is missing."""
     (tmp_path / "x.mid").write_bytes(b"RIFF this is no MIDI")

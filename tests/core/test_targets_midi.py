@@ -21,9 +21,16 @@ from mess_core.synthesis import Note, PedalSpan, write_midi
 from mess_core.targets.alignment import Score, align, match_notes, read_score
 from mess_core.targets.base import TargetValue
 from mess_core.targets.key_overlap import overlaps_by_score, overlaps_by_skyline
-from mess_core.targets.local_tempo import estimate_periods, rubato, sounding_periods, tempo_variability
+from mess_core.targets.local_tempo import (
+    FRAME_S,
+    estimate_periods,
+    flexibility,
+    rubato,
+    sounding_periods,
+    tempo_variability,
+)
 from mess_core.targets.midi import MIDI_TARGETS, measure, measure_midi, prepare, read_performance
-from mess_core.targets.notes import NoteTable, bottom_line, find_chords, skyline
+from mess_core.targets.notes import NoteTable, bottom_line, find_chords, read_notes, skyline
 from mess_core.targets.registry import TARGETS
 from mess_core.targets.velocity import velocity_to_db
 from tests.conftest import SHARED
@@ -175,11 +182,69 @@ def test_onset_timing_is_measured_against_the_grid_of_the_beats() -> None:
     assert found["tempo_variability"].value == pytest.approx(0, abs=1e-9)
 
 
+def pulse_with_wave(period_s: float, n_parts: int, octaves: float, seed: int = 0) -> tuple[np.ndarray, ...]:
+    """72 s of chords on a pulse whose period swings by so many octaves every 12 s.
+
+    Parts are evenly spaced, a fifth of them and a twentieth of the beats is missing, onsets are 10 ms off (SD), and
+    beats have three notes. Returns onsets, notes per chord, and the period planted at every half second, all in order.
+    """
+    rng = np.random.default_rng(seed)
+    n_beats = round(72 / period_s)
+    planted_s = period_s * 2 ** (octaves * np.sin(2 * np.pi * np.arange(n_beats) * period_s / 12))
+    beats_s = np.append(0, np.cumsum(planted_s))
+    position = np.arange(n_beats * n_parts) / n_parts
+    is_beat = np.arange(n_beats * n_parts) % n_parts == 0
+    is_played = rng.random(len(position)) < np.where(is_beat, 0.95, 0.8)
+    onset_s = np.interp(position, np.arange(n_beats + 1), beats_s) + rng.normal(0, 0.01, len(position))
+    order = np.argsort(onset_s[is_played])
+    onset_s, n_notes = onset_s[is_played][order], np.where(is_beat, 3, 1)[is_played][order]
+    frame_s = np.arange(onset_s[0], onset_s[-1], FRAME_S)
+    return onset_s, n_notes, np.interp(frame_s, (beats_s[1:] + beats_s[:-1]) / 2, planted_s)
+
+
+PULSES = [
+    (period_s, n_parts)
+    for period_s in (0.3, 0.45, 0.6, 0.75, 0.9)
+    for n_parts in (1, 2, 4)
+    if 0.1 <= period_s / n_parts <= 0.6
+]
+
+
 @pytest.mark.parametrize("ioi_s", [0.2, 0.35, 0.5, 0.9])
 def test_estimated_pulse_of_a_steady_beat(ioi_s: float) -> None:
-    """A metronome has one pulse that does not move."""
+    """A metronome has one pulse that does not move: its own period or an octave from it, however dense."""
     period_s = estimate_periods(np.arange(80) * ioi_s, np.ones(80))
     assert np.std(np.log2(period_s)) < 0.005
+    assert min(abs(np.log2(np.median(period_s) / ioi_s) - level) for level in (-1, 0, 1)) < 0.02
+
+
+@pytest.mark.parametrize(("period_s", "n_parts"), PULSES)
+def test_estimated_pulse_with_parts(period_s: float, n_parts: int) -> None:
+    """A pulse with its halves or quarters is found, or its half or double; played steadily, it does not move."""
+    onset_s, n_notes, _ = pulse_with_wave(period_s, n_parts, 0)
+    found_s = estimate_periods(onset_s, n_notes)
+    assert min(abs(np.log2(np.median(found_s) / period_s) - level) for level in (-1, 0, 1)) < 0.03
+    assert tempo_variability(found_s) < 0.015
+    assert flexibility(found_s) < 0.02
+
+
+@pytest.mark.parametrize(("period_s", "n_parts"), PULSES)
+def test_planted_tempo_wave(period_s: float, n_parts: int) -> None:
+    """Waves of .05, .1 and .2 octaves come out in order and within a factor of 1.5; the track follows the planted one.
+
+    They come out too small rather than too large: a window of 3 s smooths a wave of 12 s.
+    """
+    measured = []
+    for octaves in (0, 0.05, 0.1, 0.2):
+        onset_s, n_notes, planted_s = pulse_with_wave(period_s, n_parts, octaves)
+        found_s = estimate_periods(onset_s, n_notes)
+        measured.append((tempo_variability(found_s), flexibility(found_s)))
+        if octaves:
+            n = min(len(found_s), len(planted_s))
+            found, planted = np.log2(found_s[:n]), np.log2(planted_s[:n])
+            assert np.corrcoef(found, planted)[0, 1] > 0.8
+            assert 1 / 1.5 < np.std(found) / np.std(planted) < 1.5
+    assert (np.diff(measured, axis=0) > 0).all()
 
 
 # --- laws -------------------------------------------------------------------------------------------------
@@ -290,6 +355,17 @@ def test_sources_of_tempo(tmp_path: Path) -> None:
     assert with_score["rubato"].value > 0.05
     assert np.isnan(estimated["onset_timing_std"].value)
     assert estimated["onset_timing_std"].reason == "needs a score"
+
+
+def test_file_that_holds_every_note_twice(tmp_path: Path) -> None:
+    """It says what it says with every note once (one file of SMD is like this)."""
+    performance = perform(PLANS[0])
+    once, twice = tmp_path / "once.mid", tmp_path / "twice.mid"
+    write_midi(once, performance.notes, performance.pedal)
+    write_midi(twice, [*performance.notes, *performance.notes], performance.pedal)
+    assert len(pretty_midi.PrettyMIDI(str(twice)).instruments[0].notes) == 2 * len(performance.notes)
+    assert len(read_notes(twice)) == len(performance.notes)
+    assert values(measure_midi(twice)) == pytest.approx(values(measure_midi(once)), nan_ok=True)
 
 
 def test_score_of_another_piece_is_refused() -> None:
@@ -490,3 +566,36 @@ def test_asap_estimate_without_score(asap: list[list[Asap]]) -> None:
     draws = np.random.default_rng(0).integers(0, len(truth), (1000, len(truth)))
     assert np.percentile([spearmanr(estimate[draw], truth[draw]).statistic for draw in draws], 2.5) > 0
     assert spearmanr(estimate, truth).statistic > abs(spearmanr(density, truth).statistic)
+
+
+def test_asap_estimate_follows_the_playing(asap: list[list[Asap]]) -> None:
+    """Whole performances: tempo and rubato in the right order, and hardly any pulse that stands still or at a limit."""
+    rows = []
+    for one in (one for performances in asap for one in performances[:2]):
+        chords = find_chords(one.notes.onset_s)
+        period_s = estimate_periods(chords.onset_s, chords.n_notes)
+        annotated_s = sounding_periods(np.diff(np.where(one.is_uncertain, np.nan, one.beats_s)))
+        rows.append(
+            (
+                tempo_variability(annotated_s), tempo_variability(period_s),
+                rubato(annotated_s), flexibility(period_s), np.median(period_s),
+            )
+        )  # fmt: skip
+    true_cv, found_cv, true_rubato, found_rubato, pulse_s = np.array(rows).T
+    assert spearmanr(true_cv, found_cv).statistic >= 0.65
+    assert spearmanr(true_rubato, found_rubato).statistic >= 0.55
+    assert np.mean(found_rubato < 0.005) < 0.05
+    assert ((pulse_s > 0.2) & (pulse_s < 1.2)).all()
+
+
+def test_asap_estimate_of_a_minute(asap: list[list[Asap]]) -> None:
+    """Excerpts of 60 s: rho with the tempo variability of the annotated beats within them at least .55."""
+    pairs = []
+    for one in (performances[0] for performances in asap):
+        start_s = float(one.notes.onset_s[0]) + 10
+        known = measure(prepare(one.notes, beats_s=np.where(one.is_uncertain, np.nan, one.beats_s)),
+                        start_s=start_s, length_s=60)  # fmt: skip
+        estimated = measure(prepare(one.notes), start_s=start_s, length_s=60)
+        assert estimated["tempo_variability"].quality == "weak"
+        pairs.append((known["tempo_variability"].value, estimated["tempo_variability"].value))
+    assert spearmanr(*np.array(pairs).T, nan_policy="omit").statistic >= 0.55
