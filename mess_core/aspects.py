@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mess_core.probing.result import LABELS as BOUNDS
 from mess_core.probing.result import ProbeResult, label_of
 
 ASPECTS: dict[str, tuple[str, ...]] = {
@@ -24,20 +25,45 @@ ASPECTS: dict[str, tuple[str, ...]] = {
     "expressiveness": ("velocity_std", "velocity_range", "onset_timing_std"),
     "legato": ("articulation_ratio",),
 }
+TIMBRE = ("brightness", "texture", "warmth")
+# What people often ask: weights of aspects, and what is left out.
+PRESETS: dict[str, tuple[dict[str, float], tuple[str, ...]]] = {
+    "like this": ({}, ()),
+    "same sound": (dict.fromkeys(TIMBRE, 1.0), ()),
+    "same music, another sound": ({}, TIMBRE),
+    "same playing": ({"articulation": 1.0, "legato": 1.0, "dynamics": 0.5, "expressiveness": 0.5, "rubato": 0.5}, ()),
+    "same movement": ({"rhythmic_energy": 1.0, "tempo": 1.0}, ()),
+}
 LABELS = ("none", "experimental", "medium", "high")  # from weak to strong
+LEAST_R2 = min(bound for _, bound in BOUNDS)  # lower end of the interval that the weakest label asks for
 
 
 @dataclass(frozen=True)
 class AspectEvidence:
     """What discovery says of one aspect.
 
-    layers : layers within one standard error of the best, over its targets that have evidence
+    layers : layers within one standard error of the best, over the targets it is searched by
     targets : all its targets; label : of its best target when the layer, too, is chosen in training
+    searched : the targets it is searched by: those with evidence, or, if none has, all that could be probed
     """
 
     layers: tuple[int, ...]
     targets: tuple[str, ...]
     label: str
+    searched: tuple[str, ...] = ()
+
+    @property
+    def has_evidence(self) -> bool:
+        return self.label != "none"
+
+    @property
+    def reason(self) -> str:
+        """Why it should not be relied on; empty if it may be."""
+        if self.has_evidence:
+            return ""
+        if not self.searched:
+            return "none of its targets could be measured and probed on this library"
+        return f"no layer tells it reliably (the interval of R² reaches below {LEAST_R2:g})"
 
 
 def weigh_aspects(result: ProbeResult) -> dict[str, AspectEvidence]:
@@ -46,12 +72,16 @@ def weigh_aspects(result: ProbeResult) -> dict[str, AspectEvidence]:
     The label comes from the nested figure, in which the best layer was chosen inside each training set: the layer that
     merely looks best among thirteen would flatter itself.
     """
-    probed = {summary.target: summary for summary in result.targets}
+    probed = {summary.target: summary for summary in result.targets if summary.best_layer is not None}
     evidence = {}
     for aspect, targets in ASPECTS.items():
         summaries = [probed[target] for target in targets if target in probed]
         labels = {summary.target: label_of(summary.nested_r2_low) for summary in summaries}
-        layers = {layer for summary in summaries if labels[summary.target] != "none" for layer in summary.best_set}
-        label = max(labels.values(), key=LABELS.index, default="none")
-        evidence[aspect] = AspectEvidence(tuple(sorted(layers)), targets, label)
+        reliable = [summary for summary in summaries if labels[summary.target] != "none"]
+        evidence[aspect] = AspectEvidence(
+            layers=tuple(sorted({layer for summary in reliable or summaries for layer in summary.best_set})),
+            targets=targets,
+            label=max(labels.values(), key=LABELS.index, default="none"),
+            searched=tuple(summary.target for summary in reliable or summaries),
+        )
     return evidence

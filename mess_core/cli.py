@@ -14,20 +14,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mess_core import tracking
+from mess_core.answers import (
+    Query,
+    answer,
+    answer_passage,
+    build_index,
+    build_segment_index,
+    facts_of,
+    make_plan,
+    query_of,
+)
+from mess_core.aspects import ASPECTS
 from mess_core.catalogue import ALL
 from mess_core.datasets.folder import read_track
 from mess_core.discovery import GROUPS
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, load_encoder
 from mess_core.errors import InputError, MessError, UnknownTrackError
+from mess_core.evaluation.faithfulness import Faithfulness
+from mess_core.evaluation.kept import load_evaluation
 from mess_core.exports import as_document
 from mess_core.extraction import ExtractedTrack, FailedTrack, Source, choose_device, extract, use_all_cores
 from mess_core.home import DEMO, Home, count_segments
 from mess_core.jobs import Job, new_owner
+from mess_core.matching import parse_passage
 from mess_core.probing.result import ProbeSettings
+from mess_core.search.request import COPIES, Request, parse_aspects
+from mess_core.search.selection import Facts
+from mess_core.tables import answer_table, leak_table, probe_table, study_table
 from mess_core.tasks import Task
 
 DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
@@ -105,6 +120,24 @@ def _parser() -> argparse.ArgumentParser:
     similar.add_argument("-k", type=int, default=10)
     encoder_option(similar)
     similar.add_argument("--library", default=ALL)
+
+    similar.add_argument("--aspects", metavar="A=W,…", help=f"what matters, and how much: {', '.join(ASPECTS)}")
+    similar.add_argument("--not", dest="avoid", metavar="A,…", help="aspects that must not count")
+    similar.add_argument("--geometry", choices=["auto", "layer", "direction"], default="auto")
+    similar.add_argument("--passage", metavar="START:END", help="seconds of the query to look for, inside other tracks")
+    similar.add_argument("--diversity", type=float, default=0.0, help="0 to 1: rank what repeats a result lower")
+    for name in ("work", "performer", "album"):
+        similar.add_argument(f"--max-per-{name}", type=int, metavar="N")
+    for name in ("composer", "performer", "instrument"):
+        similar.add_argument(f"--{name}", dest=f"{name}s", action="append", default=[], help="only these; repeatable")
+    for name in ("duplicates", "versions"):
+        similar.add_argument(f"--{name}", choices=COPIES, default="keep")
+    similar.add_argument("--hubs", choices=["auto", "on", "off"], default="auto", help="correct for hubs (CSLS)")
+
+    evaluate = verb("evaluate", _evaluate, "How well search does what it says, with intervals and chance.")
+    evaluate.add_argument("what", choices=["similarity", "faithfulness"])
+    encoder_option(evaluate)
+    evaluate.add_argument("--library", default=ALL)
 
     check = verb("check", _check, "Verify every stored array; name what is damaged.")
     check.add_argument("--repair", action="store_true", help="forget what is damaged, so that it is extracted again")
@@ -187,36 +220,54 @@ def _probe(home: Home, options: argparse.Namespace) -> int:
         return _report(home, [job], options, library=options.library, encoder=info.id)
     if options.mlflow:
         tracking.log_probe(home.paths, found, time.monotonic() - started_s)
-    lines = [job.message, "target                  layer     R²  interval         gain  interval         label"]
-    for summary in found.result.targets:
-        if summary.best_layer is None:
-            lines.append(f"{summary.target:<22}  {'–':>5}  {summary.reason}")
-            continue
-        cell = found.result.cell(summary.best_layer, summary.target)
-        lines.append(
-            f"{cell.target:<22}  {cell.layer:5d}  {_r2(cell.r2)}  [{_r2(cell.r2_low)}, {_r2(cell.r2_high)}]"
-            f"  {_r2(cell.gain)}  [{_r2(cell.gain_low)}, {_r2(cell.gain_high)}]  {cell.label}{' *' * cell.encodes}"
-        )
-    lines.append("* encodes: better than every baseline and than chance")
-    _print(options, found.as_document(), "\n".join(lines))
+    _print(options, found.as_document(), "\n".join([job.message, *probe_table(found.result)]))
     return DONE
-
-
-def _r2(value: float | None) -> str:
-    return "    –" if value is None else f"{value:5.2f}"
 
 
 def _similar(home: Home, options: argparse.Namespace) -> int:
     info = encoder_info(options.encoder, home.paths)
-    index = home.index(options.library, info)
-    track_id, embedding = _query(home, options.query, info)
-    answer = home.answer(index, options.library, options.query, track_id, embedding, options.k)
-    lines = ["  #  similarity  closer than  track"]
-    for found in answer.found:
-        neighbour = found.neighbour
-        percentile = "–" if neighbour.percentile is None else f"{neighbour.percentile:.1f} %"
-        lines.append(f"{neighbour.rank:3d}  {neighbour.similarity:10.3f}  {percentile:>11}  {found.track.title}")
-    _print(options, as_document(answer), "\n".join(lines))
+    request = Request(
+        aspects=parse_aspects(options.aspects) if options.aspects else {},
+        avoid=tuple(aspect.strip() for aspect in options.avoid.split(",")) if options.avoid else (),
+        geometry=options.geometry,
+        k=options.k,
+        diversity=options.diversity,
+        max_per_work=options.max_per_work,
+        max_per_performer=options.max_per_performer,
+        max_per_album=options.max_per_album,
+        duplicates=options.duplicates,
+        versions=options.versions,
+        hubs=options.hubs,
+        composers=tuple(options.composers),
+        performers=tuple(options.performers),
+        instruments=tuple(options.instruments),
+    )
+    passage = parse_passage(options.passage) if options.passage else None
+    plan = make_plan(home, options.library, info, request, home.discovery_for(options.library, info))
+    for notice in plan.notices:
+        print(f"mess: {notice}", file=sys.stderr)
+    if passage is None:
+        index = build_index(home, plan)  # says what is missing before the query is embedded
+        found = answer(home, index, plan, _query(home, options.query, info))
+    else:
+        segments = build_segment_index(home, plan)
+        found = answer_passage(home, segments, plan, _query(home, options.query, info), passage)
+    if found.is_strange:
+        print("mess: The query is unlike everything in this library; the nearest may still be far.", file=sys.stderr)
+    _print(options, as_document(found), "\n".join(answer_table(found)))
+    return DONE
+
+
+def _evaluate(home: Home, options: argparse.Namespace) -> int:
+    use_all_cores()
+    home.catalogue.require_library(options.library)
+    info = encoder_info(options.encoder, home.paths)
+    job = _run(home, home.request_evaluate(options.library, info.id, options.what))
+    kept = load_evaluation(home.paths, options.library, info, options.what)
+    if job.state != "done" or kept is None:
+        return _report(home, [job], options, library=options.library, encoder=info.id)
+    table = leak_table(kept.result) if isinstance(kept.result, Faithfulness) else study_table(kept.result)
+    _print(options, kept.as_document(), "\n".join([job.message, *table]))
     return DONE
 
 
@@ -243,32 +294,33 @@ def _doctor(home: Home, options: argparse.Namespace) -> int:
 # --- helpers ------------------------------------------------------------------------------------------------
 
 
-def _query(home: Home, query: str, info: EncoderInfo) -> tuple[str, np.ndarray]:
-    """Track id and embedding of the query: from the store if it is known, else embedded now and not kept."""
-    path = Path(query)
+def _query(home: Home, text: str, info: EncoderInfo) -> Query:
+    """The query: from the store if it is known, else embedded now and not kept."""
+    path = Path(text)
     if path.is_file():
-        new = read_track(path)
-        track_id, title = new.track.track_id, new.track.title
+        track = read_track(path).track
     else:
         try:
-            track = home.catalogue.track(query)
+            track = home.catalogue.track(text)
         except UnknownTrackError as error:
             raise UnknownTrackError(
-                f"{query!r} is neither a file nor a track id of the catalogue.", "Give the path of an audio file."
+                f"{text!r} is neither a file nor a track id of the catalogue.", "Give the path of an audio file."
             ) from error
-        track_id, title = track.track_id, track.title
-    if home.store.has(track_id, info):
-        return track_id, home.store.read(track_id, info).mean
+    if home.store.has(track.track_id, info):
+        return query_of(home, home.catalogue.track(track.track_id), info, text)
     if not path.is_file():
-        path = home.catalogue.audio_path(track_id)
+        path = home.catalogue.audio_path(track.track_id)
     use_all_cores()
     encoder = load_encoder(info.id, home.paths, choose_device())
-    for event in extract([Source(track_id, title, path)], encoder):
+    for event in extract([Source(track.track_id, track.title, path)], encoder):
         if isinstance(event, FailedTrack):
             raise event.error
         if isinstance(event, ExtractedTrack):
-            return track_id, event.embedding.mean
-    raise InputError(f"{query!r} holds no audio.")
+            heard, known = event.facts, home.catalogue.find_sha256(track.sha256)
+            facts = Facts() if known is None else facts_of(home, known.track_id)
+            is_silent = heard.loudness_lufs is None
+            return Query(text, track.track_id, event.embedding, heard.duration_s, is_silent, facts)
+    raise InputError(f"{text!r} holds no audio.")
 
 
 def _run(home: Home, job: Job) -> Job:

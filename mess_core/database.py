@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from mess_core.errors import ArtefactMismatchError, StorageError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_S = 30.0
 
 SCHEMA = """
@@ -102,7 +103,48 @@ CREATE TABLE job_failures (
     PRIMARY KEY (job_id, subject)
 );
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE judgements (                  -- what a person thought; never changed, taking back is a row with 'none'
+    judgement_id  INTEGER PRIMARY KEY,     -- grows: the largest of (listener, query, track) is the one that counts
+    listener      TEXT NOT NULL,
+    query_track_id TEXT,                   -- what it was judged as an answer to; NULL: judged by itself
+    track_id      TEXT NOT NULL,           -- no foreign keys here and in plays: an opinion outlives a removed track.
+                                           -- The id stands for the content: when the track comes back, it fits again
+    verdict       TEXT NOT NULL CHECK (verdict IN ('like', 'dislike', 'none')),
+    context       TEXT NOT NULL,           -- JSON: request, encoder, library, rank
+    judged_at     REAL NOT NULL
+);
+CREATE TABLE plays (                       -- what a person heard
+    play_id       INTEGER PRIMARY KEY,
+    listener      TEXT NOT NULL,
+    track_id      TEXT NOT NULL,
+    query_track_id TEXT,
+    seconds       REAL NOT NULL CHECK (seconds > 0),
+    played_at     REAL NOT NULL
+);
 """
+
+# Step n leads from schema n to n + 1 and is never edited again, whatever becomes of SCHEMA later.
+MIGRATIONS = (
+    """
+CREATE TABLE judgements (
+    judgement_id  INTEGER PRIMARY KEY,
+    listener      TEXT NOT NULL,
+    query_track_id TEXT,
+    track_id      TEXT NOT NULL,
+    verdict       TEXT NOT NULL CHECK (verdict IN ('like', 'dislike', 'none')),
+    context       TEXT NOT NULL,
+    judged_at     REAL NOT NULL
+);
+CREATE TABLE plays (
+    play_id       INTEGER PRIMARY KEY,
+    listener      TEXT NOT NULL,
+    track_id      TEXT NOT NULL,
+    query_track_id TEXT,
+    seconds       REAL NOT NULL CHECK (seconds > 0),
+    played_at     REAL NOT NULL
+);
+""",
+)
 
 
 class Database:
@@ -156,28 +198,47 @@ class Database:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            self._migrate(connection)
+            try:
+                connection.row_factory = sqlite3.Row
+                _log_ahead(connection)
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("PRAGMA foreign_keys = ON")
+                self._migrate(connection)
+            except BaseException:
+                connection.close()  # which takes a half-done migration back
+                raise
         except (sqlite3.Error, OSError) as error:
             raise StorageError(f"The catalogue {self.path} could not be opened: {error}.", _cure(error)) from error
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
-        if _version(connection) == 0:
+        """Bring the file to the current schema, in one transaction: the old one or the new one, never between."""
+        if _version(connection) < SCHEMA_VERSION:
             connection.execute("BEGIN IMMEDIATE")  # two first starts at once: the second waits, then finds it done
-            if _version(connection) == 0:
-                for statement in SCHEMA.split(";\n"):
+            version = _version(connection)
+            for step in MIGRATIONS[version - 1 :] if version else [SCHEMA]:
+                for statement in step.split(";\n"):
                     connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute(f"PRAGMA user_version = {max(version, SCHEMA_VERSION)}")
             connection.execute("COMMIT")
         if _version(connection) != SCHEMA_VERSION:
             raise ArtefactMismatchError(
                 f"The catalogue {self.path} has schema {_version(connection)}, this MESS reads {SCHEMA_VERSION}.",
                 "Use the newer MESS that made it, or another data folder (MESS_HOME).",
             )
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging. Of two that do so at once SQLite refuses one without waiting; we wait."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def _version(connection: sqlite3.Connection) -> int:

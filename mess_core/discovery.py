@@ -26,11 +26,12 @@ from mess_core.errors import ArtefactMismatchError, DataMissingError
 from mess_core.files import write_atomically
 from mess_core.measurements import Measurements, probe_scale, probed_targets
 from mess_core.probing.data import ProbeData
+from mess_core.probing.directions import Directions, fit_directions
 from mess_core.probing.folds import connect_groups
 from mess_core.probing.result import Level, ProbeResult, ProbeSettings
 from mess_core.targets.registry import VERSIONS
 
-FORMAT = "mess-discovery-1"
+FORMAT = "mess-discovery-2"
 MIN_TRACKS, MIN_GROUPS = 30, 10  # below this discovery does not run by itself: the intervals would say nothing
 DENSITY = "onset_density"
 NUISANCES = {"track": ("duration_s", "loudness_lufs", "mean_pitch"), "segment": ("loudness_lufs", "mean_pitch")}
@@ -48,6 +49,7 @@ class Discovery:
     row_ids : a track id per row; at segment level `<track id>:<segment>`
     content : hash of the embeddings that were probed
     n_without_work : tracks that are their own work because the catalogue knows none
+    directions_sha256 : of the file that holds the directions (`load_directions`)
     """
 
     library: str
@@ -60,6 +62,7 @@ class Discovery:
     target_versions: Mapping[str, int]
     n_tracks: int
     n_without_work: int
+    directions_sha256: str
     result: ProbeResult
     aspects: Mapping[str, AspectEvidence]
 
@@ -155,6 +158,7 @@ def gather(
         identities=_composers({track.track_id: track.composer for track in tracks}, row_tracks),
         tracks=row_tracks if level == "segment" else None,
         not_for={DENSITY: ["nuisances"]},
+        conditions=dict.fromkeys(NEED_A_SCORE, "only what was measured with a score counts"),
     )
     return Gathered(data, row_ids, store.content(track_ids, info), len(tracks), sum(not track.work for track in tracks))
 
@@ -175,7 +179,7 @@ def path_of(
     paths: Paths, library: str, info: EncoderInfo, group: Group, level: Level, settings: ProbeSettings | None = None
 ) -> Path:
     """Where the result lies; runs with other than the default settings lie beside it, under a hash of theirs."""
-    name = f"{_safe(library)}-{group}-{level}"
+    name = f"{safe_name(library)}-{group}-{level}"
     if settings is not None and settings != ProbeSettings():
         name += f"-{hashlib.sha256(json.dumps(asdict(settings)).encode()).hexdigest()[:8]}"
     return paths.root / "probing" / info.folder / f"{name}.json"
@@ -183,11 +187,11 @@ def path_of(
 
 def kept_paths(paths: Paths, library: str) -> list[Path]:
     """The files of every run that was kept for a library, by any encoder and with any settings."""
-    name = re.compile(rf"{re.escape(_safe(library))}-({'|'.join(GROUPS)})-(track|segment)(-[0-9a-f]{{8}})?\.json")
+    name = re.compile(rf"{re.escape(safe_name(library))}-({'|'.join(GROUPS)})-(track|segment)(-[0-9a-f]{{8}})?\.json")
     return sorted(path for path in (paths.root / "probing").glob("*/*.json") if name.fullmatch(path.name))
 
 
-def _safe(library: str) -> str:
+def safe_name(library: str) -> str:
     """A library's name is untrusted text; this is a file name."""
     name = quote(library, safe=" ")
     return name if len(name) <= 100 else f"{name[:80]}-{hashlib.sha256(library.encode()).hexdigest()[:8]}"
@@ -196,7 +200,14 @@ def _safe(library: str) -> str:
 def save(
     paths: Paths, info: EncoderInfo, gathered: Gathered, result: ProbeResult, library: str, group: Group
 ) -> Discovery:
-    """Keep a result, in place of an older one of the same library, encoder, grouping and level."""
+    """Keep a result, in place of an older one of the same library, encoder, grouping and level.
+
+    The directions are written first, under a name that ends in their hash: whoever reads the result finds them.
+    """
+    path = path_of(paths, library, info, group, result.level, result.settings)
+    directions = fit_directions(gathered.data, result).to_bytes()
+    sha256 = hashlib.sha256(directions).hexdigest()
+    write_atomically(_directions_path(path, sha256), directions)
     discovery = Discovery(
         library=library,
         encoder=info.id,
@@ -208,6 +219,7 @@ def save(
         target_versions=dict(VERSIONS),
         n_tracks=gathered.n_tracks,
         n_without_work=gathered.n_without_work,
+        directions_sha256=sha256,
         result=result,
         aspects=weigh_aspects(result),
     )
@@ -215,8 +227,35 @@ def save(
     plain |= {"format": FORMAT, "result": result.to_dict()}
     plain["aspects"] = {name: asdict(evidence) for name, evidence in discovery.aspects.items()}
     data = json.dumps(plain, indent=1, allow_nan=False).encode()
-    write_atomically(path_of(paths, library, info, group, result.level, result.settings), data)
+    write_atomically(path, data)
+    own = re.compile(rf"{re.escape(path.stem)}\.[0-9a-f]{{16}}\.safetensors")  # another library's name may go on alike
+    for older in path.parent.glob("*.safetensors"):
+        if own.fullmatch(older.name) and older != _directions_path(path, sha256):
+            older.unlink(missing_ok=True)
     return discovery
+
+
+def load_directions(paths: Paths, info: EncoderInfo, discovery: Discovery) -> Directions:
+    """The directions of a kept result.
+
+    Raises
+    ------
+    ArtefactMismatchError
+        If the file is gone, damaged, or of another version.
+    """
+    settings = discovery.result.settings
+    path = _directions_path(
+        path_of(paths, discovery.library, info, discovery.group, discovery.level, settings), discovery.directions_sha256
+    )
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ArtefactMismatchError(f"The directions {path.name} are gone.", "Probe again.") from error
+    return Directions.from_bytes(data, discovery.directions_sha256)
+
+
+def _directions_path(path: Path, sha256: str) -> Path:
+    return path.with_name(f"{path.stem}.{sha256[:16]}.safetensors")
 
 
 def load(
@@ -247,7 +286,7 @@ def read(path: Path) -> Discovery:
             raise ArtefactMismatchError(f"{path.name} was made by another version.", cure)
         plain["result"] = ProbeResult.from_dict(plain["result"])
         plain["aspects"] = {
-            name: AspectEvidence(tuple(e["layers"]), tuple(e["targets"]), e["label"])
+            name: AspectEvidence(tuple(e["layers"]), tuple(e["targets"]), e["label"], tuple(e["searched"]))
             for name, e in plain["aspects"].items()
         }
         plain["row_ids"] = tuple(plain["row_ids"])

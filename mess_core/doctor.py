@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mess_core import __version__
-from mess_core.encoders.registry import PUBLISHED, encoder_info
+from mess_core.answers import read_recall
+from mess_core.encoders.registry import PUBLISHED, encoder_ids, encoder_info
 from mess_core.encoders.weights import weights_state
 from mess_core.extraction import choose_device
 from mess_core.home import Home
+from mess_core.search.rows import kind_for
 
 PACKAGES = ("streamlit", "torch", "transformers", "faiss-cpu", "soundfile", "soxr", "pyloudnorm", "librosa")
 LOW_DISK_BYTES = 2 * 1024**3
@@ -56,6 +58,8 @@ def examine(home: Home) -> list[Finding]:
         findings.append(
             Finding(f"library {library.name}", f"{library.n_tracks} tracks, {library.duration_s / 3600:.1f} h", True)
         )
+        findings += [_search(home, library.name, encoder_id) for encoder_id in encoder_ids()
+                     if home.n_embedded(library.name, encoder_info(encoder_id, home.paths))]  # fmt: skip
     if not home.catalogue.libraries():
         findings.append(Finding("libraries", "none yet", False, "python -m mess_core demo"))
     for root in home.catalogue.missing_roots():
@@ -63,6 +67,17 @@ def examine(home: Home) -> list[Finding]:
             Finding("music folder", f"{root} is not there", False, "Mount the disk; nothing was forgotten.")
         )
     return findings
+
+
+def _search(home: Home, library: str, encoder_id: str) -> Finding:
+    """Which index answers, and what it misses."""
+    info = encoder_info(encoder_id, home.paths)
+    n_tracks = home.n_embedded(library, info)
+    kind = kind_for(n_tracks, info.n_layers * (info.embedding_dim + 1))
+    state = f"{n_tracks} tracks, {'exact: every track compared' if kind == 'flat' else kind}"
+    figures = read_recall(home, library, info, "layer") if kind != "flat" else []
+    state += "".join(f"; {f.weighting}: {f.share:.1%} found in {f.median_s * 1e3:.1f} ms" for f in figures)
+    return Finding(f"search {library} {encoder_id}", state, True)
 
 
 def _package(name: str) -> Finding:

@@ -16,7 +16,6 @@ bit by itself, so every read is checked against that hash.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import sqlite3
 import time
@@ -30,8 +29,9 @@ import numpy as np
 from mess_core.config import Paths
 from mess_core.database import Database
 from mess_core.encoders.base import EncoderInfo
-from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
+from mess_core.errors import ArtefactMismatchError, DataMissingError
 from mess_core.files import write_atomically
+from mess_core.packed import read_packed, remove_packed, verify_packed, write_packed
 
 FORMAT = "mess-embedding-1"
 TMP_KEEP_S = 3600.0  # a temporary file older than this has no living writer
@@ -202,14 +202,22 @@ class EmbeddingStore:
         content = self.content(track_ids, info)
         shape = (len(present), info.n_layers, info.embedding_dim)
         path = self.paths.cache / "packed" / f"{content}.npy"
-        vectors = _read_packed(path, shape)
+        vectors = read_packed(path, shape)
         if vectors is None:
             vectors = np.empty(shape, np.float32)
             for row, track_id in enumerate(present):
                 vectors[row] = self.read(track_id, info).mean
-            _write_packed(path, vectors)
+            write_packed(path, vectors)
         vectors.setflags(write=False)
         return EmbeddingSet(info, present, vectors, content)
+
+    def segment_counts(self, track_ids: Sequence[str], info: EncoderInfo) -> np.ndarray:
+        """How many segments each of these embedded tracks has, (n_tracks,) int."""
+        rows = self.database.connection.execute(
+            "SELECT track_id, n_segments FROM embeddings WHERE fingerprint = ?", (info.fingerprint,)
+        )
+        known = {row["track_id"]: row["n_segments"] for row in rows}
+        return np.array([known[track_id] for track_id in track_ids], int)
 
     def speed(self, info: EncoderInfo) -> float | None:
         """Seconds per segment of this encoder here; None until it has run."""
@@ -241,12 +249,11 @@ class EmbeddingStore:
                     self.forget(row["track_id"], row["fingerprint"])
         for packed in sorted((self.paths.cache / "packed").glob("*.npy")):
             try:
-                _verify_packed(packed)
+                verify_packed(packed)
             except ArtefactMismatchError as error:
                 yield Problem("cache", error.message, "It may be deleted at any time; `check --repair` does.")
                 if repair:
-                    packed.unlink()
-                    _packed_hash(packed).unlink(missing_ok=True)
+                    remove_packed(packed)
 
     def forget(self, track_id: str, fingerprint: str) -> None:
         """Drop one embedding, row first, so that a row never points to nothing."""
@@ -322,36 +329,3 @@ def _unpack(data: bytes, name: str) -> TrackEmbedding:
         return TrackEmbedding(**load(data))
     except (SafetensorError, TypeError) as error:
         raise ArtefactMismatchError(f"The embedding file {name} is not of format {FORMAT}: {error}.") from error
-
-
-def _packed_hash(path: Path) -> Path:
-    return path.with_suffix(".sha256")
-
-
-def _write_packed(path: Path, vectors: np.ndarray) -> None:
-    """A cache file and its hash; a full disk is no reason to fail, only to be slower next time."""
-    buffer = io.BytesIO()
-    np.save(buffer, vectors, allow_pickle=False)
-    data = buffer.getvalue()
-    try:
-        write_atomically(path, data)
-        write_atomically(_packed_hash(path), hashlib.sha256(data).hexdigest().encode())
-    except StorageError:
-        return
-
-
-def _verify_packed(path: Path) -> None:
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if not _packed_hash(path).is_file() or _packed_hash(path).read_text() != digest:
-        raise ArtefactMismatchError(f"The cache file {path.name} is damaged: its sha256 changed.")
-
-
-def _read_packed(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The packed matrix, or None if it is not there, damaged, or of another shape: then it is made again."""
-    try:
-        _verify_packed(path)
-        vectors: np.ndarray = np.load(path, allow_pickle=False)
-    except (FileNotFoundError, ArtefactMismatchError, ValueError):
-        return None
-    return vectors if vectors.shape == shape else None

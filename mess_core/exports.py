@@ -9,25 +9,32 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import asdict
 from typing import Any
 
+from mess_core.answers import Answer
 from mess_core.discovery import Discovery
-from mess_core.home import Answer
 from mess_core.probing.result import ProbeCell
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = ("rank", "track_id", "title", "work", "performer", "instrument", "similarity", "percentile", "path")
+ASPECT_COLUMNS = ("similarity", "percentile", "weight", "contribution")
 
 
 def as_document(answer: Answer) -> dict[str, Any]:
     """The shape of `similar --json`: other programs rely on it; keys may be added, not renamed."""
     return {
-        "query": answer.query,
-        "query_track_id": answer.query_track_id,
-        "encoder": answer.info.id,
-        "fingerprint": answer.info.fingerprint,
-        "library": answer.library,
-        "geometry": "layer",
+        "query": answer.query.text,
+        "query_track_id": answer.query.track_id,
+        "encoder": answer.plan.info.id,
+        "fingerprint": answer.plan.info.fingerprint,
+        "library": answer.plan.library,
+        "geometry": answer.plan.geometry,
+        "request": asdict(answer.plan.request),
+        "discovered_on": answer.plan.discovery.library if answer.plan.discovery else None,
+        "index": answer.kind,
+        "is_strange": answer.is_strange,
+        "notices": list(answer.plan.notices),
         "results": [
             {
                 "rank": found.neighbour.rank,
@@ -36,8 +43,10 @@ def as_document(answer: Answer) -> dict[str, Any]:
                 "path": str(found.path),
                 "similarity": found.neighbour.similarity,
                 "percentile": found.neighbour.percentile,
-                "aspects": None,
-                "moment": None,
+                "aspects": None
+                if found.neighbour.aspects is None
+                else {aspect: asdict(score) for aspect, score in found.neighbour.aspects.items()},
+                "moment": None if found.moment is None else asdict(found.moment),
             }
             for found in answer.found
         ],
@@ -52,10 +61,13 @@ def as_csv(answer: Answer) -> str:
     """One row per neighbour, with a heading."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
+    aspects = list(answer.plan.request.weights)
+    writer.writerow([*COLUMNS, *(f"{aspect}_{column}" for aspect in aspects for column in ASPECT_COLUMNS)])
     for found in answer.found:
         facts = {**vars(found.track), **vars(found.neighbour), "path": str(found.path)}
-        writer.writerow([_cell(facts[column]) for column in COLUMNS])
+        scores = found.neighbour.aspects or {}
+        of_aspects = [getattr(scores.get(aspect), name, None) for aspect in aspects for name in ASPECT_COLUMNS]
+        writer.writerow([*(_cell(facts[column]) for column in COLUMNS), *of_aspects])
     return _text(text.getvalue())
 
 

@@ -1,4 +1,4 @@
-"""One data folder, opened: its catalogue, its store of embeddings, its jobs, and questions that need all of them."""
+"""One data folder, opened: its catalogue, its store of embeddings, its jobs, and what needs several of them."""
 
 from __future__ import annotations
 
@@ -6,47 +6,37 @@ import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import Literal
 
 from mess_core.audio import n_segments, sha256_file
 from mess_core.catalogue import ALL, Catalogue, Track, track_id_of
 from mess_core.config import Paths
 from mess_core.database import Database
-from mess_core.discovery import MIN_GROUPS, MIN_TRACKS, Discovery, Gathered, Group, gather, groups_of, load
+from mess_core.discovery import (
+    MIN_GROUPS,
+    MIN_TRACKS,
+    Discovery,
+    Gathered,
+    Group,
+    gather,
+    groups_of,
+    load,
+    load_directions,
+)
 from mess_core.embeddings import TMP_KEEP_S, EmbeddingStore, Problem
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.encoders.registry import RANDOM, encoder_ids, encoder_info
-from mess_core.errors import StorageError
+from mess_core.errors import ArtefactMismatchError, StorageError
 from mess_core.files import TMP_SUFFIX
 from mess_core.jobs import PRIORITY_WAITED_FOR, Job, Jobs
 from mess_core.measurements import Measurements
+from mess_core.opinions import Opinions
+from mess_core.probing.directions import Directions
 from mess_core.probing.result import Level, ProbeSettings, check_settings
-from mess_core.search import Neighbour, NeighbourIndex
 
 DEMO = "demo"
 FAST_ENOUGH = 20.0  # times real time: below it an untrained twin is not extracted without being asked for
-
-
-@dataclass(frozen=True)
-class FoundTrack:
-    """A neighbour with what the catalogue knows of it; `path` is where its audio is, or was last seen."""
-
-    neighbour: Neighbour
-    track: Track
-    path: Path
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What was asked, and the nearest tracks."""
-
-    query: str  # as the person gave it: a track id or the path of a file
-    query_track_id: str
-    info: EncoderInfo
-    library: str
-    found: tuple[FoundTrack, ...]
 
 
 @dataclass(frozen=True)
@@ -77,6 +67,7 @@ class Home:
         self.store = EmbeddingStore(self.paths, self.database)
         self.measurements = Measurements(self.catalogue)
         self.jobs = Jobs(self.database)
+        self.opinions = Opinions(self.database)
 
     # --- asking for work ------------------------------------------------------------------------------------
 
@@ -109,8 +100,10 @@ class Home:
         group: Group = "work",
         level: Level = "track",
         settings: ProbeSettings | None = None,
+        *,
+        then_evaluate: bool = False,
     ) -> Job:
-        """Queue discovery: measure what is missing, embed what the baselines need, probe."""
+        """Queue discovery: measure what is missing, embed what the baselines need, probe; evaluations may follow."""
         check_settings(settings or ProbeSettings())
         info = encoder_info(encoder_id, self.paths)
         arguments = {
@@ -119,43 +112,34 @@ class Home:
             "group": group,
             "level": level,
             "settings": asdict(settings or ProbeSettings()),
+            "then_evaluate": then_evaluate,
         }
         return self.jobs.submit("probe", arguments, resource=f"probe {info.fingerprint}")
+
+    def request_evaluate(self, library: str, encoder_id: str, what: Literal["faithfulness", "similarity"]) -> Job:
+        """Queue an evaluation of search in a library."""
+        info = encoder_info(encoder_id, self.paths)
+        arguments = {"library": library, "encoder": encoder_id, "what": what}
+        return self.jobs.submit("evaluate", arguments, resource=f"evaluate {what} {info.fingerprint}")
 
     def request_encode(self, track_id: str, encoder_id: str) -> Job:
         """Queue the embedding of one track somebody waits for; it goes before everything else."""
         arguments = {"track_id": track_id, "encoder": encoder_id}
         return self.jobs.submit("encode", arguments, priority=PRIORITY_WAITED_FOR)
 
+    def request_measure(self, track_id: str) -> Job:
+        """Queue the measuring of one track somebody waits for."""
+        return self.jobs.submit("measure", {"track_id": track_id}, priority=PRIORITY_WAITED_FOR)
+
     def request_download(self, encoder_id: str) -> Job:
         """Queue the download of an encoder's weights; the consent was given before."""
         return self.jobs.submit("download", {"encoder": encoder_id}, resource=f"download {encoder_id}")
 
-    # --- answering ------------------------------------------------------------------------------------------
+    # --- knowing what is there ------------------------------------------------------------------------------
 
     def index_content(self, library: str, info: EncoderInfo) -> str:
-        """A key that changes when the index of this library by this encoder would."""
+        """A key that changes when anything made of this library's embeddings would."""
         return self.store.content(self.catalogue.track_ids(library), info)
-
-    def index(self, library: str, info: EncoderInfo) -> NeighbourIndex:
-        """The index of a library by an encoder."""
-        self.catalogue.require_library(library)
-        return NeighbourIndex(self.store.load(self.catalogue.track_ids(library), info))
-
-    def answer(
-        self, index: NeighbourIndex, library: str, query: str, track_id: str, embedding: np.ndarray, k: int
-    ) -> Answer:
-        """The k nearest tracks to a query; the query itself, byte for byte, never comes back."""
-        neighbours = index.search(embedding, k, exclude=[track_id])
-        found = [
-            FoundTrack(
-                neighbour,
-                self.catalogue.track(neighbour.track_id),
-                self.catalogue.likely_audio_path(neighbour.track_id),
-            )
-            for neighbour in neighbours
-        ]
-        return Answer(query, track_id, index.info, library, tuple(found))
 
     def can_discover(self, library: str, info: EncoderInfo) -> bool:
         """Whether enough of a library is embedded for discovery to run by itself."""
@@ -203,6 +187,29 @@ class Home:
     ) -> Discovery | None:
         """What was found in a library, or None."""
         return load(self.paths, library, info, group, level, settings)
+
+    def discovery_for(self, library: str, info: EncoderInfo) -> Discovery | None:
+        """What searches of a library go by: its own discovery, else the largest of another library; None without any.
+
+        A result of another version counts as none: searching goes on without aspects until it is made again.
+        """
+
+        def readable(name: str) -> Discovery | None:
+            try:
+                return self.discovery(name, info)
+            except ArtefactMismatchError:
+                return None
+
+        own = readable(library)
+        if own is not None:
+            return own
+        names = [ALL, *(other.name for other in self.catalogue.libraries())]
+        others = [readable(name) for name in names if name != library]
+        return max((other for other in others if other is not None), key=lambda other: other.n_tracks, default=None)
+
+    def directions(self, discovery: Discovery, info: EncoderInfo) -> Directions:
+        """The directions that belong to a discovery."""
+        return load_directions(self.paths, info, discovery)
 
     def n_embedded(self, library: str, info: EncoderInfo) -> int:
         """How many tracks of a library this encoder has embedded."""

@@ -148,6 +148,16 @@ class Measurements:
         )
         return _aligned(track_ids, {row["track_id"]: row["value"] for row in rows})
 
+    def of_track(self, track_id: str) -> dict[str, TargetValue]:
+        """What was measured of one track, by target; empty if nothing was yet."""
+        rows = self.database.connection.execute("SELECT * FROM targets WHERE track_id = ?", (track_id,))
+        return {
+            row["target"]: TargetValue(
+                math.nan if row["value"] is None else row["value"], row["quality"], row["n_events"], row["reason"]
+            )
+            for row in rows
+        }
+
     def segment_values(self, segments: Sequence[tuple[str, int]], target: str) -> np.ndarray:
         """(n_segments,) for pairs of track id and segment number."""
         rows = self.database.connection.execute(

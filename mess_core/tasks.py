@@ -5,38 +5,44 @@ add       register a folder's audio
 extract   embed what is missing in a library, one commit per track
 encode    embed one track that somebody waits for
 targets   measure what is not measured in a library, on all cores, one commit per track
+measure   measure one track that somebody waits for
 probe     discovery: what of the targets each layer of an encoder tells
+evaluate  how well search finds what it is asked for
 download  fetch an encoder's weights
 """
 
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mess_core.catalogue import NewTrack, Track
 from mess_core.config import HEARTBEAT_S
 from mess_core.datasets.folder import audio_files, read_track
-from mess_core.discovery import save
-from mess_core.encoders.base import Encoder
+from mess_core.discovery import groups_of, save
+from mess_core.encoders.base import Encoder, EncoderInfo
 from mess_core.encoders.registry import encoder_info, load_encoder
 from mess_core.encoders.weights import download
-from mess_core.errors import AudioError, InputError, LeaseLostError, MessError
+from mess_core.errors import AudioError, DataMissingError, InputError, LeaseLostError, MessError
+from mess_core.evaluation.faithfulness import MIN_WORKS, Faithfulness, held_out_similarities, measure_faithfulness
+from mess_core.evaluation.kept import Evaluation, save_evaluation
+from mess_core.evaluation.similarity import SimilarityStudy, evaluate_similarity
 from mess_core.extraction import BatchDone, ExtractedTrack, FailedTrack, Source, choose_device, extract
 from mess_core.home import DEMO, Home, count_segments
 from mess_core.jobs import Failure, Job
 from mess_core.measurements import measure_track
 from mess_core.probing.result import ProbeSettings
+from mess_core.processes import process_pool
 
 if TYPE_CHECKING:
     from mess_core.datasets.demo import DemoTrack
@@ -46,6 +52,7 @@ log = logging.getLogger(__name__)
 PROGRESS_EVERY_S = 0.3  # often enough for a bar that moves, seldom enough to cost nothing
 CANCEL_POLL_S = 0.5
 FILES_PER_COMMIT = 50
+MOST_HELD_OUT = 3000  # tracks whose similarities with all others are held at once
 
 
 class Cancelled(Exception):
@@ -297,6 +304,10 @@ def _targets(task: Task) -> str:
     return message
 
 
+def _measure_one(task: Task) -> str:
+    return _measure(task, [task.job.arguments["track_id"]])
+
+
 def _measure(task: Task, track_ids: Sequence[str]) -> str:
     """Measure tracks in several processes; a failure is named and passed over."""
     home = task.home
@@ -305,8 +316,7 @@ def _measure(task: Task, track_ids: Sequence[str]) -> str:
         return "Nothing to do: every track is measured."
     n_failed = 0
     task.progress(0, len(todo), "starting")
-    context = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
-    with ProcessPoolExecutor(os.cpu_count(), context, initializer=_use_one_thread) as pool:
+    with process_pool() as pool:
         waiting = {pool.submit(measure_track, files): files for files in todo}
         try:
             for n_done, future in enumerate(as_completed(waiting), start=1):
@@ -323,12 +333,6 @@ def _measure(task: Task, track_ids: Sequence[str]) -> str:
         finally:
             pool.shutdown(cancel_futures=True)
     return f"{len(todo) - n_failed} of {len(todo)} tracks measured."
-
-
-def _use_one_thread() -> None:
-    """One process per core, one thread per process: threads that wait for each other's cores only lose time."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
 
 
 def _probe(task: Task) -> str:
@@ -360,8 +364,78 @@ def _probe(task: Task) -> str:
     if settings.n_permutations:
         result = add_null(result, gathered.data, on_progress("how often chance does as well"))
         save(home.paths, info, gathered, result, library, group)
+    if arguments["then_evaluate"] and level == "track":
+        home.request_evaluate(library, info.id, "faithfulness")
+        home.request_evaluate(library, info.id, "similarity")
     n_encoded = len({cell.target for cell in result.cells if cell.encodes})
     return f"{info.title} encodes {n_encoded} of {len(result.targets)} targets on {gathered.n_tracks} tracks."
+
+
+def _evaluate(task: Task) -> str:
+    library, what = task.job.arguments["library"], task.job.arguments["what"]
+    home, info = task.home, encoder_info(task.job.arguments["encoder"], task.home.paths)
+    home.catalogue.require_library(library)
+    content = home.index_content(library, info)
+    result: Faithfulness | SimilarityStudy
+    if what == "faithfulness":
+        result, message = _faithfulness(task, library, info)
+    else:
+        result, message = _similarity(task, library, info)
+    save_evaluation(home.paths, info, Evaluation(library, info.id, info.fingerprint, content, result), what)
+    return message
+
+
+def _faithfulness(task: Task, library: str, info: EncoderInfo) -> tuple[Faithfulness, str]:
+    """Do aspects find what they say? Measured with the settings of the library's discovery."""
+    home = task.home
+    discovery = home.discovery(library, info)
+    if discovery is None:
+        raise DataMissingError(
+            f"Nothing was discovered in {library!r} with {info.id} yet, so no aspect can be judged.",
+            f"python -m mess_core probe --encoder {info.id}",
+        )
+    data = home.gather(library, info, "work", "track").data
+    references = {"all layers": data.vectors}
+    references |= {name: data.baselines[name] for name in ("log-mel",) if name in data.baselines}
+
+    def on_progress(n_done: int, n_total: int) -> None:
+        task.on_pause()
+        task.progress(n_done, n_total, "searching by every aspect, its work left out")
+
+    result = measure_faithfulness(
+        data, discovery.aspects, discovery.result.settings, references, on_progress=on_progress
+    )
+    n_passed = sum(result.passes(aspect) for aspect in result.judged)
+    return result, f"{n_passed} of {len(result.judged)} aspects with evidence do what they say."
+
+
+def _similarity(task: Task, library: str, info: EncoderInfo) -> tuple[SimilarityStudy, str]:
+    """Which way of comparing finds what?"""
+    home = task.home
+    tracks = {track.track_id: track for track in home.catalogue.tracks(library)}
+    embeddings = home.store.load(list(tracks), info)
+    known = [tracks[track_id] for track_id in embeddings.track_ids]
+    planted = home.catalogue.planted(library)
+    names = sorted({name for truth in planted.values() for name in truth})
+    properties = {
+        name: np.array([planted.get(track.track_id, {}).get(name, np.nan) for track in known]) for name in names
+    }
+    works = [work if track.work else None for track, work in zip(known, groups_of(known, "work"), strict=True)]
+    extra = {}
+    discovery = home.discovery(library, info)
+    if discovery is not None and len(known) <= MOST_HELD_OUT:
+        data = home.gather(library, info, "work", "track").data
+        if len(set(data.groups)) >= MIN_WORKS:
+            extra["direction"] = held_out_similarities(data, discovery.result.settings)
+
+    def on_progress(n_done: int, n_total: int) -> None:
+        task.on_pause()
+        task.progress(n_done, n_total, "comparing ways to compare")
+
+    result = evaluate_similarity(
+        embeddings.vectors, works, [track.performer for track in known], properties, extra, on_progress=on_progress
+    )
+    return result, f"{len(result.figures)} figures on {result.n_tracks} tracks of {result.n_groups} works."
 
 
 def _download(task: Task) -> str:
@@ -381,6 +455,8 @@ KINDS: dict[str, Callable[[Task], str]] = {
     "extract": _extract,
     "encode": _encode,
     "targets": _targets,
+    "measure": _measure_one,
     "probe": _probe,
+    "evaluate": _evaluate,
     "download": _download,
 }

@@ -79,8 +79,11 @@ def _log(
     with _client(paths) as client:
         from mlflow.entities import Metric, Param
 
-        known = client.get_experiment_by_name(experiment)
         place = (paths.root / "mlflow-artifacts").as_uri()
+        known = client.get_experiment_by_name(experiment)
+        if known and known.artifact_location != place:  # the data folder was moved or copied: not into the old one
+            experiment = f"{experiment} in {paths.root}"
+            known = client.get_experiment_by_name(experiment)
         experiment_id = known.experiment_id if known else client.create_experiment(experiment, place)
         run_id: str = client.create_run(experiment_id, run_name=title).info.run_id
         client.log_batch(run_id, params=[Param(name, str(value)) for name, value in parameters.items()])

@@ -1,4 +1,4 @@
-"""Uploads: a file somebody drops on a page becomes a track that is in no library.
+"""Uploads: a file somebody drops on a page, or records there, becomes a track that is in no library.
 
 It is named by its content, never by what its sender called it; the name is kept as a title, which is untrusted text.
 The bytes go to disk as they come, so a large file takes no memory.
@@ -6,16 +6,18 @@ The bytes go to disk as they come, so a large file takes no memory.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from mess_core.audio import AudioInfo, inspect_audio
+from mess_core.audio import AudioInfo, inspect_audio, waveform_peaks
 from mess_core.catalogue import NewTrack, Track, track_id_of
-from mess_core.config import MAX_UPLOAD_BYTES, UPLOADS_QUOTA_BYTES
+from mess_core.config import MAX_UPLOAD_BYTES, MIN_DURATION_S, SILENCE_PEAK, UPLOADS_QUOTA_BYTES
 from mess_core.errors import AudioError, InputError, StorageError
 from mess_core.files import TMP_SUFFIX
 from mess_core.home import Home
@@ -70,17 +72,18 @@ class UploadWriter:
         try:
             self._stream.write(piece)
         except OSError as error:
-            raise StorageError(
-                f"The upload could not be stored: {error.strerror}.", "Free some disk space, then drop it again."
-            ) from error
+            raise _not_stored(error) from error
 
     def finish(self) -> Track:
         """Check that it is audio, give it its name, and register it."""
         if self.n_bytes == 0:
             raise AudioError(f"{self.title!r} is empty.", "Choose a file with sound in it.")
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        self._stream.close()
+        try:
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+            self._stream.close()
+        except OSError as error:
+            raise _not_stored(error) from error
         info = self._inspect()
         sha256 = self._digest.hexdigest()
         track = Track(
@@ -104,14 +107,18 @@ class UploadWriter:
 
     def abandon(self) -> None:
         """Forget what came so far."""
-        self._stream.close()
+        with contextlib.suppress(OSError):  # what a full disk did not take is tried once more here
+            self._stream.close()
         self._path.unlink(missing_ok=True)
 
     def _inspect(self) -> AudioInfo:
         try:
-            return inspect_audio(self._path)
+            return self._check_audio(self._path)
         except AudioError as error:  # its temporary name means nothing to the person who sent it
             raise AudioError(error.message.replace(self._path.name, self.title), error.hint) from error
+
+    def _check_audio(self, path: Path) -> AudioInfo:
+        return inspect_audio(path)
 
     def _check_size(self, n_bytes: int) -> None:
         if n_bytes > MAX_UPLOAD_BYTES:
@@ -119,6 +126,67 @@ class UploadWriter:
                 f"{self.title!r} is larger than {MAX_UPLOAD_BYTES / 1e9:.0f} GB, the most an upload may be.",
                 "Put it into a folder and add that folder on the Library page: nothing is copied then.",
             )
+
+
+class _RecordingWriter(UploadWriter):
+    """Also refuses what an encoder would refuse minutes later: whoever recorded it can do it again now.
+
+    It looks at every sample, which of a few minutes takes a moment; of a large upload it would not.
+    """
+
+    def _check_audio(self, path: Path) -> AudioInfo:
+        info = super()._check_audio(path)
+        if info.duration_s < MIN_DURATION_S:
+            raise AudioError(
+                f"{self.title!r} is {info.duration_s:.2g} s long; MESS needs at least {MIN_DURATION_S:g} s.",
+                "Record a longer passage.",
+            )
+        if waveform_peaks(path, n_bins=1).max() < SILENCE_PEAK:
+            raise AudioError(f"{self.title!r} is silent.", "Check that the right microphone is chosen and not muted.")
+        return info
+
+
+def keep_recording(home: Home, data: bytes, title: str = "") -> Track:
+    """Keep what somebody recorded on a page, as an upload is kept; the same bytes twice are one track.
+
+    Parameters
+    ----------
+    home : Home
+    data : bytes
+        An audio file of some minutes at most, such as the WAV of `st.audio_input`.
+    title : str
+        By default, `recording_title` of now on this machine's clock.
+
+    Returns
+    -------
+    Track
+        In no library yet: `Home.keep_upload` adds it to one.
+
+    Raises
+    ------
+    AudioError
+        If it is empty, no audio, too short, or silent.
+    InputError, StorageError
+        As `UploadWriter`.
+    """
+    name = f"{title or recording_title(datetime.now())}.wav"  # what follows the last dot is not part of a title
+    writer = _RecordingWriter(home, name, len(data))
+    try:
+        writer.write(data)
+        return writer.finish()
+    finally:
+        writer.abandon()
+
+
+def recording_title(recorded_at: datetime) -> str:
+    """Name a recording after its minute: a page that knows its visitor's time zone gives their time."""
+    return f"recording {recorded_at:%Y-%m-%d %H:%M}"
+
+
+def _not_stored(error: OSError) -> StorageError:
+    return StorageError(
+        f"The upload could not be stored: {error.strerror}.", "Free some disk space, then drop it again."
+    )
 
 
 def title_of(name: str) -> str:

@@ -40,6 +40,8 @@ class ProbeData:
         Given when rows are segments.
     not_for : mapping of target id to baseline names
         Baselines that hold the target itself, and so are no rivals for it.
+    conditions : mapping of target id to text
+        Which rows of a target count, where not all that are measured do; said where too few are left.
 
     Raises
     ------
@@ -54,6 +56,7 @@ class ProbeData:
     identities: Mapping[str, np.ndarray] = field(default_factory=dict)
     tracks: Sequence[str] | None = None
     not_for: Mapping[str, Collection[str]] = field(default_factory=dict)
+    conditions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 3 or 0 in self.vectors.shape:
@@ -121,7 +124,8 @@ def blocks_of(data: ProbeData, n_folds: int) -> tuple[list[Block], dict[str, str
         is_defined = np.isfinite(values)
         reason = _reason(np.asarray(values)[is_defined], group_ids[is_defined], n_folds)
         if reason:
-            reasons[target] = reason
+            condition = data.conditions.get(target)
+            reasons[target] = f"{reason}: {condition}" if condition else reason
         else:
             by_rows.setdefault(is_defined.tobytes(), []).append(target)
     blocks = []

@@ -46,14 +46,14 @@ def intervals(replicates: np.ndarray, n_draws: int, coverage: float = COVERAGE) 
     -------
     low, high : ndarray, shape (n_figures,); NaN without draws
     """
-    from scipy.special import ndtr, ndtri
-
     estimate, draws, left_out = replicates[0], replicates[1 : 1 + n_draws], replicates[1 + n_draws :]
     if n_draws == 0:
         return np.full(len(estimate), np.nan), np.full(len(estimate), np.nan)
     tails = np.array([(1 - coverage) / 2, (1 + coverage) / 2])
     levels = np.repeat(tails[:, None], len(estimate), axis=1)
     if len(left_out) >= BCA_MIN_GROUPS:
+        from scipy.special import ndtr, ndtri
+
         below = (draws < estimate).mean(axis=0) + 0.5 * (draws == estimate).mean(axis=0)
         bias = ndtri(below.clip(0.5 / n_draws, 1 - 0.5 / n_draws))
         off = left_out.mean(axis=0) - left_out

@@ -91,6 +91,13 @@ class Decomposition:
         weighted = self.root_weights[:, None] * centred
         return self.vectors.T @ (weighted if self.is_wide else self.standardised.T @ weighted)
 
+    def coefficients(self, centred: np.ndarray, alphas: np.ndarray) -> np.ndarray:
+        """Weights of unstandardised features, (dim, n_targets), for one alpha per target."""
+        shrunk = self.rotate(centred) / (self.eigenvalues[:, None] + alphas)
+        axes = self.vectors @ shrunk
+        weights: np.ndarray = (self.standardised.T @ axes if self.is_wide else axes) / self.scale[:, None]
+        return weights
+
     def leave_one_out(
         self, centred: np.ndarray, rotated: np.ndarray, alphas: np.ndarray, dtype: type = np.float64
     ) -> np.ndarray:

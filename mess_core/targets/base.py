@@ -58,6 +58,7 @@ class Target:
     levels: tuple[str, ...]  # ("track",) or ("track", "segment")
     summary: str  # one sentence for a musicologist
     is_companion: bool = False  # measured and stored, but not one of the 22
+    words: tuple[str, str] = ("higher", "lower")  # what has more of it is …, what has less is …
 
 
 def transform(values: np.ndarray, kind: str) -> np.ndarray:
@@ -99,6 +100,28 @@ def transform(values: np.ndarray, kind: str) -> np.ndarray:
         else:
             raise InputError(f"The transform {kind!r} was asked for; expected one of {', '.join(TRANSFORMS)}.")
     return np.where(np.isfinite(scaled), scaled, np.nan)
+
+
+def error_in_units(value: float, error: float, kind: str) -> float:
+    """An error on the probed scale, as an error in the target's unit near a value; NaN for `rank`.
+
+    Examples
+    --------
+    >>> round(error_in_units(1000.0, 0.5, "log2"))  # half an octave up
+    414
+    """
+    scaled = float(transform(np.array([value]), kind)[0]) + error
+    if kind == "id":
+        return error
+    if kind == "log":
+        return math.exp(scaled) - value
+    if kind == "log2":
+        return 2.0**scaled - value
+    if kind == "log1p":
+        return math.expm1(scaled) - value
+    if kind == "logit":
+        return 1.0 / (1.0 + math.exp(-scaled)) - value
+    return math.nan
 
 
 def _normal_scores(values: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from mess_core.targets.base import Target
 
 # One number per signal, stored with every value: it grows when any formula of that signal changes.
-VERSIONS = {"audio": 1, "midi": 1}
+VERSIONS = {"audio": 1, "midi": 2}
 
 TRACK = ("track",)
 BOTH = ("track", "segment")
@@ -25,91 +25,113 @@ TARGETS: dict[str, Target] = {
         Target(
             "spectral_centroid", "Spectral centroid", "Hz", "timbre", "audio", "high", "log2", BOTH,
             "Where the spectrum has its centre of gravity: brightness; on one instrument it also follows register.",
+            words=("brighter", "darker"),
         ),
         Target(
             "spectral_rolloff", "Spectral rolloff", "Hz", "timbre", "audio", "high", "log2", BOTH,
             "The frequency below which 85 % of the spectrum lies: how far up the overtones reach.",
+            words=("more overtones", "fewer overtones"),
         ),
         Target(
             "spectral_bandwidth", "Spectral bandwidth", "Hz", "timbre", "audio", "high", "log2", BOTH,
             "How widely the spectrum spreads around its centroid: a narrow, warm sound or a wide one.",
+            words=("wider in sound", "narrower in sound"),
         ),
         Target(
             "zero_crossing_rate", "Zero crossing rate", "1/s", "timbre", "audio", "high", "log2", BOTH,
             "How often the waveform changes sign: high for noisy and bright sound, twice the pitch for a pure tone.",
+            words=("rougher", "smoother"),
         ),
         Target(
             "tempo", "Tempo (estimated)", "BPM", "rhythm", "audio", "low", "log2", TRACK,
             "The pulse that recurs most clearly; its double or half may be what a listener taps.",
+            words=("faster", "slower"),
         ),
         Target(
             "onset_density", "Onset density", "1/s", "rhythm", "audio", "medium", "log1p", BOTH,
             "How many notes or chords begin per second of sounding music.",
+            words=("busier", "calmer"),
         ),
         Target(
             "dynamic_range", "Dynamic range", "LU", "dynamics", "audio", "high", "id", BOTH,
             "Loudness range (EBU Tech 3342): from the soft passages to the loud ones, whatever the recording level.",
+            words=("wider in dynamics", "flatter in dynamics"),
         ),
         Target(
             "dynamic_variance", "Dynamic variance", "LU²", "dynamics", "audio", "high", "log1p", BOTH,
             "How much loudness varies from moment to moment.",
+            words=("livelier in dynamics", "steadier in dynamics"),
         ),
         Target(
             "crescendo_strength", "Crescendo strength", "LU/min", "dynamics", "audio", "medium", "log1p", TRACK,
             "How much loudness is gained in sustained rises, per minute of sounding music.",
+            words=("rising more", "rising less"),
         ),
         Target(
             "diminuendo_strength", "Diminuendo strength", "LU/min", "dynamics", "audio", "medium", "log1p", TRACK,
             "How much loudness is lost in sustained falls, per minute; the decay of struck strings adds to it.",
+            words=("fading more", "fading less"),
         ),
         Target(
             "harmonic_complexity", "Harmonic complexity", "0..1", "harmony", "audio", "medium", "logit", BOTH,
             "How far the sounding pitch classes spread around the circle of fifths: 0 for one, 1 for all alike.",
+            words=("richer in harmony", "simpler in harmony"),
         ),
         Target(
             "attack_slopes", "Attack slope", "dB/s", "articulation", "audio", "medium", "log", BOTH,
             "How fast notes rise on average from near silence to their peak.",
+            words=("sharper in attack", "softer in attack"),
         ),
         Target(
             "attack_sharpness", "Attack sharpness", "dB/s", "articulation", "audio", "medium", "log", BOTH,
             "The steepest moment of the notes' beginnings.",
+            words=("harder in attack", "gentler in attack"),
         ),
         Target(
             "phrase_regularity", "Phrase regularity", "0..1", "form", "audio", "low", "logit", TRACK,
             "How alike the sections are in length: 1 if all are equally long.",
+            words=("more regular", "less regular"),
         ),
         Target(
             "num_phrases", "Phrases per minute", "1/min", "form", "audio", "low", "log1p", TRACK,
             "How many sections, bounded by audible changes, there are per minute.",
+            words=("shorter phrases", "longer phrases"),
         ),
         # --- MIDI ---------------------------------------------------------------------------------------
         Target(
             "rubato", "Rubato", "octaves", "expression", "midi", "low", "id", TRACK,
             "How far beats depart from the tempo around them; without a score an estimate of tempo flexibility.",
+            words=("freer in tempo", "stricter in tempo"),
         ),
         Target(
             "tempo_variability", "Tempo variability", "ratio", "expression", "midi", "low", "id", TRACK,
             "Spread of the local tempo relative to its mean.",
+            words=("freer in tempo", "steadier in tempo"),
         ),
         Target(
             "velocity_mean", "Mean velocity", "MIDI 1..127", "dynamics", "midi", "high", "id", BOTH,
             "How hard keys are struck on average; instruments differ.",
+            words=("louder in touch", "quieter in touch"),
         ),
         Target(
             "velocity_std", "Velocity spread", "MIDI 1..127", "expression", "midi", "high", "id", BOTH,
             "How much the touch varies from chord to chord.",
+            words=("more varied in touch", "more even in touch"),
         ),
         Target(
             "velocity_range", "Velocity range", "MIDI 1..127", "expression", "midi", "high", "id", BOTH,
             "From soft keystrokes to hard ones, the extreme 5 % on either side left out.",
+            words=("wider in touch", "narrower in touch"),
         ),
         Target(
             "onset_timing_std", "Onset timing spread", "ms", "expression", "midi", "low", "log1p", TRACK,
             "How far notes fall from the tempo's grid; only a score says where the grid is.",
+            words=("looser in timing", "tighter in timing"),
         ),
         Target(
             "articulation_ratio", "Key overlap ratio", "ratio", "articulation", "midi", "medium", "id", BOTH,
             "How long a key is held beyond the next note's beginning, in inter-onset intervals: above 0 is legato.",
+            words=("more legato", "more detached"),
         ),
         # --- companions, audio --------------------------------------------------------------------------
         Target(

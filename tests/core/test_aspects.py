@@ -67,7 +67,7 @@ def test_a_new_line_is_enough(monkeypatch):
     monkeypatch.setitem(ASPECTS, "shine", ("sparkle", "tempo"))
     assert probed_targets("track")[-1] == "sparkle" and "sparkle" not in probed_targets("segment")
     evidence = weigh_aspects(found(probe("sparkle", 0.6, 4, 5)))
-    assert evidence["shine"] == AspectEvidence((4, 5), ("sparkle", "tempo"), "medium")
+    assert evidence["shine"] == AspectEvidence((4, 5), ("sparkle", "tempo"), "medium", ("sparkle",))
     monkeypatch.setitem(TARGETS, "sparkle", replace(new, is_companion=True))
     assert "sparkle" not in probed_targets("track")
 
@@ -83,7 +83,8 @@ def test_labels_follow_the_lower_end(low, label):
     """The thresholds of the design, at their edges; without a figure there is no evidence."""
     evidence = weigh_aspects(found(probe("tempo", low, 3)))["tempo"]
     assert evidence.label == label
-    assert evidence.layers == ((3,) if label != "none" else ())
+    assert evidence.has_evidence == (label != "none") == (evidence.reason == "")
+    assert (evidence.layers, evidence.searched) == ((3,), ("tempo",))  # it can be searched, with a warning
     assert set(LABELS) == {"none", *(name for name, _ in result_module.LABELS)}
 
 
@@ -95,7 +96,7 @@ def test_the_label_is_of_the_best_target_and_layers_are_of_all_with_evidence():
         probe("onset_timing_std", 0.1, 11),
     ]
     evidence = weigh_aspects(found(*summaries))["expressiveness"]
-    assert evidence == AspectEvidence((2, 3, 7), ASPECTS["expressiveness"], "high")
+    assert evidence == AspectEvidence((2, 3, 7), ASPECTS["expressiveness"], "high", ("velocity_std", "velocity_range"))
     assert weigh_aspects(found(*summaries[::-1]))["expressiveness"] == evidence
 
 
@@ -106,7 +107,20 @@ def test_every_aspect_is_weighed_and_what_was_not_probed_has_no_evidence():
     assert {name for name, e in evidence.items() if e.label != "none"} == {"tempo"}
     assert all(e.targets == ASPECTS[name] for name, e in evidence.items())
     refused = TargetProbe("rubato", "undefined for every row")
-    assert weigh_aspects(found(refused))["rubato"] == AspectEvidence((), ASPECTS["rubato"], "none")
+    assert weigh_aspects(found(refused))["rubato"] == AspectEvidence((), ASPECTS["rubato"], "none", ())
+    assert "measured and probed" in weigh_aspects(found(refused))["rubato"].reason
+
+
+def test_without_evidence_all_that_could_be_probed_is_searched():
+    """Two poor targets and one that could not be probed: the two, in all their layers, and a reason."""
+    summaries = [
+        probe("velocity_std", 0.1, 2, 3),
+        probe("velocity_range", None, 5),
+        TargetProbe("onset_timing_std", "x"),
+    ]
+    evidence = weigh_aspects(found(*summaries))["expressiveness"]
+    assert evidence == AspectEvidence((2, 3, 5), ASPECTS["expressiveness"], "none", ("velocity_std", "velocity_range"))
+    assert not evidence.has_evidence and "no layer tells it reliably" in evidence.reason and "0.2" in evidence.reason
 
 
 def test_the_layer_that_merely_looks_best_does_not_make_the_label():
@@ -130,4 +144,4 @@ def test_the_label_is_nested_even_where_the_cell_says_more():
     result = fit_cells(data, ProbeSettings(n_bootstraps=200))
     assert result.cell(1, "tempo").label == "high" and weigh_aspects(result)["tempo"].label == "high"
     doubted = replace(result, targets=(replace(result.target("tempo"), nested_r2_low=0.3),))
-    assert weigh_aspects(doubted)["tempo"] == AspectEvidence((1,), ("tempo",), "experimental")
+    assert weigh_aspects(doubted)["tempo"] == AspectEvidence((1,), ("tempo",), "experimental", ("tempo",))

@@ -5,9 +5,17 @@ import json
 import numpy as np
 import pytest
 
+from mess_core.answers import answer, build_index, make_plan, query_of
 from mess_core.cli import main
+from mess_core.encoders.mel import MEL
 from mess_core.encoders.registry import encoder_info
+from mess_core.evaluation.kept import load_evaluation
+from mess_core.exports import as_json
 from mess_core.home import Home
+from mess_core.search import rows
+from mess_core.search.request import Request
+from tests.core.test_answers import QUERY, TWIN, discover, pace, plant_heard_library
+from tests.core.test_discovery import strict
 
 
 @pytest.fixture
@@ -41,12 +49,26 @@ def test_similar_has_the_promised_shape_and_answer(run, library, tmp_path):
         assert result.keys() == {
             "rank", "track_id", "title", "path", "similarity", "percentile", "aspects", "moment"
         }  # fmt: skip
-        assert result["aspects"] is None and result["moment"] is None
+        assert result["aspects"] is None
+        assert result["moment"].keys() == {"query_s", "track_s", "length_s", "similarity"}
     home = Home(tmp_path / "home")
-    info = encoder_info("mel", home.paths)
-    query = home.store.read(document["query_track_id"], info).mean
-    expected = home.index("music", info).search(query, 2, exclude=[document["query_track_id"]])
-    assert [r["track_id"] for r in document["results"]] == [n.track_id for n in expected]
+    plan = make_plan(home, "all", encoder_info("mel", home.paths), Request(k=99), None)
+    query = query_of(home, home.catalogue.track(document["query_track_id"]), plan.info, str(library[0]))
+    assert json.loads(as_json(answer(home, build_index(home, plan), plan, query))) == document
+
+
+def test_a_query_that_is_catalogued_but_not_embedded_keeps_its_facts(run, library, tmp_path):
+    """Its work is known, so that other recordings of it can be left out."""
+    home = Home(tmp_path / "home")
+    by_path = {home.catalogue.file_paths(track.track_id)[0]: track.track_id for track in home.catalogue.tracks("all")}
+    with home.database.transaction() as connection:
+        for path, work in zip(library, ("one", "one", "other"), strict=True):
+            connection.execute("UPDATE tracks SET work = ? WHERE track_id = ?", (work, by_path[path.resolve()]))
+    home.store.forget(by_path[library[0].resolve()], encoder_info("mel", home.paths).fingerprint)
+    for versions, expected in (("keep", library[1:]), ("exclude", library[2:])):
+        code, out = run("similar", library[0], "--encoder", "mel", "--versions", versions, "--json")
+        assert code == 0
+        assert {r["track_id"] for r in json.loads(out)["results"]} == {by_path[p.resolve()] for p in expected}
 
 
 def test_a_file_that_is_not_catalogued_is_embedded_and_not_kept(run, library, write_wav, tmp_path):
@@ -133,6 +155,8 @@ def test_remove_takes_a_track_id_too(run, library):
         ["probe", "--encoder", "mel", "--seed", "-1"],
         ["probe", "--encoder", "mel", "--folds", "1"],
         ["probe", "--encoder", "mel", "--alpha", "nan"],
+        ["evaluate", "similarity", "--library", "nosuch"],
+        ["evaluate", "faithfulness", "--encoder", "nosuch"],
     ],
 )
 def test_wrong_use_is_exit_2_and_one_sentence(run, library, arguments, capsys):
@@ -143,7 +167,16 @@ def test_wrong_use_is_exit_2_and_one_sentence(run, library, arguments, capsys):
 
 
 def test_unknown_verbs_and_options_are_exit_2(run):
-    for arguments in (["nosuch"], ["similar"], ["add", "x", "--dataset", "nosuch"]):
+    for arguments in (
+        ["nosuch"],
+        ["similar"],
+        ["add", "x", "--dataset", "nosuch"],
+        ["similar", "x", "--geometry", "nosuch"],
+        ["similar", "x", "--duplicates", "nosuch"],
+        ["similar", "x", "--hubs", "nosuch"],
+        ["evaluate"],
+        ["evaluate", "nosuch"],
+    ):
         with pytest.raises(SystemExit) as stopped:
             run(*arguments)
         assert stopped.value.code == 2
@@ -161,3 +194,215 @@ def test_doctor_names_what_is_missing_and_the_cure(run):
     assert code == 0
     assert findings["libraries"]["cure"] == "python -m mess_core demo"
     assert "mert-95m" in "".join(findings) and findings["torch"]["is_ok"]
+    assert not any(subject.startswith("search") for subject in findings)
+
+
+def test_doctor_says_which_index_answers_and_what_it_misses(run, library, monkeypatch):
+    """One line per library and encoder that embedded some of it; an approximate index with its recall."""
+
+    def findings() -> dict[str, str]:
+        return {f["subject"]: f["state"] for f in json.loads(run("doctor", "--json")[1])["findings"]}
+
+    (name,) = [subject for subject in findings() if subject.startswith("search")]
+    assert name == "search music mel" and findings()[name] == "3 tracks, exact: every track compared"
+    monkeypatch.setattr(rows, "FLAT_UP_TO", 2)
+    monkeypatch.setattr(rows, "NARROW", 0)
+    monkeypatch.setattr(rows, "NARROW", 1)
+    assert findings()[name] == "3 tracks, hnsw"  # nobody has searched yet
+    document = json.loads(run("similar", library[0], "--encoder", "mel", "--library", "music", "--json")[1])
+    assert document["index"] == "hnsw" and len(document["results"]) == 2
+    assert "3 tracks, hnsw; nothing in particular: 100.0% found in" in findings()[name]
+
+
+# --- with a discovery ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory) -> tuple[Home, list[str]]:
+    """Forty tracks in which brightness and tempo were discovered; another library without any discovery."""
+    home = Home(tmp_path_factory.mktemp("planted") / "home")
+    ids = plant_heard_library(home, MEL)
+    discover(home, MEL)
+    return home, ids
+
+
+@pytest.fixture
+def ask(planted, capsys):
+    """Ask for what is like the first planted track; returns exit code, document or text, and what was warned of."""
+
+    def ask(*options: object, verb: tuple[str, ...] = (), is_json: bool = True):
+        home, ids = planted
+        verb = verb or ("similar", ids[QUERY])
+        shared = ("--encoder", "mel", *(["--library", "planted"] if "--library" not in options else []))
+        json_option = ("--json",) if is_json else ()
+        code = main(["--home", str(home.paths.root), *verb, *shared, *map(str, options), *json_option])
+        printed = capsys.readouterr()
+        return code, strict(printed.out) if is_json else printed.out, printed.err
+
+    return ask
+
+
+RESULT = {"rank", "track_id", "title", "path", "similarity", "percentile", "aspects", "moment"}
+SCORE = {"similarity", "percentile", "weight", "contribution"}
+
+
+def test_aspects_on_the_command_line(planted, ask):
+    """The promised shape, shares as weights, and the planted neighbours."""
+    _, ids = planted
+    code, document, warned = ask("--aspects", "brightness=0.6, tempo=0.2", "-k", 5)
+    assert code == 0 and warned == "" and document["geometry"] == "direction" and document["notices"] == []
+    assert document["discovered_on"] == "planted"
+    assert [result["rank"] for result in document["results"]] == [1, 2, 3, 4, 5]
+    for result in document["results"]:
+        assert result.keys() == RESULT and result["aspects"].keys() == {"brightness", "tempo"}
+        assert all(score.keys() == SCORE for score in result["aspects"].values())
+        assert result["aspects"]["brightness"]["weight"] == pytest.approx(0.75)
+    by_one = ask("--aspects", "tempo", "-k", 8)[1]
+    near = [abs(pace([result["track_id"]]) - pace([ids[QUERY]]))[0] for result in by_one["results"]]
+    assert np.mean(near) < 1.3 * np.sort(np.abs(pace(ids) - pace([ids[QUERY]])))[1:9].mean()
+
+
+def test_not_and_geometry_on_the_command_line(ask):
+    """What is left out, with or without spaces; the geometry that was asked for."""
+    code, document, _ = ask("--not", "tempo, legato", "-k", 99)
+    assert code == 0 and document["request"]["avoid"] == ["tempo", "legato"] and document["geometry"] == "layer"
+    plain = ask("-k", 99)[1]
+    assert [r["track_id"] for r in document["results"]] != [r["track_id"] for r in plain["results"]]
+    assert ask("--aspects", "tempo", "--geometry", "layer")[1]["geometry"] == "layer"
+    document = ask("--geometry", "direction", "--not", "tempo")[1]
+    assert document["geometry"] == "direction" and set(document["request"]["aspects"]) == {"brightness", "warmth"}
+
+
+def test_a_passage_on_the_command_line(planted, ask):
+    """The planted place comes first, with when it is."""
+    _, ids = planted
+    for options in ((), ("--aspects", "tempo=1,brightness=1")):
+        code, document, _ = ask("--passage", "3:12.5", "-k", 3, *options)
+        first = document["results"][0]
+        assert code == 0 and len(document["results"]) == 3 and first["track_id"] == ids[TWIN]
+        assert (first["moment"]["query_s"], first["moment"]["track_s"], first["moment"]["length_s"]) == (2.5, 0, 10)
+
+
+def test_caps_copies_and_hubs_on_the_command_line(planted, ask):
+    """Each option reaches the search."""
+    home, ids = planted
+    work_of = {track.track_id: track.work for track in home.catalogue.tracks("planted")}
+
+    def works(*options: object) -> list[str]:
+        code, document, _ = ask("-k", 99, *options)
+        assert code == 0
+        return [work_of[result["track_id"]] for result in document["results"]]
+
+    assert len(works()) == len(ids) - 1
+    assert len(works("--max-per-work", 1)) == len(ids) // 2 == len(works("--versions", "collapse"))
+    assert work_of[ids[QUERY]] not in works("--versions", "exclude")
+    assert len(works("--max-per-performer", 2)) == 4 and len(works("--max-per-album", 3)) == 3
+    assert len(works("--duplicates", "exclude")) == len(ids) - 1  # there are none
+    assert ask("--duplicates", "collapse")[1]["request"]["duplicates"] == "collapse"
+    assert works("--diversity", 0.9) != works() and works("--hubs", "on") != works()
+    assert works("--hubs", "off") == works("--diversity", 0) == works()
+
+
+def test_an_aspect_without_evidence_is_searched_with_a_warning(ask):
+    """Exit 0, one line on standard error, the same in the document."""
+    code, document, warned = ask("--aspects", "legato")
+    assert code == 0 and len(document["results"]) == 10
+    assert warned.startswith("mess: There is no evidence for legato here") and len(warned.splitlines()) == 1
+    assert warned.strip() == f"mess: {document['notices'][0]}"
+    assert document["results"][0]["aspects"]["legato"]["weight"] == 1
+
+
+def test_a_library_may_borrow_a_discovery(planted, ask):
+    home, ids = planted
+    home.catalogue.add_to_library("borrower", ids[:8])
+    code, document, warned = ask("--aspects", "tempo", "--library", "borrower")
+    assert code == 0 and document["discovered_on"] == "planted" and "discovered on the library planted" in warned
+    assert len(document["results"]) == 7
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--aspects", "brightnes=1"], "no aspect 'brightnes'"),
+        (["--not", "nosuch"], "no aspect 'nosuch'"),
+        (["--aspects", "tempo=-1"], "-1"),
+        (["--aspects", "tempo=0"], "all aspects are 0"),
+        (["--aspects", "tempo=0,brightness=0"], "all aspects are 0"),
+        (["--aspects", "tempo=much"], "'much'"),
+        (["--aspects", "tempo=nan"], "nan"),
+        (["--aspects", "tempo=inf"], "inf"),
+        (["--aspects", "rubato"], "Nothing can be said of rubato"),
+        (["--aspects", "tempo", "--not", "tempo"], "both asked for and left out"),
+        (["--passage", "20:25"], "outside the recording"),
+        (["--passage", "5:4"], "5:4"),
+        (["--passage", "abc"], "'abc'"),
+        (["--passage", "0:5", "--not", "tempo"], "cannot be left out"),
+        (["--diversity", 2], "Diversity is 2"),
+        (["--max-per-work", 0], "At most 0 per work"),
+        (["-k", 0], "k is 0"),
+    ],
+)
+def test_a_question_that_cannot_be_meant_is_exit_2(ask, options, text):
+    """One sentence that names it, on standard error as well."""
+    code, document, warned = ask(*options)
+    assert code == 2 and document.keys() == {"error", "hint"}
+    assert text in document["error"] and document["error"] in warned and "Traceback" not in warned
+
+
+def test_the_table_names_aspects_moments_and_titles(ask):
+    """For people: a heading, then one line per neighbour."""
+    code, text, _ = ask("--aspects", "tempo,legato", "-k", 4, is_json=False)
+    heading, *lines = text.splitlines()
+    assert code == 0 and len(lines) == 4 and "tempo" in heading and "legato" in heading and "brightness" not in heading
+    _, document, _ = ask("--aspects", "tempo,legato", "-k", 4)
+    for line, result in zip(lines, document["results"], strict=True):
+        assert line.endswith(result["title"]) and f"{result['similarity']:.3f}" in line
+        assert f"{result['aspects']['tempo']['percentile']:.1f} %" in line
+        assert f"{result['moment']['query_s']:.1f} ~ {result['moment']['track_s']:.1f} s" in line
+
+
+# --- evaluate -----------------------------------------------------------------------------------------------
+
+EVALUATION = {"library", "encoder", "fingerprint", "content"}
+
+
+def test_evaluate_faithfulness(planted, ask):
+    """The planted aspects pass; the document is what is kept; the table gives the verdict of each."""
+    home, _ = planted
+    code, document, _ = ask(verb=("evaluate", "faithfulness"))
+    assert code == 0 and document.keys() == EVALUATION | {
+        "k", "n_queries", "n_groups", "rows", "references", "correlations", "labels"
+    }  # fmt: skip
+    assert document["content"] == home.index_content("planted", MEL) and document["n_groups"] == 20
+    assert document["rows"]["direction"]["tempo"]["tempo"]["value"] < 0.6
+    kept = load_evaluation(home.paths, "planted", MEL, "faithfulness")
+    assert strict(json.dumps(kept.as_document())) == document
+    assert set(kept.result.judged) == {"brightness", "warmth", "tempo"}
+    assert all(kept.result.passes(aspect) for aspect in kept.result.judged)
+    code, text, _ = ask(verb=("evaluate", "faithfulness"), is_json=False)
+    assert code == 0 and "3 of 3 aspects with evidence do what they say." in text.splitlines()[0]
+    (line,) = [line for line in text.splitlines() if line.startswith("direction tempo ")]
+    assert "passes" in line
+    (line,) = [line for line in text.splitlines() if line.startswith("  brightness ")]
+    assert "one family with: warmth" in line and "leaks into: –" in line
+
+
+def test_evaluate_similarity(ask):
+    """Every measure, the held-out directions among them; then the table."""
+    code, document, _ = ask(verb=("evaluate", "similarity"))
+    assert code == 0 and document.keys() >= EVALUATION | {"n_tracks", "n_groups", "figures", "hubness", "anisotropy"}
+    assert {figure["task"] for figure in document["figures"]} >= {"work", "performer"}
+    assert "direction" in {figure["measure"] for figure in document["figures"]} and "direction" in document["hubness"]
+    code, text, _ = ask(verb=("evaluate", "similarity"), is_json=False)
+    assert code == 0 and any(line.startswith("hubness by direction") for line in text.splitlines())
+
+
+def test_evaluating_aspects_before_any_were_discovered_is_exit_1(planted, ask):
+    """The job fails in one sentence, with the command; comparing ways to compare needs no discovery."""
+    home, ids = planted
+    home.catalogue.add_to_library("undiscovered", ids[:8])
+    code, document, _ = ask("--library", "undiscovered", verb=("evaluate", "faithfulness"))
+    assert code == 1 and not document["done"] and "Nothing was discovered in 'undiscovered'" in document["message"]
+    assert "python -m mess_core probe --encoder mel" in document["message"]
+    code, document, _ = ask("--library", "undiscovered", verb=("evaluate", "similarity"))
+    assert code == 0 and "direction" not in document["hubness"]

@@ -29,6 +29,7 @@ from mess_core.discovery import (
     groups_of,
     kept_paths,
     load,
+    load_directions,
     path_of,
     save,
 )
@@ -41,6 +42,7 @@ from mess_core.errors import ArtefactMismatchError, DataMissingError
 from mess_core.home import Home
 from mess_core.jobs import new_owner
 from mess_core.measurements import Measured, probed_targets
+from mess_core.probing.directions import fit_directions
 from mess_core.probing.probe import add_null, fit_cells
 from mess_core.probing.result import ProbeSettings
 from mess_core.targets.base import Target, TargetValue
@@ -303,7 +305,9 @@ def test_the_planted_layer_is_found(found):
     assert discovery.result.cell(0, "spectral_centroid").r2 < 0.3
     assert {cell.target for cell in discovery.result.cells if cell.encodes} == {"spectral_centroid"}
     assert discovery.aspects["brightness"].layers == (1,) and discovery.aspects["brightness"].label == "high"
-    assert discovery.aspects["tempo"].label == "none" and discovery.aspects["tempo"].layers == ()
+    assert discovery.aspects["brightness"].searched == ("spectral_centroid",)
+    assert discovery.aspects["warmth"].searched == ("spectral_centroid",)  # bandwidth is chance
+    assert discovery.aspects["tempo"].label == "none" and discovery.aspects["tempo"].searched == ("tempo",)
 
 
 def test_the_document_is_strict_json_with_the_promised_keys(found):
@@ -312,7 +316,9 @@ def test_the_document_is_strict_json_with_the_promised_keys(found):
     assert document.keys() == DOCUMENT
     assert len(document["cells"]) == 2 * len(probed_targets("track"))
     assert all(cell.keys() >= CELL for cell in document["cells"])
-    assert all(aspect.keys() == {"layers", "targets", "label"} for aspect in document["aspects"].values())
+    assert document["aspects"].keys() == ASPECTS.keys()
+    for aspect in document["aspects"].values():
+        assert aspect.keys() == {"layers", "targets", "label", "searched"}
     assert (document["n_tracks"], document["n_groups"], document["level"]) == (MANY, MANY // 2, "track")
 
 
@@ -336,7 +342,9 @@ def test_what_was_never_measured_says_so(home):
     ids = plant_tracks(home, [a_track(i) for i in range(12)])
     plant_embeddings(home, TWO_LAYERS, layered(ids, TWO_LAYERS))
     result = fit_cells(gathered_of(home).data, QUICK)
-    assert {cell.reason for cell in result.cells} == {"undefined for every row"}
+    condition = "undefined for every row: only what was measured with a score counts"
+    for cell in result.cells:
+        assert cell.reason == (condition if cell.target in NEED_A_SCORE else "undefined for every row")
 
 
 # --- keeping ------------------------------------------------------------------------------------------------
@@ -434,7 +442,7 @@ def damaged(data: bytes) -> dict[str, bytes]:
         "result is no object": changed(result=[]),
         "aspects are no object": changed(aspects=[]),
         "cells are no cells": changed(result={**plain["result"], "cells": [1]}),
-        "format": changed(format="mess-discovery-0"),
+        "format": changed(format="mess-discovery-1"),
         "probe format": changed(result={**plain["result"], "format": "mess-probe-0"}),
         "encoder": changed(fingerprint="0" * 64),
     }
@@ -452,6 +460,88 @@ def test_a_damaged_or_foreign_file_is_refused_with_the_cure(found):
         assert caught.value.hint.startswith("Probe again"), how
     path.write_bytes(data)
     assert load(home.paths, "planted", TWO_LAYERS, "work", "track", QUICK) is not None
+
+
+def directions_of(home: Home, library: str = "planted") -> list[Path]:
+    pattern = f"{library}-work-track*.safetensors"
+    return sorted((home.paths.root / "probing" / TWO_LAYERS.folder).glob(pattern))
+
+
+def test_the_directions_kept_are_those_that_are_fitted(found):
+    """Read back they tell the same coordinates, and those are the planted numbers."""
+    home, gathered, discovery = found
+    fitted = fit_directions(gathered.data, discovery.result)
+    kept = home.directions(discovery, TWO_LAYERS)
+    assert kept.to_bytes() == fitted.to_bytes()
+    assert hashlib.sha256(fitted.to_bytes()).hexdigest() == discovery.directions_sha256
+    coordinates = kept.projection(["spectral_centroid"])(gathered.data.vectors)[:, 0]
+    assert np.corrcoef(coordinates, told(gathered.row_ids))[0, 1] > 0.99
+
+
+def test_older_directions_go_once_the_newer_result_is_kept(found):
+    """One file per kept run: another result replaces it, the same keeps it, another library's is not touched."""
+    home, gathered, discovery = found
+    (before,) = directions_of(home)
+    save(home.paths, TWO_LAYERS, gathered, discovery.result, "planted-work-track-1", "work")
+    save(home.paths, TWO_LAYERS, gathered, discovery.result, "[p]lanted", "work")  # its name is no pattern
+    save(home.paths, TWO_LAYERS, gathered, discovery.result, f"{before.stem}.x", "work")  # begins like the file
+    save(home.paths, TWO_LAYERS, gathered, discovery.result, "planted", "work")
+    assert before.is_file()
+    others = set(directions_of(home, "*")) - {before}
+    assert len(others) == 3
+    data = replace(gathered.data, vectors=gathered.data.vectors[::-1].copy())
+    newer = save(home.paths, TWO_LAYERS, replace(gathered, data=data), fit_cells(data, QUICK), "planted", "work")
+    assert newer.directions_sha256 != discovery.directions_sha256 and not before.is_file()
+    assert others < set(directions_of(home, "*"))
+    assert load_directions(home.paths, TWO_LAYERS, newer).targets == tuple(probed_targets("track"))
+
+
+def test_lost_or_damaged_directions_are_named(found):
+    """Gone, cut, or one bit of another: an error with the cure, never other coordinates."""
+    home, _, discovery = found
+    (path,) = directions_of(home)
+    data = path.read_bytes()
+    for wrong in (data[:-1], b"", data[:-1] + bytes([data[-1] ^ 1])):
+        path.write_bytes(wrong)
+        with pytest.raises(ArtefactMismatchError, match="damaged"):
+            load_directions(home.paths, TWO_LAYERS, discovery)
+    path.unlink()
+    with pytest.raises(ArtefactMismatchError, match="are gone") as caught:
+        load_directions(home.paths, TWO_LAYERS, discovery)
+    assert "Probe again" in caught.value.hint
+
+
+# --- which one searches go by -------------------------------------------------------------------------------
+
+
+def keep_as(home: Home, library: str, n_tracks: int) -> None:
+    """What was found in the planted library, kept with the usual settings as if found in another one."""
+    gathered = gathered_of(home)
+    result = replace(fit_cells(gathered.data, QUICK), settings=ProbeSettings())
+    save(home.paths, TWO_LAYERS, replace(gathered, n_tracks=n_tracks), result, library, "work")
+
+
+def test_a_library_goes_by_its_own_discovery_else_by_the_largest(home):
+    """None; then another library's, the largest; then that of all; its own above all; one of another version never."""
+    ids = plant_library(home, TWO_LAYERS, n=12)
+    for library in ("small", "large", "none"):
+        home.catalogue.add_to_library(library, ids[:3])
+
+    def goes_by(library: str) -> str | None:
+        discovery = home.discovery_for(library, TWO_LAYERS)
+        return discovery.library if discovery else None
+
+    assert goes_by("planted") is None and goes_by("all") is None
+    keep_as(home, "small", 10)
+    keep_as(home, "large", 20)
+    assert (goes_by("none"), goes_by("small"), goes_by("large"), goes_by("all")) == ("large", "small", "large", "large")
+    keep_as(home, "all", 30)  # what `probe` makes unless a library is named
+    assert (goes_by("none"), goes_by("small"), goes_by("all")) == ("all", "small", "all")
+    for library, then in (("all", "large"), ("large", "small"), ("small", None)):
+        path = path_of(home.paths, library, TWO_LAYERS, "work", "track")
+        path.write_text(path.read_text().replace("mess-discovery-2", "mess-discovery-1"))
+        assert goes_by("none") == then and goes_by(library) == then
+    assert home.discovery_for("none", MEL) is None
 
 
 # --- by itself ----------------------------------------------------------------------------------------------
@@ -482,7 +572,7 @@ def run_next(home: Home):
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Measuring starts no processes: three seconds less."""
-    monkeypatch.setattr(tasks, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
+    monkeypatch.setattr(tasks, "process_pool", lambda: ThreadPoolExecutor(1))
 
 
 def test_discovery_follows_an_extraction_by_itself_and_once(home, write_wav, monkeypatch, in_this_process):

@@ -123,6 +123,27 @@ def test_the_packed_matrix_is_checked_and_made_again(home, track_ids):
     assert home.check() == []
 
 
+def test_a_packed_hash_that_is_no_text_is_named_too(home, track_ids):
+    """Damage of the hash is damage; repairing makes both again."""
+    home.store.load(track_ids, INFO)
+    (beside,) = (home.paths.cache / "packed").glob("*.sha256")
+    beside.write_bytes(b"\xff" + beside.read_bytes()[1:])
+    assert [problem.kind for problem in home.check(repair=True)] == ["cache"]
+    assert not list((home.paths.cache / "packed").iterdir()) and home.check() == []
+    assert home.store.load(track_ids, INFO).track_ids == tuple(track_ids)
+
+
+def test_segments_are_counted_without_opening_a_file(home, track_ids):
+    """In the order asked for, by this encoder only."""
+    home.store.write(track_ids[1], INFO, embedding(1, n_segments=5))
+    home.store.write(track_ids[1], FakeEncoder(revision="2").info, embedding(1, n_segments=9))
+    for path in home.paths.embeddings.rglob("*.safetensors"):
+        path.unlink()
+    assert home.store.segment_counts(track_ids, INFO).tolist() == [3, 5, 3]
+    assert home.store.segment_counts(track_ids[1::-1], INFO).tolist() == [5, 3]
+    assert home.store.segment_counts([], INFO).tolist() == []
+
+
 def test_packed_vectors_cannot_be_changed(home, track_ids):
     with pytest.raises(ValueError, match="read-only"):
         home.store.load(track_ids, INFO).vectors[0] = 0

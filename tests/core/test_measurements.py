@@ -54,7 +54,7 @@ def inline(monkeypatch) -> list[str]:
         measured.append(files.track_id)
         return measure_track(files)
 
-    monkeypatch.setattr(tasks, "ProcessPoolExecutor", Inline)
+    monkeypatch.setattr(tasks, "process_pool", Inline)
     monkeypatch.setattr(tasks, "measure_track", counted)
     monkeypatch.setattr(tasks, "as_completed", list)
     return measured

@@ -7,9 +7,14 @@ import shutil
 import pytest
 
 from mess_core.datasets import demo
+from mess_core.encoders.mel import MEL, MFCC
+from mess_core.evaluation.kept import load_evaluation
 from mess_core.home import DEMO, Home
 from mess_core.jobs import Job, new_owner
+from mess_core.probing.result import ProbeSettings
 from mess_core.tasks import Task
+from tests.core.test_answers import discover, plant_heard_library
+from tests.core.test_discovery import told
 
 STEMS = [plan.stem for plan in demo.plan_demo()[:3]]
 
@@ -89,3 +94,80 @@ def test_a_defect_ends_the_job_with_a_sentence_and_not_the_worker(home, write_wa
     home.request_add(write_wav("a"), "music")
     job = run_next(home)
     assert job.state == "failed" and "ZeroDivisionError: planted" in job.message
+
+
+# --- evaluating ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("level", "asks", "expected"),
+    [("track", True, ["faithfulness", "similarity"]), ("track", False, []), ("segment", True, [])],
+)
+def test_evaluations_follow_a_probe_that_asks_for_them(home, level, asks, expected):
+    """Both, of tracks; once each, however often the probe runs."""
+    plant_heard_library(home, MEL, MFCC)
+    settings = ProbeSettings(n_bootstraps=20, n_permutations=0, alphas=(10.0,))
+    for _ in range(2):
+        home.request_probe("planted", MEL.id, level=level, settings=settings, then_evaluate=asks)
+        (job,) = [job for job in home.jobs.active() if job.kind == "probe"]
+        owner = new_owner()
+        assert Task(home, home.jobs.claim(owner, job_id=job.job_id), owner).run().state == "done"
+        jobs = home.jobs.active()
+        assert {job.kind for job in jobs} <= {"evaluate"}
+        assert sorted(job.arguments["what"] for job in jobs) == expected
+        assert all((job.arguments["library"], job.arguments["encoder"]) == ("planted", MEL.id) for job in jobs)
+
+
+def test_an_evaluation_is_kept_with_what_it_rests_on(home):
+    """The planted aspects do what they say, and held-out directions find the planted number: rows are not mixed up."""
+    ids = plant_heard_library(home, MEL)
+    with home.database.transaction() as connection:
+        for track_id, value in zip(ids, told(ids), strict=True):
+            connection.execute("INSERT INTO planted VALUES (?, 'bright', ?)", (track_id, value))
+    discover(home, MEL)
+    for what in ("faithfulness", "similarity"):
+        assert load_evaluation(home.paths, "planted", MEL, what) is None
+        home.request_evaluate("planted", MEL.id, what)
+        job = run_next(home)
+        assert job.state == "done", job.message
+        kept = load_evaluation(home.paths, "planted", MEL, what)
+        assert (kept.library, kept.encoder, kept.fingerprint) == ("planted", MEL.id, MEL.fingerprint)
+        assert kept.content == home.index_content("planted", MEL)
+        if what == "faithfulness":
+            assert job.message == "3 of 3 aspects with evidence do what they say."
+            assert kept.result.references.keys() == {"all layers"}  # the log-mel control is this encoder itself
+            assert (kept.result.n_queries, kept.result.n_groups) == (40, 20)
+        else:
+            assert kept.result.score("bright", "direction").value < 0.5
+            assert kept.result.score("bright", "direction").chance == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("n_works", [1, 2])
+def test_too_few_works_are_compared_but_not_by_aspects(home, n_works):
+    """Nothing can be held out: the study goes without directions, faithfulness says why not."""
+    plant_heard_library(home, MEL)
+    with home.database.transaction() as connection:
+        connection.execute("UPDATE tracks SET work = 'w' || (rowid % ?)", (n_works,))
+    discover(home, MEL)
+    home.request_evaluate("planted", MEL.id, "similarity")
+    job = run_next(home)
+    assert job.state == "done", job.message
+    assert "direction" not in load_evaluation(home.paths, "planted", MEL, "similarity").result.hubness
+    home.request_evaluate("planted", MEL.id, "faithfulness")
+    job = run_next(home)
+    assert job.state == "failed" and f"{n_works} works are too few" in job.message
+    assert load_evaluation(home.paths, "planted", MEL, "faithfulness") is None
+
+
+def test_an_evaluation_can_be_stopped(home):
+    """Between queries; it goes back to the queue, and nothing half done is kept."""
+    plant_heard_library(home, MEL)
+    discover(home, MEL)
+    for what in ("faithfulness", "similarity"):
+        home.request_evaluate("planted", MEL.id, what)
+        owner = new_owner()
+        task = Task(home, home.jobs.claim(owner), owner)
+        task.is_stopping.set()
+        assert task.run().state == "queued"
+        assert load_evaluation(home.paths, "planted", MEL, what) is None
+        home.jobs.cancel(task.job.job_id)

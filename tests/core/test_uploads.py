@@ -1,12 +1,15 @@
 """Uploads: named by content, checked, bounded, and never a path that the sender chose."""
 
+import errno
 import hashlib
+import os
+from datetime import datetime
 
 import pytest
 
 from mess_core import uploads as module
 from mess_core.errors import AudioError, InputError, StorageError
-from mess_core.uploads import UploadWriter, title_of
+from mess_core.uploads import UploadWriter, keep_recording, recording_title, title_of
 
 
 def send(home, data: bytes, name: str = "a.wav", piece: int = 1000):
@@ -120,3 +123,85 @@ def test_a_damaged_upload_is_found_and_dropped(home, write_wav):
     assert [problem.kind for problem in home.check()] == ["upload"]
     home.check(repair=True)
     assert home.check() == [] and stored(home) == []
+
+
+def test_a_disk_that_fills_up_at_the_end_leaves_nothing(home, write_wav, monkeypatch):
+    """Buffered bytes meet the full disk only when they are flushed."""
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(module.os, "fsync", full)
+    with pytest.raises(StorageError, match=r"could not be stored: No space left on device\. Free some"):
+        send(home, write_wav("a").read_bytes())
+    assert stored(home) == []
+
+
+def test_a_recording_is_an_upload_named_after_its_minute(home, write_wav):
+    data = write_wav("a").read_bytes()
+    track = keep_recording(home, data, recording_title(datetime(2026, 11, 20, 14, 3, 59)))
+    assert track.title == "recording 2026-11-20 14:03"
+    assert track.sha256 == hashlib.sha256(data).hexdigest() and track.duration_s == 3.0
+    assert home.catalogue.audio_path(track.track_id).read_bytes() == data
+    assert not home.catalogue.is_in_library(track.track_id)
+
+
+def test_a_recording_is_named_by_this_machines_clock_unless_the_page_says_otherwise(home, write_wav):
+    before = recording_title(datetime.now())
+    title = keep_recording(home, write_wav("a").read_bytes()).title
+    assert before <= title <= recording_title(datetime.now())
+    assert keep_recording(home, write_wav("b", seed=1).read_bytes(), "Op. 2 no. 1").title == "Op. 2 no. 1"
+
+
+def test_the_same_recording_is_kept_once_under_its_first_name(home, write_wav):
+    """A page runs again with the same bytes."""
+    data = write_wav("a").read_bytes()
+    first, second = keep_recording(home, data, "first"), keep_recording(home, data, "second")
+    assert first == second and stored(home) == [f"{first.sha256}.wav"]
+    assert keep_recording(home, data, "third") == send(home, data, "fourth.wav") == first
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "'hum' is empty. Choose a file with sound in it."),
+        (
+            b"<html>" * 100,
+            "hum is not WAV, FLAC, Ogg or MP3, whatever its name says. Convert it to one of these formats.",
+        ),
+        (b"RIFF\0\0\0\0WAVE", "hum has a damaged WAV header: "),
+    ],
+    ids=["empty", "html", "cut"],
+)
+def test_what_is_no_recording_is_refused_in_a_sentence(home, data, sentence):
+    with pytest.raises(AudioError) as caught:
+        keep_recording(home, data, "hum")
+    assert str(caught.value).startswith(sentence)
+    assert stored(home) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        ({"level": 0.0}, "'hum' is silent. Check that the right microphone is chosen and not muted."),
+        ({"level": 0.00005}, "'hum' is silent. Check"),
+        ({"seconds": 0.5}, "'hum' is 0.5 s long; MESS needs at least 1 s. Record a longer passage."),
+    ],
+    ids=["silent", "noise floor", "short"],
+)
+def test_a_recording_with_nothing_to_compare_is_refused_at_once(home, write_wav, facts, sentence):
+    with pytest.raises(AudioError) as caught:
+        keep_recording(home, write_wav("a", **facts).read_bytes(), "hum")
+    assert str(caught.value).startswith(sentence)
+    assert stored(home) == [] and home.catalogue.stale_uploads(now=9e9) == []
+
+
+def test_a_recording_meets_the_same_limits(home, write_wav, monkeypatch):
+    data = write_wav("a").read_bytes()
+    monkeypatch.setattr(module, "UPLOADS_QUOTA_BYTES", len(data) - 1)
+    with pytest.raises(StorageError, match="Uploads already take"):
+        keep_recording(home, data)
+    monkeypatch.setattr(module, "MAX_UPLOAD_BYTES", len(data) - 1)
+    with pytest.raises(InputError, match="larger than"):
+        keep_recording(home, data)
+    assert stored(home) == []

@@ -1,0 +1,66 @@
+"""Kept evaluations: one readable JSON per library, encoder and kind, beside the discoveries, with what it rests on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mess_core.config import Paths
+from mess_core.discovery import safe_name
+from mess_core.encoders.base import EncoderInfo
+from mess_core.errors import ArtefactMismatchError
+from mess_core.evaluation.faithfulness import Faithfulness
+from mess_core.evaluation.similarity import SimilarityStudy
+from mess_core.files import write_atomically
+
+FORMAT = "mess-evaluation-1"
+
+What = Literal["faithfulness", "similarity"]
+KINDS: dict[What, type[Faithfulness] | type[SimilarityStudy]] = {
+    "faithfulness": Faithfulness,
+    "similarity": SimilarityStudy,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What was measured. content : hash of the embeddings it was measured on"""
+
+    library: str
+    encoder: str
+    fingerprint: str
+    content: str
+    result: Faithfulness | SimilarityStudy
+
+    def as_document(self) -> dict[str, Any]:
+        """The shape of `evaluate --json`."""
+        facts = {name: getattr(self, name) for name in ("library", "encoder", "fingerprint", "content")}
+        return {**facts, **self.result.to_dict()}
+
+
+def save_evaluation(paths: Paths, info: EncoderInfo, evaluation: Evaluation, what: What) -> None:
+    """Keep an evaluation in place of an older one."""
+    plain: Mapping[str, Any] = {**evaluation.as_document(), "format": FORMAT, "result": evaluation.result.to_dict()}
+    kept = {name: plain[name] for name in ("format", "library", "encoder", "fingerprint", "content", "result")}
+    data = json.dumps(kept, indent=1, allow_nan=False).encode()
+    write_atomically(_path(paths, evaluation.library, info, what), data)
+
+
+def load_evaluation(paths: Paths, library: str, info: EncoderInfo, what: What) -> Evaluation | None:
+    """The kept evaluation; None if there is none, or only one of another version: it is made again when asked for."""
+    path = _path(paths, library, info, what)
+    try:
+        kept = json.loads(path.read_text("utf-8"))
+        if (kept["format"], kept["fingerprint"]) != (FORMAT, info.fingerprint):
+            return None
+        result = KINDS[what].from_dict(kept["result"])
+        return Evaluation(kept["library"], kept["encoder"], kept["fingerprint"], kept["content"], result)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArtefactMismatchError):
+        return None
+
+
+def _path(paths: Paths, library: str, info: EncoderInfo, what: What) -> Path:
+    return paths.root / "probing" / info.folder / f"{safe_name(library)}-{what}.json"

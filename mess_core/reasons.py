@@ -1,0 +1,113 @@
+"""Reasons: in what a neighbour is like the query, and in what it differs, in words a listener uses.
+
+Two recordings are compared along the direction of each aspect that has evidence (`search.geometry`), whatever the
+search itself went by: in which aspects are they closer than most pairs of the library, and where are they apart, which
+way, and how unusual is that here?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mess_core.search.geometry import DirectionGeometry
+from mess_core.search.neighbours import NeighbourIndex
+from mess_core.targets.registry import TARGETS
+
+ALIKE_FROM = 90.0  # percentile of pairs
+APART_BELOW, APART_FROM_SD = 50.0, 1.0  # percentile of pairs, and difference in standard deviations of the library
+UNUSUAL_FROM = 80.0  # standing in the library that is worth a number
+MOST_ALIKE, MOST_APART = 3, 2  # named in one line
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One aspect of a neighbour beside the query.
+
+    percentile : how close they are in it, 100 = closer than all pairs of the library; None in a library of one
+    difference_sd : neighbour minus query along the aspect's main direction, in standard deviations of the library
+    word : "brighter", "calmer", …: what the neighbour is beside the query
+    standing : share of the library that has less of `word` than the neighbour, in percent
+    """
+
+    aspect: str
+    percentile: float | None
+    difference_sd: float
+    word: str
+    standing: float
+
+
+def find_reasons(index: NeighbourIndex, query: np.ndarray, track_ids: Sequence[str]) -> dict[str, list[Reason]]:
+    """Reasons of each neighbour, in the order of the aspects.
+
+    Parameters
+    ----------
+    index : NeighbourIndex
+        Of the library in a `DirectionGeometry`.
+    query : ndarray, shape (n_layers, dim)
+        Its embedding.
+    track_ids : sequence of str
+        Tracks of the library.
+    """
+    geometry = index.geometry
+    if not isinstance(geometry, DirectionGeometry) or not track_ids:
+        return {track_id: [] for track_id in track_ids}
+    item = geometry.items(query[None])
+    others = index.rows.rows(np.array([index.row_of(track_id) for track_id in track_ids]))
+    parts = geometry.similarities(item[0], others)
+    reasons: dict[str, list[Reason]] = {track_id: [] for track_id in track_ids}
+    for place, aspect in enumerate(geometry.parts):
+        if geometry.plain[place] == 0:  # no evidence for it here
+            continue
+        target, at = geometry.coordinate(others, aspect)
+        _, query_at = geometry.coordinate(item, aspect)
+        percentiles = index.percentiles.of(parts[:, place], np.eye(len(geometry.parts))[place])
+        everybody = index.sorted_coordinate(aspect)
+        for track_id, value, percentile in zip(track_ids, at, percentiles, strict=True):
+            is_more = bool(value >= query_at[0])
+            below = 100.0 * np.searchsorted(everybody, value) / len(everybody)
+            reasons[track_id].append(
+                Reason(
+                    aspect=aspect,
+                    percentile=float(percentile) if np.isfinite(percentile) else None,
+                    difference_sd=float(value - query_at[0]),
+                    word=TARGETS[target].words[0 if is_more else 1],
+                    standing=float(below if is_more else 100.0 - below),
+                )
+            )
+    return reasons
+
+
+def in_one_line(reasons: Sequence[Reason], family: Callable[[str], Sequence[str]] = lambda aspect: ()) -> str:
+    """The most telling reasons as a phrase; of aspects that go together (`family`) only the first is named.
+
+    Examples
+    --------
+    >>> in_one_line([Reason("tempo", 99.0, 0.1, "faster", 40.0), Reason("brightness", 5.0, 2.0, "brighter", 92.0)])
+    'same tempo; brighter than 92 % of the library'
+    """
+
+    def first_of_each(candidates: list[Reason], most: int) -> list[Reason]:
+        chosen: list[Reason] = []
+        for reason in candidates:
+            if len(chosen) < most and not any(reason.aspect in family(other.aspect) for other in chosen):
+                chosen.append(reason)
+        return chosen
+
+    known = [reason for reason in reasons if reason.percentile is not None]
+    alike = sorted((r for r in known if (r.percentile or 0) >= ALIKE_FROM), key=lambda r: -(r.percentile or 0))
+    apart = [r for r in known if (r.percentile or 0) < APART_BELOW and abs(r.difference_sd) >= APART_FROM_SD]
+    apart.sort(key=lambda r: -abs(r.difference_sd))
+    names = [reason.aspect.replace("_", " ") for reason in first_of_each(alike, MOST_ALIKE)]
+    phrases = [f"same {_listed(names)}"] if names else []
+    phrases += [
+        f"{reason.word} than {reason.standing:.0f} % of the library" if reason.standing >= UNUSUAL_FROM else reason.word
+        for reason in first_of_each(apart, MOST_APART)
+    ]
+    return "; ".join(phrases)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

@@ -1,0 +1,1 @@
+"""Search: which recordings of a library are nearest to a query, in what respect, and how near is that."""

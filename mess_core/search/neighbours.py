@@ -1,0 +1,350 @@
+"""Neighbours: the nearest recordings of one library to a query, each with how near, in what, and compared to what.
+
+One `NeighbourIndex` holds one library by one encoder in one geometry (`geometry.py`). A search goes
+
+    query embedding -> item -> query vector with weights -> nearest rows          rows.py
+      -> exact similarity in each part; ranks, corrected for hubs if asked        here
+      -> caps, copies, diversity                                                  selection.py
+      -> percentiles among pairs of the library                                   percentiles.py
+
+Hubs
+----
+In many dimensions some points are near to everything. Cross-domain similarity local scaling ranks by
+s(q, x) - r(x) / 2, where r(x) is the mean similarity of x to its ten nearest (Conneau et al. 2018): who is near to
+everything must be nearer still. The same query vector finds them: candidates are taken until no other can do better.
+
+Unlike everything
+-----------------
+The nearest recording may still be far. A query is called strange if it is further from its nearest than 99 % of the
+library's own are from theirs of another work. Distance, not cosine: noise, too, points somewhere, but it is far out.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mess_core.embeddings import EmbeddingSet
+from mess_core.encoders.base import EncoderInfo
+from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
+from mess_core.search.geometry import DirectionGeometry, Geometry
+from mess_core.search.percentiles import Percentiles
+from mess_core.search.request import Request, check_request
+from mess_core.search.rows import Kind, RowIndex
+from mess_core.search.selection import Candidate, Facts, select
+
+HUB_NEIGHBOURS = 10
+HUB_REFERENCES = 1000  # seeded recordings that stand for the library when r(x) is measured
+COPY = 0.005  # squared distance of near-duplicates, the typical pair's being 1: a cosine above .995
+STRANGE_ABOVE = 0.99  # quantile of the library's own least distances
+N_TYPICAL = 300  # recordings whose least distance is looked up
+FEWEST_TYPICAL = 20  # fewer say nothing of a tail
+N_NEAREST = 64  # by similarity, among which the least distance is
+SEED = 0
+N_KEPT = 8  # hub corrections of recent weights
+ROUNDING = 2e-6  # relative, of inner products in single precision
+FIRST_PORTION, GROWTH = 32, 16  # rows looked up at first, and how many times more then: a thousand cost hardly more
+
+
+@dataclass(frozen=True)
+class AspectScore:
+    """One aspect of one neighbour; `contribution` is weight times similarity, and contributions add up to the total."""
+
+    similarity: float
+    percentile: float | None
+    weight: float
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """One search result.
+
+    similarity : larger is closer; what it is between is the geometry's
+    percentile : share of the library's pairs that are less similar, in percent; None in a library without pairs
+    aspects : of the aspects asked for; None if none was
+    """
+
+    rank: int
+    track_id: str
+    similarity: float
+    percentile: float | None
+    aspects: Mapping[str, AspectScore] | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found. `is_strange`: the query is unlike everything here; None in a library too small to say."""
+
+    neighbours: tuple[Neighbour, ...]
+    is_strange: bool | None
+
+
+class NeighbourIndex:
+    """One library by one encoder in one geometry, ready to be asked; never changed after it was built.
+
+    Parameters
+    ----------
+    embeddings : EmbeddingSet
+        At least one track, in order of track id.
+    geometry : Geometry
+        Made from the same embeddings.
+    works : sequence of str, or None
+        What is one work, a name per track: another recording of it is no measure of what is usually near.
+    kind : "flat", "hnsw", "ivf" or None
+        None chooses by size.
+    """
+
+    def __init__(
+        self,
+        embeddings: EmbeddingSet,
+        geometry: Geometry,
+        works: Sequence[str] | None = None,
+        kind: Kind | None = None,
+    ) -> None:
+        if not embeddings.track_ids:
+            raise DataMissingError(
+                f"No track of this library has an embedding by {embeddings.info.id} yet.",
+                f"python -m mess_core extract --encoder {embeddings.info.id}",
+            )
+        self.info: EncoderInfo = embeddings.info
+        self.track_ids = embeddings.track_ids
+        self.content = embeddings.content
+        self.geometry = geometry
+        vectors = embeddings.vectors
+        self.rows = RowIndex(
+            len(self.track_ids), geometry.n_columns, lambda start, stop: geometry.items(vectors[start:stop]), kind
+        )
+        self.percentiles = Percentiles(geometry, self.rows)
+        self._works = np.unique(list(works or self.track_ids), return_inverse=True)[1]
+        self._corrections: dict[bytes, np.ndarray] = {}
+        self._coordinates: dict[str, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.track_ids)
+
+    def search(
+        self,
+        query: np.ndarray,
+        request: Request | None = None,
+        *,
+        exclude: Collection[str] = (),
+        facts_of: Callable[[str], Facts] = lambda track_id: Facts(),
+        query_facts: Facts | None = None,
+        corrects_hubs: bool | None = None,
+    ) -> Found:
+        """The nearest tracks, the nearest first; equal ones in order of track id.
+
+        Parameters
+        ----------
+        query : ndarray, shape (n_layers, embedding_dim)
+            A track embedding by the same encoder.
+        request : Request
+            k above the library's size returns all tracks.
+        exclude : collection of str
+            Track ids that must not come back: the query itself.
+        facts_of, query_facts : callable (track_id) -> Facts, and Facts
+            What caps and versions go by.
+        corrects_hubs : bool or None
+            What "auto" means; None stands for no.
+
+        Raises
+        ------
+        InputError
+            If the request cannot be meant (`check_request`), or asks for an aspect this geometry does not have.
+        ArtefactMismatchError
+            If the query was made by another encoder.
+        """
+        request = request or Request()
+        check_request(request)
+        item = self._item(query)
+        weights = self.weights(request)
+        is_corrected = corrects_hubs is True if request.hubs == "auto" else request.hubs == "on"
+        chosen = select(
+            self._ranked(item, weights, request.k, exclude, is_corrected),
+            request,
+            query_facts or Facts(),
+            facts_of,
+            similarities=lambda row, rows: self.geometry.similarities(self._row(row), self._items(rows)) @ weights,
+            is_copy=lambda row, rows: self.geometry.distances(self._row(row), self._items(rows)) < COPY,
+            is_copy_of_query=lambda row: bool(self.geometry.distances(item, self._items([row]))[0] < COPY),
+        )
+        return Found(self._describe(item, chosen, weights, request.weights), self._is_strange(item))
+
+    def weights(self, request: Request) -> np.ndarray:
+        """Weights of the geometry's parts, (n_parts,); InputError if it lacks an aspect asked for."""
+        asked = request.weights
+        if not asked:
+            return self.geometry.plain
+        missing = [aspect for aspect in asked if aspect not in self.geometry.parts]
+        if missing:
+            raise InputError(
+                f"Nothing can be searched by {missing[0]} here: nothing of it was found in these embeddings, "
+                "or nothing is left of it once the aspects to avoid are removed.",
+                "Ask for another aspect.",
+            )
+        return np.array([asked.get(part, 0.0) for part in self.geometry.parts])
+
+    def row_of(self, track_id: str) -> int:
+        """The row of a track of this library; KeyError if it has none."""
+        row = bisect.bisect_left(self.track_ids, track_id)
+        if row == len(self) or self.track_ids[row] != track_id:
+            raise KeyError(track_id)
+        return row
+
+    # --- ranking --------------------------------------------------------------------------------------------
+
+    def _ranked(
+        self, item: np.ndarray, weights: np.ndarray, k: int, exclude: Collection[str], is_corrected: bool
+    ) -> Iterator[Candidate]:
+        """All tracks, the best first, looked up in growing portions: a candidate comes once no other can be better."""
+        vector, constant = self.geometry.query(item, weights)
+        corrections = self._hub_corrections(weights) if is_corrected else None
+        share = np.count_nonzero(vector) / len(vector)
+        n_wanted, given = min(len(self), max(FIRST_PORTION, k + len(exclude) + 1)), set(exclude)
+        while True:
+            products, rows = self.rows.search(vector[None], n_wanted, share)
+            rows = rows[0][rows[0] >= 0]
+            exact = self.geometry.similarities(item, self.rows.rows(rows)) @ weights
+            scores = exact if corrections is None else exact - corrections[rows] / 2
+            is_all = n_wanted == len(self)
+            bound = float(products[0][-1]) + constant
+            bound += ROUNDING * (1.0 + abs(bound) + abs(constant))  # far from the mean, large numbers cancel
+            if corrections is not None:
+                bound -= corrections.min() / 2
+            found = [
+                Candidate(int(row), self.track_ids[row], float(score), float(similarity))
+                for row, score, similarity in zip(rows, scores, exact, strict=True)
+                if is_all or score > bound
+            ]
+            found.sort(key=lambda candidate: (-candidate.score, candidate.track_id))
+            for candidate in found:
+                if candidate.track_id not in given:
+                    given.add(candidate.track_id)
+                    yield candidate
+            if is_all:
+                return
+            n_wanted = min(len(self), GROWTH * n_wanted)
+
+    def _describe(
+        self, item: np.ndarray, chosen: list[Candidate], weights: np.ndarray, asked: Mapping[str, float]
+    ) -> tuple[Neighbour, ...]:
+        """Similarity and percentile, in total and in each aspect asked for."""
+        if not chosen:
+            return ()
+        parts = self.geometry.similarities(item, self.rows.rows(np.array([c.row for c in chosen])))
+        percentiles = self.percentiles.of(np.array([c.similarity for c in chosen]), weights)
+        places = {aspect: self.geometry.parts.index(aspect) for aspect in asked}
+        of_part = {
+            aspect: self.percentiles.of(parts[:, place], np.eye(len(weights))[place])
+            for aspect, place in places.items()
+        }
+        neighbours = []
+        for number, candidate in enumerate(chosen):
+            aspects = {
+                aspect: AspectScore(
+                    similarity=float(parts[number, place]),
+                    percentile=_number(of_part[aspect][number]),
+                    weight=float(weights[place]),
+                    contribution=float(weights[place] * parts[number, place]),
+                )
+                for aspect, place in places.items()
+            }
+            total = sum(score.contribution for score in aspects.values()) if aspects else candidate.similarity
+            neighbours.append(
+                Neighbour(number + 1, candidate.track_id, total, _number(percentiles[number]), aspects or None)
+            )
+        return tuple(neighbours)
+
+    # --- the library as a whole -----------------------------------------------------------------------------
+
+    def sorted_coordinate(self, aspect: str) -> np.ndarray:
+        """Where all tracks lie on the main direction of an aspect, ascending, (n_tracks,); in directions only."""
+        if aspect not in self._coordinates:
+            assert isinstance(self.geometry, DirectionGeometry)
+            values = [
+                self.geometry.coordinate(self.rows.rows(np.arange(start, min(start + 1024, len(self)))), aspect)[1]
+                for start in range(0, len(self), 1024)
+            ]
+            self._coordinates[aspect] = np.sort(np.concatenate(values))
+        return self._coordinates[aspect]
+
+    def _hub_corrections(self, weights: np.ndarray) -> np.ndarray:
+        """r(x) of every track: mean similarity to its ten nearest among a thousand seeded ones, (n_tracks,)."""
+        key = weights.tobytes()
+        if key not in self._corrections:
+            while len(self._corrections) >= N_KEPT:
+                self._corrections.pop(next(iter(self._corrections)))
+            references = self._sample(HUB_REFERENCES)
+            asked = [self.geometry.query(item, weights) for item in self.rows.rows(references)]
+            vectors, constants = np.stack([a[0] for a in asked]), np.array([a[1] for a in asked])
+            k = min(HUB_NEIGHBOURS, max(1, len(references) - 1))
+            found = np.empty(len(self))
+            for start in range(0, len(self), 512):
+                here = np.arange(start, min(start + 512, len(self)))
+                similarities = self.rows.rows(here) @ vectors.T + constants
+                similarities[here[:, None] == references[None]] = -np.inf
+                nearest = np.partition(similarities, -k, axis=1)[:, -k:]
+                found[here] = np.where(np.isfinite(nearest), nearest, 0.0).mean(axis=1)
+            self._corrections[key] = found
+        return self._corrections[key]
+
+    @cached_property
+    def typical_least(self) -> np.ndarray:
+        """Distances of up to 300 tracks to their nearest one of another work, sorted."""
+        sample = self._sample(N_TYPICAL)
+        items = self.rows.rows(sample)
+        asked = np.stack([self.geometry.query(item, self.geometry.plain)[0] for item in items])
+        least = []
+        for item, work, rows in zip(items, self._works[sample], self.rows.search(asked, N_NEAREST)[1], strict=True):
+            others = rows[(rows >= 0) & (self._works[rows] != work)]
+            if len(others):
+                least.append(self.geometry.distances(item, self.rows.rows(others)).min())
+        return np.sort(least)
+
+    @cached_property
+    def _strange_above(self) -> float | None:
+        if len(self.typical_least) < FEWEST_TYPICAL:
+            return None
+        return float(np.quantile(self.typical_least, STRANGE_ABOVE))
+
+    def _is_strange(self, item: np.ndarray) -> bool | None:
+        if self._strange_above is None:
+            return None
+        vector, _ = self.geometry.query(item, self.geometry.plain)
+        rows = self.rows.search(vector[None], N_NEAREST)[1][0]
+        least = self.geometry.distances(item, self.rows.rows(rows[rows >= 0])).min()
+        return bool(least > self._strange_above)
+
+    def _sample(self, n: int) -> np.ndarray:
+        """At most n rows, seeded, in order."""
+        if n >= len(self):
+            return np.arange(len(self))
+        return np.sort(np.random.default_rng(SEED).choice(len(self), n, replace=False))
+
+    # --- from requests to numbers ---------------------------------------------------------------------------
+
+    def _items(self, rows: Sequence[int]) -> np.ndarray:
+        return self.rows.rows(np.array(rows, int))
+
+    def _row(self, row: int) -> np.ndarray:
+        item: np.ndarray = self._items([row])[0]
+        return item
+
+    def _item(self, query: np.ndarray) -> np.ndarray:
+        if query.shape != (self.info.n_layers, self.info.embedding_dim):
+            raise ArtefactMismatchError(
+                f"The query has shape {query.shape}, this index holds "
+                f"{(self.info.n_layers, self.info.embedding_dim)} by {self.info.id}.",
+                "Extract the query with the same encoder.",
+            )
+        item: np.ndarray = self.geometry.items(query[None])[0]
+        return item
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

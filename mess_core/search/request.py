@@ -1,0 +1,117 @@
+"""A request: what is asked of a library, beside the query itself."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mess_core.aspects import ASPECTS
+from mess_core.errors import InputError
+
+Wanted = Literal["auto", "layer", "direction"]
+Copies = Literal["keep", "collapse", "exclude"]
+Hubs = Literal["auto", "on", "off"]
+COPIES: tuple[Copies, ...] = ("keep", "collapse", "exclude")
+
+
+@dataclass(frozen=True)
+class Request:
+    """Nothing given is the plain question: what is alike?
+
+    aspects : weight of each aspect; only their proportions count; empty means no aspect in particular
+    avoid : aspects that must not count
+    geometry : "auto" is "direction" if aspects are asked for and were discovered, else "layer"
+    k : how many
+    diversity : 0 ranks by similarity alone; towards 1, what resembles a better result ranks lower (MMR)
+    max_per_work, max_per_performer, max_per_album : caps; None for no cap
+    duplicates : near-duplicates are kept, shown once, or, if they are near-duplicates of the query, not shown
+    versions : other recordings of the same work, likewise
+    composers, performers, instruments : only recordings of these; empty for any
+    hubs : whether ranks are corrected for recordings that are near to everything (CSLS); "auto" if it helps here
+    """
+
+    aspects: Mapping[str, float] = field(default_factory=dict)
+    avoid: tuple[str, ...] = ()
+    geometry: Wanted = "auto"
+    k: int = 10
+    diversity: float = 0.0
+    max_per_work: int | None = None
+    max_per_performer: int | None = None
+    max_per_album: int | None = None
+    duplicates: Copies = "keep"
+    versions: Copies = "keep"
+    hubs: Hubs = "auto"
+    composers: tuple[str, ...] = ()
+    performers: tuple[str, ...] = ()
+    instruments: tuple[str, ...] = ()
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weights above 0, adding up to 1."""
+        total = sum(self.aspects.values())
+        return {aspect: weight / total for aspect, weight in self.aspects.items() if weight > 0}
+
+
+def check_request(request: Request) -> None:
+    """Refuse what cannot be meant.
+
+    Raises
+    ------
+    InputError
+        For an unknown aspect, a negative weight, weights that are all zero, an aspect both asked for and avoided, or a
+        number out of its range.
+    """
+    for aspect in [*request.aspects, *request.avoid]:
+        check_name("aspect", aspect, ASPECTS)
+    for aspect, weight in request.aspects.items():
+        if not math.isfinite(weight) or weight < 0:
+            raise InputError(
+                f"The weight of {aspect} is {weight:g}, expected 0 or more.", f"To leave it out use: not {aspect}."
+            )
+    if request.aspects and not any(request.aspects.values()):
+        raise InputError(
+            "The weights of all aspects are 0, so nothing is asked for.", "Give one of them a weight above 0."
+        )
+    both = [aspect for aspect in request.avoid if request.aspects.get(aspect)]
+    if both:
+        raise InputError(f"{both[0]} is both asked for and left out.", "Choose one of the two.")
+    if request.k < 1:
+        raise InputError(f"k is {request.k}, expected at least 1 neighbour.")
+    if not 0 <= request.diversity <= 1:
+        raise InputError(f"Diversity is {request.diversity:g}, expected 0 to 1.")
+    for name in ("work", "performer", "album"):
+        cap = getattr(request, f"max_per_{name}")
+        if cap is not None and cap < 1:
+            raise InputError(f"At most {cap} per {name} would leave nothing.", "Expected 1 or more.")
+
+
+def check_name(kind: str, name: str, known: Collection[str]) -> None:
+    """InputError for a name that does not exist, with the nearest one that does."""
+    if name in known:
+        return
+    near = difflib.get_close_matches(name, list(known), 1)
+    hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
+    raise InputError(f"There is no {kind} {name!r}.", hint)
+
+
+def parse_aspects(text: str) -> dict[str, float]:
+    """`brightness=0.7,phrasing=0.3`, as on the command line; a name alone weighs 1.
+
+    Examples
+    --------
+    >>> parse_aspects("brightness=0.7, tempo")
+    {'brightness': 0.7, 'tempo': 1.0}
+    """
+    weights = {}
+    for part in text.split(","):
+        name, _, number = part.strip().partition("=")
+        try:
+            weights[name] = float(number) if number else 1.0
+        except ValueError as error:
+            raise InputError(
+                f"The weight of {name} is {number!r}, expected a number.", "Write: brightness=0.7,tempo=0.3."
+            ) from error
+    return weights

@@ -1,0 +1,118 @@
+"""Selection: which of the ranked recordings are shown. Nothing is deleted: what is not shown was not asked for.
+
+Maximal marginal relevance ranks what resembles a result already chosen lower:
+
+    next = argmax over candidates x of (1 - d) s(q, x) - d max over chosen y of s(x, y),   d = diversity
+
+Source
+------
+Carbonell & Goldstein (1998).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mess_core.search.request import Request
+
+POOL_AT_LEAST, POOL_PER_RESULT = 100, 10  # candidates among which diversity chooses
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A ranked row; `score` is what it is ranked by, the similarity or its correction for hubs."""
+
+    row: int
+    track_id: str
+    score: float
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What selection needs to know of a track; None is unknown, and unknown is never the same as unknown."""
+
+    work: str | None = None
+    performer: str | None = None
+    album: str | None = None
+    composer: str | None = None
+    instrument: str | None = None
+
+
+def select(
+    ranked: Iterator[Candidate],
+    request: Request,
+    query: Facts,
+    facts_of: Callable[[str], Facts],
+    similarities: Callable[[int, list[int]], np.ndarray],
+    is_copy: Callable[[int, list[int]], np.ndarray],
+    is_copy_of_query: Callable[[int], bool],
+) -> list[Candidate]:
+    """Choose at most `request.k` candidates.
+
+    Parameters
+    ----------
+    ranked : iterator of Candidate
+        The best first; consumed no further than needed.
+    query : Facts
+    facts_of : callable (track_id) -> Facts
+    similarities, is_copy : callable (row, rows) -> ndarray, shape (n_rows,)
+        Similarity between results, and whether one is a near-duplicate of the other.
+    is_copy_of_query : callable (row) -> bool
+    """
+    caps = {name: getattr(request, f"max_per_{name}") for name in ("work", "performer", "album")}
+    if request.versions == "collapse":
+        caps["work"] = 1
+    caps = {name: cap for name, cap in caps.items() if cap is not None}
+    counts: Counter[tuple[str, str]] = Counter()
+    shown: list[int] = []
+    only = {name: getattr(request, f"{name}s") for name in ("composer", "performer", "instrument")}
+    only = {name: wanted for name, wanted in only.items() if wanted}
+
+    def is_wanted(candidate: Candidate) -> bool:
+        if any(getattr(facts_of(candidate.track_id), name) not in wanted for name, wanted in only.items()):
+            return False
+        if request.duplicates == "exclude" and is_copy_of_query(candidate.row):
+            return False
+        if request.versions == "exclude" and query.work is not None:
+            return facts_of(candidate.track_id).work != query.work
+        return True
+
+    def is_allowed(candidate: Candidate) -> bool:
+        for name, cap in caps.items():
+            value = getattr(facts_of(candidate.track_id), name)
+            if value is not None and counts[name, value] >= cap:
+                return False
+        return request.duplicates != "collapse" or not shown or not is_copy(candidate.row, shown).any()
+
+    def take(candidate: Candidate) -> Candidate:
+        for name in caps:
+            counts[name, getattr(facts_of(candidate.track_id), name)] += 1
+        shown.append(candidate.row)
+        return candidate
+
+    wanted = filter(is_wanted, ranked)
+    if request.diversity == 0:
+        # takes each before the next is judged
+        return list(itertools.islice((take(candidate) for candidate in wanted if is_allowed(candidate)), request.k))
+
+    pool = list(itertools.islice(wanted, max(POOL_AT_LEAST, POOL_PER_RESULT * request.k)))
+    nearest_shown = np.full(len(pool), -np.inf)  # to each candidate
+    chosen: list[Candidate] = []
+    is_left = np.ones(len(pool), bool)
+    scores = np.array([candidate.score for candidate in pool])
+    while len(chosen) < request.k and is_left.any():
+        merit = (1 - request.diversity) * scores
+        if chosen:
+            merit = merit - request.diversity * nearest_shown
+        best = int(np.where(is_left, merit, -np.inf).argmax())
+        is_left[best] = False
+        if is_allowed(pool[best]):
+            chosen.append(take(pool[best]))
+            nearest_shown = np.maximum(nearest_shown, similarities(pool[best].row, [c.row for c in pool]))
+    return chosen
