@@ -3,8 +3,9 @@
 import streamlit as st
 
 from pages.shared import layers_panels as panels
+from pages.shared.evaluation_panels import show_faithfulness, show_similarity
 from pages.shared.frame import explain_errors, open_page
-from pages.shared.listen_panels import choose_encoder
+from pages.shared.query_panels import choose_encoder
 
 open_page("Layers")
 
@@ -23,4 +24,6 @@ with explain_errors():
     panels.compare(found)
     panels.show_aspects(found)
     panels.show_exports(found)
+    show_faithfulness(encoder_id)
+    show_similarity(encoder_id)
     panels.explain()

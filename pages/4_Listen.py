@@ -1,36 +1,46 @@
-"""Which recordings are like this one, and how do they sound beside it?"""
+"""Which recordings are like this one, in what respect, and how do they sound beside it?"""
 
 import streamlit as st
 
 from pages.shared import listen_panels as panels
+from pages.shared import query_panels
+from pages.shared.aspect_panels import choose_request
 from pages.shared.frame import explain_errors, notice, open_page
+from pages.shared.why_panels import show_why
 
 open_page("Listen")
 
 with explain_errors():
     ask, settings = st.columns([3, 1], gap="large")
     with settings:
-        encoder_id = panels.choose_encoder()
-        k = panels.choose_k()
+        encoder_id = query_panels.choose_encoder()
+        k = query_panels.choose_k()
     with ask:
-        query = panels.choose_query()
+        query = query_panels.choose_query()
     if query is None:
         notice("Nothing asked yet", "Drop a recording, or pick one: its nearest neighbours appear here.")
         st.stop()
-    panels.show_query(query)
-    if not panels.is_searchable(encoder_id) or not panels.embed_query(query, encoder_id):
+    query_panels.show_trail()
+    query_panels.show_query(query)
+    passage = query_panels.choose_passage(query)
+    request = choose_request(encoder_id, k)
+    if not query_panels.is_searchable(encoder_id) or not query_panels.embed_query(query, encoder_id):
         st.stop()
-    found = panels.answer(query, encoder_id, k)
+    found = panels.answer(query, encoder_id, request, passage)
+    panels.show_notices(found)
     if not found.found:
-        notice("No neighbours", "This library holds no other track that is embedded.", "Add music on the Library page.")
+        notice("No neighbours", "Nothing in this library fits.", "Add music on the Library page, or ask for less.")
         st.stop()
 
     st.subheader(f"{len(found.found)} nearest recordings", anchor=False)
+    reasons = panels.explain_neighbours(found)
     player_place = st.container()
-    chosen = panels.show_neighbours(found)
+    chosen = panels.show_neighbours(found, reasons)
     with player_place:
-        panels.show_player(query, chosen)
+        panels.show_player(query, chosen, passage)
+    panels.show_chosen(found, chosen, reasons)
     with st.container(horizontal=True):
         panels.show_exports(found)
         panels.offer_to_keep(query)
+    show_why(found, chosen, reasons)
     panels.explain(found)

@@ -6,7 +6,9 @@ Titles of tracks are untrusted and Plotly renders tags in them, so they are esca
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -22,7 +24,11 @@ QUANTITIES = {
 BLUES = "Blues"
 POINT = "#3559c7"
 MAX_GROUPS = 15  # boxes in one figure
+FEW_POINTS = 300  # above it the points are small
+MAX_POINTS = 2000  # in one scatter: each is an element of the page
+IMAGE_FORMATS = ("png", "svg")
 BAND = "rgba(53, 89, 199, 0.18)"
+SERIES = ("#3559c7", "#e0803a", "#4f9d83", "#b0567a", "#b28a3e", "#6f7bd0", "#8a8f9c")
 GREYS = ("#8a8f9c", "#b28a3e", "#4f9d83", "#b0567a", "#6f7bd0")
 
 
@@ -103,6 +109,8 @@ def describe(cell: ProbeCell) -> str:
         f"rank correlation {number(cell.spearman)}, alpha {cell.alpha:.3g}",
         f"{cell.n} rows, {cell.n_groups} groups, worth {number(cell.n_eff)} independent ones",
     ]
+    if cell.level == "segment":
+        lines.insert(2, f"between tracks {number(cell.r2_between)}, inside them {number(cell.r2_within)}")
     return "<br>".join([*lines, *(["<b>encodes</b>"] if cell.encodes else [])])
 
 
@@ -139,13 +147,20 @@ def predicted_against_true(
 ) -> go.Figure:
     """One point per row, out of fold; on the scale on which it was probed."""
     target = TARGETS[summary.target]
-    rows = [row for row in titles if summary.values[row] == summary.values[row]]  # NaN is not itself
+    defined = [row for row in titles if summary.values[row] == summary.values[row]]  # NaN is not itself
+    step = max(1, math.ceil(len(defined) / MAX_POINTS))
+    rows = defined[::step]
+    colour_of = {group: number for number, group in enumerate(sorted(set(groups)))}
     figure = go.Figure()
     figure.add_scatter(
         x=[float(summary.values[row]) for row in rows],
         y=[float(summary.predicted[layer, row]) for row in rows],
         mode="markers",
-        marker={"color": [sorted(set(groups)).index(groups[row]) for row in rows], "colorscale": "Turbo", "size": 8},
+        marker={
+            "color": [colour_of[groups[row]] for row in rows],
+            "colorscale": "Turbo",
+            "size": 8 if len(rows) <= FEW_POINTS else 4,
+        },
         customdata=rows,
         text=[plain(titles[row]) for row in rows],
         hovertemplate="%{text}<br>true %{x:.3g}, predicted %{y:.3g}<extra></extra>",
@@ -157,8 +172,9 @@ def predicted_against_true(
         hoverinfo="skip", showlegend=False,
     )  # fmt: skip
     scale = "" if target.transform == "id" else f", {target.transform}"
+    left_out = "" if step == 1 else f"; {len(rows)} of {len(defined)} rows"
     figure.update_layout(
-        xaxis={"title": f"measured ({target.unit}{scale})"},
+        xaxis={"title": f"measured ({target.unit}{scale}){left_out}"},
         yaxis={"title": f"predicted from layer {layer}"},
         margin={"l": 50, "r": 10, "t": 10, "b": 40},
         height=340,
@@ -167,32 +183,64 @@ def predicted_against_true(
     return figure
 
 
-def residuals_by_group(summary: TargetProbe, layer: int, groups: Sequence[str], titles: Mapping[int, str]) -> go.Figure:
+def residuals_by_group(
+    summary: TargetProbe, layer: int, groups: Sequence[str], titles: Mapping[int, str], names: Mapping[str, str]
+) -> go.Figure:
     """Predicted minus measured, one box per group, the worst first: where the layer errs, and whether always there."""
-    residuals: dict[str, list[float]] = {}
-    names: dict[str, str] = {}
+    rows_of: dict[str, list[int]] = {}
     for row in titles:
         if summary.values[row] == summary.values[row]:
-            residuals.setdefault(groups[row], []).append(float(summary.predicted[layer, row] - summary.values[row]))
-            names.setdefault(groups[row], titles[row].split(" · ")[0])
-    worst = sorted(residuals, key=lambda group: -abs(sum(residuals[group]) / len(residuals[group])))
+            rows_of.setdefault(groups[row], []).append(row)
+    residuals = {
+        group: [float(summary.predicted[layer, row] - summary.values[row]) for row in rows]
+        for group, rows in rows_of.items()
+    }
+    worst = sorted(residuals, key=lambda group: -abs(sum(residuals[group]) / len(residuals[group])))[:MAX_GROUPS]
     figure = go.Figure()
-    for group in worst[:MAX_GROUPS]:
+    for place, group in enumerate(worst):
         figure.add_box(
-            x=residuals[group], name=plain(names[group])[:40], boxpoints="all", line_color=POINT, showlegend=False
+            x=residuals[group],
+            y0=place,  # not the name: two groups may share one
+            text=[plain(titles[row]) for row in rows_of[group]],
+            hovertemplate="%{text}<br>%{x:.3g}<extra></extra>",
+            hoveron="points",
+            boxpoints="all" if sum(map(len, rows_of.values())) <= MAX_POINTS else "outliers",
+            marker_size=4,
+            orientation="h",
+            line_color=POINT,
+            showlegend=False,
         )
+    figure.add_vline(0, line={"color": GREYS[0], "width": 1})
+    labels = [plain(names[group][:40]) for group in worst]
     figure.update_layout(
-        xaxis={"title": f"predicted minus measured, {min(len(worst), MAX_GROUPS)} of {len(worst)} groups"},
-        yaxis={"autorange": "reversed"},
+        xaxis={"title": f"predicted minus measured, {len(worst)} of {len(residuals)} groups"},
+        yaxis={"autorange": "reversed", "tickvals": list(range(len(worst))), "ticktext": labels},
         margin={"l": 10, "r": 10, "t": 10, "b": 40},
-        height=120 + 22 * min(len(worst), MAX_GROUPS),
+        height=120 + 22 * len(worst),
     )
     return figure
+
+
+def camera(image_format: str, name: str) -> dict[str, Any]:
+    """Plotly's settings for the camera button above a figure: what kind of file it saves, under which name."""
+    return {"toImageButtonOptions": {"format": image_format, "filename": name, "scale": 2}}
 
 
 def plain(text: str) -> str:
     """Untrusted text, so that Plotly shows it as it is."""
     return html.escape(text, quote=False).replace("$", "&#36;")  # Plotly reads $…$ as a formula
+
+
+def clock(seconds: float) -> str:
+    """A place in a recording.
+
+    Examples
+    --------
+    >>> clock(2.5), clock(127.46)
+    ('0:02.5', '2:07.5')
+    """
+    tenths = round(10 * seconds)
+    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
 
 
 def number(value: float | None) -> str:

@@ -7,6 +7,7 @@ text as text; Markdown in a title could make every visitor's browser call out.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 import streamlit as st
@@ -83,6 +84,16 @@ def seconds(duration_s: float) -> str:
     if total < 3600:
         return f"{total // 60} min {total % 60:02d} s"
     return f"{total // 3600} h {total % 3600 // 60:02d} min"
+
+
+def plain(text: str) -> str:
+    """Untrusted text where Streamlit would read Markdown, as it does in the label of a button."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!:$~<>|])", r"\\\1", " ".join(text.split()))
+
+
+def clock(time_s: float) -> str:
+    """A place in a recording: 0:07, 12:30."""
+    return f"{int(time_s) // 60}:{int(time_s) % 60:02d}"
 
 
 def size(n_bytes: float) -> str:

@@ -16,7 +16,9 @@ VERBS = {
     "extract": "Embedding",
     "encode": "Listening to your query",
     "targets": "Measuring targets",
+    "measure": "Measuring your query",
     "probe": "Probing layers",
+    "evaluate": "Measuring what search finds",
     "download": "Downloading weights",
 }
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
+from typing import Any
 
 import streamlit as st
 
+from mess_core.catalogue import Track
 from mess_core.discovery import GROUPS, MIN_GROUPS, MIN_TRACKS, Discovery
 from mess_core.errors import InputError
 from mess_core.exports import cells_as_csv
@@ -28,7 +31,9 @@ def choose() -> tuple[str, str]:
     )  # fmt: skip
     state.restore("level", ["track", "segment"])
     first = state.default("level", default="track")
-    level = right.segmented_control("One row is a", ["track", "segment"], required=True, key="level", **first)
+    level = right.segmented_control(
+        "One row is a", ["track", "segment"], required=True, key="level", bind="query-params", **first
+    )
     return state.keep("group", group), state.keep("level", level)
 
 
@@ -54,7 +59,7 @@ def find(encoder_id: str, group: str, level: str) -> Discovery | None:
     with st.container(horizontal=True):
         label = "Run discovery" if found is None else "Run again"
         if st.button(label, type="primary" if found is None else "secondary", disabled=n_embedded < 2):
-            home.request_probe(library, encoder_id, group, level)
+            home.request_probe(library, encoder_id, group, level, then_evaluate=group == "work")
             st.rerun()
         with st.popover("Other settings"):
             _other_settings(encoder_id, group, level)
@@ -126,45 +131,83 @@ def show_heatmap(found: Discovery) -> None:
     quantity = st.segmented_control(
         "Show", list(names), default="r2", required=True, key=f"quantity {found.title}", format_func=names.__getitem__
     )
-    event = st.plotly_chart(
+    chart, cell = f"heatmap {found.title}", f"cell {found.library} {found.title}"
+    st.plotly_chart(
         charts.heatmap(found, quantity),
-        key=f"heatmap {found.title}",
-        on_select="rerun",
+        key=chart,
+        on_select=lambda: _open_cell(chart, cell),
         selection_mode="points",
+        config=_camera(found, quantity),
         alt="R² of every layer for every target",
     )
     st.caption(
         f"{charts.QUANTITIES[quantity][1]}. A stroke marks a cell whose gain over the best baseline may be nothing, "
         "a dot one whose gain is real. Click a mark to look closer."
     )
-    points = [point["customdata"] for point in event.selection.points if point.get("customdata")]
-    if points:
-        _show_cell(found, int(points[0][0]), str(points[0][1]))
+    if st.session_state.get(cell):
+        _show_cell(found, *st.session_state[cell])
+
+
+def _open_cell(chart: str, cell: str) -> None:
+    """After a click on the map. Kept apart from the map, which forgets the click when it is drawn differently."""
+    points = [point["customdata"] for point in st.session_state[chart].selection.points if point.get("customdata")]
+    st.session_state[cell] = (int(points[0][0]), str(points[0][1])) if points else None
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What one row stands for: a recording, or the segment of it that begins at `start_s`."""
+
+    row_id: str
+    track: Track
+    start_s: float
+
+    @property
+    def title(self) -> str:
+        is_segment = ":" in self.row_id
+        return f"{self.track.title} · {charts.clock(self.start_s)}" if is_segment else self.track.title
+
+    def group_name(self, group: str) -> str:
+        """What a person calls the group that the recording belongs to."""
+        names = {"work": self.track.work, "performer": self.track.performer, "session": self.track.session}
+        return names.get(group) or self.track.title
+
+
+def _passages(found: Discovery) -> dict[int, Passage]:
+    """Row -> its passage, where the catalogue still knows the recording."""
+    info = resources.info(found.encoder)
+    known = {track.track_id: track for track in resources.home().catalogue.tracks(found.library)}
+    passages = {}
+    for row, row_id in enumerate(found.row_ids):
+        track_id, _, segment = row_id.partition(":")
+        if track_id in known:
+            last_s = max(0.0, known[track_id].duration_s - info.segment_s)  # the last one ends where the recording ends
+            passages[row] = Passage(row_id, known[track_id], min(int(segment or 0) * info.hop_s, last_s))
+    return passages
 
 
 def _show_cell(found: Discovery, layer: int, target: str) -> None:
     """One cell: its scatter, its target over depth, its residuals by group; a point can be heard."""
-    home, summary = resources.home(), found.result.target(target)
+    summary, groups = found.result.target(target), found.result.groups
     st.subheader(f"{TARGETS[target].title}, layer {layer}", anchor=False)
     st.caption(TARGETS[target].summary)
     if summary.best_layer is None:
         st.caption(f"No value: {summary.reason}.")
         return
-    known = {track.track_id: track for track in home.catalogue.tracks(found.library)}
-    titles = {
-        row: known[row_id.split(":")[0]].title
-        for row, row_id in enumerate(found.row_ids)
-        if row_id.split(":")[0] in known
-    }
+    passages = _passages(found)
+    titles = {row: passage.title for row, passage in passages.items()}
     left, right = st.columns(2, gap="medium")
     with left:
         event = st.plotly_chart(
-            charts.predicted_against_true(summary, layer, titles, found.result.groups),
+            charts.predicted_against_true(summary, layer, titles, groups),
             key=f"scatter {found.title} {target} {layer}", on_select="rerun", selection_mode="points",
-            alt="Predicted against measured values",
+            config=_camera(found, f"{target}-{layer}-scatter"), alt="Predicted against measured values",
         )  # fmt: skip
     right.plotly_chart(
-        charts.layer_profile(found, summary), key=f"profile {found.title} {target}", alt="R² over the layers"
+        charts.layer_profile(found, summary),
+        key=f"profile {found.title} {target}",
+        config=_camera(found, f"{target}-profile"),
+        alt="R² over the layers",
     )
     st.caption(
         f"If the layer, too, is chosen in training: R² {charts.number(summary.nested_r2)} "
@@ -173,14 +216,23 @@ def _show_cell(found: Discovery, layer: int, target: str) -> None:
         + "".join(f"Leak detector {name}: {charts.number(r2)}. " for name, r2 in summary.identities.items())
     )
     st.plotly_chart(
-        charts.residuals_by_group(summary, layer, found.result.groups, titles),
+        charts.residuals_by_group(
+            summary, layer, groups, titles,
+            {groups[row]: passage.group_name(found.group) for row, passage in passages.items()},
+        ),
         key=f"residuals {found.title} {target} {layer}",
+        config=_camera(found, f"{target}-{layer}-residuals"),
         alt="Residuals of each group",
-    )
+    )  # fmt: skip
     rows = [int(point["customdata"]) for point in event.selection.points if "customdata" in point]
     if rows:
-        track = known[found.row_ids[rows[0]].split(":")[0]]
-        player([PlayerTrack.of(track)], key=f"player {found.title}")
+        _play(passages[rows[0]], key=f"player {found.title}")
+
+
+def _play(passage: Passage, key: str) -> None:
+    """The recording from where the passage begins: that is the clock's zero."""
+    track = replace(PlayerTrack.of(passage.track), id=passage.row_id, label=passage.title, offset_s=passage.start_s)
+    player([track], key=f"{key} {passage.row_id}")
 
 
 def show_aspects(found: Discovery) -> None:
@@ -202,12 +254,25 @@ def show_aspects(found: Discovery) -> None:
 
 
 def show_exports(found: Discovery) -> None:
-    """The table as files; the figures have their own menu for PNG."""
-    with st.container(horizontal=True):
-        name = f"layers-{found.encoder.replace(':', '-')}-{found.group}-{found.level}"
+    """The table as files, and what kind of file the camera above each figure saves."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = _file_name(found)
         st.download_button("CSV", cells_as_csv(found), f"{name}.csv", "text/csv", on_click="ignore", key="cells-csv")
         document = json.dumps(found.as_document(), indent=2, allow_nan=False)
         st.download_button("JSON", document, f"{name}.json", "application/json", on_click="ignore", key="cells-json")
+        st.segmented_control(
+            "Figures as", charts.IMAGE_FORMATS, default="png", required=True, key="figures", format_func=str.upper,
+            help="The camera above a figure saves it.",
+        )  # fmt: skip
+
+
+def _file_name(found: Discovery) -> str:
+    return f"layers-{found.encoder.replace(':', '-')}-{found.group}-{found.level}"
+
+
+def _camera(found: Discovery, figure: str) -> dict[str, Any]:
+    """The camera button of one figure; the format is chosen beside the other exports, further down."""
+    return charts.camera(st.session_state.get("figures", "png"), f"{_file_name(found)}-{figure}")
 
 
 def explain() -> None:
@@ -224,4 +289,8 @@ def explain() -> None:
             "with duration, loudness, density and pitch, with the log-mel spectrum, with MFCC and with the same "
             "network untrained. Only a cell that beats all of them, its interval considered, and that chance does not "
             "reach, *encodes* the property."
+        )
+        st.write(
+            "With a segment as the row, a layer may score by telling recordings apart. So the R² inside recordings is "
+            "given too: the differences between the segments of one recording, and how much of them it explains."
         )

@@ -1,145 +1,85 @@
-"""The panels of 4_Listen: the query, its neighbours, the player, the exports."""
+"""The answer on 4_Listen: the neighbours, the player, opinions, the exports."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
 import streamlit as st
 
+from mess_core import answers
+from mess_core.answers import Answer, FoundTrack, make_plan, query_of
 from mess_core.catalogue import ALL, Track
-from mess_core.encoders.registry import DEFAULT, encoder_ids
-from mess_core.errors import UnknownTrackError
 from mess_core.exports import as_csv, as_json, as_m3u8
-from mess_core.home import Answer, FoundTrack
+from mess_core.opinions import heard_since
+from mess_core.reasons import Reason, find_reasons, in_one_line
+from mess_core.search.request import Request
 from pages.shared import frame, resources, state
-from pages.shared.jobs_panel import show_jobs
-from pages.shared.player import PlayerTrack, player
-from pages.shared.upload import upload
+from pages.shared.aspect_panels import measured_faithfulness, title
+from pages.shared.player import PlayerReport, PlayerTrack, player
 
-UPLOAD, PICK = "Drop a file", "Pick a track"
 N_IN_PLAYER = 3  # neighbours beside the query until others are chosen
 MAX_IN_PLAYER = 8  # keys 1 to 9: the query and eight neighbours
+MEANING = {
+    "layer": "the cosine between embeddings, averaged over layers, without the common part of the library: 1 is the "
+    "same, 0 is unrelated",
+    "direction": "minus the squared distance along the aspects' directions: 0 is the same, -1 is half of all pairs",
+}
+INDEXES = {
+    "flat": "every recording compared",
+    "hnsw": "searched by a graph (HNSW), which may miss a neighbour",
+    "ivf": "searched by lists (IVF), which may miss a neighbour",
+}
+VERDICTS = {"dislike": 0, "like": 1}  # as `st.feedback` counts thumbs
 
 
-def choose_encoder() -> str:
-    """One of the encoders by which this library was embedded; the embedded default while there is none."""
-    home = resources.home()
-    ids = [e for e in encoder_ids() if home.n_embedded(frame.library(), resources.info(e))] or [DEFAULT]
-    state.restore("encoder", ids)
-    first = state.default("encoder", index=ids.index(DEFAULT) if DEFAULT in ids else 0)
-    encoder_id: str = st.selectbox("Encoder", ids, key="encoder", bind="query-params", **first)
-    return state.keep("encoder", encoder_id)
-
-
-def choose_k() -> int:
-    """How many neighbours."""
-    state.restore("k")
-    first = state.default("k", value=state.KEYS["k"])
-    return state.keep("k", int(st.number_input("Neighbours", 1, 200, key="k", bind="query-params", **first)))
-
-
-def choose_query() -> Track | None:
-    """A dropped file, or a track of the library; its id is in the URL."""
-    home = resources.home()
-    how = st.segmented_control("Query", [UPLOAD, PICK], default=UPLOAD, required=True, key="how")
-    if how == UPLOAD:
-        dropped = upload(key="upload", on_upload=_use_upload)
-        if dropped is None:
-            st.caption("It is compared, not kept: it joins a library only if you say so.")
-    else:
-        tracks = {track.track_id: track for track in home.catalogue.tracks(frame.library())}
-        picked = st.selectbox(
-            "Track",
-            list(tracks),
-            index=None,
-            key="picked",
-            placeholder="type a few letters of its title",
-            format_func=lambda track_id: tracks[track_id].title if track_id in tracks else track_id,
-            on_change=_use_picked,
-        )
-        if picked is None and not tracks:
-            st.caption("This library is empty.")
-    query = state.query()
-    if query is None:
-        return None
-    try:
-        return home.catalogue.track(query)
-    except UnknownTrackError:
-        state.set_query(None)  # a link to a track that is not here
-        st.caption("The track in this link is not here (any more). Choose another.")
-        return None
-
-
-def _use_upload() -> None:
-    value = st.session_state["upload"].upload
-    track = resources.home().catalogue.find_sha256(str(value["sha256"])) if value else None
-    if track is not None:
-        state.set_query(track.track_id)
-
-
-def _use_picked() -> None:
-    if st.session_state["picked"] is not None:
-        state.set_query(st.session_state["picked"])
-
-
-def embed_query(query: Track, encoder_id: str) -> bool:
-    """True once the query has an embedding; until then its job is asked for and followed."""
-    home, info = resources.home(), resources.info(encoder_id)
-    if home.store.has(query.track_id, info):
-        return True
-    job = home.jobs.latest("encode", track_id=query.track_id, encoder=encoder_id)
-    if job is not None and job.state == "failed":
-        frame.notice("This query cannot be used", job.message, job.hint)
-        if st.button("Try again"):
-            home.request_encode(query.track_id, encoder_id)
-            st.rerun()
-        return False
-    job = home.request_encode(query.track_id, encoder_id)
-    show_jobs([job, *(other for other in home.jobs.active() if other.job_id != job.job_id)])
-    return False
-
-
-def is_searchable(encoder_id: str) -> bool:
-    """Whether anything in the library can be compared; while it cannot, what is done about it is shown."""
-    home = resources.home()
-    jobs = home.jobs.active()
-    info, n_tracks = resources.info(encoder_id), len(home.catalogue.track_ids(frame.library()))
-    n_embedded = home.n_embedded(frame.library(), info)
-    if n_embedded < n_tracks:
-        st.caption(f"{n_embedded} of {n_tracks} tracks of this library are embedded with {info.title} so far.")
-    if n_embedded < n_tracks or n_embedded == 0:
-        show_jobs(jobs)
-    if n_embedded == 0 and not jobs:
-        frame.notice("Nothing to compare with yet", "Add music, and embed it, on the Library page.")
-        frame.link("pages/1_Library.py", "Library")
-    return n_embedded > 0
-
-
-def answer(query: Track, encoder_id: str, k: int) -> Answer:
+def answer(query: Track, encoder_id: str, request: Request, passage: tuple[float, float] | None) -> Answer:
     """One call into the core."""
-    home = resources.home()
-    embedding = home.store.read(query.track_id, resources.info(encoder_id)).mean
-    index = resources.index(frame.library(), encoder_id)
-    return home.answer(index, frame.library(), query.track_id, query.track_id, embedding, k)
+    home, info, library = resources.home(), resources.info(encoder_id), frame.library()
+    plan = make_plan(home, library, info, request, resources.discovery(library, encoder_id))
+    asked = query_of(home, query, info)
+    if passage is not None:
+        return answers.answer_passage(home, resources.segment_index(plan), plan, asked, passage)
+    return answers.answer(home, resources.index(plan), plan, asked)
 
 
-def show_query(query: Track) -> None:
-    """What is asked about."""
-    facts = [query.composer, query.performer, query.instrument, frame.seconds(query.duration_s), query.codec]
-    with st.container(border=True, gap="xxsmall"):
-        st.caption("Query")
-        st.text(query.title)
-        st.text(" · ".join(fact for fact in facts if fact))
-        if query.is_truncated:
-            st.caption(":material/warning: The file breaks off before its header says it should.")
+def explain_neighbours(found: Answer) -> dict[str, list[Reason]]:
+    """In what each neighbour is like the query and in what not, along the directions that were discovered."""
+    plan = found.plan
+    track_ids = [item.track.track_id for item in found.found]
+    if plan.discovery is None or not any(aspect.has_evidence for aspect in plan.discovery.aspects.values()):
+        return {track_id: [] for track_id in track_ids}
+    request = Request(geometry="direction")
+    by_direction = make_plan(resources.home(), plan.library, plan.info, request, plan.discovery)
+    return find_reasons(resources.index(by_direction), found.query.embedding.mean, track_ids)
 
 
-def show_neighbours(found: Answer) -> list[FoundTrack]:
+def why(found: Answer, item: FoundTrack, reasons: Sequence[Reason]) -> str:
+    """One line for one neighbour: what the catalogue knows, then what can be heard."""
+    plan, facts = found.plan, found.query.facts
+    measured = measured_faithfulness(plan.discovery.library, plan.info.id) if plan.discovery else None
+    known = []
+    if facts.work is not None and answers.facts_of(resources.home(), item.track.track_id).work == facts.work:
+        known.append("same work")
+    if facts.performer is not None and item.track.performer == facts.performer:
+        known.append("same performer")
+    heard = in_one_line(reasons, measured.family if measured else lambda aspect: ())
+    return "; ".join([*known, heard] if heard else known)
+
+
+def show_neighbours(found: Answer, reasons: dict[str, list[Reason]]) -> list[FoundTrack]:
     """The table; returns the rows chosen for the player, the nearest ones until some are."""
+    asked = [aspect for aspect in found.plan.request.weights if any(item.neighbour.aspects for item in found.found)]
     rows = [
         {
             "rank": item.neighbour.rank,
             "title": item.track.title,
             "similarity": item.neighbour.similarity,
             "closer than": item.neighbour.percentile,
+            **{aspect: score.percentile for aspect, score in (item.neighbour.aspects or {}).items()},
+            "why": why(found, item, reasons[item.track.track_id]),
+            "moment": _moment(item),
             "performer": item.track.performer,
             "work": item.track.work,
             "instrument": item.track.instrument,
@@ -147,23 +87,25 @@ def show_neighbours(found: Answer) -> list[FoundTrack]:
         }
         for item in found.found
     ]
-    known = [name for name in ("performer", "work", "instrument") if any(row[name] for row in rows)]
+    known = [name for name in ("why", "performer", "work", "instrument") if any(row[name] for row in rows)]
+    plan = found.plan
     chosen = st.dataframe(
         rows,
-        key=f"neighbours-{found.query_track_id}-{found.info.id}-{found.library}",
+        key=f"neighbours-{found.query.track_id}-{plan.info.id}-{plan.library}-{plan.request}-{state.passage()}",
         hide_index=True,
         width="stretch",
         height="content",
         on_select="rerun",
         selection_mode="multi-row",
-        column_order=["rank", "title", "similarity", "closer than", *known, "length"],
+        column_order=["rank", "title", "closer than", *asked, "similarity", *known, "moment", "length"],
         column_config={
-            "rank": st.column_config.NumberColumn("#", width="small"),
-            "title": st.column_config.TextColumn("track", width="large"),
-            "similarity": st.column_config.NumberColumn(format="%.3f", help="mean cosine over all layers, -1 to 1"),
-            "closer than": st.column_config.ProgressColumn(
-                format="%.1f %%", min_value=0, max_value=100, help="share of this library's pairs that are less alike"
-            ),
+            "rank": st.column_config.NumberColumn("#", width=40),
+            "title": st.column_config.TextColumn("track", width="medium"),
+            "similarity": st.column_config.NumberColumn(format="%.3f", width=80, help=MEANING[plan.geometry]),
+            "closer than": _percentile("closer than", "in all that was asked for"),
+            **{aspect: _percentile(title(aspect), f"in {title(aspect)} alone") for aspect in asked},
+            "why": st.column_config.TextColumn(width="large", help="along the directions of all aspects with evidence"),
+            "moment": st.column_config.TextColumn("best moment", help="where query and track resemble each other most"),
         },
         alt="Neighbours of the query, the nearest first",
     )
@@ -171,17 +113,97 @@ def show_neighbours(found: Answer) -> list[FoundTrack]:
     return (picked or list(found.found[:N_IN_PLAYER]))[:MAX_IN_PLAYER]
 
 
+def _percentile(label: str, what: str) -> Any:
+    return st.column_config.ProgressColumn(
+        label, format="%.1f %%", min_value=0, max_value=100, width=110,
+        help=f"share of this library's pairs that are less alike, {what}",
+    )  # fmt: skip
+
+
+def _moment(item: FoundTrack) -> str:
+    """When in the query, and when in the track."""
+    if item.moment is None:
+        return ""
+    return f"{frame.clock(item.moment.query_s)} ~ {frame.clock(item.moment.track_s)}"
+
+
 @st.fragment
-def show_player(query: Track, neighbours: list[FoundTrack]) -> None:
-    """Query and neighbours on one clock; the first is the query."""
-    tracks = [PlayerTrack.of(query), *(PlayerTrack.of(n.track, f"#{n.neighbour.rank} ") for n in neighbours)]
-    player(tracks, key="player")
+def show_player(query: Track, neighbours: list[FoundTrack], passage: tuple[float, float] | None) -> None:
+    """Query and neighbours on one clock; the first is the query. Drawing on its waveform asks for a passage."""
+    is_aligned = st.toggle(
+        "Each at its best moment", key="aligned", disabled=not any(n.moment for n in neighbours),
+        help="Lays every neighbour so that its best moment sounds with the query's.",
+    )  # fmt: skip
+    tracks = [PlayerTrack.of(query)]
+    for n in neighbours:
+        track = PlayerTrack.of(n.track, f"#{n.neighbour.rank} ")
+        if n.moment:
+            offset_s = n.moment.track_s - n.moment.query_s if is_aligned else 0.0
+            length_s = min(n.moment.length_s, n.track.duration_s - n.moment.track_s)
+            track = replace(track, offset_s=offset_s, moment=(n.moment.track_s, length_s))
+        tracks.append(track)
+    report = player(tracks, key="player", region=passage)
+    if report is not None:
+        _keep_heard(report, query.track_id)
+        _use_passage(report, query.track_id)
+
+
+def _keep_heard(report: PlayerReport, query_id: str) -> None:
+    """Seconds heard are kept as they come; the player counts up until it is made anew."""
+    for track_id, seconds in heard_since(st.session_state.get("heard", {}), report.heard).items():
+        resources.home().opinions.add_play(track_id, seconds, query_track_id=query_id)
+    st.session_state["heard"] = report.heard
+
+
+def _use_passage(report: PlayerReport, query_id: str) -> None:
+    """A passage drawn on the waveform: of the query it narrows the question, of a neighbour it becomes the query."""
+    if report.passage == st.session_state.get("drawn"):
+        return
+    st.session_state["drawn"] = report.passage
+    if report.passage is None:
+        state.set_passage(None)
+    else:
+        track_id, start_s, end_s = report.passage
+        if track_id != query_id:
+            state.follow(track_id)
+        state.set_passage((round(start_s, 1), round(end_s, 1)))
+    st.rerun()
+
+
+def show_chosen(found: Answer, neighbours: list[FoundTrack], reasons: dict[str, list[Reason]]) -> None:
+    """What may be done with each recording in the player: an opinion, and the next question."""
+    opinions = resources.home().opinions
+    verdicts = opinions.verdicts(found.query.track_id)
+    for item in neighbours:
+        track_id = item.track.track_id
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            line = why(found, item, reasons[track_id])
+            st.text(f"#{item.neighbour.rank} {item.track.title}{f' · {line}' if line else ''}", width="stretch")
+            key = f"verdict {found.query.track_id} {track_id}"
+            if key not in st.session_state and track_id in verdicts:
+                st.session_state[key] = VERDICTS[verdicts[track_id]]
+            st.feedback("thumbs", key=key, on_change=_judge, args=(key, found, item))
+            st.button(
+                "Find like this", key=f"follow {track_id}", icon=":material/travel_explore:", on_click=state.follow,
+                args=(track_id,), help="Makes this recording the query.",
+            )  # fmt: skip
+
+
+def _judge(key: str, found: Answer, item: FoundTrack) -> None:
+    """Keep a thumb, with everything that led to it."""
+    plan = found.plan
+    verdict = {0: "dislike", 1: "like", None: "none"}[st.session_state[key]]
+    context = {
+        "library": plan.library, "encoder": plan.info.id, "fingerprint": plan.info.fingerprint,
+        "geometry": plan.geometry, "request": asdict(plan.request), "rank": item.neighbour.rank,
+    }  # fmt: skip
+    resources.home().opinions.judge(item.track.track_id, verdict, query_track_id=found.query.track_id, context=context)
 
 
 def show_exports(found: Answer) -> None:
     """The list as files."""
     with st.container(horizontal=True):
-        name = f"similar-to-{found.query_track_id}"
+        name = f"similar-to-{found.query.track_id}"
         st.download_button("CSV", as_csv(found), f"{name}.csv", "text/csv", on_click="ignore", key="csv")
         st.download_button("JSON", as_json(found), f"{name}.json", "application/json", on_click="ignore", key="json")
         st.download_button(
@@ -202,13 +224,29 @@ def offer_to_keep(query: Track) -> None:
             st.rerun()
 
 
+def show_notices(found: Answer) -> None:
+    """What the asker should know before trusting the list."""
+    for sentence in found.plan.notices:
+        st.text(f"⚠ {sentence}")
+    if found.is_strange:
+        frame.notice(
+            "This query is unlike everything here",
+            "Even its nearest recording is further away than nearly all recordings of this library are from theirs. "
+            "The list is the least unlike, not the alike.",
+        )
+
+
 def explain(found: Answer) -> None:
     """How to read it, and how far to trust it."""
-    n_tracks = len(resources.index(found.library, found.info.id))
-    scope = "all libraries" if found.library == ALL else found.library
+    plan = found.plan
+    n_tracks = resources.home().n_embedded(plan.library, plan.info)
+    scope = "all libraries" if plan.library == ALL else plan.library
     st.caption(
-        "*Similarity* is the cosine between embeddings, averaged over all layers, after the common part of the library "
-        "was removed: 1 is the same, 0 is unrelated. *Closer than* places it among the pairs of the library itself "
-        f"({n_tracks} tracks embedded)."
+        f"*Similarity*: {MEANING[plan.geometry]}. *Closer than* places it among the pairs of the library itself."
     )
-    st.text(f"Library: {scope} · Encoder: {found.info.title} · all layers weigh the same.")
+    how = ", ".join(f"{title(aspect)} {weight:.0%}" for aspect, weight in plan.request.weights.items())
+    without = f" · without {', '.join(map(title, plan.request.avoid))}" if plan.request.avoid else ""
+    st.text(
+        f"Library: {scope}, {n_tracks} tracks · Encoder: {plan.info.title} · {how or 'all layers alike'}{without} · "
+        f"{plan.geometry}, {INDEXES[found.kind]}"
+    )

@@ -7,6 +7,9 @@ Conventions
 -----------
 Position: seconds on the common clock. Second `p` of the clock plays second `p + offset_s` of a track;
 before its beginning and after its end a track is silent.
+Moment: the stretch of a track that its band on the waveform points at, in that track's own time.
+Region: a stretch of the clock, the same for all tracks. Loop repeats it, and Play begins in it.
+Passage: the region that the listener chose, told in the own time of the track heard at that moment.
 Loudness: integrated, BS.1770, in LUFS, as heard from two speakers (a mono file counts for both).
 
 Examples
@@ -19,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ from mess_core.catalogue import Track
 from mess_core.config import EXCERPT_DEFAULT_S
 from mess_core.errors import InputError
 
+PASSAGE_MIN_S = 1.0  # as in player.js: a shorter one cannot be chosen
 QUIETEST_TARGET_LUFS = -45.0  # a nearly silent recording must not pull all others down with it
 
 _HERE = Path(__file__).parent
@@ -47,6 +51,7 @@ class PlayerTrack:
     `excerpt_url` is a path on this server, like `/excerpt/<sha256>`, which the player asks for with
     `?start_s=..&length_s=..`; `peaks_url`, like `/peaks/<sha256>`, answers `{"peaks": [0..1, ...], "duration_s": ..}`.
     `loudness_lufs` is None where it is not known; `offset_s` is where the clock's zero lies in this recording.
+    `moment`, (start_s, length_s) in this recording's own time, is shown as a band on its waveform.
     """
 
     id: str
@@ -56,6 +61,7 @@ class PlayerTrack:
     duration_s: float
     offset_s: float = 0.0
     peaks_url: str | None = None
+    moment: tuple[float, float] | None = None
 
     @classmethod
     def of(cls, track: Track, prefix: str = "") -> PlayerTrack:
@@ -72,21 +78,33 @@ class PlayerTrack:
 
 @dataclass(frozen=True)
 class PlayerReport:
-    """What was listened to since the player appeared; `heard` is in seconds, by track id, silence left out."""
+    """What was listened to since the player appeared; `heard` is in seconds, by track id, silence left out.
+
+    `passage` is what the listener chose on the waveform: (track_id, start_s, end_s) in that track's own time, at least
+    `PASSAGE_MIN_S` long; None until one is chosen and after it is cleared. It does not wait for the rest: a passage
+    chosen before the first report comes with a report of nothing heard.
+    """
 
     position_s: float
     track_id: str
     switches: int
     heard: dict[str, float]
+    passage: tuple[str, float, float] | None = None
 
 
 def player(
-    tracks: Sequence[PlayerTrack], *, key: str, on_report: Callable[[], None] | None = None
+    tracks: Sequence[PlayerTrack],
+    *,
+    key: str,
+    region: tuple[float, float] | None = None,
+    on_report: Callable[[], None] | None = None,
+    on_passage: Callable[[], None] | None = None,
 ) -> PlayerReport | None:
     """Show the player; the first track is the query.
 
     Tracks that stay the same from one run to the next keep playing. A report comes on pause, at the end, and after a
-    change of track, and each reruns the page: a costly page puts the player into a fragment.
+    change of track, and each reruns the page: a costly page puts the player into a fragment. So does a passage, once,
+    when it is chosen or cleared; reports that follow carry it on without calling `on_passage` again.
 
     Parameters
     ----------
@@ -94,32 +112,46 @@ def player(
         At least one, with different ids.
     key : str
         Stable from run to run; a new key is a new player.
+    region : (from_s, to_s), seconds of the clock, optional
+        When it is another than in the run before, it replaces the one shown, chosen passage or not, and the position
+        moves to its beginning; a chosen passage given back as the region changes nothing. What lies off the clock is
+        cut off; less than 0.1 s is no region.
     on_report : callable, optional
         Called without arguments before the rerun that a report causes.
+    on_passage : callable, optional
+        Called without arguments before the rerun that choosing or clearing a passage causes.
 
     Returns
     -------
     PlayerReport or None
-        The latest report; None until there is one.
+        The latest report; None as long as there is neither one nor a passage.
 
     Raises
     ------
     InputError
-        If there is no track, an id comes twice, or a duration or offset is not a finite number of seconds.
+        If there is no track, an id comes twice, or a duration, offset, moment or region is not in finite seconds.
     """
-    _check(tracks)
+    _check(tracks, region)
     gains_db = matching_gains_db([track.loudness_lufs for track in tracks])
     data = {
         "key": key,
         "excerpt_s": EXCERPT_DEFAULT_S,
+        "region": list(region) if region else None,
         "tracks": [
             {**asdict(track), "gain_db": round(gain_db, 3)} for track, gain_db in zip(tracks, gains_db, strict=True)
         ],
     }
     result = _component(
-        key=key, data=data, default={"report": None}, on_report_change=on_report if on_report else lambda: None
+        key=key,
+        data=data,
+        default={"report": None, "passage": None},
+        on_report_change=on_report if on_report else lambda: None,
+        on_passage_change=on_passage if on_passage else lambda: None,
     )
-    return _read_report(result.report)
+    report, passage = _read_report(result.report), _read_passage(result.passage, tracks)
+    if report is None and passage is not None:
+        report = PlayerReport(position_s=0.0, track_id=passage[0], switches=0, heard={})
+    return replace(report, passage=passage) if report else None
 
 
 def matching_gains_db(loudness_lufs: Sequence[float | None]) -> list[float]:
@@ -145,7 +177,7 @@ def matching_gains_db(loudness_lufs: Sequence[float | None]) -> list[float]:
     ]
 
 
-def _check(tracks: Sequence[PlayerTrack]) -> None:
+def _check(tracks: Sequence[PlayerTrack], region: tuple[float, float] | None) -> None:
     if not tracks:
         raise InputError("The player was given no track; it needs at least one.")
     if len({track.id for track in tracks}) < len(tracks):
@@ -156,6 +188,12 @@ def _check(tracks: Sequence[PlayerTrack]) -> None:
                 f"Track {track.id} has a duration of {track.duration_s} s and an offset of {track.offset_s} s; "
                 "the player needs a positive duration and a finite offset."
             )
+        if track.moment and not (all(map(math.isfinite, track.moment)) and track.moment[1] > 0):
+            raise InputError(
+                f"Track {track.id} has the moment {track.moment}; it needs a finite start and a positive length."
+            )
+    if region and not (all(map(math.isfinite, region)) and region[0] < region[1]):
+        raise InputError(f"The player was given the region {region}; it needs a beginning and a later end, in seconds.")
 
 
 def _read_report(raw: Any) -> PlayerReport | None:
@@ -168,3 +206,17 @@ def _read_report(raw: Any) -> PlayerReport | None:
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     return report if all(math.isfinite(number) for number in (report.position_s, *heard.values())) else None
+
+
+def _read_passage(raw: Any, tracks: Sequence[PlayerTrack]) -> tuple[str, float, float] | None:
+    """The browser's passage, cut to its track, or None where it is none of these tracks', or none at all."""
+    try:
+        track = next(track for track in tracks if track.id == raw["track_id"])
+        start_s, end_s = float(raw["start_s"]), float(raw["end_s"])
+    except (StopIteration, KeyError, TypeError, ValueError, OverflowError):
+        return None
+    if not (math.isfinite(start_s) and math.isfinite(end_s)):
+        return None
+    start_s, end_s = max(0.0, start_s), min(track.duration_s, end_s)
+    is_long_enough = end_s - start_s >= PASSAGE_MIN_S - 1e-3  # the browser rounds
+    return (track.id, start_s, end_s) if is_long_enough else None

@@ -8,6 +8,7 @@ const RATE = 48000; // every excerpt is decoded to this rate, so one second is a
 const toFrames = (seconds) => Math.round(seconds * RATE);
 const toSeconds = (frames) => frames / RATE;
 
+const REGION_MIN = toFrames(0.1); // a shorter loop would be a buzz, made of hundreds of sources
 const RAMP_S = 0.004; // short enough to be heard as instant, long enough not to click
 const LEAD = toFrames(0.05); // sources are started this far ahead: one started late would lag behind the others
 const HORIZON = toFrames(4); // how far ahead sources are laid out; a hidden tab wakes up only once a second
@@ -18,10 +19,14 @@ const REST_AFTER_MS = 5000;
 const MAX_FETCHES = 3; // at a time: the server decodes each of them
 const KEPT_EXCERPTS = { audible: 3, other: 2 }; // 30 s of stereo are 11.5 MB once decoded
 
-/** The common timeline. All values are frames; `now` is the audio context's time. */
+/**
+ * The common timeline. All values are frames; `now` is the audio context's time.
+ * `region` is a stretch {from, to} of it, or null. Looping repeats the region if there is one, else the whole.
+ */
 class Clock {
   length = 0;
   loops = false;
+  region = null;
   #anchor = 0;
   #startedAt = null;
 
@@ -35,13 +40,27 @@ class Clock {
 
   positionAt(now) {
     const elapsed = this.isRunning ? Math.max(0, now - this.#startedAt) : 0;
-    return this.fold(this.#anchor + elapsed);
+    return this.after(this.#anchor, elapsed);
   }
 
-  /** A position that ran past the end: back to the beginning when looping, else the end. */
-  fold(position) {
-    if (position < this.length) return position;
-    return this.loops && this.length ? position % this.length : this.length;
+  get loopStart() { return this.region?.from ?? 0; }
+
+  /** How far the sound runs on from a position before it stops or starts again. */
+  endAfter(position) {
+    const { loops, region, length } = this;
+    return loops && region && position < region.to ? region.to : length; // past the region: first to the very end
+  }
+
+  /** Where one is `frames` after a position: on to the end, and there back to the start of the loop, or at rest. */
+  after(position, frames) {
+    const beyond = position + frames - this.endAfter(position);
+    if (beyond < 0) return position + frames;
+    if (!this.loops || !this.length) return this.length;
+    return this.loopStart + (beyond % (this.endAfter(this.loopStart) - this.loopStart));
+  }
+
+  isOutsideRegion(position) {
+    return this.region !== null && (position < this.region.from || position >= this.region.to);
   }
 }
 
@@ -88,8 +107,8 @@ class Voice {
     const frame = position + this.offset;
     const untilNext = frame < 0 ? -frame : this.excerptLength - (frame % this.excerptLength);
     const needs = [{ index: this.excerptAt(position), within: 0 }];
-    if (frame < this.length) needs.push({ index: this.excerptAt(clock.fold(position + untilNext)), within: untilNext });
-    if (clock.loops) needs.push({ index: this.excerptAt(0), within: clock.length - position });
+    if (frame < this.length) needs.push({ index: this.excerptAt(clock.after(position, untilNext)), within: untilNext });
+    if (clock.loops) needs.push({ index: this.excerptAt(clock.loopStart), within: clock.endAfter(position) - position });
     return needs.filter((need) => need.index !== null);
   }
 
@@ -142,7 +161,7 @@ class Voice {
     let frame = Math.max(this.coveredUntil, now + LEAD / 2);
     while (frame < now + HORIZON) {
       const position = clock.positionAt(frame);
-      const piece = position < clock.length ? this.#pieceAt(position, clock.length - position) : { length: Infinity };
+      const piece = position < clock.length ? this.#pieceAt(position, clock.endAfter(position) - position) : { length: Infinity };
       if (!piece) return;
       if (piece.buffer) this.#play(piece, frame);
       frame += piece.length;
@@ -216,7 +235,10 @@ class Engine {
   get position() { return this.clock.positionAt(this.now); }
   get voice() { return this.voices[this.audible]; }
 
-  /** Unchanged tracks keep their sound and keep playing; the clock stays where it is if the one heard is among them. */
+  /**
+   * Unchanged tracks keep their sound and keep playing; the clock stays where it is if the one heard is among them.
+   * Returns whether it is.
+   */
   setTracks(tracks, excerptS) {
     const identity = (track) => `${track.id} ${track.excerpt_url} ${track.duration_s}`;
     const heard = this.voice && identity(this.voice.track);
@@ -238,6 +260,7 @@ class Engine {
     if (stillThere < 0) { this.pause(); this.clock.moveTo(0); }
     if (this.context) this.#connect();
     this.pump();
+    return stillThere >= 0;
   }
 
   /** To be called from a gesture. */
@@ -268,6 +291,7 @@ class Engine {
   async play() {
     this.wantsToPlay = true;
     if (this.position >= this.clock.length) this.clock.moveTo(0);
+    if (this.clock.isOutsideRegion(this.position)) this.moveTo(this.clock.region.from);
     this.voices.forEach((voice) => { voice.error = ""; }); // playing again is also trying again
     await this.wake();
     this.pump();
@@ -290,16 +314,41 @@ class Engine {
 
   async seek(position) {
     await this.wake();
+    this.moveTo(position);
+  }
+
+  /** Like `seek`, without waking the sound: also when nobody has made a gesture yet. */
+  moveTo(position) {
     this.#hold();
     this.clock.moveTo(position);
     this.pump();
   }
 
   setLoop(loops) {
-    const { isRunning } = this.clock;
-    if (isRunning) this.#hold(); // what is laid out beyond the end no longer holds
+    this.#hold(); // what is laid out beyond the end no longer holds
     this.clock.loops = loops;
+    this.#enterLoop();
     this.pump();
+  }
+
+  /** `region`: {from, to} or null. What lies off the clock is cut off. Returns whether it is another one than before. */
+  setRegion(region) {
+    const { clock } = this;
+    const from = Math.max(0, region?.from ?? 0);
+    const to = Math.min(clock.length, region?.to ?? 0);
+    const fitting = to - from >= REGION_MIN ? { from, to } : null;
+    if (fitting?.from === clock.region?.from && fitting?.to === clock.region?.to) return false;
+    if (clock.loops) this.#hold(); // what is laid out goes around the former region
+    clock.region = fitting;
+    this.#enterLoop();
+    this.pump();
+    return true;
+  }
+
+  /** Looping a region means hearing it now, not after all that comes before it. */
+  #enterLoop() {
+    const { clock } = this;
+    if (clock.loops && clock.isOutsideRegion(this.position)) clock.moveTo(clock.region.from);
   }
 
   setMatched(matched) {

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from mess_core.discovery import Discovery, kept_paths, read
+from mess_core.answers import Plan, build_index, build_segment_index
+from mess_core.catalogue import ALL
+from mess_core.discovery import Discovery, kept_paths, path_of, read
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import encoder_ids, encoder_info
 from mess_core.errors import ArtefactMismatchError
+from mess_core.evaluation.kept import Evaluation, What, load_evaluation
 from mess_core.home import Home
-from mess_core.search import NeighbourIndex
+from mess_core.search.neighbours import NeighbourIndex
+from mess_core.search.segments import SegmentIndex
 
 
 @st.cache_resource(show_spinner=False)
@@ -29,9 +33,27 @@ def info(encoder_id: str) -> EncoderInfo:
     return encoder_info(encoder_id, home().paths)
 
 
-def index(library: str, encoder_id: str) -> NeighbourIndex:
-    """The index of a library; built again when a track is added, removed or extracted again."""
-    return _index(library, encoder_id, home().index_content(library, info(encoder_id)))
+def discovery(library: str, encoder_id: str) -> Discovery | None:
+    """What searches of a library go by; read again when any library's default run changed."""
+    names = [ALL, *(known.name for known in home().catalogue.libraries())]
+    paths = [path_of(home().paths, name, info(encoder_id), "work", "track") for name in names]
+    changed = tuple(path.stat().st_mtime_ns for path in paths if path.is_file())
+    return _discovery_for(library, encoder_id, changed)
+
+
+def evaluation(library: str, encoder_id: str, what: What) -> Evaluation | None:
+    """A kept evaluation of a library."""
+    return load_evaluation(home().paths, library, info(encoder_id), what)
+
+
+def index(plan: Plan) -> NeighbourIndex:
+    """The index of a plan; built again when a track is added, removed or extracted again, or discovery ran again."""
+    return _index(plan.key, plan)
+
+
+def segment_index(plan: Plan) -> SegmentIndex:
+    """The same for the segments."""
+    return _segment_index(plan.key, plan)
 
 
 def discoveries(library: str) -> dict[str, Discovery]:
@@ -49,6 +71,16 @@ def _discovery(path: str, changed: int) -> Discovery | None:
         return None  # of another version: probed again when asked for
 
 
-@st.cache_resource(max_entries=2, show_spinner="Building the index…")  # 400 MB each at ten thousand MERT tracks
-def _index(library: str, encoder_id: str, content: str) -> NeighbourIndex:
-    return home().index(library, info(encoder_id))
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _discovery_for(library: str, encoder_id: str, changed: tuple[int, ...]) -> Discovery | None:
+    return home().discovery_for(library, info(encoder_id))
+
+
+@st.cache_resource(max_entries=3, show_spinner="Building the index…")  # 400 MB each at ten thousand MERT tracks
+def _index(key: str, _plan: Plan) -> NeighbourIndex:
+    return build_index(home(), _plan)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Gathering segments…")  # 150 MB each at a million segments
+def _segment_index(key: str, _plan: Plan) -> SegmentIndex:
+    return build_segment_index(home(), _plan)

@@ -221,6 +221,41 @@ def test_a_cell_of_the_heatmap_opens_and_a_point_of_it_is_heard(visit, app):
     expect(page.get_by_role("button", name="Play")).to_be_visible(timeout=PATIENCE_MS)
 
 
+def test_the_camera_saves_a_figure_as_svg_and_the_cell_stays_open(visit, app):
+    home = Home(app.home)
+    home.request_probe("music", "nano", settings=ProbeSettings(n_permutations=0))
+    wait_for_jobs(app, home)
+    page = visit("Layers?library=music", viewport={"width": 1400, "height": 2600})
+    figures = page.locator(".js-plotly-plot")
+    click_middle(page, figures.first.locator(".scatterlayer .points path").first)
+    expect(figures).to_have_count(4, timeout=PATIENCE_MS)
+    page.get_by_role("radio", name="SVG").click()
+    page.wait_for_function(
+        "[...document.querySelectorAll('.js-plotly-plot')]"
+        ".filter(figure => figure._context?.toImageButtonOptions.format === 'svg').length === 4"
+    )
+    for number, name in enumerate(["r2", "spectral_centroid-0-scatter"]):
+        with page.expect_download(timeout=PATIENCE_MS) as saving:
+            figures.nth(number).locator("[data-title^=Download]").click(force=True)  # it shows only under the pointer
+        assert saving.value.suggested_filename == f"layers-nano-work-track-{name}.svg"
+        assert saving.value.path().read_bytes().startswith(b"<svg")
+
+
+def test_a_segment_is_heard_from_its_beginning(visit, app):
+    """The second segment of six seconds begins at 1.0 s: five seconds are left on the clock."""
+    home = Home(app.home)
+    home.request_probe("music", "nano", level="segment", settings=ProbeSettings(n_permutations=0))
+    wait_for_jobs(app, home)
+    page = visit("Layers?library=music&level=segment", viewport={"width": 1400, "height": 2600})
+    figures = page.locator(".js-plotly-plot")
+    click_middle(page, figures.first.locator(".scatterlayer .points path").first)
+    points = figures.nth(1).locator(".scatterlayer .points path")
+    expect(points).to_have_count(10, timeout=PATIENCE_MS)
+    click_middle(page, points.nth(1))
+    expect(page.get_by_role("radio", name="0:01.0")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("/ 0:05.0")).to_be_visible(timeout=PATIENCE_MS)
+
+
 def click_middle(page, mark) -> None:
     """Plotly takes the pointer's position, not the element."""
     box = mark.bounding_box()

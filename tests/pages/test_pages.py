@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from mess_core.answers import FoundTrack, answer, build_index, make_plan, query_of
+from mess_core.aspects import ASPECTS
 from mess_core.datasets.folder import read_track
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
 from mess_core.home import Home
 from mess_core.jobs import new_owner
+from mess_core.probing.result import ProbeSettings
+from mess_core.search.request import Request
 from mess_core.tasks import Task
 from mess_core.uploads import UploadWriter
+from pages.shared import charts
 
 ROOT = Path(__file__).parents[2]
 PAGES = {"pages/1_Library.py": "Library", "pages/2_Layers.py": "Layers", "pages/4_Listen.py": "Listen"}
@@ -66,6 +75,13 @@ def library(home, write_wav) -> list[str]:
     return [item.track.track_id for item in new]
 
 
+def ask(home: Home, track_id: str, library: str = "all", **request) -> tuple[FoundTrack, ...]:
+    """What the core answers."""
+    plan = make_plan(home, library, NANO, Request(**request), home.discovery_for(library, NANO))
+    query = query_of(home, home.catalogue.track(track_id), NANO)
+    return answer(home, build_index(home, plan), plan, query).found
+
+
 def words(at: AppTest) -> str:
     """Everything a reader can read on the page."""
     kinds = (at.markdown, at.text, at.caption, at.title, at.subheader)
@@ -104,8 +120,7 @@ def test_a_picked_track_gets_its_neighbours(launch, library, home):
     at.segmented_control(key="how").set_value("Pick a track").run()
     at.selectbox(key="picked").set_value(library[0]).run()
     assert not at.exception
-    expected = home.index("all", NANO).search(home.store.read(library[0], NANO).mean, 10, exclude=[library[0]])
-    assert rows(at, "similarity") == pytest.approx([n.similarity for n in expected])
+    assert rows(at, "similarity") == pytest.approx([found.neighbour.similarity for found in ask(home, library[0])])
     assert rows(at, "rank") == [1, 2, 3]
     assert at.query_params["query"] == library[0]
 
@@ -254,9 +269,234 @@ def test_layers_shows_a_run_and_says_when_it_is_older_than_the_library(launch, h
     assert "Measured on 11 of now 12 embedded tracks" in words(at)
 
 
+@pytest.fixture
+def probed(home, write_wav) -> list[str]:
+    """Ten recordings, embedded and probed by the mel control, row by track and row by segment; their track ids."""
+    new = [read_track(write_wav(f"t{seed}", 6.2, seed)) for seed in range(10)]
+    home.catalogue.add(new[0].audio.parent, new, "music")
+    home.request_extract("music", MEL.id)
+    for level in ("track", "segment"):
+        home.request_probe("music", MEL.id, "work", level, ProbeSettings(n_permutations=0))
+    work(home)
+    return [item.track.track_id for item in new]
+
+
+def open_cell(at: AppTest, home: Home, level: str) -> None:
+    """What a click on a mark of the heatmap leaves behind: AppTest cannot click into a figure."""
+    found = home.discovery("music", MEL, "work", level, ProbeSettings(n_permutations=0))
+    at.session_state[f"cell music {found.title}"] = (0, "spectral_centroid")
+    at.run()
+    assert not at.exception
+
+
+def figures(at: AppTest) -> list[dict]:
+    return [json.loads(chart.proto.spec) for chart in at.get("plotly_chart")]
+
+
+def test_figures_are_saved_as_png_or_as_svg(launch, home, probed):
+    """Every figure on the page, the open cell's too; each under a name of its own."""
+    at = launch("pages/2_Layers.py", library="music")
+    open_cell(at, home, "track")
+    for image_format in ("png", "svg"):
+        at.segmented_control(key="figures").set_value(image_format).run()
+        saved = [json.loads(chart.proto.config)["toImageButtonOptions"] for chart in at.get("plotly_chart")]
+        assert [options["format"] for options in saved] == [image_format] * 4
+        assert len({options["filename"] for options in saved}) == 4
+
+
+def test_a_segment_is_named_by_its_recording_and_its_beginning(launch, home, probed, monkeypatch):
+    """6.2 s make two segments of 5 s: the second ends where the recording ends, so it begins at 1.2 s, not at 2.5 s.
+
+    A scatter of more rows than a page bears is thinned, and says so.
+    """
+    at = launch("pages/2_Layers.py", library="music", level="segment")
+    assert at.segmented_control(key="level").value == "segment" and "10 tracks, 20 rows" in words(at)
+    open_cell(at, home, "segment")
+    heatmap, scatter, _, residuals = figures(at)
+    assert "inside them" in heatmap["data"][1]["text"][0]
+    assert sorted(scatter["data"][0]["text"])[:2] == ["t0 · 0:00.0", "t0 · 0:01.2"]
+    assert sorted(residuals["layout"]["yaxis"]["ticktext"]) == sorted(f"t{seed}" for seed in range(10))
+    monkeypatch.setattr(charts, "MAX_POINTS", 8)
+    scatter = figures(at.run())[1]
+    assert len(scatter["data"][0]["text"]) == 7 and "7 of 20 rows" in scatter["layout"]["xaxis"]["title"]["text"]
+
+
 @pytest.mark.parametrize("alpha", ["x", "-1", "0"])
 def test_a_bad_alpha_gets_one_sentence(launch, library, alpha):
     at = launch("pages/2_Layers.py")
     at.text_input[0].set_value(alpha)
     next(button for button in at.button if button.label == "Run").click().run()
     assert "expected a positive number" in words(at)
+
+
+@pytest.fixture(scope="module")
+def bright_library(tmp_path_factory) -> Path:
+    """A data folder with twelve recordings that differ in brightness, two of each work; probed by the mel control."""
+    folder = tmp_path_factory.mktemp("bright")
+    home = Home(folder / "home")
+    rng = np.random.default_rng(0)
+    new = []
+    for number, cutoff_hz in enumerate(np.geomspace(300, 9000, 12)):
+        noise = rng.standard_normal(24_000 * 6)
+        spectrum = np.fft.rfft(noise) / (1 + (np.fft.rfftfreq(len(noise), 1 / 24_000) / cutoff_hz) ** 4)
+        sound = np.fft.irfft(spectrum) * (1 + 0.5 * np.sin(np.arange(len(noise)) / 24_000 * rng.uniform(2, 20)))
+        path = folder / f"cutoff {cutoff_hz:.0f}.wav"
+        soundfile.write(path, 0.3 * sound / np.abs(sound).max(), 24_000)
+        track = read_track(path)
+        new.append(replace(track, track=replace(track.track, work=f"work {number % 6}", performer=f"p{number // 6}")))
+    home.catalogue.add(folder, new, "music")
+    home.request_extract("music", MEL.id)
+    home.request_probe("music", MEL.id, then_evaluate=True)
+    work(home)
+    home.database.close()
+    return home.paths.root
+
+
+@pytest.fixture
+def bright(bright_library, home) -> list[str]:
+    """A copy of it for one test; the ids of its tracks, the darkest first."""
+    home.database.close()
+    shutil.rmtree(home.paths.root, ignore_errors=True)
+    shutil.copytree(bright_library, home.paths.root)
+    tracks = Home(home.paths.root).catalogue.tracks("music")
+    return [track.track_id for track in sorted(tracks, key=lambda track: int(track.title.split()[1]))]
+
+
+def test_aspects_with_evidence_have_sliders_and_the_others_their_reason(launch, bright):
+    at = launch("pages/4_Listen.py", query=bright[0], library="music")
+    sliders = {slider.key for slider in at.slider}
+    assert "brightness" in sliders and "legato" not in sliders
+    assert "legato: none of its targets could be measured" in words(at).replace("○○○ ", "")
+    unproven = {aspect for aspect in ASPECTS if aspect not in sliders}
+    at.toggle(key="unproven").set_value(True).run()
+    assert not at.exception
+    opened = unproven & {slider.key for slider in at.slider}
+    assert opened and "legato" not in opened  # nothing at all is known of it
+
+
+def test_a_slider_searches_by_its_aspect_and_is_in_the_link(launch, bright):
+    at = launch("pages/4_Listen.py", query=bright[3], library="music")
+    by_layers = rows(at, "title")
+    at.slider(key="brightness").set_value(1.0).run()
+    assert not at.exception
+    home = Home()
+    expected = ask_mel(home, bright[3], aspects={"brightness": 1.0})
+    assert rows(at, "title") == [found.track.title for found in expected]
+    assert rows(at, "brightness") == pytest.approx(
+        [found.neighbour.aspects["brightness"].percentile for found in expected]
+    )
+    assert rows(at, "title")[0] in {f"cutoff {hz:.0f}" for hz in np.geomspace(300, 9000, 12)[[2, 4]]}
+    assert float(at.query_params["brightness"]) == 1.0
+    again = launch("pages/4_Listen.py", query=bright[3], library="music", brightness="1.0")
+    assert rows(again, "title") == rows(at, "title") != by_layers
+
+
+def ask_mel(home: Home, track_id: str, **request) -> tuple[FoundTrack, ...]:
+    plan = make_plan(home, "music", MEL, Request(**request), home.discovery_for("music", MEL))
+    return answer(home, build_index(home, plan), plan, query_of(home, home.catalogue.track(track_id), MEL)).found
+
+
+def test_what_is_left_out_changes_the_list(launch, bright):
+    at = launch("pages/4_Listen.py", query=bright[3], library="music", **{"not": "brightness"})
+    assert at.multiselect(key="not").value == ["brightness"]
+    assert rows(at, "title") == [found.track.title for found in ask_mel(Home(), bright[3], avoid=("brightness",))]
+    assert "without brightness" in words(at)
+
+
+def test_an_aspect_that_is_asked_for_is_not_left_out_as_well(launch, bright):
+    at = launch("pages/4_Listen.py", query=bright[3], library="music", brightness="1.0", **{"not": "brightness"})
+    assert at.multiselect(key="not").value == [] and rows(at, "rank")
+
+
+def test_a_passage_is_looked_for_inside_the_others(launch, bright):
+    at = launch("pages/4_Listen.py", query=bright[5], library="music")
+    at.slider(key=f"passage {bright[5]}").set_value((0.0, 3.0)).run()
+    assert not at.exception
+    assert len(rows(at, "rank")) == 10 and all(" ~ " in moment for moment in rows(at, "moment"))
+
+
+def test_layers_shows_what_aspects_find(launch, bright):
+    at = launch("pages/2_Layers.py", library="music")
+    assert "aspects with evidence do what they say" in words(at)
+    assert "Hubs are recordings that are near to everything" in words(at)
+    spec = next(chart for chart in figures(at) if "searched by" in json.dumps(chart["layout"].get("yaxis", {})))
+    assert "brightness" in spec["data"][0]["y"]
+
+
+def test_a_stale_evaluation_says_so_and_is_measured_again(launch, bright, write_wav):
+    home = Home()
+    new = read_track(write_wav("newcomer", 6.0, 77))
+    home.catalogue.add(new.audio.parent, [new], "music")
+    home.request_extract("music", MEL.id)
+    work(home)
+    at = launch("pages/2_Layers.py", library="music")
+    assert "Measured before the library changed" in words(at)
+    next(button for button in at.button if button.key == "evaluate faithfulness").click().run()
+    assert [job.kind for job in home.jobs.active()] == ["evaluate"]
+
+
+def test_a_preset_sets_the_sliders_it_has_evidence_for(launch, bright):
+    at = launch("pages/4_Listen.py", query=bright[3], library="music")
+    at.button(key="preset same sound").click().run()
+    assert at.slider(key="brightness").value == 1.0
+    by_sound = rows(at, "title")
+    at.button(key="preset same music, another sound").click().run()
+    assert at.slider(key="brightness").value == 0.0 and "brightness" in at.multiselect(key="not").value
+    assert rows(at, "title") != by_sound
+    at.button(key="preset like this").click().run()
+    assert at.multiselect(key="not").value == [] and not at.exception
+
+
+def test_a_neighbour_becomes_the_query_and_the_way_back_is_there(launch, bright):
+    at = launch("pages/4_Listen.py", query=bright[3], library="music", passage="0:3")
+    first = rows(at, "title")[0]
+    home = Home()
+    nearest = next(track for track in home.catalogue.tracks("music") if track.title == first)
+    at.button(key=f"follow {nearest.track_id}").click().run()
+    assert at.query_params["query"] == nearest.track_id and "passage" not in at.query_params
+    at.button(key="trail 0").click().run()
+    assert at.query_params["query"] == bright[3] and not [b for b in at.button if b.key == "trail 0"]
+
+
+def test_a_thumb_is_kept_with_what_led_to_it_and_can_be_taken_back(launch, bright):
+    at = launch("pages/4_Listen.py", query=bright[3], library="music", brightness="1.0")
+    nearest = ask_mel(Home(), bright[3], aspects={"brightness": 1.0})[0].track.track_id
+    at.feedback(key=f"verdict {bright[3]} {nearest}").set_value(1).run()
+    opinions = Home().opinions
+    assert opinions.verdicts(bright[3]) == {nearest: "like"}
+    assert opinions.export("me")[-1]["context"]["request"]["aspects"] == {"brightness": 1.0}
+    again = launch("pages/4_Listen.py", query=bright[3], library="music", brightness="1.0")
+    assert again.feedback(key=f"verdict {bright[3]} {nearest}").value == 1
+    again.feedback(key=f"verdict {bright[3]} {nearest}").set_value(None).run()
+    assert opinions.verdicts(bright[3]) == {}
+
+
+def test_only_recordings_of_one_performer(launch, bright):
+    at = launch("pages/4_Listen.py", query=bright[3], library="music", performers="p1")
+    assert set(rows(at, "performer")) == {"p1"} and at.multiselect(key="performers").value == ["p1"]
+
+
+@pytest.mark.parametrize(("passage", "n"), [("0:3", 10), ("90:99", 10), ("x", 10), ("3:0", 10)])
+def test_a_passage_in_the_link(launch, bright, passage, n):
+    """One that is not in the recording is said to be so, and all of it is compared."""
+    at = launch("pages/4_Listen.py", query=bright[3], library="music", passage=passage)
+    assert len(rows(at, "rank")) == n
+    assert ("not in this recording" in words(at)) == (passage == "90:99")
+    assert (at.slider(key=f"passage {bright[3]}").value == (0.0, 3.0)) == (passage == "0:3")
+
+
+def test_why_says_what_is_the_same_and_what_is_not(launch, bright):
+    at = launch("pages/4_Listen.py", query=bright[0], library="music", k="11", brightness="1.0")
+    lines = dict(zip(rows(at, "title"), rows(at, "why"), strict=True))
+    titles = [track.title for track in map(Home().catalogue.track, bright)]
+    assert "brighter than" in lines[titles[-1]] and "same brightness" not in lines[titles[-1]]
+    assert "same work" in lines[titles[6]] and "same work" not in lines[titles[5]]
+    spec = next(chart for chart in figures(at) if chart["layout"].get("barmode") == "relative")
+    assert spec["data"][0]["name"] == "brightness" and len(spec["data"][0]["x"]) == 11
+
+
+def test_measured_values_of_both(launch, bright):
+    at = launch("pages/4_Listen.py", query=bright[0], library="music")
+    table = next(frame.value for frame in at.dataframe if "this one" in frame.value.columns)
+    centroids = table[table["property"] == "Spectral centroid"].iloc[0]
+    assert centroids["query"] < centroids["this one"] and centroids["the encoder is off by"].startswith("±")

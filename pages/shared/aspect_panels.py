@@ -1,0 +1,217 @@
+"""What should be alike: sliders for aspects, what to leave out, and how the list is made up."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mess_core.aspects import ASPECTS, PRESETS, AspectEvidence
+from mess_core.discovery import Discovery
+from mess_core.evaluation.faithfulness import Faithfulness
+from mess_core.search.request import COPIES, Request
+from pages.shared import frame, resources, state
+
+N_COLUMNS = 3
+DOTS = {"high": "●●●", "medium": "●●○", "experimental": "●○○", "none": "○○○"}
+CAPS = ("work", "performer", "album")
+
+
+def choose_request(encoder_id: str, k: int) -> Request:
+    """Everything that is asked beside the query; all of it in the URL."""
+    discovery = resources.discovery(frame.library(), encoder_id)
+    if discovery is not None:
+        _offer_presets(discovery)
+    with st.expander("What should be alike?", expanded=discovery is not None, icon=":material/tune:"):
+        weights = _choose_aspects(encoder_id, discovery)
+        left, right = st.columns([3, 2])
+        with left:
+            avoid = _choose_avoided(discovery, [aspect for aspect, weight in weights.items() if weight])
+        with right:
+            geometry = _choice("geometry", "How near is measured", ["auto", "layer", "direction"], GEOMETRY_HELP)
+        with st.container(horizontal=True):
+            with st.popover("Only some recordings", icon=":material/filter_alt:"):
+                others = _choose_filters()
+            with st.popover("How the list is made up"):
+                others |= _choose_rules()
+    return Request(aspects=weights, avoid=tuple(avoid), geometry=geometry, k=k, **others)
+
+
+GEOMETRY_HELP = (
+    "`direction` compares what each aspect's own directions say; `layer` compares whole layers, as the encoder hears "
+    "them. `auto`: direction as soon as an aspect is asked for."
+)
+
+
+def _offer_presets(discovery: Discovery) -> None:
+    """What people often ask, by one click; aspects without evidence are left out of it."""
+    with st.container(horizontal=True, gap="small"):
+        for name, (weights, avoid) in PRESETS.items():
+            known = {aspect: weight for aspect, weight in weights.items() if discovery.aspects[aspect].has_evidence}
+            gone = [aspect for aspect in avoid if discovery.aspects[aspect].has_evidence]
+            is_possible = bool(known or gone) or not (weights or avoid)
+            st.button(
+                name, key=f"preset {name}", on_click=_use_preset, args=(known, gone), disabled=not is_possible,
+                help=_describe(known, gone) if is_possible else "None of its aspects has evidence here.",
+            )  # fmt: skip
+
+
+def _use_preset(weights: dict[str, float], avoid: list[str]) -> None:
+    for aspect in ASPECTS:
+        st.session_state[aspect] = state.keep(aspect, weights.get(aspect, 0.0))
+    st.session_state["not"] = state.keep("not", list(avoid))
+
+
+def _describe(weights: dict[str, float], avoid: list[str]) -> str:
+    parts = [f"{title(aspect)} {weight:g}" for aspect, weight in weights.items()]
+    parts += [f"without {title(aspect)}" for aspect in avoid]
+    return ", ".join(parts) or "all layers alike, no aspect in particular"
+
+
+def _choose_filters() -> dict:
+    """Composers, performers, instruments of the library; none chosen is all."""
+    tracks = resources.home().catalogue.tracks(frame.library())
+    filters = {}
+    for name in ("composer", "performer", "instrument"):
+        key = f"{name}s"
+        options = sorted({value for track in tracks if (value := getattr(track, name))})
+        wanted = [value for value in state.read(key) if value in options]
+        if key in st.session_state:
+            st.session_state[key] = wanted
+        state.restore(key)
+        first = state.default(key, default=wanted)
+        chosen = st.multiselect(name.capitalize(), options, key=key, bind="query-params", disabled=not options, **first)
+        filters[key] = tuple(state.keep(key, chosen))
+    return filters
+
+
+def _choose_aspects(encoder_id: str, discovery: Discovery | None) -> dict[str, float]:
+    """A slider for each aspect; those without evidence are grey until somebody wants them all the same."""
+    if discovery is None:
+        st.caption(
+            "Nothing was discovered for this library and encoder yet, so aspects cannot be told apart: all layers "
+            "weigh the same. Discovery runs on the Layers page."
+        )
+        return {}
+    faithfulness = measured_faithfulness(discovery.library, encoder_id)
+    proven = [aspect for aspect in ASPECTS if discovery.aspects[aspect].has_evidence]
+    unproven = [aspect for aspect in ASPECTS if aspect not in proven]
+    place = st.container()
+    offered = proven + (_offer_unproven(discovery, unproven) if unproven else [])
+    weights = {}
+    with place:
+        columns = st.columns(N_COLUMNS)
+        for number, aspect in enumerate(offered):
+            with columns[number % N_COLUMNS]:
+                weights[aspect] = _slider(aspect, discovery.aspects[aspect], caveat(faithfulness, aspect))
+    if discovery.library != frame.library():
+        st.text(f"As discovered on the library {discovery.library}.")
+    return {aspect: weight for aspect, weight in weights.items() if weight}
+
+
+def _offer_unproven(discovery: Discovery, aspects: list[str]) -> list[str]:
+    """Aspects without evidence, in grey and with the reason; those that somebody wants all the same."""
+    by_reason: dict[str, list[str]] = {}
+    for aspect in aspects:
+        by_reason.setdefault(discovery.aspects[aspect].reason, []).append(title(aspect))
+    for reason, names in by_reason.items():
+        st.caption(f"{DOTS['none']} {', '.join(names)}: {reason}.")
+    is_wanted = _toggle("unproven", "Search by them all the same")
+    return [aspect for aspect in aspects if is_wanted and discovery.aspects[aspect].searched]
+
+
+def _slider(aspect: str, evidence: AspectEvidence, caveat: str) -> float:
+    state.restore(aspect)
+    first = state.default(aspect, value=0.0)
+    weight = st.slider(
+        f"{title(aspect)} {DOTS[evidence.label]}", 0.0, 1.0, step=0.1, key=aspect, bind="query-params",
+        help=evidence.reason.capitalize() or f"Evidence: {evidence.label}.", **first,
+    )  # fmt: skip
+    if caveat:
+        st.caption(caveat)
+    return float(state.keep(aspect, weight))
+
+
+def _choose_avoided(discovery: Discovery | None, asked: list[str]) -> list[str]:
+    options = [a for a in ASPECTS if discovery and discovery.aspects[a].searched and a not in asked]
+    chosen = [aspect for aspect in state.read("not") if aspect in options]
+    if "not" in st.session_state:
+        st.session_state["not"] = chosen
+    state.restore("not")
+    first = state.default("not", default=chosen)
+    avoided = st.multiselect(
+        "Leave out", options, key="not", bind="query-params", format_func=str, disabled=not options,
+        placeholder="what must not count: brightness, to find the same music on another instrument",
+        help="What can be said of it in a straight line is taken out of query and library before they are compared.",
+        **first,
+    )  # fmt: skip
+    return list(state.keep("not", avoided))
+
+
+def _choose_rules() -> dict:
+    """Diversity, caps, copies and hubs."""
+    state.restore("diversity")
+    first = state.default("diversity", value=0.0)
+    diversity = st.slider(
+        "Diversity", 0.0, 1.0, step=0.1, key="diversity", bind="query-params",
+        help="Above 0, what resembles a better result ranks lower.", **first,
+    )  # fmt: skip
+    rules: dict = {"diversity": float(state.keep("diversity", diversity))}
+    for name, column in zip(CAPS, st.columns(len(CAPS)), strict=True):
+        key = f"max_per_{name}"
+        state.restore(key)
+        first = state.default(key, value=None)
+        with column:
+            cap = st.number_input(
+                f"At most per {name}", 1, 200, key=key, bind="query-params", placeholder="any",
+                help="An album is the folder a file lies in." if name == "album" else None, **first,
+            )  # fmt: skip
+        rules[key] = state.keep(key, None if cap is None else int(cap))
+    rules["duplicates"] = _choice("duplicates", "Near-duplicates", list(COPIES), "Collapse shows one of them.")
+    rules["versions"] = _choice(
+        "versions",
+        "Other recordings of a work",
+        list(COPIES),
+        "Collapse shows each work once, exclude not the query's.",
+    )
+    rules["hubs"] = _choice(
+        "hubs", "Correct for hubs", ["auto", "on", "off"],
+        "Some recordings are near to everything; the correction (CSLS) ranks them lower. Auto: where it helped.",
+    )  # fmt: skip
+    return rules
+
+
+def _choice(key: str, label: str, options: list[str], help_text: str) -> str:
+    state.restore(key, options)
+    first = state.default(key, default=state.KEYS[key])
+    chosen = st.segmented_control(label, options, required=True, key=key, bind="query-params", help=help_text, **first)
+    return str(state.keep(key, chosen))
+
+
+def _toggle(key: str, label: str) -> bool:
+    state.restore(key)
+    first = state.default(key, value=False)
+    return bool(state.keep(key, st.toggle(label, key=key, bind="query-params", **first)))
+
+
+def measured_faithfulness(library: str, encoder_id: str) -> Faithfulness | None:
+    """The leak matrix, if it was measured."""
+    kept = resources.evaluation(library, encoder_id, "faithfulness")
+    return kept.result if kept and isinstance(kept.result, Faithfulness) else None
+
+
+def caveat(faithfulness: Faithfulness | None, aspect: str) -> str:
+    """What a slider does besides: what it cannot be told apart from, what it finds better than itself."""
+    if faithfulness is None or aspect not in faithfulness.judged:
+        return ""
+    parts = []
+    family, leaks = faithfulness.family(aspect), faithfulness.leaks(aspect)
+    if family:
+        parts.append(f"goes with {', '.join(map(title, family))}")
+    if leaks:
+        parts.append(f":material/warning: leaks into {', '.join(map(title, leaks))}")
+    elif not faithfulness.passes(aspect):
+        parts.append(":material/warning: hardly finds what it says")
+    return " · ".join(parts)
+
+
+def title(aspect: str) -> str:
+    return aspect.replace("_", " ")

@@ -1,0 +1,197 @@
+"""Whether search does what it says: the leak matrix, hubs, and which way of comparing finds what."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from mess_core.aspects import ASPECTS
+from mess_core.evaluation.faithfulness import DIRECTION, LAYER, MAX_RATIO, NOT, ORACLE, Faithfulness, Ratio
+from mess_core.evaluation.hubness import HUB_SKEWNESS
+from mess_core.evaluation.kept import Evaluation, What
+from mess_core.evaluation.similarity import PERFORMER, WORK, SimilarityStudy
+from pages.shared import charts, frame, resources
+from pages.shared.aspect_panels import title
+from pages.shared.jobs_panel import show_outcome
+
+WAYS = {
+    DIRECTION: "by directions",
+    LAYER: "by whole layers",
+    NOT: "with the aspect left out",
+    ORACLE: "oracle: by the measured values",
+}
+
+
+def show_faithfulness(encoder_id: str) -> None:
+    """The leak matrix: what a search by one aspect finds in every other."""
+    st.subheader("Do aspects find what they say?", anchor=False)
+    kept = _kept(encoder_id, "faithfulness", "This is measured by itself after discovery.")
+    if kept is None or not isinstance(kept.result, Faithfulness):
+        return
+    result = kept.result
+    passed = [aspect for aspect in result.judged if result.passes(aspect)]
+    st.markdown(
+        f"**{len(passed)} of {len(result.judged)}** aspects with evidence do what they say, on "
+        f"{result.n_queries} queries of {result.n_groups} works."
+    )
+    ways = [way for way in WAYS if result.rows.get(way)]
+    way = st.segmented_control(
+        "Searched", ways, default=DIRECTION, required=True, key="leak-way", format_func=WAYS.__getitem__
+    )
+    asked = list(result.rows[DIRECTION]) if way in (DIRECTION, LAYER) else list(result.rows[way])
+    st.plotly_chart(
+        leak_matrix(result, way, [aspect for aspect in ASPECTS if aspect in asked]),
+        key=f"leak {way}",
+        config=charts.camera("svg", "leak-matrix"),
+        alt="Leak matrix: aspect searched by, against aspect looked at",
+    )  # fmt: skip
+    st.caption(
+        "Each row is a search by one aspect; each column is what its ten nearest recordings have in common with the "
+        "query, in *measured* values: 1 is chance, 0 is identical. A faithful slider is dark on the diagonal and pale "
+        f"elsewhere. It passes if its own column is at most {MAX_RATIO:g} and no unrelated aspect is served better. "
+        "Nothing of a query's work was used to find the directions, nor could be found."
+        + (" Here, with an aspect left out, its own column should be pale." if way == NOT else "")
+    )
+    _show_verdicts(result)
+
+
+def _show_verdicts(result: Faithfulness) -> None:
+    st.dataframe(
+        [
+            {
+                "aspect": title(aspect),
+                "verdict": "does what it says" if result.passes(aspect) else "does not",
+                "own column": _ratio(result.rows[DIRECTION][aspect][aspect]),
+                "by whole layers": _ratio(result.rows[LAYER].get(aspect, {}).get(aspect)),
+                **{name: _ratio(row[aspect]) for name, row in result.references.items()},
+                "at best": _ratio(result.rows[ORACLE][aspect][aspect]),
+                "cannot be told apart from": ", ".join(map(title, result.family(aspect))),
+                "leaks into": ", ".join(map(title, result.leaks(aspect))),
+            }
+            for aspect in result.judged
+        ],
+        hide_index=True,
+        width="stretch",
+        alt="Verdict on each aspect",
+    )
+
+
+def leak_matrix(result: Faithfulness, way: str, asked: list[str]) -> go.Figure:
+    """Aspects asked for downward, looked at rightward; the better, the darker."""
+    looked_at = list(result.correlations)
+    rows = [[result.rows[way].get(one, {}).get(other) for other in looked_at] for one in asked]
+    figure = go.Figure(
+        go.Heatmap(
+            x=list(map(title, looked_at)),
+            y=list(map(title, asked)),
+            z=[[cell.value if cell else None for cell in row] for row in rows],
+            text=[[_hover(one, other, cell) for other, cell in zip(looked_at, row, strict=True)]
+                  for one, row in zip(asked, rows, strict=True)],
+            hovertemplate="%{text}<extra></extra>",
+            zmin=0, zmax=1, colorscale=charts.BLUES, reversescale=True, colorbar={"title": "ratio"}, xgap=1, ygap=1,
+        )
+    )  # fmt: skip
+    for aspect in asked:
+        if aspect in looked_at:
+            place, row = looked_at.index(aspect), asked.index(aspect)
+            figure.add_shape(
+                type="rect", x0=place - 0.5, x1=place + 0.5, y0=row - 0.5, y1=row + 0.5,
+                line={"color": "#e0803a", "width": 2},
+            )  # fmt: skip
+    figure.update_layout(
+        height=150 + 30 * len(asked),
+        margin={"l": 10, "r": 10, "t": 10, "b": 90},
+        xaxis={"title": "looked at", "tickangle": -45},
+        yaxis={"title": "searched by", "autorange": "reversed"},
+    )
+    return figure
+
+
+def show_similarity(encoder_id: str) -> None:
+    """How the library lies in the encoder's space, and which way of comparing finds what."""
+    st.subheader("Which way of comparing finds what?", anchor=False)
+    kept = _kept(encoder_id, "similarity", "Cosine, Euclidean, whitened and others, on every layer.")
+    if kept is None or not isinstance(kept.result, SimilarityStudy):
+        return
+    study = kept.result
+    st.dataframe(
+        [
+            {
+                "task": _task(figure.task),
+                "measure": figure.measure,
+                "layer": "all" if figure.layer is None else str(figure.layer),
+                "value": figure.score.value,
+                "low": figure.score.low,
+                "high": figure.score.high,
+                "chance": figure.score.chance,
+                "queries": figure.score.n_queries,
+            }
+            for figure in study.figures
+            if figure.score.value is not None
+        ],
+        hide_index=True,
+        width="stretch",
+        height=320,
+        column_config={
+            name: st.column_config.NumberColumn(format="%.3f") for name in ("value", "low", "high", "chance")
+        },
+        alt="Every measure in every task",
+    )
+    st.caption(
+        "*Same work*, *same performer*: mean average precision, more is better. Others: how far the ten nearest are "
+        "from the query in rank, over chance; less is better. Intervals: 95 %, works drawn again; the library stays."
+    )
+    _show_hubs(study)
+
+
+def _show_hubs(study: SimilarityStudy) -> None:
+    """How often one recording is among the ten nearest of others, and how far embeddings point the same way."""
+    st.dataframe(
+        [
+            {
+                "ranked by": name, "skewness": hubs.skewness, "most often near": hubs.largest,
+                "never near": hubs.antihub_share, "Robin Hood": hubs.robin_hood,
+            }
+            for name, hubs in study.hubness.items()
+        ],
+        hide_index=True, width="stretch", alt="Hubness",
+        column_config={"never near": st.column_config.NumberColumn(format="percent"),
+                       **{name: st.column_config.NumberColumn(format="%.2f") for name in ("skewness", "Robin Hood")}},
+    )  # fmt: skip
+    raw, centred = zip(*study.anisotropy, strict=True)
+    verdict = "is on" if study.csls_helps else "is off"
+    st.caption(
+        f"Hubs are recordings that are near to everything: a skewness above {HUB_SKEWNESS:g} of how often each is in "
+        f"the ten nearest. The correction (CSLS) {verdict} by itself here. Mean cosine of two recordings, layer by "
+        f"layer: {min(raw):.2f} to {max(raw):.2f} as they come, {min(centred):.2f} to {max(centred):.2f} centred."
+    )
+
+
+def _kept(encoder_id: str, what: What, hint: str) -> Evaluation | None:
+    """The kept evaluation, with the way to make it, or make it again."""
+    home, library, info = resources.home(), frame.library(), resources.info(encoder_id)
+    kept = resources.evaluation(library, encoder_id, what)
+    show_outcome(home.jobs.latest("evaluate", library=library, encoder=encoder_id, what=what))
+    is_stale = kept is not None and kept.content != home.index_content(library, info)
+    if kept is None:
+        st.caption(f"Not measured yet. {hint}")
+    elif is_stale:
+        st.caption("Measured before the library changed; measure again to include what is new.")
+    if (kept is None or is_stale) and st.button("Measure", key=f"evaluate {what}"):
+        home.request_evaluate(library, encoder_id, what)
+        st.rerun()
+    return kept
+
+
+def _task(task: str) -> str:
+    return {WORK: "same work", PERFORMER: "same performer"}.get(task, task.replace("_", " "))
+
+
+def _ratio(ratio: Ratio | None) -> str:
+    if ratio is None or ratio.value is None:
+        return "–"
+    return f"{ratio.value:.2f} [{charts.number(ratio.low)}, {charts.number(ratio.high)}]"
+
+
+def _hover(asked: str, looked_at: str, ratio: Ratio | None) -> str:
+    return f"searched by {title(asked)}<br>looked at {title(looked_at)}: {_ratio(ratio)}"

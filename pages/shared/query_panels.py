@@ -1,0 +1,170 @@
+"""The query of 4_Listen: where it comes from, which part of it, and its embedding."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mess_core.catalogue import Track
+from mess_core.encoders.registry import DEFAULT, encoder_ids
+from mess_core.errors import UnknownTrackError
+from mess_core.uploads import keep_recording
+from pages.shared import frame, resources, state
+from pages.shared.jobs_panel import show_jobs
+from pages.shared.upload import upload
+
+UPLOAD, PICK, RECORD = "Drop a file", "Pick a track", "Record"
+SHORTEST_PASSAGE_S = 1.0
+
+
+def choose_encoder() -> str:
+    """One of the encoders by which this library was embedded; the embedded default while there is none."""
+    home = resources.home()
+    ids = [e for e in encoder_ids() if home.n_embedded(frame.library(), resources.info(e))] or [DEFAULT]
+    state.restore("encoder", ids)
+    first = state.default("encoder", index=ids.index(DEFAULT) if DEFAULT in ids else 0)
+    encoder_id: str = st.selectbox("Encoder", ids, key="encoder", bind="query-params", **first)
+    return state.keep("encoder", encoder_id)
+
+
+def choose_k() -> int:
+    """How many neighbours."""
+    state.restore("k")
+    first = state.default("k", value=state.KEYS["k"])
+    return state.keep("k", int(st.number_input("Neighbours", 1, 200, key="k", bind="query-params", **first)))
+
+
+def choose_query() -> Track | None:
+    """A dropped file, a track of the library, or a recording made now; its id is in the URL."""
+    home = resources.home()
+    how = st.segmented_control("Query", [UPLOAD, PICK, RECORD], default=UPLOAD, required=True, key="how")
+    if how == UPLOAD:
+        dropped = upload(key="upload", on_upload=_use_upload)
+        if dropped is None:
+            st.caption("It is compared, not kept: it joins a library only if you say so.")
+    elif how == RECORD:
+        st.audio_input("Play or sing something", sample_rate=48_000, key="recording", on_change=_use_recording)
+    else:
+        tracks = {track.track_id: track for track in home.catalogue.tracks(frame.library())}
+        picked = st.selectbox(
+            "Track",
+            list(tracks),
+            index=None,
+            key="picked",
+            placeholder="type a few letters of its title",
+            format_func=lambda track_id: tracks[track_id].title if track_id in tracks else track_id,
+            on_change=_use_picked,
+        )
+        if picked is None and not tracks:
+            st.caption("This library is empty.")
+    query = state.query()
+    if query is None:
+        return None
+    try:
+        return home.catalogue.track(query)
+    except UnknownTrackError:
+        state.set_query(None)  # a link to a track that is not here
+        st.caption("The track in this link is not here (any more). Choose another.")
+        return None
+
+
+def _use_upload() -> None:
+    value = st.session_state["upload"].upload
+    track = resources.home().catalogue.find_sha256(str(value["sha256"])) if value else None
+    if track is not None:
+        state.set_query(track.track_id)
+
+
+def _use_recording() -> None:
+    recording = st.session_state["recording"]
+    if recording is not None:
+        with frame.explain_errors():
+            state.set_query(keep_recording(resources.home(), recording.getvalue()).track_id)
+
+
+def _use_picked() -> None:
+    if st.session_state["picked"] is not None:
+        state.set_query(st.session_state["picked"])
+
+
+def embed_query(query: Track, encoder_id: str) -> bool:
+    """True once the query has an embedding; until then its job is asked for and followed."""
+    home, info = resources.home(), resources.info(encoder_id)
+    if home.store.has(query.track_id, info):
+        return True
+    job = home.jobs.latest("encode", track_id=query.track_id, encoder=encoder_id)
+    if job is not None and job.state == "failed":
+        frame.notice("This query cannot be used", job.message, job.hint)
+        if st.button("Try again"):
+            home.request_encode(query.track_id, encoder_id)
+            st.rerun()
+        return False
+    job = home.request_encode(query.track_id, encoder_id)
+    show_jobs([job, *(other for other in home.jobs.active() if other.job_id != job.job_id)])
+    return False
+
+
+def is_searchable(encoder_id: str) -> bool:
+    """Whether anything in the library can be compared; while it cannot, what is done about it is shown."""
+    home = resources.home()
+    jobs = home.jobs.active()
+    info, n_tracks = resources.info(encoder_id), len(home.catalogue.track_ids(frame.library()))
+    n_embedded = home.n_embedded(frame.library(), info)
+    if n_embedded < n_tracks:
+        st.caption(f"{n_embedded} of {n_tracks} tracks of this library are embedded with {info.title} so far.")
+    if n_embedded < n_tracks or n_embedded == 0:
+        show_jobs(jobs)
+    if n_embedded == 0 and not jobs:
+        frame.notice("Nothing to compare with yet", "Add music, and embed it, on the Library page.")
+        frame.link("pages/1_Library.py", "Library")
+    return n_embedded > 0
+
+
+def show_trail() -> None:
+    """The way back through the queries that led here."""
+    home, trail = resources.home(), state.trail()
+    if not trail:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("Came from")
+        for step, track_id in enumerate(trail):
+            try:
+                label = frame.plain(home.catalogue.track(track_id).title)
+            except UnknownTrackError:
+                continue  # forgotten meanwhile
+            st.button(label, key=f"trail {step}", on_click=state.go_back, args=(step,), type="tertiary")
+
+
+def choose_passage(query: Track) -> tuple[float, float] | None:
+    """A part of the query, or None for all of it; in the URL, and as well drawn on the waveform."""
+    end_s = round(query.duration_s, 1)
+    if end_s < 2 * SHORTEST_PASSAGE_S:
+        return None
+    key = f"passage {query.track_id}"
+    passage = state.passage()
+    if passage is not None and not 0 <= passage[0] < passage[1] <= end_s + 0.1:
+        st.caption("The passage in this link is not in this recording; all of it is compared.")
+        passage = None
+    st.session_state[key] = (passage[0], min(passage[1], end_s)) if passage else (0.0, end_s)
+    st.slider(
+        "Passage", 0.0, end_s, step=0.1, format="%.1f s", key=key, on_change=_use_passage, args=(key, end_s),
+        help="Shorter than the whole, the passage is looked for inside every recording. It can be drawn on the "
+        "player's waveform, too.",
+    )  # fmt: skip
+    return passage
+
+
+def _use_passage(key: str, end_s: float) -> None:
+    start_s, stop_s = st.session_state[key]
+    is_whole = (start_s, stop_s) == (0.0, end_s)
+    state.set_passage(None if is_whole or stop_s - start_s < SHORTEST_PASSAGE_S else (start_s, stop_s))
+
+
+def show_query(query: Track) -> None:
+    """What is asked about."""
+    facts = [query.composer, query.performer, query.instrument, frame.seconds(query.duration_s), query.codec]
+    with st.container(border=True, gap="xxsmall"):
+        st.caption("Query")
+        st.text(query.title)
+        st.text(" · ".join(fact for fact in facts if fact))
+        if query.is_truncated:
+            st.caption(":material/warning: The file breaks off before its header says it should.")

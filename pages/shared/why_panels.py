@@ -1,0 +1,208 @@
+"""Why a neighbour is there: what each aspect contributes, what was measured, and which moments match."""
+
+from __future__ import annotations
+
+import math
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from mess_core.answers import Answer, FoundTrack
+from mess_core.comparisons import MomentMap, compare_targets, map_moments
+from mess_core.reasons import Reason
+from mess_core.targets.registry import TARGETS
+from pages.shared import charts, frame, resources
+from pages.shared.aspect_panels import title
+from pages.shared.jobs_panel import show_jobs
+from pages.shared.player import PlayerTrack, player
+
+MOST_CELLS = 40  # on either side of the map of moments: each is an element of the page
+HEARD_S = 10.0  # of a moment that is clicked
+
+
+def show_why(found: Answer, neighbours: list[FoundTrack], reasons: dict[str, list[Reason]]) -> None:
+    """One neighbour in depth."""
+    st.subheader("Why?", anchor=False)
+    by_id = {item.track.track_id: item for item in neighbours}
+    track_id = st.selectbox(
+        "Recording", list(by_id), key="why",
+        format_func=lambda each: f"#{by_id[each].neighbour.rank} {by_id[each].track.title}" if each in by_id else each,
+    )  # fmt: skip
+    aspects, values, moments = st.tabs(["Aspects", "Measured values", "Moments"])
+    with aspects:
+        _show_aspects(found, by_id[track_id], reasons[track_id])
+    with values:
+        _show_values(found, by_id[track_id])
+    with moments:
+        _show_moments(found, by_id[track_id])
+
+
+def _show_aspects(found: Answer, item: FoundTrack, reasons: list[Reason]) -> None:
+    """What was asked for and how it adds up; then all aspects with evidence."""
+    if item.neighbour.aspects:
+        st.plotly_chart(contributions(found), key="contributions", config=charts.camera("svg", "contributions"),
+                        alt="What each aspect contributes to each neighbour")  # fmt: skip
+        st.caption(
+            "Each bar adds up to one neighbour's similarity."
+            + (" 0 is the same: what is long keeps it away." if found.plan.geometry == "direction" else "")
+        )
+    if not reasons:
+        st.caption("Nothing was discovered for this library, so there are no directions to compare along.")
+        return
+    st.dataframe(
+        [
+            {
+                "aspect": title(reason.aspect),
+                "closer than": reason.percentile,
+                "beside the query": f"{reason.word} by {abs(reason.difference_sd):.1f} SD",
+                "standing": f"{reason.word} than {reason.standing:.0f} % of the library",
+            }
+            for reason in reasons
+        ],
+        hide_index=True,
+        width="stretch",
+        column_config={"closer than": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100)},
+        alt="Aspects of this neighbour beside the query",
+    )
+
+
+def contributions(found: Answer) -> go.Figure:
+    """Stacked bars, one per neighbour; their length is the similarity."""
+    figure = go.Figure()
+    names = [charts.plain(f"{item.neighbour.rank}. {item.track.title[:30]}") for item in found.found]
+    for number, aspect in enumerate(found.plan.request.weights):
+        scores = [(item.neighbour.aspects or {}).get(aspect) for item in found.found]
+        figure.add_bar(
+            y=names,
+            x=[score.contribution if score else 0.0 for score in scores],
+            name=title(aspect),
+            orientation="h",
+            marker_color=charts.SERIES[number % len(charts.SERIES)],
+            text=[charts.plain(item.track.title) for item in found.found],
+            textposition="none",
+            hovertemplate="%{text}<br>" + title(aspect) + ": %{x:.3f}<extra></extra>",
+        )
+    figure.update_layout(
+        barmode="relative",
+        height=110 + 24 * len(names),
+        margin={"l": 10, "r": 10, "t": 10, "b": 40},
+        xaxis={"title": "contribution to similarity"},
+        yaxis={"autorange": "reversed", "type": "category", "dtick": 1, "automargin": True},
+        legend={"orientation": "h", "y": 1.15},
+    )
+    return figure
+
+
+def _show_values(found: Answer, item: FoundTrack) -> None:
+    """Both recordings' targets, in their units."""
+    home, query_id = resources.home(), found.query.track_id
+    job = home.jobs.latest("measure", track_id=query_id)
+    if not home.measurements.of_track(query_id):
+        if job is not None and job.is_active:
+            show_jobs([job])
+        elif st.button(
+            "Measure the query", key="measure", help="Takes a second or two; the library is measured already."
+        ):
+            home.request_measure(query_id)
+            st.rerun()
+    pairs = compare_targets(home, found.plan.discovery, query_id, item.track.track_id)
+    if not pairs:
+        st.caption("Nothing was measured of these recordings yet; discovery on the Layers page measures the library.")
+        return
+    st.dataframe(
+        [
+            {
+                "property": TARGETS[pair.target].title,
+                "query": pair.query,
+                "this one": pair.track,
+                "unit": pair.unit,
+                "the encoder is off by": "" if pair.error is None else f"± {_brief(pair.error)} {pair.unit}",
+                "": "estimate" if pair.is_weak else "",
+            }
+            for pair in pairs
+        ],
+        hide_index=True,
+        width="stretch",
+        column_config={name: st.column_config.NumberColumn(format="%.4g") for name in ("query", "this one")},
+        alt="Measured properties of query and neighbour",
+    )
+    st.caption(
+        "Measured in the audio, or in the MIDI where there is one. *Off by*: how far the best layer typically "
+        "is from the measured value on works it was not fitted on; differences below it cannot be told by searching."
+    )
+
+
+def _show_moments(found: Answer, item: FoundTrack) -> None:
+    """The map of moments; a click on a cell is heard in both."""
+    plan, home = found.plan, resources.home()
+    moments = map_moments(home, resources.index(plan), plan, found.query, item.track.track_id)
+    name = f"moments {found.query.track_id} {item.track.track_id} {plan.key} {plan.request.weights}"
+    event = st.plotly_chart(
+        moment_map(moments), key=name, on_select="rerun", selection_mode="points",
+        config=charts.camera("svg", "moments"), alt="Every moment of the query against every moment of the track",
+    )  # fmt: skip
+    st.caption(
+        "Darker is more alike. The line lays the query along the track, moment by moment; rings are the best moments. "
+        "Click a cell to hear that moment in both."
+    )
+    points = [point["customdata"] for point in event.selection.points if point.get("customdata")]
+    if points:
+        at = float(points[0][0]), float(points[0][1])
+    elif moments.moments:
+        at = moments.moments[0].query_s, moments.moments[0].track_s
+    else:
+        return
+    st.text(f"Query at {frame.clock(at[0])}, #{item.neighbour.rank} at {frame.clock(at[1])}")
+    query = home.catalogue.track(found.query.track_id)
+    track = PlayerTrack.of(item.track, f"#{item.neighbour.rank} ")
+    track = PlayerTrack(**{**vars(track), "offset_s": at[1] - at[0], "moment": (at[1], HEARD_S)})
+    end_s = min(at[0] + HEARD_S, query.duration_s)
+    asked = PlayerTrack(**{**vars(PlayerTrack.of(query)), "moment": (at[0], HEARD_S)})
+    player([asked, track], key=f"player {name}", region=(at[0], end_s) if end_s > at[0] else None)
+
+
+def moment_map(moments: MomentMap) -> go.Figure:
+    """Query upward, track rightward; long recordings in steps of several segments, each the best inside it."""
+    down = max(1, math.ceil(len(moments.query_starts_s) / MOST_CELLS))
+    right = max(1, math.ceil(len(moments.track_starts_s) / MOST_CELLS))
+    query_s, track_s = moments.query_starts_s[::down], moments.track_starts_s[::right]
+    cells = [
+        [
+            max(value for line in moments.similarities[i : i + down] for value in line[j : j + right])
+            for j in range(0, len(moments.track_starts_s), right)
+        ]
+        for i in range(0, len(moments.query_starts_s), down)
+    ]
+    figure = go.Figure(
+        go.Heatmap(
+            x=track_s, y=query_s, z=cells, colorscale=charts.BLUES, hoverinfo="skip", colorbar={"title": "similarity"}
+        )
+    )
+    places = [(q, t, cells[i][j]) for i, q in enumerate(query_s) for j, t in enumerate(track_s)]
+    figure.add_scatter(
+        x=[t for _, t, _ in places], y=[q for q, _, _ in places], mode="markers", showlegend=False,
+        marker={"size": 12, "color": "rgba(0,0,0,0)"}, customdata=[[q, t] for q, t, _ in places],
+        text=[f"query {frame.clock(q)}, track {frame.clock(t)}: {value:.2f}" for q, t, value in places],
+        hovertemplate="%{text}<extra></extra>", unselected={"marker": {"opacity": 1}},
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[moments.track_starts_s[t] for _, t in moments.path], y=[moments.query_starts_s[q] for q, _ in moments.path],
+        mode="lines", line={"color": "#e0803a", "width": 2}, hoverinfo="skip", showlegend=False,
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[moment.track_s for moment in moments.moments], y=[moment.query_s for moment in moments.moments],
+        mode="markers", marker={"symbol": "circle-open", "size": 14, "color": "#e0803a", "line": {"width": 2}},
+        hoverinfo="skip", showlegend=False,
+    )  # fmt: skip
+    figure.update_layout(
+        height=380,
+        margin={"l": 10, "r": 10, "t": 10, "b": 40},
+        xaxis={"title": "seconds of the track"},
+        yaxis={"title": "seconds of the query"},
+        clickmode="event+select",
+    )
+    return figure
+
+
+def _brief(value: float) -> str:
+    return f"{value:.2g}" if value < 100 else f"{value:.0f}"
