@@ -190,7 +190,8 @@ def direction_lines(library: DirectionLibrary) -> Iterator[str]:
             f"{n_tracks:9d} {n_aspects:7d} {scan_columns(items.nbytes, took_s)} {took_s['query'] * 1e3:8.3f}"
             f" {cold_s * 1e3:8.3f} {took_s['numpy'] * 1e3:8.3f} {rebuilt_s * 1e3:8.1f}  {is_equal}"
         )
-    yield f"{n_tracks:9d} one index answered them all: {index.rows is rows}; unasked it would be {kind_for(n_tracks)!r}"
+    unasked = kind_for(n_tracks, index.rows.n_columns)
+    yield f"{n_tracks:9d} one index answered them all: {index.rows is rows}; unasked it would be {unasked!r}"
 
 
 def random_requests(n_aspects: int, n: int) -> list[Request]:

@@ -34,7 +34,7 @@ from mess_core.search.recall import Recall, measure_recall
 from mess_core.search.request import Request, check_request
 from mess_core.search.rows import Kind
 from mess_core.search.segments import SegmentIndex, similarity_matrix
-from mess_core.search.selection import Facts
+from mess_core.search.selection import POOL_AT_LEAST, POOL_PER_RESULT, Candidate, Facts, select
 
 MOST_LAYER_SEGMENTS = 100_000  # of one layer in single precision: 300 MB with MERT-95M
 
@@ -309,11 +309,29 @@ def answer_passage(home: Home, index: SegmentIndex, plan: Plan, query: Query, pa
     if gone:
         raise InputError(f"Nothing is left of {gone[0]} once the aspects to avoid are removed.", "Ask for another one.")
     weights = np.array([asked.get(part, 0.0) for part in parts]) if asked else index.geometry.plain
-    found = index.search(items, segments.starts_s[rows], weights, plan.request.k, exclude=[query.track_id])
-    tracks = [
-        _found_track(home, Neighbour(match.rank, match.track_id, match.similarity, match.percentile), match.moment)
-        for match in found
-    ]
+    request = plan.request
+    n_pool = max(POOL_AT_LEAST, POOL_PER_RESULT * request.k)
+    found = {
+        match.track_id: match
+        for match in index.search(items, segments.starts_s[rows], weights, n_pool, exclude=[query.track_id])
+    }
+    chosen = select(
+        (
+            Candidate(row, match.track_id, match.similarity, match.similarity)
+            for row, match in enumerate(found.values())
+        ),
+        replace(request, diversity=0.0, duplicates="keep"),
+        query.facts,
+        lambda track_id: facts_of(home, track_id),
+    )
+    if request.diversity or request.duplicates != "keep" or request.hubs == "on":
+        notice = "Diversity, near-duplicates and hubs are not looked at when a passage is searched."
+        plan = replace(plan, notices=(*plan.notices, notice))
+    tracks = []
+    for rank, candidate in enumerate(chosen, start=1):
+        match = found[candidate.track_id]
+        neighbour = Neighbour(rank, match.track_id, match.similarity, match.percentile)
+        tracks.append(_found_track(home, neighbour, match.moment))
     return Answer(query, plan, tuple(tracks), None, index.rows.kind)
 
 

@@ -34,6 +34,7 @@ from mess_core.files import write_atomically
 from mess_core.packed import read_packed, remove_packed, verify_packed, write_packed
 
 FORMAT = "mess-embedding-1"
+PACKED_KEEP_S = 30 * 24 * 3600.0  # packed arrays of libraries as they were are made again if anybody wants them
 TMP_KEEP_S = 3600.0  # a temporary file older than this has no living writer
 
 Guard = Callable[[sqlite3.Connection], object]  # called inside the transaction; raises to refuse the write
@@ -269,6 +270,9 @@ class EmbeddingStore:
     def sweep(self, now: float | None = None) -> int:
         """Delete what no row points to: left-over temporary files, embeddings of forgotten tracks; returns how many."""
         now = now or time.time()
+        for packed in (self.paths.cache / "packed").glob("*.npy"):
+            if now - packed.stat().st_mtime > PACKED_KEEP_S:
+                remove_packed(packed)
         known = {row["path"] for row in self.database.connection.execute("SELECT path FROM embeddings")}
         n_swept = 0
         for path in sorted(self.paths.embeddings.rglob("*")):

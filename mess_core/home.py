@@ -191,6 +191,7 @@ class Home:
     def discovery_for(self, library: str, info: EncoderInfo) -> Discovery | None:
         """What searches of a library go by: its own discovery, else the largest of another library; None without any.
 
+        Its own also gives way where it has evidence for nothing: three tracks can be probed, too.
         A result of another version counts as none: searching goes on without aspects until it is made again.
         """
 
@@ -200,12 +201,16 @@ class Home:
             except ArtefactMismatchError:
                 return None
 
+        def is_of_use(discovery: Discovery | None) -> bool:
+            return discovery is not None and any(aspect.has_evidence for aspect in discovery.aspects.values())
+
         own = readable(library)
-        if own is not None:
+        if is_of_use(own):
             return own
         names = [ALL, *(other.name for other in self.catalogue.libraries())]
         others = [readable(name) for name in names if name != library]
-        return max((other for other in others if other is not None), key=lambda other: other.n_tracks, default=None)
+        known = [other for other in others if other is not None and is_of_use(other)]
+        return max(known, key=lambda other: other.n_tracks, default=own)
 
     def directions(self, discovery: Discovery, info: EncoderInfo) -> Directions:
         """The directions that belong to a discovery."""

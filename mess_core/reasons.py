@@ -63,7 +63,7 @@ def find_reasons(index: NeighbourIndex, query: np.ndarray, track_ids: Sequence[s
             continue
         target, at = geometry.coordinate(others, aspect)
         _, query_at = geometry.coordinate(item, aspect)
-        percentiles = index.percentiles.of(parts[:, place], np.eye(len(geometry.parts))[place])
+        percentiles = index.percentiles.of_part(parts[:, place], place)
         everybody = index.sorted_coordinate(aspect)
         for track_id, value, percentile in zip(track_ids, at, percentiles, strict=True):
             is_more = bool(value >= query_at[0])

@@ -300,7 +300,7 @@ def _targets(task: Task) -> str:
     message = _measure(task, task.home.catalogue.track_ids(library))
     encoder_id = task.job.arguments["then_probe"]
     if encoder_id:
-        task.home.request_probe(library, encoder_id)
+        task.home.request_probe(library, encoder_id, then_evaluate=True)
     return message
 
 

@@ -239,10 +239,7 @@ class NeighbourIndex:
         parts = self.geometry.similarities(item, self.rows.rows(np.array([c.row for c in chosen])))
         percentiles = self.percentiles.of(np.array([c.similarity for c in chosen]), weights)
         places = {aspect: self.geometry.parts.index(aspect) for aspect in asked}
-        of_part = {
-            aspect: self.percentiles.of(parts[:, place], np.eye(len(weights))[place])
-            for aspect, place in places.items()
-        }
+        of_part = {aspect: self.percentiles.of_part(parts[:, place], place) for aspect, place in places.items()}
         neighbours = []
         for number, candidate in enumerate(chosen):
             aspects = {

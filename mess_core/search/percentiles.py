@@ -1,7 +1,8 @@
 """Percentiles: how near is near? A similarity is placed among those of random pairs of the library itself.
 
 100 = closer than all pairs. The similarities of up to 100 000 pairs are kept per part; those of the total are their
-weighted sum, so any weights have their percentile at once. A few values are counted, which is faster than sorting.
+weighted sum, so any weights have their percentile at once. A few values are counted: sorting the pairs for weights
+that change with every touch of a slider would take longer. Those of a part are sorted once.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class Percentiles:
     def __init__(self, geometry: Geometry, rows: RowIndex) -> None:
         self._geometry = geometry
         self._rows = rows
+        self._sorted: dict[int, np.ndarray] = {}
 
     @cached_property
     def pairs(self) -> np.ndarray:
@@ -36,20 +38,38 @@ class Percentiles:
         return pairs
 
     def of(self, similarities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Percentiles (n,) of totals, or of one part if only that one has weight; NaN without a pair."""
+        """Percentiles (n,) of totals; NaN without a pair."""
         pairs = self.pairs
+        (weighted,) = np.nonzero(weights)
         if not pairs.shape[1]:
             return np.full(len(similarities), np.nan)
-        (weighted,) = np.nonzero(weights)
+        if len(weighted) == 1 and weights[weighted[0]] == 1:
+            return self.of_part(similarities, int(weighted[0]))
         totals = weights[weighted].astype(np.float32) @ pairs[weighted]
-        # Pairs are kept in single precision: what differs by less is equal.
-        slack = 1e-6 * (1.0 + np.abs(similarities))
-        low, high = similarities - slack, similarities + slack
+        low, high = _edges(similarities)
         if len(similarities) <= FEW:
-            below = np.array([np.count_nonzero(totals < edge) for edge in low.astype(np.float32)])
-            up_to = np.array([np.count_nonzero(totals <= edge) for edge in high.astype(np.float32)])
+            below = np.array([np.count_nonzero(totals < edge) for edge in low])
+            up_to = np.array([np.count_nonzero(totals <= edge) for edge in high])
         else:
             totals.sort()
             below, up_to = np.searchsorted(totals, low, "left"), np.searchsorted(totals, high, "right")
         percentiles: np.ndarray = 50.0 * (below + up_to) / len(totals)
         return percentiles
+
+    def of_part(self, similarities: np.ndarray, part: int) -> np.ndarray:
+        """Percentiles (n,) of similarities in one part; NaN without a pair."""
+        if part not in self._sorted:
+            self._sorted[part] = np.sort(self.pairs[part])
+        values = self._sorted[part]
+        if not len(values):
+            return np.full(len(similarities), np.nan)
+        low, high = _edges(similarities)
+        counts = np.searchsorted(values, low, "left") + np.searchsorted(values, high, "right")
+        percentiles: np.ndarray = 50.0 * counts / len(values)
+        return percentiles
+
+
+def _edges(similarities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs are kept in single precision: what differs by less is equal."""
+    slack = 1e-6 * (1.0 + np.abs(similarities))
+    return (similarities - slack).astype(np.float32), (similarities + slack).astype(np.float32)

@@ -44,14 +44,18 @@ class Facts:
     instrument: str | None = None
 
 
+def _nothing_alike(row: int, rows: list[int]) -> np.ndarray:
+    return np.zeros(len(rows))
+
+
 def select(
     ranked: Iterator[Candidate],
     request: Request,
     query: Facts,
     facts_of: Callable[[str], Facts],
-    similarities: Callable[[int, list[int]], np.ndarray],
-    is_copy: Callable[[int, list[int]], np.ndarray],
-    is_copy_of_query: Callable[[int], bool],
+    similarities: Callable[[int, list[int]], np.ndarray] = _nothing_alike,
+    is_copy: Callable[[int, list[int]], np.ndarray] = _nothing_alike,
+    is_copy_of_query: Callable[[int], bool] = lambda row: False,
 ) -> list[Candidate]:
     """Choose at most `request.k` candidates.
 

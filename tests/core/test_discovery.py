@@ -599,7 +599,9 @@ def test_discovery_follows_an_extraction_by_itself_and_once(home, write_wav, mon
     job = run_next(home)
     assert job.state == "done", job.message
     discovery = home.discovery("music", MEL)
-    assert discovery.n_tracks == 6 and discovery.result.has_null and home.jobs.active() == []
+    assert discovery.n_tracks == 6 and discovery.result.has_null
+    assert [job.arguments["what"] for job in home.jobs.active()] == ["faithfulness", "similarity"]
+    assert [run_next(home).state for _ in range(2)] == ["done", "done"] and home.jobs.active() == []
     assert discovery.content == home.index_content("music", MEL)
     assert "MFCC" in discovery.result.target("spectral_centroid").baselines  # it was extracted for this
     assert "log-mel" not in discovery.result.target("spectral_centroid").baselines  # that is the encoder itself
