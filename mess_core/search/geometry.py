@@ -141,8 +141,7 @@ class LayerGeometry:
         one, other = (
             items.reshape(-1, items.shape[-1])[:, :n].reshape(-1, *self.centre.shape) for items in (one, other)
         )
-        cosines: np.ndarray = np.einsum("nld,nld->nl", *np.broadcast_arrays(one, other), dtype=np.float64)
-        return cosines
+        return np.vecdot(one, other).astype(np.float64)
 
     def distances(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Half the mean over layers of |q_l - x_l|² over the library's mean square; sizes count, unlike in a cosine."""

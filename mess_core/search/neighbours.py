@@ -43,7 +43,7 @@ COPY = 0.005  # squared distance of near-duplicates, the typical pair's being 1:
 STRANGE_ABOVE = 0.99  # quantile of the library's own least distances
 N_TYPICAL = 300  # recordings whose least distance is looked up
 FEWEST_TYPICAL = 20  # fewer say nothing of a tail
-N_NEAREST = 64  # by similarity, among which the least distance is
+N_NEAREST = 32  # by similarity, among which the least distance is
 SEED = 0
 N_KEPT = 8  # hub corrections of recent weights
 ROUNDING = 2e-6  # relative, of inner products in single precision
@@ -82,6 +82,17 @@ class Found:
 
     neighbours: tuple[Neighbour, ...]
     is_strange: bool | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Portion:
+    """The rows nearest to a query. parts : (n, n_parts) similarities; bound : no other row has a higher total"""
+
+    n_wanted: int
+    rows: np.ndarray
+    items: np.ndarray
+    parts: np.ndarray
+    bound: float
 
 
 class NeighbourIndex:
@@ -164,8 +175,10 @@ class NeighbourIndex:
         item = self._item(query)
         weights = self.weights(request)
         is_corrected = corrects_hubs is True if request.hubs == "auto" else request.hubs == "on"
+        n_first = min(len(self), max(FIRST_PORTION, request.k + len(exclude) + 1))
+        first = self._portion(item, weights, n_first)
         chosen = select(
-            self._ranked(item, weights, request.k, exclude, is_corrected),
+            self._ranked(item, weights, first, exclude, is_corrected),
             request,
             query_facts or Facts(),
             facts_of,
@@ -173,7 +186,9 @@ class NeighbourIndex:
             is_copy=lambda row, rows: self.geometry.distances(self._row(row), self._items(rows)) < COPY,
             is_copy_of_query=lambda row: bool(self.geometry.distances(item, self._items([row]))[0] < COPY),
         )
-        return Found(self._describe(item, chosen, weights, request.weights), self._is_strange(item))
+        is_plain = weights is self.geometry.plain
+        is_strange = self._is_strange(item, first if is_plain else None)
+        return Found(self._describe(chosen, weights, request.weights), is_strange)
 
     def weights(self, request: Request) -> np.ndarray:
         """Weights of the geometry's parts, (n_parts,); InputError if it lacks an aspect asked for."""
@@ -198,27 +213,37 @@ class NeighbourIndex:
 
     # --- ranking --------------------------------------------------------------------------------------------
 
+    def _portion(self, item: np.ndarray, weights: np.ndarray, n: int) -> _Portion:
+        """The n rows that the index finds nearest, with their exact similarities."""
+        vector, constant = self.geometry.query(item, weights)
+        share = np.count_nonzero(vector) / len(vector)
+        products, rows = self.rows.search(vector[None], n, share)
+        rows = rows[0][rows[0] >= 0]
+        items = self.rows.rows(rows)
+        bound = float(products[0][-1]) + constant
+        bound += ROUNDING * (1.0 + abs(bound) + abs(constant))  # far from the mean, large numbers cancel
+        return _Portion(n, rows, items, self.geometry.similarities(item, items), bound)
+
     def _ranked(
-        self, item: np.ndarray, weights: np.ndarray, k: int, exclude: Collection[str], is_corrected: bool
+        self,
+        item: np.ndarray,
+        weights: np.ndarray,
+        portion: _Portion,
+        exclude: Collection[str],
+        is_corrected: bool,
     ) -> Iterator[Candidate]:
         """All tracks, the best first, looked up in growing portions: a candidate comes once no other can be better."""
-        vector, constant = self.geometry.query(item, weights)
         corrections = self._hub_corrections(weights) if is_corrected else None
-        share = np.count_nonzero(vector) / len(vector)
-        n_wanted, given = min(len(self), max(FIRST_PORTION, k + len(exclude) + 1)), set(exclude)
+        given = set(exclude)
         while True:
-            products, rows = self.rows.search(vector[None], n_wanted, share)
-            rows = rows[0][rows[0] >= 0]
-            exact = self.geometry.similarities(item, self.rows.rows(rows)) @ weights
-            scores = exact if corrections is None else exact - corrections[rows] / 2
-            is_all = n_wanted == len(self)
-            bound = float(products[0][-1]) + constant
-            bound += ROUNDING * (1.0 + abs(bound) + abs(constant))  # far from the mean, large numbers cancel
+            exact = portion.parts @ weights
+            scores, bound = exact, portion.bound
             if corrections is not None:
-                bound -= corrections.min() / 2
+                scores, bound = exact - corrections[portion.rows] / 2, bound - corrections.min() / 2
+            is_all = portion.n_wanted == len(self)
             found = [
-                Candidate(int(row), self.track_ids[row], float(score), float(similarity))
-                for row, score, similarity in zip(rows, scores, exact, strict=True)
+                Candidate(int(row), self.track_ids[row], float(score), float(similarity), parts)
+                for row, score, similarity, parts in zip(portion.rows, scores, exact, portion.parts, strict=True)
                 if is_all or score > bound
             ]
             found.sort(key=lambda candidate: (-candidate.score, candidate.track_id))
@@ -228,15 +253,15 @@ class NeighbourIndex:
                     yield candidate
             if is_all:
                 return
-            n_wanted = min(len(self), GROWTH * n_wanted)
+            portion = self._portion(item, weights, min(len(self), GROWTH * portion.n_wanted))
 
     def _describe(
-        self, item: np.ndarray, chosen: list[Candidate], weights: np.ndarray, asked: Mapping[str, float]
+        self, chosen: list[Candidate], weights: np.ndarray, asked: Mapping[str, float]
     ) -> tuple[Neighbour, ...]:
         """Similarity and percentile, in total and in each aspect asked for."""
         if not chosen:
             return ()
-        parts = self.geometry.similarities(item, self.rows.rows(np.array([c.row for c in chosen])))
+        parts = np.stack([candidate.parts for candidate in chosen])
         percentiles = self.percentiles.of(np.array([c.similarity for c in chosen]), weights)
         places = {aspect: self.geometry.parts.index(aspect) for aspect in asked}
         of_part = {aspect: self.percentiles.of_part(parts[:, place], place) for aspect, place in places.items()}
@@ -297,8 +322,8 @@ class NeighbourIndex:
         items = self.rows.rows(sample)
         asked = np.stack([self.geometry.query(item, self.geometry.plain)[0] for item in items])
         least = []
-        for item, work, rows in zip(items, self._works[sample], self.rows.search(asked, N_NEAREST)[1], strict=True):
-            others = rows[(rows >= 0) & (self._works[rows] != work)]
+        for item, work, rows in zip(items, self._works[sample], self.rows.search(asked, 2 * N_NEAREST)[1], strict=True):
+            others = rows[(rows >= 0) & (self._works[rows] != work)][:N_NEAREST]
             if len(others):
                 least.append(self.geometry.distances(item, self.rows.rows(others)).min())
         return np.sort(least)
@@ -309,13 +334,12 @@ class NeighbourIndex:
             return None
         return float(np.quantile(self.typical_least, STRANGE_ABOVE))
 
-    def _is_strange(self, item: np.ndarray) -> bool | None:
+    def _is_strange(self, item: np.ndarray, portion: _Portion | None) -> bool | None:
+        """`portion`: the nearest by plain weights, if they are known already."""
         if self._strange_above is None:
             return None
-        vector, _ = self.geometry.query(item, self.geometry.plain)
-        rows = self.rows.search(vector[None], N_NEAREST)[1][0]
-        least = self.geometry.distances(item, self.rows.rows(rows[rows >= 0])).min()
-        return bool(least > self._strange_above)
+        nearest = portion or self._portion(item, self.geometry.plain, min(len(self), N_NEAREST))
+        return bool(self.geometry.distances(item, nearest.items[:N_NEAREST]).min() > self._strange_above)
 
     def _sample(self, n: int) -> np.ndarray:
         """At most n rows, seeded, in order."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from mess_core.search.request import Request
 POOL_AT_LEAST, POOL_PER_RESULT = 100, 10  # candidates among which diversity chooses
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """A ranked row; `score` is what it is ranked by, the similarity or its correction for hubs."""
 
@@ -31,6 +31,7 @@ class Candidate:
     track_id: str
     score: float
     similarity: float
+    parts: np.ndarray = field(default_factory=lambda: np.empty(0))  # similarity in each part
 
 
 @dataclass(frozen=True)
