@@ -35,7 +35,8 @@ class Waveform {
   readTheme() {
     const style = getComputedStyle(this.canvas);
     const colour = (name) => style.getPropertyValue(name).trim();
-    this.#colours = { played: colour("--st-primary-color"), text: colour("--st-text-color") };
+    const [played, text, background] = ["primary", "text", "background"].map((name) => colour(`--st-${name}-color`));
+    this.#colours = { played, text, background };
     this.font = `11px ${colour("--st-font") || "sans-serif"}`;
   }
 
@@ -89,6 +90,9 @@ class Waveform {
     if (!hasGrips) return;
     pen.beginPath();
     pen.roundRect(x - 2, barsHeight / 2 - 9, 6, 22, 3);
+    pen.strokeStyle = this.#colours.background; // a rim, or it is lost among the bars
+    pen.lineWidth = 3;
+    pen.stroke();
     pen.fill();
   }
 

@@ -115,10 +115,26 @@ def scene(name: str) -> list[PlayerTrack]:
         return [track("low"), track("missing"), track("short")]
     if name == "hostile":
         return [track("low", label=HOSTILE), track("missing", label=HOSTILE)]
+    if name == "moments":
+        return [track("low", offset_s=5.0, moment=(20.0, 10.0)), track("high", moment=(40.0, 5.0)), track("short")]
     if name == "many":
         names = ["low", "high", "short", "ticks24", "ticks44"] * 2
         return [track(name, id=f"{name}{number}") for number, name in enumerate(names)]
     return [track("low"), track("high"), track("short")]
+
+
+def choose_region(tracks: list[PlayerTrack]) -> tuple[float, float] | None:
+    """What is typed in, like `10.5 12.25`, or the passage that the listener chose last, given back."""
+    typed = st.text_input("Region")
+    passage = st.session_state.get("main", {}).get("passage")
+    if st.checkbox("Give the passage back") and passage:
+        offset_s = next(track.offset_s for track in tracks if track.id == passage["track_id"])
+        return round(passage["start_s"] - offset_s, 2), round(passage["end_s"] - offset_s, 2)
+    return tuple(map(float, typed.split())) if typed else None
+
+
+def count_passage() -> None:
+    st.session_state.passages = st.session_state.get("passages", 0) + 1
 
 
 def page() -> None:
@@ -132,9 +148,11 @@ def page() -> None:
     tracks = scene(name)
     if st.checkbox("Another last track"):
         tracks = [*tracks[:-1], track("ticks24")]
+    region = choose_region(tracks) if name in ("moments", "ticks") else None
     if st.checkbox("Show", value=True):
-        report = player(tracks, key="main")
+        report = player(tracks, key="main", region=region, on_passage=count_passage)
         st.text(f"report: {json.dumps(dataclasses.asdict(report)) if report else None}")
+        st.text(f"passages: {st.session_state.get('passages', 0)}")
     if name == "two":
         player([track("high")], key="second")
 

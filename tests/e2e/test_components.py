@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import expect
 
 from mess_core.errors import InputError
-from pages.shared.player import PlayerTrack, _read_report, matching_gains_db, player
+from pages.shared.player import PlayerTrack, _read_passage, _read_report, matching_gains_db, player
 from pages.shared.upload import _read_upload
 
 pytestmark = pytest.mark.e2e
@@ -188,6 +188,43 @@ def test_player_refuses_what_it_cannot_play():
     for tracks in ([], [track, track], [PlayerTrack("b", "B", "/excerpt/b", None, float("nan"))]):
         with pytest.raises(InputError, match="player"):
             player(tracks, key="k")
+
+
+def test_player_refuses_moments_and_regions_that_are_none():
+    """Not finite, empty, or backwards."""
+    for moment in ((float("nan"), 1.0), (0.0, float("inf")), (3.0, 0.0)):
+        with pytest.raises(InputError, match="moment"):
+            player([PlayerTrack("a", "A", "/excerpt/a", None, 9.0, moment=moment)], key="k")
+    for region in ((0.0, float("nan")), (2.0, 2.0), (5.0, 3.0)):
+        with pytest.raises(InputError, match="region"):
+            player([PlayerTrack("a", "A", "/excerpt/a", None, 9.0)], key="k", region=region)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"track_id": "b"},
+        {"track_id": ["a"]},
+        {"track_id": None},
+        {"start_s": "soon"},
+        {"start_s": None},
+        {"start_s": float("nan")},
+        {"end_s": float("inf")},
+        {"end_s": 10**400},
+        {"end_s": 4.5},  # too short
+        {"end_s": 2.0},  # backwards
+        {"start_s": 8.5, "end_s": 20.0},  # too short once it is cut to the track
+    ],
+)
+def test_malformed_passage_is_none(changes):
+    """A browser can send anything: what is not a passage of one of these tracks is none."""
+    tracks = [PlayerTrack("a", "A", "/excerpt/a", None, 9.0)]
+    passage = {"track_id": "a", "start_s": 4.0, "end_s": 7.5}
+    assert _read_passage(passage, tracks) == ("a", 4.0, 7.5)
+    assert _read_passage({**passage, "start_s": -3, "end_s": 99}, tracks) == ("a", 0.0, 9.0)
+    assert _read_passage({**passage, **changes}, tracks) is None
+    for raw in (None, 3, "a", [], ["a", 4.0, 7.5], {}, {"track_id": "a"}):
+        assert _read_passage(raw, tracks) is None
 
 
 # --- the sound --------------------------------------------------------------------------------------------------
@@ -365,6 +402,377 @@ def test_memory_stays_bounded(open_player):
         page.keyboard.press(" ")
         page.keyboard.press("ArrowRight")
     wait_for(page, "p.sources.every((count) => count <= 3)")
+
+
+# --- moments, the region, passages ------------------------------------------------------------------------------
+
+
+def drag(page, from_s: float, to_s: float, lets_go: bool = True) -> None:
+    """Drag over the waveform from one second of the clock to another."""
+    canvas = page.locator(".waveform")
+    box, total = canvas.bounding_box(), probe(page, "duration")
+    page.mouse.move(box["x"] + box["width"] * from_s / total, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * (from_s + to_s) / 2 / total, box["y"] + 35)
+    page.mouse.move(box["x"] + box["width"] * to_s / total, box["y"] + 40)
+    if lets_go:
+        page.mouse.up()
+
+
+def go_to(page, seconds: int) -> None:
+    """Go to a multiple of five seconds with the keyboard, while the player is paused."""
+    page.keyboard.press("Home")
+    for _ in range(seconds // 5):
+        page.keyboard.press("ArrowRight")
+    wait_for(page, f"p.position === {seconds}")
+
+
+def ask_for_region(page, text: str) -> None:
+    """Let Python ask for a region, like `10.5 12.25`; no text is no region."""
+    page.get_by_label("Region").fill(text)
+    page.get_by_label("Region").press("Enter")
+
+
+def painted(page, y: int) -> np.ndarray:
+    """Opacity of one row of the waveform's own pixels, shape (n_pixels,), 0 .. 255."""
+    row = page.locator(".waveform").evaluate(
+        "(canvas, y) => [...canvas.getContext('2d').getImageData(0, y, canvas.width, 1).data]"
+        ".filter((_, index) => index % 4 === 3)",
+        y,
+    )
+    return np.array(row)
+
+
+def span_of(opaque: np.ndarray) -> tuple[int, int]:
+    """First pixel that is painted, and the first after the last one."""
+    pixels = np.flatnonzero(opaque)
+    return int(pixels[0]), int(pixels[-1]) + 1
+
+
+BETWEEN = 5  # a row of pixels between the arms of the brackets and the loudest bar
+
+
+def without_playhead(row: np.ndarray) -> np.ndarray:
+    """The playhead stands at second 0 in these tests."""
+    return row[3:]
+
+
+def test_moment_is_drawn_where_it_is(open_player):
+    """The band and its tick lie at start_s - offset_s of the clock, on the track that is heard, and nowhere else."""
+    page = open_player("moments")
+    page.wait_for_timeout(300)
+    width = page.locator(".waveform").evaluate("(canvas) => canvas.width")
+    for key, from_s, to_s in (("1", 15, 25), ("2", 40, 45)):
+        page.locator(".player").press(key)
+        row = without_playhead(painted(page, BETWEEN))
+        first, end = span_of(row)
+        assert (first + 3, end + 3) == pytest.approx((from_s / 75 * width, to_s / 75 * width), abs=1.01)
+        tick = np.flatnonzero(row > 100) + 3
+        assert 1 <= len(tick) <= 3 and tick[0] == pytest.approx(from_s / 75 * width, abs=1.01)
+        assert set(row[first + 4 : end - 4]) == {row[first + 5]}  # one soft band
+        text = page.locator(".waveform").get_attribute("aria-description")
+        assert text == ("Marked: 0:15.0–0:25.0" if key == "1" else "Marked: 0:40.0–0:45.0")
+    page.keyboard.press("3")
+    assert not without_playhead(painted(page, BETWEEN)).any()
+    assert page.locator(".waveform").get_attribute("aria-description") == ""
+
+
+def test_region_from_python_is_drawn_and_moves_the_position(open_player):
+    """Before any gesture and while playing: a new region brings the position to its start; the same one does not."""
+    page = open_player("moments")
+    ask_for_region(page, "50 60")
+    wait_for(page, "p.position === 50 && String(p.region) === '50,60' && !p.isRunning")
+    page.locator(".player").press("3")  # has no moment
+    go_to(page, 0)
+    width = page.locator(".waveform").evaluate("(canvas) => canvas.width")
+    row = painted(page, BETWEEN)
+    assert span_of(without_playhead(row)) == pytest.approx((50 / 75 * width - 3, 60 / 75 * width - 3), abs=1.01)
+    assert "Passage 0:50.0–1:00.0" in page.locator(".player .status").inner_text()
+    page.get_by_role("button", name="Play").click()
+    wait_for(page, "p.isRunning && p.position > 50.2")
+    ask_for_region(page, "10.5 20")
+    wait_for(page, "p.isRunning && p.position > 12.5 && p.position < 20")
+    page.get_by_role("slider", name="Unrelated").press("ArrowRight")
+    page.wait_for_timeout(700)
+    assert 13 < probe(page, "position") < 20
+    ask_for_region(page, "")
+    wait_for(page, "p.isRunning && p.region === null && p.position > 10.5")
+    ask_for_region(page, "70 500")
+    wait_for(page, "String(p.region) === '70,75'")  # cut to the clock
+    ask_for_region(page, "100 200")
+    wait_for(page, "p.region === null && p.position > 70")
+
+
+def test_play_begins_in_the_region(open_player):
+    """Outside the region, Play goes to its start; inside, it goes on from where it is."""
+    page = open_player("moments")
+    ask_for_region(page, "30 50")
+    wait_for(page, "p.position === 30")
+    page.get_by_role("slider", name="Position").focus()
+    for at_s, begins_s in ((5, 30), (60, 30), (40, 40)):
+        go_to(page, at_s)
+        page.keyboard.press(" ")
+        wait_for(page, f"p.isRunning && p.position > {begins_s} && p.position < {begins_s + 4}")
+        page.keyboard.press(" ")
+        wait_for(page, "!p.isRunning")
+
+
+def tick_frames(samples: np.ndarray) -> np.ndarray:
+    """The frame of every click, at its loudest sample; shape (n_clicks,)."""
+    loud = np.flatnonzero(np.abs(samples) > 0.1)
+    clicks = np.split(loud, np.flatnonzero(np.diff(loud) > 100) + 1)
+    return np.array([click[np.argmax(np.abs(samples[click]))] for click in clicks])
+
+
+def test_region_loops_to_the_sample(open_player, figures):
+    """Clicks at 11 and 12 s in a loop of 10.5 .. 12.25 s: 48000 and 36000 frames apart, on every track, every time."""
+    page = open_player("ticks")
+    ask_for_region(page, "10.5 12.25")
+    wait_for(page, "p.position === 10.5")
+    page.locator(".player").press("l")
+    page.keyboard.press(" ")
+    wait_for(page, "p.isRunning && p.ready.every(Boolean)")
+    recording = record(page, 4.0)
+    for channel in recording.channels[:2]:
+        frames = tick_frames(channel)
+        apart = np.diff(frames)
+        assert len(apart) >= 3
+        assert set(apart) == {48_000, 36_000} and (apart[1:] != apart[:-1]).all()
+        figures.setdefault("loop_frames_apart", []).extend(apart.tolist())
+    assert (tick_frames(recording.channels[0]) == tick_frames(recording.channels[1])).all()
+    page.keyboard.press("l")
+    wait_for(page, "p.isRunning && p.position > 12.5")  # without Loop it runs on
+
+
+def test_region_loops_without_a_gap(open_player, figures):
+    """A tone whose periods fit into the region goes on unbroken over its joint, and over that of two excerpts."""
+    page = open_player("moments")
+    ask_for_region(page, "29 31")
+    wait_for(page, "p.position === 29")
+    page.locator(".player").press("2")
+    page.keyboard.press("l")
+    page.keyboard.press(" ")
+    wait_for(page, "p.isRunning && p.ready.every(Boolean) && p.decoded[1] >= 2")
+    page.wait_for_timeout(300)
+    recording = record(page, 2.8)
+    assert 29 <= probe(page, "position") < 31
+    error = sine_error(recording.heard, 880)
+    figures.setdefault("loop_joint_error", []).append(error)
+    assert error < 1e-3
+
+
+def test_dragging_chooses_a_passage(open_player):
+    """Told once, in seconds of the track that is heard; shown as the region; cleared with Escape."""
+    page = open_player("moments")
+    button = page.get_by_role("button", name="Passage")
+    drag(page, 30, 40)
+    wait_for(page, "p.region === null && Math.abs(p.position - 40) < 0.2")  # as long as it is off, dragging seeks
+    button.click()
+    assert button.get_attribute("aria-pressed") == "true"
+    drag(page, 10, 22)
+    page.get_by_text("passages: 1").wait_for()
+    track_id, start_s, end_s = report(page)["passage"]
+    assert track_id == "low"
+    assert (start_s, end_s) == pytest.approx((15, 27), abs=0.15)  # second 0 of the clock is its second 5
+    assert probe(page, "region") == pytest.approx([start_s - 5, end_s - 5], abs=1e-4)
+    assert probe(page, "position") == pytest.approx(40, abs=0.2)  # no Loop: the place is kept
+    page.keyboard.press("2")
+    page.get_by_text('"switches": 1').wait_for()
+    page.keyboard.press(" ")
+    wait_for(page, "p.isRunning && p.position > 10.2 && p.position < 14")
+    page.keyboard.press(" ")
+    page.get_by_text('"high": ').wait_for()
+    assert report(page)["passage"] == [track_id, start_s, end_s]  # the other track changes neither region nor passage
+    assert probe(page, "region") == pytest.approx([10, 22], abs=0.15)
+    assert page.get_by_text("passages: 1").count() == 1
+    page.keyboard.press("Escape")
+    page.get_by_text("passages: 2").wait_for()
+    assert report(page)["passage"] is None
+    assert probe(page, "region") is None
+    assert button.get_attribute("aria-pressed") == "true"
+
+
+def test_passage_is_cut_to_the_track(open_player):
+    """A drag beyond the end of a short track ends with it."""
+    page = open_player("moments")
+    page.locator(".player").press("3")
+    page.keyboard.press("p")
+    drag(page, 4, 60)
+    page.get_by_text("passages: 1").wait_for()
+    assert report(page)["passage"] == ["short", pytest.approx(4, abs=0.15), 8.0]
+    drag(page, 30, 60)  # where it is silent: no passage, a place to go to
+    wait_for(page, "Math.abs(p.position - 60) < 0.2")
+    assert probe(page, "region")[1] == 8.0
+
+
+def test_ends_of_the_region_can_be_dragged(open_player):
+    """Taken near one end, the region keeps the other."""
+    page = open_player("moments")
+    page.locator(".player").press("P")
+    drag(page, 10, 20)
+    page.get_by_text("passages: 1").wait_for()
+    from_s, to_s = probe(page, "region")
+    drag(page, to_s, 33)
+    page.get_by_text("passages: 2").wait_for()
+    assert probe(page, "region") == pytest.approx([from_s, 33], abs=0.15)
+    drag(page, from_s, 5)
+    page.get_by_text("passages: 3").wait_for()
+    assert probe(page, "region") == pytest.approx([5, 33], abs=0.15)
+
+
+def test_short_drag_is_a_place_not_a_passage(open_player):
+    """A click, and a drag of less than a second, seek; a drag given up with Escape does nothing."""
+    page = open_player("moments", viewport={"width": 6000, "height": 900})
+    page.locator(".player").press("p")
+    drag(page, 20, 20.01)
+    wait_for(page, "Math.abs(p.position - 20) < 0.1")
+    drag(page, 30, 30.8)
+    wait_for(page, "Math.abs(p.position - 30.8) < 0.1")
+    drag(page, 40, 50, lets_go=False)
+    page.keyboard.press("Escape")
+    page.mouse.up()
+    page.wait_for_timeout(300)
+    assert probe(page, "region") is None
+    assert probe(page, "position") == pytest.approx(30.8, abs=0.1)
+    assert page.get_by_text("passages: 0").count() == 1
+
+
+def test_keys_choose_a_passage(open_player):
+    """[ and ] set the ends at the position, either first; each later one moves its end; Escape clears."""
+    page = open_player("moments")
+    status = page.locator(".player .status")
+    page.get_by_role("slider", name="Position").focus()
+    page.keyboard.press("p")
+    assert page.get_by_role("button", name="Passage").get_attribute("aria-pressed") == "true"
+    expect(status).to_have_text("Drag across the waveform to choose a passage")
+    go_to(page, 10)
+    page.keyboard.press("[")
+    expect(status).to_have_text("Passage from 0:10.0: press ] at its end")
+    page.get_by_role("slider", name="Unrelated").press("ArrowRight")  # a rerun does not lose the mark
+    page.wait_for_timeout(300)
+    page.get_by_role("slider", name="Position").focus()
+    go_to(page, 30)
+    page.keyboard.press("]")
+    page.get_by_text("passages: 1").wait_for()
+    assert report(page)["passage"] == ["low", 15, 35]
+    expect(status).to_have_text("Passage 0:10.0–0:30.0")
+    page.keyboard.press("]")  # the same again is nothing new
+    go_to(page, 20)
+    page.keyboard.press("[")
+    page.get_by_text("passages: 2").wait_for()
+    assert report(page)["passage"] == ["low", 25, 35]
+    go_to(page, 5)
+    page.keyboard.press("]")  # before its beginning: that one has to come anew
+    expect(status).to_have_text("Passage up to 0:05.0: press [ at its beginning")
+    go_to(page, 0)
+    page.keyboard.press("[")
+    page.get_by_text("passages: 3").wait_for()
+    assert report(page)["passage"] == ["low", 5, 10]
+    page.keyboard.press("Escape")
+    page.get_by_text("passages: 4").wait_for()
+    assert report(page) is None and probe(page, "region") is None
+    page.keyboard.press("Escape")
+    page.keyboard.press("p")
+    expect(status).to_have_text("")
+    assert page.get_by_text("passages: 4").count() == 1
+
+
+def test_brackets_of_other_keyboards(open_player):
+    """AltGr and Option write a bracket on many keyboards; Ctrl and Cmd with one belong to the browser."""
+    page = open_player("moments")
+    status = page.locator(".player .status")
+    press = """(element, options) => element.dispatchEvent(
+        new KeyboardEvent("keydown", { key: "[", bubbles: true, composed: true, cancelable: true, ...options }))"""
+    for options in ({"ctrlKey": True}, {"metaKey": True}, {"ctrlKey": True, "altKey": True}):
+        assert page.locator(".waveform").evaluate(press, options), "it was taken from the browser"
+    expect(status).to_have_text("")
+    for options in ({"ctrlKey": True, "altKey": True, "modifierAltGraph": True}, {"altKey": True}):
+        assert not page.locator(".waveform").evaluate(press, options)
+        expect(status).to_have_text("Passage from 0:00.0: press ] at its end")
+        page.locator(".waveform").press("Escape")
+        expect(status).to_have_text("")
+
+
+def test_chosen_passage_is_looped(open_player):
+    """With Loop on, a passage chosen elsewhere is heard at once, and again and again."""
+    page = open_player("moments")
+    play(page)
+    page.keyboard.press("l")
+    page.keyboard.press("p")
+    drag(page, 40, 41.6)
+    wait_for(page, "p.isRunning && p.position > 40.8")
+    wait_for(page, "p.isRunning && p.position < 40.8")
+    assert 39.8 < probe(page, "position") < 41.8
+    page.keyboard.press("Escape")
+    wait_for(page, "p.isRunning && p.position > 42")
+
+
+def test_passage_given_back_as_the_region_changes_nothing(open_player):
+    """A page that shows what was chosen does not make the sound jump; another region then replaces it."""
+    page = open_player("moments")
+    page.get_by_text("Give the passage back").click()
+    play(page)
+    page.keyboard.press("p")
+    drag(page, 0.2, 30)
+    page.get_by_text("passages: 1").wait_for()
+    chosen = probe(page, "region")
+    page.wait_for_timeout(600)
+    assert probe(page, "position") > chosen[0] + 0.8
+    assert probe(page, "region") == chosen
+    page.get_by_text("Give the passage back").click()
+    ask_for_region(page, "50 60")
+    wait_for(page, "p.isRunning && p.position >= 50")
+    assert report(page)["passage"][0] == "low"
+
+
+def test_touch_chooses_a_passage(open_player):
+    """A finger drags a passage out, and a tap seeks."""
+    page = open_player("moments", viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page.get_by_role("button", name="Passage").tap()
+    page.locator(".waveform").scroll_into_view_if_needed()
+    box = page.locator(".waveform").bounding_box()
+    finger = page.context.new_cdp_session(page)
+
+    def touch(kind: str, seconds: float | None = None) -> None:
+        places = [] if seconds is None else [{"x": box["x"] + box["width"] * seconds / 75, "y": box["y"] + 40}]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+    touch("touchStart", 20)
+    for at_s in (24, 30, 36, 42, 50):
+        touch("touchMove", at_s)
+    PICTURES.mkdir(exist_ok=True)
+    page.screenshot(path=PICTURES / "passage-phone-dragging.png", full_page=True)
+    touch("touchEnd")
+    page.get_by_text("passages: 1").wait_for()
+    assert report(page)["passage"][1:] == pytest.approx([25, 55], abs=0.4)
+    touch("touchStart", 60)
+    touch("touchEnd")
+    wait_for(page, "Math.abs(p.position - 60) < 0.5")
+    assert probe(page, "region") == pytest.approx([20, 50], abs=0.4)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("light", {}),
+        ("dark", {"color_scheme": "dark"}),
+        ("phone", {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}),
+        ("phone-dark", {"viewport": {"width": 390, "height": 844}, "has_touch": True, "color_scheme": "dark"}),
+    ],
+)
+def test_appearance_of_moment_and_passage(open_player, name, options):
+    """A moment, a region and the playhead are told apart; nothing is wider than its column."""
+    page = open_player("moments", **options)
+    page.get_by_role("button", name="Passage").click()
+    drag(page, 35, 55)
+    page.get_by_text("passages: 1").wait_for()
+    page.get_by_role("slider", name="Position").focus()
+    go_to(page, 40)
+    page.mouse.move(0, 0)
+    PICTURES.mkdir(exist_ok=True)
+    page.locator(".player").screenshot(path=PICTURES / f"passage-{name}.png")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.locator(".player").evaluate("(element) => element.scrollWidth <= element.clientWidth")
 
 
 # --- with Streamlit ---------------------------------------------------------------------------------------------
