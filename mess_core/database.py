@@ -3,6 +3,8 @@
 Write-ahead logging lets readers go on while a writer commits; `synchronous=FULL` means that what was acknowledged
 survives a kill and a power cut. Every write goes through `transaction`, which takes the write lock at once, so two
 processes wait for each other instead of failing half-way.
+
+`SCHEMA` is the whole of the current schema; `MIGRATIONS` bring an older file to it when it is opened.
 """
 
 from __future__ import annotations

@@ -68,11 +68,9 @@ def _describe(weights: dict[str, float], avoid: list[str]) -> str:
 
 def _choose_filters() -> dict:
     """Composers, performers, instruments of the library; none chosen is all."""
-    tracks = resources.home().catalogue.tracks(frame.library())
     filters = {}
-    for name in ("composer", "performer", "instrument"):
+    for name, options in resources.home().catalogue.names(frame.library()).items():
         key = f"{name}s"
-        options = sorted({value for track in tracks if (value := getattr(track, name))})
         wanted = [value for value in state.read(key) if value in options]
         if key in st.session_state:
             st.session_state[key] = wanted

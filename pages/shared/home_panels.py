@@ -84,7 +84,7 @@ def _offer_demo() -> None:
 def how_it_works() -> None:
     """The one picture."""
     with st.expander("How it works"):
-        st.code(FLOW, language=None)
+        st.code(FLOW, language=None, wrap_lines=True)
         st.write(
             "The encoder was trained once and is frozen; what it hears differs with depth. Similarity is measured "
             "after the part that all recordings share was removed, and placed among the pairs of the library itself, "

@@ -60,7 +60,7 @@ def why(found: Answer, item: FoundTrack, reasons: Sequence[Reason]) -> str:
     plan, facts = found.plan, found.query.facts
     measured = measured_faithfulness(plan.discovery.library, plan.info.id) if plan.discovery else None
     known = []
-    if facts.work is not None and answers.facts_of(resources.home(), item.track.track_id).work == facts.work:
+    if facts.work is not None and answers.work_of(item.track) == facts.work:
         known.append("same work")
     if facts.performer is not None and item.track.performer == facts.performer:
         known.append("same performer")
@@ -150,9 +150,12 @@ def show_player(query: Track, neighbours: list[FoundTrack], passage: tuple[float
 
 def _keep_heard(report: PlayerReport, query_id: str) -> None:
     """Seconds heard are kept as they come; the player counts up until it is made anew."""
-    for track_id, seconds in heard_since(st.session_state.get("heard", {}), report.heard).items():
+    before = st.session_state.get("heard", {})
+    more = heard_since(before, report.heard)
+    for track_id, seconds in more.items():
         resources.home().opinions.add_play(track_id, seconds, query_track_id=query_id)
-    st.session_state["heard"] = report.heard
+    # What was too short to be kept is not counted as kept: it may add up.
+    st.session_state["heard"] = {**before, **{track_id: report.heard[track_id] for track_id in more}}
 
 
 def _use_passage(report: PlayerReport, query_id: str) -> None:

@@ -9,7 +9,7 @@
 const SEEK_STEP_S = 5;
 const REPORT_CALM_MS = 700; // quick comparing (1 2 1 2 ...) makes one report, not ten
 const PASSAGE_MIN = toFrames(1); // as in player.py
-const ECHO_TOLERANCE = toFrames(0.01); // a passage comes back from Python rounded
+const ECHO_TOLERANCE = toFrames(0.06); // a passage comes back from Python rounded, to tenths of a second at most
 const CLICK_PX = 4; // a hand that moved less meant a place, not a stretch
 const REACH_PX = { mouse: 6, other: 18 }; // how near to an end of the region the pointer takes hold of it
 
@@ -366,6 +366,7 @@ class Selection {
 class Player {
   #heard = {};
   #switches = 0;
+  #hasReported = false;
   #accountedAt = null;
   #dragTo = null;
   #wasPlaying = false;
@@ -517,6 +518,7 @@ class Player {
     const told = JSON.stringify(passage);
     if (told === this.#passageSent) return;
     this.#passageSent = told;
+    if (!this.#hasReported) this.#report(); // in Python a passage is part of a report
     this.send("passage", passage);
   }
 
@@ -572,6 +574,7 @@ class Player {
   #report() {
     clearTimeout(this.calm);
     this.#account();
+    this.#hasReported = true;
     this.send("report", {
       position_s: round(toSeconds(this.engine.position), 3),
       track_id: this.engine.voice.track.id,

@@ -81,8 +81,7 @@ class PlayerReport:
     """What was listened to since the player appeared; `heard` is in seconds, by track id, silence left out.
 
     `passage` is what the listener chose on the waveform: (track_id, start_s, end_s) in that track's own time, at least
-    `PASSAGE_MIN_S` long; None until one is chosen and after it is cleared. It does not wait for the rest: a passage
-    chosen before the first report comes with a report of nothing heard.
+    `PASSAGE_MIN_S` long; None until one is chosen and after it is cleared.
     """
 
     position_s: float
@@ -114,7 +113,7 @@ def player(
         Stable from run to run; a new key is a new player.
     region : (from_s, to_s), seconds of the clock, optional
         When it is another than in the run before, it replaces the one shown, chosen passage or not, and the position
-        moves to its beginning; a chosen passage given back as the region changes nothing. What lies off the clock is
+        moves to its beginning; a chosen passage given back as the region, rounded or not, changes nothing. What lies off the clock is
         cut off; less than 0.1 s is no region.
     on_report : callable, optional
         Called without arguments before the rerun that a report causes.
@@ -124,7 +123,7 @@ def player(
     Returns
     -------
     PlayerReport or None
-        The latest report; None as long as there is neither one nor a passage.
+        The latest report; None until there is one. The first passage brings one with it.
 
     Raises
     ------
@@ -149,8 +148,6 @@ def player(
         on_passage_change=on_passage if on_passage else lambda: None,
     )
     report, passage = _read_report(result.report), _read_passage(result.passage, tracks)
-    if report is None and passage is not None:
-        report = PlayerReport(position_s=0.0, track_id=passage[0], switches=0, heard={})
     return replace(report, passage=passage) if report else None
 
 

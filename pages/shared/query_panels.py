@@ -44,17 +44,17 @@ def choose_query() -> Track | None:
     elif how == RECORD:
         st.audio_input("Play or sing something", sample_rate=48_000, key="recording", on_change=_use_recording)
     else:
-        tracks = {track.track_id: track for track in home.catalogue.tracks(frame.library())}
+        titles = home.catalogue.titles(frame.library())
         picked = st.selectbox(
             "Track",
-            list(tracks),
+            list(titles),
             index=None,
             key="picked",
             placeholder="type a few letters of its title",
-            format_func=lambda track_id: tracks[track_id].title if track_id in tracks else track_id,
+            format_func=lambda track_id: titles.get(track_id, track_id),
             on_change=_use_picked,
         )
-        if picked is None and not tracks:
+        if picked is None and not titles:
             st.caption("This library is empty.")
     query = state.query()
     if query is None:
@@ -107,7 +107,7 @@ def is_searchable(encoder_id: str) -> bool:
     """Whether anything in the library can be compared; while it cannot, what is done about it is shown."""
     home = resources.home()
     jobs = home.jobs.active()
-    info, n_tracks = resources.info(encoder_id), len(home.catalogue.track_ids(frame.library()))
+    info, n_tracks = resources.info(encoder_id), home.catalogue.n_tracks(frame.library())
     n_embedded = home.n_embedded(frame.library(), info)
     if n_embedded < n_tracks:
         st.caption(f"{n_embedded} of {n_tracks} tracks of this library are embedded with {info.title} so far.")

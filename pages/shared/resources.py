@@ -42,8 +42,9 @@ def discovery(library: str, encoder_id: str) -> Discovery | None:
 
 
 def evaluation(library: str, encoder_id: str, what: What) -> Evaluation | None:
-    """A kept evaluation of a library."""
-    return load_evaluation(home().paths, library, info(encoder_id), what)
+    """A kept evaluation of a library; read again when anything in the folder of its encoder was replaced."""
+    folder = path_of(home().paths, library, info(encoder_id), "work", "track").parent
+    return _evaluation(library, encoder_id, what, folder.stat().st_mtime_ns) if folder.is_dir() else None
 
 
 def index(plan: Plan) -> NeighbourIndex:
@@ -69,6 +70,11 @@ def _discovery(path: str, changed: int) -> Discovery | None:
         return read(Path(path))
     except ArtefactMismatchError:
         return None  # of another version: probed again when asked for
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _evaluation(library: str, encoder_id: str, what: What, changed: int) -> Evaluation | None:
+    return load_evaluation(home().paths, library, info(encoder_id), what)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

@@ -61,7 +61,9 @@ def restore(key: str, options: Sequence[Any] | None = None) -> None:
     or Streamlit takes the next page's empty URL for the default.
     """
     if _kept(key) in st.session_state:
-        st.session_state[key] = st.session_state.get(key, st.session_state[_kept(key)])
+        value = st.session_state.get(key, st.session_state[_kept(key)])
+        if value != KEYS[key]:  # a default that is set by hand would stand in the URL
+            st.session_state[key] = value
     if options is not None and key in st.session_state and st.session_state[key] not in options:
         del st.session_state[key]
 

@@ -1,0 +1,146 @@
+"""Can everybody use it: axe-core finds nothing serious in what MESS puts on its pages.
+
+axe-core looks at contrast, names, roles and order in the page as it is, shadow roots included. What it finds in
+elements of Streamlit's own making, which MESS cannot change, is listed one by one in `NOT_OURS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page, expect
+
+from mess_core.home import Home
+from tests.e2e.test_app import PATIENCE_MS, ROOT, STREAMLIT_PROBES, wait_for_jobs, write_tone
+
+pytestmark = pytest.mark.e2e
+
+
+@dataclass(frozen=True)
+class NotOurs:
+    """A finding that MESS cannot cure: the rule, which elements it may be about, and why it is left."""
+
+    rule: str
+    selector: str
+    reason: str
+
+
+NOT_OURS = [
+    NotOurs(
+        "color-contrast",
+        "[data-testid=stWidgetLabel][disabled] *",
+        "Streamlit greys the label of a widget that is out of use; WCAG 1.4.3 exempts what is out of use, but axe "
+        "does not see that the label belongs to it, because it is not tied to the input.",
+    ),
+]
+
+# Every finding as one row, with those of NOT_OURS left out; an element is matched itself, not by what surrounds it.
+FIND = """
+async (notOurs) => {
+  const result = await axe.run(document, { elementRef: true, resultTypes: ["violations"] });
+  return result.violations.flatMap(({ id, impact, help, nodes }) => nodes
+    .filter(({ element }) => !notOurs.some(({ rule, selector }) => rule === id && element.matches(selector)))
+    .map(({ target, html, failureSummary }) => ({
+      rule: id, impact, help, html, where: target.flat().join(" >> "), why: failureSummary,
+    })));
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def app(serve: Callable, tmp_path_factory: pytest.TempPathFactory):
+    """The server on five recordings with a discovery, so that every page has something to show."""
+    music = tmp_path_factory.mktemp("music")
+    for number in range(5):
+        write_tone(music / f"tone {number}.wav", 110 * 2**number)
+    home = Home(tmp_path_factory.mktemp("app"))
+    home.database.set_setting("demo", "removed")
+    home.request_add(music, "music", then_extract="nano")
+    server = serve(ROOT / "app.py", home=home.paths.root)
+    wait_for_jobs(server, home)
+    home.request_probe("music", "nano")
+    wait_for_jobs(server, home)
+    return server
+
+
+def neighbours_are_there(page: Page) -> None:
+    expect(page.get_by_role("radio", name="#1")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def open_a_cell(page: Page) -> None:
+    """Scatter, profile and residuals of the first cell of the heatmap."""
+    mark = page.locator(".js-plotly-plot").first.locator(".scatterlayer .points path").first
+    expect(mark).to_be_visible(timeout=PATIENCE_MS)
+    stand_still(page)
+    box = mark.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)  # Plotly takes the pointer's position
+    expect(page.locator(".js-plotly-plot")).to_have_count(4, timeout=PATIENCE_MS)
+
+
+# What is opened, and how to tell that it is there.
+VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
+    "Home": ("", lambda page: None),
+    "Library": ("Library?library=music", lambda page: None),
+    "Layers": ("Layers?library=music", open_a_cell),
+    "Listen": ("Listen", lambda page: None),
+    "Listen with a query": ("Listen?query={track_id}&library=music", neighbours_are_there),
+    "Listen with nothing discovered": ("Listen?query={track_id}&library=music&encoder=mel", neighbours_are_there),
+}
+SCREENS = {"light": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 390)}
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("view", VIEWS)
+def test_nothing_serious_is_found(app, open_page, watch, view, screen):
+    """Nothing of impact serious or critical, in light, in dark and on a phone, with every expander open."""
+    watch.expected.append(STREAMLIT_PROBES)
+    path, make_ready = VIEWS[view]
+    scheme, width = SCREENS[screen]
+    track_id = Home(app.home).catalogue.track_ids("music")[0]
+    page = open_page(
+        f"{app.url}/{path.format(track_id=track_id)}",
+        viewport={"width": width, "height": 1800},
+        color_scheme=scheme,
+        reduced_motion="reduce",  # a colour on its way to another one has the contrast of neither
+    )
+    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=PATIENCE_MS)
+    make_ready(page)
+    stand_still(page)
+    page.evaluate("document.querySelectorAll('details:not([open]) > summary').forEach((summary) => summary.click())")
+    stand_still(page)
+    found = find(page)
+    assert not found, "\n\n".join(found)
+
+
+def test_axe_sees_into_shadow_roots(app, open_page, watch):
+    """The player lives in one: a button without a name there is found, so that finding nothing means something."""
+    watch.expected.append(STREAMLIT_PROBES)
+    page = open_page(f"{app.url}/Listen")
+    expect(page.get_by_role("button", name="choose one")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="choose one").evaluate(
+        "(button) => button.getRootNode().append(document.createElement('button'))"
+    )
+    stand_still(page)
+    assert any(finding.startswith("button-name (critical)") for finding in find(page))
+
+
+def find(page: Page) -> list[str]:
+    """What axe-core finds of impact serious or critical, each in a few lines."""
+    page.evaluate(AXE_SCRIPT)
+    found = page.evaluate(FIND, [asdict(entry) for entry in NOT_OURS])
+    return [describe(finding) for finding in found if finding["impact"] in ("serious", "critical")]
+
+
+def stand_still(page: Page) -> None:
+    """Wait until the script has run, nothing is on its way, and the last picture is drawn."""
+    page.wait_for_selector("[data-test-script-state='notRunning']", timeout=PATIENCE_MS)
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(500)
+
+
+def describe(finding: dict[str, str]) -> str:
+    title = f"{finding['rule']} ({finding['impact']}): {finding['help']}"
+    return "\n".join((title, finding["where"], finding["html"], finding["why"]))
