@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from mess_core.datasets.folder import read_track
 from mess_core.encoders.base import Encoder, EncoderInfo, check_waveforms
+from mess_core.encoders.mel import MEL
 from mess_core.home import Home
+from mess_core.jobs import new_owner
+from mess_core.tasks import Task
 
 RATE_HZ = 24_000
 SHARED = Path(__file__).parents[2] / "shared" / "data"  # large data that is not part of the repository
@@ -45,6 +50,37 @@ class FakeEncoder(Encoder):
         frames = waveforms[:, : n_samples // 2400 * 2400].reshape(n, 1, -1, 2400)
         facts = np.stack([frames.mean(-1), np.abs(frames).mean(-1), frames.max(-1)], axis=-1)  # (n, 1, n_frames, 3)
         return np.concatenate([facts, 2 * facts], axis=1).astype(np.float32)
+
+
+def work(home: Home) -> None:
+    """What the worker process does, here."""
+    owner = new_owner()
+    while (job := home.jobs.claim(owner)) is not None:
+        Task(home, job, owner).run()
+
+
+@pytest.fixture(scope="session")
+def bright_library(tmp_path_factory) -> Path:
+    """A data folder with twelve recordings that differ in brightness, two of each work; probed by the mel control."""
+    folder = tmp_path_factory.mktemp("bright")
+    home = Home(folder / "home")
+    rng = np.random.default_rng(0)
+    new = []
+    for number, cutoff_hz in enumerate(np.geomspace(300, 9000, 12)):
+        noise = rng.standard_normal(RATE_HZ * 6)
+        spectrum = np.fft.rfft(noise) / (1 + (np.fft.rfftfreq(len(noise), 1 / RATE_HZ) / cutoff_hz) ** 4)
+        sound = np.fft.irfft(spectrum) * (1 + 0.5 * np.sin(np.arange(len(noise)) / RATE_HZ * rng.uniform(2, 20)))
+        path = folder / f"cutoff {cutoff_hz:.0f}.wav"
+        soundfile.write(path, 0.3 * sound / np.abs(sound).max(), RATE_HZ)
+        track = read_track(path)
+        new.append(replace(track, track=replace(track.track, work=f"work {number % 6}", performer=f"p{number // 6}")))
+    home.catalogue.add(folder, new, "music")
+    home.request_extract("music", MEL.id)
+    home.request_probe("music", MEL.id, then_evaluate=True)
+    work(home)
+    home.database.set_setting("demo", "removed")
+    home.database.close()
+    return home.paths.root
 
 
 @pytest.fixture

@@ -113,8 +113,8 @@ def player(
         Stable from run to run; a new key is a new player.
     region : (from_s, to_s), seconds of the clock, optional
         When it is another than in the run before, it replaces the one shown, chosen passage or not, and the position
-        moves to its beginning; a chosen passage given back as the region, rounded or not, changes nothing. What lies off the clock is
-        cut off; less than 0.1 s is no region.
+        moves to its beginning; a chosen passage given back as the region, rounded to tenths or not at all, changes
+        nothing. What lies off the clock is cut off; less than 0.1 s is no region.
     on_report : callable, optional
         Called without arguments before the rerun that a report causes.
     on_passage : callable, optional

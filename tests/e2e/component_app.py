@@ -129,7 +129,7 @@ def choose_region(tracks: list[PlayerTrack]) -> tuple[float, float] | None:
     passage = st.session_state.get("main", {}).get("passage")
     if st.checkbox("Give the passage back") and passage:
         offset_s = next(track.offset_s for track in tracks if track.id == passage["track_id"])
-        return round(passage["start_s"] - offset_s, 2), round(passage["end_s"] - offset_s, 2)
+        return round(passage["start_s"] - offset_s, 1), round(passage["end_s"] - offset_s, 1)
     return tuple(map(float, typed.split())) if typed else None
 
 

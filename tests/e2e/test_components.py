@@ -524,6 +524,15 @@ def tick_frames(samples: np.ndarray) -> np.ndarray:
     return np.array([click[np.argmax(np.abs(samples[click]))] for click in clicks])
 
 
+def wait_for_second_pass(page, middle_s: float) -> None:
+    """Wait until the loop has come round: from then on all sources were laid out seconds ahead.
+
+    The very first one has only 50 ms, and comes late where this machine stalls; that is no matter of the loop.
+    """
+    wait_for(page, f"p.isRunning && p.ready.every(Boolean) && p.position > {middle_s}")
+    wait_for(page, f"p.isRunning && p.position < {middle_s}")
+
+
 def test_region_loops_to_the_sample(open_player, figures):
     """Clicks at 11 and 12 s in a loop of 10.5 .. 12.25 s: 48000 and 36000 frames apart, on every track, every time."""
     page = open_player("ticks")
@@ -531,7 +540,7 @@ def test_region_loops_to_the_sample(open_player, figures):
     wait_for(page, "p.position === 10.5")
     page.locator(".player").press("l")
     page.keyboard.press(" ")
-    wait_for(page, "p.isRunning && p.ready.every(Boolean)")
+    wait_for_second_pass(page, 11.5)
     recording = record(page, 4.0)
     for channel in recording.channels[:2]:
         frames = tick_frames(channel)
@@ -552,8 +561,7 @@ def test_region_loops_without_a_gap(open_player, figures):
     page.locator(".player").press("2")
     page.keyboard.press("l")
     page.keyboard.press(" ")
-    wait_for(page, "p.isRunning && p.ready.every(Boolean) && p.decoded[1] >= 2")
-    page.wait_for_timeout(300)
+    wait_for_second_pass(page, 30.5)
     recording = record(page, 2.8)
     assert 29 <= probe(page, "position") < 31
     error = sine_error(recording.heard, 880)
@@ -670,7 +678,7 @@ def test_keys_choose_a_passage(open_player):
     assert report(page)["passage"] == ["low", 5, 10]
     page.keyboard.press("Escape")
     page.get_by_text("passages: 4").wait_for()
-    assert report(page) is None and probe(page, "region") is None
+    assert report(page)["passage"] is None and probe(page, "region") is None
     page.keyboard.press("Escape")
     page.keyboard.press("p")
     expect(status).to_have_text("")

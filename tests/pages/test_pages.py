@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
@@ -19,12 +17,11 @@ from mess_core.datasets.folder import read_track
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
 from mess_core.home import Home
-from mess_core.jobs import new_owner
 from mess_core.probing.result import ProbeSettings
 from mess_core.search.request import Request
-from mess_core.tasks import Task
 from mess_core.uploads import UploadWriter
 from pages.shared import charts
+from tests.conftest import work
 
 ROOT = Path(__file__).parents[2]
 PAGES = {"pages/1_Library.py": "Library", "pages/2_Layers.py": "Layers", "pages/4_Listen.py": "Listen"}
@@ -56,13 +53,6 @@ def launch():
         return at
 
     return launch
-
-
-def work(home: Home) -> None:
-    """What the worker process does, here."""
-    owner = new_owner()
-    while (job := home.jobs.claim(owner)) is not None:
-        Task(home, job, owner).run()
 
 
 @pytest.fixture
@@ -329,32 +319,9 @@ def test_a_bad_alpha_gets_one_sentence(launch, library, alpha):
     assert "expected a positive number" in words(at)
 
 
-@pytest.fixture(scope="module")
-def bright_library(tmp_path_factory) -> Path:
-    """A data folder with twelve recordings that differ in brightness, two of each work; probed by the mel control."""
-    folder = tmp_path_factory.mktemp("bright")
-    home = Home(folder / "home")
-    rng = np.random.default_rng(0)
-    new = []
-    for number, cutoff_hz in enumerate(np.geomspace(300, 9000, 12)):
-        noise = rng.standard_normal(24_000 * 6)
-        spectrum = np.fft.rfft(noise) / (1 + (np.fft.rfftfreq(len(noise), 1 / 24_000) / cutoff_hz) ** 4)
-        sound = np.fft.irfft(spectrum) * (1 + 0.5 * np.sin(np.arange(len(noise)) / 24_000 * rng.uniform(2, 20)))
-        path = folder / f"cutoff {cutoff_hz:.0f}.wav"
-        soundfile.write(path, 0.3 * sound / np.abs(sound).max(), 24_000)
-        track = read_track(path)
-        new.append(replace(track, track=replace(track.track, work=f"work {number % 6}", performer=f"p{number // 6}")))
-    home.catalogue.add(folder, new, "music")
-    home.request_extract("music", MEL.id)
-    home.request_probe("music", MEL.id, then_evaluate=True)
-    work(home)
-    home.database.close()
-    return home.paths.root
-
-
 @pytest.fixture
 def bright(bright_library, home) -> list[str]:
-    """A copy of it for one test; the ids of its tracks, the darkest first."""
+    """A copy of the bright library for one test; the ids of its tracks, the darkest first."""
     home.database.close()
     shutil.rmtree(home.paths.root, ignore_errors=True)
     shutil.copytree(bright_library, home.paths.root)
