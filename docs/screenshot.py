@@ -17,11 +17,12 @@ HERE = Path(__file__).parent
 def main(url: str, track_id: str) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1400, "height": 1330})
-        page.goto(f"{url}/Listen?library=demo&query={track_id}")
-        page.get_by_role("button", name="Play").click(timeout=60_000)
+        page = browser.new_page(viewport={"width": 1440, "height": 1420})
+        left_out = "not=brightness&not=texture&not=warmth"
+        page.goto(f"{url}/Listen?library=demo&query={track_id}&{left_out}")
+        page.get_by_role("button", name="Play", exact=True).first.click(timeout=60_000)
         page.wait_for_timeout(6_000)
-        page.get_by_role("radio", name="#1").click()
+        page.get_by_role("radio", name="#1").first.click()
         page.wait_for_timeout(1_500)
         page.screenshot(path=HERE / "listen.png")
 
@@ -36,6 +37,12 @@ def main(url: str, track_id: str) -> None:
         page.mouse.move(5, 5)
         page.wait_for_timeout(2_000)
         page.screenshot(path=HERE / "layers.png")
+
+        page = browser.new_page(viewport={"width": 1400, "height": 5000})
+        page.goto(f"{url}/Layers?library=demo")
+        page.get_by_role("heading", name="Do aspects find what they say?").wait_for(timeout=60_000)
+        page.wait_for_timeout(3_000)
+        page.locator(".js-plotly-plot").nth(1).screenshot(path=HERE / "leak.png")
         browser.close()
 
 

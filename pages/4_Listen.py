@@ -11,19 +11,16 @@ from pages.shared.why_panels import show_why
 open_page("Listen")
 
 with explain_errors():
-    ask, settings = st.columns([3, 1], gap="large")
-    with settings:
+    with st.sidebar:
         encoder_id = query_panels.choose_encoder()
-        k = query_panels.choose_k()
-    with ask:
-        query = query_panels.choose_query()
+        request = choose_request(encoder_id)
+    query = query_panels.choose_query()
     if query is None:
         notice("Nothing asked yet", "Drop a recording, or pick one: its nearest neighbours appear here.")
         st.stop()
     query_panels.show_trail()
     query_panels.show_query(query)
     passage = query_panels.choose_passage(query)
-    request = choose_request(encoder_id, k)
     if not query_panels.is_searchable(encoder_id) or not query_panels.embed_query(query, encoder_id):
         st.stop()
     found = panels.answer(query, encoder_id, request, passage)

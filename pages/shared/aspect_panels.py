@@ -10,29 +10,24 @@ from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.search.request import COPIES, Request
 from pages.shared import frame, resources, state
 
-N_COLUMNS = 3
 DOTS = {"high": "●●●", "medium": "●●○", "experimental": "●○○", "none": "○○○"}
 CAPS = ("work", "performer", "album")
 
 
-def choose_request(encoder_id: str, k: int) -> Request:
+def choose_request(encoder_id: str) -> Request:
     """Everything that is asked beside the query; all of it in the URL."""
     discovery = resources.discovery(frame.library(), encoder_id)
+    st.markdown("**What should be alike?**")
     if discovery is not None:
         _offer_presets(discovery)
-    with st.expander("What should be alike?", expanded=discovery is not None, icon=":material/tune:"):
-        weights = _choose_aspects(encoder_id, discovery)
-        left, right = st.columns([3, 2])
-        with left:
-            avoid = _choose_avoided(discovery, [aspect for aspect, weight in weights.items() if weight])
-        with right:
-            geometry = _choice("geometry", "How near is measured", ["auto", "layer", "direction"], GEOMETRY_HELP)
-        with st.container(horizontal=True):
-            with st.popover("Only some recordings", icon=":material/filter_alt:"):
-                others = _choose_filters()
-            with st.popover("How the list is made up"):
-                others |= _choose_rules()
-    return Request(aspects=weights, avoid=tuple(avoid), geometry=geometry, k=k, **others)
+    weights = _choose_aspects(encoder_id, discovery)
+    avoid = _choose_avoided(discovery, [aspect for aspect, weight in weights.items() if weight])
+    geometry = _choice("geometry", "How near is measured", ["auto", "layer", "direction"], GEOMETRY_HELP)
+    with st.expander("Only some recordings", icon=":material/filter_alt:"):
+        others = _choose_filters()
+    with st.expander("How the list is made up", icon=":material/tune:"):
+        others |= _choose_rules()
+    return Request(aspects=weights, avoid=tuple(avoid), geometry=geometry, **others)
 
 
 GEOMETRY_HELP = (
@@ -43,7 +38,7 @@ GEOMETRY_HELP = (
 
 def _offer_presets(discovery: Discovery) -> None:
     """What people often ask, by one click; aspects without evidence are left out of it."""
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="xsmall"):
         for name, (weights, avoid) in PRESETS.items():
             known = {aspect: weight for aspect, weight in weights.items() if discovery.aspects[aspect].has_evidence}
             gone = [aspect for aspect in avoid if discovery.aspects[aspect].has_evidence]
@@ -96,10 +91,8 @@ def _choose_aspects(encoder_id: str, discovery: Discovery | None) -> dict[str, f
     offered = proven + (_offer_unproven(discovery, unproven) if unproven else [])
     weights = {}
     with place:
-        columns = st.columns(N_COLUMNS)
-        for number, aspect in enumerate(offered):
-            with columns[number % N_COLUMNS]:
-                weights[aspect] = _slider(aspect, discovery.aspects[aspect], caveat(faithfulness, aspect))
+        for aspect in offered:
+            weights[aspect] = _slider(aspect, discovery.aspects[aspect], caveat(faithfulness, aspect))
     if discovery.library != frame.library():
         st.text(f"As discovered on the library {discovery.library}.")
     return {aspect: weight for aspect, weight in weights.items() if weight}
@@ -121,9 +114,9 @@ def _slider(aspect: str, evidence: AspectEvidence, caveat: str) -> float:
     first = state.default(aspect, value=0.0)
     weight = st.slider(
         f"{title(aspect)} {DOTS[evidence.label]}", 0.0, 1.0, step=0.1, key=aspect, bind="query-params",
-        help=evidence.reason.capitalize() or f"Evidence: {evidence.label}.", **first,
+        help=f"{evidence.reason.capitalize() or f'Evidence: {evidence.label}'}. {caveat}", **first,
     )  # fmt: skip
-    if caveat:
+    if ":material/warning:" in caveat:
         st.caption(caveat)
     return float(state.keep(aspect, weight))
 
@@ -137,31 +130,35 @@ def _choose_avoided(discovery: Discovery | None, asked: list[str]) -> list[str]:
     first = state.default("not", default=chosen)
     avoided = st.multiselect(
         "Leave out", options, key="not", bind="query-params", format_func=str, disabled=not options,
-        placeholder="what must not count: brightness, to find the same music on another instrument",
-        help="What can be said of it in a straight line is taken out of query and library before they are compared.",
+        placeholder="what must not count",
+        help="What can be said of it in a straight line is taken out of query and library before they are compared: "
+        "without brightness, texture and warmth the same music is found on another instrument.",
         **first,
     )  # fmt: skip
     return list(state.keep("not", avoided))
 
 
 def _choose_rules() -> dict:
-    """Diversity, caps, copies and hubs."""
+    """How many, diversity, caps, copies and hubs."""
+    state.restore("k")
+    first = state.default("k", value=state.KEYS["k"])
+    k = int(st.number_input("Neighbours", 1, 200, key="k", bind="query-params", **first))
+    rules: dict = {"k": state.keep("k", k)}
     state.restore("diversity")
     first = state.default("diversity", value=0.0)
     diversity = st.slider(
         "Diversity", 0.0, 1.0, step=0.1, key="diversity", bind="query-params",
         help="Above 0, what resembles a better result ranks lower.", **first,
     )  # fmt: skip
-    rules: dict = {"diversity": float(state.keep("diversity", diversity))}
-    for name, column in zip(CAPS, st.columns(len(CAPS)), strict=True):
+    rules["diversity"] = float(state.keep("diversity", diversity))
+    for name in CAPS:
         key = f"max_per_{name}"
         state.restore(key)
         first = state.default(key, value=None)
-        with column:
-            cap = st.number_input(
-                f"At most per {name}", 1, 200, key=key, bind="query-params", placeholder="any",
-                help="An album is the folder a file lies in." if name == "album" else None, **first,
-            )  # fmt: skip
+        cap = st.number_input(
+            f"At most per {name}", 1, 200, key=key, bind="query-params", placeholder="any",
+            help="An album is the folder a file lies in." if name == "album" else None, **first,
+        )  # fmt: skip
         rules[key] = state.keep(key, None if cap is None else int(cap))
     rules["duplicates"] = _choice("duplicates", "Near-duplicates", list(COPIES), "Collapse shows one of them.")
     rules["versions"] = _choice(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -257,8 +258,10 @@ def show_exports(found: Discovery) -> None:
     """The table as files, and what kind of file the camera above each figure saves."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = _file_name(found)
-        st.download_button("CSV", cells_as_csv(found), f"{name}.csv", "text/csv", on_click="ignore", key="cells-csv")
-        document = json.dumps(found.as_document(), indent=2, allow_nan=False)
+        st.download_button(
+            "CSV", partial(cells_as_csv, found), f"{name}.csv", "text/csv", on_click="ignore", key="cells-csv"
+        )
+        document = partial(json.dumps, found.as_document(), indent=2, allow_nan=False)
         st.download_button("JSON", document, f"{name}.json", "application/json", on_click="ignore", key="cells-json")
         st.segmented_control(
             "Figures as", charts.IMAGE_FORMATS, default="png", required=True, key="figures", format_func=str.upper,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -60,7 +61,7 @@ def why(found: Answer, item: FoundTrack, reasons: Sequence[Reason]) -> str:
     plan, facts = found.plan, found.query.facts
     measured = measured_faithfulness(plan.discovery.library, plan.info.id) if plan.discovery else None
     known = []
-    if facts.work is not None and answers.work_of(item.track) == facts.work:
+    if facts.work is not None and answers.facts_of(resources.home(), item.track.track_id).work == facts.work:
         known.append("same work")
     if facts.performer is not None and item.track.performer == facts.performer:
         known.append("same performer")
@@ -100,11 +101,11 @@ def show_neighbours(found: Answer, reasons: dict[str, list[Reason]]) -> list[Fou
         column_order=["rank", "title", "closer than", *asked, "similarity", *known, "moment", "length"],
         column_config={
             "rank": st.column_config.NumberColumn("#", width=40),
-            "title": st.column_config.TextColumn("track", width="medium"),
+            "title": st.column_config.TextColumn("track", width=280),
             "similarity": st.column_config.NumberColumn(format="%.3f", width=80, help=MEANING[plan.geometry]),
             "closer than": _percentile("closer than", "in all that was asked for"),
             **{aspect: _percentile(title(aspect), f"in {title(aspect)} alone") for aspect in asked},
-            "why": st.column_config.TextColumn(width="large", help="along the directions of all aspects with evidence"),
+            "why": st.column_config.TextColumn(width=300, help="along the directions of all aspects with evidence"),
             "moment": st.column_config.TextColumn("best moment", help="where query and track resemble each other most"),
         },
         alt="Neighbours of the query, the nearest first",
@@ -204,13 +205,15 @@ def _judge(key: str, found: Answer, item: FoundTrack) -> None:
 
 
 def show_exports(found: Answer) -> None:
-    """The list as files."""
+    """The list as files, each made when somebody wants it."""
     with st.container(horizontal=True):
         name = f"similar-to-{found.query.track_id}"
-        st.download_button("CSV", as_csv(found), f"{name}.csv", "text/csv", on_click="ignore", key="csv")
-        st.download_button("JSON", as_json(found), f"{name}.json", "application/json", on_click="ignore", key="json")
+        st.download_button("CSV", partial(as_csv, found), f"{name}.csv", "text/csv", on_click="ignore", key="csv")
         st.download_button(
-            "Playlist (M3U8)", as_m3u8(found), f"{name}.m3u8", "audio/x-mpegurl", on_click="ignore", key="m3u8"
+            "JSON", partial(as_json, found), f"{name}.json", "application/json", on_click="ignore", key="json"
+        )
+        st.download_button(
+            "Playlist (M3U8)", partial(as_m3u8, found), f"{name}.m3u8", "audio/x-mpegurl", on_click="ignore", key="m3u8"
         )
 
 

@@ -26,13 +26,6 @@ def choose_encoder() -> str:
     return state.keep("encoder", encoder_id)
 
 
-def choose_k() -> int:
-    """How many neighbours."""
-    state.restore("k")
-    first = state.default("k", value=state.KEYS["k"])
-    return state.keep("k", int(st.number_input("Neighbours", 1, 200, key="k", bind="query-params", **first)))
-
-
 def choose_query() -> Track | None:
     """A dropped file, a track of the library, or a recording made now; its id is in the URL."""
     home = resources.home()

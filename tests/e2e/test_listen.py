@@ -136,3 +136,12 @@ def test_two_visitors_ask_apart(listen, tracks):
     one.get_by_role("button", name="same sound").click()
     settle(one)
     assert "brightness" in one.url and "brightness" not in other.url
+
+
+@pytest.mark.parametrize(("button", "beginning"), [("CSV", "rank,"), ("JSON", "{"), ("Playlist (M3U8)", "#EXTM3U")])
+def test_the_list_is_saved_as_a_file(listen, tracks, button, beginning):
+    page = listen(tracks[4], k="3")
+    with page.expect_download(timeout=PATIENCE_MS) as download:
+        page.get_by_role("button", name=button, exact=True).click()
+    text = Path(download.value.path()).read_text("utf-8")
+    assert text.startswith(beginning) and text.count("cutoff") >= 3
