@@ -2,7 +2,7 @@
 
     python docs/screenshot.py http://127.0.0.1:8501 TRACK_ID
 
-The data folder holds the demo library with its discovery done; TRACK_ID is the query that is shown.
+The data folder holds the demo library with its discovery done and its map drawn; TRACK_ID is the query that is shown.
 """
 
 import sys
@@ -43,6 +43,12 @@ def main(url: str, track_id: str) -> None:
         page.get_by_role("heading", name="Do aspects find what they say?").wait_for(timeout=60_000)
         page.wait_for_timeout(3_000)
         page.locator(".js-plotly-plot").nth(1).screenshot(path=HERE / "leak.png")
+
+        page = browser.new_page(viewport={"width": 1400, "height": 1150})
+        page.goto(f"{url}/Map?library=demo&query={track_id}")
+        page.locator(".js-plotly-plot").nth(1).wait_for(timeout=60_000)
+        page.wait_for_timeout(3_000)
+        page.screenshot(path=HERE / "map.png")
         browser.close()
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from mess_core.config import UPLOAD_KEEP_S, Paths
 from mess_core.database import Database
@@ -76,22 +78,57 @@ def track_id_of(sha256: str) -> str:
     return sha256[:TRACK_ID_DIGITS]
 
 
+class Remembered:
+    """What was read from the database, given again until anybody has written to it, here or in another process.
+
+    Pages ask the same of ten thousand rows several times a run. What comes out is shared and must not be changed.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._watching: sqlite3.Connection | None = None
+        self._known: dict[Hashable, tuple[int, Any]] = {}
+
+    def __call__(self, key: Hashable, read: Callable[[], Any]) -> Any:
+        """What `read` gives, or gave since the last change; `key` names it."""
+        if self._database.connection.in_transaction:  # which may still be taken back
+            return read()
+        version = self._version()  # before reading: a change meanwhile is seen the next time
+        known = self._known.get(key)
+        if known is None or known[0] != version:
+            known = self._known[key] = (version, read())
+        return known[1]
+
+    def _version(self) -> int:
+        """Another number after every commit of any other connection; this one never writes."""
+        with self._lock:
+            if self._watching is None:
+                self._watching = sqlite3.connect(self._database.path, check_same_thread=False)
+            return int(self._watching.execute("PRAGMA data_version").fetchone()[0])
+
+
 class Catalogue:
     """Tracks, files and libraries of one data folder."""
 
     def __init__(self, paths: Paths, database: Database) -> None:
         self.paths = paths
         self.database = database
+        self.remembered = Remembered(database)
 
     # --- reading --------------------------------------------------------------------------------------------
 
     def libraries(self) -> list[LibrarySummary]:
         """Every library, the largest first."""
-        rows = self.database.connection.execute(
-            "SELECT library AS name, count(*) AS n_tracks, total(duration_s) AS duration_s"
-            " FROM library_tracks JOIN tracks USING (track_id) GROUP BY library ORDER BY n_tracks DESC, library"
-        )
-        return [LibrarySummary(**row) for row in rows]
+
+        def read() -> list[LibrarySummary]:
+            rows = self.database.connection.execute(
+                "SELECT library AS name, count(*) AS n_tracks, total(duration_s) AS duration_s"
+                " FROM library_tracks JOIN tracks USING (track_id) GROUP BY library ORDER BY n_tracks DESC, library"
+            )
+            return [LibrarySummary(**row) for row in rows]
+
+        return list(self.remembered("libraries", read))
 
     def tracks(self, library: str) -> list[Track]:
         """The tracks of a library, ordered by track id: the order of every array made from them."""
@@ -114,6 +151,46 @@ class Catalogue:
             "SELECT DISTINCT track_id FROM library_tracks WHERE ? IN (library, ?) ORDER BY track_id", (library, ALL)
         )
         return [row["track_id"] for row in rows]
+
+    def n_tracks(self, library: str) -> int:
+        """How many tracks a library has."""
+
+        def read() -> int:
+            row = self.database.connection.execute(
+                "SELECT count(DISTINCT track_id) FROM library_tracks WHERE ? IN (library, ?)", (library, ALL)
+            ).fetchone()
+            return int(row[0])
+
+        return int(self.remembered(("n_tracks", library), read))
+
+    def titles(self, library: str) -> Mapping[str, str]:
+        """The title of every track of a library, by track id, in order."""
+
+        def read() -> dict[str, str]:
+            rows = self.database.connection.execute(
+                "SELECT track_id, title FROM tracks WHERE track_id IN"
+                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?)) ORDER BY track_id",
+                (library, ALL),
+            )
+            return {row["track_id"]: row["title"] for row in rows}
+
+        titles: dict[str, str] = self.remembered(("titles", library), read)
+        return titles
+
+    def names(self, library: str) -> Mapping[str, Sequence[str]]:
+        """Whose names occur in a library, in order: of its composers, performers and instruments."""
+
+        def read() -> dict[str, list[str]]:
+            rows = self.database.connection.execute(
+                "SELECT DISTINCT composer, performer, instrument FROM tracks WHERE track_id IN"
+                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))",
+                (library, ALL),
+            ).fetchall()
+            kinds = ("composer", "performer", "instrument")
+            return {kind: sorted({row[kind] for row in rows if row[kind]}) for kind in kinds}
+
+        names: dict[str, list[str]] = self.remembered(("names", library), read)
+        return names
 
     def is_in_library(self, track_id: str) -> bool:
         """False for an upload that joined none."""
@@ -299,4 +376,6 @@ def _stored_path(path: Path, root: Path) -> str | bytes:
 
 
 def _track(row: sqlite3.Row) -> Track:
-    return Track(**{**dict(row), "is_truncated": bool(row["is_truncated"])})
+    facts = dict(row)
+    facts["is_truncated"] = bool(facts["is_truncated"])
+    return Track(**facts)

@@ -38,11 +38,12 @@ from mess_core.exports import as_document
 from mess_core.extraction import ExtractedTrack, FailedTrack, Source, choose_device, extract, use_all_cores
 from mess_core.home import DEMO, Home, count_segments
 from mess_core.jobs import Job, new_owner
+from mess_core.maps import MapView, check_layer, load_view
 from mess_core.matching import parse_passage
 from mess_core.probing.result import ProbeSettings
 from mess_core.search.request import COPIES, Request, parse_aspects
 from mess_core.search.selection import Facts
-from mess_core.tables import answer_table, leak_table, probe_table, study_table
+from mess_core.tables import answer_table, leak_table, map_table, probe_table, study_table
 from mess_core.tasks import Task
 
 DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
@@ -138,6 +139,11 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("what", choices=["similarity", "faithfulness"])
     encoder_option(evaluate)
     evaluate.add_argument("--library", default=ALL)
+
+    draw = verb("map", _map, "Draw the library as each layer sees it, and say how far to trust that.")
+    encoder_option(draw)
+    draw.add_argument("--library", default=ALL)
+    draw.add_argument("--layer", type=int, metavar="L", help="only this layer")
 
     check = verb("check", _check, "Verify every stored array; name what is damaged.")
     check.add_argument("--repair", action="store_true", help="forget what is damaged, so that it is extracted again")
@@ -269,6 +275,35 @@ def _evaluate(home: Home, options: argparse.Namespace) -> int:
     table = leak_table(kept.result) if isinstance(kept.result, Faithfulness) else study_table(kept.result)
     _print(options, kept.as_document(), "\n".join([job.message, *table]))
     return DONE
+
+
+def _map(home: Home, options: argparse.Namespace) -> int:
+    home.catalogue.require_library(options.library)
+    info = encoder_info(options.encoder, home.paths)
+    check_layer(options.layer, info)
+    job = _run(home, home.request_map(options.library, info.id, layer=options.layer))
+    if job.state != "done":
+        return _report(home, [job], options, library=options.library, encoder=info.id)
+    layers = range(info.n_layers) if options.layer is None else [options.layer]
+    views = [view for layer in layers if (view := load_view(home, options.library, info, layer))]
+    aspects = load_view(home, options.library, info, None) if options.layer is None else None
+    document = {
+        "encoder": info.id,
+        "library": options.library,
+        "layers": [{"layer": view.layer, **_trust_of(view)} for view in views],
+        "aspects": None if aspects is None else _trust_of(aspects),
+    }
+    _print(options, document, "\n".join([job.message, *map_table([*views, *([aspects] if aspects else [])])]))
+    return DONE
+
+
+def _trust_of(view: MapView) -> dict[str, Any]:
+    return {
+        "trustworthiness": view.trust.trustworthiness,
+        "continuity": view.trust.continuity,
+        "preservation": view.trust.preservation,
+        "path": str(view.path),
+    }
 
 
 def _check(home: Home, options: argparse.Namespace) -> int:

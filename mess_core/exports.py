@@ -9,11 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from mess_core.answers import Answer
+from mess_core.catalogue import Track
 from mess_core.discovery import Discovery
+from mess_core.maps import MapView
 from mess_core.probing.result import ProbeCell
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -73,10 +76,38 @@ def as_csv(answer: Answer) -> str:
 
 def as_m3u8(answer: Answer) -> str:
     """A playlist, the nearest first; any player opens it."""
+    paths = {found.track.track_id: str(found.path) for found in answer.found}
+    return tracks_as_m3u8([found.track for found in answer.found], paths)
+
+
+def tracks_as_csv(tracks: Sequence[Track], paths: Mapping[str, str]) -> str:
+    """One row per track, with a heading; `paths` by track id."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    columns = ("track_id", "title", "composer", "work", "performer", "instrument", "duration_s")
+    writer.writerow([*columns, "path"])
+    for track in tracks:
+        writer.writerow([*(_cell(getattr(track, column)) for column in columns), _cell(paths[track.track_id])])
+    return _text(text.getvalue())
+
+
+def tracks_as_m3u8(tracks: Sequence[Track], paths: Mapping[str, str]) -> str:
+    """A playlist, in the order given."""
     lines = ["#EXTM3U"]
-    for found in answer.found:
-        lines += [f"#EXTINF:{round(found.track.duration_s)},{_one_line(found.track.title)}", _one_line(str(found.path))]
+    for track in tracks:
+        lines += [f"#EXTINF:{round(track.duration_s)},{_one_line(track.title)}", _one_line(paths[track.track_id])]
     return _text("\n".join(lines) + "\n")
+
+
+def map_as_csv(view: MapView, titles: Mapping[str, str]) -> str:
+    """One row per track: where it lies, and how much of its neighbourhood the map shows."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(["track_id", "title", "x", "y", "pca_x", "pca_y", "neighbours_kept", "is_placed"])
+    columns = (view.track_ids, view.x, view.y, view.pca_x, view.pca_y, view.preservation, view.is_placed)
+    for track_id, *rest in zip(*columns, strict=True):
+        writer.writerow([track_id, _cell(titles.get(str(track_id), "")), *rest])
+    return _text(text.getvalue())
 
 
 def cells_as_csv(discovery: Discovery) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,8 @@ from mess_core.encoders.registry import RANDOM, encoder_ids, encoder_info
 from mess_core.errors import ArtefactMismatchError, StorageError
 from mess_core.files import TMP_SUFFIX
 from mess_core.jobs import PRIORITY_WAITED_FOR, Job, Jobs
+from mess_core.layouts.settings import MapSettings
+from mess_core.layouts.settings import check_settings as check_map_settings
 from mess_core.measurements import Measurements
 from mess_core.opinions import Opinions
 from mess_core.probing.directions import Directions
@@ -122,6 +125,37 @@ class Home:
         arguments = {"library": library, "encoder": encoder_id, "what": what}
         return self.jobs.submit("evaluate", arguments, resource=f"evaluate {what} {info.fingerprint}")
 
+    def request_map(
+        self,
+        library: str,
+        encoder_id: str,
+        settings: MapSettings | None = None,
+        layer: int | None = None,
+        always: Sequence[str] = (),
+        *,
+        with_stability: bool = False,
+    ) -> Job:
+        """Queue the drawing of a library's map: of all layers and of the aspects, or of one layer.
+
+        Parameters
+        ----------
+        always : sequence of track ids
+            Of a library so large that only a sample is drawn, these are.
+        with_stability : bool
+            Also draw each layer from another start, and measure what the two have in common.
+        """
+        check_map_settings(settings or MapSettings())
+        info = encoder_info(encoder_id, self.paths)
+        arguments = {
+            "library": library,
+            "encoder": encoder_id,
+            "settings": asdict(settings or MapSettings()),
+            "layer": layer,
+            "always": sorted(set(always)),
+            "with_stability": with_stability,
+        }
+        return self.jobs.submit("map", arguments, resource=f"map {info.fingerprint}")
+
     def request_encode(self, track_id: str, encoder_id: str) -> Job:
         """Queue the embedding of one track somebody waits for; it goes before everything else."""
         arguments = {"track_id": track_id, "encoder": encoder_id}
@@ -139,7 +173,9 @@ class Home:
 
     def index_content(self, library: str, info: EncoderInfo) -> str:
         """A key that changes when anything made of this library's embeddings would."""
-        return self.store.content(self.catalogue.track_ids(library), info)
+        key = ("content", library, info.fingerprint)
+        content = self.catalogue.remembered(key, lambda: self.store.content(self.catalogue.track_ids(library), info))
+        return str(content)
 
     def can_discover(self, library: str, info: EncoderInfo) -> bool:
         """Whether enough of a library is embedded for discovery to run by itself."""
@@ -218,13 +254,16 @@ class Home:
 
     def n_embedded(self, library: str, info: EncoderInfo) -> int:
         """How many tracks of a library this encoder has embedded."""
-        # Counted by SQLite: pages ask this of every encoder on every run.
-        row = self.database.connection.execute(
-            "SELECT count(DISTINCT track_id) AS n FROM embeddings JOIN library_tracks USING (track_id)"
-            " WHERE fingerprint = ? AND ? IN (library, ?)",
-            (info.fingerprint, library, ALL),
-        ).fetchone()
-        return int(row["n"])
+
+        def read() -> dict[str, int]:  # of all encoders at once: pages ask this of every one on every run
+            rows = self.database.connection.execute(
+                "SELECT fingerprint, count(*) AS n FROM embeddings WHERE track_id IN"
+                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?)) GROUP BY fingerprint",
+                (library, ALL),
+            )
+            return {row["fingerprint"]: row["n"] for row in rows}
+
+        return int(self.catalogue.remembered(("n_embedded", library), read).get(info.fingerprint, 0))
 
     def keep_upload(self, track_id: str, library: str) -> None:
         """An upload joins a library: from now on it is not swept."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mess_core.answers import Answer
 from mess_core.evaluation.faithfulness import NOT, ORACLE, Faithfulness, Ratio
 from mess_core.evaluation.similarity import PERFORMER, WORK, SimilarityFigure, SimilarityStudy
+from mess_core.maps import MapView
 from mess_core.probing.result import ProbeResult
 
 
@@ -94,6 +95,21 @@ def study_table(study: SimilarityStudy) -> list[str]:
     lines.append(
         f"mean cosine of pairs: {min(raw):.2f} to {max(raw):.2f}, centred {min(centred):.2f} to {max(centred):.2f}"
     )
+    return lines
+
+
+def map_table(views: Sequence[MapView]) -> list[str]:
+    """One line per view: what of it is true, and of the same tracks by PCA."""
+    lines = [
+        "view       trustworthiness     continuity          neighbours kept     of them by chance",
+        "           UMAP    PCA         UMAP    PCA         UMAP    PCA",
+    ]
+    for view in views:
+        own, pca = view.trust, view.pca_trust
+        lines.append(
+            f"{view.name:<9}  {own.trustworthiness:.3f}   {pca.trustworthiness:.3f}       {own.continuity:.3f}   "
+            f"{pca.continuity:.3f}       {own.preservation:.3f}   {pca.preservation:.3f}       {own.chance:.3f}"
+        )
     return lines
 
 

@@ -8,6 +8,7 @@ targets   measure what is not measured in a library, on all cores, one commit pe
 measure   measure one track that somebody waits for
 probe     discovery: what of the targets each layer of an encoder tells
 evaluate  how well search finds what it is asked for
+map       draw a library as each layer sees it
 download  fetch an encoder's weights
 """
 
@@ -20,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ import numpy as np
 from mess_core.catalogue import NewTrack, Track
 from mess_core.config import HEARTBEAT_S
 from mess_core.datasets.folder import audio_files, read_track
-from mess_core.discovery import groups_of, save
+from mess_core.discovery import groups_of, path_of, save
 from mess_core.encoders.base import Encoder, EncoderInfo
 from mess_core.encoders.registry import encoder_info, load_encoder
 from mess_core.encoders.weights import download
@@ -40,6 +41,8 @@ from mess_core.evaluation.similarity import SimilarityStudy, evaluate_similarity
 from mess_core.extraction import BatchDone, ExtractedTrack, FailedTrack, Source, choose_device, extract
 from mess_core.home import DEMO, Home, count_segments
 from mess_core.jobs import Failure, Job
+from mess_core.layouts.settings import MapSettings
+from mess_core.maps import make_map
 from mess_core.measurements import measure_track
 from mess_core.probing.result import ProbeSettings
 from mess_core.processes import process_pool
@@ -359,6 +362,11 @@ def _probe(task: Task) -> str:
 
         return report
 
+    if not path_of(home.paths, library, info, group, level, settings).exists():
+        # R² alone takes half a second: it can be looked at while intervals, baselines and chance are worked out.
+        bare = replace(gathered.data, baselines={}, identities={})
+        quick = fit_cells(bare, replace(settings, n_bootstraps=0), on_progress("fitting every layer"))
+        save(home.paths, info, gathered, replace(quick, settings=settings), library, group)
     result = fit_cells(gathered.data, settings, on_progress("fitting every layer and baseline"))
     save(home.paths, info, gathered, result, library, group)  # what is known so far can be looked at meanwhile
     if settings.n_permutations:
@@ -438,6 +446,27 @@ def _similarity(task: Task, library: str, info: EncoderInfo) -> tuple[Similarity
     return result, f"{len(result.figures)} figures on {result.n_tracks} tracks of {result.n_groups} works."
 
 
+def _map(task: Task) -> str:
+    home, arguments = task.home, task.job.arguments
+
+    def on_progress(n_done: int, n_total: int, what: str) -> None:
+        task.on_pause()
+        task.progress(n_done, n_total, what)
+
+    views = make_map(
+        home,
+        arguments["library"],
+        encoder_info(arguments["encoder"], home.paths),
+        MapSettings(**arguments["settings"]),
+        arguments["layer"],
+        arguments["always"],
+        with_stability=arguments["with_stability"],
+        on_progress=on_progress,
+    )
+    low, high = (pick(view.trust.trustworthiness for view in views) for pick in (min, max))
+    return f"{len(views[0].track_ids)} tracks drawn in {len(views)} views; trustworthiness {low:.2f} to {high:.2f}."
+
+
 def _download(task: Task) -> str:
     info = encoder_info(task.job.arguments["encoder"], task.home.paths)
 
@@ -458,5 +487,6 @@ KINDS: dict[str, Callable[[Task], str]] = {
     "measure": _measure_one,
     "probe": _probe,
     "evaluate": _evaluate,
+    "map": _map,
     "download": _download,
 }

@@ -231,6 +231,12 @@ class DirectionGeometry:
         parts: np.ndarray = np.atleast_2d(squares) @ self._sums
         return parts
 
+    def coordinates(self, items: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Items (n, n_columns) as points (n, n_targets) float64 whose squared distance is minus the similarity."""
+        places = ~self._is_square
+        points: np.ndarray = items[:, places] * np.sqrt(np.repeat(weights, self._widths)[places])
+        return points
+
     def coordinate(self, items: np.ndarray, aspect: str) -> tuple[str, np.ndarray]:
         """The target an aspect is mainly searched by, and where items (n, n_columns) lie on it, in SDs: (n,)."""
         place = self.parts.index(aspect)

@@ -20,6 +20,7 @@ PAGES = {
     "home.py": ("Home", ":material/home:"),
     "pages/1_Library.py": ("Library", ":material/library_music:"),
     "pages/2_Layers.py": ("Layers", ":material/layers:"),
+    "pages/3_Map.py": ("Map", ":material/scatter_plot:"),
     "pages/4_Listen.py": ("Listen", ":material/headphones:"),
 }
 NO_WORKER_AFTER_S = 8.0

@@ -18,6 +18,7 @@ VERBS = {
     "targets": "Measuring targets",
     "measure": "Measuring your query",
     "probe": "Probing layers",
+    "map": "Drawing the map",
     "evaluate": "Measuring what search finds",
     "download": "Downloading weights",
 }

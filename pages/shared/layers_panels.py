@@ -121,7 +121,9 @@ def show_scope(found: Discovery) -> None:
         st.caption(f"{found.n_without_work} tracks have no work in the catalogue; each counts as a work of its own.")
     if result.n_groups < FEW_GROUPS:
         st.caption(f":material/warning: Only {result.n_groups} groups: the intervals say little.")
-    if not result.has_null:
+    if all(cell.r2_low is None for cell in result.cells):
+        st.caption("R² alone so far: intervals and baselines are being worked out.")
+    elif not result.has_null:
         st.caption("The comparison with chance is not done yet: the word “encodes” waits for it.")
 
 

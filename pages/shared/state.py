@@ -37,6 +37,8 @@ KEYS: dict[str, Any] = {
     **dict.fromkeys(ASPECTS, 0.0),  # weights
     "group": "work",  # Layers
     "level": "track",  # Layers
+    "layer": "",  # Map
+    "colour": "",  # Map
     "query": None,  # track id
 }
 TRAIL, MAX_TRAIL = "trail", 8

@@ -24,7 +24,12 @@ from pages.shared import charts
 from tests.conftest import work
 
 ROOT = Path(__file__).parents[2]
-PAGES = {"pages/1_Library.py": "Library", "pages/2_Layers.py": "Layers", "pages/4_Listen.py": "Listen"}
+PAGES = {
+    "pages/1_Library.py": "Library",
+    "pages/2_Layers.py": "Layers",
+    "pages/3_Map.py": "Map",
+    "pages/4_Listen.py": "Listen",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -467,3 +472,65 @@ def test_measured_values_of_both(launch, bright):
     table = next(frame.value for frame in at.dataframe if "this one" in frame.value.columns)
     centroids = table[table["property"] == "Spectral centroid"].iloc[0]
     assert centroids["query"] < centroids["this one"] and centroids["the encoder is off by"].startswith("±")
+
+
+@pytest.fixture(scope="module")
+def drawn_library(bright_library, tmp_path_factory) -> Path:
+    """The bright library with its map."""
+    root = tmp_path_factory.mktemp("drawn") / "home"
+    shutil.copytree(bright_library, root)
+    home = Home(root)
+    home.request_map("music", MEL.id)
+    work(home)
+    home.database.close()
+    return root
+
+
+@pytest.fixture
+def drawn(drawn_library, home) -> Home:
+    home.database.close()
+    shutil.rmtree(home.paths.root, ignore_errors=True)
+    shutil.copytree(drawn_library, home.paths.root)
+    return Home(home.paths.root)
+
+
+def test_a_map_is_drawn_by_a_click(launch, bright):
+    at = launch("pages/3_Map.py", library="music")
+    assert "No map yet" in words(at)
+    next(button for button in at.button if button.label == "Draw the map").click().run()
+    assert [job.kind for job in Home().jobs.active()] == ["map"]
+
+
+def test_the_map_shows_every_recording_and_how_far_to_trust_it(launch, drawn):
+    query = drawn.catalogue.tracks("music")[0].track_id
+    at = launch("pages/3_Map.py", library="music", query=query, colour="Spectral centroid")
+    large, small = figures(at)[:2]
+    points = next(trace for trace in large["data"] if len(trace.get("customdata") or ()) == 12)
+    assert set(points["customdata"]) == set(drawn.catalogue.track_ids("music"))
+    values = drawn.measurements.values(points["customdata"], "spectral_centroid")
+    assert points["marker"]["color"] == pytest.approx(values.tolist())
+    assert any(trace.get("marker", {}).get("symbol") == "star" for trace in large["data"])
+    assert "Trustworthiness" in words(at) and "brighter" in words(at)
+    assert len([trace for trace in small["data"] if len(trace["x"]) == 12]) == 2  # the layer, and the aspects
+
+
+def test_what_is_chosen_on_the_map_is_a_table_and_the_next_question(launch, drawn):
+    """AppTest cannot click into a figure; what a title looked for marks is shown all the same."""
+    track = drawn.catalogue.tracks("music")[3]
+    at = launch("pages/3_Map.py", library="music")
+    at.selectbox(key="find").set_value(track.track_id).run()
+    assert not at.exception and "The star is what you looked for" in words(at)
+    for colour in ("region", "neighbours kept", "performer"):
+        at.selectbox(key="colour").set_value(colour).run()
+        assert not at.exception
+
+
+def test_a_recording_added_later_is_placed_and_said_to_be(launch, drawn, write_wav):
+    new = read_track(write_wav("newcomer", 6.0, 77))
+    drawn.catalogue.add(new.audio.parent, [new], "music")
+    drawn.request_extract("music", MEL.id)
+    work(drawn)
+    at = launch("pages/3_Map.py", library="music")
+    assert "1 recordings (diamonds) were added since" in words(at)
+    next(button for button in at.button if button.label == "Draw again").click().run()
+    assert [job.kind for job in drawn.jobs.active()] == ["map"]

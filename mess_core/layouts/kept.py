@@ -1,0 +1,70 @@
+"""Kept layouts: a JSON that anyone can read, and beside it the arrays, whose sha256 it holds.
+
+They lie in the cache: what is damaged, or was drawn by another version of MESS or of UMAP, is refused and drawn again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mess_core.errors import ArtefactMismatchError, DataMissingError
+from mess_core.files import write_atomically
+
+FORMAT = "mess-map-1"
+CURE = "Draw it again: python -m mess_core map"
+
+
+def read_view(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What is kept of a view: its facts and its arrays, verified.
+
+    Raises
+    ------
+    DataMissingError
+        If it was not drawn.
+    ArtefactMismatchError
+        If it is damaged, or was drawn by another version.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        facts = json.loads(path.read_text("utf-8"))
+        made_by = facts["made_by"]
+        if made_by != _made_by():
+            raise ArtefactMismatchError(
+                f"The map {path.name} was drawn by another version, {_listed(made_by)}; this is {_listed(_made_by())}.",
+                CURE,
+            )
+        data = path.with_suffix(".safetensors").read_bytes()
+        if hashlib.sha256(data).hexdigest() != facts["sha256"]:
+            raise ArtefactMismatchError(f"The map {path.name} is damaged: its sha256 changed.", CURE)
+        return facts, load(data)
+    except FileNotFoundError as error:
+        raise DataMissingError(f"The map {path.name} was not drawn yet.", CURE) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise ArtefactMismatchError(f"The map {path.name} is damaged: {error!r}.", CURE) from error
+
+
+def write_view(path: Path, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Arrays first: whoever reads the facts finds them."""
+    from safetensors.numpy import save
+
+    data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    write_atomically(path.with_suffix(".safetensors"), data)
+    plain = {"made_by": _made_by(), **facts, "sha256": hashlib.sha256(data).hexdigest()}
+    write_atomically(path, json.dumps(plain, indent=1, allow_nan=False).encode())
+
+
+def _made_by() -> dict[str, str]:
+    return {"format": FORMAT, "umap-learn": version("umap-learn")}
+
+
+def _listed(made_by: dict[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in made_by.items())

@@ -1,0 +1,29 @@
+"""What does the library look like to each layer of the encoder, and how far is the picture to be trusted?"""
+
+import streamlit as st
+
+from pages.shared import map_panels as panels
+from pages.shared.frame import explain_errors, open_page
+from pages.shared.query_panels import choose_encoder
+
+open_page("Map")
+
+with explain_errors():
+    with st.sidebar:
+        encoder_id = choose_encoder()
+        settings = panels.choose_settings()
+    panels.follow_job(encoder_id)
+    layers = panels.drawn_layers(encoder_id, settings)
+    if not layers:
+        panels.offer_to_draw(encoder_id, settings)
+        st.stop()
+    layer = panels.choose_layer(layers)
+    view = panels.view(encoder_id, layer, settings)
+    with st.sidebar:
+        colour = panels.choose_colour(view)
+    chosen = panels.show_map(view, encoder_id, colour)
+    panels.show_trust(view, encoder_id, settings)
+    panels.show_names(view)
+    panels.show_chosen(view, chosen)
+    panels.show_all_layers(encoder_id, layers, settings, colour)
+    panels.explain(view)

@@ -1,0 +1,315 @@
+"""The panels of 3_Map: the map, what of it is true, what its places stand for, and what one may do from there."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from mess_core.answers import make_plan, query_of
+from mess_core.catalogue import Track
+from mess_core.encoders.base import EncoderInfo
+from mess_core.errors import DataMissingError
+from mess_core.exports import map_as_csv, tracks_as_csv, tracks_as_m3u8
+from mess_core.layouts.settings import MapSettings
+from mess_core.maps import MapView, is_complete, load_view, name_view, segment_path
+from mess_core.search.request import Request
+from mess_core.targets.registry import TARGETS
+from pages.shared import charts, frame, map_charts, resources, state
+from pages.shared.jobs_panel import show_jobs, show_outcome
+from pages.shared.map_charts import Colour
+from pages.shared.player import PlayerTrack, player
+
+ASPECTS = "aspects"
+NAMES = ("instrument", "performer", "composer", "work")
+REGION, KEPT, DISTANCE = "region", "neighbours kept", "likeness to the query"
+MAX_IN_PLAYER = 8
+
+
+def choose_settings() -> MapSettings:
+    """How it is drawn; the defaults are sane."""
+    with st.expander("How it is drawn", icon=":material/tune:"):
+        n_neighbours = st.slider(
+            "Neighbours", 5, 50, 15, key="map-neighbours",
+            help="Few show detail, many show the whole: how many neighbours each recording is to stay near.",
+        )  # fmt: skip
+        min_dist = st.slider(
+            "Least distance", 0.0, 0.9, 0.1, 0.1, key="map-distance", help="How close neighbours may lie."
+        )
+        metric = st.segmented_control(
+            "Metric", ["cosine", "euclidean"], default="cosine", required=True, key="map-metric"
+        )
+        is_centred = st.toggle("Without the common part", True, key="map-centred", help="As search does it.")
+    return MapSettings(n_neighbours, float(min_dist), metric, is_centred)
+
+
+def follow_job(encoder_id: str) -> None:
+    """Progress of a map that is drawn, and how the last one ended."""
+    home = resources.home()
+    show_jobs([job for job in home.jobs.active() if job.kind == "map"])
+    show_outcome(home.jobs.latest("map", library=frame.library(), encoder=encoder_id))
+
+
+def drawn_layers(encoder_id: str, settings: MapSettings) -> list[int | None]:
+    """What was drawn; None stands for the aspects."""
+    every = [*range(resources.info(encoder_id).n_layers), None]
+    return [layer for layer in every if _view(encoder_id, layer, settings) is not None]
+
+
+def offer_to_draw(encoder_id: str, settings: MapSettings) -> None:
+    """Nothing is drawn with these settings yet."""
+    home, info = resources.home(), resources.info(encoder_id)
+    n_embedded = home.n_embedded(frame.library(), info)
+    frame.notice(
+        "No map yet",
+        f"{n_embedded} embedded recordings can be drawn, layer by layer. The first map takes half a minute or more.",
+        "" if n_embedded >= 5 else "A map needs five recordings: embed some on the Library page.",
+    )
+    if st.button("Draw the map", type="primary", disabled=n_embedded < 5):
+        _draw(encoder_id, settings)
+
+
+def _draw(encoder_id: str, settings: MapSettings, *, with_stability: bool = False) -> None:
+    query = state.query()
+    always = [query] if query else []
+    resources.home().request_map(frame.library(), encoder_id, settings, always=always, with_stability=with_stability)
+    st.rerun()
+
+
+def choose_layer(layers: list[int | None]) -> int | None:
+    """One layer, or the aspects; in the URL."""
+    names = [ASPECTS if layer is None else str(layer) for layer in layers]
+    state.restore("layer", names)
+    first = state.default("layer", value=names[len(names) // 2])
+    chosen = st.select_slider("Layer", names, key="layer", bind="query-params", **first) if len(names) > 1 else names[0]
+    state.keep("layer", chosen)
+    return None if chosen == ASPECTS else int(chosen)
+
+
+def view(encoder_id: str, layer: int | None, settings: MapSettings) -> MapView:
+    """The map of one layer."""
+    found = _view(encoder_id, layer, settings)
+    if found is None:
+        raise DataMissingError("This layer is not drawn yet.", "Draw the map again.")
+    return found
+
+
+def _view(encoder_id: str, layer: int | None, settings: MapSettings) -> MapView | None:
+    home, info = resources.home(), resources.info(encoder_id)
+    job = home.jobs.latest("map", library=frame.library(), encoder=encoder_id)
+    changed = None if job is None else (job.job_id, job.state, job.n_done)
+    return _cached_view(frame.library(), info, layer, settings, home.index_content(frame.library(), info), changed)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={EncoderInfo: lambda info: info.fingerprint})
+def _cached_view(
+    library: str, info: EncoderInfo, layer: int | None, settings: MapSettings, content: str, changed: object
+) -> MapView | None:
+    return load_view(resources.home(), library, info, layer, settings)
+
+
+def choose_colour(view: MapView) -> Colour:
+    """What the points are coloured by; in the URL."""
+    home = resources.home()
+    tracks = _tracks(view)
+    known = [name for name in NAMES if any(getattr(track, name) for track in tracks)]
+    targets = {target.title: target.id for target in TARGETS.values() if not target.is_companion}
+    options = [*known, REGION, KEPT, *([DISTANCE] if state.query() else []), *targets]
+    state.restore("colour", options)
+    few = [name for name in known if len({getattr(track, name) for track in tracks}) <= map_charts.MOST_NAMES]
+    first = state.default("colour", index=options.index(few[0]) if few else 0)
+    chosen = state.keep("colour", st.selectbox("Colour", options, key="colour", bind="query-params", **first))
+    if chosen in NAMES:
+        return Colour(chosen, names=[getattr(track, chosen) for track in tracks])
+    if chosen == KEPT:
+        return Colour(KEPT, numbers=view.preservation)
+    if chosen == REGION:
+        regions = name_view(home, frame.library(), view).regions
+        names: list[str | None] = [None] * len(view.track_ids)
+        for number, region in enumerate(regions, start=1):
+            for row in region.rows:
+                names[row] = region.sentence or f"region {number}"
+        return Colour(REGION, names=names)
+    if chosen == DISTANCE:
+        return Colour("similarity", numbers=_similarities(view))
+    values = home.measurements.values(view.track_ids, targets[chosen]).tolist()
+    unit = TARGETS[targets[chosen]].unit
+    return Colour(f"{chosen} ({unit})", numbers=[value if value == value else None for value in values])
+
+
+def _similarities(view: MapView) -> list[float | None]:
+    """To the query, as Listen would rank by all layers."""
+    home, info, library = resources.home(), resources.info(state.read("encoder")), frame.library()
+    query = state.query()
+    if query is None or not home.store.has(query, info):
+        return [None] * len(view.track_ids)
+    request = Request(k=max(1, len(view.track_ids)))
+    plan = make_plan(home, library, info, request, None)
+    asked = query_of(home, home.catalogue.track(query), info)
+    found = resources.index(plan).search(asked.embedding.mean, request)
+    similarity = {each.track_id: each.similarity for each in found.neighbours}
+    return [similarity.get(track_id) for track_id in view.track_ids]
+
+
+def show_map(view: MapView, encoder_id: str, colour: Colour) -> list[Track]:
+    """The large map; returns what was clicked or lassoed."""
+    tracks = {track.track_id: track for track in _tracks(view)}
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    with left:
+        wanted = st.selectbox(
+            "Find", list(tracks), index=None, key="find", placeholder="a title on the map",
+            format_func=lambda each: tracks[each].title if each in tracks else each,
+        )  # fmt: skip
+    with right:
+        is_pca = st.toggle("PCA instead", key="pca", help="The two directions of most variance: duller, but linear.")
+        is_named = st.toggle("Regions", key="regions", help="Where recordings crowd, and what they have in common.")
+    regions = name_view(resources.home(), frame.library(), view).regions if is_named else ()
+    marked = wanted or state.query()
+    near = [(each.track_id, each.is_near_on_map) for each in view.nearest(marked)] if marked in tracks else []
+    event = st.plotly_chart(
+        map_charts.scatter(
+            view, {track_id: track.title for track_id, track in tracks.items()}, colour,
+            is_pca=is_pca, query=marked, near=near, path=_path(view, encoder_id, marked),
+            regions=regions,
+        ),
+        key="map", on_select="rerun", selection_mode=("points", "lasso", "box"),
+        config={**charts.camera("svg", f"map-{view.name}"), "scrollZoom": True}, alt=f"Map of the library, {view.name}",
+    )  # fmt: skip
+    if marked in tracks:
+        n_shown = sum(is_shown for _, is_shown in near)
+        st.caption(
+            f"The star is {'what you looked for' if wanted else 'the query of Listen'}; lines lead to its {len(near)} "
+            f"true nearest, dotted where the map hides them ({len(near) - n_shown}). The red line are its segments."
+        )
+    picked = [str(point["customdata"]) for point in event.selection.points if point.get("customdata")]
+    return [tracks[track_id] for track_id in dict.fromkeys(picked) if track_id in tracks]
+
+
+def _path(view: MapView, encoder_id: str, track_id: str | None) -> list:
+    home, info = resources.home(), resources.info(encoder_id)
+    if track_id is None or not home.store.has(track_id, info):
+        return []
+    return list(segment_path(home, frame.library(), info, view, track_id))
+
+
+def show_trust(view: MapView, encoder_id: str, settings: MapSettings) -> None:
+    """How far to believe what is seen."""
+    trust, pca = view.trust, view.pca_trust
+    stability = "" if view.stability is None else f" · {view.stability:.0%} of neighbours the same from another start"
+    st.markdown(
+        f"**Trustworthiness {trust.trustworthiness:.2f}** (PCA {pca.trustworthiness:.2f}) · "
+        f"continuity {trust.continuity:.2f} (PCA {pca.continuity:.2f}){stability}"
+    )
+    st.caption(
+        "Trustworthiness: are neighbours on the map neighbours in the layer? Continuity: are neighbours in the layer "
+        "neighbours on the map? 1 is always; distances between far groups mean nothing."
+    )
+    home, info = resources.home(), resources.info(encoder_id)
+    if view.n_placed:
+        st.caption(f"{view.n_placed} recordings (diamonds) were added since and placed beside their nearest.")
+    if view.n_left_out:
+        st.caption(f"A sample: {view.n_left_out} recordings are not shown.")
+    with st.container(horizontal=True):
+        is_stale = not is_complete(home, frame.library(), info, settings)
+        why_not = None if is_stale else "The map shows the library as it is."
+        if st.button("Draw again", disabled=not is_stale, help=why_not):
+            _draw(encoder_id, settings)
+        if view.stability is None and st.button("Is it stable?", help="Draws every layer again from another start."):
+            _draw(encoder_id, settings, with_stability=True)
+        titles = {track.track_id: track.title for track in _tracks(view)}
+        st.download_button(
+            "CSV", partial(map_as_csv, view, titles), f"map-{view.name.replace(' ', '-')}.csv", "text/csv",
+            on_click="ignore", key="map-csv",
+        )  # fmt: skip
+
+
+def show_names(view: MapView) -> None:
+    """What directions and regions stand for."""
+    sentences = name_view(resources.home(), frame.library(), view).sentences
+    if not sentences:
+        st.caption("Neither a direction nor a region of this map stands for anything that was measured.")
+        return
+    st.markdown("**What lies where**")
+    places: dict[str, list[str]] = {}
+    for sentence in sentences:
+        place, _, words = sentence.partition(": ")
+        places.setdefault(place, []).append(words)
+    for place, words in places.items():
+        st.text(f"· {place}: {', '.join(words)}")
+
+
+def show_chosen(view: MapView, chosen: list[Track]) -> None:
+    """A click is heard with its neighbours; a lasso becomes a table, a playlist, or the next question."""
+    if not chosen:
+        st.caption("Click a point to hear it beside its nearest; draw around several with the lasso above the map.")
+        return
+    home = resources.home()
+    first = chosen[0]
+    heard = chosen[:MAX_IN_PLAYER]
+    if len(chosen) == 1:
+        heard = [first, *(home.catalogue.track(each.track_id) for each in view.nearest(first.track_id)[:3])]
+    st.text(first.title if len(chosen) == 1 else f"{len(chosen)} recordings chosen")
+    _play(heard)
+    with st.container(horizontal=True):
+        st.button("Find like this", icon=":material/travel_explore:", on_click=state.follow, args=(first.track_id,),
+                  help="Makes it the query of Listen.")  # fmt: skip
+        frame.link("pages/4_Listen.py", "Listen")
+        paths = {track.track_id: str(home.catalogue.likely_audio_path(track.track_id)) for track in chosen}
+        st.download_button("CSV", partial(tracks_as_csv, chosen, paths), "selection.csv", "text/csv", on_click="ignore")
+        st.download_button(
+            "Playlist (M3U8)", partial(tracks_as_m3u8, chosen, paths), "selection.m3u8", "audio/x-mpegurl",
+            on_click="ignore",
+        )  # fmt: skip
+    if len(chosen) > 1:
+        st.dataframe(
+            [{"title": t.title, "work": t.work, "performer": t.performer, "instrument": t.instrument,
+              "length": frame.seconds(t.duration_s)} for t in chosen],
+            hide_index=True, width="stretch", alt="Recordings chosen on the map",
+        )  # fmt: skip
+
+
+@st.fragment
+def _play(tracks: list[Track]) -> None:
+    player([PlayerTrack.of(track) for track in tracks], key="map-player")
+
+
+def show_all_layers(encoder_id: str, layers: list[int | None], settings: MapSettings, colour: Colour) -> None:
+    """How the library's shape changes from layer to layer; a recording keeps its colour and, roughly, its side."""
+    st.subheader("Layer by layer", anchor=False)
+    views = [view(encoder_id, layer, settings) for layer in layers]
+    st.plotly_chart(
+        map_charts.small_maps(views, colour, state.query(), str(state.read("layer"))), key="small maps",
+        config=charts.camera("svg", "maps"), alt="Maps of all layers",
+    )  # fmt: skip
+    figures = ("trustworthiness", "continuity", "PCA")
+    st.dataframe(
+        [
+            {
+                "layer": each.name,
+                "trustworthiness": each.trust.trustworthiness,
+                "continuity": each.trust.continuity,
+                "PCA": each.pca_trust.trustworthiness,
+            }
+            for each in views
+        ],
+        hide_index=True,
+        width="stretch",
+        column_config={name: st.column_config.NumberColumn(format="%.3f") for name in figures},
+        alt="Trust in the map of every layer",
+    )
+
+
+def explain(view: MapView) -> None:
+    """For who wonders."""
+    with st.expander("How to read this"):
+        st.write(
+            "Each point is a recording. UMAP lays them so that what is near in a layer of the encoder stays near on "
+            "the paper; what is far apart may be anywhere. The axes mean nothing by themselves: what grows in which "
+            "direction is listed above, and only where chance would not do as well with whole works exchanged. Layers "
+            "are laid onto each other, so that a recording moves only as far as its neighbourhood changes."
+        )
+
+
+def _tracks(view: MapView) -> list[Track]:
+    known = {track.track_id: track for track in resources.home().catalogue.tracks(frame.library())}
+    return [known[track_id] for track_id in view.track_ids if track_id in known]

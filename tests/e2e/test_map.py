@@ -1,0 +1,57 @@
+"""The map in a real browser: draw it, move through the layers, click a point and hear it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from mess_core.home import Home
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+STREAMLIT_PROBES = "/_stcore/"
+PATIENCE_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def app(serve, bright_library, tmp_path_factory):
+    """The server on a small library that is not drawn yet."""
+    root = tmp_path_factory.mktemp("map") / "home"
+    shutil.copytree(bright_library, root)
+    return serve(ROOT / "app.py", home=root)
+
+
+def test_a_map_is_drawn_explored_and_heard(app, open_page, watch):
+    """From nothing to a point that sounds, and on to Listen with it as the query."""
+    watch.expected.append(STREAMLIT_PROBES)
+    page = open_page(f"{app.url}/Map?library=music")
+    draw = page.get_by_role("button", name="Draw the map")
+    expect(draw).to_be_visible(timeout=PATIENCE_MS)
+    draw.click()
+    points = page.locator(".js-plotly-plot").first.locator(".scatterlayer .points path")
+    expect(points.nth(11)).to_be_visible(timeout=PATIENCE_MS)
+    before = points.nth(3).get_attribute("transform")
+
+    slider = page.get_by_role("slider", name="Layer")
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page).to_have_url(re.compile("layer=0"), timeout=PATIENCE_MS)
+    expect(points.nth(3)).not_to_have_attribute("transform", before or "", timeout=PATIENCE_MS)
+
+    page.wait_for_timeout(1500)  # the points are still moving
+    box = points.nth(3).bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    play = page.get_by_role("button", name="Play", exact=True)
+    expect(play).to_be_visible(timeout=PATIENCE_MS)
+    play.click()
+    position = page.get_by_role("slider", name="Position")
+    expect(position).not_to_have_attribute("aria-valuenow", "0", timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Find like this").click()
+    expect(page.get_by_text("The star is the query of Listen")).to_be_visible(timeout=PATIENCE_MS)
+    known = {track.track_id for track in Home(app.home).catalogue.tracks("music")}
+    assert page.url.split("query=")[1].split("&")[0] in known
