@@ -146,3 +146,25 @@ def test_a_transaction_is_all_or_nothing(home):
         connection.execute("INSERT INTO settings VALUES ('a', 'b')")
         _ = 1 / 0
     assert home.database.setting("a") is None
+
+
+def test_what_is_remembered_is_read_again_after_any_change(home, write_wav):
+    """Also after one by another process, which is another connection here; inside a transaction nothing is."""
+    other = Home(home.paths.root)
+    asked: list[int] = []
+
+    def count() -> int:
+        asked.append(1)
+        return int(home.database.connection.execute("SELECT count(*) FROM settings").fetchone()[0])
+
+    before = home.catalogue.remembered("settings", count)
+    assert home.catalogue.remembered("settings", count) == before and len(asked) == 1
+    other.database.set_setting("from elsewhere", "1")
+    assert home.catalogue.remembered("settings", count) == before + 1 and len(asked) == 2
+    home.database.set_setting("from here", "1")
+    assert home.catalogue.remembered("settings", count) == before + 2
+    with pytest.raises(RuntimeError), home.database.transaction() as connection:
+        connection.execute("INSERT INTO settings VALUES ('taken back', '1')")
+        assert home.catalogue.remembered("settings", count) == before + 3
+        raise RuntimeError
+    assert home.catalogue.remembered("settings", count) == before + 2
