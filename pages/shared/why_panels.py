@@ -20,21 +20,25 @@ MOST_CELLS = 40  # on either side of the map of moments: each is an element of t
 HEARD_S = 10.0  # of a moment that is clicked
 
 
+@st.fragment
 def show_why(found: Answer, neighbours: list[FoundTrack], reasons: dict[str, list[Reason]]) -> None:
-    """One neighbour in depth."""
+    """One neighbour in depth; only the tab that is open is worked out."""
     st.subheader("Why?", anchor=False)
     by_id = {item.track.track_id: item for item in neighbours}
     track_id = st.selectbox(
         "Recording", list(by_id), key="why",
         format_func=lambda each: f"#{by_id[each].neighbour.rank} {by_id[each].track.title}" if each in by_id else each,
     )  # fmt: skip
-    aspects, values, moments = st.tabs(["Aspects", "Measured values", "Moments"])
-    with aspects:
-        _show_aspects(found, by_id[track_id], reasons[track_id])
-    with values:
-        _show_values(found, by_id[track_id])
-    with moments:
-        _show_moments(found, by_id[track_id])
+    aspects, values, moments = st.tabs(["Aspects", "Measured values", "Moments"], key="why tab", on_change="rerun")
+    if aspects.open:
+        with aspects:
+            _show_aspects(found, by_id[track_id], reasons[track_id])
+    if values.open:
+        with values:
+            _show_values(found, by_id[track_id])
+    if moments.open:
+        with moments:
+            _show_moments(found, by_id[track_id])
 
 
 def _show_aspects(found: Answer, item: FoundTrack, reasons: list[Reason]) -> None:

@@ -469,6 +469,8 @@ def test_why_says_what_is_the_same_and_what_is_not(launch, bright):
 
 def test_measured_values_of_both(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[0], library="music")
+    at.session_state["why tab"] = "Measured values"  # AppTest cannot click a tab
+    at.run()
     table = next(frame.value for frame in at.dataframe if "this one" in frame.value.columns)
     centroids = table[table["property"] == "Spectral centroid"].iloc[0]
     assert centroids["query"] < centroids["this one"] and centroids["the encoder is off by"].startswith("±")
