@@ -19,6 +19,7 @@ from typing import Any
 from mess_core.config import UPLOAD_KEEP_S, Paths
 from mess_core.database import Database
 from mess_core.errors import DataMissingError, InputError, UnknownTrackError
+from mess_core.passages import Passages, ScoreTimes
 
 ALL = "all"
 TRACK_ID_DIGITS = 16
@@ -43,6 +44,8 @@ class Track:
     performer: str | None = None
     instrument: str | None = None
     session: str | None = None
+    split: str | None = None
+    collection: str | None = None
 
     @property
     def heard_lufs(self) -> float | None:
@@ -60,6 +63,7 @@ class NewTrack:
     audio: Path
     companions: Mapping[str, Path] = field(default_factory=dict)  # role (midi, score) -> path
     planted: Mapping[str, float] = field(default_factory=dict)
+    score_times: Sequence[ScoreTimes] = ()
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,15 @@ class LibrarySummary:
     duration_s: float
 
 
-TRACK_COLUMNS = ", ".join(f"tracks.{f.name}" for f in fields(Track))
+NAMES = ("title", "work", "composer", "performer", "instrument", "session", "split")  # what a person may write over
+TRACK_FIELDS = tuple(f.name for f in fields(Track))
+TRACK_COLUMNS = ", ".join(f"tracks.{name}" for name in TRACK_FIELDS)
+# A known track takes on the names of a collection that describes it; what that does not know stays.
+INSERT_TRACK = (
+    f"INSERT INTO tracks ({', '.join(TRACK_FIELDS)}, added_at) VALUES ({', '.join('?' * len(TRACK_FIELDS))}, ?)"
+    " ON CONFLICT (track_id) DO UPDATE SET title = iif(excluded.collection IS NULL, title, excluded.title), "
+    + ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in (*NAMES[1:], "collection"))
+)
 
 
 def track_id_of(sha256: str) -> str:
@@ -114,6 +126,7 @@ class Catalogue:
     def __init__(self, paths: Paths, database: Database) -> None:
         self.paths = paths
         self.database = database
+        self.passages = Passages(database)
         self.remembered = Remembered(database)
 
     # --- reading --------------------------------------------------------------------------------------------
@@ -282,7 +295,7 @@ class Catalogue:
     def add(self, root: Path, new_tracks: Iterable[NewTrack], library: str | None) -> None:
         """Register tracks whose files lie under `root`, in one transaction. Copies nothing.
 
-        A track that is known keeps its row (and what was edited by hand); its new path is added.
+        A track that is known gets its new path and the names a collection has for it; what was edited by hand stays.
         """
         _check_library_name(library)
         with self.database.transaction() as connection:
@@ -291,12 +304,9 @@ class Catalogue:
                 "SELECT root_id FROM roots WHERE path = ?", (self._stored_root(root),)
             ).fetchone()
             for new in new_tracks:
-                names = [f.name for f in fields(Track)]
-                connection.execute(
-                    f"INSERT OR IGNORE INTO tracks ({', '.join(names)}, added_at)"
-                    f" VALUES ({', '.join('?' * len(names))}, ?)",
-                    (*(getattr(new.track, name) for name in names), time.time()),
-                )
+                connection.execute(INSERT_TRACK, (*(getattr(new.track, name) for name in TRACK_FIELDS), time.time()))
+                _apply_edits(connection, new.track.track_id)
+                self.passages.write(new.track.track_id, new.score_times)
                 for role, path in {"audio": new.audio, **new.companions}.items():
                     stat = path.stat()
                     connection.execute(
@@ -311,6 +321,34 @@ class Catalogue:
                     connection.execute(
                         "INSERT OR IGNORE INTO library_tracks VALUES (?, ?)", (library, new.track.track_id)
                     )
+
+    def describe(self, described: Iterable[Track]) -> None:
+        """Known tracks take on the names that a collection has for them now; what was edited by hand stays."""
+        with self.database.transaction() as connection:
+            for track in described:
+                connection.execute(INSERT_TRACK, (*(getattr(track, name) for name in TRACK_FIELDS), time.time()))
+                _apply_edits(connection, track.track_id)
+
+    def edit(self, track_id: str, **names: str | None) -> None:
+        """Write over a track's names; they stay when its folder or collection is read again.
+
+        Raises
+        ------
+        InputError
+            If a name is none of `NAMES`, or a title is empty.
+        """
+        self.track(track_id)
+        for name, value in names.items():
+            if name not in NAMES:
+                raise InputError(f"A track has no {name!r} that can be edited.", f"It has: {', '.join(NAMES)}.")
+            if name == "title" and not (value or "").strip():
+                raise InputError("A title cannot be empty.", "Every recording is shown by its title.")
+        with self.database.transaction() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO edits VALUES (?, ?, ?)",
+                [(track_id, name, (value or "").strip() or None) for name, value in names.items()],
+            )
+            _apply_edits(connection, track_id)
 
     def add_to_library(self, library: str, track_ids: Sequence[str]) -> None:
         """Tracks that are known join a library."""
@@ -356,6 +394,12 @@ class Catalogue:
 
     def _root(self, stored: str) -> Path:
         return self.paths.root / stored  # an absolute `stored` wins
+
+
+def _apply_edits(connection: sqlite3.Connection, track_id: str) -> None:
+    for row in connection.execute("SELECT field, value FROM edits WHERE track_id = ?", (track_id,)).fetchall():
+        if row["field"] in NAMES:
+            connection.execute(f"UPDATE tracks SET {row['field']} = ? WHERE track_id = ?", (row["value"], track_id))
 
 
 def _check_library_name(library: str | None) -> None:

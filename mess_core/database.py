@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mess_core.errors import ArtefactMismatchError, StorageError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_TIMEOUT_S = 30.0
 
 SCHEMA = """
@@ -35,8 +35,22 @@ CREATE TABLE tracks (
     sample_rate_hz INTEGER NOT NULL, n_channels INTEGER NOT NULL, codec TEXT NOT NULL,
     is_truncated  INTEGER NOT NULL,
     loudness_lufs REAL,                    -- NULL until decoded once, or when silent
-    added_at      REAL NOT NULL
+    added_at      REAL NOT NULL,
+    split         TEXT,                    -- train | validation | test, where a collection has such
+    collection    TEXT                     -- which collection described it; NULL: a folder of files
 );
+CREATE TABLE edits (                       -- what a person wrote over; it stays when the collection is read again
+    track_id      TEXT NOT NULL,           -- no foreign key: when the same content comes back, it fits again
+    field         TEXT NOT NULL, value TEXT,
+    PRIMARY KEY (track_id, field)
+);
+CREATE TABLE score_times (                 -- when the beats of a score are played (see passages.py)
+    track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
+    score         TEXT NOT NULL,
+    beats         BLOB NOT NULL, times_s BLOB NOT NULL, -- float64
+    PRIMARY KEY (track_id, score)
+);
+CREATE INDEX score_times_by_score ON score_times (score);
 CREATE TABLE files (                       -- where a track's audio, MIDI and score lie
     track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
     role          TEXT NOT NULL,           -- audio | midi | score
@@ -145,6 +159,22 @@ CREATE TABLE plays (
     seconds       REAL NOT NULL CHECK (seconds > 0),
     played_at     REAL NOT NULL
 );
+""",
+    """
+ALTER TABLE tracks ADD COLUMN split TEXT;
+ALTER TABLE tracks ADD COLUMN collection TEXT;
+CREATE TABLE edits (
+    track_id      TEXT NOT NULL,
+    field         TEXT NOT NULL, value TEXT,
+    PRIMARY KEY (track_id, field)
+);
+CREATE TABLE score_times (
+    track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
+    score         TEXT NOT NULL,
+    beats         BLOB NOT NULL, times_s BLOB NOT NULL,
+    PRIMARY KEY (track_id, score)
+);
+CREATE INDEX score_times_by_score ON score_times (score);
 """,
 )
 

@@ -14,6 +14,7 @@ FLOORS = [
     {"errors"},
     {"config"},
     {"files", "database", "probing", "matching", "processes"},
+    {"passages"},
     {
         "opinions",
         "packed",
