@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mess_core.errors import InputError
 from mess_core.search.geometry import DirectionGeometry
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.targets.registry import TARGETS
@@ -78,6 +79,34 @@ def find_reasons(index: NeighbourIndex, query: np.ndarray, track_ids: Sequence[s
                 )
             )
     return reasons
+
+
+def aspect_coordinates(index: NeighbourIndex, aspect: str, track_ids: Sequence[str]) -> tuple[str, list[float | None]]:
+    """Where tracks stand along an aspect's main direction.
+
+    Parameters
+    ----------
+    index : NeighbourIndex
+        Of the library in a `DirectionGeometry` that has the aspect.
+    aspect : str
+    track_ids : sequence of str
+
+    Returns
+    -------
+    word : str
+        What more of it means: "brighter", "calmer", …
+    coordinates : list of float or None
+        In standard deviations of the library; None for a track that the index does not hold.
+    """
+    geometry = index.geometry
+    if not isinstance(geometry, DirectionGeometry) or aspect not in geometry.parts:
+        raise InputError(f"This library has no direction for {aspect!r}.", "Discover what the encoder tells first.")
+    known = set(index.track_ids)
+    present = [track_id for track_id in track_ids if track_id in known]
+    rows = index.rows.rows(np.array([index.row_of(track_id) for track_id in present], int))
+    target, values = geometry.coordinate(rows, aspect)
+    at = dict(zip(present, values.tolist(), strict=True))
+    return TARGETS[target].words[0], [at.get(track_id) for track_id in track_ids]
 
 
 def in_one_line(reasons: Sequence[Reason], family: Callable[[str], Sequence[str]] = lambda aspect: ()) -> str:

@@ -375,6 +375,7 @@ def _probe(task: Task) -> str:
     if arguments["then_evaluate"] and level == "track":
         home.request_evaluate(library, info.id, "faithfulness")
         home.request_evaluate(library, info.id, "similarity")
+        home.request_map(library, info.id)
     n_encoded = len({cell.target for cell in result.cells if cell.encodes})
     return f"{info.title} encodes {n_encoded} of {len(result.targets)} targets on {gathered.n_tracks} tracks."
 

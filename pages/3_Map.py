@@ -22,8 +22,8 @@ with explain_errors():
     with st.sidebar:
         colour = panels.choose_colour(view)
     chosen = panels.show_map(view, encoder_id, colour)
+    panels.show_chosen(view, chosen)
     panels.show_trust(view, encoder_id, settings)
     panels.show_names(view)
-    panels.show_chosen(view, chosen)
     panels.show_all_layers(encoder_id, layers, settings, colour)
     panels.explain(view)

@@ -78,6 +78,19 @@ def scatter(
     rows = list(range(len(view.track_ids)))
     row_of = {track_id: row for row, track_id in enumerate(view.track_ids)}
     figure = go.Figure()
+    # The points come first: a selection names them by their trace's number, which must not change with what is marked.
+    points = go.Scattergl if len(rows) > MOST_SVG else go.Scatter
+    figure.add_trace(
+        points(
+            x=xs, y=ys, ids=list(view.track_ids), mode="markers", showlegend=False,
+            marker={**marks(colour, rows), "symbol": ["diamond" if each else "circle" for each in view.is_placed],
+                    "line": {"width": 0.5, "color": "rgba(255,255,255,0.6)"}},
+            customdata=list(view.track_ids),
+            text=[_label(view, row, titles, colour) for row in rows],
+            hovertemplate="%{text}<extra></extra>",
+            unselected={"marker": {"opacity": 0.35}},
+        )
+    )  # fmt: skip
     if regions and not is_pca:
         figure.add_trace(
             go.Histogram2dContour(
@@ -99,18 +112,6 @@ def scatter(
                 x=[xs[start], xs[end]], y=[ys[start], ys[end]], mode="lines", hoverinfo="skip", showlegend=False,
                 line={"color": GREYS[0], "width": 1.2, "dash": "solid" if is_shown else "dot"},
             )  # fmt: skip
-    points = go.Scattergl if len(rows) > MOST_SVG else go.Scatter
-    figure.add_trace(
-        points(
-            x=xs, y=ys, ids=list(view.track_ids), mode="markers", showlegend=False,
-            marker={**marks(colour, rows), "symbol": ["diamond" if each else "circle" for each in view.is_placed],
-                    "line": {"width": 0.5, "color": "rgba(255,255,255,0.6)"}},
-            customdata=list(view.track_ids),
-            text=[_label(view, row, titles, colour) for row in rows],
-            hovertemplate="%{text}<extra></extra>",
-            unselected={"marker": {"opacity": 0.35}},
-        )
-    )  # fmt: skip
     for name, shade in shades(colour).items():
         figure.add_scatter(
             x=[None], y=[None], mode="markers", marker={"color": shade, "size": 9}, name=plain(name)[:40]

@@ -13,34 +13,48 @@ from mess_core.errors import DataMissingError
 from mess_core.exports import map_as_csv, tracks_as_csv, tracks_as_m3u8
 from mess_core.layouts.settings import MapSettings
 from mess_core.maps import MapView, is_complete, load_view, name_view, segment_path
+from mess_core.reasons import aspect_coordinates
+from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.request import Request
 from mess_core.targets.registry import TARGETS
 from pages.shared import charts, frame, map_charts, resources, state
 from pages.shared.jobs_panel import show_jobs, show_outcome
 from pages.shared.map_charts import Colour
-from pages.shared.player import PlayerTrack, player
+from pages.shared.player import PlayerTrack, follow_on_map, player
 
 ASPECTS = "aspects"
 NAMES = ("instrument", "performer", "composer", "work")
 REGION, KEPT, DISTANCE = "region", "neighbours kept", "likeness to the query"
 MAX_IN_PLAYER = 8
+PICKED = "picked on the map"
 
 
 def choose_settings() -> MapSettings:
-    """How it is drawn; the defaults are sane."""
+    """How it is drawn; the defaults are sane. In the URL."""
+    for key in ("map_neighbours", "map_distance", "map_metric", "map_centred"):
+        state.restore(key)
     with st.expander("How it is drawn", icon=":material/tune:"):
         n_neighbours = st.slider(
-            "Neighbours", 5, 50, 15, key="map-neighbours",
+            "Neighbours", 5, 50, key="map_neighbours", bind="query-params",
+            **state.default("map_neighbours", value=state.KEYS["map_neighbours"]),
             help="Few show detail, many show the whole: how many neighbours each recording is to stay near.",
         )  # fmt: skip
         min_dist = st.slider(
-            "Least distance", 0.0, 0.9, 0.1, 0.1, key="map-distance", help="How close neighbours may lie."
-        )
+            "Least distance", 0.0, 0.9, step=0.1, key="map_distance", bind="query-params",
+            **state.default("map_distance", value=state.KEYS["map_distance"]), help="How close neighbours may lie.",
+        )  # fmt: skip
         metric = st.segmented_control(
-            "Metric", ["cosine", "euclidean"], default="cosine", required=True, key="map-metric"
-        )
-        is_centred = st.toggle("Without the common part", True, key="map-centred", help="As search does it.")
-    return MapSettings(n_neighbours, float(min_dist), metric, is_centred)
+            "Metric", ["cosine", "euclidean"], required=True, key="map_metric", bind="query-params",
+            **state.default("map_metric", default=state.KEYS["map_metric"]),
+        )  # fmt: skip
+        is_centred = st.toggle(
+            "Without the common part", key="map_centred", bind="query-params", help="As search does it.",
+            **state.default("map_centred", value=state.KEYS["map_centred"]),
+        )  # fmt: skip
+    chosen = {"map_neighbours": n_neighbours, "map_distance": min_dist}
+    for key, value in {**chosen, "map_metric": metric, "map_centred": is_centred}.items():
+        state.keep(key, value)
+    return MapSettings(n_neighbours, round(float(min_dist), 1), metric, is_centred)
 
 
 def follow_job(encoder_id: str) -> None:
@@ -114,7 +128,8 @@ def choose_colour(view: MapView) -> Colour:
     tracks = _tracks(view)
     known = [name for name in NAMES if any(getattr(track, name) for track in tracks)]
     targets = {target.title: target.id for target in TARGETS.values() if not target.is_companion}
-    options = [*known, REGION, KEPT, *([DISTANCE] if state.query() else []), *targets]
+    aspects = _aspects()
+    options = [*known, REGION, KEPT, *([DISTANCE] if state.query() else []), *aspects, *targets]
     state.restore("colour", options)
     few = [name for name in known if len({getattr(track, name) for track in tracks}) <= map_charts.MOST_NAMES]
     first = state.default("colour", index=options.index(few[0]) if few else 0)
@@ -132,9 +147,27 @@ def choose_colour(view: MapView) -> Colour:
         return Colour(REGION, names=names)
     if chosen == DISTANCE:
         return Colour("similarity", numbers=_similarities(view))
+    if chosen in aspects:
+        word, coordinates = aspect_coordinates(_by_direction(), aspects[chosen], view.track_ids)
+        return Colour(f"{word} (SD)", numbers=coordinates)
     values = home.measurements.values(view.track_ids, targets[chosen]).tolist()
     unit = TARGETS[targets[chosen]].unit
     return Colour(f"{chosen} ({unit})", numbers=[value if value == value else None for value in values])
+
+
+def _aspects() -> dict[str, str]:
+    """Aspects by which this library can be searched, by the name they have among the colours."""
+    discovery = resources.discovery(frame.library(), state.read("encoder"))
+    found = {} if discovery is None else discovery.aspects
+    return {f"aspect: {name.replace('_', ' ')}": name for name, aspect in found.items() if aspect.has_evidence}
+
+
+def _by_direction() -> NeighbourIndex:
+    encoder_id = state.read("encoder")
+    discovery = resources.discovery(frame.library(), encoder_id)
+    request = Request(geometry="direction")
+    plan = make_plan(resources.home(), frame.library(), resources.info(encoder_id), request, discovery)
+    return resources.index(plan)
 
 
 def _similarities(view: MapView) -> list[float | None]:
@@ -154,35 +187,54 @@ def _similarities(view: MapView) -> list[float | None]:
 def show_map(view: MapView, encoder_id: str, colour: Colour) -> list[Track]:
     """The large map; returns what was clicked or lassoed."""
     tracks = {track.track_id: track for track in _tracks(view)}
-    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    left, middle, right = st.columns([3, 1, 1], vertical_alignment="bottom")
     with left:
         wanted = st.selectbox(
             "Find", list(tracks), index=None, key="find", placeholder="a title on the map",
             format_func=lambda each: tracks[each].title if each in tracks else each,
         )  # fmt: skip
     with right:
+        image_format = st.segmented_control(
+            "Camera saves",
+            ["SVG", "PNG"],
+            required=True,
+            key="map-camera",
+            **state.default("map-camera", default="SVG"),
+        )
+    with middle:
         is_pca = st.toggle("PCA instead", key="pca", help="The two directions of most variance: duller, but linear.")
         is_named = st.toggle("Regions", key="regions", help="Where recordings crowd, and what they have in common.")
     regions = name_view(resources.home(), frame.library(), view).regions if is_named else ()
-    marked = wanted or state.query()
+    picked = [track_id for track_id in st.session_state.get(PICKED, []) if track_id in tracks]
+    marked = wanted or (picked[0] if len(picked) == 1 else state.query())
     near = [(each.track_id, each.is_near_on_map) for each in view.nearest(marked)] if marked in tracks else []
-    event = st.plotly_chart(
+    path = [] if is_pca else _path(view, encoder_id, marked if marked in tracks else None)
+    st.plotly_chart(
         map_charts.scatter(
             view, {track_id: track.title for track_id, track in tracks.items()}, colour,
-            is_pca=is_pca, query=marked, near=near, path=_path(view, encoder_id, marked),
+            is_pca=is_pca, query=marked, near=near, path=path,
             regions=regions,
         ),
-        key="map", on_select="rerun", selection_mode=("points", "lasso", "box"),
-        config={**charts.camera("svg", f"map-{view.name}"), "scrollZoom": True}, alt=f"Map of the library, {view.name}",
+        key="map", on_select=_pick, selection_mode=("points", "lasso", "box"),
+        config={**charts.camera(image_format.lower(), f"map-{view.name}"), "scrollZoom": True},
+        alt=f"Map of the library, {view.name}",
     )  # fmt: skip
     if marked in tracks:
         n_shown = sum(is_shown for _, is_shown in near)
+        what = "what you looked for" if wanted else "the query of Listen" if marked == state.query() else "your choice"
         st.caption(
-            f"The star is {'what you looked for' if wanted else 'the query of Listen'}; lines lead to its {len(near)} "
-            f"true nearest, dotted where the map hides them ({len(near) - n_shown}). The red line are its segments."
+            f"The star is {what}; lines lead to its {len(near)} true nearest, dotted where the map hides them "
+            f"({len(near) - n_shown}). The red line are its segments, lit while they play."
         )
-    picked = [str(point["customdata"]) for point in event.selection.points if point.get("customdata")]
-    return [tracks[track_id] for track_id in dict.fromkeys(picked) if track_id in tracks]
+    if path:
+        follow_on_map(marked, [point.start_s for point in path])
+    return [tracks[track_id] for track_id in picked]
+
+
+def _pick() -> None:
+    """What was clicked or lassoed; held here, because a figure that is drawn with other marks forgets it."""
+    points = [point.get("customdata") for point in st.session_state["map"].selection.points]
+    st.session_state[PICKED] = [str(track_id) for track_id in dict.fromkeys(points) if track_id]
 
 
 def _path(view: MapView, encoder_id: str, track_id: str | None) -> list:

@@ -622,6 +622,7 @@ class Player {
       momentText: moment ? `Marked: ${spanText(moment)}` : "",
       status: this.#status(),
     });
+    this.#tellOthers(voice);
     view.waveform.draw({
       peaks: voice.peaks,
       startS: toSeconds(-voice.offset),
@@ -632,6 +633,16 @@ class Player {
       moment,
       ...this.#regionToDraw(),
     });
+  }
+
+  /** What is heard now, for whatever else on the page follows it (follow.js). */
+  #tellOthers({ track, offset }) {
+    const detail = {
+      trackId: track.id,
+      second: toSeconds(this.engine.position + offset),
+      isPlaying: this.engine.clock.isRunning,
+    };
+    window.dispatchEvent(new CustomEvent("mess-heard", { detail }));
   }
 
   #regionToDraw() {

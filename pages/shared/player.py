@@ -44,6 +44,9 @@ _component = st.components.v2.component(  # its texts are our own: names and tit
 )
 
 
+_follower = st.components.v2.component("mess_follow", html="<span></span>", js=(_HERE / "follow.js").read_text("utf-8"))
+
+
 @dataclass(frozen=True)
 class PlayerTrack:
     """One recording in the player.
@@ -149,6 +152,11 @@ def player(
     )
     report, passage = _read_report(result.report), _read_passage(result.passage, tracks)
     return replace(report, passage=passage) if report else None
+
+
+def follow_on_map(track_id: str, starts_s: Sequence[float]) -> None:
+    """While the player on this page plays a track, light the segment heard on the path that the map draws of it."""
+    _follower(key="follow-on-map", data={"track_id": track_id, "starts_s": list(starts_s)})
 
 
 def matching_gains_db(loudness_lufs: Sequence[float | None]) -> list[float]:

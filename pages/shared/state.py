@@ -39,6 +39,10 @@ KEYS: dict[str, Any] = {
     "level": "track",  # Layers
     "layer": "",  # Map
     "colour": "",  # Map
+    "map_neighbours": 15,
+    "map_distance": 0.1,
+    "map_metric": "cosine",
+    "map_centred": True,
     "query": None,  # track id
 }
 TRAIL, MAX_TRAIL = "trail", 8

@@ -51,6 +51,9 @@ def test_a_map_is_drawn_explored_and_heard(app, open_page, watch):
     play.click()
     position = page.get_by_role("slider", name="Position")
     expect(position).not_to_have_attribute("aria-valuenow", "0", timeout=PATIENCE_MS)
+    segments = page.locator(".js-plotly-plot g.trace:has(path.js-line) path.point")
+    expect(page.locator(".js-plotly-plot path.point[data-heard]")).to_have_count(1, timeout=PATIENCE_MS)
+    expect(segments.last).to_have_attribute("data-heard", "", timeout=PATIENCE_MS)  # it moves on with the sound
     page.get_by_role("button", name="Find like this").click()
     expect(page.get_by_text("The star is the query of Listen")).to_be_visible(timeout=PATIENCE_MS)
     known = {track.track_id for track in Home(app.home).catalogue.tracks("music")}
