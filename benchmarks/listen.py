@@ -1,4 +1,4 @@
-"""The Listen page in a real browser, on ten thousand tracks: weights, an upload, and two hundred plays.
+"""Listen and Map in a real browser, on ten thousand tracks: weights, an upload, clicks, and two hundred plays.
 
     python -m benchmarks.listen [--home FOLDER] [--plays 200]
 
@@ -13,6 +13,7 @@ the core gives for the first row. Milliseconds, median and 90th percentile of 20
     settled  the server has said all it had to say about the page, and the page has taken it in
     core     what the search itself needs of that: plan, neighbours, moments, reasons
     same     baseline: the same page run again with nothing changed, to settled
+    map      from a click on a point of the map of one layer (WebGL, in software) to its sound
     least    baseline: Streamlit alone, a page of one slider and one table of ten rows, to shown
 """
 
@@ -48,6 +49,7 @@ from mess_core.encoders.nano import NANO
 from mess_core.evaluation.faithfulness import measure_faithfulness
 from mess_core.evaluation.kept import Evaluation, save_evaluation
 from mess_core.home import Home, count_segments
+from mess_core.maps import load_view
 from mess_core.probing.data import ProbeData
 from mess_core.probing.probe import fit_cells
 from mess_core.probing.result import ProbeSettings
@@ -63,11 +65,18 @@ N_CHANGES, N_UPLOADS, UPLOAD_S = 20, 3, 180
 GOAL_MS, UPLOAD_GOAL_S = 300, 5.0
 QUICK = ProbeSettings(alphas=(100.0,), n_bootstraps=100)
 PATIENCE_MS = 60_000
-CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
+MAP_LAYER, N_CLICKS, CLICK_GOAL_MS = 6, 10, 1000
+CHROMIUM_ARGUMENTS = ["--no-sandbox", "--enable-unsafe-swiftshader", "--autoplay-policy=no-user-gesture-required"]
 # In every page, before anything else: when a key went down, when messages left and came, when the table drew a text.
 WATCH = """
-window.watch = {expected: null, begin() { Object.assign(this, {key: 0, sent: 0, last: 0, shown: 0, bytes: 0}); }};
+const nothing = {key: 0, sent: 0, last: 0, shown: 0, heard: 0, bytes: 0};
+window.watch = {expected: null, begin() { Object.assign(this, nothing, {before: this.now}); }};
 watch.begin();
+addEventListener("mess-heard", ({detail}) => {
+  if (!detail.isPlaying || detail.second <= 0 || detail.trackId === watch.before) return;
+  watch.heard ||= performance.now();
+  watch.now = detail.trackId;
+});
 addEventListener("keydown", (event) => { watch.key ||= event.timeStamp; }, true);
 addEventListener("pointerdown", (event) => { watch.key ||= event.timeStamp; }, true);
 window.WebSocket = class extends WebSocket {
@@ -87,6 +96,13 @@ CanvasRenderingContext2D.prototype.fillText = function (text, ...at) {
   if (!watch.shown && isTable && isExpected) watch.shown = performance.now();
   return draw.call(this, text, ...at);
 };
+"""
+POINT_ON_SCREEN = """
+(row) => {
+  const plot = document.querySelector(".js-plotly-plot"), {xaxis, yaxis} = plot._fullLayout;
+  const at = plot.getBoundingClientRect(), {x, y} = plot._fullData[0];
+  return [at.x + xaxis._offset + xaxis.l2p(x[row]), at.y + yaxis._offset + yaxis.l2p(y[row])];
+}
 """
 IS_STILL = "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
 LEAST_PAGE = """
@@ -115,6 +131,7 @@ def main() -> None:
         with served(ROOT / "app.py", home) as (url, process_id), browser() as chromium:
             print_changes(chromium, url, home, least_ms)
             print_uploads(chromium, url, Path(folder))
+            print_clicks(chromium, url, home)
             if arguments.plays:
                 print_plays(chromium, url, home, process_id, arguments.plays)
     print(f"\nload {os.getloadavg()[0]:.1f}")
@@ -344,7 +361,36 @@ def print_uploads(chromium: Any, url: str, folder: Path) -> None:
         page.close()
     alone_s = limit_s(count_segments(UPLOAD_S, NANO))
     print(f"an upload of {UPLOAD_S} s to its first neighbour, s: {', '.join(f'{seconds:.2f}' for seconds in took_s)}")
-    print(f"   (goal {UPLOAD_GOAL_S:g}; the first loads the encoder; the encoder alone {alone_s:.2f})\n", flush=True)
+    print(f"   (goal {UPLOAD_GOAL_S:g}; the encoder alone {alone_s:.2f})\n", flush=True)
+
+
+# --- the map ----------------------------------------------------------------------------------------------------
+
+
+def print_clicks(chromium: Any, url: str, home: Home) -> None:
+    """From a click on a point to the first sound of its recording, another point each time."""
+    if load_view(home, LIBRARY, NANO, MAP_LAYER) is None:
+        start = time.perf_counter()
+        command = [sys.executable, "-m", "mess_core", "--home", str(home.paths.root), "map", "--library", LIBRARY]
+        subprocess.run([*command, "--layer", str(MAP_LAYER)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        print(f"layer {MAP_LAYER} drawn in {time.perf_counter() - start:.0f} s", flush=True)
+    page = chromium.new_page(viewport={"width": 1920, "height": 1400})
+    page.set_default_timeout(PATIENCE_MS)
+    page.add_init_script(WATCH)
+    page.goto(f"{url}/Map?library={LIBRARY}&layer={MAP_LAYER}")
+    page.locator(".js-plotly-plot").first.wait_for()
+    took_ms = []
+    for number in range(1 + N_CLICKS):  # the first opens the player
+        settle(page)
+        x, y = page.evaluate(POINT_ON_SCREEN, 7 + 13 * number)
+        page.evaluate("watch.begin()")
+        page.mouse.click(x, y)
+        page.wait_for_function("watch.key && watch.heard")
+        took_ms.append(page.evaluate("watch.heard - watch.key"))
+    page.close()
+    median, late = np.median(took_ms[1:]), np.quantile(took_ms[1:], 0.9)
+    print(f"a click on the map of {N_TRACKS} points to sound, ms: first {took_ms[0]:.0f}, then median {median:.0f},")
+    print(f"   p90 {late:.0f} (goal {CLICK_GOAL_MS})\n", flush=True)
 
 
 # --- plays ------------------------------------------------------------------------------------------------------

@@ -18,9 +18,11 @@ import threading
 import time
 from pathlib import Path
 
+from mess_core.catalogue import ALL
 from mess_core.encoders.base import Encoder
+from mess_core.encoders.registry import DEFAULT, encoder_info, load_encoder
 from mess_core.errors import MessError
-from mess_core.extraction import use_all_cores
+from mess_core.extraction import choose_device, use_all_cores
 from mess_core.home import Home
 from mess_core.jobs import PRIORITY_WAITED_FOR, new_owner
 from mess_core.tasks import Task
@@ -50,12 +52,20 @@ def work(home: Home, is_stopping: threading.Event) -> None:
                 next_sweep = time.monotonic() + SWEEP_EVERY_S
             job = home.jobs.claim(owner)
             if job is None:
+                _warm_up(home, encoders)
                 is_stopping.wait(POLL_S)
             else:
                 Task(home, job, owner, encoders, is_stopping, do_urgent).run()
         except MessError as error:  # a full disk, a locked catalogue: wait and try again, do not die
             log.warning("%s", error)
             is_stopping.wait(RESTART_AFTER_S)
+
+
+def _warm_up(home: Home, encoders: dict[str, Encoder]) -> None:
+    """With nothing to do, load the encoder of the next query: otherwise the first one waits four seconds for it."""
+    info = encoder_info(DEFAULT, home.paths)
+    if not encoders and home.n_embedded(ALL, info):
+        encoders[info.fingerprint] = load_encoder(DEFAULT, home.paths, choose_device())
 
 
 class WorkerKeeper:

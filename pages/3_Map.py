@@ -21,9 +21,8 @@ with explain_errors():
     view = panels.view(encoder_id, layer, settings)
     with st.sidebar:
         colour = panels.choose_colour(view)
-    chosen = panels.show_map(view, encoder_id, colour)
-    panels.show_chosen(view, chosen)
+    panels.explore(view, encoder_id, colour)
     panels.show_trust(view, encoder_id, settings)
-    panels.show_names(view)
+    panels.show_names(view, encoder_id)
     panels.show_all_layers(encoder_id, layers, settings, colour)
     panels.explain(view)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Hashable, Sequence
 from functools import partial
 
 import streamlit as st
@@ -12,7 +14,7 @@ from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import DataMissingError
 from mess_core.exports import map_as_csv, tracks_as_csv, tracks_as_m3u8
 from mess_core.layouts.settings import MapSettings
-from mess_core.maps import MapView, is_complete, load_view, name_view, segment_path
+from mess_core.maps import MapNames, MapView, is_complete, load_view, name_view, segment_path
 from mess_core.reasons import aspect_coordinates
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.request import Request
@@ -27,6 +29,7 @@ NAMES = ("instrument", "performer", "composer", "work")
 REGION, KEPT, DISTANCE = "region", "neighbours kept", "likeness to the query"
 MAX_IN_PLAYER = 8
 PICKED = "picked on the map"
+SOUNDS = "sounds on the map"  # a click that is to be heard, until it was
 
 
 def choose_settings() -> MapSettings:
@@ -109,17 +112,42 @@ def view(encoder_id: str, layer: int | None, settings: MapSettings) -> MapView:
 
 
 def _view(encoder_id: str, layer: int | None, settings: MapSettings) -> MapView | None:
+    return _cached_view(frame.library(), resources.info(encoder_id), layer, settings, _changed(encoder_id))
+
+
+def _names(view: MapView, encoder_id: str) -> MapNames:
+    """What lies where; chance is asked a thousand times for that, so once for each view."""
+    return _cached_names(frame.library(), encoder_id, view.layer, view.settings, _changed(encoder_id), view)
+
+
+def _changed(encoder_id: str) -> Hashable:
+    """Another value when a map may be another: tracks came or went, or one was drawn or discovered."""
     home, info = resources.home(), resources.info(encoder_id)
-    job = home.jobs.latest("map", library=frame.library(), encoder=encoder_id)
-    changed = None if job is None else (job.job_id, job.state, job.n_done)
-    return _cached_view(frame.library(), info, layer, settings, home.index_content(frame.library(), info), changed)
+    jobs = [home.jobs.latest(kind, library=frame.library(), encoder=encoder_id) for kind in ("map", "probe")]
+    states = tuple(None if job is None else (job.job_id, job.state, job.n_done) for job in jobs)
+    return home.index_content(frame.library(), info), states
 
 
-@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={EncoderInfo: lambda info: info.fingerprint})
+BY_FINGERPRINT = {EncoderInfo: lambda info: info.fingerprint}
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_FINGERPRINT)
 def _cached_view(
-    library: str, info: EncoderInfo, layer: int | None, settings: MapSettings, content: str, changed: object
+    library: str, info: EncoderInfo, layer: int | None, settings: MapSettings, changed: Hashable
 ) -> MapView | None:
     return load_view(resources.home(), library, info, layer, settings)
+
+
+@st.cache_resource(max_entries=64, show_spinner="Finding what lies where…")
+def _cached_names(
+    library: str, encoder_id: str, layer: int | None, settings: MapSettings, changed: Hashable, _view: MapView
+) -> MapNames:
+    return name_view(resources.home(), library, _view)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=BY_FINGERPRINT)
+def _is_complete(library: str, info: EncoderInfo, settings: MapSettings, changed: Hashable) -> bool:
+    return is_complete(resources.home(), library, info, settings)
 
 
 def choose_colour(view: MapView) -> Colour:
@@ -139,7 +167,7 @@ def choose_colour(view: MapView) -> Colour:
     if chosen == KEPT:
         return Colour(KEPT, numbers=view.preservation)
     if chosen == REGION:
-        regions = name_view(home, frame.library(), view).regions
+        regions = _names(view, state.read("encoder")).regions
         names: list[str | None] = [None] * len(view.track_ids)
         for number, region in enumerate(regions, start=1):
             for row in region.rows:
@@ -184,8 +212,23 @@ def _similarities(view: MapView) -> list[float | None]:
     return [similarity.get(track_id) for track_id in view.track_ids]
 
 
-def show_map(view: MapView, encoder_id: str, colour: Colour) -> list[Track]:
-    """The large map; returns what was clicked or lassoed."""
+@st.fragment
+def explore(view: MapView, encoder_id: str, colour: Colour) -> None:
+    """The large map, and what was clicked or lassoed on it; a click runs nothing else of the page.
+
+    What was clicked is said first: it sounds while the map of ten thousand points is still on its way.
+    """
+    map_place, chosen_place = st.container(), st.container()
+    shown = set(view.track_ids)
+    picked = [track_id for track_id in st.session_state.get(PICKED, []) if track_id in shown]
+    with chosen_place:
+        show_chosen(view, [resources.home().catalogue.track(track_id) for track_id in picked])
+    with map_place:
+        show_map(view, encoder_id, colour, picked)
+
+
+def show_map(view: MapView, encoder_id: str, colour: Colour, picked: Sequence[str]) -> None:
+    """The large map."""
     tracks = {track.track_id: track for track in _tracks(view)}
     left, middle, right = st.columns([3, 1, 1], vertical_alignment="bottom")
     with left:
@@ -204,8 +247,7 @@ def show_map(view: MapView, encoder_id: str, colour: Colour) -> list[Track]:
     with middle:
         is_pca = st.toggle("PCA instead", key="pca", help="The two directions of most variance: duller, but linear.")
         is_named = st.toggle("Regions", key="regions", help="Where recordings crowd, and what they have in common.")
-    regions = name_view(resources.home(), frame.library(), view).regions if is_named else ()
-    picked = [track_id for track_id in st.session_state.get(PICKED, []) if track_id in tracks]
+    regions = _names(view, encoder_id).regions if is_named else ()
     marked = wanted or (picked[0] if len(picked) == 1 else state.query())
     near = [(each.track_id, each.is_near_on_map) for each in view.nearest(marked)] if marked in tracks else []
     path = [] if is_pca else _path(view, encoder_id, marked if marked in tracks else None)
@@ -228,13 +270,14 @@ def show_map(view: MapView, encoder_id: str, colour: Colour) -> list[Track]:
         )
     if path:
         follow_on_map(marked, [point.start_s for point in path])
-    return [tracks[track_id] for track_id in picked]
 
 
 def _pick() -> None:
     """What was clicked or lassoed; held here, because a figure that is drawn with other marks forgets it."""
     points = [point.get("customdata") for point in st.session_state["map"].selection.points]
     st.session_state[PICKED] = [str(track_id) for track_id in dict.fromkeys(points) if track_id]
+    if len(st.session_state[PICKED]) == 1:
+        st.session_state[SOUNDS] = f"{st.session_state[PICKED][0]} {time.monotonic_ns()}"
 
 
 def _path(view: MapView, encoder_id: str, track_id: str | None) -> list:
@@ -256,13 +299,12 @@ def show_trust(view: MapView, encoder_id: str, settings: MapSettings) -> None:
         "Trustworthiness: are neighbours on the map neighbours in the layer? Continuity: are neighbours in the layer "
         "neighbours on the map? 1 is always; distances between far groups mean nothing."
     )
-    home, info = resources.home(), resources.info(encoder_id)
     if view.n_placed:
         st.caption(f"{view.n_placed} recordings (diamonds) were added since and placed beside their nearest.")
     if view.n_left_out:
         st.caption(f"A sample: {view.n_left_out} recordings are not shown.")
     with st.container(horizontal=True):
-        is_stale = not is_complete(home, frame.library(), info, settings)
+        is_stale = not _is_complete(frame.library(), resources.info(encoder_id), settings, _changed(encoder_id))
         why_not = None if is_stale else "The map shows the library as it is."
         if st.button("Draw again", disabled=not is_stale, help=why_not):
             _draw(encoder_id, settings)
@@ -275,9 +317,9 @@ def show_trust(view: MapView, encoder_id: str, settings: MapSettings) -> None:
         )  # fmt: skip
 
 
-def show_names(view: MapView) -> None:
+def show_names(view: MapView, encoder_id: str) -> None:
     """What directions and regions stand for."""
-    sentences = name_view(resources.home(), frame.library(), view).sentences
+    sentences = _names(view, encoder_id).sentences
     if not sentences:
         st.caption("Neither a direction nor a region of this map stands for anything that was measured.")
         return
@@ -293,7 +335,7 @@ def show_names(view: MapView) -> None:
 def show_chosen(view: MapView, chosen: list[Track]) -> None:
     """A click is heard with its neighbours; a lasso becomes a table, a playlist, or the next question."""
     if not chosen:
-        st.caption("Click a point to hear it beside its nearest; draw around several with the lasso above the map.")
+        st.caption("Click a point: it plays, beside its nearest; draw around several with the lasso above the map.")
         return
     home = resources.home()
     first = chosen[0]
@@ -303,8 +345,14 @@ def show_chosen(view: MapView, chosen: list[Track]) -> None:
     st.text(first.title if len(chosen) == 1 else f"{len(chosen)} recordings chosen")
     _play(heard)
     with st.container(horizontal=True):
-        st.button("Find like this", icon=":material/travel_explore:", on_click=state.follow, args=(first.track_id,),
-                  help="Makes it the query of Listen.")  # fmt: skip
+        if st.button(
+            "Find like this",
+            icon=":material/travel_explore:",
+            on_click=state.follow,
+            args=(first.track_id,),
+            help="Makes it the query of Listen.",
+        ):
+            st.rerun()  # of the whole page: the small maps mark the query, too
         frame.link("pages/4_Listen.py", "Listen")
         paths = {track.track_id: str(home.catalogue.likely_audio_path(track.track_id)) for track in chosen}
         st.download_button("CSV", partial(tracks_as_csv, chosen, paths), "selection.csv", "text/csv", on_click="ignore")
@@ -322,7 +370,7 @@ def show_chosen(view: MapView, chosen: list[Track]) -> None:
 
 @st.fragment
 def _play(tracks: list[Track]) -> None:
-    player([PlayerTrack.of(track) for track in tracks], key="map-player")
+    player([PlayerTrack.of(track) for track in tracks], key="map-player", starts=st.session_state.pop(SOUNDS, None))
 
 
 def show_all_layers(encoder_id: str, layers: list[int | None], settings: MapSettings, colour: Colour) -> None:

@@ -401,7 +401,7 @@ class Player {
   }
 
   /** Called on mount, when the tracks changed, and when the theme did. */
-  update({ key, excerpt_s: excerptS, tracks, region }, send) {
+  update({ key, excerpt_s: excerptS, tracks, region, starts }, send) {
     this.send = send;
     const goesOn = this.engine.setTracks(tracks, excerptS);
     this.#takeRegion(region, !goesOn);
@@ -409,7 +409,18 @@ class Player {
     this.view.waveform.readTheme();
     this.#loadPeaks();
     this.#publishProbe(key);
+    this.#takeStart(starts);
     this.#refresh();
+  }
+
+  /** A wish of the page's, made once: the first track from its beginning. */
+  #takeStart(starts) {
+    const isNew = starts !== null && starts !== this.started;
+    this.started = starts ?? this.started;
+    if (!isNew) return;
+    this.#select(0);
+    this.#seek(0);
+    this.#play();
   }
 
   // --- wishes of the listener ------------------------------------------------------------------------------

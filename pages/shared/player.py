@@ -99,6 +99,7 @@ def player(
     *,
     key: str,
     region: tuple[float, float] | None = None,
+    starts: str | None = None,
     on_report: Callable[[], None] | None = None,
     on_passage: Callable[[], None] | None = None,
 ) -> PlayerReport | None:
@@ -118,6 +119,9 @@ def player(
         When it is another than in the run before, it replaces the one shown, chosen passage or not, and the position
         moves to its beginning; a chosen passage given back as the region, rounded to tenths or not at all, changes
         nothing. What lies off the clock is cut off; less than 0.1 s is no region.
+    starts : str, optional
+        When it is another than in the run before, the first track is played from its beginning. For a click elsewhere
+        on the page: a browser plays nothing that nobody clicked for.
     on_report : callable, optional
         Called without arguments before the rerun that a report causes.
     on_passage : callable, optional
@@ -139,6 +143,7 @@ def player(
         "key": key,
         "excerpt_s": EXCERPT_DEFAULT_S,
         "region": list(region) if region else None,
+        "starts": starts,
         "tracks": [
             {**asdict(track), "gain_db": round(gain_db, 3)} for track, gain_db in zip(tracks, gains_db, strict=True)
         ],

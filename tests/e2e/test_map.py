@@ -46,9 +46,7 @@ def test_a_map_is_drawn_explored_and_heard(app, open_page, watch):
     page.wait_for_timeout(1500)  # the points are still moving
     box = points.nth(3).bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    play = page.get_by_role("button", name="Play", exact=True)
-    expect(play).to_be_visible(timeout=PATIENCE_MS)
-    play.click()
+    expect(page.get_by_role("button", name="Pause", exact=True)).to_be_visible(timeout=PATIENCE_MS)  # it plays
     position = page.get_by_role("slider", name="Position")
     expect(position).not_to_have_attribute("aria-valuenow", "0", timeout=PATIENCE_MS)
     segments = page.locator(".js-plotly-plot g.trace:has(path.js-line) path.point")
