@@ -1,0 +1,98 @@
+"""Encoders of which only the vectors are here: made by another program, imported from a table (`handover.vectors`).
+
+What is known of one lies in `imported/<name>.json` of the data folder. It embeds nothing new; in everything else it is
+an encoder like any other. A name stands for one set of vectors for ever: what is found by it stays what it was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from mess_core.config import Paths
+from mess_core.encoders.base import EncoderInfo, WeightFile
+from mess_core.errors import ArtefactMismatchError, InputError
+from mess_core.files import seal, unseal, write_atomically
+
+IMPORTED = "imported:"
+FORMAT = "mess-imported-1"
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")  # it becomes the name of a folder
+ID = re.compile(r"[a-z0-9][a-z0-9._:-]{0,127}")
+POOLINGS = ("mean", "mean+std")
+
+
+def check_name(name: str) -> None:
+    """InputError if an imported encoder cannot be called so."""
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"An encoder cannot be called {name!r}.", "Use up to 64 of: a-z, 0-9, point, hyphen, underscore."
+        )
+
+
+def imported_ids(paths: Paths) -> tuple[str, ...]:
+    """The imported encoders of a data folder, in order."""
+    names = (path.stem for path in _folder(paths).glob("*.json"))
+    return tuple(f"{IMPORTED}{name}" for name in sorted(names) if NAME.fullmatch(name))
+
+
+def imported_info(encoder_id: str, paths: Paths) -> EncoderInfo:
+    """The facts of an imported encoder.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    ArtefactMismatchError
+        If what is kept of it is damaged.
+    """
+    name = encoder_id.removeprefix(IMPORTED)
+    path = _folder(paths) / f"{name}.json"
+    if not NAME.fullmatch(name) or not path.is_file():
+        known = ", ".join(imported_ids(paths)) or "none yet"
+        raise InputError(f"There is no imported encoder called {encoder_id!r}.", f"Imported are: {known}.")
+    document = unseal(path.read_bytes(), path.name, f"Delete {path}, then import the vectors again.")
+    return info_of(document.get("encoder"), f"imported/{path.name}")
+
+
+def keep_imported(info: EncoderInfo, paths: Paths) -> None:
+    """Remember an imported encoder.
+
+    Raises
+    ------
+    InputError
+        If the name stands for other vectors already.
+    """
+    name = info.id.removeprefix(IMPORTED)
+    check_name(name)
+    if info.id in imported_ids(paths):
+        if imported_info(info.id, paths).fingerprint != info.fingerprint:
+            raise InputError(f"{info.id} stands for other vectors here already.", "Import these under another name.")
+        return
+    write_atomically(_folder(paths) / f"{name}.json", seal({"format": FORMAT, "encoder": asdict(info)}))
+
+
+def info_of(facts: object, where: str) -> EncoderInfo:
+    """The facts of an encoder as they were written as JSON, by whomever; `where` names the file in an error."""
+    try:
+        if not isinstance(facts, Mapping) or facts.keys() != {f.name for f in fields(EncoderInfo)}:
+            raise TypeError("an encoder has other facts")
+        plain: dict[str, Any] = {**facts, "files": tuple(WeightFile(**file) for file in facts["files"])}
+        info = EncoderInfo(**plain)
+        for fact in fields(EncoderInfo):
+            if fact.type in KINDS and not isinstance(plain[fact.name], KINDS[str(fact.type)]):
+                raise TypeError(f"{fact.name} is {plain[fact.name]!r}")
+        if not ID.fullmatch(info.id) or info.pooling not in POOLINGS or min(info.n_layers, info.dim) < 1:
+            raise ValueError(f"{info.id!r} has {info.n_layers} layers of {info.dim}, pooled by {info.pooling!r}")
+    except (TypeError, ValueError) as error:
+        raise ArtefactMismatchError(f"{where} describes no encoder: {error}.") from error
+    return info
+
+
+KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float)}
+
+
+def _folder(paths: Paths) -> Path:
+    return paths.root / "imported"

@@ -1,0 +1,295 @@
+"""A library into this data folder: what `outgoing` wrote, verified, joined with what is here.
+
+What is here stays: an embedding, target or name of ours is never written over, and what differs is counted. So two
+folders that were filled apart and joined hold what one filled alone does, and importing twice changes nothing.
+Each track's embedding, and each table's rows of a few tracks, are there wholly or not at all; a stopped import goes on.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mess_core.catalogue import ALL, NAMES, TRACK_FIELDS, TRACK_ID_DIGITS, Track
+from mess_core.embeddings import TrackEmbedding
+from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.imported import IMPORTED, info_of, keep_imported
+from mess_core.encoders.registry import encoder_info
+from mess_core.errors import ArtefactMismatchError, InputError
+from mess_core.handover.folders import (
+    COPY_AGAIN,
+    MANIFEST,
+    ListedFile,
+    OnProgress,
+    no_progress,
+    read_manifest,
+    verify_file,
+    verify_files,
+)
+from mess_core.handover.outgoing import FORMAT, embedding_path
+from mess_core.handover.parquet import SCORE_TIMES, SEGMENT_TARGETS, TARGETS, TRACKS, Row, read_table
+from mess_core.home import Home
+from mess_core.passages import ScoreTimes
+from mess_core.targets.registry import TARGETS as KNOWN_TARGETS
+
+TRACK_ID = re.compile(rf"[0-9a-f]{{{TRACK_ID_DIGITS}}}(@[0-9]+-[0-9]+)?")
+# Ours first: of a known track only what nobody here knew. Length and loudness are known once it was decoded here.
+UPSERT_TRACK = (
+    f"INSERT INTO tracks ({', '.join(TRACK_FIELDS)}, added_at) VALUES ({', '.join('?' * len(TRACK_FIELDS))}, ?)"
+    " ON CONFLICT (track_id) DO UPDATE SET "
+    + ", ".join(f"{name} = coalesce({name}, excluded.{name})" for name in (*NAMES, "collection", "loudness_lufs"))
+    + ", duration_s = iif(loudness_lufs IS NULL, excluded.duration_s, duration_s)"
+    + ", is_truncated = iif(loudness_lufs IS NULL, excluded.is_truncated, is_truncated)"
+)
+VERSIONS_OF_TARGETS = "SELECT DISTINCT version FROM targets WHERE track_id = ?"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did.
+
+    n_tracks, n_new_tracks, n_without_audio : in the export; of these new here; of these with no audio here
+    n_embeddings, n_measured, n_score_times : taken in; tracks, for `n_measured`
+    n_kept_embeddings, n_kept_measured : of tracks that were here already and differ: ours stayed
+    elsewhere : encoders that are another one here: their embeddings are kept, and searched once these weights are here
+    """
+
+    library: str
+    n_tracks: int
+    n_new_tracks: int
+    n_without_audio: int
+    n_embeddings: int
+    n_measured: int
+    n_score_times: int
+    n_kept_embeddings: int
+    n_kept_measured: int
+    elsewhere: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """For people: what came, what stayed as it was, what is missing."""
+        sentences = [
+            f"{self.n_tracks} tracks in {self.library!r}, {self.n_new_tracks} new;"
+            f" {self.n_embeddings} embeddings and the targets of {self.n_measured} tracks taken in."
+        ]
+        if self.n_kept_embeddings or self.n_kept_measured:
+            kept = f"{self.n_kept_embeddings} embeddings and the targets of {self.n_kept_measured} tracks"
+            sentences.append(f"{kept} differ from those here, which stay.")
+        if self.n_without_audio:
+            sentences.append(f"The audio of {self.n_without_audio} is not here: they can be found, not heard.")
+        if self.elsewhere:
+            sentences.append(f"Made with other weights than here: {', '.join(self.elsewhere)}.")
+        return " ".join(sentences)
+
+
+def import_library(
+    home: Home, folder: Path, library: str | None = None, on_progress: OnProgress = no_progress
+) -> Imported:
+    """Take in an exported library; nothing is taken in before every file was verified.
+
+    Parameters
+    ----------
+    library : str or None
+        The library that the tracks join; None stands for the name they came under.
+
+    Raises
+    ------
+    ArtefactMismatchError
+        If a file is missing, damaged or not what it should be (it is named), or the format is a newer one.
+    InputError
+        If the manifest names a path outside of the folder.
+    """
+    document = read_manifest(folder, FORMAT)
+    files = verify_files(folder, document.get("files"), on_progress)
+    for name in (TRACKS, TARGETS, SEGMENT_TARGETS, SCORE_TIMES):
+        if name not in files:
+            raise ArtefactMismatchError(f"{MANIFEST} lists no {name}.", COPY_AGAIN)
+    library = library or _name(document, folder)
+    tracks = _tracks(folder)
+    encoders = _encoders(document)
+    elsewhere = _make_known(home, encoders)
+
+    n_new = _add_tracks(home, library, tracks)
+    n_embeddings = n_kept = 0
+    for info in encoders:
+        known = home.store.known(info)
+        for number, track_id in enumerate(tracks):
+            on_progress(number, len(tracks))
+            listed = files.get(embedding_path(info, track_id))
+            if listed is None:
+                continue
+            if track_id in known:
+                n_kept += known[track_id] != listed.sha256
+                continue
+            home.store.write(track_id, info, _embedding(folder, listed, info))
+            n_embeddings += 1
+    n_measured, n_kept_measured = _take_in_targets(home, folder, tracks)
+    n_score_times = _take_in_score_times(home, folder, tracks)
+    on_progress(len(tracks), len(tracks))
+    n_without_audio = sum(not home.catalogue.likely_audio_path(track_id).is_file() for track_id in tracks)
+    return Imported(
+        library, len(tracks), n_new, n_without_audio, n_embeddings, n_measured, n_score_times, n_kept, n_kept_measured,
+        elsewhere,
+    )  # fmt: skip
+
+
+def _name(document: Mapping[str, Any], folder: Path) -> str:
+    name = document.get("library")
+    return name if isinstance(name, str) and name not in ("", ALL) else folder.resolve().name
+
+
+# --- tracks -------------------------------------------------------------------------------------------------
+
+
+def _tracks(folder: Path) -> dict[str, tuple[Track, list[tuple[str, float]]]]:
+    """Track id -> the track and its planted truth, in order."""
+    found = {}
+    for rows in read_table(folder / TRACKS):
+        for *facts, planted, _ in rows:
+            track = Track(**dict(zip(TRACK_FIELDS, facts, strict=True)))
+            is_possible = (
+                TRACK_ID.fullmatch(track.track_id)
+                and re.fullmatch(r"[0-9a-f]{64}", track.sha256)
+                and track.sha256.startswith(track.track_id[:TRACK_ID_DIGITS])
+                and 0 < track.duration_s < float("inf")
+            )
+            if not is_possible:
+                raise ArtefactMismatchError(f"{TRACKS} holds no possible track: {track.track_id!r}.", COPY_AGAIN)
+            found[track.track_id] = (track, list(planted or ()))
+    return dict(sorted(found.items()))
+
+
+def _add_tracks(home: Home, library: str, tracks: Mapping[str, tuple[Track, Sequence[tuple[str, float]]]]) -> int:
+    """All of them, in one transaction; returns how many were new."""
+    home.catalogue.add_to_library(library, [])  # refuses a name that cannot be
+    n_new = 0
+    with home.database.transaction() as connection:
+        for track_id, (track, planted) in tracks.items():
+            n_new += not connection.execute("SELECT 1 FROM tracks WHERE track_id = ?", (track_id,)).fetchone()
+            connection.execute(UPSERT_TRACK, (*(getattr(track, name) for name in TRACK_FIELDS), time.time()))
+            connection.executemany(
+                "INSERT OR IGNORE INTO planted VALUES (?, ?, ?)", [(track_id, name, value) for name, value in planted]
+            )
+            connection.execute("INSERT OR IGNORE INTO library_tracks VALUES (?, ?)", (library, track_id))
+    return n_new
+
+
+# --- embeddings ---------------------------------------------------------------------------------------------
+
+
+def _encoders(document: Mapping[str, Any]) -> list[EncoderInfo]:
+    """The encoders of a manifest, each with the fingerprint that its facts give."""
+    try:
+        found = [(info_of(encoder["facts"], MANIFEST), encoder["fingerprint"]) for encoder in document["encoders"]]
+    except (KeyError, TypeError) as error:
+        raise ArtefactMismatchError(f"{MANIFEST} does not say which encoders there are.", COPY_AGAIN) from error
+    for info, fingerprint in found:
+        if info.fingerprint != fingerprint:
+            raise ArtefactMismatchError(f"The facts of {info.id} in {MANIFEST} are not those it was named by.")
+    return [info for info, _ in found]
+
+
+def _make_known(home: Home, encoders: Sequence[EncoderInfo]) -> tuple[str, ...]:
+    """Imported encoders become known here, too; returns the ids that stand for another encoder here, or for none."""
+    elsewhere = []
+    for info in encoders:
+        try:
+            if info.id.startswith(IMPORTED):
+                keep_imported(info, home.paths)
+            if encoder_info(info.id, home.paths).fingerprint != info.fingerprint:
+                elsewhere.append(info.id)
+        except InputError:
+            elsewhere.append(info.id)
+    return tuple(elsewhere)
+
+
+def _embedding(folder: Path, listed: ListedFile, info: EncoderInfo) -> TrackEmbedding:
+    """A stored embedding, of the shape that its encoder makes."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        embedding = TrackEmbedding(**load(verify_file(folder, listed).read_bytes()))
+    except (SafetensorError, TypeError, ValueError) as error:
+        raise ArtefactMismatchError(f"{listed.path} is no embedding: {error}.", COPY_AGAIN) from error
+    n = len(embedding.segments)
+    expected = {
+        "segments": ((n, info.n_layers, info.embedding_dim), np.float16),
+        "starts_s": ((n,), np.float32),
+        "mean": ((info.n_layers, info.embedding_dim), np.float32),
+        "frame_std": ((info.n_layers, info.dim), np.float32),
+    }
+    for name, (shape, kind) in expected.items():
+        array = getattr(embedding, name)
+        if array.shape != shape or array.dtype != kind or not n or not np.isfinite(array).all():
+            raise ArtefactMismatchError(f"{listed.path} is none by {info.id}: its {name} cannot be.", COPY_AGAIN)
+    return embedding
+
+
+# --- tables -------------------------------------------------------------------------------------------------
+
+
+def _take_in_targets(home: Home, folder: Path, tracks: Mapping[str, Any]) -> tuple[int, int]:
+    """Targets of tracks that were not measured here; segments of these. Returns how many were, and how many differ."""
+    n_taken = n_kept = 0
+
+    def take(connection: sqlite3.Connection, track_id: str, theirs: list[Row]) -> None:
+        nonlocal n_taken, n_kept
+        theirs = sorted((row for row in theirs if row[1] in KNOWN_TARGETS), key=lambda row: str(row[1]))
+        ours = _ours(connection, "SELECT * FROM targets WHERE track_id = ? ORDER BY target", track_id)
+        if ours:
+            n_kept += ours != theirs
+            return
+        connection.executemany("INSERT OR REPLACE INTO targets VALUES (?, ?, ?, ?, ?, ?, ?, ?)", theirs)
+        n_taken += bool(theirs)
+
+    def take_segments(connection: sqlite3.Connection, track_id: str, theirs: list[Row]) -> None:
+        versions = {version for (version,) in _ours(connection, VERSIONS_OF_TARGETS, track_id)}
+        theirs = [row for row in theirs if row[1] in KNOWN_TARGETS and row[5] in versions]  # made with those taken in
+        if not _ours(connection, "SELECT 1 FROM segment_targets WHERE track_id = ? LIMIT 1", track_id):
+            connection.executemany("INSERT OR REPLACE INTO segment_targets VALUES (?, ?, ?, ?, ?, ?)", theirs)
+
+    _each_track(home, folder / TARGETS, tracks, take)
+    _each_track(home, folder / SEGMENT_TARGETS, tracks, take_segments)
+    return n_taken, n_kept
+
+
+def _take_in_score_times(home: Home, folder: Path, tracks: Mapping[str, Any]) -> int:
+    n_taken = 0
+
+    def take(connection: sqlite3.Connection, track_id: str, theirs: list[Row]) -> None:
+        nonlocal n_taken
+        ours = {each.score for each in home.catalogue.passages.of_track(track_id)}
+        try:
+            new = [ScoreTimes.of(score, beats, times_s) for _, score, beats, times_s in theirs if score not in ours]
+        except (InputError, TypeError) as error:
+            raise ArtefactMismatchError(f"{SCORE_TIMES} holds no score times of {track_id}: {error}") from error
+        home.catalogue.passages.write(track_id, new)
+        n_taken += len(new)
+
+    _each_track(home, folder / SCORE_TIMES, tracks, take)
+    return n_taken
+
+
+def _each_track(
+    home: Home, path: Path, tracks: Mapping[str, Any], take: Callable[[sqlite3.Connection, str, list[Row]], None]
+) -> None:
+    """Hand out the rows of a table, track by track; what is done with a row group is one transaction."""
+    for rows in read_table(path):
+        with home.database.transaction() as connection:
+            for track_id, theirs in groupby(rows, key=lambda row: str(row[0])):
+                if track_id not in tracks:
+                    raise ArtefactMismatchError(f"{path.name} names {track_id}, which is no track of it.", COPY_AGAIN)
+                take(connection, track_id, list(theirs))
+
+
+def _ours(connection: sqlite3.Connection, query: str, track_id: str) -> list[Row]:
+    return [tuple(row) for row in connection.execute(query, (track_id,))]

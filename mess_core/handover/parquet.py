@@ -1,0 +1,93 @@
+"""The tables of an exported library, as Parquet: any program reads them, and typed columns come back as they were.
+
+A table is written and read a few tracks at a time, in row groups that never divide a track.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mess_core.catalogue import Track
+from mess_core.errors import ArtefactMismatchError
+from mess_core.handover.folders import COPY_AGAIN
+
+if TYPE_CHECKING:
+    import pyarrow
+
+TRACKS, TARGETS, SEGMENT_TARGETS, SCORE_TIMES = (
+    "tracks.parquet", "targets.parquet", "segment_targets.parquet", "score_times.parquet"
+)  # fmt: skip
+TRACKS_PER_GROUP = 32  # 100 000 rows of segment targets, if they last four minutes
+
+Row = tuple[Any, ...]
+
+
+def schema_of(table: str) -> pyarrow.Schema:
+    """The columns of a table; those that may be empty are nullable."""
+    import pyarrow as pa
+
+    text, number, count = pa.string(), pa.float64(), pa.int64()
+
+    def columns(**types: pyarrow.DataType) -> list[pyarrow.Field]:
+        return [pa.field(name, kind, nullable=False) for name, kind in types.items()]
+
+    if table == TRACKS:
+        kinds = {"str": text, "float": number, "int": count, "bool": pa.bool_()}
+        own = [
+            pa.field(f.name, kinds[str(f.type).removesuffix(" | None")], nullable=str(f.type).endswith("None"))
+            for f in fields(Track)
+        ]
+        named = pa.struct(columns(role=text, name=text))
+        return pa.schema([*own, pa.field("planted", pa.map_(text, number)), pa.field("files", pa.list_(named))])
+    if table == TARGETS:
+        known = columns(unit=text, quality=text, n_events=count, reason=text, version=text)
+        return pa.schema([*columns(track_id=text, target=text), pa.field("value", number), *known])
+    if table == SEGMENT_TARGETS:
+        before = columns(track_id=text, target=text, segment=count)
+        return pa.schema([*before, pa.field("value", number), *columns(quality=text, version=text)])
+    if table == SCORE_TIMES:
+        return pa.schema(columns(track_id=text, score=text, beats=pa.list_(number), times_s=pa.list_(number)))
+    return pa.schema(columns(track_id=text, rank=count, neighbour=text, similarity=number))
+
+
+def write_table(path: Path, groups: Iterable[list[Row]]) -> int:
+    """Write rows in the order of the columns, one row group each; returns how many rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = schema_of(path.name)
+    n_rows = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for rows in groups:
+            if rows:
+                columns = [
+                    pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), schema, strict=True)
+                ]
+                writer.write_table(pa.Table.from_arrays(columns, schema=schema), row_group_size=len(rows))
+                n_rows += len(rows)
+    return n_rows
+
+
+def read_table(path: Path) -> Iterator[list[Row]]:
+    """The row groups of a table.
+
+    Raises
+    ------
+    ArtefactMismatchError
+        If it is no such table.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            if not file.schema_arrow.equals(schema_of(path.name)):
+                raise ArtefactMismatchError(f"{path.name} has other columns than expected.", COPY_AGAIN)
+            for number in range(file.num_row_groups):
+                table = file.read_row_group(number)
+                yield list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    except (pa.ArrowException, OSError) as error:
+        raise ArtefactMismatchError(f"{path.name} is no table that can be read: {error}.", COPY_AGAIN) from error

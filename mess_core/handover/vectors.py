@@ -1,0 +1,170 @@
+"""Vectors of another program as an encoder of ours: a `.npy` file, and a text file that names the track of each row.
+
+    vectors (n, dim) or (n, n_layers, dim)  +  names, one line per row
+      -> `imported:<name>`: searched, probed and mapped like any encoder; it embeds nothing new
+
+A name is a track id, a title, or the name of an audio file with or without its suffix. One vector stands for a whole
+track, so it has one segment: its moments are all at the beginning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mess_core.catalogue import ALL
+from mess_core.embeddings import TrackEmbedding
+from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.imported import IMPORTED, check_name, keep_imported
+from mess_core.errors import InputError
+from mess_core.handover.folders import OnProgress, no_progress
+from mess_core.home import Home
+
+LARGEST_HALF = float(np.finfo(np.float16).max)  # segments are kept in half precision
+N_NAMED = 3  # examples in a sentence
+
+
+@dataclass(frozen=True)
+class ImportedVectors:
+    """What became of a table of vectors. refused : (name, why) of each row that was left out"""
+
+    info: EncoderInfo
+    library: str
+    n_rows: int
+    n_new: int
+    n_known: int
+    refused: tuple[tuple[str, str], ...]
+
+    @property
+    def summary(self) -> str:
+        known = f", {self.n_known} were known" if self.n_known else ""
+        return f"{self.n_new} of {self.n_rows} vectors taken in as {self.info.id}{known}."
+
+
+def import_vectors(
+    home: Home, name: str, npy_path: Path, ids_path: Path, library: str = ALL, on_progress: OnProgress = no_progress
+) -> ImportedVectors:
+    """Take in vectors as the encoder `imported:<name>`.
+
+    Parameters
+    ----------
+    npy_path : Path
+        Numbers of shape (n, dim) or (n, n_layers, dim).
+    ids_path : Path
+        A text file of n lines; what each names is looked for in `library`.
+
+    Raises
+    ------
+    InputError
+        If the files cannot be read or do not fit each other, two rows are of one track, no row can be used, or the name
+        stands for other vectors already.
+    """
+    check_name(name)
+    home.catalogue.require_library(library)
+    vectors, lines = _read_vectors(npy_path), _read_lines(ids_path)
+    if len(vectors) != len(lines):
+        raise InputError(
+            f"{npy_path.name} has {len(vectors)} rows, {ids_path.name} has {len(lines)} lines.",
+            "Expected one line per row.",
+        )
+    info = _info_of(name, vectors, lines)
+    known = _names(home, library)
+    found: dict[str, int] = {}  # track id -> row
+    refused: list[tuple[str, str]] = []
+    for row, line in enumerate(lines):
+        track_ids = known.get(line, set())
+        if len(track_ids) != 1:
+            why = f"names {len(track_ids)} tracks of this library" if track_ids else "no such track in this library"
+            refused.append((line, why))
+        elif not np.isfinite(vectors[row]).all():
+            refused.append((line, "its vector holds a NaN or infinity"))
+        elif (track_id := min(track_ids)) in found:
+            raise InputError(
+                f"Lines {found[track_id] + 1} and {row + 1} of {ids_path.name} are of one track, {track_id}.",
+                "Leave one vector per track.",
+            )
+        else:
+            found[track_id] = row
+    if not found:
+        examples = "; ".join(f"{line}: {why}" for line, why in refused[:N_NAMED])
+        raise InputError(f"No row of {npy_path.name} can be used ({examples}).", "Each line names a track or its file.")
+    keep_imported(info, home.paths)
+    new = [track_id for track_id in sorted(found) if not home.store.has(track_id, info)]
+    for n_done, track_id in enumerate(new):
+        on_progress(n_done, len(new))
+        home.store.write(track_id, info, _embedding(vectors[found[track_id]], info))
+    on_progress(len(new), len(new))
+    return ImportedVectors(info, library, len(vectors), len(new), len(found) - len(new), tuple(refused))
+
+
+def _read_vectors(path: Path) -> np.ndarray:
+    """(n, n_layers, dim) float32; what single precision cannot hold becomes infinite."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise InputError(f"There is no file at {path}.", "Check the path.") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path.name} is no .npy file of numbers: {error}.", "Write it with numpy.save.") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise InputError(f"{path.name} is no .npy file of real numbers.", "Write it with numpy.save.")
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        raise InputError(f"{path.name} has shape {array.shape}, expected (n, dim) or (n, n_layers, dim).")
+    with np.errstate(over="ignore"):
+        vectors = array.astype(np.float32)
+    return vectors if vectors.ndim == 3 else vectors[:, None]
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text("utf-8-sig").rstrip().split("\n")]
+    except FileNotFoundError as error:
+        raise InputError(f"There is no file at {path}.", "Check the path.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path.name} is no text file: {error}.", "Expected UTF-8, one track per line.") from error
+
+
+def _info_of(name: str, vectors: np.ndarray, lines: Sequence[str]) -> EncoderInfo:
+    """The facts; the revision is the content, so other vectors are another encoder."""
+    content = hashlib.sha256(json.dumps([vectors.shape, list(lines)]).encode())
+    content.update(np.ascontiguousarray(vectors, "<f4").tobytes())
+    return EncoderInfo(
+        id=f"{IMPORTED}{name}",
+        title=f"{name}, imported",
+        summary="Vectors made by another program; it embeds nothing new.",
+        source="imported",
+        revision=content.hexdigest(),
+        licence="unknown",
+        files=(),
+        sample_rate_hz=0,  # it hears nothing
+        frame_rate_hz=0.0,
+        n_layers=vectors.shape[1],
+        dim=vectors.shape[2],
+        layer_0="as imported",
+        normaliser="none",
+    )
+
+
+def _names(home: Home, library: str) -> dict[str, set[str]]:
+    """What each track of a library may be called -> whose name it is. An id is only ever its own track's."""
+    known: dict[str, set[str]] = {}
+    tracks = home.catalogue.tracks(library)
+    for track in tracks:
+        files = home.catalogue.file_paths(track.track_id)
+        for name in {track.title, *(path.name for path in files), *(path.stem for path in files)}:
+            known.setdefault(name, set()).add(track.track_id)
+    return {**known, **{track.track_id: {track.track_id} for track in tracks}}
+
+
+def _embedding(vector: np.ndarray, info: EncoderInfo) -> TrackEmbedding:
+    """(n_layers, dim): the mean, and the only segment. Numbers too large for half precision are cut there."""
+    return TrackEmbedding(
+        segments=vector.clip(-LARGEST_HALF, LARGEST_HALF).astype(np.float16)[None],
+        starts_s=np.zeros(1, np.float32),
+        mean=np.ascontiguousarray(vector),
+        frame_std=np.zeros((info.n_layers, info.dim), np.float32),  # of one frame
+    )
