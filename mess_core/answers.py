@@ -24,7 +24,7 @@ from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.evaluation.kept import load_evaluation
 from mess_core.evaluation.similarity import SimilarityStudy
-from mess_core.files import write_atomically
+from mess_core.files import seal, unseal, write_atomically
 from mess_core.home import Home
 from mess_core.matching import Moment, best_moments, passage_rows
 from mess_core.packed import read_packed, write_packed
@@ -177,7 +177,7 @@ def build_index(home: Home, plan: Plan) -> NeighbourIndex:
     index = NeighbourIndex(embeddings, _geometry(home, plan, embeddings.vectors), works)
     if index.rows.kind != "flat":
         figures = {"kind": index.rows.kind, "recall": [asdict(figure) for figure in measure_recall(index)]}
-        write_atomically(recall_path(home, plan.library, plan.info, plan.geometry), json.dumps(figures).encode())
+        write_atomically(recall_path(home, plan.library, plan.info, plan.geometry), seal(figures))
     return index
 
 
@@ -189,9 +189,10 @@ def recall_path(home: Home, library: str, info: EncoderInfo, geometry: str) -> P
 def read_recall(home: Home, library: str, info: EncoderInfo, geometry: str) -> list[Recall]:
     """What the approximate index of a library misses; empty if it is exact or was not measured yet."""
     try:
-        kept = json.loads(recall_path(home, library, info, geometry).read_text("utf-8"))
+        path = recall_path(home, library, info, geometry)
+        kept = unseal(path.read_bytes(), path.name)
         return [Recall(**figure) for figure in kept["recall"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, KeyError, TypeError, ArtefactMismatchError):
         return []
 
 

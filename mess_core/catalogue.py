@@ -67,6 +67,16 @@ class NewTrack:
 
 
 @dataclass(frozen=True)
+class Described:
+    """What a collection says of a track whose audio is known and has not changed. names : by the words of `Track`"""
+
+    track_id: str
+    names: Mapping[str, str]
+    companions: Mapping[str, Path] = field(default_factory=dict)
+    score_times: Sequence[ScoreTimes] = ()
+
+
+@dataclass(frozen=True)
 class LibrarySummary:
     """A library at a glance."""
 
@@ -158,6 +168,43 @@ class Catalogue:
             )
         return [_track(row) for row in rows]
 
+    def find(self, library: str, text: str = "", limit: int | None = None) -> tuple[list[Track], int]:
+        """Tracks whose names hold every word of a text, by title, and how many there are in all.
+
+        Parameters
+        ----------
+        text : str
+            Words in any order, of the title, work, composer, performer, instrument, session, split or track id.
+        limit : int, optional
+            How many are read at most.
+        """
+        columns = " || ' ' || ".join(f"coalesce({name}, '')" for name in (*NAMES, "track_id"))
+        words = [f"%{_literal(word)}%" for word in text.split()]
+        where = " AND ".join(["track_id IN (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))"]
+                             + [f"({columns}) LIKE ? ESCAPE '!'"] * len(words))  # fmt: skip
+        connection, asked = self.database.connection, (library, ALL, *words)
+        rows = connection.execute(
+            f"SELECT {TRACK_COLUMNS} FROM tracks WHERE {where} ORDER BY title, track_id LIMIT ?",
+            (*asked, -1 if limit is None else limit),
+        )
+        n_found = self.n_tracks(library)
+        if words:
+            n_found = connection.execute(f"SELECT count(*) FROM tracks WHERE {where}", asked).fetchone()[0]
+        return [_track(row) for row in rows], n_found
+
+    def durations_s(self, library: str) -> dict[str, float]:
+        """The length of every track of a library, by track id, in order."""
+
+        def read() -> dict[str, float]:
+            rows = self.database.connection.execute(
+                "SELECT track_id, duration_s FROM tracks WHERE track_id IN"
+                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?)) ORDER BY track_id",
+                (library, ALL),
+            )
+            return {row["track_id"]: row["duration_s"] for row in rows}
+
+        return dict(self.remembered(("durations_s", library), read))
+
     def track_ids(self, library: str) -> list[str]:
         """The ids of a library's tracks, in order."""
         rows = self.database.connection.execute(
@@ -236,13 +283,17 @@ class Catalogue:
         return _track(row) if row else None
 
     def file_paths(self, track_id: str, role: str = "audio") -> list[Path]:
-        """Every path at which a track's file was seen, whether or not it is there now."""
+        """Every path at which a track's file was seen, whether or not it is there now.
+
+        A track that came with another library has no audio here: a path of its own stands for it, at which nothing is.
+        """
         rows = self.database.connection.execute(
             "SELECT roots.path AS root, relative_path FROM files JOIN roots USING (root_id)"
             " WHERE track_id = ? AND role = ? ORDER BY root_id, relative_path",
             (track_id, role),
         )
-        return [self._root(row["root"]) / os.fsdecode(row["relative_path"]) for row in rows]
+        paths = [self._root(row["root"]) / os.fsdecode(row["relative_path"]) for row in rows]
+        return paths or ([self._absent(track_id)] if role == "audio" else [])
 
     def likely_audio_path(self, track_id: str) -> Path:
         """A path at which the audio is now; where it is nowhere, the first at which it was seen."""
@@ -258,6 +309,11 @@ class Catalogue:
             If the file is nowhere it was seen: the disk may be unmounted; nothing is forgotten.
         """
         path = self.likely_audio_path(track_id)
+        if path == self._absent(track_id):
+            raise DataMissingError(
+                f"The audio of {self.track(track_id).title!r} was never here: it came with an imported library.",
+                "If you have the recording, add its folder: python -m mess_core add FOLDER",
+            )
         if not path.is_file():
             raise DataMissingError(
                 f"The audio of {self.track(track_id).title!r} is not at {path}.",
@@ -299,35 +355,37 @@ class Catalogue:
         """
         _check_library_name(library)
         with self.database.transaction() as connection:
-            connection.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (self._stored_root(root),))
-            (root_id,) = connection.execute(
-                "SELECT root_id FROM roots WHERE path = ?", (self._stored_root(root),)
-            ).fetchone()
+            write_files = self._file_writer(connection, root)
             for new in new_tracks:
+                track_id = new.track.track_id
                 connection.execute(INSERT_TRACK, (*(getattr(new.track, name) for name in TRACK_FIELDS), time.time()))
-                _apply_edits(connection, new.track.track_id)
-                self.passages.write(new.track.track_id, new.score_times)
-                for role, path in {"audio": new.audio, **new.companions}.items():
-                    stat = path.stat()
-                    connection.execute(
-                        "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)",
-                        (new.track.track_id, role, root_id, _stored_path(path, root), stat.st_size, stat.st_mtime_ns),
-                    )
+                _apply_edits(connection, track_id)
+                self.passages.write(track_id, new.score_times)
+                write_files(track_id, {"audio": new.audio, **new.companions})
                 connection.executemany(
                     "INSERT OR REPLACE INTO planted VALUES (?, ?, ?)",
-                    [(new.track.track_id, name, value) for name, value in new.planted.items()],
+                    [(track_id, name, value) for name, value in new.planted.items()],
                 )
                 if library is not None:
-                    connection.execute(
-                        "INSERT OR IGNORE INTO library_tracks VALUES (?, ?)", (library, new.track.track_id)
-                    )
+                    connection.execute("INSERT OR IGNORE INTO library_tracks VALUES (?, ?)", (library, track_id))
 
-    def describe(self, described: Iterable[Track]) -> None:
-        """Known tracks take on the names that a collection has for them now; what was edited by hand stays."""
+    def describe(self, root: Path, described: Iterable[Described], library: str) -> None:
+        """Known tracks join a library and take on what is said of them now; what was edited by hand stays."""
+        _check_library_name(library)
+        columns = (*NAMES, "collection")
         with self.database.transaction() as connection:
-            for track in described:
-                connection.execute(INSERT_TRACK, (*(getattr(track, name) for name in TRACK_FIELDS), time.time()))
-                _apply_edits(connection, track.track_id)
+            write_files = self._file_writer(connection, root)
+            for each in described:
+                known = {name: each.names[name] for name in columns if each.names.get(name) is not None}
+                if known:
+                    connection.execute(
+                        f"UPDATE tracks SET {', '.join(f'{name} = ?' for name in known)} WHERE track_id = ?",
+                        (*known.values(), each.track_id),
+                    )
+                    _apply_edits(connection, each.track_id)
+                self.passages.write(each.track_id, each.score_times)
+                write_files(each.track_id, each.companions)
+                connection.execute("INSERT OR IGNORE INTO library_tracks VALUES (?, ?)", (library, each.track_id))
 
     def edit(self, track_id: str, **names: str | None) -> None:
         """Write over a track's names; they stay when its folder or collection is read again.
@@ -384,6 +442,29 @@ class Catalogue:
         )
         return [row["track_id"] for row in rows]
 
+    def _file_writer(self, connection: sqlite3.Connection, root: Path) -> Callable[[str, Mapping[str, Path]], None]:
+        """Writes the files of a track by role; one that does not lie below `root` has its own folder for a root."""
+        root_ids: dict[Path, int] = {}  # asked once each: resolving a path asks the disk for every part of it
+
+        def root_id(folder: Path) -> int:
+            if folder not in root_ids:
+                stored = self._stored_root(folder)
+                connection.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (stored,))
+                row = connection.execute("SELECT root_id FROM roots WHERE path = ?", (stored,)).fetchone()
+                root_ids[folder] = row["root_id"]
+            return root_ids[folder]
+
+        def write(track_id: str, files: Mapping[str, Path]) -> None:
+            for role, path in files.items():
+                own = root if path.is_relative_to(root) else path.parent
+                stat = path.stat()
+                connection.execute(
+                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)",
+                    (track_id, role, root_id(own), _stored_path(path, own), stat.st_size, stat.st_mtime_ns),
+                )
+
+        return write
+
     # --- paths ----------------------------------------------------------------------------------------------
 
     def _stored_root(self, root: Path) -> str:
@@ -395,6 +476,10 @@ class Catalogue:
     def _root(self, stored: str) -> Path:
         return self.paths.root / stored  # an absolute `stored` wins
 
+    def _absent(self, track_id: str) -> Path:
+        """What stands for audio that was never here; a folder of its own, so that no two are of one album."""
+        return self.paths.root / "absent" / track_id / f"audio of {track_id}"
+
 
 def _apply_edits(connection: sqlite3.Connection, track_id: str) -> None:
     for row in connection.execute("SELECT field, value FROM edits WHERE track_id = ?", (track_id,)).fetchall():
@@ -405,6 +490,11 @@ def _apply_edits(connection: sqlite3.Connection, track_id: str) -> None:
 def _check_library_name(library: str | None) -> None:
     if library == ALL or library == "":
         raise InputError(f"A library cannot be called {library!r}.", f"{ALL!r} is the union of all of them.")
+
+
+def _literal(word: str) -> str:
+    """A word as LIKE takes it, its wildcards standing for themselves."""
+    return "".join(f"!{letter}" if letter in "%_!" else letter for letter in word)
 
 
 def readable(name: str) -> str:

@@ -28,6 +28,7 @@ from mess_core.answers import (
 from mess_core.aspects import ASPECTS
 from mess_core.catalogue import ALL
 from mess_core.datasets.folder import read_track
+from mess_core.datasets.registry import COLLECTIONS
 from mess_core.discovery import GROUPS
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, load_encoder
@@ -36,11 +37,16 @@ from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.kept import load_evaluation
 from mess_core.exports import as_document
 from mess_core.extraction import ExtractedTrack, FailedTrack, Source, choose_device, extract, use_all_cores
+from mess_core.handover.incoming import import_library
+from mess_core.handover.outgoing import export_library
+from mess_core.handover.served import export_index
+from mess_core.handover.vectors import import_vectors
 from mess_core.home import DEMO, Home, count_segments
 from mess_core.jobs import Job, new_owner
 from mess_core.maps import MapView, check_layer, load_view
 from mess_core.matching import parse_passage
 from mess_core.probing.result import ProbeSettings
+from mess_core.scan import AUTO
 from mess_core.search.request import COPIES, Request, parse_aspects
 from mess_core.search.selection import Facts
 from mess_core.tables import answer_table, leak_table, map_table, probe_table, study_table
@@ -88,10 +94,19 @@ def _parser() -> argparse.ArgumentParser:
 
     verb("demo", _demo, "Make the demo library and register it.")
 
-    add = verb("add", _add, "Register audio files and folders; copies nothing.")
+    add = verb("add", _add, "Register audio files, folders and collections; copies nothing.")
     add.add_argument("paths", nargs="+", type=Path, metavar="PATH")
-    add.add_argument("--dataset", choices=["folder"], default="folder", help="layout of the folder")
+    add.add_argument("--dataset", choices=[AUTO, *COLLECTIONS], default=AUTO, help="what the folder holds")
     add.add_argument("--library", help="name of the library (default: the folder's name)")
+    add.add_argument("--render", action="store_true", help="play performances of which there is only MIDI")
+
+    fetch = verb("fetch", _fetch, "Download a published collection into a folder of yours, and register it.")
+    fetch.add_argument("collection", choices=[each.id for each in COLLECTIONS.values() if each.downloads])
+    fetch.add_argument("folder", type=Path, metavar="FOLDER")
+    fetch.add_argument("--number", type=int, default=0, metavar="N", help="which of its downloads, from 0")
+    fetch.add_argument("--library", help="name of the library (default: the collection's id)")
+    fetch.add_argument("--render", action="store_true", help="play performances of which there is only MIDI")
+    fetch.add_argument("--accept-licence", action="store_true", help="you have read its licence and agree")
 
     remove = verb("remove", _remove, "Forget a track or a library; never touches music files.")
     remove.add_argument("name", metavar="TRACK|LIBRARY")
@@ -145,8 +160,24 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument("--library", default=ALL)
     draw.add_argument("--layer", type=int, metavar="L", help="only this layer")
 
+    export = verb("export", _export, "Hand over a library: embeddings, targets, hashes, licences.")
+    export.add_argument("folder", type=Path, metavar="FOLDER")
+    export.add_argument("--library", default=ALL)
+    export.add_argument("--encoder", dest="encoders", action="append", metavar="ID", help="only this one; repeatable")
+    export.add_argument("--index", action="store_true", help="write the search index of one encoder, for a service")
+
+    sub = verb("import", _import, "Take in an exported library, or vectors of another program; keeps what is here.")
+    sub.add_argument("folder", nargs="?", type=Path, metavar="FOLDER")
+    sub.add_argument("--library", help="what the tracks join; with --vectors, where they are looked for")
+    sub.add_argument("--vectors", type=Path, metavar="FILE.npy", help="(n, dim) or (n, n_layers, dim)")
+    sub.add_argument("--ids", type=Path, metavar="FILE.txt", help="a track id, title or file name per row")
+    sub.add_argument("--name", help="what they are called here: imported:NAME")
+
     check = verb("check", _check, "Verify every stored array; name what is damaged.")
     check.add_argument("--repair", action="store_true", help="forget what is damaged, so that it is extracted again")
+
+    back_up = verb("backup", _back_up, "Copy the data folder, also while the app is running.")
+    back_up.add_argument("folder", type=Path, metavar="FOLDER")
 
     verb("doctor", _doctor, "Versions, devices, weights, disk: what is missing and how to get it.")
     return parser
@@ -166,7 +197,27 @@ def _add(home: Home, options: argparse.Namespace) -> int:
         if not path.exists():
             raise InputError(f"There is no file or folder at {path}.", "Check the path; is the disk mounted?")
     library = options.library or options.paths[0].resolve().name
-    jobs = [_run(home, home.request_add(path.resolve(), library)) for path in options.paths]
+    jobs = [
+        _run(home, home.request_add(path.resolve(), library, collection=options.dataset, renders=options.render))
+        for path in options.paths
+    ]
+    return _report(home, jobs, options, library=library)
+
+
+def _fetch(home: Home, options: argparse.Namespace) -> int:
+    found = COLLECTIONS[options.collection]
+    if not options.accept_licence:
+        offers = (
+            f"{number}: {each.holds}, {each.size_bytes / 1e6:,.0f} MB" for number, each in enumerate(found.downloads)
+        )
+        raise InputError(
+            f"{found.title} ({'; '.join(offers)}) is under {found.licence}: {found.homepage}",
+            "If you agree, add --accept-licence.",
+        )
+    library = options.library or found.id
+    folder = options.folder.expanduser().resolve()
+    job = _run(home, home.request_fetch(found.id, options.number, folder, library, renders=options.render))
+    jobs = [job, *(_run(home, each) for each in home.jobs.active() if each.kind == "add" and job.state == "done")]
     return _report(home, jobs, options, library=library)
 
 
@@ -306,12 +357,50 @@ def _trust_of(view: MapView) -> dict[str, Any]:
     }
 
 
+def _export(home: Home, options: argparse.Namespace) -> int:
+    if options.index:
+        (encoder_id, *others) = options.encoders or [DEFAULT]
+        if others:
+            raise InputError("An index is of one encoder.", "Give --encoder once.")
+        index = export_index(home, options.library, encoder_id, options.folder, _show_progress)
+        facts = {"folder": str(options.folder), "library": options.library, "encoder": index.info.id}
+        document = {**facts, "n_tracks": len(index.track_ids), "corrects_hubs": index.corrects_hubs}
+        _print(options, document, f"{len(index.track_ids)} tracks by {index.info.title}, in {options.folder}.")
+        return DONE
+    manifest = export_library(home, options.library, options.folder, options.encoders, _show_progress)
+    document = {**vars(manifest), "folder": str(options.folder), "files": len(manifest.files)}
+    _print(options, document, "\n".join([manifest.summary, *manifest.left_out]))
+    return DONE
+
+
+def _import(home: Home, options: argparse.Namespace) -> int:
+    asked = (options.vectors, options.ids, options.name)
+    if options.folder is not None and not any(asked):
+        taken = import_library(home, options.folder, options.library, _show_progress)
+        _print(options, vars(taken), taken.summary)
+        return DONE
+    if options.folder is not None or not all(asked):
+        raise InputError("Nothing to import.", "Name a FOLDER, or all three of --vectors, --ids and --name.")
+    found = import_vectors(home, options.name, options.vectors, options.ids, options.library or ALL, _show_progress)
+    refused = [{"name": name, "reason": why} for name, why in found.refused]
+    facts = {"encoder": found.info.id, "fingerprint": found.info.fingerprint, "library": found.library}
+    document = {**facts, "n_rows": found.n_rows, "n_new": found.n_new, "n_known": found.n_known, "refused": refused}
+    _print(options, document, "\n".join([found.summary, *(f"  {name}: {why}" for name, why in found.refused)]))
+    return SOME_FAILED if refused else DONE
+
+
 def _check(home: Home, options: argparse.Namespace) -> int:
     problems = home.check(repair=options.repair)
     document = {"ok": not problems, "problems": [vars(problem) for problem in problems]}
     lines = [f"{problem.kind}: {problem.what} {problem.cure}" for problem in problems]
     _print(options, document, "\n".join(lines) or "Every stored array and row is as it was written.")
     return SOME_FAILED if problems else DONE
+
+
+def _back_up(home: Home, options: argparse.Namespace) -> int:
+    home.back_up(options.folder)
+    _print(options, {"folder": str(options.folder)}, f"Copied to {options.folder}; --home {options.folder} opens it.")
+    return DONE
 
 
 def _doctor(home: Home, options: argparse.Namespace) -> int:
@@ -395,6 +484,12 @@ class _ProgressLine:
             job = home.jobs.get(job_id)
             share = job.n_done / job.n_total if job.n_total else 0.0
             print(f"\r{job.kind}: {share:4.0%}  {job.message[:60]:<60}", end="", file=sys.stderr, flush=True)
+
+
+def _show_progress(n_done: int, n_total: int) -> None:
+    """The same for work that is no job."""
+    if sys.stderr.isatty() and n_total:
+        print(f"\r{n_done / n_total:4.0%}", end="\n" if n_done == n_total else "", file=sys.stderr, flush=True)
 
 
 def _report(home: Home, jobs: Sequence[Job], options: argparse.Namespace, **facts: Any) -> int:

@@ -1,22 +1,28 @@
-"""Comparisons: one neighbour beside the query, in depth: which moments, and which measured values."""
+"""Comparisons, in depth: which moments of a neighbour, which measured values; and one passage as others play it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from mess_core.answers import Plan, Query
+from mess_core.audio import read_excerpt
 from mess_core.discovery import Discovery
+from mess_core.errors import MessError
 from mess_core.home import Home
 from mess_core.matching import Moment, align, best_moments
+from mess_core.passages import Passage, SamePassage
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.segments import similarity_matrix
 from mess_core.targets.base import TargetValue, error_in_units
 from mess_core.targets.registry import TARGETS
 
 N_MOMENTS = 5
+QUIETEST = 1e-10  # power: -100 dB, below any recording's noise
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,45 @@ class TargetPair:
     track: float | None
     is_weak: bool
     error: float | None
+
+
+@dataclass(frozen=True)
+class PassageCurve:
+    """How one recording plays a passage; one entry per beat.
+
+    beats : where each begins, in the count of the score
+    tempo : beats per minute, from each to the next
+    level_db : sound level of each beat, above the mean of the passage
+    """
+
+    passage: Passage
+    beats: tuple[float, ...]
+    tempo: tuple[float, ...]
+    level_db: tuple[float, ...]
+
+
+def compare_passages(home: Home, same: SamePassage, track_ids: Sequence[str]) -> list[PassageCurve]:
+    """Tempo and dynamics of a passage as the asking recording and some of the others play it.
+
+    A recording whose audio is not there is left out. Levels are of the power within a beat, so a held note counts as
+    it fades; comparing them between recordings compares shapes, because each is taken above its own mean.
+    """
+    curves = []
+    for passage in (same.asked, *(other for other in same.others if other.track_id in track_ids)):
+        times = next(each for each in home.catalogue.passages.of_track(passage.track_id) if each.score == same.score)
+        beats, tempo = times.tempo(same.from_beat, same.to_beat)
+        edges_s = [times.time_at(beat) for beat in (*beats, same.to_beat)]
+        try:
+            path = home.catalogue.audio_path(passage.track_id)
+            samples, rate_hz = read_excerpt(path, passage.start_s, passage.end_s - passage.start_s)
+        except MessError:
+            continue
+        power = samples.astype(np.float64).reshape(len(samples), -1).mean(axis=1) ** 2
+        edges = np.clip(np.round((np.array(edges_s) - passage.start_s) * rate_hz).astype(int), 0, len(power))
+        mean = [power[start:end].mean() if end > start else 0.0 for start, end in pairwise(edges)]
+        level_db = 10 * np.log10(np.maximum(mean, QUIETEST) / max(power.mean() if len(power) else 0.0, QUIETEST))
+        curves.append(PassageCurve(passage, tuple(beats.tolist()), tuple(tempo.tolist()), tuple(level_db.tolist())))
+    return curves
 
 
 def map_moments(home: Home, index: NeighbourIndex, plan: Plan, query: Query, track_id: str) -> MomentMap:

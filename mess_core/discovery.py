@@ -6,6 +6,7 @@ embeddings, versions of the targets, seeds and folds. A result is valid for its 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -23,7 +24,7 @@ from mess_core.config import Paths
 from mess_core.embeddings import EmbeddingStore
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError
-from mess_core.files import write_atomically
+from mess_core.files import seal, unseal, write_atomically
 from mess_core.measurements import Measurements, probe_scale, probed_targets
 from mess_core.probing.data import ProbeData
 from mess_core.probing.directions import Directions, fit_directions
@@ -31,7 +32,8 @@ from mess_core.probing.folds import connect_groups
 from mess_core.probing.result import Level, ProbeResult, ProbeSettings
 from mess_core.targets.registry import VERSIONS
 
-FORMAT = "mess-discovery-2"
+FORMAT = "mess-discovery-3"
+UNSEALED = ("mess-discovery-2",)  # the same without a seal
 MIN_TRACKS, MIN_GROUPS = 30, 10  # below this discovery does not run by itself: the intervals would say nothing
 DENSITY = "onset_density"
 NUISANCES = {"track": ("duration_s", "loudness_lufs", "mean_pitch"), "segment": ("loudness_lufs", "mean_pitch")}
@@ -207,7 +209,7 @@ def save(
     path = path_of(paths, library, info, group, result.level, result.settings)
     directions = fit_directions(gathered.data, result).to_bytes()
     sha256 = hashlib.sha256(directions).hexdigest()
-    write_atomically(_directions_path(path, sha256), directions)
+    write_atomically(directions_path(path, sha256), directions)
     discovery = Discovery(
         library=library,
         encoder=info.id,
@@ -226,12 +228,12 @@ def save(
     plain = {name: getattr(discovery, name) for name in Discovery.__dataclass_fields__}
     plain |= {"format": FORMAT, "result": result.to_dict()}
     plain["aspects"] = {name: asdict(evidence) for name, evidence in discovery.aspects.items()}
-    data = json.dumps(plain, indent=1, allow_nan=False).encode()
-    write_atomically(path, data)
+    write_atomically(path, seal(plain))
     own = re.compile(rf"{re.escape(path.stem)}\.[0-9a-f]{{16}}\.safetensors")  # another library's name may go on alike
     for older in path.parent.glob("*.safetensors"):
-        if own.fullmatch(older.name) and older != _directions_path(path, sha256):
-            older.unlink(missing_ok=True)
+        if own.fullmatch(older.name) and older != directions_path(path, sha256):
+            with contextlib.suppress(OSError):  # the result is kept; what nothing points to is swept later
+                older.unlink()
     return discovery
 
 
@@ -244,7 +246,7 @@ def load_directions(paths: Paths, info: EncoderInfo, discovery: Discovery) -> Di
         If the file is gone, damaged, or of another version.
     """
     settings = discovery.result.settings
-    path = _directions_path(
+    path = directions_path(
         path_of(paths, discovery.library, info, discovery.group, discovery.level, settings), discovery.directions_sha256
     )
     try:
@@ -254,7 +256,8 @@ def load_directions(paths: Paths, info: EncoderInfo, discovery: Discovery) -> Di
     return Directions.from_bytes(data, discovery.directions_sha256)
 
 
-def _directions_path(path: Path, sha256: str) -> Path:
+def directions_path(path: Path, sha256: str) -> Path:
+    """Where the directions of the result at `path` lie."""
     return path.with_name(f"{path.stem}.{sha256[:16]}.safetensors")
 
 
@@ -281,8 +284,8 @@ def read(path: Path) -> Discovery:
     """A kept result by its path; errors as `load`."""
     cure = "Probe again: python -m mess_core probe"
     try:
-        plain = json.loads(path.read_text("utf-8"))
-        if plain.pop("format") != FORMAT:
+        plain = unseal(path.read_bytes(), path.name, cure, UNSEALED)
+        if plain.pop("format") not in (FORMAT, *UNSEALED):
             raise ArtefactMismatchError(f"{path.name} was made by another version.", cure)
         plain["result"] = ProbeResult.from_dict(plain["result"])
         plain["aspects"] = {

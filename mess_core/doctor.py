@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 import shutil
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from mess_core import __version__
@@ -32,7 +33,7 @@ class Finding:
 
 
 def examine(home: Home) -> list[Finding]:
-    """Look at versions, device, disk, weights, libraries and roots."""
+    """Look at versions, device, disk, weights, libraries, roots, and what went wrong lately."""
     free = shutil.disk_usage(home.paths.root).free
     findings = [
         Finding("mess", f"{__version__}, Python {platform.python_version()}, {platform.system()}", True),
@@ -58,7 +59,7 @@ def examine(home: Home) -> list[Finding]:
         findings.append(
             Finding(f"library {library.name}", f"{library.n_tracks} tracks, {library.duration_s / 3600:.1f} h", True)
         )
-        findings += [_search(home, library.name, encoder_id) for encoder_id in encoder_ids()
+        findings += [_search(home, library.name, encoder_id) for encoder_id in encoder_ids(home.paths)
                      if home.n_embedded(library.name, encoder_info(encoder_id, home.paths))]  # fmt: skip
     if not home.catalogue.libraries():
         findings.append(Finding("libraries", "none yet", False, "python -m mess_core demo"))
@@ -66,7 +67,41 @@ def examine(home: Home) -> list[Finding]:
         findings.append(
             Finding("music folder", f"{root} is not there", False, "Mount the disk; nothing was forgotten.")
         )
-    return findings
+    return [*findings, _last_check(home), *_failed_jobs(home), *_older_files(home)]
+
+
+def _last_check(home: Home) -> Finding:
+    """What the last `check` left; it reads every byte, so it is not done here."""
+    last = home.last_check()
+    if last is None:
+        return Finding("last check", "never; it reads every stored file: python -m mess_core check", True)
+    at, n_problems = last
+    found = f"{n_problems} problem{'s' if n_problems > 1 else ''}" if n_problems else "nothing wrong"
+    cure = "python -m mess_core check --repair" if n_problems else ""
+    return Finding("last check", f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M}, {found}", not n_problems, cure)
+
+
+def _failed_jobs(home: Home) -> list[Finding]:
+    """Jobs that failed and were not done since."""
+    rows = home.database.connection.execute(
+        "SELECT kind, message, hint FROM jobs WHERE state = 'failed' AND job_id IN"
+        " (SELECT max(job_id) FROM jobs GROUP BY key) ORDER BY job_id DESC"
+    ).fetchall()
+    if not rows:
+        return []
+    newest = f"{rows[0]['kind']}: {rows[0]['message']}"
+    return [Finding("failed jobs", f"{len(rows)}; {newest}", False, rows[0]["hint"] or "Ask for it again.")]
+
+
+def _older_files(home: Home) -> list[Finding]:
+    """Embeddings by encoders as they were: kept, and never mixed with those of today."""
+    today = [encoder_info(encoder_id, home.paths).fingerprint for encoder_id in encoder_ids(home.paths)]
+    (n_older,) = home.database.connection.execute(
+        f"SELECT count(*) FROM embeddings WHERE fingerprint NOT IN ({', '.join('?' * len(today))})", today
+    ).fetchone()
+    if not n_older:
+        return []
+    return [Finding("older files", f"{n_older} embeddings by encoders or settings that are not in use here", True)]
 
 
 def _search(home: Home, library: str, encoder_id: str) -> Finding:

@@ -15,6 +15,7 @@ bit by itself, so every read is checked against that hash.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sqlite3
@@ -29,7 +30,7 @@ import numpy as np
 from mess_core.config import Paths
 from mess_core.database import Database
 from mess_core.encoders.base import EncoderInfo
-from mess_core.errors import ArtefactMismatchError, DataMissingError
+from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
 from mess_core.files import write_atomically
 from mess_core.packed import read_packed, remove_packed, verify_packed, write_packed
 
@@ -135,8 +136,10 @@ class EmbeddingStore:
         guard : callable or None
             Called with the connection inside the transaction; raises if the writer has lost its right to write.
         """
-        path = self._path(track_id, info)
         data = _pack(track_id, info, embedding)
+        sha256 = hashlib.sha256(data).hexdigest()
+        path = self._free_path(track_id, info, sha256)
+        older = self._row(track_id, info)
         write_atomically(path, data)
         with self.database.transaction() as connection:
             if guard is not None:
@@ -148,12 +151,15 @@ class EmbeddingStore:
                     track_id,
                     info.fingerprint,
                     path.relative_to(self.paths.root).as_posix(),
-                    hashlib.sha256(data).hexdigest(),
+                    sha256,
                     len(data),
                     len(embedding.segments),
                     time.time(),
                 ),
             )
+        if older is not None and self.paths.root / older["path"] != path:
+            with contextlib.suppress(OSError):  # what no row points to is swept later
+                (self.paths.root / older["path"]).unlink()
 
     def read(self, track_id: str, info: EncoderInfo) -> TrackEmbedding:
         """One track's embedding, verified.
@@ -244,7 +250,12 @@ class EmbeddingStore:
         for row in rows:
             try:
                 _unpack(self._verified_bytes(row), row["path"])
+            except StorageError as error:
+                yield Problem("embedding", error.message, error.hint)
             except ArtefactMismatchError as error:
+                now = self._row_of(row["track_id"], row["fingerprint"])
+                if now is None or now["path"] != row["path"]:  # forgotten or extracted again while we looked
+                    continue
                 yield Problem("embedding", error.message, error.hint)
                 if repair:
                     self.forget(row["track_id"], row["fingerprint"])
@@ -255,12 +266,12 @@ class EmbeddingStore:
                 yield Problem("cache", error.message, "It may be deleted at any time; `check --repair` does.")
                 if repair:
                     remove_packed(packed)
+            except FileNotFoundError:  # swept while we looked
+                continue
 
     def forget(self, track_id: str, fingerprint: str) -> None:
         """Drop one embedding, row first, so that a row never points to nothing."""
-        row = self.database.connection.execute(
-            "SELECT path FROM embeddings WHERE track_id = ? AND fingerprint = ?", (track_id, fingerprint)
-        ).fetchone()
+        row = self._row_of(track_id, fingerprint)
         if row is None:
             return
         with self.database.transaction() as connection:
@@ -286,13 +297,28 @@ class EmbeddingStore:
     def _path(self, track_id: str, info: EncoderInfo) -> Path:
         return self.paths.embeddings / info.folder / track_id[:2] / f"{track_id}.safetensors"
 
+    def _free_path(self, track_id: str, info: EncoderInfo, sha256: str) -> Path:
+        """Where these bytes go: never in place of others, so that a row has its own until it points to the new ones.
+
+        The same audio gives other bytes where another batch, processor or library of linear algebra rounds otherwise.
+        """
+        path = self._path(track_id, info)
+        try:
+            is_free = not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+        except OSError:
+            is_free = False
+        return path if is_free else path.with_name(f"{track_id}-{sha256[:16]}.safetensors")
+
     def raw_path(self, track_id: str, info: EncoderInfo) -> Path:
         """Where `extract --keep-raw` puts the hidden states themselves."""
         return self.paths.cache / "raw" / info.folder / f"{track_id}.safetensors"
 
     def _row(self, track_id: str, info: EncoderInfo) -> sqlite3.Row | None:
+        return self._row_of(track_id, info.fingerprint)
+
+    def _row_of(self, track_id: str, fingerprint: str) -> sqlite3.Row | None:
         row: sqlite3.Row | None = self.database.connection.execute(
-            "SELECT * FROM embeddings WHERE track_id = ? AND fingerprint = ?", (track_id, info.fingerprint)
+            "SELECT * FROM embeddings WHERE track_id = ? AND fingerprint = ?", (track_id, fingerprint)
         ).fetchone()
         return row
 
@@ -301,8 +327,13 @@ class EmbeddingStore:
         cure = "Run: python -m mess_core check --repair, then extract again."
         try:
             data = path.read_bytes()
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise ArtefactMismatchError(f"The embedding file {row['path']} is gone.", cure) from error
+        except OSError as error:  # it may be whole: nothing is forgotten
+            raise StorageError(
+                f"The embedding file {row['path']} cannot be read: {error.strerror}.",
+                "Check the disk and the permissions of the data folder.",
+            ) from error
         if hashlib.sha256(data).hexdigest() != row["sha256"]:
             raise ArtefactMismatchError(f"The embedding file {row['path']} is damaged: its sha256 changed.", cure)
         return data

@@ -1,14 +1,23 @@
-"""Writing a file so that a reader sees the old one or the new one, whole, whatever happens in between."""
+"""Writing a file so that a reader sees the old one or the new one, whole; and JSON that notices when it is changed.
+
+A *sealed* document is a JSON object like any other, whose last entry is the sha256 of every byte before it. So one
+flipped bit, a cut or a run of zeros is noticed by whoever reads it, and the hash cannot be parted from what it is of.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import tempfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
-from mess_core.errors import StorageError
+from mess_core.errors import ArtefactMismatchError, StorageError
 
 TMP_SUFFIX = ".tmp"
+SEAL = "seal"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -25,7 +34,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise StorageError(
             f"{path.name} ({len(data):,} bytes) could not be written to {path.parent}: {error.strerror or error}.",
@@ -33,7 +42,55 @@ def write_atomically(path: Path, data: bytes) -> None:
         ) from error
 
 
-def _sync_folder(folder: Path) -> None:
+def seal(document: Mapping[str, Any], indent: int | None = 1) -> bytes:
+    """A JSON object as text, with its seal.
+
+    Examples
+    --------
+    >>> unseal(seal({"overlap": 0.5}), "a.json")
+    {'overlap': 0.5}
+    """
+    head = json.dumps(document, indent=indent, allow_nan=False).encode()[:-1].rstrip()
+    return head + _tail(head)
+
+
+def unseal(data: bytes, name: str, cure: str = "", unsealed: Collection[str] = ()) -> dict[str, Any]:
+    """The document that was sealed.
+
+    Parameters
+    ----------
+    name : str
+        What the file is called in an error; `cure` is the error's hint.
+    unsealed : collection of str
+        Values of its entry `format` that were written before there were seals: nothing can be said against these.
+
+    Raises
+    ------
+    ArtefactMismatchError
+        If any byte has changed, or there is no seal.
+    """
+    try:
+        document = json.loads(data)
+    except ValueError as error:
+        raise ArtefactMismatchError(f"{name} is damaged: {error}.", cure) from error
+    if not isinstance(document, dict):
+        raise ArtefactMismatchError(f"{name} is damaged: it holds no object.", cure)
+    if SEAL in document:
+        head = data[: -len(_tail(b""))]
+        if data != head + _tail(head):
+            raise ArtefactMismatchError(f"{name} is damaged: its sha256 changed.", cure)
+        del document[SEAL]
+    elif document.get("format") not in unsealed:
+        raise ArtefactMismatchError(f"{name} is damaged, or was made by another version.", cure)
+    return document
+
+
+def _tail(head: bytes) -> bytes:
+    """What closes a sealed document; always of the same length."""
+    return f',\n "{SEAL}": "{hashlib.sha256(head).hexdigest()}"\n}}'.encode()
+
+
+def sync_folder(folder: Path) -> None:
     """Make the rename itself durable; Windows cannot open a folder and does not need it."""
     if os.name == "nt":
         return

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shutil
+import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +16,7 @@ from mess_core.audio import n_segments, sha256_file
 from mess_core.catalogue import ALL, Catalogue, Track, track_id_of
 from mess_core.config import Paths
 from mess_core.database import Database
+from mess_core.datasets.registry import collection as collection_of
 from mess_core.discovery import (
     MIN_GROUPS,
     MIN_TRACKS,
@@ -28,7 +32,7 @@ from mess_core.embeddings import TMP_KEEP_S, EmbeddingStore, Problem
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.encoders.registry import RANDOM, encoder_ids, encoder_info
-from mess_core.errors import ArtefactMismatchError, StorageError
+from mess_core.errors import ArtefactMismatchError, AudioError, InputError, StorageError
 from mess_core.files import TMP_SUFFIX
 from mess_core.jobs import PRIORITY_WAITED_FOR, Job, Jobs
 from mess_core.layouts.settings import MapSettings
@@ -37,8 +41,11 @@ from mess_core.measurements import Measurements
 from mess_core.opinions import Opinions
 from mess_core.probing.directions import Directions
 from mess_core.probing.result import Level, ProbeSettings, check_settings
+from mess_core.upkeep import check_kept, sweep_kept
 
 DEMO = "demo"
+LAST_CHECK = "last_check"  # the setting that remembers it
+RESTORE = "Restore mess.sqlite from a backup of the data folder."
 FAST_ENOUGH = 20.0  # times real time: below it an untrained twin is not extracted without being asked for
 
 
@@ -79,10 +86,61 @@ class Home:
         self.database.set_setting("demo", "wanted")
         return self.jobs.submit("demo", {"then_extract": encoder_id}, resource="demo")
 
-    def request_add(self, path: Path, library: str, then_extract: str | None = None) -> Job:
-        """Queue the registration of a folder or file."""
-        arguments = {"path": str(path), "library": library, "then_extract": then_extract}
+    def request_add(
+        self,
+        path: Path,
+        library: str,
+        then_extract: str | None = None,
+        collection: str = "auto",
+        *,
+        renders: bool = False,
+    ) -> Job:
+        """Queue the registration of a folder or file; what a collection has only as MIDI may be rendered."""
+        arguments = {
+            "path": str(path),
+            "library": library,
+            "then_extract": then_extract,
+            "collection": collection,
+            "renders": renders,
+        }
         return self.jobs.submit("add", arguments, resource=f"add {library}")
+
+    def request_fetch(
+        self,
+        collection_id: str,
+        number: int,
+        folder: Path,
+        library: str | None = None,
+        then_extract: str | None = None,
+        *,
+        renders: bool = False,
+    ) -> Job:
+        """Queue the download of a published collection, which then becomes a library; the consent was given before.
+
+        Parameters
+        ----------
+        number : int
+            Which of the collection's downloads, from 0.
+        folder : Path
+            Where it shall lie; it stays the user's.
+
+        Raises
+        ------
+        InputError
+            If there is no such collection or download.
+        """
+        downloads = collection_of(collection_id).downloads
+        if not 0 <= number < len(downloads):
+            raise InputError(f"{collection_id} has {len(downloads)} downloads; number {number} was asked for.")
+        arguments = {
+            "collection": collection_id,
+            "number": number,
+            "folder": str(folder),
+            "library": library,
+            "then_extract": then_extract,
+            "renders": renders,
+        }
+        return self.jobs.submit("fetch", arguments, resource=f"fetch {folder}")
 
     def request_extract(
         self, library: str, encoder_id: str, *, keep_raw: bool = False, then_discover: bool = False
@@ -276,14 +334,15 @@ class Home:
 
     def estimate(self, library: str, info: EncoderInfo) -> Estimate:
         """What it would take to extract what is missing."""
-        tracks = self.missing_tracks(library, info)
-        total = sum(count_segments(track.duration_s, info) for track in tracks)
+        known = self.store.known(info)
+        durations_s = [s for track_id, s in self.catalogue.durations_s(library).items() if track_id not in known]
+        total = sum(count_segments(duration_s, info) for duration_s in durations_s)
         per_segment = self.store.speed(info)
         # segments in float16; mean and std in float32; a header of about a kilobyte
         n_bytes = total * info.n_layers * info.embedding_dim * 2
-        n_bytes += len(tracks) * (info.n_layers * (info.embedding_dim + info.dim) * 4 + 1024)
+        n_bytes += len(durations_s) * (info.n_layers * (info.embedding_dim + info.dim) * 4 + 1024)
         return Estimate(
-            n_tracks=len(tracks),
+            n_tracks=len(durations_s),
             n_segments=total,
             seconds=None if per_segment is None else per_segment * total,
             n_bytes=n_bytes,
@@ -293,18 +352,75 @@ class Home:
     def check(self, *, repair: bool = False) -> list[Problem]:
         """Verify every stored array and row, and our copies of uploads; with `repair`, drop what can be made again."""
         problems = [
-            Problem("catalogue", row[0], "Restore mess.sqlite from a backup of the data folder.")
+            Problem("catalogue", row[0], RESTORE)
             for row in self.database.connection.execute("PRAGMA integrity_check")
             if row[0] != "ok"
         ]
+        problems += [
+            Problem("catalogue", f"A row of {row['table']} points to nothing in {row['parent']}.", RESTORE)
+            for row in self.database.connection.execute("PRAGMA foreign_key_check")
+        ]
         problems += self.store.check(repair=repair)
-        for path in sorted(self.paths.uploads.glob("*")):
-            if path.suffix != TMP_SUFFIX and sha256_file(path) != path.stem:
-                problems.append(Problem("upload", f"The upload {path.name} is damaged.", "Upload the file again."))
-                if repair:
-                    self.forget_tracks([track_id_of(path.stem)])
-                    path.unlink(missing_ok=True)
+        problems += check_kept(self.paths, repair=repair)
+        problems += self._check_uploads(repair=repair)
+        with contextlib.suppress(StorageError):  # a disk that takes no more can still be checked
+            found = {"at": time.time(), "n_problems": len(problems), "is_repaired": repair}
+            self.database.set_setting(LAST_CHECK, json.dumps(found))
         return problems
+
+    def last_check(self) -> tuple[float, int] | None:
+        """When everything was last verified (s since the epoch), and how many problems are left of it."""
+        found = json.loads(self.database.setting(LAST_CHECK) or "null")
+        return None if found is None else (found["at"], 0 if found["is_repaired"] else found["n_problems"])
+
+    def _check_uploads(self, *, repair: bool) -> Iterator[Problem]:
+        """Our copies: whole, and where the catalogue says."""
+        known = self.catalogue.known_files(self.paths.uploads)
+        there = {path.name for path in self.paths.uploads.glob("*") if path.suffix != TMP_SUFFIX}
+        for name in sorted(there | known.keys()):
+            path = self.paths.uploads / name
+            try:
+                if sha256_file(path) == path.stem:
+                    continue
+                what = f"The upload {name} is damaged."
+            except AudioError as error:
+                what = f"The upload {name} cannot be read: {error.message}"
+            yield Problem("upload", what, "Upload the file again.")
+            if repair and (path.is_file() or not path.exists()):
+                self.forget_tracks([known[name][2] if name in known else track_id_of(path.stem)])
+                path.unlink(missing_ok=True)
+
+    def back_up(self, folder: Path) -> None:
+        """Copy the data folder, also while servers and workers write; without the cache, which is made again.
+
+        The catalogue comes first: what its rows point to is written before them and never changed. Copying the folder
+        with other tools is safe only while nothing runs, because the catalogue's last commits lie in a second file.
+
+        Raises
+        ------
+        InputError
+            If the folder is not empty.
+        StorageError
+            If the disk refuses.
+        """
+        if folder.exists() and any(folder.iterdir()):
+            raise InputError(f"{folder} is not empty.", "Name a new folder for the copy.")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.closing(sqlite3.connect(folder / self.paths.database.name)) as copy:
+                self.database.connection.backup(copy)
+            for path in sorted(self.paths.root.rglob("*")):
+                relative = path.relative_to(self.paths.root)
+                is_own = relative.parts[0] == "cache" or path.name.startswith(self.paths.database.name)
+                if is_own or path.suffix == TMP_SUFFIX or not path.is_file():
+                    continue
+                (folder / relative).parent.mkdir(parents=True, exist_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # removed meanwhile: no row of the copy needs it
+                    shutil.copy2(path, folder / relative)
+        except (OSError, sqlite3.Error) as error:
+            raise StorageError(
+                f"The copy to {folder} was not finished: {error}.", "Free some space there, then copy to a new folder."
+            ) from error
 
     # --- removing -------------------------------------------------------------------------------------------
 
@@ -338,6 +454,7 @@ class Home:
         """Forget uploads that joined no library in a week, and files that nothing points to."""
         self.forget_tracks(self.catalogue.stale_uploads())
         self.store.sweep()
+        sweep_kept(self.paths, time.time() - TMP_KEEP_S)
         known = {self.paths.uploads / name for name in self.catalogue.known_files(self.paths.uploads)}
         for path in self.paths.uploads.glob("*"):
             if path not in known and time.time() - path.stat().st_mtime > TMP_KEEP_S:

@@ -34,7 +34,7 @@ from mess_core.discovery import Discovery, groups_of, safe_name
 from mess_core.embeddings import EmbeddingSet
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, UnknownTrackError
-from mess_core.files import write_atomically
+from mess_core.files import seal, unseal, write_atomically
 from mess_core.home import Home
 from mess_core.layouts.kept import CURE, read_view, write_view
 from mess_core.layouts.layout import align, normalise, pca_layout, rate_between, umap_layout
@@ -246,7 +246,7 @@ def make_map(
             arrays[own] = _draw(path, facts, space, metric, settings, arrays.get(start))
         if with_stability and (layer is None or own == layer):
             _draw_again(path, _space(home, embeddings, own, settings, discovery), settings, arrays[own])
-    write_atomically(folder.parent / "current.json", json.dumps({"content": folder.name}).encode())
+    write_atomically(folder.parent / "current.json", seal({"content": folder.name}))
     if layer is None:
         for older in _drawn_folders(folder.parent)[1:]:
             shutil.rmtree(older, ignore_errors=True)
@@ -306,7 +306,7 @@ def _draw_again(
     nearest = Nearest(arrays["nearest"], arrays["distances"])
     other = umap_layout(nearest, settings, metric, thrown, seed=seed)
     k = neighbours_judged(len(space), settings.n_neighbours)
-    write_atomically(kept, json.dumps({"overlap": overlap(arrays["umap"], other, k)}).encode())
+    write_atomically(kept, seal({"overlap": overlap(arrays["umap"], other, k)}))
 
 
 # --- looking ------------------------------------------------------------------------------------------------
@@ -386,8 +386,8 @@ def segment_path(home: Home, library: str, info: EncoderInfo, view: MapView, tra
         If the track is not embedded.
     """
     embedding = home.store.read(track_id, info)
-    drawn = [track for track, placed in zip(view.track_ids, view.is_placed, strict=True) if not placed]
-    rows = [view.row(track) for track in drawn]
+    rows = [row for row, is_placed in enumerate(view.is_placed) if not is_placed]
+    drawn = [view.track_ids[row] for row in rows]
     discovery = _discovery(home, library, info) if view.layer is None else None
     segments = embedding.segments.astype(np.float32)
     present = home.store.load(drawn, info)
@@ -544,9 +544,9 @@ def _folder(home: Home, library: str, info: EncoderInfo, settings: MapSettings) 
 def _current(folder: Path) -> Path | None:
     """The map that was drawn last."""
     try:
-        name = json.loads((folder / "current.json").read_text("utf-8"))["content"]
+        name = unseal((folder / "current.json").read_bytes(), "current.json")["content"]
         return folder / str(name) if (folder / str(name)).is_dir() else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, KeyError, ArtefactMismatchError):
         return None
 
 
@@ -569,6 +569,7 @@ def _file_name(layer: int | None, discovery: Discovery | None) -> str:
 
 def _stability(path: Path) -> float | None:
     try:
-        return float(json.loads(path.with_suffix(".stability").read_text("utf-8"))["overlap"])
-    except (OSError, ValueError, KeyError, TypeError):
+        kept = path.with_suffix(".stability")
+        return float(unseal(kept.read_bytes(), kept.name)["overlap"])
+    except (OSError, ValueError, KeyError, TypeError, ArtefactMismatchError):
         return None

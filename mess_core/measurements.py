@@ -18,6 +18,7 @@ from mess_core.catalogue import Catalogue
 from mess_core.config import HOP_S, SEGMENT_S
 from mess_core.embeddings import Guard
 from mess_core.errors import AudioError, InputError
+from mess_core.passages import ScoreTimes
 from mess_core.targets.base import TargetValue, transform
 from mess_core.targets.registry import TARGETS, VERSIONS
 
@@ -44,6 +45,7 @@ class Measured:
     track_id: str
     track: dict[str, TargetValue]
     segments: list[dict[str, TargetValue]]
+    score_times: tuple[ScoreTimes, ...] = ()  # when the score beside the MIDI is played
 
 
 def measure_track(files: Files) -> Measured:
@@ -60,6 +62,7 @@ def measure_track(files: Files) -> Measured:
     track = audio.measure(sound)
     spans_s = audio.segment_spans_s(decoder.facts.duration_s, SEGMENT_S, HOP_S)
     segments = [audio.measure(sound.between(start_s, end_s), level="segment") for start_s, end_s in spans_s]
+    score_times: tuple[ScoreTimes, ...] = ()
     try:
         if files.midi is None:
             raise InputError("there is no MIDI beside the audio")
@@ -71,6 +74,9 @@ def measure_track(files: Files) -> Measured:
                 f"expected at least {MIN_AGREEMENT:g}"
             )
         track |= midi.measure(performance)
+        if files.score is not None and performance.alignment is not None:
+            score = f"score {sha256_file(files.score)[:16]}"
+            score_times = (ScoreTimes.of(score, performance.alignment.beat, performance.alignment.beat_s),)
         for (start_s, end_s), values in zip(spans_s, segments, strict=True):
             played = midi.measure(performance, start_s=start_s, length_s=end_s - start_s)
             values |= {target: value for target, value in played.items() if "segment" in TARGETS[target].levels}
@@ -78,7 +84,7 @@ def measure_track(files: Files) -> Measured:
         reason = error.message if isinstance(error, InputError) else f"the MIDI cannot be read: {error.strerror}"
         missing = [target.id for target in TARGETS.values() if target.signal == "midi"]
         track |= {target: TargetValue.none(reason) for target in missing}
-    return Measured(files.track_id, track, segments)
+    return Measured(files.track_id, track, segments, score_times)
 
 
 class Measurements:
@@ -98,18 +104,26 @@ class Measurements:
         return Files(track_id, self.catalogue.likely_audio_path(track_id), midi, score, _version(midi, score))
 
     def missing(self, track_ids: Sequence[str]) -> list[Files]:
-        """Tracks that are not measured with the current formulas on their current files."""
+        """Tracks that are not measured with the current formulas on their current files.
+
+        What came measured with another library, and has no audio here, cannot be measured again.
+        """
         rows = self.database.connection.execute("SELECT DISTINCT track_id, version FROM targets")
         known: dict[str, set[str]] = {}
         for row in rows:
             known.setdefault(row["track_id"], set()).add(row["version"])
         candidates = (self.files(track_id) for track_id in track_ids)
-        return [files for files in candidates if known.get(files.track_id) != {files.version}]
+        return [
+            files
+            for files in candidates
+            if known.get(files.track_id) != {files.version} and (files.track_id not in known or files.audio.exists())
+        ]
 
     def write(self, files: Files, measured: Measured, guard: Guard) -> None:
         """Keep one track's targets in place of older ones."""
         with self.database.transaction() as connection:
             guard(connection)
+            self.catalogue.passages.write(files.track_id, measured.score_times)
             connection.execute("DELETE FROM targets WHERE track_id = ?", (files.track_id,))
             connection.execute("DELETE FROM segment_targets WHERE track_id = ?", (files.track_id,))
             connection.executemany(

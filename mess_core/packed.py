@@ -6,6 +6,7 @@ never older than it. Ten thousand small files take seconds to open, one takes no
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 from pathlib import Path
@@ -22,10 +23,11 @@ def write_packed(path: Path, array: np.ndarray) -> None:
     np.save(buffer, array, allow_pickle=False)
     data = buffer.getvalue()
     try:
+        write_atomically(_hash_path(path), hashlib.sha256(data).hexdigest().encode())  # first: no array without a hash
         write_atomically(path, data)
-        write_atomically(_hash_path(path), hashlib.sha256(data).hexdigest().encode())
     except StorageError:
-        return
+        with contextlib.suppress(OSError):
+            remove_packed(path)
 
 
 def read_packed(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -1,17 +1,22 @@
 """Raw hidden states on disk, on demand: all frames of all layers, 0.7 GB for four minutes of MERT-95M.
 
 A safetensors file written segment by segment: how many there are is known only at the end, so room is left for the
-header, and the header is written last.
+header, and the header is written last. It holds the sha256 of the numbers behind it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from mess_core.errors import ArtefactMismatchError, StorageError
 from mess_core.files import TMP_SUFFIX
 
 HEADER_BYTES = 512  # more than any header needs; safetensors allows trailing spaces
@@ -25,26 +30,65 @@ class RawWriter:
         self._temporary = path.with_suffix(path.suffix + TMP_SUFFIX)
         self._shape: tuple[int, ...] = ()
         self._n_segments = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = self._temporary.open("wb")
-        self._stream.write(b" " * (8 + HEADER_BYTES))
+        self._digest = hashlib.sha256()
+        with self._explaining():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = self._temporary.open("wb")
+            self._stream.write(b" " * (8 + HEADER_BYTES))
 
     def add(self, hidden_states: np.ndarray) -> None:
         """One segment."""
         self._shape = hidden_states.shape
         self._n_segments += 1
-        self._stream.write(np.ascontiguousarray(hidden_states, dtype=np.float16).tobytes())
+        data = np.ascontiguousarray(hidden_states, dtype=np.float16).tobytes()
+        self._digest.update(data)
+        with self._explaining():
+            self._stream.write(data)
 
     def close(self) -> None:
         """Write the header and give the file its name."""
-        shape = [self._n_segments, *self._shape]
-        tensor = {"dtype": "F16", "shape": shape, "data_offsets": [0, int(np.prod(shape)) * 2]}
-        header = json.dumps({"hidden_states": tensor}).encode().ljust(HEADER_BYTES)
-        self._stream.seek(0)
-        self._stream.write(struct.pack("<Q", HEADER_BYTES) + header)
-        self._stream.close()
-        self._temporary.replace(self.path)
+        with self._explaining():
+            self._stream.seek(0)
+            self._stream.write(_header([self._n_segments, *self._shape], self._digest.hexdigest()))
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+            self._stream.close()
+            self._temporary.replace(self.path)
 
     def abandon(self) -> None:
-        self._stream.close()
+        with contextlib.suppress(OSError):  # what a full disk did not take is tried once more here
+            self._stream.close()
         self._temporary.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """What the disk refuses becomes one sentence, and nothing is left behind."""
+        try:
+            yield
+        except OSError as error:
+            if hasattr(self, "_stream"):
+                self.abandon()
+            raise StorageError(
+                f"The hidden states {self.path.name} could not be written to {self.path.parent}: {error.strerror}.",
+                "Free some disk space, or extract without --keep-raw.",
+            ) from error
+
+
+def verify_raw(path: Path) -> None:
+    """ArtefactMismatchError if the file is not what was written, or was written before it held its hash."""
+    with path.open("rb") as stream:
+        start = stream.read(8 + HEADER_BYTES)
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        shape = json.loads(start[8:])["hidden_states"]["shape"]
+        is_whole = start == _header(shape, digest)
+    except (ValueError, KeyError, TypeError, OverflowError):
+        is_whole = False
+    if not is_whole:
+        raise ArtefactMismatchError(f"The hidden states {path.name} are damaged: their sha256 changed.")
+
+
+def _header(shape: list[int], sha256: str) -> bytes:
+    tensor = {"dtype": "F16", "shape": shape, "data_offsets": [0, int(np.prod(shape)) * 2]}
+    header = json.dumps({"__metadata__": {"sha256": sha256}, "hidden_states": tensor}).encode()
+    return struct.pack("<Q", HEADER_BYTES) + header.ljust(HEADER_BYTES)

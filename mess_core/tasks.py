@@ -1,7 +1,7 @@
 """What each kind of job does. A worker process and the command line run the same functions.
 
 demo      make the demo library, register it, ask for its extraction
-add       register a folder's audio
+add       register what lies in a folder: a collection, or audio files
 extract   embed what is missing in a library, one commit per track
 encode    embed one track that somebody waits for
 targets   measure what is not measured in a library, on all cores, one commit per track
@@ -10,6 +10,7 @@ probe     discovery: what of the targets each layer of an encoder tells
 evaluate  how well search finds what it is asked for
 map       draw a library as each layer sees it
 download  fetch an encoder's weights
+fetch     download a published collection, and register it
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ import numpy as np
 
 from mess_core.catalogue import NewTrack, Track
 from mess_core.config import HEARTBEAT_S
-from mess_core.datasets.folder import audio_files, read_track
+from mess_core.datasets.download import download_collection
+from mess_core.datasets.folder import read_track
+from mess_core.datasets.registry import collection as collection_of
 from mess_core.discovery import groups_of, path_of, save
 from mess_core.encoders.base import Encoder, EncoderInfo
 from mess_core.encoders.registry import encoder_info, load_encoder
 from mess_core.encoders.weights import download
-from mess_core.errors import AudioError, DataMissingError, InputError, LeaseLostError, MessError
+from mess_core.errors import AudioError, DataMissingError, LeaseLostError, MessError
 from mess_core.evaluation.faithfulness import MIN_WORKS, Faithfulness, held_out_similarities, measure_faithfulness
 from mess_core.evaluation.kept import Evaluation, save_evaluation
 from mess_core.evaluation.similarity import SimilarityStudy, evaluate_similarity
@@ -46,6 +49,7 @@ from mess_core.maps import make_map
 from mess_core.measurements import measure_track
 from mess_core.probing.result import ProbeSettings
 from mess_core.processes import process_pool
+from mess_core.scan import AUTO, scan
 
 if TYPE_CHECKING:
     from mess_core.datasets.demo import DemoTrack
@@ -54,7 +58,6 @@ log = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 0.3  # often enough for a bar that moves, seldom enough to cost nothing
 CANCEL_POLL_S = 0.5
-FILES_PER_COMMIT = 50
 MOST_HELD_OUT = 3000  # tracks whose similarities with all others are held at once
 
 
@@ -195,39 +198,20 @@ def _demo_track(demo: DemoTrack) -> NewTrack:
 
 
 def _add(task: Task) -> str:
-    home, library = task.home, task.job.arguments["library"]
-    path = Path(task.job.arguments["path"])
-    if not path.exists():
-        raise InputError(f"There is no file or folder at {path}.", "Check the path; is the disk mounted?")
-    root = path if path.is_dir() else path.parent
-    files = list(audio_files(path)) if path.is_dir() else [path]
-    if not files:
-        raise InputError(f"No audio file (wav, flac, ogg, mp3) lies below {path}.")
-    known = home.catalogue.known_files(root)
-    batch: list[NewTrack] = []
-    seen: list[str] = []
-    n_failed = 0
-    for n_done, file in enumerate(files):
-        task.progress(n_done, len(files), file.name)
-        stat = file.stat()
-        size_bytes, mtime_ns, track_id = known.get(file.relative_to(root).as_posix(), (-1, -1, ""))
-        if (size_bytes, mtime_ns) == (stat.st_size, stat.st_mtime_ns):
-            seen.append(track_id)
-            continue
-        try:
-            batch.append(read_track(file))
-        except AudioError as error:
-            n_failed += 1
-            task.fail_item(file.name, error)
-        if len(batch) == FILES_PER_COMMIT:
-            home.catalogue.add(root, batch, library)
-            batch = []
-    home.catalogue.add(root, batch, library)
-    home.catalogue.add_to_library(library, seen)
-    task.progress(len(files), len(files), "")
-    if task.job.arguments["then_extract"]:
-        home.request_extract(library, task.job.arguments["then_extract"], then_discover=True)
-    return f"{len(files) - n_failed} of {len(files)} files registered."
+    arguments = task.job.arguments
+    library, then_extract = arguments["library"], arguments["then_extract"]
+    scanned = scan(
+        task.home,
+        Path(arguments["path"]),
+        library,
+        arguments.get("collection", AUTO),
+        renders=arguments.get("renders", False),
+        on_progress=task.progress,
+        on_refused=task.fail_item,
+    )
+    if then_extract and scanned.n_new + scanned.n_known:
+        task.home.request_extract(library, then_extract, then_discover=True)
+    return scanned.summary
 
 
 def _extract(task: Task) -> str:
@@ -479,6 +463,25 @@ def _download(task: Task) -> str:
     return state.message
 
 
+def _fetch(task: Task) -> str:
+    arguments = task.job.arguments
+    collection = collection_of(arguments["collection"])
+
+    def on_progress(n_done: int, n_total: int) -> None:
+        task.progress(n_done, n_total, f"{n_done / 1e6:,.0f} of {n_total / 1e6:,.0f} MB")
+
+    which, folder = collection.downloads[arguments["number"]], Path(arguments["folder"])
+    path = download_collection(
+        collection, which, folder, on_progress=on_progress, should_stop=task.is_stopping.is_set
+    )  # fmt: skip
+    task.check()  # stopped half-way: it goes on from there next time
+    if path is None:
+        raise Stopping
+    if arguments["library"]:
+        task.home.request_add(path, arguments["library"], arguments["then_extract"], renders=arguments["renders"])
+    return f"{collection.title} is in {path}."
+
+
 KINDS: dict[str, Callable[[Task], str]] = {
     "demo": _demo,
     "add": _add,
@@ -490,4 +493,5 @@ KINDS: dict[str, Callable[[Task], str]] = {
     "evaluate": _evaluate,
     "map": _map,
     "download": _download,
+    "fetch": _fetch,
 }

@@ -19,7 +19,7 @@ from mess_core.audio import AudioInfo, inspect_audio, waveform_peaks
 from mess_core.catalogue import NewTrack, Track, track_id_of
 from mess_core.config import MAX_UPLOAD_BYTES, MIN_DURATION_S, SILENCE_PEAK, UPLOADS_QUOTA_BYTES
 from mess_core.errors import AudioError, InputError, StorageError
-from mess_core.files import TMP_SUFFIX
+from mess_core.files import TMP_SUFFIX, sync_folder
 from mess_core.home import Home
 
 KEEP_FREE_BYTES = 512 * 1024**2  # an upload never takes the last of the disk
@@ -52,16 +52,22 @@ class UploadWriter:
         self._digest = hashlib.sha256()
         self._check_size(announced_bytes)
         folder = home.paths.uploads
-        folder.mkdir(parents=True, exist_ok=True)
-        used = sum(path.stat().st_size for path in folder.iterdir())
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            used, free = _used_bytes(folder), shutil.disk_usage(folder).free
+        except OSError as error:
+            raise _not_stored(error) from error
         if used + announced_bytes > UPLOADS_QUOTA_BYTES:
             raise StorageError(
                 f"Uploads already take {used / 1e9:.1f} GB of {UPLOADS_QUOTA_BYTES / 1e9:.0f} GB.",
                 "Old ones are forgotten after a week; add what you want to keep to a library.",
             )
-        if announced_bytes + KEEP_FREE_BYTES > shutil.disk_usage(folder).free:
+        if announced_bytes + KEEP_FREE_BYTES > free:
             raise StorageError("The disk has no room for this file.", "Free some space, then drop it again.")
-        handle, path = tempfile.mkstemp(dir=folder, suffix=TMP_SUFFIX)
+        try:
+            handle, path = tempfile.mkstemp(dir=folder, suffix=TMP_SUFFIX)
+        except OSError as error:
+            raise _not_stored(error) from error
         self._path = Path(path)
         self._stream: IO[bytes] = os.fdopen(handle, "wb")
 
@@ -97,19 +103,27 @@ class UploadWriter:
             is_truncated=info.is_truncated,
         )
         known = self.home.catalogue.find_sha256(sha256)
-        if known is not None and self.home.catalogue.likely_audio_path(known.track_id).is_file():
+        path = self.home.paths.uploads / f"{sha256}.{info.codec.split()[0].lower()}"
+        kept = None if known is None else self.home.catalogue.likely_audio_path(known.track_id)
+        if known is not None and kept != path and kept is not None and kept.is_file():
             self.abandon()
             return known
-        path = self.home.paths.uploads / f"{sha256}.{info.codec.split()[0].lower()}"
-        self._path.replace(path)
-        self.home.catalogue.add(self.home.paths.uploads, [NewTrack(track, path)], library=None)
+        try:
+            self._path.replace(path)  # also in place of a copy of ours, which may be damaged
+            sync_folder(path.parent)
+            self.home.catalogue.add(self.home.paths.uploads, [NewTrack(track, path)], library=None)
+        except StorageError:
+            raise
+        except OSError as error:
+            raise _not_stored(error) from error
         return known or track
 
     def abandon(self) -> None:
         """Forget what came so far."""
         with contextlib.suppress(OSError):  # what a full disk did not take is tried once more here
             self._stream.close()
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is swept later
+            self._path.unlink(missing_ok=True)
 
     def _inspect(self) -> AudioInfo:
         try:
@@ -181,6 +195,15 @@ def keep_recording(home: Home, data: bytes, title: str = "") -> Track:
 def recording_title(recorded_at: datetime) -> str:
     """Name a recording after its minute: a page that knows its visitor's time zone gives their time."""
     return f"recording {recorded_at:%Y-%m-%d %H:%M}"
+
+
+def _used_bytes(folder: Path) -> int:
+    """What lies there now; other uploads may end while we count."""
+    used = 0
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            used += path.stat().st_size
+    return used
 
 
 def _not_stored(error: OSError) -> StorageError:

@@ -6,6 +6,7 @@ from pages.shared import listen_panels as panels
 from pages.shared import query_panels
 from pages.shared.aspect_panels import choose_request
 from pages.shared.frame import explain_errors, notice, open_page
+from pages.shared.passage_panels import show_same_passage
 from pages.shared.why_panels import show_why
 
 open_page("Listen")
@@ -40,4 +41,5 @@ with explain_errors():
         panels.show_exports(found)
         panels.offer_to_keep(query)
     show_why(found, chosen, reasons)
+    show_same_passage(query, passage)
     panels.explain(found)

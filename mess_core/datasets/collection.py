@@ -10,13 +10,20 @@ a path in a table may not lead out of it, and a row that cannot be used is repor
 
 from __future__ import annotations
 
+import csv
+import io
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from mess_core.catalogue import NAMES, NewTrack, Track
 from mess_core.errors import InputError
 from mess_core.passages import ScoreTimes
+
+MOST_TEXT = 300  # characters of a name
+MOST_TABLE_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,8 @@ class Recording:
     score_times: Callable[[], Sequence[ScoreTimes]] = field(default=tuple)
 
     @property
-    def names(self) -> dict[str, str]:
-        """What is known of it, by the catalogue's words."""
+    def names(self) -> dict[str, Any]:
+        """What is known of it, by the catalogue's words; all of it text."""
         return {name: value for name in NAMES if (value := getattr(self, name)) is not None}
 
 
@@ -52,20 +59,27 @@ class Description:
     """All that a collection says of a folder.
 
     refused : what could not be used, and why: (name of the row or file, sentence)
+    root : the folder below which all files lie, where that is not the folder itself: audio may lie beside it
     """
 
     recordings: Sequence[Recording]
     refused: Sequence[tuple[str, str]] = ()
+    root: Path | None = None
 
 
 @dataclass(frozen=True)
 class Download:
-    """One file that a collection is published as. sha256 is None where the publisher gives none."""
+    """One file that a collection is published as. sha256 is None where the publisher gives none.
+
+    size_bytes : as published, or about so where there is no sha256
+    name : what the file is called here, where the address does not say
+    """
 
     url: str
     size_bytes: int
     sha256: str | None
     holds: str  # in words: "all audio and MIDI"
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,12 +136,65 @@ def below(root: Path, relative: str) -> Path:
     Raises
     ------
     InputError
-        If it leads out of the folder.
+        If it leads out of the folder, or is no path.
     """
-    path = (root / relative).resolve()
-    if not path.is_relative_to(root.resolve()):
+    try:
+        is_below = (root / relative).resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # too long, a loop of links, a NUL
+        raise InputError(f"{relative[:MOST_TEXT]!r} is not a path: {error}.") from error
+    if not is_below:
         raise InputError(f"The path {relative!r} leads out of {root}.", "Paths in a table are relative to it.")
     return root / relative
+
+
+def tidy(text: object) -> str | None:
+    r"""A name from a table or a tag, fit to be shown: one line without control characters, of bounded length.
+
+    Examples
+    --------
+    >>> tidy("  Clair\x00 de\nlune ")
+    'Clair de lune'
+    """
+    start = str(text or "")[: 4 * MOST_TEXT]
+    is_shown = {char: unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn") for char in set(start)}
+    words = "".join(char if is_shown[char] else " " for char in start).split()
+    return " ".join(words)[:MOST_TEXT].strip() or None
+
+
+def read_table(path: Path) -> dict[int, dict[str, str]]:
+    """The rows of a CSV file that are not empty, each by the names in the header; the header is row 1.
+
+    Columns are parted by commas, semicolons or tabs, whichever the header has most of.
+
+    Raises
+    ------
+    InputError
+        If it is no table in UTF-8.
+    """
+    try:
+        if path.stat().st_size > MOST_TABLE_BYTES:
+            raise InputError(f"{path.name} is larger than {MOST_TABLE_BYTES:,} bytes.", "Split it.")
+        text = path.read_text("utf-8-sig")
+        header = text[: text.find("\n") + 1 or None]
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), strict=True)
+        names = [name.strip() for name in next(rows, [])]
+        return {
+            number: dict(zip(names, (cell.strip() for cell in row), strict=False))
+            for number, row in enumerate(rows, 2)
+            if any(row)
+        }
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path.name} cannot be read as a table: {error}.", "Save it as CSV in UTF-8.") from error
+
+
+def read_header(path: Path) -> list[str]:
+    """The column names of a CSV file; empty where there is no such file or no header in it."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            line = file.readline(10_000)
+        return [name.strip() for name in next(csv.reader([line], delimiter=max(",;\t", key=line.count)), [])]
+    except (OSError, csv.Error):
+        return []
 
 
 assert {f.name for f in fields(Recording)} >= set(NAMES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,10 @@ from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.similarity import SimilarityStudy
-from mess_core.files import write_atomically
+from mess_core.files import seal, unseal, write_atomically
 
-FORMAT = "mess-evaluation-1"
+FORMAT = "mess-evaluation-2"
+UNSEALED = ("mess-evaluation-1",)  # the same without a seal
 
 What = Literal["faithfulness", "similarity"]
 KINDS: dict[What, type[Faithfulness] | type[SimilarityStudy]] = {
@@ -45,16 +45,15 @@ def save_evaluation(paths: Paths, info: EncoderInfo, evaluation: Evaluation, wha
     """Keep an evaluation in place of an older one."""
     plain: Mapping[str, Any] = {**evaluation.as_document(), "format": FORMAT, "result": evaluation.result.to_dict()}
     kept = {name: plain[name] for name in ("format", "library", "encoder", "fingerprint", "content", "result")}
-    data = json.dumps(kept, indent=1, allow_nan=False).encode()
-    write_atomically(_path(paths, evaluation.library, info, what), data)
+    write_atomically(_path(paths, evaluation.library, info, what), seal(kept))
 
 
 def load_evaluation(paths: Paths, library: str, info: EncoderInfo, what: What) -> Evaluation | None:
     """The kept evaluation; None if there is none, or only one of another version: it is made again when asked for."""
     path = _path(paths, library, info, what)
     try:
-        kept = json.loads(path.read_text("utf-8"))
-        if (kept["format"], kept["fingerprint"]) != (FORMAT, info.fingerprint):
+        kept = unseal(path.read_bytes(), path.name, unsealed=UNSEALED)
+        if kept["format"] not in (FORMAT, *UNSEALED) or kept["fingerprint"] != info.fingerprint:
             return None
         result = KINDS[what].from_dict(kept["result"])
         return Evaluation(kept["library"], kept["encoder"], kept["fingerprint"], kept["content"], result)

@@ -6,7 +6,6 @@ They lie in the cache: what is damaged, or was drawn by another version of MESS 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from mess_core.errors import ArtefactMismatchError, DataMissingError
-from mess_core.files import write_atomically
+from mess_core.files import seal, unseal, write_atomically
 
-FORMAT = "mess-map-1"
+FORMAT = "mess-map-2"
 CURE = "Draw it again: python -m mess_core map"
 
 
@@ -35,7 +34,7 @@ def read_view(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     from safetensors.numpy import load
 
     try:
-        facts = json.loads(path.read_text("utf-8"))
+        facts = unseal(path.read_bytes(), f"The map {path.name}", CURE)
         made_by = facts["made_by"]
         if made_by != _made_by():
             raise ArtefactMismatchError(
@@ -59,7 +58,7 @@ def write_view(path: Path, facts: Mapping[str, Any], arrays: Mapping[str, np.nda
     data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     write_atomically(path.with_suffix(".safetensors"), data)
     plain = {"made_by": _made_by(), **facts, "sha256": hashlib.sha256(data).hexdigest()}
-    write_atomically(path, json.dumps(plain, indent=1, allow_nan=False).encode())
+    write_atomically(path, seal(plain))
 
 
 def _made_by() -> dict[str, str]:

@@ -21,6 +21,7 @@ VERBS = {
     "map": "Drawing the map",
     "evaluate": "Measuring what search finds",
     "download": "Downloading weights",
+    "fetch": "Downloading a collection",
 }
 
 

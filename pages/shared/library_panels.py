@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
 
+from mess_core.catalogue import NAMES, Track
+from mess_core.datasets.registry import COLLECTIONS
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.mert import LICENCE_NOTICE
 from mess_core.encoders.registry import DEFAULT, EncoderChoice, encoder_choices
@@ -18,6 +21,8 @@ from pages.shared.upload import upload
 READY = ("embedded", "present")
 STATES = {"embedded": "comes with MESS", "present": "here", "missing": "not here yet", "damaged": "damaged"}
 CONTROL = "random:"
+MOST_SHOWN = 1000  # rows of a table: more than anybody reads, few enough to come at once
+N_EDITS = "number of edits"
 
 
 def choose_encoder() -> str:
@@ -81,22 +86,54 @@ def add_music(encoder_id: str) -> None:
         path, name = st.columns([3, 1])
         chosen = path.text_input("Folder or file on this machine", placeholder="~/Music/Chopin")
         library = name.text_input("Library", placeholder="its name", help="Leave empty for the folder's own name.")
+        renders = st.checkbox(
+            "Play what has only MIDI", help="Of a collection of performances without recordings, with our synthesiser."
+        )
         if st.form_submit_button("Add", type="primary") and chosen:
             target = Path(chosen).expanduser()
             with frame.explain_errors():
-                home.request_add(target, library.strip() or target.name, then)
+                home.request_add(target, library.strip() or target.name, then, renders=renders)
             st.rerun()
     with demo:
         is_made = DEMO in names or any(job.kind == "demo" for job in home.jobs.active())
         if not is_made and st.button("Make the demo library", width="stretch"):
             home.request_demo(then)
             st.rerun()
-    st.caption("Nothing is copied and no file of yours is ever changed. WAV, FLAC, Ogg and MP3.")
+    st.caption(
+        "Nothing is copied and no file of yours is ever changed. WAV, FLAC, Ogg and MP3; SMD, MAESTRO, ASAP, "
+        "Vienna 4×22 and folders with a manifest are recognised."
+    )
     with st.expander("Upload a file instead"):
         st.text_input("Library of uploads", value="my music", max_chars=60, key="upload-library")
         upload(key="library-upload", on_upload=_keep_upload)
         st.caption("For a browser on another machine; the copy is kept in MESS's data folder.")
+    with st.expander("Download a published collection instead"):
+        _offer_collection(then)
+    show_outcome(home.jobs.latest("fetch"))
     show_outcome(home.jobs.latest("add"))
+
+
+def _offer_collection(then: str) -> None:
+    """Consent first: licence, size and place are said before anything is asked of the network."""
+    home = resources.home()
+    offers = [(each, number) for each in COLLECTIONS.values() for number in range(len(each.downloads))]
+    collection, number = st.selectbox(
+        "Collection", offers, key="collection",
+        format_func=lambda offer: f"{offer[0].title}: {offer[0].downloads[offer[1]].holds}",
+    )  # fmt: skip
+    which = collection.downloads[number]
+    st.caption(f"{collection.summary} {frame.size(which.size_bytes)} · {collection.licence} · {collection.homepage}")
+    folder = st.text_input("Into which folder?", placeholder=f"~/Music/{collection.id}", key="collection-folder")
+    renders = st.checkbox(
+        "Play what has only MIDI", key="collection-renders",
+        help="With our own synthesiser, on a piano. It proves nothing about recorded dynamics or timbre.",
+    )  # fmt: skip
+    agreed = st.checkbox("I have read its licence and agree", key=f"agree-{collection.id}")
+    if st.button(f"Download {frame.size(which.size_bytes)}", disabled=not (agreed and folder), key="fetch"):
+        with frame.explain_errors():
+            place = Path(folder).expanduser()
+            home.request_fetch(collection.id, number, place, collection.id, then, renders=renders)
+        st.rerun()
 
 
 def _keep_upload() -> None:
@@ -114,7 +151,7 @@ def _keep_upload() -> None:
 def embed(encoder_id: str) -> None:
     """What is missing in the chosen library, what it will take, and the button."""
     home, info, library = resources.home(), resources.info(encoder_id), frame.library()
-    if not home.catalogue.tracks(library):
+    if not home.catalogue.n_tracks(library):
         st.caption("Nothing to embed yet.")
         return
     estimate = home.estimate(library, info)
@@ -146,44 +183,73 @@ def _embed_button(info: EncoderInfo, n_tracks: int) -> None:
 
 
 def show_tracks(encoder_id: str) -> None:
-    """Every track of the library; removing forgets, it never deletes music."""
+    """The library, found by its names, which can be written over; removing forgets, it never deletes music."""
     home, library = resources.home(), frame.library()
-    known = home.store.known(resources.info(encoder_id))
-    tracks = home.catalogue.tracks(library)
-    if not tracks:
+    if not home.catalogue.n_tracks(library):
         st.caption("No tracks yet.")
         return
-    st.dataframe(
-        [
-            {
-                "title": track.title,
-                "work": track.work,
-                "composer": track.composer,
-                "performer": track.performer,
-                "instrument": track.instrument,
-                "length s": track.duration_s,
-                "loudness LUFS": track.loudness_lufs,
-                "format": f"{track.codec}, {track.sample_rate_hz / 1000:g} kHz",
-                "embedded": track.track_id in known,
-                "track id": track.track_id,
-            }
-            for track in tracks
-        ],
-        hide_index=True,
-        width="stretch",
-        column_config={
-            "title": st.column_config.TextColumn(width="large"),
-            "length s": st.column_config.NumberColumn(format="%.1f"),
-            "loudness LUFS": st.column_config.NumberColumn(format="%.1f"),
-        },
+    text = st.text_input("Filter", key="filter", placeholder="words of the title, work, composer, performer, …")
+    tracks, n_found = home.catalogue.find(library, text, MOST_SHOWN)
+    if n_found == 0:
+        st.caption("No track has these words in its names.")
+    else:
+        _edit_tracks(tracks, encoder_id)
+    more = f" The first {MOST_SHOWN:,} by title are shown: filter to see others." if n_found > MOST_SHOWN else ""
+    st.caption(
+        f"{n_found:,} tracks.{more} A double click on a name changes it; it stays when the folder is read again."
     )
-    names = [summary.name for summary in home.catalogue.libraries()]
-    if library in names:
+    if library in [summary.name for summary in home.catalogue.libraries()]:
         with st.popover("Remove this library"):
             st.write("Its tracks and their embeddings are forgotten. Music files stay where they are.")
             if st.button("Remove it", type="primary", key="remove-library"):
                 home.remove_library(library)
                 st.rerun()
+
+
+def _edit_tracks(tracks: Sequence[Track], encoder_id: str) -> None:
+    """A table whose names can be changed; a change is kept at once."""
+    home, info = resources.home(), resources.info(encoder_id)
+    known = home.store.known(info)
+    rows = [
+        {
+            **{name: getattr(track, name) for name in NAMES},
+            "collection": track.collection,
+            "length s": track.duration_s,
+            "loudness LUFS": track.loudness_lufs,
+            "format": f"{track.codec}, {track.sample_rate_hz / 1000:g} kHz",
+            "embedded": track.track_id in known,
+            "track id": track.track_id,
+        }
+        for track in tracks
+    ]
+    shown = [name for name in rows[0] if name in ("title", "work", "composer", "performer", "instrument", "embedded")
+             or any(row[name] is not None for row in rows)]  # fmt: skip
+    # Another key after each edit: the table would show the change a second time on top of what is kept now.
+    key = f"tracks-{frame.library()}-{st.session_state.get(N_EDITS, 0)}"
+    st.data_editor(
+        rows,
+        key=key,
+        hide_index=True,
+        width="stretch",
+        column_order=shown,
+        disabled=[name for name in rows[0] if name not in NAMES],
+        on_change=_keep_edits,
+        args=(key, [track.track_id for track in tracks]),
+        column_config={
+            "title": st.column_config.TextColumn(width="large", required=True, max_chars=300),
+            **{name: st.column_config.TextColumn(max_chars=300) for name in NAMES[1:]},
+            "length s": st.column_config.NumberColumn(format="%.1f"),
+            "loudness LUFS": st.column_config.NumberColumn(format="%.1f"),
+        },
+        alt="Tracks of the library",
+    )
+
+
+def _keep_edits(key: str, track_ids: Sequence[str]) -> None:
+    for row, names in st.session_state[key]["edited_rows"].items():
+        with frame.explain_errors():
+            resources.home().catalogue.edit(track_ids[int(row)], **names)
+    st.session_state[N_EDITS] = st.session_state.get(N_EDITS, 0) + 1
 
 
 def _is_ready(encoder_id: str) -> bool:

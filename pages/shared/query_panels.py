@@ -19,7 +19,7 @@ SHORTEST_PASSAGE_S = 1.0
 def choose_encoder() -> str:
     """One of the encoders by which this library was embedded; the embedded default while there is none."""
     home = resources.home()
-    ids = [e for e in encoder_ids() if home.n_embedded(frame.library(), resources.info(e))] or [DEFAULT]
+    ids = [e for e in encoder_ids(home.paths) if home.n_embedded(frame.library(), resources.info(e))] or [DEFAULT]
     state.restore("encoder", ids)
     first = state.default("encoder", index=ids.index(DEFAULT) if DEFAULT in ids else 0)
     encoder_id: str = st.selectbox("Encoder", ids, key="encoder", bind="query-params", **first)

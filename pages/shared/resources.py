@@ -60,7 +60,7 @@ def segment_index(plan: Plan) -> SegmentIndex:
 def discoveries(library: str) -> dict[str, Discovery]:
     """Every kept run of a library, by title; read again when its file changed."""
     found = (_discovery(str(path), path.stat().st_mtime_ns) for path in kept_paths(home().paths, library))
-    known = {encoder_id: info(encoder_id).fingerprint for encoder_id in encoder_ids()}
+    known = {encoder_id: info(encoder_id).fingerprint for encoder_id in encoder_ids(home().paths)}
     return {run.title: run for run in found if run is not None and known.get(run.encoder) == run.fingerprint}
 
 

@@ -11,7 +11,6 @@ Audio is found by content hash in the catalogue; nothing a browser sends ever be
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import unquote, urlsplit
@@ -29,8 +28,15 @@ from mess_core.audio import read_excerpt, wav_bytes, waveform_peaks
 from mess_core.catalogue import Track
 from mess_core.config import EXCERPT_DEFAULT_S, EXCERPT_MAX_S, PEAKS_BINS
 from mess_core.encoders.registry import DEFAULT
-from mess_core.errors import DataMissingError, InputError, MessError, StorageError, UnknownTrackError
-from mess_core.files import write_atomically
+from mess_core.errors import (
+    ArtefactMismatchError,
+    DataMissingError,
+    InputError,
+    MessError,
+    StorageError,
+    UnknownTrackError,
+)
+from mess_core.files import seal, unseal, write_atomically
 from mess_core.home import Home
 from mess_core.uploads import UploadWriter
 from mess_core.worker import WorkerKeeper
@@ -103,11 +109,13 @@ async def peaks(request: Request) -> Response:
     def read_or_make() -> bytes:
         home = Home()
         path = home.paths.cache / "peaks" / f"{track.sha256}.json"
-        if path.is_file():
-            return path.read_bytes()
+        with contextlib.suppress(OSError, ArtefactMismatchError):  # made now, or once more
+            data = path.read_bytes()
+            unseal(data, path.name)
+            return data
         values = waveform_peaks(home.catalogue.audio_path(track.track_id), PEAKS_BINS)
         document = {"peaks": [round(float(value), 4) for value in values], "duration_s": track.duration_s}
-        data = json.dumps(document).encode()
+        data = seal(document, indent=None)
         with contextlib.suppress(StorageError):  # a full disk only makes the next one slower
             write_atomically(path, data)
         return data

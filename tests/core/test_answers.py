@@ -33,6 +33,7 @@ from mess_core.evaluation.hubness import Hubness
 from mess_core.evaluation.kept import Evaluation, save_evaluation
 from mess_core.evaluation.similarity import LAYER, LAYER_CSLS, WORK, evaluate_similarity
 from mess_core.exports import as_csv, as_document, as_json
+from mess_core.files import seal, unseal
 from mess_core.home import Home
 from mess_core.packed import verify_packed
 from mess_core.probing.probe import fit_cells
@@ -243,8 +244,8 @@ def test_a_discovery_of_another_format_is_passed_over(own):
     """Searching goes on without aspects until it is made again."""
     home = own[0]
     path = path_of(home.paths, "planted", TWO_LAYERS, "work", "track")
-    plain = json.loads(path.read_text())
-    path.write_text(json.dumps({**plain, "format": "mess-discovery-1"}))
+    plain = unseal(path.read_bytes(), path.name)
+    path.write_bytes(seal({**plain, "format": "mess-discovery-1"}))
     assert home.discovery_for("planted", TWO_LAYERS) is None
 
 

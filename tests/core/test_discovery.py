@@ -39,6 +39,7 @@ from mess_core.encoders.mel import MEL, MFCC
 from mess_core.encoders.nano import NANO
 from mess_core.encoders.registry import RANDOM, encoder_info
 from mess_core.errors import ArtefactMismatchError, DataMissingError
+from mess_core.files import seal, unseal
 from mess_core.home import Home
 from mess_core.jobs import new_owner
 from mess_core.measurements import Measured, probed_targets
@@ -424,10 +425,10 @@ def test_long_names_that_begin_alike_are_kept_apart(home):
 
 
 def damaged(data: bytes) -> dict[str, bytes]:
-    plain = json.loads(data)
+    plain = unseal(data, "")
 
     def changed(**changes: object) -> bytes:
-        return json.dumps({**plain, **changes}).encode()
+        return seal({**plain, **changes})
 
     without = {name: value for name, value in plain.items() if name != "row_ids"}
     return {
@@ -437,7 +438,8 @@ def damaged(data: bytes) -> dict[str, bytes]:
         "list": b"[]",
         "number": b"3",
         "not text": b"\xff\xfe\x00",
-        "a key less": json.dumps(without).encode(),
+        "a key less": seal(without),
+        "no seal": json.dumps(plain).encode(),
         "a key more": changed(unknown=1),
         "result is no object": changed(result=[]),
         "aspects are no object": changed(aspects=[]),
@@ -458,6 +460,8 @@ def test_a_damaged_or_foreign_file_is_refused_with_the_cure(found):
         with pytest.raises(ArtefactMismatchError) as caught:
             load(home.paths, "planted", TWO_LAYERS, "work", "track", QUICK)
         assert caught.value.hint.startswith("Probe again"), how
+    path.write_text(json.dumps({**unseal(data, ""), "format": "mess-discovery-2"}))  # before there were seals
+    assert load(home.paths, "planted", TWO_LAYERS, "work", "track", QUICK) is not None
     path.write_bytes(data)
     assert load(home.paths, "planted", TWO_LAYERS, "work", "track", QUICK) is not None
 
@@ -539,7 +543,7 @@ def test_a_library_goes_by_its_own_discovery_else_by_the_largest(home):
     assert (goes_by("none"), goes_by("small"), goes_by("all")) == ("all", "small", "all")
     for library, then in (("all", "large"), ("large", "small"), ("small", None)):
         path = path_of(home.paths, library, TWO_LAYERS, "work", "track")
-        path.write_text(path.read_text().replace("mess-discovery-2", "mess-discovery-1"))
+        path.write_bytes(seal({**unseal(path.read_bytes(), ""), "format": "mess-discovery-1"}))
         assert goes_by("none") == then and goes_by(library) == then
     assert home.discovery_for("none", MEL) is None
 
@@ -600,8 +604,8 @@ def test_discovery_follows_an_extraction_by_itself_and_once(home, write_wav, mon
     assert job.state == "done", job.message
     discovery = home.discovery("music", MEL)
     assert discovery.n_tracks == 6 and discovery.result.has_null
-    assert [job.arguments["what"] for job in home.jobs.active()] == ["faithfulness", "similarity"]
-    assert [run_next(home).state for _ in range(2)] == ["done", "done"] and home.jobs.active() == []
+    assert [job.arguments.get("what", job.kind) for job in home.jobs.active()] == ["faithfulness", "similarity", "map"]
+    assert [run_next(home).state for _ in range(3)] == ["done"] * 3 and home.jobs.active() == []
     assert discovery.content == home.index_content("music", MEL)
     assert "MFCC" in discovery.result.target("spectral_centroid").baselines  # it was extracted for this
     assert "log-mel" not in discovery.result.target("spectral_centroid").baselines  # that is the encoder itself

@@ -12,6 +12,7 @@ from mess_core.config import Paths
 from mess_core.evaluation.faithfulness import DIRECTION, Faithfulness, Ratio
 from mess_core.evaluation.kept import KINDS, Evaluation, load_evaluation, save_evaluation
 from mess_core.evaluation.similarity import evaluate_similarity
+from mess_core.files import seal, unseal
 from tests.conftest import FakeEncoder
 
 INFO = FakeEncoder().info
@@ -90,12 +91,14 @@ def test_another_version_or_encoder_is_none(kept):
     """It is made again when asked for."""
     paths, what, _ = kept
     path = file_of(paths)
-    plain = json.loads(path.read_text())
+    plain = unseal(path.read_bytes(), path.name)
     for change in ({"format": "mess-evaluation-0"}, {"fingerprint": "0" * 64}):
-        path.write_text(json.dumps({**plain, **change}))
+        path.write_bytes(seal({**plain, **change}))
         assert load_evaluation(paths, LIBRARY, INFO, what) is None
-    path.write_text(json.dumps(plain))
+    path.write_text(json.dumps({**plain, "format": "mess-evaluation-1"}))  # of the time before there were seals
     assert load_evaluation(paths, LIBRARY, INFO, what) is not None
+    path.write_text(json.dumps(plain))
+    assert load_evaluation(paths, LIBRARY, INFO, what) is None
 
 
 def test_damage_is_none(kept):
@@ -103,14 +106,14 @@ def test_damage_is_none(kept):
     paths, what, _ = kept
     path = file_of(paths)
     data = path.read_bytes()
-    plain = json.loads(data)
+    plain = unseal(data, path.name)
     wrong = [b"", b"null", b"[]", b"3", b"\xff\xfe", data[: len(data) // 2]]
-    wrong += [json.dumps({k: v for k, v in plain.items() if k != name}).encode() for name in plain]
+    wrong += [seal({k: v for k, v in plain.items() if k != name}) for name in plain]
     results = [None, [], 3, {}, {**plain["result"], "unknown": 1} if what == "faithfulness" else {"format": "x"}]
     for name, value in plain["result"].items():
         if isinstance(value, (dict, list)):
             results.append({**plain["result"], name: 3})
-    wrong += [json.dumps({**plain, "result": result}).encode() for result in results]
+    wrong += [seal({**plain, "result": result}) for result in results]
     for damaged in wrong:
         path.write_bytes(damaged)
         assert load_evaluation(paths, LIBRARY, INFO, what) is None, damaged[:80]

@@ -57,14 +57,14 @@ def test_removing_the_demo_removes_what_we_made_and_it_does_not_come_back(home, 
 
 def test_a_rescan_adds_what_is_new_and_reads_nothing_twice(home, write_wav, monkeypatch):
     """An unchanged file is known by its size and time; a new one is added; a removed one stays in the catalogue."""
-    from mess_core import tasks
+    from mess_core.datasets import folder as module
 
     folder = write_wav("a", seed=1).parent
     write_wav("b", seed=2)
     home.request_add(folder, "music")
     run_next(home)
-    read, real = [], tasks.read_track
-    monkeypatch.setattr(tasks, "read_track", lambda path: read.append(path.name) or real(path))
+    read, real = [], module.read_track
+    monkeypatch.setattr(module, "read_track", lambda path, title: read.append(path.name) or real(path, title))
     write_wav("c", seed=3)
     (folder / "a.wav").unlink()
     home.request_add(folder, "music")

@@ -1,0 +1,178 @@
+"""A scan: what lies in a folder becomes tracks of a library.
+
+    folder -> collection -> recordings      by names and tables alone (`datasets`)
+    recording, unchanged since last time -> described again: its names and companions may be others now
+    recording, new or changed -> opened -> track
+    recording without audio -> rendered, if that was asked for -> opened -> track
+
+Commits come once a second: a scan that is killed goes on after the last one. What is not there is never deleted: a disk
+may be unmounted. One file that cannot be read stops nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mess_core.catalogue import Described, NewTrack
+from mess_core.config import Paths
+from mess_core.datasets.collection import Collection, Recording, open_recording
+from mess_core.datasets.folder import FOLDER
+from mess_core.datasets.registry import collection as collection_of
+from mess_core.datasets.registry import detect
+from mess_core.errors import InputError, MessError
+from mess_core.home import Home
+
+AUTO = "auto"
+COMMIT_EVERY_S = 1.0
+RENDERED = "rendered"  # folder of the data folder
+
+Progress = Callable[[int, int, str], None]
+Refuse = Callable[[str, MessError], None]
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """How a scan ended, in numbers of recordings. n_silent : have only MIDI, which was not rendered"""
+
+    collection: Collection
+    n_recordings: int
+    n_new: int
+    n_known: int
+    n_refused: int
+    n_silent: int
+
+    @property
+    def summary(self) -> str:
+        """In a sentence or two."""
+        text = f"{self.n_new + self.n_known} of {self.n_recordings} files registered."
+        if self.collection is not FOLDER:
+            text = f"{self.collection.title}: {self.n_new + self.n_known} of {self.n_recordings} recordings registered."
+        if self.n_silent:
+            text += f" {self.n_silent} have only MIDI: --render plays them with our synthesiser."
+        return text
+
+
+def scan(
+    home: Home,
+    path: Path,
+    library: str,
+    collection_id: str = AUTO,
+    *,
+    renders: bool = False,
+    on_progress: Progress = lambda n_done, n_total, name: None,
+    on_refused: Refuse = lambda name, error: None,
+) -> Scanned:
+    """Register what lies at a path.
+
+    Parameters
+    ----------
+    path : Path
+        A folder, or one audio file.
+    collection_id : str
+        How its folders and tables are to be read; "auto" judges by them.
+    renders : bool
+        Whether performances of which there is only MIDI are played by our synthesiser.
+    on_progress : callable (n_done, n_total, name)
+        Called for every recording; an exception it raises ends the scan, and what was committed stays.
+    on_refused : callable (name, error)
+        Called for what cannot be used.
+
+    Raises
+    ------
+    InputError
+        If there is nothing at the path, or nothing that MESS reads.
+    """
+    if not path.exists():
+        raise InputError(f"There is no file or folder at {path}.", "Check the path; is the disk mounted?")
+    collection, recordings, root, n_refused = _describe(path, collection_id, on_refused)
+    silent = [recording for recording in recordings if recording.audio is None]
+    wanted = recordings if renders else [recording for recording in recordings if recording.audio is not None]
+    if not recordings:
+        raise InputError(f"No audio file (wav, flac, ogg, mp3) lies below {path}.")
+    known = home.catalogue.known_files(root)
+    name_of = None if collection is FOLDER else collection.id
+    new: list[NewTrack] = []
+    old: list[Described] = []
+    n_new = n_known = 0
+    committed_s = time.monotonic()
+
+    def commit() -> None:
+        nonlocal new, old, committed_s
+        home.catalogue.add(root, new, library)
+        home.catalogue.describe(root, old, library)
+        new, old, committed_s = [], [], time.monotonic()
+
+    for n_done, recording in enumerate(wanted):
+        name = _name(recording)
+        on_progress(n_done, len(wanted), name)
+        try:
+            track_id = _unchanged(recording, root, known)
+            if track_id is not None:
+                old.append(_described(track_id, recording, name_of))
+                n_known += 1
+            else:
+                new.append(open_recording(_with_audio(home.paths, recording), name_of))
+                n_new += 1
+        except MessError as error:
+            n_refused += 1
+            on_refused(name, error)
+        if time.monotonic() - committed_s > COMMIT_EVERY_S:
+            commit()
+    commit()
+    on_progress(len(wanted), len(wanted), "")
+    n_silent = 0 if renders else len(silent)
+    return Scanned(collection, len(recordings), n_new, n_known, n_refused, n_silent)
+
+
+def _describe(path: Path, collection_id: str, on_refused: Refuse) -> tuple[Collection, Sequence[Recording], Path, int]:
+    """Which collection it is, its recordings, the root of their files, and how many were refused."""
+    if path.is_file():
+        return FOLDER, [Recording(path)], path.parent, 0
+    collection = detect(path) if collection_id == AUTO else collection_of(collection_id)
+    description = collection.read(path)
+    for name, why in description.refused:
+        on_refused(name, InputError(why))
+    return collection, description.recordings, description.root or path, len(description.refused)
+
+
+def _unchanged(recording: Recording, root: Path, known: dict[str, tuple[int, int, str]]) -> str | None:
+    """The track of a file that has the size and time it had."""
+    if recording.audio is None or not recording.audio.is_relative_to(root):
+        return None
+    seen = known.get(recording.audio.relative_to(root).as_posix())
+    if seen is None:
+        return None
+    size_bytes, mtime_ns, track_id = seen
+    try:
+        stat = recording.audio.stat()
+    except OSError:
+        return None  # opening it says what is wrong
+    return track_id if (size_bytes, mtime_ns) == (stat.st_size, stat.st_mtime_ns) else None
+
+
+def _described(track_id: str, recording: Recording, collection: str | None) -> Described:
+    names = dict(recording.names) | ({"collection": collection} if collection else {})
+    return Described(track_id, names, _companions(recording), tuple(recording.score_times()))
+
+
+def _companions(recording: Recording) -> dict[str, Path]:
+    """Files beside the audio, which may have come since it was opened."""
+    beside = recording.audio.with_suffix(".mid") if recording.audio is not None else None
+    found = {"midi": recording.midi or beside, "score": recording.score}
+    return {role: path for role, path in found.items() if path is not None and path.is_file()}
+
+
+def _with_audio(paths: Paths, recording: Recording) -> Recording:
+    if recording.audio is not None:
+        return recording
+    from mess_core.datasets.rendering import render_recording
+
+    return render_recording(recording, paths.root / RENDERED)
+
+
+def _name(recording: Recording) -> str:
+    path = recording.audio or recording.midi
+    return recording.title or "?" if path is None else path.name

@@ -1,0 +1,101 @@
+"""The same passage, played by others: heard side by side, with tempo and dynamics beat by beat."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import plotly.graph_objects as go
+import streamlit as st
+from plotly.subplots import make_subplots
+
+from mess_core.catalogue import Track
+from mess_core.comparisons import PassageCurve, compare_passages
+from mess_core.passages import SamePassage
+from pages.shared import charts, frame, resources
+from pages.shared.map_charts import PALETTE
+from pages.shared.player import PlayerTrack, player
+
+LONGEST_S = 30.0  # of a passage: the slowest other one takes twice as long, and the player holds that
+AT_FIRST_S = 15.0  # while none is chosen
+N_AT_FIRST, MOST_OTHERS = 3, 8
+
+
+@st.fragment
+def show_same_passage(query: Track, passage: tuple[float, float] | None) -> None:
+    """Nothing where the score of the query is not known, or nobody else plays it."""
+    home = resources.home()
+    start_s, end_s = passage or (0.0, query.duration_s)
+    if passage is None:
+        known = home.catalogue.passages.of_track(query.track_id)
+        start_s = float(known[0].times_s[0]) if known else 0.0
+        end_s = start_s + AT_FIRST_S
+    same = home.catalogue.passages.same(query.track_id, start_s, min(end_s, start_s + LONGEST_S), frame.library())
+    if same is None or not same.others:
+        return
+    st.subheader("The same passage by others", anchor=False)
+    others = {other.track_id: other for other in same.others}
+    tracks = {track_id: home.catalogue.track(track_id) for track_id in others}
+    st.caption(
+        f"Beats {same.from_beat:g} to {same.to_beat:g} of the score, {len(others)} other recordings, the nearest in "
+        f"tempo first. {'' if passage else 'Choose a passage on the waveform above to hear another one.'}"
+    )
+    chosen = st.multiselect(
+        "Heard beside the query", list(others), default=list(others)[:N_AT_FIRST], key=f"others {query.track_id}",
+        max_selections=MOST_OTHERS, format_func=lambda each: f"{_name(tracks[each])}, {others[each].tempo:.0f} bpm",
+    )  # fmt: skip
+    _play(query, tracks, same, chosen)
+    curves = compare_passages(home, same, chosen)
+    names = {query.track_id: f"query: {_name(query)}"} | {each: _name(track) for each, track in tracks.items()}
+    st.plotly_chart(
+        figure(curves, names), key="passage curves", config=charts.camera("svg", "passage"),
+        alt="Tempo and level of the passage, beat by beat, in every recording",
+    )  # fmt: skip
+
+
+def _play(query: Track, tracks: dict[str, Track], same: SamePassage, chosen: list[str]) -> None:
+    """Each begins where the passage does; the loop lasts as long as the slowest."""
+    heard = [same.asked, *(other for other in same.others if other.track_id in chosen)]
+    recordings = {query.track_id: query, **tracks}
+    player(
+        [
+            replace(
+                PlayerTrack.of(recordings[each.track_id]),
+                label=_name(recordings[each.track_id]),
+                offset_s=each.start_s,
+                moment=(each.start_s, each.end_s - each.start_s),
+            )
+            for each in heard
+        ],
+        key="same-passage",
+        region=(0.0, max(each.end_s - each.start_s for each in heard)),
+    )
+
+
+def figure(curves: list[PassageCurve], names: dict[str, str]) -> go.Figure:
+    """Tempo above, level below; one line per recording, the query's the boldest."""
+    chart = make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.08)
+    for number, curve in enumerate(curves):
+        line = {"color": PALETTE[number % len(PALETTE)], "width": 3.5 if number == 0 else 1.5}
+        name = charts.plain(names[curve.passage.track_id])[:60]
+        for row, values in ((1, curve.tempo), (2, curve.level_db)):
+            chart.add_scatter(
+                x=curve.beats, y=values, mode="lines", line=line, name=name, legendgroup=str(number),
+                showlegend=row == 1, row=row, col=1, hovertemplate=f"{name}, beat %{{x:g}}: %{{y:.1f}}<extra></extra>",
+            )  # fmt: skip
+    chart.update_yaxes(title="tempo (bpm)", row=1, col=1)
+    chart.update_yaxes(title="level above<br>its mean (dB)", row=2, col=1)
+    chart.update_xaxes(title="beat of the score", row=2, col=1)
+    chart.update_layout(
+        height=420, margin={"l": 10, "r": 10, "t": 10, "b": 10}, legend={"orientation": "h", "y": -0.2},
+        hovermode="x unified",
+    )  # fmt: skip
+    return chart
+
+
+def _name(track: Track) -> str:
+    """Who plays; the title where that is not known."""
+    return (
+        f"{track.performer} ({track.instrument})"
+        if track.performer and track.instrument
+        else (track.performer or track.title)
+    )

@@ -1,0 +1,89 @@
+"""A data folder with one file of every kind that MESS keeps."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mess_core.answers import build_segment_index, make_plan, recall_path
+from mess_core.encoders.mel import MEL
+from mess_core.files import seal, write_atomically
+from mess_core.home import Home
+from mess_core.layouts.settings import MapSettings
+from mess_core.maps import make_map
+from mess_core.raw import RawWriter
+from mess_core.search.request import Request
+from mess_core.uploads import UploadWriter
+
+SETTINGS = MapSettings(n_neighbours=4)
+
+
+@dataclass
+class Everything:
+    """A data folder, opened, and its files by kind."""
+
+    home: Home
+
+    def files(self, kind: str) -> list[Path]:
+        return sorted(self.home.paths.root.glob(KINDS[kind]))
+
+
+KINDS = {
+    "embedding": "embeddings/*/*/*.safetensors",
+    "packed": "cache/packed/*.npy",
+    "packed hash": "cache/packed/*.sha256",
+    "discovery": "probing/*/music-work-track.json",
+    "directions": "probing/*/*.safetensors",
+    "faithfulness": "probing/*/music-faithfulness.json",
+    "similarity": "probing/*/music-similarity.json",
+    "map": "cache/maps/*/*/*/*.json",
+    "map arrays": "cache/maps/*/*/*/*.safetensors",
+    "map current": "cache/maps/*/*/current.json",
+    "map stability": "cache/maps/*/*/*/*.stability",
+    "peaks": "cache/peaks/*.json",
+    "recall": "cache/recall/*.json",
+    "raw": "cache/raw/*/*.safetensors",
+    "upload": "uploads/*",
+}
+
+
+@pytest.fixture(scope="session")
+def everything_once(bright_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once; tests work on a copy."""
+    root = tmp_path_factory.mktemp("everything") / "home"
+    shutil.copytree(bright_library, root)
+    home = Home(root)
+    make_map(home, "music", MEL, SETTINGS, with_stability=True)
+    plan = make_plan(home, "music", MEL, Request(), home.discovery_for("music", MEL))
+    build_segment_index(home, plan)
+    track = home.catalogue.tracks("music")[0]
+    write_atomically(home.paths.cache / "peaks" / f"{track.sha256}.json", seal({"peaks": [0.1, 0.2]}, indent=None))
+    write_atomically(recall_path(home, "music", MEL, "layer"), seal({"kind": "ivf", "recall": []}))
+    raw = RawWriter(home.store.raw_path(track.track_id, MEL))
+    for number in range(2):
+        raw.add(np.full((1, 5, 4), number, np.float32))
+    raw.close()
+    writer = UploadWriter(home, "sent.wav")
+    writer.write(_wav())
+    writer.finish()
+    home.database.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    home.database.close()
+    return root
+
+
+@pytest.fixture
+def everything(everything_once: Path, tmp_path: Path) -> Everything:
+    shutil.copytree(everything_once, tmp_path / "everything")
+    made = Everything(Home(tmp_path / "everything"))
+    assert all(made.files(kind) for kind in KINDS)
+    return made
+
+
+def _wav() -> bytes:
+    from mess_core.audio import wav_bytes
+
+    return wav_bytes(np.random.default_rng(0).uniform(-0.3, 0.3, (24_000, 1)).astype(np.float32), 24_000)

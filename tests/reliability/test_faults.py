@@ -1,0 +1,389 @@
+"""The system refuses at the first call, at the second, ... until nothing is refused: always the old state or the new.
+
+After the example of SQLite's own tests (sqlite.org/testing.html, "I/O error testing"). The system's calls are replaced
+where Python makes them; what SQLite does inside is failed statement by statement here, and by a true limit of the
+file size in `test_disk_full.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mess_core.audio import wav_bytes
+from mess_core.datasets.folder import read_track
+from mess_core.discovery import save
+from mess_core.embeddings import TrackEmbedding
+from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.mel import MEL
+from mess_core.errors import MessError, StorageError
+from mess_core.evaluation.kept import load_evaluation, save_evaluation
+from mess_core.files import TMP_SUFFIX
+from mess_core.home import Home
+from mess_core.layouts.kept import read_view, write_view
+from mess_core.packed import read_packed, write_packed
+from mess_core.raw import RawWriter, verify_raw
+from mess_core.uploads import UploadWriter
+from tests.reliability.conftest import Everything
+
+FAULTS = (errno.EIO, errno.ENOSPC, errno.EACCES, errno.EMFILE)
+CALLS = ("open", "mkdir", "fsync", "replace", "rename", "unlink", "close")
+MOST_CALLS = 200
+
+
+class Faults:
+    """Lets the n-th call of the system fail, once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, root: Path, n: int, code: int) -> None:
+        self.n_left, self.code = n, code
+        self.failed = ""
+        for name in CALLS:
+            monkeypatch.setattr(os, name, self._failing(name, getattr(os, name)))
+        real = os.fdopen
+
+        def fdopen(*arguments: Any, **options: Any) -> Any:
+            return _Stream(real(*arguments, **options), self)
+
+        monkeypatch.setattr(os, "fdopen", fdopen)
+        real_open = Path.open
+
+        def path_open(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+            if path.is_relative_to(root):  # and not where Python looks for its own files
+                self.count("Path.open")
+            stream = real_open(path, mode, *arguments, **options)
+            return _Stream(stream, self) if "w" in mode else stream
+
+        monkeypatch.setattr(Path, "open", path_open)
+
+    def count(self, name: str) -> None:
+        self.n_left -= 1
+        if self.n_left == 0:
+            self.failed = name
+            raise OSError(self.code, os.strerror(self.code))
+
+    def _failing(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            if name == "close":  # what is closed is closed, whatever the system says
+                real(*arguments, **options)
+                self.count(name)
+                return None
+            self.count(name)
+            return real(*arguments, **options)
+
+        return call
+
+
+class _Stream:
+    """A file that is being written, whose every write, flush and close is counted; half of a failed write arrives."""
+
+    def __init__(self, stream: io.BufferedWriter, faults: Faults) -> None:
+        self._stream, self._faults = stream, faults
+
+    def write(self, data: bytes) -> int:
+        try:
+            self._faults.count("write")
+        except OSError:
+            self._stream.write(data[: len(data) // 2])
+            raise
+        return self._stream.write(data)
+
+    def flush(self) -> None:
+        self._faults.count("flush")
+        self._stream.flush()
+
+    def close(self) -> None:
+        self._stream.close()
+        self._faults.count("close of a stream")
+
+    def __enter__(self) -> _Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@dataclass
+class Operation:
+    """Something that writes. `act(n)` writes another content for every n; `state(n)` is what a reader sees then."""
+
+    act: Callable[[int], object]
+    state: Callable[[int], object]
+    is_quiet: bool = False  # a cache: what cannot be kept is not, and nothing is raised
+    begin: Callable[[], object] = lambda: None  # before each round, so that the n-th call is the same in all of them
+
+
+def _embedding(seed: int) -> TrackEmbedding:
+    rng = np.random.default_rng(seed)
+    mean = rng.standard_normal((MEL.n_layers, MEL.embedding_dim)).astype(np.float32)
+    segments = np.repeat(mean[None], 2, axis=0).astype(np.float16)
+    return TrackEmbedding(segments, np.array([0, 2.5], np.float32), mean, np.zeros((MEL.n_layers, MEL.dim), np.float32))
+
+
+def write_embedding(made: Everything) -> Operation:
+    """A new embedding in place of one with other bytes."""
+    store, track_id = made.home.store, made.home.catalogue.track_ids("music")[0]
+
+    def begin() -> None:
+        store.forget(track_id, MEL.fingerprint)
+        store.write(track_id, MEL, _embedding(0))
+
+    return Operation(
+        lambda n: store.write(track_id, MEL, _embedding(n)),
+        lambda n: store.read(track_id, MEL).mean.tobytes(),
+        begin=begin,
+    )
+
+
+def write_first_embedding(made: Everything) -> Operation:
+    store, track_id = made.home.store, made.home.catalogue.track_ids("music")[0]
+
+    def info(n: int) -> EncoderInfo:
+        return replace(MEL, revision=f"revision {n}")
+
+    return Operation(
+        lambda n: store.write(track_id, info(n), _embedding(n)),
+        lambda n: store.read(track_id, info(n)).mean.tobytes() if store.has(track_id, info(n)) else None,
+    )
+
+
+def keep_upload(made: Everything) -> Operation:
+    def act(n: int) -> None:
+        data = wav_bytes(np.random.default_rng(n).uniform(-0.2, 0.2, (24_000, 1)).astype(np.float32), 24_000)
+        writer = UploadWriter(made.home, f"new {n}.wav", len(data))
+        try:
+            writer.write(data)
+            writer.finish()
+        finally:
+            writer.abandon()
+
+    return Operation(act, lambda n: _titles(made.home))
+
+
+def save_map(made: Everything) -> Operation:
+    path = made.files("map")[0]
+    facts, arrays = read_view(path)
+    facts = {name: value for name, value in facts.items() if name not in ("made_by", "sha256")}
+
+    def state(n: int) -> object:
+        try:
+            return read_view(path)[1]["umap"].tobytes()
+        except MessError:
+            return None
+
+    return Operation(lambda n: write_view(path, facts, {**arrays, "umap": np.full_like(arrays["umap"], n)}), state)
+
+
+def save_evaluation_again(made: Everything) -> Operation:
+    home = made.home
+    kept = load_evaluation(home.paths, "music", MEL, "similarity")
+    return Operation(
+        lambda n: save_evaluation(home.paths, MEL, replace(kept, content=f"newer {n}"), "similarity"),
+        lambda n: load_evaluation(home.paths, "music", MEL, "similarity").content,
+    )
+
+
+def save_discovery(made: Everything) -> Operation:
+    """Other results, other directions: a reader finds the two that belong together."""
+    home = made.home
+    gathered = home.gather("music", MEL, "work", "track")
+    kept = home.discovery("music", MEL)
+
+    def act(n: int) -> None:
+        data = replace(gathered.data, vectors=gathered.data.vectors * (n + 1))
+        save(home.paths, MEL, replace(gathered, data=data, content=f"newer {n}"), kept.result, "music", "work")
+
+    def state(n: int) -> object:
+        found = home.discovery("music", MEL)
+        return found.content, home.directions(found, MEL).weights.tobytes()
+
+    return Operation(act, state)
+
+
+def pack(made: Everything) -> Operation:
+    def path(n: int) -> Path:
+        return made.home.paths.cache / "packed" / f"new {n}.npy"
+
+    def state(n: int) -> object:
+        read = read_packed(path(n), (12,))
+        return None if read is None else read.tobytes()
+
+    return Operation(lambda n: write_packed(path(n), np.arange(12, dtype=np.float32)), state, is_quiet=True)
+
+
+def keep_raw(made: Everything) -> Operation:
+    def path(n: int) -> Path:
+        return made.home.paths.cache / "raw" / f"folder {n}" / "new.safetensors"
+
+    def act(n: int) -> None:
+        writer = RawWriter(path(n))
+        writer.add(np.ones((1, 2, 3), np.float32))
+        writer.add(np.ones((1, 2, 3), np.float32))
+        writer.close()
+
+    def state(n: int) -> object:
+        if path(n).exists():
+            verify_raw(path(n))
+        return path(n).exists()
+
+    return Operation(act, state)
+
+
+OPERATIONS = [
+    write_embedding,
+    write_first_embedding,
+    keep_upload,
+    save_map,
+    save_evaluation_again,
+    save_discovery,
+    pack,
+    keep_raw,
+]
+
+
+def _titles(home: Home) -> tuple[str, ...]:
+    rows = home.database.connection.execute("SELECT title FROM tracks ORDER BY title")
+    return tuple(row["title"] for row in rows)
+
+
+# Two codes of every operation, all four where files come from outside and where they are the most.
+CASES = [
+    *((make, code) for make in OPERATIONS for code in FAULTS[:2]),
+    *((make, code) for make in (write_embedding, keep_upload) for code in FAULTS[2:]),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "code"), CASES, ids=[f"{make.__name__}-{errno.errorcode[code]}" for make, code in CASES]
+)
+def test_a_refusal_at_every_call_leaves_the_old_state_or_the_new(
+    everything: Everything, make: Callable[[Everything], Operation], code: int
+) -> None:
+    operation = make(everything)
+    home = everything.home
+    failed = []
+    for n in range(1, MOST_CALLS):
+        operation.begin()
+        old = operation.state(n)
+        error: MessError | None = None
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            faults = Faults(monkeypatch, home.paths.root, n, code)
+            try:
+                operation.act(n)
+            except MessError as raised:
+                error = raised
+        if not faults.failed:
+            break
+        failed.append(faults.failed)
+        where = f"{faults.failed}, call {n}"
+        now, problems, left = operation.state(n), home.check(), list(home.paths.root.rglob(f"*{TMP_SUFFIX}"))
+        operation.act(n)  # the cause is cured, and it is tried again
+        new = operation.state(n)
+        assert new != old
+        if make is save_map and now is None:  # arrays of the new map, facts of the old: refused, and named
+            assert [problem.kind for problem in problems] == ["map"], where
+        else:
+            assert now in (old, new) and problems == [], where
+        assert now == new or operation.is_quiet or error is not None, where
+        assert error is None or os.strerror(code) in error.message, where
+        assert not left or faults.failed == "unlink", where  # what may not be deleted stays until it is swept
+    assert {"open", "fsync", "replace", "write"} <= {*failed, *("open" for name in failed if name == "Path.open")}
+    assert home.check() == []
+
+
+# --- the catalogue ------------------------------------------------------------------------------------------
+
+
+class _Connection:
+    """A connection whose n-th statement fails, once."""
+
+    def __init__(self, real: sqlite3.Connection, n: int) -> None:
+        self._real, self.n_left = real, n
+        self.failed = ""
+
+    def _count(self, statement: str) -> None:
+        self.n_left -= 1
+        if self.n_left == 0:
+            self.failed = statement
+            raise sqlite3.OperationalError("database or disk is full")
+
+    def execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
+        self._count(statement)
+        return self._real.execute(statement, *arguments)
+
+    def executemany(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
+        self._count(statement)
+        return self._real.executemany(statement, *arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+@contextlib.contextmanager
+def failing_statement(home: Home, n: int) -> Iterator[_Connection]:
+    real = home.database.connection
+    connection = _Connection(real, n)
+    home.database._local.connection = connection
+    try:
+        yield connection
+    finally:
+        home.database._local.connection = real
+
+
+def _rows(home: Home) -> list[str]:
+    """Everything the catalogue holds."""
+    return list(home.database.connection.iterdump())
+
+
+def test_every_statement_of_an_added_folder_may_fail(home: Home, write_wav) -> None:
+    """Tracks, files, titles, library: all of them are there or none, and the connection goes on working."""
+    new = [read_track(write_wav(f"t{seed}", 1.5, seed)) for seed in range(3)]
+    folder = new[0].audio.parent
+    before = _rows(home)
+    for n in range(1, MOST_CALLS):
+        with failing_statement(home, n) as connection:
+            with contextlib.suppress(StorageError):
+                home.catalogue.add(folder, new, "music")
+            if not connection.failed:
+                break
+        assert _rows(home) == before, connection.failed
+        assert not home.database.connection.in_transaction
+    assert n > 10
+    assert home.catalogue.n_tracks("music") == 3 and home.check() == []
+
+
+def test_every_statement_of_a_job_may_fail(home: Home) -> None:
+    """Claim, progress, failure, end: each is all or nothing."""
+
+    def live() -> None:
+        owner = "here/1/x"
+        job = home.jobs.submit("extract", {"library": "a"})
+        if home.jobs.claim(owner, job_id=job.job_id):
+            home.jobs.progress(job.job_id, owner, n_done=1, n_total=2)
+            home.jobs.finish(job.job_id, owner, "done")
+
+    for n in range(1, MOST_CALLS):
+        with failing_statement(home, n) as connection:
+            with contextlib.suppress(StorageError, sqlite3.OperationalError):
+                live()
+            if not connection.failed:
+                break
+        assert not home.database.connection.in_transaction
+        rows = home.database.connection.execute("SELECT state, owner, lease_until FROM jobs").fetchall()
+        for row in rows:
+            assert (row["state"] == "running") == (row["owner"] is not None) == (row["lease_until"] is not None)
+        with home.database.transaction() as real:
+            real.execute("DELETE FROM jobs")
+    assert n > 8
