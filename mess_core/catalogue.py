@@ -174,14 +174,14 @@ class Catalogue:
         Parameters
         ----------
         text : str
-            Words in any order, of the title, work, composer, performer, instrument, session, split or track id.
+            Words in any order, of the title, work, composer, performer, instrument, session or split; or a track id.
         limit : int, optional
             How many are read at most.
         """
-        columns = " || ' ' || ".join(f"coalesce({name}, '')" for name in (*NAMES, "track_id"))
-        words = [f"%{_literal(word)}%" for word in text.split()]
+        names = " || ' ' || ".join(f"coalesce({name}, '')" for name in NAMES)
+        words = [word for text in text.split() for word in (f"%{_literal(text)}%", text)]
         where = " AND ".join(["track_id IN (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))"]
-                             + [f"({columns}) LIKE ? ESCAPE '!'"] * len(words))  # fmt: skip
+                             + [f"(({names}) LIKE ? ESCAPE '!' OR track_id = ?)"] * (len(words) // 2))  # fmt: skip
         connection, asked = self.database.connection, (library, ALL, *words)
         rows = connection.execute(
             f"SELECT {TRACK_COLUMNS} FROM tracks WHERE {where} ORDER BY title, track_id LIMIT ?",

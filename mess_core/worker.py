@@ -18,6 +18,8 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
+
 from mess_core.catalogue import ALL
 from mess_core.encoders.base import Encoder
 from mess_core.encoders.registry import DEFAULT, encoder_info, load_encoder
@@ -62,10 +64,12 @@ def work(home: Home, is_stopping: threading.Event) -> None:
 
 
 def _warm_up(home: Home, encoders: dict[str, Encoder]) -> None:
-    """With nothing to do, load the encoder of the next query: otherwise the first one waits four seconds for it."""
+    """With nothing to do, load the encoder of the next query and let it hear silence: otherwise the first one waits."""
     info = encoder_info(DEFAULT, home.paths)
     if not encoders and home.n_embedded(ALL, info):
-        encoders[info.fingerprint] = load_encoder(DEFAULT, home.paths, choose_device())
+        encoder = load_encoder(DEFAULT, home.paths, choose_device())
+        encoder.encode(np.zeros((1, info.segment_samples), np.float32))
+        encoders[info.fingerprint] = encoder
 
 
 class WorkerKeeper:

@@ -65,6 +65,7 @@ def scatter(
     near: Sequence[tuple[str, bool]],
     path: Sequence[PathPoint],
     regions: Sequence[Region] = (),
+    has_webgl: bool = True,
 ) -> go.Figure:
     """The map.
 
@@ -73,13 +74,14 @@ def scatter(
     near : true neighbours of the query, and whether the map shows them
     path : where the query's segments lie
     regions : named on the map, over the density of its points; none, no density
+    has_webgl : whether the browser can draw many points quickly; without it they are SVG, and slow
     """
     xs, ys = (view.pca_x, view.pca_y) if is_pca else (view.x, view.y)
     rows = list(range(len(view.track_ids)))
     row_of = {track_id: row for row, track_id in enumerate(view.track_ids)}
     figure = go.Figure()
     # The points come first: a selection names them by their trace's number, which must not change with what is marked.
-    points = go.Scattergl if len(rows) > MOST_SVG else go.Scatter
+    points = go.Scattergl if has_webgl and len(rows) > MOST_SVG else go.Scatter
     figure.add_trace(
         points(
             x=xs, y=ys, ids=list(view.track_ids), mode="markers", showlegend=False,

@@ -255,7 +255,7 @@ def show_map(view: MapView, encoder_id: str, colour: Colour, picked: Sequence[st
         map_charts.scatter(
             view, {track_id: track.title for track_id, track in tracks.items()}, colour,
             is_pca=is_pca, query=marked, near=near, path=path,
-            regions=regions,
+            regions=regions, has_webgl=len(view.track_ids) <= map_charts.MOST_SVG or _has_webgl(),
         ),
         key="map", on_select=_pick, selection_mode=("points", "lasso", "box"),
         config={**charts.camera(image_format.lower(), f"map-{view.name}"), "scrollZoom": True},
@@ -270,6 +270,23 @@ def show_map(view: MapView, encoder_id: str, colour: Colour, picked: Sequence[st
         )
     if path:
         follow_on_map(marked, [point.start_s for point in path])
+
+
+_webgl = st.components.v2.component(
+    "mess_webgl",
+    html="<span></span>",
+    js="""
+export default ({ setStateValue }) => {
+  const canvas = document.createElement("canvas");
+  if (!(canvas.getContext("webgl2") ?? canvas.getContext("webgl"))) setStateValue("is_missing", true);
+};
+""",
+)
+
+
+def _has_webgl() -> bool:
+    """What the browser says; until it does, that it has."""
+    return not _webgl(key="webgl", default={"is_missing": False}, on_is_missing_change=lambda: None).is_missing
 
 
 def _pick() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mess_core import measurements, tasks
+from mess_core.catalogue import Described
 from mess_core.datasets.folder import read_track
 from mess_core.encoders.mel import MEL
 from mess_core.errors import AudioError, LeaseLostError
@@ -152,6 +153,18 @@ def test_midi_is_measured_over_the_same_segments(add, home):
     assert numbers(measured.track, "velocity_mean") == (pytest.approx(80.0), "good")
     register = home.measurements.segment_values([(track_id, number) for number in range(3)], "mean_pitch")
     np.testing.assert_allclose(register, [48.0, 60.0, 72.0])
+
+
+def test_where_the_score_is_played_is_kept(add, home, write_wav):
+    """The written quarter lasts half a second; it was played in a quarter of one, two seconds late."""
+    track_id = add("a", 10.0, notes=[Note(2 + note.start_s, 2 + note.end_s, note.pitch, 70) for note in scale()])
+    folder = home.catalogue.audio_path(track_id).parent
+    score = folder / "score.mid"
+    write_midi(score, [Note(0.5 * i, 0.5 * i + 0.4, 60 + i % 12, 64) for i in range(24)])
+    home.catalogue.describe(folder, [Described(track_id, {}, {"score": score})], "music")
+    keep(home, track_id)
+    (times,) = home.catalogue.passages.of_track(track_id)
+    assert [times.time_at(beat) for beat in (0, 4, 20)] == pytest.approx([2.0, 3.0, 7.0], abs=0.02)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -17,10 +18,12 @@ from mess_core.datasets.folder import read_track
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
 from mess_core.home import Home
+from mess_core.maps import load_view
+from mess_core.passages import ScoreTimes
 from mess_core.probing.result import ProbeSettings
 from mess_core.search.request import Request
 from mess_core.uploads import UploadWriter
-from pages.shared import charts
+from pages.shared import charts, map_charts
 from tests.conftest import work
 
 ROOT = Path(__file__).parents[2]
@@ -201,6 +204,26 @@ def test_missing_weights_show_licence_size_and_consent(launch, home):
     at.checkbox(key="agree-mert-95m").check().run()
     next(button for button in at.button if button.label.startswith("Download 378 MB")).click().run()
     assert [job.kind for job in home.jobs.active()] == ["download"]
+
+
+def test_a_collection_is_downloaded_only_after_its_licence_was_accepted(launch, home, tmp_path):
+    at = launch("pages/1_Library.py")
+    assert "CC BY-NC-SA" in words(at) and "GB" in at.button(key="fetch").label
+    at.text_input(key="collection-folder").set_value(str(tmp_path)).run()
+    assert at.button(key="fetch").disabled
+    at.checkbox(key="agree-smd").check().run()
+    at.button(key="fetch").click().run()
+    (job,) = home.jobs.active()
+    assert (job.kind, job.arguments["collection"], job.arguments["folder"]) == ("fetch", "smd", str(tmp_path))
+
+
+def test_the_library_is_found_by_words(launch, library, home):
+    at = launch("pages/1_Library.py", library="music")
+    assert "4 tracks." in words(at)
+    at.text_input(key="filter").set_value("track 2").run()
+    assert "1 track." in words(at)
+    at.text_input(key="filter").set_value("nobody").run()
+    assert "No track has these words" in words(at)
 
 
 def test_removing_a_library_needs_two_clicks_and_touches_no_music(launch, library, home):
@@ -467,6 +490,21 @@ def test_why_says_what_is_the_same_and_what_is_not(launch, bright):
     assert spec["data"][0]["name"] == "brightness" and len(spec["data"][0]["x"]) == 11
 
 
+def test_the_same_passage_by_others(launch, bright):
+    """Two recordings of one score, one twice as slow; a third knows nothing of it."""
+    home, beats = Home(), np.arange(10.0)
+    for track_id, beat_s in zip(bright[:2], (0.25, 0.5), strict=True):
+        home.catalogue.passages.write(track_id, [ScoreTimes.of("a waltz", beats, 0.5 + beats * beat_s)])
+    at = launch("pages/4_Listen.py", query=bright[0], library="music")
+    assert "The same passage by others" in [each.value for each in at.subheader]
+    others = at.multiselect(key=f"others {bright[0]}")
+    assert others.value == [bright[1]] and "120 bpm" in others.options[0]
+    tempo = [trace["y"] for trace in figures(at)[-1]["data"] if trace["xaxis"] == "x"]
+    assert [set(np.round(each)) for each in tempo] == [{240.0}, {120.0}]
+    at = launch("pages/4_Listen.py", query=bright[2], library="music")
+    assert "The same passage by others" not in [each.value for each in at.subheader]
+
+
 def test_measured_values_of_both(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[0], library="music")
     at.session_state["why tab"] = "Measured values"  # AppTest cannot click a tab
@@ -525,6 +563,37 @@ def test_what_is_chosen_on_the_map_is_a_table_and_the_next_question(launch, draw
     for colour in ("region", "neighbours kept", "performer"):
         at.selectbox(key="colour").set_value(colour).run()
         assert not at.exception
+
+
+def test_a_map_is_coloured_by_where_recordings_stand_in_an_aspect(launch, drawn):
+    """The planted cutoffs are what the aspect is about."""
+    at = launch("pages/3_Map.py", library="music")
+    at.selectbox(key="colour").set_value("aspect: brightness").run()
+    assert not at.exception
+    points = next(trace for trace in figures(at)[0]["data"] if len(trace.get("customdata") or ()) == 12)
+    cutoffs = [float(drawn.catalogue.track(track_id).title.split()[1]) for track_id in points["customdata"]]
+    assert np.corrcoef(np.log(cutoffs), points["marker"]["color"])[0, 1] > 0.8
+    assert points["marker"]["colorbar"]["title"]["text"] == "brighter (SD)"
+
+
+def test_the_settings_of_a_map_are_in_its_link(launch, drawn):
+    at = launch("pages/3_Map.py", library="music", map_neighbours="7", map_metric="euclidean")
+    assert "No map yet" in words(at)  # the one there is was drawn with others
+    next(button for button in at.button if button.label == "Draw the map").click().run()
+    settings = drawn.jobs.active()[0].arguments["settings"]
+    assert (settings["n_neighbours"], settings["metric"]) == (7, "euclidean")
+
+
+@pytest.mark.parametrize(("n_most", "has_webgl", "kind"), [(3000, True, go.Scatter), (5, True, go.Scattergl),
+                                                           (5, False, go.Scatter)])  # fmt: skip
+def test_many_points_are_drawn_by_webgl_where_there_is_any(drawn, monkeypatch, n_most, has_webgl, kind):
+    monkeypatch.setattr(map_charts, "MOST_SVG", n_most)
+    view = load_view(drawn, "music", MEL, 0)
+    colour = map_charts.Colour("kept", numbers=view.preservation)
+    figure = map_charts.scatter(
+        view, {}, colour, is_pca=False, query=None, near=[], path=[], has_webgl=has_webgl
+    )  # fmt: skip
+    assert type(figure.data[0]) is kind and len(figure.data[0].x) == 12
 
 
 def test_a_recording_added_later_is_placed_and_said_to_be(launch, drawn, write_wav):
