@@ -195,8 +195,10 @@ def show_tracks(encoder_id: str) -> None:
     else:
         _edit_tracks(tracks, encoder_id)
     more = f" The first {MOST_SHOWN:,} by title are shown: filter to see others." if n_found > MOST_SHOWN else ""
+    tracks_word = "track" if n_found == 1 else "tracks"
     st.caption(
-        f"{n_found:,} {'track' if n_found == 1 else 'tracks'}.{more} A double click on a name changes it; it stays when the folder is read again."
+        f"{n_found:,} {tracks_word}.{more} "
+        "Click a name and type to change it; that stays when its folder is read again."
     )
     if library in [summary.name for summary in home.catalogue.libraries()]:
         with st.popover("Remove this library"):

@@ -165,6 +165,32 @@ def test_an_upload_on_the_library_page_joins_a_library(visit, app, tmp_path):
     assert track.title == "kept" and home.store.has(track.track_id, NANO)
 
 
+def test_a_name_that_was_edited_stays_when_the_folder_is_read_again(visit, app, music):
+    page = visit("Library?library=music")
+    page.get_by_label("Filter").fill("middle")
+    page.get_by_label("Filter").press("Enter")
+    expect(page.get_by_text("1 track. Click a name")).to_be_visible(timeout=PATIENCE_MS)
+    table = page.get_by_test_id("stDataFrame").last
+    table.scroll_into_view_if_needed()
+    page.wait_for_timeout(2000)  # the table is as high as its rows only after a while
+    box = table.bounding_box()
+    page.mouse.click(box["x"] + 60, box["y"] + 52)  # the title of the first row
+    page.wait_for_timeout(600)
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(600)
+    page.keyboard.press("Control+A")
+    page.keyboard.type("middle, by hand")
+    page.keyboard.press("Enter")
+    home = Home(app.home)
+    deadline = time.monotonic() + 30
+    while "middle, by hand" not in home.catalogue.titles("music").values() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    home.request_add(music, "music")
+    wait_for_jobs(app, home)
+    assert "middle, by hand" in home.catalogue.titles("music").values()
+    expect(page.get_by_text("1 track. Click a name")).to_be_visible(timeout=PATIENCE_MS)
+
+
 def test_what_is_no_audio_is_refused_in_one_sentence(visit, watch, tmp_path):
     watch.expected.append("/upload")
     page = visit("Listen")
