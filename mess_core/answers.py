@@ -345,6 +345,8 @@ def facts_of(home: Home, track_id: str) -> Facts:
         album=str(home.catalogue.file_paths(track_id)[0].parent),
         composer=track.composer,
         instrument=track.instrument,
+        collection=track.collection,
+        split=track.split,
     )
 
 

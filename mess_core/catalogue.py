@@ -238,15 +238,15 @@ class Catalogue:
         return titles
 
     def names(self, library: str) -> Mapping[str, Sequence[str]]:
-        """Whose names occur in a library, in order: of its composers, performers and instruments."""
+        """Whose names occur in a library, in order: composers, performers, instruments, collections, splits."""
 
         def read() -> dict[str, list[str]]:
             rows = self.database.connection.execute(
-                "SELECT DISTINCT composer, performer, instrument FROM tracks WHERE track_id IN"
+                "SELECT DISTINCT composer, performer, instrument, collection, split FROM tracks WHERE track_id IN"
                 " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))",
                 (library, ALL),
             ).fetchall()
-            kinds = ("composer", "performer", "instrument")
+            kinds = ("composer", "performer", "instrument", "collection", "split")
             return {kind: sorted({row[kind] for row in rows if row[kind]}) for kind in kinds}
 
         names: dict[str, list[str]] = self.remembered(("names", library), read)

@@ -48,7 +48,7 @@ from mess_core.matching import parse_passage
 from mess_core.probing.result import ProbeSettings
 from mess_core.scan import AUTO
 from mess_core.search.request import COPIES, Request, parse_aspects
-from mess_core.search.selection import Facts
+from mess_core.search.selection import FILTERS, Facts
 from mess_core.tables import answer_table, leak_table, map_table, probe_table, study_table
 from mess_core.tasks import Task
 
@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     similar.add_argument("--diversity", type=float, default=0.0, help="0 to 1: rank what repeats a result lower")
     for name in ("work", "performer", "album"):
         similar.add_argument(f"--max-per-{name}", type=int, metavar="N")
-    for name in ("composer", "performer", "instrument"):
+    for name in FILTERS:
         similar.add_argument(f"--{name}", dest=f"{name}s", action="append", default=[], help="only these; repeatable")
     for name in ("duplicates", "versions"):
         similar.add_argument(f"--{name}", choices=COPIES, default="keep")
@@ -298,6 +298,8 @@ def _similar(home: Home, options: argparse.Namespace) -> int:
         composers=tuple(options.composers),
         performers=tuple(options.performers),
         instruments=tuple(options.instruments),
+        collections=tuple(options.collections),
+        splits=tuple(options.splits),
     )
     passage = parse_passage(options.passage) if options.passage else None
     plan = make_plan(home, options.library, info, request, home.discovery_for(options.library, info))

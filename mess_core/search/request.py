@@ -29,7 +29,7 @@ class Request:
     max_per_work, max_per_performer, max_per_album : caps; None for no cap
     duplicates : near-duplicates are kept, shown once, or, if they are near-duplicates of the query, not shown
     versions : other recordings of the same work, likewise
-    composers, performers, instruments : only recordings of these; empty for any
+    composers, performers, instruments, collections, splits : only recordings of these; empty for any
     hubs : whether ranks are corrected for recordings that are near to everything (CSLS); "auto" if it helps here
     """
 
@@ -47,6 +47,8 @@ class Request:
     composers: tuple[str, ...] = ()
     performers: tuple[str, ...] = ()
     instruments: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
 
     @property
     def weights(self) -> dict[str, float]:

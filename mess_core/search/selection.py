@@ -20,6 +20,7 @@ import numpy as np
 
 from mess_core.search.request import Request
 
+FILTERS = ("composer", "performer", "instrument", "collection", "split")  # facts; the plural is a field of `Request`
 POOL_AT_LEAST, POOL_PER_RESULT = 100, 10  # candidates among which diversity chooses
 
 
@@ -43,6 +44,8 @@ class Facts:
     album: str | None = None
     composer: str | None = None
     instrument: str | None = None
+    collection: str | None = None
+    split: str | None = None
 
 
 def _nothing_alike(row: int, rows: list[int]) -> np.ndarray:
@@ -76,7 +79,7 @@ def select(
     caps = {name: cap for name, cap in caps.items() if cap is not None}
     counts: Counter[tuple[str, str]] = Counter()
     shown: list[int] = []
-    only = {name: getattr(request, f"{name}s") for name in ("composer", "performer", "instrument")}
+    only = {name: getattr(request, f"{name}s") for name in FILTERS}
     only = {name: wanted for name, wanted in only.items() if wanted}
 
     def is_wanted(candidate: Candidate) -> bool:

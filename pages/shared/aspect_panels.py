@@ -62,10 +62,12 @@ def _describe(weights: dict[str, float], avoid: list[str]) -> str:
 
 
 def _choose_filters() -> dict:
-    """Composers, performers, instruments of the library; none chosen is all."""
+    """Composers, performers, instruments, collections, splits of the library; none chosen is all."""
     filters = {}
     for name, options in resources.home().catalogue.names(frame.library()).items():
         key = f"{name}s"
+        if not options and name in ("collection", "split"):
+            continue  # a plain folder has neither
         wanted = [value for value in state.read(key) if value in options]
         if key in st.session_state:
             st.session_state[key] = wanted

@@ -34,6 +34,8 @@ KEYS: dict[str, Any] = {
     "composers": [],
     "performers": [],
     "instruments": [],
+    "collections": [],
+    "splits": [],
     **dict.fromkeys(ASPECTS, 0.0),  # weights
     "group": "work",  # Layers
     "level": "track",  # Layers

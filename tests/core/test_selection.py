@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mess_core.search.request import Request
-from mess_core.search.selection import Candidate, Facts, select
+from mess_core.search.selection import FILTERS, Candidate, Facts, select
 
 N = 30
 
@@ -64,6 +64,15 @@ def test_caps_pass_over_what_is_too_many(name, cap):
     expected = [row for row in range(N) if row % 3 == 0 or row < 3 * cap]
     assert found == expected
     assert Library(facts).select(k=4, **{f"max_per_{name}": cap}) == expected[:4]
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_only_what_was_asked_for_is_shown(name):
+    """The unknown is none of them; two wanted are either."""
+    facts = {row: Facts(**{name: (None, "a", "b", "c")[row % 4]}) for row in range(N)}
+    assert Library(facts).select(k=3, **{f"{name}s": ("b",)}) == [2, 6, 10]
+    assert Library(facts).select(k=4, **{f"{name}s": ("a", "c")}) == [1, 3, 5, 7]
+    assert Library(facts).select(k=4, **{f"{name}s": ("nobody",)}) == []
 
 
 def test_caps_hold_together_and_each_for_its_own_kind():
