@@ -31,19 +31,16 @@ import soundfile
 from threadpoolctl import threadpool_limits
 
 from mess_core.catalogue import NewTrack, Track
-from mess_core.datasets.demo import LEAD_IN_S, ROTATION, VERSION
+from mess_core.datasets.demo import ROTATION, VERSION
 from mess_core.datasets.folder import read_track
+from mess_core.datasets.rendering import excerpt
 from mess_core.files import write_atomically
 from mess_core.home import Home
 from mess_core.synthesis import (
     INSTRUMENTS,
     SAMPLE_RATE_HZ,
-    TICK_S,
-    Note,
-    PedalSpan,
     read_midi,
     render,
-    sound_ends,
     write_midi,
 )
 
@@ -52,8 +49,6 @@ LIBRARY = "perf-midi"
 SEED = 0  # another seed gives every performance another instrument
 WORKERS = 2
 BATCH = 8  # recordings handed to a process at once: neighbours share an instrument and its cached notes
-DECAY_S = 1.0  # a performance that ends before the excerpt does rings out
-SHORTEST_S = 0.05  # a note that begins later than this before the cut would not be heard
 
 # One piece in two collections is one work; one person in two spellings is one performer.
 SAME_WORK = {
@@ -111,32 +106,9 @@ def plan_library(data: Path, folder: Path) -> list[Plan]:
     return sorted(plans, key=lambda plan: (plan.instrument, plan.audio))
 
 
-def cut(
-    notes: tuple[Note, ...], pedal: tuple[PedalSpan, ...], seconds: float
-) -> tuple[list[Note], list[PedalSpan], float]:
-    """The first seconds, with times on MIDI ticks, and how long they last."""
-    shift_s = LEAD_IN_S - notes[0].start_s
-
-    def ticks(time_s: float) -> int:
-        return round(float(np.clip(time_s + shift_s, 0, seconds)) / TICK_S)
-
-    kept = {  # a set: in one SMD file every note stands twice
-        (ticks(note.start_s), ticks(note.end_s), note.pitch, note.velocity)
-        for note in notes
-        if note.start_s + shift_s < seconds - SHORTEST_S
-    }
-    excerpt = [
-        Note(start * TICK_S, max(end, start + 1) * TICK_S, pitch, velocity)
-        for start, end, pitch, velocity in sorted(kept)
-    ]
-    spans = [(ticks(span.start_s), ticks(span.end_s)) for span in pedal]
-    held = [PedalSpan(down * TICK_S, up * TICK_S) for down, up in spans if down < up]
-    return excerpt, held, min(seconds, float(sound_ends(excerpt, held).max()) + DECAY_S)
-
-
 def make(plan: Plan, seconds: float) -> None:
     """Write one recording and its MIDI; the audio last, so that where it is both are."""
-    notes, pedal, duration_s = cut(*read_midi(plan.source), seconds)
+    notes, pedal, duration_s = excerpt(*read_midi(plan.source), seconds)
     midi, flac = io.BytesIO(), io.BytesIO()
     write_midi(midi, notes, pedal, program=INSTRUMENTS[plan.instrument].program)
     write_atomically(plan.midi, midi.getvalue())

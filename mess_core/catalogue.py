@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 from mess_core.config import UPLOAD_KEEP_S, Paths
-from mess_core.database import Database
+from mess_core.database import Database, Remembered
 from mess_core.errors import DataMissingError, InputError, UnknownTrackError
 from mess_core.passages import Passages, ScoreTimes
 
@@ -98,36 +96,6 @@ INSERT_TRACK = (
 
 def track_id_of(sha256: str) -> str:
     return sha256[:TRACK_ID_DIGITS]
-
-
-class Remembered:
-    """What was read from the database, given again until anybody has written to it, here or in another process.
-
-    Pages ask the same of ten thousand rows several times a run. What comes out is shared and must not be changed.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._lock = threading.Lock()
-        self._watching: sqlite3.Connection | None = None
-        self._known: dict[Hashable, tuple[int, Any]] = {}
-
-    def __call__(self, key: Hashable, read: Callable[[], Any]) -> Any:
-        """What `read` gives, or gave since the last change; `key` names it."""
-        if self._database.connection.in_transaction:  # which may still be taken back
-            return read()
-        version = self._version()  # before reading: a change meanwhile is seen the next time
-        known = self._known.get(key)
-        if known is None or known[0] != version:
-            known = self._known[key] = (version, read())
-        return known[1]
-
-    def _version(self) -> int:
-        """Another number after every commit of any other connection; this one never writes."""
-        with self._lock:
-            if self._watching is None:
-                self._watching = sqlite3.connect(self._database.path, check_same_thread=False)
-            return int(self._watching.execute("PRAGMA data_version").fetchone()[0])
 
 
 class Catalogue:

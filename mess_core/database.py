@@ -13,8 +13,9 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
+from typing import Any
 
 from mess_core.errors import ArtefactMismatchError, StorageError
 
@@ -258,6 +259,36 @@ class Database:
                 f"The catalogue {self.path} has schema {_version(connection)}, this MESS reads {SCHEMA_VERSION}.",
                 "Use the newer MESS that made it, or another data folder (MESS_HOME).",
             )
+
+
+class Remembered:
+    """What was read from the database, given again until anybody has written to it, here or in another process.
+
+    Pages ask the same of ten thousand rows several times a run. What comes out is shared and must not be changed.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._watching: sqlite3.Connection | None = None
+        self._known: dict[Hashable, tuple[int, Any]] = {}
+
+    def __call__(self, key: Hashable, read: Callable[[], Any]) -> Any:
+        """What `read` gives, or gave since the last change; `key` names it."""
+        if self._database.connection.in_transaction:  # which may still be taken back
+            return read()
+        version = self._version()  # before reading: a change meanwhile is seen the next time
+        known = self._known.get(key)
+        if known is None or known[0] != version:
+            known = self._known[key] = (version, read())
+        return known[1]
+
+    def _version(self) -> int:
+        """Another number after every commit of any other connection; this one never writes."""
+        with self._lock:
+            if self._watching is None:
+                self._watching = sqlite3.connect(self._database.path, check_same_thread=False)
+            return int(self._watching.execute("PRAGMA data_version").fetchone()[0])
 
 
 def _log_ahead(connection: sqlite3.Connection) -> None:
