@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from mess_core.catalogue import NAMES, NewTrack, Track
+from mess_core.catalogue import NAMES, NewTrack
 from mess_core.errors import InputError
 from mess_core.passages import ScoreTimes
 
@@ -123,11 +123,6 @@ def open_recording(recording: Recording, collection: str | None) -> NewTrack:
         {**new.companions, **companions},
         score_times=tuple(recording.score_times()),
     )
-
-
-def described(track: Track, recording: Recording, collection: str | None) -> Track:
-    """A known track as its collection describes it now."""
-    return replace(track, **recording.names, collection=collection or track.collection)
 
 
 def below(root: Path, relative: str) -> Path:

@@ -4,6 +4,7 @@ The table is called `mess.csv`, `manifest.csv` or `mess.parquet` and lies in the
 `audio` or `midi` is needed:
 
     audio, midi, score                 paths below the folder; a row has audio, or MIDI to be rendered
+    file, path, filename               other names for `audio`, as many tables have them
     title, work, composer, performer   names
     instrument, session, split         names
 
@@ -22,7 +23,8 @@ from mess_core.errors import InputError
 
 TABLES = ("mess.csv", "manifest.csv", "mess.parquet")
 FILES = ("audio", "midi", "score")
-COLUMNS = (*FILES, *NAMES)
+ALIASES = ("file", "path", "filename")
+COLUMNS = (*FILES, *NAMES, *ALIASES)
 MOST_ROWS = 1_000_000
 
 
@@ -66,13 +68,14 @@ def header_of(table: Path) -> list[str]:
 def table_in(folder: Path) -> Path | None:
     """The first table of the folder that names audio or MIDI."""
     tables = (folder / name for name in TABLES)
-    return next((table for table in tables if {"audio", "midi"} & set(header_of(table))), None)
+    return next((table for table in tables if {"audio", "midi", *ALIASES} & set(header_of(table))), None)
 
 
 def _recording(folder: Path, row: Mapping[str, str]) -> Recording:
     files: dict[str, Path] = {}
+    audio = next((text for name in ("audio", *ALIASES) if (text := row.get(name))), "")
     for role in FILES:
-        if text := row.get(role):
+        if text := audio if role == "audio" else row.get(role):
             files[role] = below(folder, text)
             if not files[role].is_file():
                 raise InputError(f"There is no {role} file {text!r}.")
@@ -87,7 +90,7 @@ def _describe(folder: Path) -> Description:
     if table is None:
         raise InputError(
             f"{folder} holds no table of recordings.",
-            f"Expected {' or '.join(TABLES)} with a column audio or midi; other columns: {', '.join(COLUMNS[2:])}.",
+            f"Expected {' or '.join(TABLES)} with a column audio or midi; other columns: score, {', '.join(NAMES)}.",
         )
     rows = _read_parquet(table) if table.suffix == ".parquet" else read_table(table)
     unknown = [name for name in header_of(table) if name not in COLUMNS]
