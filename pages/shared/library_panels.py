@@ -122,7 +122,8 @@ def _offer_collection(then: str) -> None:
         format_func=lambda offer: f"{offer[0].title}: {offer[0].downloads[offer[1]].holds}",
     )  # fmt: skip
     which = collection.downloads[number]
-    st.caption(f"{collection.summary} {frame.size(which.size_bytes)} · {collection.licence} · {collection.homepage}")
+    link = f"[its homepage]({collection.homepage})"
+    st.markdown(f"{collection.summary} {frame.size(which.size_bytes)} · {collection.licence} · {link}")
     folder = st.text_input("Into which folder?", placeholder=f"~/Music/{collection.id}", key="collection-folder")
     renders = st.checkbox(
         "Play what has only MIDI", key="collection-renders",
