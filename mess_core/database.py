@@ -207,7 +207,9 @@ class Database:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
+        except sqlite3.IntegrityError:
+            raise  # a row that may not be: a defect of ours, not of the disk
+        except sqlite3.DatabaseError as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise StorageError(f"The catalogue {self.path} could not be written: {error}.", _cure(error)) from error

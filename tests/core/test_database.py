@@ -267,3 +267,14 @@ def test_a_newer_schema_is_refused_and_not_touched(version_1):
 def test_what_was_acknowledged_is_flushed(home):
     """2 is FULL: a commit waits until the disk has it."""
     assert home.database.connection.execute("PRAGMA synchronous").fetchone()[0] == 2
+
+
+def test_a_damaged_file_is_said_and_a_row_that_may_not_be_is_a_defect(tmp_path):
+    database = Database(tmp_path / "mess.sqlite")
+    with pytest.raises(StorageError, match="malformed") as caught, database.transaction():
+        raise sqlite3.DatabaseError("database disk image is malformed")
+    assert "backup" in caught.value.hint
+    with pytest.raises(sqlite3.IntegrityError), database.transaction() as connection:
+        connection.execute("INSERT INTO settings VALUES (NULL, NULL)")
+    database.set_setting("still", "works")
+    assert database.setting("still") == "works"
