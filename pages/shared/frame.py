@@ -25,15 +25,17 @@ PAGES = {
 }
 NO_WORKER_AFTER_S = 8.0
 # Streamlit writes white on the primary colour in either theme; on the dark theme's that is hard to read.
-READABLE_BUTTONS = (
-    '<style>[data-testid^="stBaseButton-primary"]:not(:disabled) { color: light-dark(#fff, #12151d) }</style>'
-)
+READABLE_ON_PRIMARY = """<style>
+[data-testid^="stBaseButton-primary"]:not(:disabled), [data-testid="stMultiSelect"] [data-tag] {
+  color: light-dark(#fff, #12151d);
+}
+</style>"""
 
 
 def open_page(title: str) -> None:
     """First call of every page: its title, the links to the others, the choice of library."""
     st.set_page_config(page_title=f"{title} · MESS", page_icon="🎧", layout="wide")
-    st.html(READABLE_BUTTONS)
+    st.html(READABLE_ON_PRIMARY)
     with st.sidebar:
         st.markdown("### MESS")
         st.caption("Music Embedding Similarity Search")

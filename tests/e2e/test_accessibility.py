@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
 from mess_core.home import Home
+from mess_core.passages import ScoreTimes
 from tests.e2e.test_app import PATIENCE_MS, ROOT, STREAMLIT_PROBES, wait_for_jobs, write_tone
 
 pytestmark = pytest.mark.e2e
@@ -62,12 +64,26 @@ def app(serve: Callable, tmp_path_factory: pytest.TempPathFactory):
     server = serve(ROOT / "app.py", home=home.paths.root)
     wait_for_jobs(server, home)
     home.request_probe("music", "nano")
+    home.request_map("music", "nano", layer=6)
+    for track_id in home.catalogue.track_ids("music")[:2]:
+        home.catalogue.passages.write(track_id, [ScoreTimes.of("a waltz", np.arange(9), np.arange(9) * 0.3)])
     wait_for_jobs(server, home)
     return server
 
 
 def neighbours_are_there(page: Page) -> None:
     expect(page.get_by_role("radio", name="#1")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("heading", name="The same passage by others")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def click_a_point(page: Page) -> None:
+    """The map, and the player of what was clicked."""
+    mark = page.locator(".js-plotly-plot").first.locator(".scatterlayer .points path").nth(2)
+    expect(mark).to_be_visible(timeout=PATIENCE_MS)
+    stand_still(page)
+    box = mark.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.get_by_role("button", name="Find like this")).to_be_visible(timeout=PATIENCE_MS)
 
 
 def open_a_cell(page: Page) -> None:
@@ -85,6 +101,7 @@ VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "Home": ("", lambda page: None),
     "Library": ("Library?library=music", lambda page: None),
     "Layers": ("Layers?library=music", open_a_cell),
+    "Map": ("Map?library=music", click_a_point),
     "Listen": ("Listen", lambda page: None),
     "Listen with a query": ("Listen?query={track_id}&library=music", neighbours_are_there),
     "Listen with nothing discovered": ("Listen?query={track_id}&library=music&encoder=mel", neighbours_are_there),
