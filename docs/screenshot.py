@@ -49,6 +49,17 @@ def main(url: str, track_id: str) -> None:
         page.locator(".js-plotly-plot").nth(1).wait_for(timeout=60_000)
         page.wait_for_timeout(3_000)
         page.screenshot(path=HERE / "map.png")
+
+        page = browser.new_page(viewport={"width": 1400, "height": 3200})
+        page.goto(f"{url}/Listen?library=demo&query={track_id}")
+        heading = page.get_by_role("heading", name="The same passage by others")
+        heading.wait_for(timeout=60_000)
+        page.wait_for_timeout(4_000)
+        top = heading.bounding_box()
+        bottom = page.locator(".js-plotly-plot").last.bounding_box()
+        left, width = top["x"] - 20, bottom["width"] + 40
+        clip = {"x": left, "y": top["y"] - 12, "width": width, "height": bottom["y"] + bottom["height"] - top["y"] + 20}
+        page.screenshot(path=HERE / "passage.png", clip=clip)
         browser.close()
 
 
