@@ -1,12 +1,19 @@
 # make run    set up and start the app                make test   set up and run the tests
 # make lock   pin the requirements anew               make soak   the slow tests
+# make nano   train MESS-nano anew from MIDI          make nano-evaluate   its figures beside the controls
 PYTHON ?= python3
 UV_VERSION = 0.13.8
 VENV = .venv
 BIN = $(VENV)/bin
 PORT ?= 8501
+NANO_WORK ?= training/work
+NANO_HOURS ?= 20
+NANO_MINUTES ?= 60
+NANO_RUN ?= first
+NANO_DATA ?=
+NANO_WEIGHTS ?= mess_core/encoders
 
-.PHONY: run setup setup-dev test test-browser lint lock soak clean
+.PHONY: run setup setup-dev test test-browser lint lock soak nano nano-evaluate clean
 
 run: setup
 	$(BIN)/python -m streamlit run app.py --server.port $(PORT)
@@ -28,7 +35,7 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.app
 	touch $@
 
 test: setup-dev
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-browser: setup-dev
 	$(BIN)/python -m pytest -q -m e2e
@@ -48,6 +55,14 @@ lock: | $(BIN)/uv
 		requirements-dev.in -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --custom-compile-command "make lock" \
 		requirements-extra.in -o requirements-extra.txt
+
+# Both go on where they were stopped. NANO_DATA takes further options of training.data, such as --soundfont PATH.
+nano: setup
+	$(BIN)/python -m training.data --work $(NANO_WORK) --hours $(NANO_HOURS) $(NANO_DATA)
+	$(BIN)/python -m training.train --work $(NANO_WORK) --minutes $(NANO_MINUTES) --run $(NANO_RUN)
+
+nano-evaluate: setup
+	$(BIN)/python -m training.evaluate --work $(NANO_WORK) --weights $(NANO_WEIGHTS) --json $(NANO_WORK)/bars.json
 
 clean:
 	rm -rf $(VENV)

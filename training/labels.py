@@ -78,7 +78,7 @@ def label(passage: Passage, audio: np.ndarray, sample_rate_hz: int) -> Labels:
     n_articulated = np.zeros(n_frames)
     for part in passage.parts:
         ratios = articulation_ratios(part.notes)
-        ends_s = sound_ends(part.notes, passage.pedal)
+        ends_s = sound_ends(part.notes, passage.pedal_of(part))
         for note, end_s, ratio in zip(part.notes, ends_s, ratios, strict=True):
             first = frame_of(note.start_s, n_frames)
             last = max(first + 1, min(round(end_s * FRAME_RATE_HZ), n_frames))
@@ -170,4 +170,3 @@ def loudness_contour(audio: np.ndarray, n_frames: int, sample_rate_hz: int) -> n
 
 def _mean(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan).astype(np.float32)
-

@@ -50,6 +50,10 @@ class Passage:
     key: int
     duration_s: float = PASSAGE_S
 
+    def pedal_of(self, part: Part) -> tuple[PedalSpan, ...]:
+        """The pedal, for a voice that rings; nobody holds a flute with the foot."""
+        return self.pedal if part.voice.instrument.decay_s else ()
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -89,7 +93,8 @@ def arrange(music: Music, choice: Choice, rng: np.random.Generator) -> Passage |
         low = tuple(note for note in groups[0] if note.pitch < choice.split)
         groups = [tuple(note for note in groups[0] if note.pitch >= choice.split), low]
     touched = [
-        _touch(_cut(part, choice, tempo, 12 * octave), rng) for part, octave in zip(groups, choice.octaves, strict=False)
+        _touch(_cut(part, choice, tempo, 12 * octave), rng)
+        for part, octave in zip(groups, choice.octaves, strict=False)
     ]
     parts = tuple(
         Part(notes, _voice_for(notes, rng), float(rng.uniform(-9, 0)) if number else 0.0)

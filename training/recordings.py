@@ -14,8 +14,10 @@ Conventions: audio is mono at 24 kHz; frames as in `labels.py`, mel frames at tw
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+import torch
 from scipy.signal import oaconvolve
 
 from mess_core.encoders.mel import FFT_SAMPLES, MEL_HOP_SAMPLES, PEAK_LEVEL, LogMel
@@ -78,7 +80,7 @@ def play(passage: Passage) -> np.ndarray:
     """The parts and the drums together, dry, (n_samples,)."""
 
     def at_level(part: Part) -> np.ndarray:
-        return 10 ** (part.gain_db / 20) * sing(part.notes, passage.pedal, part.voice, passage.duration_s)
+        return 10 ** (part.gain_db / 20) * sing(part.notes, passage.pedal_of(part), part.voice, passage.duration_s)
 
     mix = np.sum([at_level(part) for part in passage.parts], axis=0)
     return mix + drum(passage.hits, passage.kit, passage.duration_s) if passage.hits else mix
@@ -113,9 +115,7 @@ def in_room(dry: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def log_mel(audio: np.ndarray) -> np.ndarray:
-    """Natural logarithm of mel power above `STORED_FLOOR`, as the encoder's front-end but for floor and peak; (800, 128)."""
-    import torch
-
+    """Natural logarithm of mel power, as the encoder's but for its floor and peak, (800, 128) float32."""
     front_end = _front_end()
     spectra = torch.stft(
         torch.from_numpy(audio.astype(np.float32)),
@@ -129,13 +129,9 @@ def log_mel(audio: np.ndarray) -> np.ndarray:
     return torch.log(power + STORED_FLOOR).numpy()[:N_MEL_FRAMES]
 
 
-_FRONT_END: list[LogMel] = []  # its filters take longer to make than a recording's spectrum
-
-
+@lru_cache(maxsize=1)
 def _front_end() -> LogMel:
-    if not _FRONT_END:
-        _FRONT_END.append(LogMel())
-    return _FRONT_END[0]
+    return LogMel()  # its filters take longer to make than a recording's spectrum
 
 
 def to_bytes(values: np.ndarray) -> np.ndarray:
@@ -143,9 +139,9 @@ def to_bytes(values: np.ndarray) -> np.ndarray:
     return np.clip(np.rint((values - STORED_MIN) / STORED_STEP), 0, 255).astype(np.uint8)
 
 
-def from_bytes(stored: np.ndarray) -> np.ndarray:
+def from_bytes(stored: torch.Tensor) -> torch.Tensor:
     """Log-mel again, float32."""
-    return stored.astype(np.float32) * np.float32(STORED_STEP) + np.float32(STORED_MIN)
+    return stored.float() * STORED_STEP + STORED_MIN
 
 
 def frame_peaks(audio: np.ndarray) -> np.ndarray:

@@ -62,7 +62,7 @@ class SoundFont:
         events: list[tuple[float, int, int, int, int]] = []  # time, 0 off and 1 on, channel, pitch, velocity
         for channel, part in enumerate(passage.parts):
             self.synth.program_select(channel, self.id, 0, int(rng.choice(PROGRAMS[part.voice.family])))
-            for note, end_s in zip(part.notes, sound_ends(part.notes, passage.pedal), strict=True):
+            for note, end_s in zip(part.notes, sound_ends(part.notes, passage.pedal_of(part)), strict=True):
                 loud = max(round(note.velocity**2 / 127 * 10 ** (part.gain_db / 20)), 1)
                 events += [(note.start_s, 1, channel, note.pitch, loud), (end_s, 0, channel, note.pitch, 0)]
         blocks, at = [], 0
@@ -77,7 +77,8 @@ class SoundFont:
                 self.synth.noteon(channel, pitch, velocity)
             else:
                 self.synth.noteoff(channel, pitch)
-        self.synth.sounds_off_all() if hasattr(self.synth, "sounds_off_all") else self.synth.sounds_off()
+        self.synth.sounds_off()
+        self.synth.generate(SAMPLE_RATE_HZ)  # what still rings would be heard in the next passage
         mix = np.concatenate(blocks)
         if passage.hits:
             mix = mix + np.abs(mix).max() * drum(passage.hits, passage.kit, passage.duration_s)

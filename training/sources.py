@@ -82,7 +82,9 @@ def refuse_evaluation(path: Path) -> Path:
     return path
 
 
-def find_sources(pop909: Path | None, vienna: Path | None, *, held_out: bool = False) -> dict[str, list[Source]]:
+def find_sources(
+    pop909: Path | None, vienna: Path | None, *, demo: bool = True, held_out: bool = False
+) -> dict[str, list[Source]]:
     """What there is, by collection; `held_out` gives the songs of POP909 that are not learned from.
 
     Raises
@@ -102,6 +104,10 @@ def find_sources(pop909: Path | None, vienna: Path | None, *, held_out: bool = F
         found[collection] = [Source(collection, path.stem, path) for path in paths]
     if held_out:
         return {collection: sources for collection, sources in found.items() if collection == "pop909"}
+    if not demo:
+        if not found:
+            raise InputError("There is nothing to learn from.", "Give a folder of MIDI, or do not leave the demo out.")
+        return found
     plans = [f"{piece}-{performer}" for piece in range(len(PIECES)) for performer in range(len(PERFORMERS))]
     return found | {"demo": [Source("demo", plan) for plan in plans]}
 
@@ -122,8 +128,8 @@ def read_music(source: Source) -> Music:
     elif source.collection == "pop909":
         parts, pedal, beats_s = _pop909(refuse_evaluation(source.path or Path()))
     else:
-        notes, pedal = read_midi(refuse_evaluation(source.path or Path()))
-        parts, beats_s = (notes,), np.zeros(0)
+        played, pedal = read_midi(refuse_evaluation(source.path or Path()))
+        parts, beats_s = (played,), np.zeros(0)
     parts = tuple(part for part in parts if part)
     if not parts:
         raise InputError(f"{source.name} holds no notes.", "Leave it out.")
@@ -152,7 +158,9 @@ def _demo(name: str) -> tuple[tuple[tuple[Note, ...], ...], tuple[PedalSpan, ...
     starts_s = np.array([note.start_s for note in performance.notes])
     at, first = np.unique(onsets, return_index=True)
     beat = PIECES[piece].beat
-    beats_s = np.interp(np.arange(np.ceil(at[0] / beat), at[-1] / beat) * beat, at, np.maximum.accumulate(starts_s[first]))
+    beats_s = np.interp(
+        np.arange(np.ceil(at[0] / beat), at[-1] / beat) * beat, at, np.maximum.accumulate(starts_s[first])
+    )
     melody = tuple(note for note, written in zip(performance.notes, score, strict=True) if written.voice == 0)
     others = tuple(note for note, written in zip(performance.notes, score, strict=True) if written.voice != 0)
     by_start = [tuple(sorted(part, key=lambda note: note.start_s)) for part in (melody, others)]

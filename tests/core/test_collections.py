@@ -311,7 +311,6 @@ def test_a_table_may_call_its_audio_otherwise(write_wav, column):
     assert (recording.audio, recording.title, recording.composer) == (folder / "a.wav", "Nocturne", "Chopin")
 
 
-
 @pytest.mark.parametrize("name", ["mess.csv", "manifest.csv", "mess.parquet"])
 def test_manifest(tmp_path, name):
     """Rows become recordings; a bad one is refused by its number and reason; other columns are named once."""

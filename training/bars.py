@@ -1,0 +1,174 @@
+"""The bars of MESS-nano: embeddings in, figures beside those of the controls out.
+
+    piece        finds the piece, played by others on other instruments      each layer, and the app's plain search
+    instrument   finds recordings of the same kind by other performers       real recordings
+    recording    finds the other end of a recording                          real recordings
+    probes       tell a property from a layer, grouped by piece              beside log-mel
+
+Conventions
+-----------
+Vectors (n_rows, n_layers, dim), as the app pools them. Every figure stands beside chance and a 95 % interval over
+groups: works or performers. A ratio is over the same figure of log-mel, both drawn together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mess_core.evaluation.retrieval import RetrievalTask, average_precision_task, estimate, ranking
+from mess_core.probing.data import ProbeData
+from mess_core.probing.probe import fit_cells
+from mess_core.probing.resampling import draw_groups, intervals
+from mess_core.probing.result import ProbeSettings
+from mess_core.probing.scores import sum_by
+from mess_core.search.geometry import LayerGeometry
+
+N_BOOTSTRAPS = 2000
+SEARCH = "search"  # all layers, as the app's plain question has it
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of one encoder. `layer` is a number or "search"."""
+
+    bar: str
+    encoder: str
+    layer: int | str
+    value: float
+    low: float | None
+    high: float | None
+    chance: float | None = None
+    ratio: float | None = None  # over log-mel
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """Which rows are right, and among which, for every row as a query.
+
+    relevant, candidates : (n_rows, n_rows) bool; groups : (n_rows,) what intervals are drawn over
+    """
+
+    bar: str
+    relevant: np.ndarray
+    candidates: np.ndarray
+    groups: np.ndarray
+
+    @cached_property
+    def task(self) -> RetrievalTask:
+        return average_precision_task(self.relevant, self.candidates)
+
+
+def ask_for(bar: str, kinds: Sequence[str], apart: Sequence[str], groups: Sequence[str]) -> Question:
+    """Rows of the same kind are right; rows that share `apart` with the query are no candidates."""
+    kind, other, group = (np.unique(list(values), return_inverse=True)[1] for values in (kinds, apart, groups))
+    candidates = other[:, None] != other
+    return Question(bar, (kind[:, None] == kind) & candidates, candidates, group)
+
+
+def retrieval_figures(
+    question: Question, vectors: np.ndarray, encoder: str, control: np.ndarray, *, seed: int = 0
+) -> list[Figure]:
+    """Mean average precision at each layer and with the app's search, over that of log-mel.
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (n_rows, n_layers, dim)
+    control : ndarray, shape (n_rows, 1, 256), log-mel
+    """
+    layers = range(vectors.shape[1])
+    parts = [_precisions(question, vectors[:, [layer]]) for layer in layers] + [_precisions(question, vectors)]
+    reference = _precisions(question, control)
+    groups = question.groups
+    scores = estimate(question.task, parts, groups, n_bootstraps=N_BOOTSTRAPS, seed=seed)
+    figures = []
+    for layer, part, score in zip([*layers, SEARCH], parts, scores, strict=True):
+        ratio, low, high = _ratio(part, reference, groups, question.task.wholes > 0, seed)
+        value = float("nan") if score.value is None else score.value
+        figures.append(
+            Figure(question.bar, encoder, layer, value, score.low, score.high, score.chance, ratio, low, high)
+        )
+    return figures
+
+
+def _precisions(question: Question, vectors: np.ndarray) -> np.ndarray:
+    """Average precision of each query by the app's geometry over these layers."""
+    geometry = LayerGeometry(vectors)
+    items = geometry.items(vectors)
+    queries = np.stack([geometry.query(item, geometry.plain)[0] for item in items])
+    return question.task.parts(ranking(queries @ items.T))
+
+
+def _ratio(
+    part: np.ndarray, reference: np.ndarray, groups: np.ndarray, has_answer: np.ndarray, seed: int
+) -> tuple[float, float, float]:
+    """Of two means over queries, with an interval: the same groups are drawn for both."""
+    present, codes = np.unique(groups[has_answer], return_inverse=True)
+    sums = sum_by(codes, np.stack([part, reference], axis=1)[has_answer])
+    counts = draw_groups(len(present), N_BOOTSTRAPS, np.random.default_rng(seed))
+    drawn = counts @ sums
+    ratios = (drawn[:, 0] / np.maximum(drawn[:, 1], 1e-12))[:, None]
+    low, high = intervals(ratios, N_BOOTSTRAPS)
+    return float(ratios[0, 0]), float(low[0]), float(high[0])
+
+
+def probe_figures(
+    vectors: np.ndarray,
+    targets: Mapping[str, np.ndarray],
+    works: Sequence[str],
+    performances: Sequence[str],
+    encoder: str,
+    control: np.ndarray,
+) -> list[dict[str, Any]]:
+    """Each target at its best layer: R², its gain over log-mel, and every layer's R².
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (n_windows, n_layers, dim)
+    control : ndarray, shape (n_windows, 256), log-mel of the same windows
+    """
+    data = ProbeData(vectors, targets, works, {"log-mel": control}, tracks=performances)
+    result = fit_cells(data, ProbeSettings(n_bootstraps=N_BOOTSTRAPS // 4, n_permutations=0))
+    reference = fit_cells(
+        ProbeData(control[:, None], targets, works, tracks=performances),
+        ProbeSettings(n_bootstraps=N_BOOTSTRAPS // 4, n_permutations=0),
+    )
+    rows = []
+    for target in targets:
+        cells = [cell for cell in result.cells if cell.target == target and cell.r2 is not None]
+        (baseline,) = (cell for cell in reference.cells if cell.target == target)
+        if not cells:
+            continue
+        best = max(cells, key=lambda cell: cell.r2 or -np.inf)
+        rows.append(
+            {
+                "bar": "probe",
+                "encoder": encoder,
+                "target": target,
+                "layer": best.layer,
+                "r2": best.r2,
+                "low": best.r2_low,
+                "high": best.r2_high,
+                "log_mel": baseline.r2,
+                "gain": best.gain,
+                "gain_low": best.gain_low,
+                "gain_high": best.gain_high,
+                "layers": [cell.r2 for cell in cells],
+            }
+        )
+    return rows
+
+
+def best_layer(figures: Sequence[Figure]) -> Figure:
+    """The figure of the best single layer."""
+    return max((figure for figure in figures if figure.layer != SEARCH), key=lambda figure: figure.value)
+
+
+def as_json(figures: Sequence[Figure]) -> list[dict[str, Any]]:
+    return [asdict(figure) for figure in figures]

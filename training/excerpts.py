@@ -1,0 +1,133 @@
+"""Excerpts for evaluation: real performances of many pieces, each pianist of a piece on another instrument.
+
+    render_excerpts   ASAP -> 40 s of each performance as FLAC, once, in a folder
+    windows_of        the same -> what a probe is asked about every ten seconds of them
+
+Nothing of this is learned from. The pedal is heard where an instrument has one. Instruments are those of our
+synthesiser, which also made most of what is learned from: a network is at home in these timbres. Pieces, playing and
+the instruments' exact numbers are new to it.
+
+Conventions: an excerpt begins 0.15 s before its first note. Windows are [0, 10), [10, 20), … s.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from mess_core.datasets.demo import LEAD_IN_S
+from mess_core.datasets.rendering import excerpt
+from mess_core.errors import DataMissingError
+from mess_core.files import write_atomically
+from mess_core.processes import process_pool
+from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, read_midi, render
+from mess_core.targets.midi import measure, prepare
+from mess_core.targets.notes import NoteTable
+from training.sources import find_key
+
+VERSION = "2"  # of the rendering: another one is another folder
+EXCERPT_S = 40.0
+WINDOW_S = 10.0
+FEWEST_BEATS = 4  # in a window, or nothing is asked about its tempo
+MEASURED = {  # as the app measures them on MIDI
+    "pitch height": "mean_pitch",
+    "note density": "note_density",
+    "velocity": "velocity_mean",
+    "articulation": "articulation_ratio",
+}
+TARGETS = (*MEASURED, "tempo phase, cos", "tempo phase, sin", "mode")
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """One performance on one instrument."""
+
+    midi: Path
+    beats: Path
+    audio: Path
+    work: str
+    performer: str
+    instrument: str
+
+
+def plan_excerpts(data: Path, folder: Path) -> list[Excerpt]:
+    """Every ASAP performance of the pack; no two of a piece share an instrument, no instrument tells the piece.
+
+    Raises
+    ------
+    DataMissingError
+        If the pack is not there.
+    """
+    if not (data / "manifest.csv").is_file():
+        raise DataMissingError(f"No performances at {data}: it holds no manifest.csv.", "Give --perf-midi.")
+    with (data / "manifest.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["role"] == "performance" and row["collection"] == "asap"]
+    names = sorted(INSTRUMENTS)
+    excerpts, seen = [], dict.fromkeys((row["group_id"] for row in rows), 0)
+    for row in sorted(rows, key=lambda row: row["file"]):
+        work = row["group_id"]
+        first = int.from_bytes(hashlib.sha256(work.encode()).digest()[:4], "big")
+        instrument = names[(first + seen[work]) % len(names)]
+        seen[work] += 1
+        stem = row["file"].removesuffix(".mid").replace("/", "--")
+        audio = folder / f"asap-{VERSION}" / f"{stem}--{instrument}.flac"
+        excerpts.append(
+            Excerpt(data / row["file"], data / row["beats_file"], audio, work, row["performer"].lower(), instrument)
+        )
+    return excerpts
+
+
+def render_excerpts(excerpts: list[Excerpt], n_processes: int) -> None:
+    """Make the audio that is missing."""
+    todo = sorted((e for e in excerpts if not e.audio.is_file()), key=lambda e: (e.instrument, e.midi))
+    if not todo:
+        return
+    with process_pool(n_processes) as pool:
+        for n_done, _ in enumerate(pool.map(_render, todo, chunksize=4), 1):
+            if n_done % 50 == 0 or n_done == len(todo):
+                print(f"{n_done} of {len(todo)} excerpts rendered", flush=True)
+
+
+def _render(planned: Excerpt) -> None:
+    notes, pedal, duration_s = excerpt(*read_midi(planned.midi), EXCERPT_S)
+    data = io.BytesIO()
+    pedal = pedal if INSTRUMENTS[planned.instrument].has_pedal else []
+    audio = render(notes, pedal, planned.instrument, duration_s=duration_s)
+    soundfile.write(data, np.rint(audio * 32767).astype(np.int16), SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+    write_atomically(planned.audio, data.getvalue())
+
+
+def windows_of(planned: Excerpt) -> list[dict[str, float]]:
+    """What is true of each window of an excerpt, by target; NaN where undefined."""
+    played, pedal = read_midi(planned.midi)
+    notes, _, duration_s = excerpt(played, pedal, EXCERPT_S)
+    beats_s = _read_beats(planned.beats) + LEAD_IN_S - min(note.start_s for note in played)
+    performance = prepare(NoteTable.of(notes))
+    is_major = 1.0 - find_key(played) // 12
+    windows = []
+    for start_s in WINDOW_S * np.arange(int(duration_s // WINDOW_S)):
+        found = measure(performance, start_s=float(start_s), length_s=WINDOW_S)
+        values = [found[target].value for target in MEASURED.values()]
+        heard = beats_s[(beats_s >= start_s) & (beats_s < start_s + WINDOW_S)]
+        turns = np.log2(60 / np.median(np.diff(heard))) if len(heard) >= FEWEST_BEATS else np.nan
+        values += [np.cos(2 * np.pi * turns), np.sin(2 * np.pi * turns), is_major]
+        windows.append({target: _number(value) for target, value in zip(TARGETS, values, strict=True)})
+    return windows
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _read_beats(path: Path) -> np.ndarray:
+    """Times of the annotated beats, seconds; tab-separated lines of which a beat's label begins with b or db."""
+    if not path.is_file():
+        return np.zeros(0)
+    lines = (line.split("\t") for line in path.read_text().splitlines() if line.strip())
+    return np.array([float(fields[0]) for fields in lines if fields[2].strip().startswith(("b", "db"))])
