@@ -170,16 +170,18 @@ def test_a_name_that_was_edited_stays_when_the_folder_is_read_again(visit, app, 
     page.get_by_label("Filter").fill("middle")
     page.get_by_label("Filter").press("Enter")
     expect(page.get_by_text("1 track. Click a name")).to_be_visible(timeout=PATIENCE_MS)
+    page.wait_for_timeout(3000)  # the new table takes the place of the old one, and then gets its height
     table = page.get_by_test_id("stDataFrame").last
     table.scroll_into_view_if_needed()
-    page.wait_for_timeout(2000)  # the table is as high as its rows only after a while
+    page.wait_for_timeout(1000)
     box = table.bounding_box()
     page.mouse.click(box["x"] + 60, box["y"] + 52)  # the title of the first row
     page.wait_for_timeout(600)
     page.keyboard.press("Enter")
     page.wait_for_timeout(600)
     page.keyboard.press("Control+A")
-    page.keyboard.type("middle, by hand")
+    page.keyboard.type("middle, by hand", delay=30)  # as a person: the table's editor overlooks what comes at once
+    page.wait_for_timeout(600)
     page.keyboard.press("Enter")
     home = Home(app.home)
     deadline = time.monotonic() + 30
