@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from mess_core.config import ALL as ALL
 from mess_core.config import UPLOAD_KEEP_S, Paths
 from mess_core.database import Database, Remembered
 from mess_core.errors import DataMissingError, InputError, UnknownTrackError
 from mess_core.passages import Passages, ScoreTimes
 
-ALL = "all"
 TRACK_ID_DIGITS = 16
 MONO_ON_TWO_SPEAKERS_LU = 3.01  # 10 log10(2), BS.1770 adds the power of the channels
 
@@ -84,6 +84,7 @@ class LibrarySummary:
 
 
 NAMES = ("title", "work", "composer", "performer", "instrument", "session", "split")  # what a person may write over
+FILTERS = ("composer", "performer", "instrument", "collection", "split")  # by which a search can be narrowed
 TRACK_FIELDS = tuple(f.name for f in fields(Track))
 TRACK_COLUMNS = ", ".join(f"tracks.{name}" for name in TRACK_FIELDS)
 # A known track takes on the names of a collection that describes it; what that does not know stays.
@@ -147,10 +148,11 @@ class Catalogue:
             How many are read at most.
         """
         names = " || ' ' || ".join(f"coalesce({name}, '')" for name in NAMES)
-        words = [word for text in text.split() for word in (f"%{_literal(text)}%", text)]
+        words = text.split()
         where = " AND ".join(["track_id IN (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))"]
-                             + [f"(({names}) LIKE ? ESCAPE '!' OR track_id = ?)"] * (len(words) // 2))  # fmt: skip
-        connection, asked = self.database.connection, (library, ALL, *words)
+                             + [f"(({names}) LIKE ? ESCAPE '!' OR track_id = ?)"] * len(words))  # fmt: skip
+        asked = [library, ALL, *(part for word in words for part in (f"%{_literal(word)}%", word))]
+        connection = self.database.connection
         rows = connection.execute(
             f"SELECT {TRACK_COLUMNS} FROM tracks WHERE {where} ORDER BY title, track_id LIMIT ?",
             (*asked, -1 if limit is None else limit),
@@ -160,7 +162,7 @@ class Catalogue:
             n_found = connection.execute(f"SELECT count(*) FROM tracks WHERE {where}", asked).fetchone()[0]
         return [_track(row) for row in rows], n_found
 
-    def durations_s(self, library: str) -> dict[str, float]:
+    def durations_s(self, library: str) -> Mapping[str, float]:
         """The length of every track of a library, by track id, in order."""
 
         def read() -> dict[str, float]:
@@ -171,7 +173,8 @@ class Catalogue:
             )
             return {row["track_id"]: row["duration_s"] for row in rows}
 
-        return dict(self.remembered(("durations_s", library), read))
+        durations_s: dict[str, float] = self.remembered(("durations_s", library), read)
+        return durations_s
 
     def track_ids(self, library: str) -> list[str]:
         """The ids of a library's tracks, in order."""
@@ -206,16 +209,15 @@ class Catalogue:
         return titles
 
     def names(self, library: str) -> Mapping[str, Sequence[str]]:
-        """Whose names occur in a library, in order: composers, performers, instruments, collections, splits."""
+        """Which names occur in a library, in order, by what it can be narrowed by (`FILTERS`)."""
 
         def read() -> dict[str, list[str]]:
             rows = self.database.connection.execute(
-                "SELECT DISTINCT composer, performer, instrument, collection, split FROM tracks WHERE track_id IN"
+                f"SELECT DISTINCT {', '.join(FILTERS)} FROM tracks WHERE track_id IN"
                 " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))",
                 (library, ALL),
             ).fetchall()
-            kinds = ("composer", "performer", "instrument", "collection", "split")
-            return {kind: sorted({row[kind] for row in rows if row[kind]}) for kind in kinds}
+            return {kind: sorted({row[kind] for row in rows if row[kind]}) for kind in FILTERS}
 
         names: dict[str, list[str]] = self.remembered(("names", library), read)
         return names

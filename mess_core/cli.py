@@ -26,9 +26,9 @@ from mess_core.answers import (
     query_of,
 )
 from mess_core.aspects import ASPECTS
-from mess_core.catalogue import ALL
+from mess_core.catalogue import ALL, FILTERS
 from mess_core.datasets.folder import read_track
-from mess_core.datasets.registry import COLLECTIONS
+from mess_core.datasets.registry import AUTO, COLLECTIONS
 from mess_core.discovery import GROUPS
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, load_encoder
@@ -46,9 +46,8 @@ from mess_core.jobs import Job, new_owner
 from mess_core.maps import MapView, check_layer, load_view
 from mess_core.matching import parse_passage
 from mess_core.probing.result import ProbeSettings
-from mess_core.scan import AUTO
 from mess_core.search.request import COPIES, Request, parse_aspects
-from mess_core.search.selection import FILTERS, Facts
+from mess_core.search.selection import Facts
 from mess_core.tables import answer_table, leak_table, map_table, probe_table, study_table
 from mess_core.tasks import Task
 

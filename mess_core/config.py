@@ -22,6 +22,7 @@ SILENCE_PEAK = 1e-4  # -80 dBFS: below the dither of a 16-bit recording's quiete
 MAX_UPLOAD_BYTES = 2 * 10**9  # a 3-hour stereo CD-quality WAV
 UPLOADS_QUOTA_BYTES = 20 * 10**9  # all uploads together; above it a new one is refused until old ones are swept
 UPLOAD_KEEP_S = 7 * 24 * 3600.0  # an upload that joins no library is forgotten after this
+ALL = "all"  # the union of all libraries
 EXCERPT_MAX_S = 60.0  # 60 s of stereo 48 kHz 16-bit is 11.5 MB: a browser decodes it in a moment
 EXCERPT_DEFAULT_S = 30.0
 PEAKS_BINS = 800  # bars of a waveform: about one per CSS pixel of the player

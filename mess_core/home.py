@@ -16,6 +16,7 @@ from mess_core.audio import n_segments, sha256_file
 from mess_core.catalogue import ALL, Catalogue, Track, track_id_of
 from mess_core.config import Paths
 from mess_core.database import Database
+from mess_core.datasets.registry import AUTO
 from mess_core.datasets.registry import collection as collection_of
 from mess_core.discovery import (
     MIN_GROUPS,
@@ -91,7 +92,7 @@ class Home:
         path: Path,
         library: str,
         then_extract: str | None = None,
-        collection: str = "auto",
+        collection: str = AUTO,
         *,
         renders: bool = False,
     ) -> Job:

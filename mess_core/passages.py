@@ -17,12 +17,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mess_core.config import ALL
 from mess_core.database import Database
 from mess_core.errors import InputError
 
 MOST_TEMPO_RATIO = 2.0
 FEWEST_BEATS = 2.0  # a shorter passage has no tempo to speak of
-ALL = "all"  # libraries together
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,13 +19,12 @@ from pathlib import Path
 from mess_core.catalogue import Described, NewTrack
 from mess_core.config import Paths
 from mess_core.datasets.collection import Collection, Recording, open_recording
-from mess_core.datasets.folder import FOLDER
+from mess_core.datasets.folder import FOLDER, midi_beside
+from mess_core.datasets.registry import AUTO, detect
 from mess_core.datasets.registry import collection as collection_of
-from mess_core.datasets.registry import detect
 from mess_core.errors import InputError, MessError
 from mess_core.home import Home
 
-AUTO = "auto"
 COMMIT_EVERY_S = 1.0
 RENDERED = "rendered"  # folder of the data folder
 
@@ -88,7 +87,6 @@ def scan(
     if not path.exists():
         raise InputError(f"There is no file or folder at {path}.", "Check the path; is the disk mounted?")
     collection, recordings, root, n_refused = _describe(path, collection_id, on_refused)
-    silent = [recording for recording in recordings if recording.audio is None]
     wanted = recordings if renders else [recording for recording in recordings if recording.audio is not None]
     if not recordings:
         raise InputError(f"No audio file (wav, flac, ogg, mp3) lies below {path}.")
@@ -123,8 +121,7 @@ def scan(
             commit()
     commit()
     on_progress(len(wanted), len(wanted), "")
-    n_silent = 0 if renders else len(silent)
-    return Scanned(collection, len(recordings), n_new, n_known, n_refused, n_silent)
+    return Scanned(collection, len(recordings), n_new, n_known, n_refused, n_silent=len(recordings) - len(wanted))
 
 
 def _describe(path: Path, collection_id: str, on_refused: Refuse) -> tuple[Collection, Sequence[Recording], Path, int]:
@@ -160,7 +157,7 @@ def _described(track_id: str, recording: Recording, collection: str | None) -> D
 
 def _companions(recording: Recording) -> dict[str, Path]:
     """Files beside the audio, which may have come since it was opened."""
-    beside = recording.audio.with_suffix(".mid") if recording.audio is not None else None
+    beside = midi_beside(recording.audio) if recording.audio is not None else None
     found = {"midi": recording.midi or beside, "score": recording.score}
     return {role: path for role, path in found.items() if path is not None and path.is_file()}
 

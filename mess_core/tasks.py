@@ -32,6 +32,7 @@ from mess_core.catalogue import NewTrack, Track
 from mess_core.config import HEARTBEAT_S
 from mess_core.datasets.download import download_collection
 from mess_core.datasets.folder import read_track
+from mess_core.datasets.registry import AUTO
 from mess_core.datasets.registry import collection as collection_of
 from mess_core.discovery import groups_of, path_of, save
 from mess_core.encoders.base import Encoder, EncoderInfo
@@ -49,7 +50,7 @@ from mess_core.maps import make_map
 from mess_core.measurements import measure_track
 from mess_core.probing.result import ProbeSettings
 from mess_core.processes import process_pool
-from mess_core.scan import AUTO, scan
+from mess_core.scan import scan
 
 if TYPE_CHECKING:
     from mess_core.datasets.demo import DemoTrack

@@ -42,6 +42,11 @@ def beside(path: Path, suffixes: Iterable[str]) -> Path | None:
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
+def midi_beside(audio: Path) -> Path | None:
+    """The MIDI file with the stem of an audio file, if there is one."""
+    return next((found for suffix in MIDI_SUFFIXES if (found := audio.with_suffix(suffix)).is_file()), None)
+
+
 def read_track(path: Path, title: str | None = None) -> NewTrack:
     """One file as a track: hash, header, tags, and the MIDI beside it.
 
@@ -70,7 +75,7 @@ def read_track(path: Path, title: str | None = None) -> NewTrack:
         performer=tags.get("performer"),
         composer=tags.get("composer"),
     )
-    midi = next((found for suffix in MIDI_SUFFIXES if (found := path.with_suffix(suffix)).is_file()), None)
+    midi = midi_beside(path)
     return NewTrack(track, path, {"midi": midi} if midi else {})
 
 

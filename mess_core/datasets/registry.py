@@ -13,6 +13,7 @@ from mess_core.datasets.smd import SMD
 from mess_core.datasets.vienna4x22 import VIENNA
 from mess_core.errors import InputError
 
+AUTO = "auto"  # instead of an id: judge by the folder
 # In the order in which a folder is asked: the plain folder last, for everything looks like one.
 COLLECTIONS: dict[str, Collection] = {
     collection.id: collection for collection in (SMD, MAESTRO, ASAP, VIENNA, MANIFEST, FOLDER)

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mess_core.catalogue import FILTERS
 from mess_core.search.request import Request
 
-FILTERS = ("composer", "performer", "instrument", "collection", "split")  # facts; the plural is a field of `Request`
 POOL_AT_LEAST, POOL_PER_RESULT = 100, 10  # candidates among which diversity chooses
 
 
@@ -79,7 +79,7 @@ def select(
     caps = {name: cap for name, cap in caps.items() if cap is not None}
     counts: Counter[tuple[str, str]] = Counter()
     shown: list[int] = []
-    only = {name: getattr(request, f"{name}s") for name in FILTERS}
+    only = {name: getattr(request, f"{name}s") for name in FILTERS}  # a field of `Request` each, in the plural
     only = {name: wanted for name, wanted in only.items() if wanted}
 
     def is_wanted(candidate: Candidate) -> bool:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from mess_core.catalogue import FILTERS
 from mess_core.search.request import Request
-from mess_core.search.selection import FILTERS, Candidate, Facts, select
+from mess_core.search.selection import Candidate, Facts, select
 
 N = 30
 
