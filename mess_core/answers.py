@@ -22,8 +22,7 @@ from mess_core.discovery import Discovery, groups_of, safe_name
 from mess_core.embeddings import TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
-from mess_core.evaluation.kept import load_evaluation
-from mess_core.evaluation.similarity import SimilarityStudy
+from mess_core.evaluation.kept import csls_helps
 from mess_core.files import seal, unseal, write_atomically
 from mess_core.home import Home
 from mess_core.matching import Moment, best_moments, passage_rows
@@ -281,7 +280,7 @@ def answer(home: Home, index: NeighbourIndex, plan: Plan, query: Query) -> Answe
         exclude=[query.track_id],
         facts_of=lambda track_id: facts_of(home, track_id),
         query_facts=query.facts,
-        corrects_hubs=_csls_helps(home, plan),
+        corrects_hubs=plan.geometry == "layer" and csls_helps(home.paths, plan.library, plan.info),
     )
     weights = index.weights(plan.request)
     query_items = index.geometry.items(query.embedding.segments.astype(np.float32))
@@ -389,11 +388,3 @@ def _moments(
     items = index.geometry.items(embedding.segments.astype(np.float32))
     similarities = similarity_matrix(index.geometry, query_items, items, weights)
     return best_moments(similarities, query.embedding.starts_s, embedding.starts_s, plan.info.segment_s, n=1)
-
-
-def _csls_helps(home: Home, plan: Plan) -> bool:
-    """Whether the correction for hubs was seen to help in this library, as the encoder sees it."""
-    if plan.geometry != "layer":
-        return False
-    kept = load_evaluation(home.paths, plan.library, plan.info, "similarity")
-    return kept is not None and isinstance(kept.result, SimilarityStudy) and kept.result.csls_helps

@@ -61,5 +61,11 @@ def load_evaluation(paths: Paths, library: str, info: EncoderInfo, what: What) -
         return None
 
 
+def csls_helps(paths: Paths, library: str, info: EncoderInfo) -> bool:
+    """Whether the correction for hubs was seen to help in a library, as the encoder sees it."""
+    kept = load_evaluation(paths, library, info, "similarity")
+    return kept is not None and isinstance(kept.result, SimilarityStudy) and kept.result.csls_helps
+
+
 def _path(paths: Paths, library: str, info: EncoderInfo, what: What) -> Path:
     return paths.root / "probing" / info.folder / f"{safe_name(library)}-{what}.json"

@@ -25,8 +25,7 @@ from mess_core.encoders.imported import info_of
 from mess_core.encoders.registry import encoder_info
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
 from mess_core.evaluation.hubness import local_means
-from mess_core.evaluation.kept import load_evaluation
-from mess_core.evaluation.similarity import SimilarityStudy
+from mess_core.evaluation.kept import csls_helps
 from mess_core.handover.folders import (
     COPY_AGAIN,
     MANIFEST,
@@ -138,7 +137,7 @@ def build_served(home: Home, library: str, info: EncoderInfo) -> tuple[ServedInd
             for start in range(0, len(vectors), ROWS_PER_BLOCK)
         ]
     )
-    if _corrects_hubs(home, library, info):
+    if csls_helps(home.paths, library, info):
         items = np.column_stack([items, -_used_to(items, len(geometry.centre)) / 2])
     rows = faiss.IndexFlatIP(items.shape[1])
     rows.add(np.ascontiguousarray(items, np.float32))
@@ -233,12 +232,6 @@ def load_index(folder: Path) -> ServedIndex:
     if not is_whole:
         raise ArtefactMismatchError(f"The files in {folder} do not belong together.", COPY_AGAIN)
     return ServedIndex(info, track_ids, centre, rows)
-
-
-def _corrects_hubs(home: Home, library: str, info: EncoderInfo) -> bool:
-    """As the app does: where the correction was seen to help."""
-    kept = load_evaluation(home.paths, library, info, "similarity")
-    return kept is not None and isinstance(kept.result, SimilarityStudy) and kept.result.csls_helps
 
 
 def _used_to(items: np.ndarray, n_layers: int) -> np.ndarray:

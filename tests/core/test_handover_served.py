@@ -30,8 +30,8 @@ def correct_hubs(home: Home, monkeypatch) -> None:
     from mess_core import answers
     from mess_core.handover import served
 
-    monkeypatch.setattr(answers, "_csls_helps", lambda home, plan: True)
-    monkeypatch.setattr(served, "_corrects_hubs", lambda home, library, info: True)
+    for module in (answers, served):
+        monkeypatch.setattr(module, "csls_helps", lambda paths, library, info: True)
 
 
 @pytest.mark.parametrize("is_corrected", [False, True])
