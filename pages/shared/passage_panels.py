@@ -24,11 +24,11 @@ N_AT_FIRST, MOST_OTHERS = 3, 8
 def show_same_passage(query: Track, passage: tuple[float, float] | None) -> None:
     """Nothing where the score of the query is not known, or nobody else plays it."""
     home = resources.home()
-    start_s, end_s = passage or (0.0, query.duration_s)
-    if passage is None:
-        known = home.catalogue.passages.of_track(query.track_id)
-        start_s = float(known[0].times_s[0]) if known else 0.0
-        end_s = start_s + AT_FIRST_S
+    known = home.catalogue.passages.of_track(query.track_id)
+    if not known:
+        return
+    first_s = float(known[0].times_s[0])
+    start_s, end_s = passage or (first_s, first_s + AT_FIRST_S)
     same = home.catalogue.passages.same(query.track_id, start_s, min(end_s, start_s + LONGEST_S), frame.library())
     if same is None or not same.others:
         return
@@ -44,12 +44,17 @@ def show_same_passage(query: Track, passage: tuple[float, float] | None) -> None
         max_selections=MOST_OTHERS, format_func=lambda each: f"{_name(tracks[each])}, {others[each].tempo:.0f} bpm",
     )  # fmt: skip
     _play(query, tracks, same, chosen)
-    curves = compare_passages(home, same, chosen)
+    curves = _curves(same, tuple(chosen))
     names = {query.track_id: f"query: {_name(query)}"} | {each: _name(track) for each, track in tracks.items()}
     st.plotly_chart(
         figure(curves, names), key="passage curves", config=charts.camera("svg", "passage"),
         alt="Tempo and level of the passage, beat by beat, in every recording",
     )  # fmt: skip
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)  # it decodes audio, and the page runs at every move of a slider
+def _curves(same: SamePassage, chosen: tuple[str, ...]) -> list[PassageCurve]:
+    return compare_passages(resources.home(), same, chosen)
 
 
 def _play(query: Track, tracks: dict[str, Track], same: SamePassage, chosen: list[str]) -> None:
@@ -94,8 +99,6 @@ def figure(curves: list[PassageCurve], names: dict[str, str]) -> go.Figure:
 
 def _name(track: Track) -> str:
     """Who plays; the title where that is not known."""
-    return (
-        f"{track.performer} ({track.instrument})"
-        if track.performer and track.instrument
-        else (track.performer or track.title)
-    )
+    if track.performer and track.instrument:
+        return f"{track.performer} ({track.instrument})"
+    return track.performer or track.title
