@@ -61,7 +61,9 @@ def test_a_suspended_worker_that_wakes_up_too_late_changes_nothing(queued: Home,
     """SIGSTOP, its lease runs out, another one does the job, SIGCONT: the first notices, and goes on to live."""
     first = start_worker(queued)
     wait_until(lambda: len(queued.store.known(MEL)) > 0)
-    first.send_signal(signal.SIGSTOP)
+    with queued.database.transaction():  # ours, so not its own: a stopped writer would hold the lock for ever
+        first.send_signal(signal.SIGSTOP)
+        os.waitpid(first.pid, os.WUNTRACED)
     n_before = len(queued.store.known(MEL))
     if not queued.jobs.active():
         end(first, signal.SIGKILL)
