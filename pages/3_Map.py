@@ -3,7 +3,9 @@
 import streamlit as st
 
 from pages.shared import map_panels as panels
+from pages.shared import map_views
 from pages.shared.frame import explain_errors, open_page
+from pages.shared.map_colours import choose_colour
 from pages.shared.query_panels import choose_encoder
 
 open_page("Map")
@@ -13,14 +15,14 @@ with explain_errors():
         encoder_id = choose_encoder()
         settings = panels.choose_settings()
     panels.follow_job(encoder_id)
-    layers = panels.drawn_layers(encoder_id, settings)
+    layers = map_views.drawn_layers(encoder_id, settings)
     if not layers:
         panels.offer_to_draw(encoder_id, settings)
         st.stop()
     layer = panels.choose_layer(layers)
-    view = panels.view(encoder_id, layer, settings)
+    view = map_views.view(encoder_id, layer, settings)
     with st.sidebar:
-        colour = panels.choose_colour(view)
+        colour = choose_colour(view)
     panels.explore(view, encoder_id, colour)
     panels.show_trust(view, encoder_id, settings)
     panels.show_names(view, encoder_id)

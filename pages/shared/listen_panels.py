@@ -13,12 +13,11 @@ from mess_core import answers
 from mess_core.answers import Answer, FoundTrack, make_plan, query_of
 from mess_core.catalogue import ALL, Track
 from mess_core.exports import as_csv, as_json, as_m3u8
-from mess_core.opinions import heard_since
 from mess_core.reasons import Reason, find_reasons, in_one_line
 from mess_core.search.request import Request
 from pages.shared import frame, resources, state
 from pages.shared.aspect_panels import measured_faithfulness, title
-from pages.shared.player import PlayerReport, PlayerTrack, player
+from pages.shared.player import PlayerReport, PlayerTrack, keep_heard, player
 
 N_IN_PLAYER = 3  # neighbours beside the query until others are chosen
 MAX_IN_PLAYER = 8  # keys 1 to 9: the query and eight neighbours
@@ -145,18 +144,8 @@ def show_player(query: Track, neighbours: list[FoundTrack], passage: tuple[float
         tracks.append(track)
     report = player(tracks, key="player", region=passage)
     if report is not None:
-        _keep_heard(report, query.track_id)
+        keep_heard(report, "player", query.track_id)
         _use_passage(report, query.track_id)
-
-
-def _keep_heard(report: PlayerReport, query_id: str) -> None:
-    """Seconds heard are kept as they come; the player counts up until it is made anew."""
-    before = st.session_state.get("heard", {})
-    more = heard_since(before, report.heard)
-    for track_id, seconds in more.items():
-        resources.home().opinions.add_play(track_id, seconds, query_track_id=query_id)
-    # What was too short to be kept is not counted as kept: it may add up.
-    st.session_state["heard"] = {**before, **{track_id: report.heard[track_id] for track_id in more}}
 
 
 def _use_passage(report: PlayerReport, query_id: str) -> None:

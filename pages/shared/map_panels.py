@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import streamlit as st
 
-from mess_core.answers import make_plan, query_of
 from mess_core.catalogue import Track
-from mess_core.encoders.base import EncoderInfo
-from mess_core.errors import DataMissingError
 from mess_core.exports import map_as_csv, tracks_as_csv, tracks_as_m3u8
 from mess_core.layouts.settings import MapSettings
-from mess_core.maps import MapNames, MapView, is_complete, load_view, name_view, segment_path
-from mess_core.reasons import aspect_coordinates
-from mess_core.search.neighbours import NeighbourIndex
-from mess_core.search.request import Request
-from mess_core.targets.registry import TARGETS
-from pages.shared import charts, frame, map_charts, resources, state
+from mess_core.maps import MapView, segment_path
+from pages.shared import charts, frame, map_charts, map_views, resources, state
 from pages.shared.jobs_panel import show_jobs, show_outcome
 from pages.shared.map_charts import Colour
-from pages.shared.player import PlayerTrack, follow_on_map, player
+from pages.shared.player import PlayerTrack, follow_on_map, keep_heard, player
 
 ASPECTS = "aspects"
-NAMES = ("instrument", "performer", "composer", "work")
-REGION, KEPT, DISTANCE = "region", "neighbours kept", "likeness to the query"
 MAX_IN_PLAYER = 8
 PICKED = "picked on the map"
 SOUNDS = "sounds on the map"  # a click that is to be heard, until it was
@@ -67,12 +58,6 @@ def follow_job(encoder_id: str) -> None:
     show_outcome(home.jobs.latest("map", library=frame.library(), encoder=encoder_id))
 
 
-def drawn_layers(encoder_id: str, settings: MapSettings) -> list[int | None]:
-    """What was drawn; None stands for the aspects."""
-    every = [*range(resources.info(encoder_id).n_layers), None]
-    return [layer for layer in every if _view(encoder_id, layer, settings) is not None]
-
-
 def offer_to_draw(encoder_id: str, settings: MapSettings) -> None:
     """Nothing is drawn with these settings yet."""
     home, info = resources.home(), resources.info(encoder_id)
@@ -103,115 +88,6 @@ def choose_layer(layers: list[int | None]) -> int | None:
     return None if chosen == ASPECTS else int(chosen)
 
 
-def view(encoder_id: str, layer: int | None, settings: MapSettings) -> MapView:
-    """The map of one layer."""
-    found = _view(encoder_id, layer, settings)
-    if found is None:
-        raise DataMissingError("This layer is not drawn yet.", "Draw the map again.")
-    return found
-
-
-def _view(encoder_id: str, layer: int | None, settings: MapSettings) -> MapView | None:
-    return _cached_view(frame.library(), resources.info(encoder_id), layer, settings, _changed(encoder_id))
-
-
-def _names(view: MapView, encoder_id: str) -> MapNames:
-    """What lies where; chance is asked a thousand times for that, so once for each view."""
-    return _cached_names(frame.library(), encoder_id, view.layer, view.settings, _changed(encoder_id), view)
-
-
-def _changed(encoder_id: str) -> Hashable:
-    """Another value when a map may be another: tracks came or went, or one was drawn or discovered."""
-    home, info = resources.home(), resources.info(encoder_id)
-    jobs = [home.jobs.latest(kind, library=frame.library(), encoder=encoder_id) for kind in ("map", "probe")]
-    states = tuple(None if job is None else (job.job_id, job.state, job.n_done) for job in jobs)
-    return home.index_content(frame.library(), info), states
-
-
-BY_FINGERPRINT = {EncoderInfo: lambda info: info.fingerprint}
-
-
-@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_FINGERPRINT)
-def _cached_view(
-    library: str, info: EncoderInfo, layer: int | None, settings: MapSettings, changed: Hashable
-) -> MapView | None:
-    return load_view(resources.home(), library, info, layer, settings)
-
-
-@st.cache_resource(max_entries=64, show_spinner="Finding what lies where…")
-def _cached_names(
-    library: str, encoder_id: str, layer: int | None, settings: MapSettings, changed: Hashable, _view: MapView
-) -> MapNames:
-    return name_view(resources.home(), library, _view)
-
-
-@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=BY_FINGERPRINT)
-def _is_complete(library: str, info: EncoderInfo, settings: MapSettings, changed: Hashable) -> bool:
-    return is_complete(resources.home(), library, info, settings)
-
-
-def choose_colour(view: MapView) -> Colour:
-    """What the points are coloured by; in the URL."""
-    home = resources.home()
-    tracks = _tracks(view)
-    known = [name for name in NAMES if any(getattr(track, name) for track in tracks)]
-    targets = {target.title: target.id for target in TARGETS.values() if not target.is_companion}
-    aspects = _aspects()
-    options = [*known, REGION, KEPT, *([DISTANCE] if state.query() else []), *aspects, *targets]
-    state.restore("colour", options)
-    few = [name for name in known if len({getattr(track, name) for track in tracks}) <= map_charts.MOST_NAMES]
-    first = state.default("colour", index=options.index(few[0]) if few else 0)
-    chosen = state.keep("colour", st.selectbox("Colour", options, key="colour", bind="query-params", **first))
-    if chosen in NAMES:
-        return Colour(chosen, names=[getattr(track, chosen) for track in tracks])
-    if chosen == KEPT:
-        return Colour(KEPT, numbers=view.preservation)
-    if chosen == REGION:
-        regions = _names(view, state.read("encoder")).regions
-        names: list[str | None] = [None] * len(view.track_ids)
-        for number, region in enumerate(regions, start=1):
-            for row in region.rows:
-                names[row] = region.sentence or f"region {number}"
-        return Colour(REGION, names=names)
-    if chosen == DISTANCE:
-        return Colour("similarity", numbers=_similarities(view))
-    if chosen in aspects:
-        word, coordinates = aspect_coordinates(_by_direction(), aspects[chosen], view.track_ids)
-        return Colour(f"{word} (SD)", numbers=coordinates)
-    values = home.measurements.values(view.track_ids, targets[chosen]).tolist()
-    unit = TARGETS[targets[chosen]].unit
-    return Colour(f"{chosen} ({unit})", numbers=[value if value == value else None for value in values])
-
-
-def _aspects() -> dict[str, str]:
-    """Aspects by which this library can be searched, by the name they have among the colours."""
-    discovery = resources.discovery(frame.library(), state.read("encoder"))
-    found = {} if discovery is None else discovery.aspects
-    return {f"aspect: {name.replace('_', ' ')}": name for name, aspect in found.items() if aspect.has_evidence}
-
-
-def _by_direction() -> NeighbourIndex:
-    encoder_id = state.read("encoder")
-    discovery = resources.discovery(frame.library(), encoder_id)
-    request = Request(geometry="direction")
-    plan = make_plan(resources.home(), frame.library(), resources.info(encoder_id), request, discovery)
-    return resources.index(plan)
-
-
-def _similarities(view: MapView) -> list[float | None]:
-    """To the query, as Listen would rank by all layers."""
-    home, info, library = resources.home(), resources.info(state.read("encoder")), frame.library()
-    query = state.query()
-    if query is None or not home.store.has(query, info):
-        return [None] * len(view.track_ids)
-    request = Request(k=max(1, len(view.track_ids)))
-    plan = make_plan(home, library, info, request, None)
-    asked = query_of(home, home.catalogue.track(query), info)
-    found = resources.index(plan).search(asked.embedding.mean, request)
-    similarity = {each.track_id: each.similarity for each in found.neighbours}
-    return [similarity.get(track_id) for track_id in view.track_ids]
-
-
 @st.fragment
 def explore(view: MapView, encoder_id: str, colour: Colour) -> None:
     """The large map, and what was clicked or lassoed on it; a click runs nothing else of the page.
@@ -229,7 +105,7 @@ def explore(view: MapView, encoder_id: str, colour: Colour) -> None:
 
 def show_map(view: MapView, encoder_id: str, colour: Colour, picked: Sequence[str]) -> None:
     """The large map."""
-    tracks = {track.track_id: track for track in _tracks(view)}
+    tracks = {track.track_id: track for track in map_views.tracks_of(view)}
     left, middle, right = st.columns([3, 1, 1], vertical_alignment="bottom")
     with left:
         wanted = st.selectbox(
@@ -247,7 +123,7 @@ def show_map(view: MapView, encoder_id: str, colour: Colour, picked: Sequence[st
     with middle:
         is_pca = st.toggle("PCA instead", key="pca", help="The two directions of most variance: duller, but linear.")
         is_named = st.toggle("Regions", key="regions", help="Where recordings crowd, and what they have in common.")
-    regions = _names(view, encoder_id).regions if is_named else ()
+    regions = map_views.names(view, encoder_id).regions if is_named else ()
     marked = wanted or (picked[0] if len(picked) == 1 else state.query())
     near = [(each.track_id, each.is_near_on_map) for each in view.nearest(marked)] if marked in tracks else []
     path = [] if is_pca else _path(view, encoder_id, marked if marked in tracks else None)
@@ -321,13 +197,13 @@ def show_trust(view: MapView, encoder_id: str, settings: MapSettings) -> None:
     if view.n_left_out:
         st.caption(f"A sample: {view.n_left_out} recordings are not shown.")
     with st.container(horizontal=True):
-        is_stale = not _is_complete(frame.library(), resources.info(encoder_id), settings, _changed(encoder_id))
+        is_stale = not map_views.shows_all(encoder_id, settings)
         why_not = None if is_stale else "The map shows the library as it is."
         if st.button("Draw again", disabled=not is_stale, help=why_not):
             _draw(encoder_id, settings)
         if view.stability is None and st.button("Is it stable?", help="Draws every layer again from another start."):
             _draw(encoder_id, settings, with_stability=True)
-        titles = {track.track_id: track.title for track in _tracks(view)}
+        titles = {track.track_id: track.title for track in map_views.tracks_of(view)}
         st.download_button(
             "CSV", partial(map_as_csv, view, titles), f"map-{view.name.replace(' ', '-')}.csv", "text/csv",
             on_click="ignore", key="map-csv",
@@ -336,7 +212,7 @@ def show_trust(view: MapView, encoder_id: str, settings: MapSettings) -> None:
 
 def show_names(view: MapView, encoder_id: str) -> None:
     """What directions and regions stand for."""
-    sentences = _names(view, encoder_id).sentences
+    sentences = map_views.names(view, encoder_id).sentences
     if not sentences:
         st.caption("Neither a direction nor a region of this map stands for anything that was measured.")
         return
@@ -387,13 +263,15 @@ def show_chosen(view: MapView, chosen: list[Track]) -> None:
 
 @st.fragment
 def _play(tracks: list[Track]) -> None:
-    player([PlayerTrack.of(track) for track in tracks], key="map-player", starts=st.session_state.pop(SOUNDS, None))
+    shown = [PlayerTrack.of(track) for track in tracks]
+    report = player(shown, key="map-player", starts=st.session_state.pop(SOUNDS, None))
+    keep_heard(report, "map-player")
 
 
 def show_all_layers(encoder_id: str, layers: list[int | None], settings: MapSettings, colour: Colour) -> None:
     """How the library's shape changes from layer to layer; a recording keeps its colour and, roughly, its side."""
     st.subheader("Layer by layer", anchor=False)
-    views = [view(encoder_id, layer, settings) for layer in layers]
+    views = [map_views.view(encoder_id, layer, settings) for layer in layers]
     st.plotly_chart(
         map_charts.small_maps(views, colour, state.query(), str(state.read("layer"))), key="small maps",
         config=charts.camera("svg", "maps"), alt="Maps of all layers",
@@ -425,8 +303,3 @@ def explain(view: MapView) -> None:
             "direction is listed above, and only where chance would not do as well with whole works exchanged. Layers "
             "are laid onto each other, so that a recording moves only as far as its neighbourhood changes."
         )
-
-
-def _tracks(view: MapView) -> list[Track]:
-    known = {track.track_id: track for track in resources.home().catalogue.tracks(frame.library())}
-    return [known[track_id] for track_id in view.track_ids if track_id in known]

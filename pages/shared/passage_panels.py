@@ -13,7 +13,7 @@ from mess_core.comparisons import PassageCurve, compare_passages
 from mess_core.passages import SamePassage
 from pages.shared import charts, frame, resources
 from pages.shared.map_charts import PALETTE
-from pages.shared.player import PlayerTrack, player
+from pages.shared.player import PlayerTrack, keep_heard, player
 
 LONGEST_S = 30.0  # of a passage: the slowest other one takes twice as long, and the player holds that
 AT_FIRST_S = 15.0  # while none is chosen
@@ -61,7 +61,7 @@ def _play(query: Track, tracks: dict[str, Track], same: SamePassage, chosen: lis
     """Each begins where the passage does; the loop lasts as long as the slowest."""
     heard = [same.asked, *(other for other in same.others if other.track_id in chosen)]
     recordings = {query.track_id: query, **tracks}
-    player(
+    report = player(
         [
             replace(
                 PlayerTrack.of(recordings[each.track_id]),
@@ -74,6 +74,7 @@ def _play(query: Track, tracks: dict[str, Track], same: SamePassage, chosen: lis
         key="same-passage",
         region=(0.0, max(each.end_s - each.start_s for each in heard)),
     )
+    keep_heard(report, "same-passage", query.track_id)
 
 
 def figure(curves: list[PassageCurve], names: dict[str, str]) -> go.Figure:

@@ -31,6 +31,8 @@ import streamlit as st
 from mess_core.catalogue import Track
 from mess_core.config import EXCERPT_DEFAULT_S
 from mess_core.errors import InputError
+from mess_core.opinions import heard_since
+from pages.shared import resources
 
 PASSAGE_MIN_S = 1.0  # as in player.js: a shorter one cannot be chosen
 QUIETEST_TARGET_LUFS = -45.0  # a nearly silent recording must not pull all others down with it
@@ -157,6 +159,27 @@ def player(
     )
     report, passage = _read_report(result.report), _read_passage(result.passage, tracks)
     return replace(report, passage=passage) if report else None
+
+
+def keep_heard(report: PlayerReport | None, key: str, query_id: str | None = None) -> None:
+    """Keep for how long each track was heard; a report counts up until the player is made anew.
+
+    Parameters
+    ----------
+    report : PlayerReport or None
+    key : str
+        The player's.
+    query_id : str, optional
+        What the tracks were found for.
+    """
+    if report is None:
+        return
+    before = st.session_state.get(f"heard in {key}", {})
+    more = heard_since(before, report.heard)
+    for track_id, seconds in more.items():
+        resources.home().opinions.add_play(track_id, seconds, query_track_id=query_id)
+    # What was too short to be kept is not counted as kept: it may add up.
+    st.session_state[f"heard in {key}"] = {**before, **{track_id: report.heard[track_id] for track_id in more}}
 
 
 def follow_on_map(track_id: str, starts_s: Sequence[float]) -> None:

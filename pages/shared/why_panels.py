@@ -14,7 +14,7 @@ from mess_core.targets.registry import TARGETS
 from pages.shared import charts, frame, resources
 from pages.shared.aspect_panels import title
 from pages.shared.jobs_panel import show_jobs
-from pages.shared.player import PlayerTrack, player
+from pages.shared.player import PlayerTrack, keep_heard, player
 
 MOST_CELLS = 40  # on either side of the map of moments: each is an element of the page
 HEARD_S = 10.0  # of a moment that is clicked
@@ -162,7 +162,8 @@ def _show_moments(found: Answer, item: FoundTrack) -> None:
     track = PlayerTrack(**{**vars(track), "offset_s": at[1] - at[0], "moment": (at[1], HEARD_S)})
     end_s = min(at[0] + HEARD_S, query.duration_s)
     asked = PlayerTrack(**{**vars(PlayerTrack.of(query)), "moment": (at[0], HEARD_S)})
-    player([asked, track], key=f"player {name}", region=(at[0], end_s) if end_s > at[0] else None)
+    report = player([asked, track], key=f"player {name}", region=(at[0], end_s) if end_s > at[0] else None)
+    keep_heard(report, "moments", query.track_id)
 
 
 def moment_map(moments: MomentMap) -> go.Figure:

@@ -52,6 +52,15 @@ def test_a_map_is_drawn_explored_and_heard(app, open_page, watch):
     segments = page.locator(".js-plotly-plot g.trace:has(path.js-line) path.point")
     expect(page.locator(".js-plotly-plot path.point[data-heard]")).to_have_count(1, timeout=PATIENCE_MS)
     expect(segments.last).to_have_attribute("data-heard", "", timeout=PATIENCE_MS)  # it moves on with the sound
+    pause = page.get_by_role("button", name="Pause", exact=True)
+    if pause.is_visible():  # else it has come to its end, which is told as well
+        pause.click()
+    opinions = Home(app.home).opinions
+    for _ in range(100):
+        if opinions.seconds_heard():
+            break
+        page.wait_for_timeout(100)
+    assert sum(opinions.seconds_heard().values()) > 0.5
     page.get_by_role("button", name="Find like this").click()
     expect(page.get_by_text("The star is the query of Listen")).to_be_visible(timeout=PATIENCE_MS)
     known = {track.track_id for track in Home(app.home).catalogue.tracks("music")}

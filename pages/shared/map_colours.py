@@ -1,0 +1,79 @@
+"""What the points of a map are coloured by: a name, a property, an aspect, or what is true of the map there."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mess_core.answers import make_plan, query_of
+from mess_core.maps import MapView
+from mess_core.reasons import aspect_coordinates
+from mess_core.search.neighbours import NeighbourIndex
+from mess_core.search.request import Request
+from mess_core.targets.registry import TARGETS
+from pages.shared import frame, map_charts, map_views, resources, state
+from pages.shared.map_charts import Colour
+
+NAMES = ("instrument", "performer", "composer", "work")
+REGION, KEPT, DISTANCE = "region", "neighbours kept", "likeness to the query"
+
+
+def choose_colour(view: MapView) -> Colour:
+    """What the points are coloured by; in the URL."""
+    home = resources.home()
+    tracks = map_views.tracks_of(view)
+    known = [name for name in NAMES if any(getattr(track, name) for track in tracks)]
+    targets = {target.title: target.id for target in TARGETS.values() if not target.is_companion}
+    aspects = _aspects()
+    options = [*known, REGION, KEPT, *([DISTANCE] if state.query() else []), *aspects, *targets]
+    state.restore("colour", options)
+    few = [name for name in known if len({getattr(track, name) for track in tracks}) <= map_charts.MOST_NAMES]
+    first = state.default("colour", index=options.index(few[0]) if few else 0)
+    chosen = state.keep("colour", st.selectbox("Colour", options, key="colour", bind="query-params", **first))
+    if chosen in NAMES:
+        return Colour(chosen, names=[getattr(track, chosen) for track in tracks])
+    if chosen == KEPT:
+        return Colour(KEPT, numbers=view.preservation)
+    if chosen == REGION:
+        regions = map_views.names(view, state.read("encoder")).regions
+        names: list[str | None] = [None] * len(view.track_ids)
+        for number, region in enumerate(regions, start=1):
+            for row in region.rows:
+                names[row] = region.sentence or f"region {number}"
+        return Colour(REGION, names=names)
+    if chosen == DISTANCE:
+        return Colour("similarity", numbers=_similarities(view))
+    if chosen in aspects:
+        word, coordinates = aspect_coordinates(_by_direction(), aspects[chosen], view.track_ids)
+        return Colour(f"{word} (SD)", numbers=coordinates)
+    values = home.measurements.values(view.track_ids, targets[chosen]).tolist()
+    unit = TARGETS[targets[chosen]].unit
+    return Colour(f"{chosen} ({unit})", numbers=[value if value == value else None for value in values])
+
+
+def _aspects() -> dict[str, str]:
+    """Aspects by which this library can be searched, by the name they have among the colours."""
+    discovery = resources.discovery(frame.library(), state.read("encoder"))
+    found = {} if discovery is None else discovery.aspects
+    return {f"aspect: {name.replace('_', ' ')}": name for name, aspect in found.items() if aspect.has_evidence}
+
+
+def _by_direction() -> NeighbourIndex:
+    encoder_id = state.read("encoder")
+    discovery = resources.discovery(frame.library(), encoder_id)
+    request = Request(geometry="direction")
+    plan = make_plan(resources.home(), frame.library(), resources.info(encoder_id), request, discovery)
+    return resources.index(plan)
+
+
+def _similarities(view: MapView) -> list[float | None]:
+    """To the query, as Listen would rank by all layers."""
+    home, info, library = resources.home(), resources.info(state.read("encoder")), frame.library()
+    query = state.query()
+    if query is None or not home.store.has(query, info):
+        return [None] * len(view.track_ids)
+    request = Request(k=max(1, len(view.track_ids)))
+    plan = make_plan(home, library, info, request, None)
+    asked = query_of(home, home.catalogue.track(query), info)
+    found = resources.index(plan).search(asked.embedding.mean, request)
+    similarity = {each.track_id: each.similarity for each in found.neighbours}
+    return [similarity.get(track_id) for track_id in view.track_ids]
