@@ -278,6 +278,15 @@ class EmbeddingStore:
             connection.execute("DELETE FROM embeddings WHERE track_id = ? AND fingerprint = ?", (track_id, fingerprint))
         (self.paths.root / row["path"]).unlink(missing_ok=True)
 
+    def earlier(self, info: EncoderInfo) -> dict[tuple[str, str], int]:
+        """Embeddings by other versions of an encoder: (track_id, fingerprint) to bytes. Nothing reads them any more."""
+        rows = self.database.connection.execute(
+            "SELECT track_id, fingerprint, size_bytes FROM embeddings"
+            " WHERE fingerprint IN (SELECT fingerprint FROM encoders WHERE encoder = ? AND fingerprint != ?)",
+            (info.id, info.fingerprint),
+        )
+        return {(row["track_id"], row["fingerprint"]): row["size_bytes"] for row in rows}
+
     def sweep(self, now: float | None = None) -> int:
         """Delete what no row points to: left-over temporary files, embeddings of forgotten tracks; returns how many."""
         now = now or time.time()

@@ -313,16 +313,26 @@ class Home:
 
     def n_embedded(self, library: str, info: EncoderInfo) -> int:
         """How many tracks of a library this encoder has embedded."""
+        return self._numbers_embedded(library).get((info.id, info.fingerprint), 0)
 
-        def read() -> dict[str, int]:  # of all encoders at once: pages ask this of every one on every run
+    def n_embedded_otherwise(self, library: str, info: EncoderInfo) -> int:
+        """How many tracks of a library another version of this encoder has embedded."""
+        numbers = self._numbers_embedded(library)
+        return sum(n for (encoder, version), n in numbers.items() if encoder == info.id and version != info.fingerprint)
+
+    def _numbers_embedded(self, library: str) -> dict[tuple[str, str], int]:
+        """By encoder and fingerprint, of all at once: pages ask this of every encoder on every run."""
+
+        def read() -> dict[tuple[str, str], int]:
             rows = self.database.connection.execute(
-                "SELECT fingerprint, count(*) AS n FROM embeddings WHERE track_id IN"
-                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?)) GROUP BY fingerprint",
+                "SELECT encoder, fingerprint, count(*) AS n FROM embeddings JOIN encoders USING (fingerprint)"
+                " WHERE track_id IN (SELECT track_id FROM library_tracks WHERE ? IN (library, ?)) GROUP BY fingerprint",
                 (library, ALL),
             )
-            return {row["fingerprint"]: row["n"] for row in rows}
+            return {(row["encoder"], row["fingerprint"]): row["n"] for row in rows}
 
-        return int(self.catalogue.remembered(("n_embedded", library), read).get(info.fingerprint, 0))
+        numbers: dict[tuple[str, str], int] = self.catalogue.remembered(("n_embedded", library), read)
+        return numbers
 
     def keep_upload(self, track_id: str, library: str) -> None:
         """An upload joins a library: from now on it is not swept."""

@@ -157,7 +157,7 @@ def embed(encoder_id: str) -> None:
         return
     estimate = home.estimate(library, info)
     done = home.n_embedded(library, info)
-    time = "unknown until it has run here once" if estimate.seconds is None else f"≈ {frame.seconds(estimate.seconds)}"
+    time = "not known yet" if estimate.seconds is None else f"≈ {frame.seconds(estimate.seconds)}"
     for column, (label, value) in zip(
         st.columns(4),
         {
@@ -170,6 +170,7 @@ def embed(encoder_id: str) -> None:
     ):
         column.metric(label, value)
     _embed_button(info, estimate.n_tracks)
+    _show_earlier(info)
     show_outcome(home.jobs.latest("extract", library=library, encoder=encoder_id))
 
 
@@ -180,6 +181,23 @@ def _embed_button(info: EncoderInfo, n_tracks: int) -> None:
         return
     if st.button(f"Embed {n_tracks} tracks with {info.title}", type="primary", disabled=not _is_ready(info.id)):
         home.request_extract(frame.library(), info.id, then_discover=True)
+        st.rerun()
+
+
+def _show_earlier(info: EncoderInfo) -> None:
+    """What another version of the encoder made, if anything."""
+    store = resources.home().store
+    earlier = store.earlier(info)
+    if not earlier:
+        return
+    n_tracks, size = len({track_id for track_id, _ in earlier}), frame.size(sum(earlier.values()))
+    st.caption(
+        f"{n_tracks} tracks have embeddings of another version of {info.title}, {size} in all libraries. They are not "
+        "mixed with those of this one, and no longer used."
+    )
+    if st.button(f"Delete the {size} of other versions", key="delete-earlier"):
+        for track_id, fingerprint in earlier:
+            store.forget(track_id, fingerprint)
         st.rerun()
 
 

@@ -17,9 +17,12 @@ SHORTEST_PASSAGE_S = 1.0
 
 
 def choose_encoder() -> str:
-    """One of the encoders by which this library was embedded; the embedded default while there is none."""
+    """One of the encoders by which this library was embedded; the default while there is none, or only an old one."""
     home = resources.home()
-    ids = [e for e in encoder_ids(home.paths) if home.n_embedded(frame.library(), resources.info(e))] or [DEFAULT]
+    library, default = frame.library(), resources.info(DEFAULT)
+    ids = [e for e in encoder_ids(home.paths) if home.n_embedded(library, resources.info(e))]
+    if not ids or (DEFAULT not in ids and home.n_embedded_otherwise(library, default)):
+        ids.append(DEFAULT)  # to be embedded again
     state.restore("encoder", ids)
     first = state.default("encoder", index=ids.index(DEFAULT) if DEFAULT in ids else 0)
     encoder_id: str = st.selectbox("Encoder", ids, key="encoder", bind="query-params", **first)
@@ -106,7 +109,15 @@ def is_searchable(encoder_id: str) -> bool:
         st.caption(f"{n_embedded} of {n_tracks} tracks of this library are embedded with {info.title} so far.")
     if n_embedded < n_tracks or n_embedded == 0:
         show_jobs(jobs)
-    if n_embedded == 0 and not jobs:
+    if n_embedded == 0 and not jobs and home.n_embedded_otherwise(frame.library(), info):
+        frame.notice(
+            f"A new {info.title}",
+            "This library was embedded with another version of it. Numbers of two versions cannot be compared.",
+        )
+        if st.button(f"Embed {n_tracks} tracks again", type="primary"):
+            home.request_extract(frame.library(), encoder_id, then_discover=True)
+            st.rerun()
+    elif n_embedded == 0 and not jobs:
         frame.notice("Nothing to compare with yet", "Add music, and embed it, on the Library page.")
         frame.link("pages/1_Library.py", "Library")
     return n_embedded > 0

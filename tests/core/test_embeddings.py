@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,6 +77,17 @@ def test_other_fingerprints_never_meet(home, track_ids):
     with pytest.raises(DataMissingError, match="no embedding by fake"):
         home.store.read(track_ids[0], other)
     assert home.store.load(track_ids, other).track_ids == ()
+
+
+def test_other_versions_of_an_encoder_are_found(home, track_ids):
+    """Those of this version, and of other encoders, are not meant."""
+    older, other = replace(INFO, revision="older"), replace(INFO, id="another")
+    home.store.write(track_ids[0], older, embedding())
+    home.store.write(track_ids[1], other, embedding())
+    sizes = [path.stat().st_size for path in home.store.file_paths(track_ids[0])]
+    assert list(home.store.earlier(INFO)) == [(track_ids[0], older.fingerprint)]
+    assert sum(home.store.earlier(INFO).values()) in sizes
+    assert home.store.earlier(other) == {}
 
 
 def test_every_flipped_bit_is_found_and_named(home, track_ids):

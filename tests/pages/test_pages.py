@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 from mess_core.answers import FoundTrack, answer, build_index, make_plan, query_of
 from mess_core.aspects import ASPECTS
 from mess_core.datasets.folder import read_track
+from mess_core.embeddings import TrackEmbedding
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
 from mess_core.home import Home
@@ -169,6 +171,39 @@ def test_library_estimates_and_starts_an_extraction(launch, library, home):
     assert [job.kind for job in home.jobs.active()] == ["extract"]
     work(home)
     assert home.n_embedded("music", MEL) == 4
+
+
+def _mel_embedding() -> TrackEmbedding:
+    mean, std = np.ones((1, MEL.embedding_dim), np.float32), np.ones((1, MEL.dim), np.float32)
+    return TrackEmbedding(mean[None].astype(np.float16), np.zeros(1, np.float32), mean, std)
+
+
+def test_embeddings_of_another_version_are_said_and_deleted(launch, library, home):
+    """They are not counted as embedded; a new version needs one click, its leavings another."""
+    older = replace(MEL, revision="older")
+    track = home.catalogue.tracks("music")[0]
+    home.store.write(track.track_id, older, _mel_embedding())
+    at = launch("pages/1_Library.py")
+    at.radio(key="extractor").set_value(MEL.id).run()
+    assert {metric.label: metric.value for metric in at.metric}["Embedded"] == "0 of 4"
+    assert "1 tracks have embeddings of another version of Log-mel" in words(at)
+    at.button(key="delete-earlier").click().run()
+    assert "another version" not in words(at) and home.store.earlier(MEL) == {}
+
+
+def test_a_library_of_an_older_nano_is_embedded_again_with_one_click(launch, library, home):
+    """Listen does not quietly search by another encoder: it says what is the matter, and what cures it."""
+    older = replace(NANO, revision="older")
+    mean = np.ones((NANO.n_layers, NANO.dim), np.float32)
+    theirs = TrackEmbedding(mean[None].astype(np.float16), np.zeros(1, np.float32), mean, mean)
+    for track in home.catalogue.tracks("music"):
+        home.store.forget(track.track_id, NANO.fingerprint)
+        home.store.write(track.track_id, older, theirs)
+        home.store.write(track.track_id, MEL, _mel_embedding())
+    at = launch("pages/4_Listen.py", query=home.catalogue.tracks("music")[0].track_id)
+    assert at.selectbox(key="encoder").value == NANO.id and "A new MESS-nano" in words(at)
+    next(button for button in at.button if button.label == "Embed 4 tracks again").click().run()
+    assert [(job.kind, job.arguments["encoder"]) for job in home.jobs.active()] == [("extract", NANO.id)]
 
 
 def test_library_adds_a_folder_and_names_what_failed(launch, home, write_wav):
