@@ -29,6 +29,7 @@ from mess_core.probing.scores import sum_by
 from mess_core.search.geometry import LayerGeometry
 
 N_BOOTSTRAPS = 2000
+LEAST_BETTER = 0.01  # of R²: less is not better
 SEARCH = "search"  # all layers, as the app's plain question has it
 
 
@@ -163,6 +164,53 @@ def probe_figures(
             }
         )
     return rows
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What was set out to be reached, what was reached."""
+
+    what: str
+    wanted: float
+    reached: float
+    unit: str = ""
+    is_ceiling: bool = False
+
+    @property
+    def is_met(self) -> bool:
+        return self.reached <= self.wanted if self.is_ceiling else self.reached >= self.wanted
+
+
+def judge(
+    figures: Sequence[Figure], probes: Sequence[Mapping[str, Any]], speed: Mapping[str, float], encoder: str
+) -> list[Bar]:
+    """Every bar of an encoder: MAP as a multiple of log-mel's, R² against log-mel's, speed and memory."""
+    own = {name: [f for f in figures if (f.encoder, f.bar) == (encoder, name)] for name in bars_of(figures)}
+
+    def ratio(figure: Figure) -> float:
+        return figure.ratio or 0.0
+
+    bars = [
+        Bar("piece at the best layer", 2.5, ratio(best_layer(own["piece"])), "x log-mel"),
+        Bar("piece by the plain search", 2.0, ratio(own["piece"][-1]), "x log-mel"),
+        Bar("real: same instrument, other performers", 1.0, ratio(best_layer(own["instrument"])), "x log-mel"),
+        Bar("real: same recording, far apart", 1.0, ratio(best_layer(own["recording"])), "x log-mel"),
+    ]
+    told = [row for row in probes if row["encoder"] == encoder]
+    bars += [Bar(f"probe: {row['target']}", row["log_mel"], row["r2"], "R2") for row in told]
+    n_better = sum(row["r2"] - row["log_mel"] > LEAST_BETTER for row in told)
+    bars += [
+        Bar("probes better than log-mel", len(told) // 2 + 1, n_better, f"of {len(told)}"),
+        Bar("file to embedding", 100, speed["times_real_time"], "x real time"),
+        Bar("peak memory above the loaded model", 250, speed["peak_mb"], "MB", is_ceiling=True),
+        Bar("loading", 0.5, speed["load_s"], "s", is_ceiling=True),
+    ]
+    return bars
+
+
+def bars_of(figures: Sequence[Figure]) -> list[str]:
+    """Names of what was asked, in order."""
+    return list(dict.fromkeys(figure.bar for figure in figures))
 
 
 def best_layer(figures: Sequence[Figure]) -> Figure:

@@ -130,9 +130,9 @@ def heard_elsewhere(log_mel: torch.Tensor, generator: torch.Generator) -> torch.
         return low + (high - low) * torch.rand(n, 1, 1, generator=generator, device=device)
 
     bands = torch.linspace(-1, 1, N_BANDS, device=device)
-    curve = uniform(-1.6, 1.6) * bands
+    curve = uniform(-1.2, 1.2) * bands
     for _ in range(2):
-        curve = curve + uniform(-0.7, 0.7) * torch.cos(torch.pi * (uniform(0.3, 3) * bands + uniform(0, 2)))
+        curve = curve + uniform(-0.6, 0.6) * torch.cos(torch.pi * (uniform(0.3, 3) * bands + uniform(0, 2)))
     edge = uniform(0.3, 1.4)  # above it treble is missing, on one recording in five
     dull = (bands - edge).clamp_min(0) * -25 * (uniform(0, 1) < 0.2)
     level = uniform(-1.2, 0.6)

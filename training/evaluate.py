@@ -27,7 +27,18 @@ from mess_core.errors import DataMissingError
 from mess_core.extraction import ExtractedTrack, FailedTrack, Source, extract
 from mess_core.files import write_atomically
 from training import speed
-from training.bars import SEARCH, Figure, as_json, ask_for, best_layer, probe_figures, retrieval_figures
+from training.bars import (
+    SEARCH,
+    Bar,
+    Figure,
+    as_json,
+    ask_for,
+    bars_of,
+    best_layer,
+    judge,
+    probe_figures,
+    retrieval_figures,
+)
 from training.data import SHARED, WORK
 from training.excerpts import TARGETS, WINDOW_S, Excerpt, plan_excerpts, render_excerpts, windows_of
 from training.weights import SHIPPED, load
@@ -171,7 +182,7 @@ def figures_of(
 
 def print_figures(figures: list[Figure], probes: list[dict[str, Any]]) -> None:
     """The tables."""
-    for bar in dict.fromkeys(figure.bar for figure in figures):
+    for bar in bars_of(figures):
         chance = next(figure.chance for figure in figures if figure.bar == bar)
         print(f"\n{bar}: MAP, chance {chance or 0:.3f}        best layer                      over log-mel")
         for encoder in dict.fromkeys(figure.encoder for figure in figures):
@@ -194,6 +205,13 @@ def print_figures(figures: list[Figure], probes: list[dict[str, Any]]) -> None:
             )
 
 
+def print_bars(bars: list[Bar], name: str) -> None:
+    """What was to be reached, and whether it was."""
+    print(f"\n{name:44} wanted   reached")
+    for bar in bars:
+        print(f"{bar.what:44} {bar.wanted:6.2f} {bar.reached:9.2f} {bar.unit:12} {'yes' if bar.is_met else 'NO'}")
+
+
 def main() -> None:
     """Print the bars, and write them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -214,12 +232,10 @@ def main() -> None:
     encoders |= {"shipped" if path.resolve() == SHIPPED else path.name: load(path) for path in arguments.weights}
     figures, probes = figures_of(encoders, excerpts, real_recordings(arguments.real_audio), folder / "embeddings")
     print_figures(figures, probes)
-    speeds = [speed.measure_apart(path, folder, arguments.threads) for path in arguments.weights]
-    print(
-        f"\nfile to embedding: {speeds[0]['times_real_time']:.0f} times real time on {arguments.threads} threads,",
-        end="",
-    )
-    print(f" peak memory {speeds[0]['peak_mb']:.0f} MB above the process with the model loaded")
+    speeds = {}
+    for name, path in zip(list(encoders)[2:], arguments.weights, strict=True):
+        speeds[name] = speed.measure_apart(path, folder, arguments.threads)
+        print_bars(judge(figures, probes, speeds[name], name), f"{name}, {arguments.threads} threads")
     if arguments.json:
         document = {"retrieval": as_json(figures), "probes": probes, "speed": speeds}
         write_atomically(arguments.json, json.dumps(document, indent=1).encode())

@@ -6,10 +6,12 @@ for must be there, nearly linear, for a probe to find. Which layers are asked is
     frames   (n, T, 192) -> head                         loudness, families, drums, velocity, beat, chord, pitches
     pooled   mean over frames (n, 192) -> head           envelope, density, height, touch, articulation, tempo, key
     pairs    pooled -> 128 numbers on the unit sphere    the same recording; the same music in another timbre
+    alike    mean over frames itself, centred cosine     of how crops sound; of the notes they hold
 
-The masked log-mel needs no labels: a fifth of the time is hidden and must be told from the rest. `alike` needs none
-either: crops must be as alike in a layer as they are in the mean and deviation of their log-mel, for a network that
-only learns notes throws timbre away.
+What a layer merely holds, a probe finds; what search finds is what its numbers are mostly made of. So the last kind has
+no head: crops must be as alike in the layer, by the very measure of search, as their envelopes are, or their notes.
+
+The masked log-mel and the envelope need no labels: a fifth of the time is hidden and must be told from the rest.
 
 Source
 ------
@@ -30,6 +32,7 @@ from training.labels import N_KEYS
 
 TEMPERATURE = 0.1
 RARE_ACTIVE, RARE_ONSET, RARE_DRUM = 4.0, 12.0, 6.0  # weight of what is there over what is not
+MOVEMENT = 3.0  # weight of how bands move over how loud they are, in what is alike in sound
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +69,11 @@ class Lesson:
 
 
 def envelope(lesson: Lesson) -> torch.Tensor:
-    """Mean and deviation of each band over time: what the sound is made of."""
+    """How loud each band is, how much it varies, how fast: what the sound is made of."""
     return F.mse_loss(lesson.pooled, _envelopes(lesson.mel))
 
 
-def alike(lesson: Lesson) -> torch.Tensor:
+def alike_in_sound(lesson: Lesson) -> torch.Tensor:
     """Which crops are alike in their envelopes, and how much."""
     return F.mse_loss(_cosines(lesson.layer.mean(1)), _cosines(_envelopes(lesson.mel)))
 
@@ -150,6 +153,17 @@ def key(lesson: Lesson) -> torch.Tensor:
     return F.cross_entropy(lesson.pooled, lesson.batch.key)
 
 
+def mode(lesson: Lesson) -> torch.Tensor:
+    """Whether the piece is in minor."""
+    return F.binary_cross_entropy_with_logits(lesson.pooled[:, 0], (lesson.batch.key >= 12).float())
+
+
+def alike_in_notes(lesson: Lesson) -> torch.Tensor:
+    """Which crops hold the same pitches for as long and as often, and how much."""
+    shares = [F.normalize(notes.sum(1), p=1, dim=1).sqrt() for notes in (lesson.batch.active, lesson.batch.onsets)]
+    return F.mse_loss(_cosines(lesson.layer.mean(1)), _cosines(torch.cat(shares, dim=1)))
+
+
 def music(lesson: Lesson) -> torch.Tensor:
     """The same music in another timbre, not another moment of the same recording."""
     other_recording = lesson.batch.recording[:, None] != lesson.batch.recording
@@ -180,8 +194,8 @@ def _n_notes(batch: Batch) -> torch.Tensor:
 
 
 def _envelopes(mel: torch.Tensor) -> torch.Tensor:
-    """Mean and deviation over time of each band, (n, 256)."""
-    return torch.cat([mel.mean(1), mel.std(1)], dim=1)
+    """Mean of each band over time, its deviation, and that of its steps, (n, 384)."""
+    return torch.cat([mel.mean(1), MOVEMENT * mel.std(1), MOVEMENT * mel.diff(dim=1).std(1)], dim=1)
 
 
 def _cosines(vectors: torch.Tensor) -> torch.Tensor:

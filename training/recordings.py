@@ -13,14 +13,15 @@ Conventions: audio is mono at 24 kHz; frames as in `labels.py`, mel frames at tw
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import torch
 from scipy.signal import oaconvolve
 
-from mess_core.encoders.mel import FFT_SAMPLES, MEL_HOP_SAMPLES, PEAK_LEVEL, LogMel
+from mess_core.encoders.mel import MEL_HOP_SAMPLES, PEAK_LEVEL, LogMel
+from mess_core.encoders.nano import FFT_SAMPLES
 from mess_core.synthesis import SAMPLE_RATE_HZ
 from training.labels import FRAME_RATE_HZ, Labels, label
 from training.passages import PASSAGE_S, Part, Passage, arrange, choose
@@ -73,7 +74,10 @@ def record(
     dry = soundfont.play(passage, rng) if uses_soundfont and soundfont else play(passage)
     wet = in_room(_driven(dry, rng), rng)
     audio = wet * (PEAK_LEVEL / max(np.abs(wet).max(), 1e-9))
-    return TrainingRecording(to_bytes(log_mel(audio)), frame_peaks(audio), label(passage, dry, SAMPLE_RATE_HZ), music)
+    labels = label(passage, dry, SAMPLE_RATE_HZ)
+    if uses_soundfont:  # whose sound hardly follows velocity
+        labels = replace(labels, velocity=np.full_like(labels.velocity, np.nan))
+    return TrainingRecording(to_bytes(log_mel(audio)), frame_peaks(audio), labels, music)
 
 
 def play(passage: Passage) -> np.ndarray:
@@ -131,7 +135,7 @@ def log_mel(audio: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _front_end() -> LogMel:
-    return LogMel()  # its filters take longer to make than a recording's spectrum
+    return LogMel(fft_samples=FFT_SAMPLES)  # its filters take longer to make than a recording's spectrum
 
 
 def to_bytes(values: np.ndarray) -> np.ndarray:

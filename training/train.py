@@ -7,13 +7,12 @@ steps, and of losses on held-out songs every 250), and at the end the weights. G
 checkpoint and writes the same curves and, on the CPU with as many threads, the same weights to the last bit.
 
 The learning rate falls to nothing over the run, so its length must be known: `--minutes` is turned into steps once,
-from the speed of the first ones.
+from the speed of the first ones. `--after` begins with what an earlier run had learned.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import json
 import math
@@ -25,9 +24,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mess_core.encoders.nano import build_network
-from mess_core.errors import ArtefactMismatchError
+from mess_core.errors import ArtefactMismatchError, DataMissingError
 from mess_core.files import write_atomically
 from training.batches import Batch, Recordings
 from training.data import WORK, find_shards
@@ -38,6 +38,10 @@ CHECKPOINT_S = 300.0
 CURVE_STEPS, HELD_OUT_STEPS = 20, 250
 SKIPPED_STEPS, TIMED_STEPS = 5, 20  # the first ones are slow
 NORM_BATCHES = 20
+ATTENTION = {  # on a CPU, attention written out is faster to learn through than the fused kind
+    "cpu": [SDPBackend.MATH],
+    "cuda": [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH],
+}
 HELD_OUT_SEED, NORM_SEED, MASK_SEED = 1 << 20, 1 << 21, 1 << 22
 
 
@@ -47,13 +51,14 @@ class TrainConfig:
 
     seed: int = 0
     n_steps: int | None = None
-    n_music: int = 4  # passages in a batch, four crops of each
-    peak_rate: float = 1.0e-3
+    n_music: int = 8  # passages in a batch, four crops of each
+    peak_rate: float = 2.0e-3
     last_rate: float = 0.02  # over the peak
     warmup_steps: int = 150
     weight_decay: float = 0.01
     largest_gradient: float = 1.0
     n_held_out: int = 4  # batches
+    after: str | None = None  # an earlier run, whose weights this one begins with
 
     def rate(self, step: int) -> float:
         """Learning rate: up in a line, down in half a cosine."""
@@ -78,26 +83,25 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.network = build_network().requires_grad_(True).to(device)
-            self.network.conv.to(memory_format=torch.channels_last)  # the same numbers, more than twice as fast
             self.heads = Heads().to(device)
-        parameters = [*self.network.parameters(), *self.heads.parameters()]
-        self.optimiser = torch.optim.AdamW(
-            parameters, lr=config.peak_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
-        )
+        self.parameters = [*self.network.parameters(), *self.heads.parameters()]
+        self.optimisers = _optimisers(self.network.blocks, self.parameters, config)
         self.mean, self.std = band_statistics(recordings, config)
 
     def learn(self) -> dict[str, float]:
         """One step; the losses before it."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.rate(self.step)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self.config.rate(self.step)
         batch = self.recordings.draw(self.config.seed, self.step, self.config.n_music, self.device)
         losses = self.losses(batch, self.step)
         total = self.heads.total(losses)
-        self.optimiser.zero_grad()
+        for parameter in self.parameters:
+            parameter.grad = None
         total.backward()
-        parameters = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
-        torch.nn.utils.clip_grad_norm_(parameters, self.config.largest_gradient)
-        self.optimiser.step()
+        torch.nn.utils.clip_grad_norm_(self.parameters, self.config.largest_gradient)
+        for optimiser in self.optimisers:
+            optimiser.step()
         self.step += 1
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
@@ -105,8 +109,7 @@ class Trainer:
         """Losses of a batch, stretches of it hidden."""
         standardised = (batch.log_mel - self.mean.to(self.device)) / self.std.to(self.device)
         seen, masked = hide(standardised, torch.Generator().manual_seed(MASK_SEED * (self.config.seed + 1) + step))
-        is_mixed = self.device == "cuda"
-        with torch.autocast("cuda", torch.bfloat16) if is_mixed else contextlib.nullcontext():
+        with torch.autocast(self.device, torch.bfloat16), sdpa_kernel(ATTENTION[self.device]):
             hidden_states = self.network(seen)
         return self.heads.losses(hidden_states, batch, standardised, masked)
 
@@ -127,10 +130,16 @@ class Trainer:
             "step": self.step,
             "network": self.network.state_dict(),
             "heads": self.heads.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "mean": self.mean,
             "std": self.std,
         }
+
+    def follow(self, state: dict[str, Any]) -> None:
+        """Begin with what another run had learned at its end; heads that it had not begin anew."""
+        self.network.load_state_dict(state["network"])
+        self.heads.load_state_dict(state["heads"], strict=False)
+        self.mean, self.std = state["mean"], state["std"]
 
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from a state.
@@ -146,8 +155,23 @@ class Trainer:
         self.config, self.step = theirs, state["step"]
         self.network.load_state_dict(state["network"])
         self.heads.load_state_dict(state["heads"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for optimiser, theirs_so_far in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(theirs_so_far)
         self.mean, self.std = state["mean"], state["std"]
+
+
+def _optimisers(
+    blocks: torch.nn.Module, parameters: Sequence[torch.nn.Parameter], config: TrainConfig
+) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the transformer blocks, AdamW for everything else; both understand the same rates."""
+    matrices = [parameter for parameter in blocks.parameters() if parameter.ndim == 2]
+    chosen = {id(matrix) for matrix in matrices}
+    others = [parameter for parameter in parameters if id(parameter) not in chosen]
+    decay = config.weight_decay
+    return [
+        torch.optim.Muon(matrices, lr=config.peak_rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=config.peak_rate, betas=(0.9, 0.98), weight_decay=decay),
+    ]
 
 
 def band_statistics(recordings: Recordings, config: TrainConfig) -> tuple[torch.Tensor, torch.Tensor]:
@@ -168,6 +192,11 @@ def train(trainer: Trainer, folder: Path, held_out: Recordings | None = None, mi
     checkpoint, curves = folder / "checkpoint.pt", folder / "curves.jsonl"
     if checkpoint.is_file():
         trainer.resume(torch.load(checkpoint, weights_only=True))
+    elif trainer.config.after:
+        earlier = folder.parent / trainer.config.after / checkpoint.name
+        if not earlier.is_file():
+            raise DataMissingError(f"There is no run {trainer.config.after!r} to follow.", "Give the name of a run.")
+        trainer.follow(torch.load(earlier, weights_only=True))
     folder.mkdir(parents=True, exist_ok=True)
     lines = curves.read_text().splitlines() if curves.is_file() else []
     curves.write_text("".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= trainer.step))
@@ -223,6 +252,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="instead of minutes: the same run on a machine of another speed")
     parser.add_argument("--work", type=Path, default=WORK, help="folder of shards and runs")
     parser.add_argument("--run", default="first", help="name of the run, a folder in runs/")
+    parser.add_argument("--after", help="name of an earlier run whose weights this one begins with")
+    parser.add_argument("--peak-rate", type=float, default=TrainConfig.peak_rate, help="highest learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--n-music", type=int, default=TrainConfig.n_music, help="passages in a batch, 4 crops of each")
@@ -232,7 +263,13 @@ def main() -> None:
     recordings = Recordings(find_shards(arguments.work / "shards"))
     held_out = Recordings(find_shards(arguments.work / "held-out"))
     folder = arguments.work / "runs" / arguments.run
-    config = TrainConfig(arguments.seed, arguments.steps, arguments.n_music)
+    config = TrainConfig(
+        arguments.seed,
+        arguments.steps,
+        n_music=arguments.n_music,
+        peak_rate=arguments.peak_rate,
+        after=arguments.after,
+    )
     trainer = Trainer(config, recordings, device)
     print(f"{len(recordings) * 16 / 3600:.1f} h of recordings, {recordings.n_music} pieces, on {device}", flush=True)
     write_atomically(folder / "config.json", json.dumps(asdict(config), indent=1).encode())

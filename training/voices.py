@@ -106,7 +106,7 @@ def draw_voice(family: str, rng: np.random.Generator) -> Voice:
             centre,
             name=f"{centre.name} {rng.integers(1 << 30)}",
             slope=centre.slope * times(0.3),
-            cutoff_hz=centre.cutoff_hz * times(0.9),
+            cutoff_hz=centre.cutoff_hz * times(0.6),  # no more, or brightness would not tell velocity
             cutoff_octaves=centre.cutoff_octaves * times(0.6),
             release_s=centre.release_s * times(0.6),
             decay_s=centre.decay_s * times(0.6),

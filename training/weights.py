@@ -17,7 +17,7 @@ import torch
 from mess_core.encoders import nano
 from mess_core.encoders.base import WeightFile, verify_file
 from mess_core.encoders.mel import LogMel
-from mess_core.encoders.nano import NANO, Nano, build_network
+from mess_core.encoders.nano import FFT_SAMPLES, NANO, Nano, build_network
 from mess_core.errors import DataMissingError
 from mess_core.files import write_atomically
 
@@ -72,5 +72,5 @@ def load(folder: Path = SHIPPED, device: str = "cpu") -> Nano:
     network.load_state_dict(state, strict=True)
     encoder = Nano(replace(NANO, revision=folder.name, files=files), network, device)
     norm = json.loads((folder / NORM).read_text())
-    encoder.log_mel = LogMel(np.asarray(norm["mean"]), np.asarray(norm["std"]))
+    encoder.log_mel = LogMel(np.asarray(norm["mean"]), np.asarray(norm["std"]), FFT_SAMPLES)
     return encoder

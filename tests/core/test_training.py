@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from mess_core.encoders.mel import LogMel
+from mess_core.encoders.nano import FFT_SAMPLES
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, Note
-from training import bars, batches, data, sources, weights
+from training import bars, batches, data, lessons, recordings, sources, weights
 from training.batches import Batch, Recordings
 from training.data import POP909, SHARED, VIENNA, DataConfig, make_shard, make_shards, shard_name, write_shard
 from training.excerpts import plan_excerpts
@@ -105,6 +106,20 @@ def test_drums_beat_chord_and_key_are_what_was_planted():
     assert np.isnan(beat_phase(np.zeros(0), 10)[0]).all()
 
 
+def test_a_soundfont_teaches_no_velocity(monkeypatch):
+    """Its loudness does not follow velocity, so nobody may learn velocity from it; all else stays."""
+
+    class FakeSoundFont:
+        def play(self, passage, rng):
+            return play(passage)
+
+    monkeypatch.setattr(recordings, "SOUNDFONT_SHARE", 1.0)
+    rng = np.random.default_rng(0)
+    ours, theirs = (recordings.record(planted(), "x", rng, font).labels for font in (None, FakeSoundFont()))
+    assert np.isfinite(ours.velocity).sum() == 4 and np.isnan(theirs.velocity).all()
+    np.testing.assert_array_equal(ours.onsets, theirs.onsets)
+
+
 def test_loudness_follows_the_sound():
     """The contour is 0 dB at its loudest and far below between notes."""
     loudness = label(planted(), play(planted()), SAMPLE_RATE_HZ).loudness
@@ -142,7 +157,7 @@ def test_a_crop_is_what_the_encoder_would_hear():
     recording = TrainingRecording(to_bytes(log_mel(audio)), frame_peaks(audio), labels, "planted")
     crop = Recordings([data.pack([recording, recording])]).crop(np.array([0]), np.array([60]))
     segment = audio[60 * 960 :][: 5 * SAMPLE_RATE_HZ].astype(np.float32)
-    heard = LogMel()(torch.from_numpy(segment[None]))
+    heard = LogMel(fft_samples=FFT_SAMPLES)(torch.from_numpy(segment[None]))
     assert crop.log_mel.shape == heard.shape == (1, 251, 128)
     assert (crop.log_mel - heard)[:, 2:-2].abs().max() < 0.08
     np.testing.assert_array_equal(crop.active[0].numpy().astype(bool), labels.active[60:186])
@@ -197,6 +212,31 @@ def test_a_run_resumed_equals_one_uninterrupted(shard, short_crops, tmp_path):
         Trainer(replace(config, peak_rate=1.0), recordings).resume(half.state())
 
 
+def test_a_run_after_another_begins_with_its_weights(shard, short_crops, tmp_path):
+    """With a rate of nothing, it ends with them too."""
+    recordings = Recordings([shard])
+    train(Trainer(TrainConfig(n_steps=1, n_music=1), recordings), tmp_path / "first")
+    second = TrainConfig(n_steps=1, n_music=1, peak_rate=0.0, seed=1, after="first")
+    train(Trainer(second, recordings), tmp_path / "second")
+    for name in (weights.WEIGHTS, weights.NORM):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+    with pytest.raises(DataMissingError, match="no run 'third'"):
+        train(Trainer(replace(second, after="third"), recordings), tmp_path / "fourth")
+
+
+def test_alike_in_notes_asks_for_the_measure_of_search(shard):
+    """A layer whose mean is the notes themselves is asked nothing more; one of noise is."""
+    batch = Recordings([shard]).draw(0, 0, 2)
+    shares = [(notes.sum(1) / notes.sum((1, 2))[:, None]).sqrt() for notes in (batch.active, batch.onsets)]
+    notes = 5 * torch.cat(shares, dim=1)[:, None].expand(-1, 4, -1) + 3  # another size and place
+    noise = torch.randn(len(notes), 4, 192, generator=torch.Generator().manual_seed(0))
+    perfect, poor = (
+        lessons.alike_in_notes(lessons.Lesson(layer, torch.nn.Identity(), batch, batch.log_mel, batch.log_mel))
+        for layer in (notes, noise)
+    )
+    assert perfect < 1e-6 < 0.1 < poor
+
+
 def test_exported_weights_are_the_network(shard, short_crops, tmp_path):
     """Loaded as MESS loads them, they give the hidden states of the network that was trained."""
     trainer = Trainer(TrainConfig(n_steps=1), Recordings([shard]))
@@ -204,7 +244,7 @@ def test_exported_weights_are_the_network(shard, short_crops, tmp_path):
     encoder = weights.load(tmp_path)
     assert encoder.info.files == files and encoder.info.fingerprint != weights.load().info.fingerprint
     waveforms = np.random.default_rng(0).normal(0, 0.1, (1, 36_000)).astype(np.float32)
-    log_mel = LogMel(trainer.mean.numpy(), trainer.std.numpy())(torch.from_numpy(waveforms))
+    log_mel = LogMel(trainer.mean.numpy(), trainer.std.numpy(), FFT_SAMPLES)(torch.from_numpy(waveforms))
     with torch.inference_mode():
         expected = torch.stack(trainer.network.half().float()(log_mel), dim=1)
     np.testing.assert_allclose(encoder.encode(waveforms), expected.numpy(), atol=1e-4)
@@ -296,3 +336,17 @@ def test_bars_find_what_was_planted():
     noise, perfect, search = bars.retrieval_figures(question, vectors, "x", vectors[:, :1])
     assert perfect.value == 1 and noise.ratio == 1 and search.layer == bars.SEARCH and search.value > noise.value
     assert noise.low < noise.chance + 0.1 and json.dumps(bars.as_json([noise]))
+
+
+def test_bars_are_judged_by_what_was_reached():
+    """A ratio below its bar, a probe below log-mel and too much memory are said; what is reached exactly is reached."""
+
+    def asked(bar: str, best: float, search: float) -> list[bars.Figure]:
+        ratios = {0: best, bars.SEARCH: search}
+        return [bars.Figure(bar, "x", layer, r, None, None, ratio=r) for layer, r in ratios.items()]
+
+    figures = [*asked("piece", 2.5, 1.9), *asked("instrument", 1.0, 2.0), *asked("recording", 0.9, 2.0)]
+    probes = [{"encoder": "x", "target": str(r2), "log_mel": 0.1, "r2": r2} for r2 in (0.0, 0.1, 0.2)]
+    speed = {"times_real_time": 99.0, "peak_mb": 250.0, "load_s": 0.1}
+    met = [bar.is_met for bar in bars.judge(figures, probes, speed, "x")]
+    assert met == [True, False, True, False, False, True, True, False, False, True, True]
