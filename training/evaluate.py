@@ -135,9 +135,13 @@ def ends(embedding: TrackEmbedding) -> np.ndarray:
 
 
 def figures_of(
-    encoders: dict[str, Encoder], excerpts: list[Excerpt], recordings: list[RealRecording], kept: Path
+    encoders: dict[str, Encoder],
+    excerpts: list[Excerpt],
+    foreign: list[Excerpt],
+    recordings: list[RealRecording],
+    kept: Path,
 ) -> tuple[list[Figure], list[dict[str, Any]]]:
-    """All figures of all encoders; the first encoder is log-mel."""
+    """All figures of all encoders; the first encoder is log-mel. `foreign` is the same by a SoundFont, or empty."""
     truths = [windows_of(excerpt) for excerpt in excerpts]
     counts = [len(truth) for truth in truths]
     targets = {target: np.array([window[target] for truth in truths for window in truth]) for target in TARGETS}
@@ -150,6 +154,7 @@ def figures_of(
 
     piece = ask_for("piece", [e.work for e in excerpts], [e.performer for e in excerpts], [e.work for e in excerpts])
     elsewhere = replace(piece, bar="piece, 15 s elsewhere")
+    by_others = [replace(piece, bar=f"piece, {foreign[0].soundfont.stem}")] if foreign and foreign[0].soundfont else []
     places = [[e.work for e in excerpts[:i]].count(excerpt.work) % 3 for i, excerpt in enumerate(excerpts)]
     instrument = ask_for(
         "instrument", [kinds[i] for i in common], [performers[i] for i in common], [performers[i] for i in common]
@@ -172,8 +177,11 @@ def figures_of(
             np.stack([real[i].mean for i in common]),
             np.concatenate([ends(real[i]) for i in long]),
         ]
+        if foreign:
+            vectors.append(np.stack([one.mean for one in embed([one.audio for one in foreign], encoder, kept)]))
         controls = controls or [*vectors, windows]
-        for question, found, control in zip((piece, elsewhere, instrument, recording), vectors, controls, strict=False):
+        questions = (piece, elsewhere, instrument, recording, *by_others)
+        for question, found, control in zip(questions, vectors, controls[:-1], strict=True):
             figures += retrieval_figures(question, found, name, control)
         probes += probe_figures(windows, targets, works, performances, name, controls[-1][:, 0])
         print(f"{name} done", flush=True)
@@ -218,6 +226,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, nargs="*", default=[SHIPPED], help="folders of weights")
     parser.add_argument("--work", type=Path, default=WORK, help="folder that keeps what was rendered")
     parser.add_argument("--perf-midi", type=Path, default=PERF_MIDI)
+    parser.add_argument("--soundfont", type=Path, help="also play the pieces by this SoundFont (.sf2, .sf3)")
     parser.add_argument("--real-audio", type=Path, default=REAL_AUDIO)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, help="write the figures here too")
@@ -227,10 +236,13 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     folder = arguments.work / "evaluation"
     excerpts = plan_excerpts(arguments.perf_midi, folder)
-    render_excerpts(excerpts, arguments.threads)
+    foreign = plan_excerpts(arguments.perf_midi, folder, arguments.soundfont) if arguments.soundfont else []
+    render_excerpts([*excerpts, *foreign], arguments.threads)
     encoders: dict[str, Encoder] = {LOG_MEL: Mel(), UNTRAINED: Nano.random()}
     encoders |= {"shipped" if path.resolve() == SHIPPED else path.name: load(path) for path in arguments.weights}
-    figures, probes = figures_of(encoders, excerpts, real_recordings(arguments.real_audio), folder / "embeddings")
+    figures, probes = figures_of(
+        encoders, excerpts, foreign, real_recordings(arguments.real_audio), folder / "embeddings"
+    )
     print_figures(figures, probes)
     speeds = {}
     for name, path in zip(list(encoders)[2:], arguments.weights, strict=True):

@@ -5,7 +5,8 @@
 
 Nothing of this is learned from. The pedal is heard where an instrument has one. Instruments are those of our
 synthesiser, which also made most of what is learned from: a network is at home in these timbres. Pieces, playing and
-the instruments' exact numbers are new to it.
+the instruments' exact numbers are new to it. With a SoundFont, families of instruments of the SoundFont take their
+place: one that was not learned from is foreign in every respect.
 
 Conventions: an excerpt begins 0.15 s before its first note. Windows are [0, 10), [10, 20), … s.
 """
@@ -16,6 +17,7 @@ import csv
 import hashlib
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +25,17 @@ import soundfile
 
 from mess_core.datasets.demo import LEAD_IN_S
 from mess_core.datasets.rendering import excerpt
+from mess_core.encoders.mel import PEAK_LEVEL
 from mess_core.errors import DataMissingError
 from mess_core.files import write_atomically
 from mess_core.processes import process_pool
-from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, read_midi, render
+from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, Note, PedalSpan, read_midi, render
 from mess_core.targets.midi import measure, prepare
 from mess_core.targets.notes import NoteTable
+from training.passages import MELODIC, Part, Passage
+from training.soundfont import SoundFont
 from training.sources import find_key
+from training.voices import FAMILIES, Voice, draw_kit
 
 VERSION = "2"  # of the rendering: another one is another folder
 EXCERPT_S = 40.0
@@ -46,7 +52,7 @@ TARGETS = (*MEASURED, "tempo phase, cos", "tempo phase, sin", "mode")
 
 @dataclass(frozen=True)
 class Excerpt:
-    """One performance on one instrument."""
+    """One performance on one instrument, or by one family of a SoundFont."""
 
     midi: Path
     beats: Path
@@ -54,9 +60,10 @@ class Excerpt:
     work: str
     performer: str
     instrument: str
+    soundfont: Path | None = None
 
 
-def plan_excerpts(data: Path, folder: Path) -> list[Excerpt]:
+def plan_excerpts(data: Path, folder: Path, soundfont: Path | None = None) -> list[Excerpt]:
     """Every ASAP performance of the pack; no two of a piece share an instrument, no instrument tells the piece.
 
     Raises
@@ -68,7 +75,8 @@ def plan_excerpts(data: Path, folder: Path) -> list[Excerpt]:
         raise DataMissingError(f"No performances at {data}: it holds no manifest.csv.", "Give --perf-midi.")
     with (data / "manifest.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["role"] == "performance" and row["collection"] == "asap"]
-    names = sorted(INSTRUMENTS)
+    names = sorted(MELODIC if soundfont else INSTRUMENTS)
+    made = f"asap-{VERSION}-{soundfont.stem}" if soundfont else f"asap-{VERSION}"
     excerpts, seen = [], dict.fromkeys((row["group_id"] for row in rows), 0)
     for row in sorted(rows, key=lambda row: row["file"]):
         work = row["group_id"]
@@ -76,9 +84,10 @@ def plan_excerpts(data: Path, folder: Path) -> list[Excerpt]:
         instrument = names[(first + seen[work]) % len(names)]
         seen[work] += 1
         stem = row["file"].removesuffix(".mid").replace("/", "--")
-        audio = folder / f"asap-{VERSION}" / f"{stem}--{instrument}.flac"
+        audio = folder / made / f"{stem}--{instrument}.flac"
+        performer = row["performer"].lower()
         excerpts.append(
-            Excerpt(data / row["file"], data / row["beats_file"], audio, work, row["performer"].lower(), instrument)
+            Excerpt(data / row["file"], data / row["beats_file"], audio, work, performer, instrument, soundfont)
         )
     return excerpts
 
@@ -97,10 +106,31 @@ def render_excerpts(excerpts: list[Excerpt], n_processes: int) -> None:
 def _render(planned: Excerpt) -> None:
     notes, pedal, duration_s = excerpt(*read_midi(planned.midi), EXCERPT_S)
     data = io.BytesIO()
-    pedal = pedal if INSTRUMENTS[planned.instrument].has_pedal else []
-    audio = render(notes, pedal, planned.instrument, duration_s=duration_s)
+    if planned.soundfont:
+        audio = _by_soundfont(planned, tuple(notes), tuple(pedal), duration_s)
+    else:
+        pedal = pedal if INSTRUMENTS[planned.instrument].has_pedal else []
+        audio = render(notes, pedal, planned.instrument, duration_s=duration_s)
     soundfile.write(data, np.rint(audio * 32767).astype(np.int16), SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
     write_atomically(planned.audio, data.getvalue())
+
+
+def _by_soundfont(
+    planned: Excerpt, notes: tuple[Note, ...], pedal: tuple[PedalSpan, ...], duration_s: float
+) -> np.ndarray:
+    """Any program of the family, the same for the same file."""
+    rng = np.random.default_rng(list(hashlib.sha256(planned.audio.name.encode()).digest()[:8]))
+    instrument = FAMILIES[planned.instrument][0]
+    part = Part(notes, Voice(planned.instrument, instrument), 0.0)
+    played_pedal = pedal if instrument.has_pedal else ()
+    passage = Passage((part,), played_pedal, (), draw_kit(rng), np.zeros(0), 0, duration_s)
+    audio = _soundfont(planned.soundfont).play(passage, rng)
+    return audio * (PEAK_LEVEL / max(np.abs(audio).max(), 1e-9))
+
+
+@lru_cache(maxsize=1)
+def _soundfont(path: Path) -> SoundFont:
+    return SoundFont(path)
 
 
 def windows_of(planned: Excerpt) -> list[dict[str, float]]:

@@ -6,14 +6,16 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
+import pretty_midi
 import pytest
+import soundfile
 import torch
 
 from mess_core.encoders.mel import LogMel
 from mess_core.encoders.nano import FFT_SAMPLES
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, Note
-from training import bars, batches, data, lessons, recordings, sources, weights
+from training import bars, batches, data, excerpts, lessons, recordings, sources, weights
 from training.batches import Batch, Recordings
 from training.data import POP909, SHARED, VIENNA, DataConfig, make_shard, make_shards, shard_name, write_shard
 from training.excerpts import plan_excerpts
@@ -313,8 +315,31 @@ def test_each_pianist_of_a_piece_has_another_instrument():
     """So that a piece is found by its notes."""
     if not (SHARED / "perf-midi").is_dir():
         pytest.skip("the performances are not here")
-    pairs = [(e.work, e.instrument) for e in plan_excerpts(SHARED / "perf-midi", Path("unused"))]
-    assert len(pairs) == len(set(pairs))
+    for soundfont in (None, Path("some.sf2")):
+        planned = plan_excerpts(SHARED / "perf-midi", Path("unused"), soundfont)
+        pairs = [(e.work, e.instrument) for e in planned]
+        assert len(pairs) == len(set(pairs)) and len({e.audio for e in planned}) == len(planned)
+
+
+def test_a_soundfont_may_play_what_is_evaluated(tmp_path, monkeypatch):
+    """Each file always by the same program of its family, at the encoder's peak."""
+    draws = []
+
+    class FakeSoundFont:
+        def play(self, passage, rng):
+            draws.append((passage.parts[0].voice.family, int(rng.integers(1 << 30))))
+            return 3 * play(passage)
+
+    monkeypatch.setattr(excerpts, "_soundfont", lambda path: FakeSoundFont())
+    midi = pretty_midi.PrettyMIDI()
+    midi.instruments.append(pretty_midi.Instrument(0))
+    midi.instruments[0].notes.append(pretty_midi.Note(80, 60, 0.0, 1.0))
+    midi.write(str(tmp_path / "a.mid"))
+    for name in ("a.flac", "b.flac", "a.flac"):
+        planned = excerpts.Excerpt(tmp_path / "a.mid", tmp_path, tmp_path / name, "w", "p", "flute", tmp_path / "x.sf2")
+        excerpts._render(planned)
+    assert draws[0] == draws[2] != draws[1] and draws[0][0] == "flute"
+    assert np.abs(soundfile.read(tmp_path / "a.flac")[0]).max() == pytest.approx(0.5, abs=1e-4)
 
 
 def test_nothing_in_mess_core_knows_of_training():
