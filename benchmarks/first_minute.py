@@ -18,9 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mess_core.answers import answer, build_index, make_plan, query_of
 from mess_core.encoders.nano import NANO, Nano
 from mess_core.extraction import BATCH_SIZE_CPU, use_all_cores
 from mess_core.home import DEMO, Home
+from mess_core.search.request import Request
 
 ROOT = Path(__file__).parent.parent
 PORT = 8765
@@ -37,11 +39,11 @@ def main() -> None:
             server_s = seconds_until(is_healthy, started)
             made_s = seconds_until(lambda: is_done(home, "demo"), started)
             extracted_s = seconds_until(lambda: is_done(home, "extract"), started)
-            index = home.index(DEMO, NANO)
-            track_id = index.track_ids[0]
-            index.search(home.store.read(track_id, NANO).mean, exclude=[track_id])
+            plan = make_plan(home, DEMO, NANO, Request(), None)
+            answer(home, build_index(home, plan), plan, query_of(home, home.catalogue.tracks(DEMO)[0], NANO))
             found_s = time.perf_counter() - started
-            n_segments = home.jobs.latest("extract").n_total
+            job = home.jobs.latest("extract")
+            n_segments = job.n_total if job else 0
         finally:
             server.terminate()
             server.wait()

@@ -183,7 +183,7 @@ def made_up_track(number: int) -> Track:
     """Two performances of every work; as many names to choose from as such a library has."""
     sha256 = hashlib.sha256(str(number).encode()).hexdigest()
     title = f"Nocturne no. {number // 2} in E flat major, played {number % 2 + 1}"
-    names = {"composer": f"composer {number // 2 % 50}", "performer": f"performer {number % 300}"}
+    names: dict[str, Any] = {"composer": f"composer {number // 2 % 50}", "performer": f"performer {number % 300}"}
     names |= {"work": f"Nocturne no. {number // 2}", "instrument": f"instrument {number % 20}"}
     return Track(track_id_of(sha256), sha256, title, DURATION_S, RATE_HZ, 1, "WAV", loudness_lufs=-20.0, **names)
 

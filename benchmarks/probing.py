@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from mess_core.probing.data import ProbeData
 from mess_core.probing.probe import add_null, fit_cells
 from mess_core.probing.result import ALPHAS, ProbeSettings
-from mess_core.probing.ridge import FoldedFeatures, one_blas_thread, predict_out_of_fold
+from mess_core.probing.ridge import FoldedFeatures, Inner, one_blas_thread, predict_out_of_fold
 
 N_LAYERS, N_TARGETS, N_FOLDS = 13, 22, 5
 GRID = np.logspace(-2, 7, 25)
@@ -44,7 +44,7 @@ def problem(n_rows: int, dim: int, n_layers: int = N_LAYERS) -> tuple[np.ndarray
     return vectors.astype(np.float32), targets, np.arange(n_rows) % N_FOLDS
 
 
-def ours(vectors: np.ndarray, targets: np.ndarray, folds: np.ndarray, alphas: np.ndarray, inner: str | None):
+def ours(vectors: np.ndarray, targets: np.ndarray, folds: np.ndarray, alphas: np.ndarray, inner: Inner | None):
     """Out-of-fold predictions, (n_layers, n_rows, n_targets)."""
     return np.stack(
         [

@@ -100,6 +100,7 @@ def one_round(number: int) -> tuple[float, float, float]:
 async def sessions() -> None:
     """Open pages as browsers do: a WebSocket each, which asks for a run and reads until the page is complete."""
     import websockets
+    from websockets.typing import Origin, Subprotocol
 
     async def visit(number: int) -> None:
         from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -108,7 +109,7 @@ async def sessions() -> None:
         page = ("", "Library", "Layers", "Map", "Listen")[number % 5]
         address = f"ws://127.0.0.1:{PORT}/_stcore/stream"
         async with websockets.connect(
-            address, origin=f"http://127.0.0.1:{PORT}", subprotocols=["streamlit"], max_size=None
+            address, origin=Origin(f"http://127.0.0.1:{PORT}"), subprotocols=[Subprotocol("streamlit")], max_size=None
         ) as connection:
             message = BackMsg()
             message.rerun_script.page_name = page

@@ -19,6 +19,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -104,7 +105,8 @@ def write_shard(config: DataConfig, folder: Path, number: int) -> float:
     """Make a shard and write it; seconds it took."""
     started_s = time.perf_counter()
     data = io.BytesIO()
-    np.savez_compressed(data, **make_shard(config, number))
+    arrays: dict[str, Any] = dict(make_shard(config, number))
+    np.savez_compressed(data, **arrays)
     write_atomically(folder / shard_name(number), data.getvalue())
     return time.perf_counter() - started_s
 

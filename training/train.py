@@ -85,7 +85,7 @@ class Trainer:
             self.network = build_network().requires_grad_(True).to(device)
             self.heads = Heads().to(device)
         self.parameters = [*self.network.parameters(), *self.heads.parameters()]
-        self.optimisers = _optimisers(self.network.blocks, self.parameters, config)
+        self.optimisers = _optimisers(self.network.get_submodule("blocks"), self.parameters, config)
         self.mean, self.std = band_statistics(recordings, config)
 
     def learn(self) -> dict[str, float]:
