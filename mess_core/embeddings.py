@@ -37,6 +37,7 @@ from mess_core.packed import read_packed, remove_packed, verify_packed, write_pa
 FORMAT = "mess-embedding-1"
 PACKED_KEEP_S = 30 * 24 * 3600.0  # packed arrays of libraries as they were are made again if anybody wants them
 TMP_KEEP_S = 3600.0  # a temporary file older than this has no living writer
+_BY_OTHER_VERSIONS = "fingerprint IN (SELECT fingerprint FROM encoders WHERE encoder = ? AND fingerprint != ?)"
 
 Guard = Callable[[sqlite3.Connection], object]  # called inside the transaction; raises to refuse the write
 
@@ -278,14 +279,22 @@ class EmbeddingStore:
             connection.execute("DELETE FROM embeddings WHERE track_id = ? AND fingerprint = ?", (track_id, fingerprint))
         (self.paths.root / row["path"]).unlink(missing_ok=True)
 
-    def earlier(self, info: EncoderInfo) -> dict[tuple[str, str], int]:
-        """Embeddings by other versions of an encoder: (track_id, fingerprint) to bytes. Nothing reads them any more."""
-        rows = self.database.connection.execute(
-            "SELECT track_id, fingerprint, size_bytes FROM embeddings"
-            " WHERE fingerprint IN (SELECT fingerprint FROM encoders WHERE encoder = ? AND fingerprint != ?)",
+    def size_of_other_versions(self, info: EncoderInfo) -> int:
+        """Bytes of what other versions of an encoder have embedded. Nothing reads it any more."""
+        row = self.database.connection.execute(
+            f"SELECT coalesce(sum(size_bytes), 0) AS n FROM embeddings WHERE {_BY_OTHER_VERSIONS}",
             (info.id, info.fingerprint),
-        )
-        return {(row["track_id"], row["fingerprint"]): row["size_bytes"] for row in rows}
+        ).fetchone()
+        return int(row["n"])
+
+    def forget_other_versions(self, info: EncoderInfo) -> None:
+        """Drop what other versions of an encoder have embedded, rows first."""
+        with self.database.transaction() as connection:
+            rows = connection.execute(
+                f"DELETE FROM embeddings WHERE {_BY_OTHER_VERSIONS} RETURNING path", (info.id, info.fingerprint)
+            ).fetchall()
+        for row in rows:
+            (self.paths.root / row["path"]).unlink(missing_ok=True)
 
     def sweep(self, now: float | None = None) -> int:
         """Delete what no row points to: left-over temporary files, embeddings of forgotten tracks; returns how many."""

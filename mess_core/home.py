@@ -315,8 +315,8 @@ class Home:
         """How many tracks of a library this encoder has embedded."""
         return self._numbers_embedded(library).get((info.id, info.fingerprint), 0)
 
-    def n_embedded_otherwise(self, library: str, info: EncoderInfo) -> int:
-        """How many tracks of a library another version of this encoder has embedded."""
+    def n_by_other_versions(self, library: str, info: EncoderInfo) -> int:
+        """How many embeddings of a library's tracks are by other versions of this encoder."""
         numbers = self._numbers_embedded(library)
         return sum(n for (encoder, version), n in numbers.items() if encoder == info.id and version != info.fingerprint)
 

@@ -9,7 +9,6 @@ are embedded where they lie. Intervals: 95 %, drawn over works (ASAP) or perform
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +22,6 @@ from mess_core.embeddings import TrackEmbedding
 from mess_core.encoders.base import Encoder
 from mess_core.encoders.mel import Mel
 from mess_core.encoders.nano import Nano
-from mess_core.errors import DataMissingError
 from mess_core.extraction import ExtractedTrack, FailedTrack, Source, extract
 from mess_core.files import write_atomically
 from training import speed
@@ -40,7 +38,7 @@ from training.bars import (
     retrieval_figures,
 )
 from training.data import SHARED, WORK
-from training.excerpts import TARGETS, WINDOW_S, Excerpt, plan_excerpts, render_excerpts, windows_of
+from training.excerpts import TARGETS, WINDOW_S, Excerpt, plan_excerpts, read_manifest, render_excerpts, windows_of
 from training.weights import SHIPPED, load
 
 PERF_MIDI = SHARED / "perf-midi"
@@ -64,17 +62,8 @@ class RealRecording:
 
 
 def real_recordings(folder: Path) -> list[RealRecording]:
-    """The music of the pack.
-
-    Raises
-    ------
-    DataMissingError
-        If the pack is not there.
-    """
-    if not (folder / "manifest.csv").is_file():
-        raise DataMissingError(f"No recordings at {folder}: it holds no manifest.csv.", "Give --real-audio.")
-    with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["is_music"] == "1"]
+    """The music of the pack."""
+    rows = [row for row in read_manifest(folder, "--real-audio") if row["is_music"] == "1"]
     return [
         RealRecording(
             folder / row["file"],
@@ -154,7 +143,7 @@ def figures_of(
 
     piece = ask_for("piece", [e.work for e in excerpts], [e.performer for e in excerpts], [e.work for e in excerpts])
     elsewhere = replace(piece, bar="piece, 15 s elsewhere")
-    by_others = [replace(piece, bar=f"piece, {foreign[0].soundfont.stem}")] if foreign and foreign[0].soundfont else []
+    by_soundfont = [replace(piece, bar="piece, by a SoundFont")] if foreign else []
     places = [[e.work for e in excerpts[:i]].count(excerpt.work) % 3 for i, excerpt in enumerate(excerpts)]
     instrument = ask_for(
         "instrument", [kinds[i] for i in common], [performers[i] for i in common], [performers[i] for i in common]
@@ -180,7 +169,7 @@ def figures_of(
         if foreign:
             vectors.append(np.stack([one.mean for one in embed([one.audio for one in foreign], encoder, kept)]))
         controls = controls or [*vectors, windows]
-        questions = (piece, elsewhere, instrument, recording, *by_others)
+        questions = (piece, elsewhere, instrument, recording, *by_soundfont)
         for question, found, control in zip(questions, vectors, controls[:-1], strict=True):
             figures += retrieval_figures(question, found, name, control)
         probes += probe_figures(windows, targets, works, performances, name, controls[-1][:, 0])
@@ -225,9 +214,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, nargs="*", default=[SHIPPED], help="folders of weights")
     parser.add_argument("--work", type=Path, default=WORK, help="folder that keeps what was rendered")
-    parser.add_argument("--perf-midi", type=Path, default=PERF_MIDI)
+    parser.add_argument("--perf-midi", type=Path, default=PERF_MIDI, help="default: %(default)s")
     parser.add_argument("--soundfont", type=Path, help="also play the pieces by this SoundFont (.sf2, .sf3)")
-    parser.add_argument("--real-audio", type=Path, default=REAL_AUDIO)
+    parser.add_argument("--real-audio", type=Path, default=REAL_AUDIO, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, help="write the figures here too")
     arguments = parser.parse_args()

@@ -29,7 +29,7 @@ from mess_core.encoders.mel import PEAK_LEVEL
 from mess_core.errors import DataMissingError
 from mess_core.files import write_atomically
 from mess_core.processes import process_pool
-from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, Note, PedalSpan, read_midi, render
+from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, PedalSpan, read_midi, render
 from mess_core.targets.midi import measure, prepare
 from mess_core.targets.notes import NoteTable
 from training.passages import MELODIC, Part, Passage
@@ -63,25 +63,34 @@ class Excerpt:
     soundfont: Path | None = None
 
 
-def plan_excerpts(data: Path, folder: Path, soundfont: Path | None = None) -> list[Excerpt]:
-    """Every ASAP performance of the pack; no two of a piece share an instrument, no instrument tells the piece.
+def read_manifest(folder: Path, option: str) -> list[dict[str, str]]:
+    """The rows of a pack.
 
     Raises
     ------
     DataMissingError
-        If the pack is not there.
+        If the pack is not there; the hint names the option that says where it is.
     """
-    if not (data / "manifest.csv").is_file():
-        raise DataMissingError(f"No performances at {data}: it holds no manifest.csv.", "Give --perf-midi.")
-    with (data / "manifest.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["role"] == "performance" and row["collection"] == "asap"]
+    manifest = folder / "manifest.csv"
+    if not manifest.is_file():
+        raise DataMissingError(f"There is nothing to evaluate on at {folder}: no manifest.csv.", f"Give {option}.")
+    with manifest.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def plan_excerpts(data: Path, folder: Path, soundfont: Path | None = None) -> list[Excerpt]:
+    """Every ASAP performance of the pack; no two of a piece share an instrument, no instrument tells the piece."""
+    rows = [
+        row
+        for row in read_manifest(data, "--perf-midi")
+        if row["role"] == "performance" and row["collection"] == "asap"
+    ]
     names = sorted(MELODIC if soundfont else INSTRUMENTS)
     made = f"asap-{VERSION}-{soundfont.stem}" if soundfont else f"asap-{VERSION}"
     excerpts, seen = [], dict.fromkeys((row["group_id"] for row in rows), 0)
     for row in sorted(rows, key=lambda row: row["file"]):
         work = row["group_id"]
-        first = int.from_bytes(hashlib.sha256(work.encode()).digest()[:4], "big")
-        instrument = names[(first + seen[work]) % len(names)]
+        instrument = names[(int.from_bytes(_digest(work)[:4], "big") + seen[work]) % len(names)]
         seen[work] += 1
         stem = row["file"].removesuffix(".mid").replace("/", "--")
         audio = folder / made / f"{stem}--{instrument}.flac"
@@ -105,27 +114,29 @@ def render_excerpts(excerpts: list[Excerpt], n_processes: int) -> None:
 
 def _render(planned: Excerpt) -> None:
     notes, pedal, duration_s = excerpt(*read_midi(planned.midi), EXCERPT_S)
-    data = io.BytesIO()
+    instrument = FAMILIES[planned.instrument][0] if planned.soundfont else INSTRUMENTS[planned.instrument]
+    heard_pedal = tuple(pedal) if instrument.has_pedal else ()
     if planned.soundfont:
-        audio = _by_soundfont(planned, tuple(notes), tuple(pedal), duration_s)
+        part = Part(tuple(notes), Voice(planned.instrument, instrument), 0.0)
+        audio = _by_soundfont(planned, part, heard_pedal, duration_s)
     else:
-        pedal = pedal if INSTRUMENTS[planned.instrument].has_pedal else []
-        audio = render(notes, pedal, planned.instrument, duration_s=duration_s)
+        audio = render(notes, heard_pedal, planned.instrument, duration_s=duration_s)
+    data = io.BytesIO()
     soundfile.write(data, np.rint(audio * 32767).astype(np.int16), SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
     write_atomically(planned.audio, data.getvalue())
 
 
-def _by_soundfont(
-    planned: Excerpt, notes: tuple[Note, ...], pedal: tuple[PedalSpan, ...], duration_s: float
-) -> np.ndarray:
+def _by_soundfont(planned: Excerpt, part: Part, pedal: tuple[PedalSpan, ...], duration_s: float) -> np.ndarray:
     """Any program of the family, the same for the same file."""
-    rng = np.random.default_rng(list(hashlib.sha256(planned.audio.name.encode()).digest()[:8]))
-    instrument = FAMILIES[planned.instrument][0]
-    part = Part(notes, Voice(planned.instrument, instrument), 0.0)
-    played_pedal = pedal if instrument.has_pedal else ()
-    passage = Passage((part,), played_pedal, (), draw_kit(rng), np.zeros(0), 0, duration_s)
+    rng = np.random.default_rng(list(_digest(planned.audio.name)[:8]))
+    passage = Passage((part,), pedal, (), draw_kit(rng), np.zeros(0), 0, duration_s)
     audio = _soundfont(planned.soundfont).play(passage, rng)
     return audio * (PEAK_LEVEL / max(np.abs(audio).max(), 1e-9))
+
+
+def _digest(name: str) -> bytes:
+    """What looks drawn, always the same for a name."""
+    return hashlib.sha256(name.encode()).digest()
 
 
 @lru_cache(maxsize=1)

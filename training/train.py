@@ -197,7 +197,7 @@ def train(trainer: Trainer, folder: Path, held_out: Recordings | None = None, mi
         if not earlier.is_file():
             raise DataMissingError(f"There is no run {trainer.config.after!r} to follow.", "Give the name of a run.")
         trainer.follow(torch.load(earlier, weights_only=True))
-    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "config.json", json.dumps(asdict(trainer.config), indent=1).encode())
     lines = curves.read_text().splitlines() if curves.is_file() else []
     curves.write_text("".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= trainer.step))
     began_s = saved_s = timed_s = time.perf_counter()
@@ -272,7 +272,6 @@ def main() -> None:
     )
     trainer = Trainer(config, recordings, device)
     print(f"{len(recordings) * 16 / 3600:.1f} h of recordings, {recordings.n_music} pieces, on {device}", flush=True)
-    write_atomically(folder / "config.json", json.dumps(asdict(config), indent=1).encode())
     train(trainer, folder, held_out, arguments.minutes)
 
 

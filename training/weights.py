@@ -15,13 +15,12 @@ import numpy as np
 import torch
 
 from mess_core.encoders import nano
-from mess_core.encoders.base import WeightFile, verify_file
-from mess_core.encoders.mel import LogMel
-from mess_core.encoders.nano import FFT_SAMPLES, NANO, Nano, build_network
+from mess_core.encoders.base import WeightFile
+from mess_core.encoders.nano import NANO, NORM, WEIGHTS, Nano
 from mess_core.errors import DataMissingError
 from mess_core.files import write_atomically
 
-WEIGHTS, NORM, CARD = "nano.safetensors", "nano_norm.json", "weights.json"
+CARD = "weights.json"
 SHIPPED = Path(nano.__file__).resolve().parent
 
 
@@ -58,19 +57,9 @@ def load(folder: Path = SHIPPED, device: str = "cpu") -> Nano:
     DataMissingError, ArtefactMismatchError
         If a file is not there, or not what the folder's card says.
     """
-    from safetensors.torch import load_file
-
     if folder.resolve() == SHIPPED:
         return Nano.load(device)
     if not (folder / CARD).is_file():
         raise DataMissingError(f"There are no weights in {folder}.", "Give the folder of a run that has ended.")
     files = tuple(WeightFile(**facts) for facts in json.loads((folder / CARD).read_text()))
-    for file in files:
-        verify_file(folder / file.name, file)
-    network = build_network()
-    state = {name: tensor.to(torch.float32) for name, tensor in load_file(folder / WEIGHTS).items()}
-    network.load_state_dict(state, strict=True)
-    encoder = Nano(replace(NANO, revision=folder.name, files=files), network, device)
-    norm = json.loads((folder / NORM).read_text())
-    encoder.log_mel = LogMel(np.asarray(norm["mean"]), np.asarray(norm["std"]), FFT_SAMPLES)
-    return encoder
+    return Nano.from_folder(folder, info=replace(NANO, revision=folder.name, files=files), device=device)

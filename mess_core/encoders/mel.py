@@ -66,9 +66,8 @@ def mel_filters(fft_samples: int) -> np.ndarray:
     step = np.log(6.4) / 27  # above 1 kHz a mel is this much of a neper; below, 200 / 3 Hz
     break_hz, break_mel = 1000.0, 15.0
     edges_mel = np.linspace(MEL_MIN_HZ * 3 / 200, break_mel + np.log(SAMPLE_RATE_HZ / 2 / break_hz) / step, N_BANDS + 2)
-    edges_hz = np.where(
-        edges_mel < break_mel, edges_mel * 200 / 3, break_hz * np.exp(step * (edges_mel - break_mel))
-    )  # (130,)
+    above_hz = break_hz * np.exp(step * (edges_mel - break_mel))
+    edges_hz = np.where(edges_mel < break_mel, edges_mel * 200 / 3, above_hz)  # (130,)
     bins_hz = np.arange(fft_samples // 2 + 1)[:, None] * SAMPLE_RATE_HZ / fft_samples
     low, centre, high = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
     triangles = np.minimum((bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import torch
 
 _HERE = Path(__file__).parent
+WEIGHTS, NORM = "nano.safetensors", "nano_norm.json"
 
 FFT_SAMPLES = 2048  # 85 ms: the semitones of low voices lie closer together than half of it could tell apart
 CHANNELS = 24
@@ -42,8 +43,8 @@ NANO = EncoderInfo(
     revision="1",
     licence="CC BY 4.0",
     files=(
-        WeightFile("nano.safetensors", 11_193_480, "215715c4fa3298318c69f9ab1d1b5e3c55a24513a7421b80f0264148ea8aa5fc"),
-        WeightFile("nano_norm.json", 5_076, "121ca28911a747b124c4f99449ea12162ba940d8dcde79af37ebaedab4c954b8"),
+        WeightFile(WEIGHTS, 11_193_480, "215715c4fa3298318c69f9ab1d1b5e3c55a24513a7421b80f0264148ea8aa5fc"),
+        WeightFile(NORM, 5_076, "121ca28911a747b124c4f99449ea12162ba940d8dcde79af37ebaedab4c954b8"),
     ),
     sample_rate_hz=24_000,
     frame_rate_hz=25.0,
@@ -108,7 +109,7 @@ def build_network() -> torch.nn.Module:
             return hidden_states
 
     network = Network()
-    network.conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as fast again
+    network.conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the same numbers, faster
     return network.eval().requires_grad_(False)
 
 
@@ -120,12 +121,14 @@ class Nano(Encoder):
     info : EncoderInfo
     network : torch.nn.Module
         As made by `build_network`.
+    folder : Path
+        Where its `nano_norm.json` lies.
     device : str
         "cpu", "cuda" or "mps".
     """
 
-    def __init__(self, info: EncoderInfo, network: torch.nn.Module, device: str = "cpu") -> None:
-        norm = json.loads((_HERE / "nano_norm.json").read_text())
+    def __init__(self, info: EncoderInfo, network: torch.nn.Module, folder: Path, device: str = "cpu") -> None:
+        norm = json.loads((folder / NORM).read_text())
         self.info = info
         self.device = device
         self.log_mel = LogMel(np.asarray(norm["mean"]), np.asarray(norm["std"]), FFT_SAMPLES)
@@ -133,16 +136,27 @@ class Nano(Encoder):
 
     @classmethod
     def load(cls, device: str = "cpu") -> Nano:
-        """The weights that come with MESS, verified, stored as float16 and computed in float32."""
+        """The weights that come with MESS."""
+        return cls.from_folder(_HERE, info=NANO, device=device)
+
+    @classmethod
+    def from_folder(cls, folder: Path, *, info: EncoderInfo, device: str = "cpu") -> Nano:
+        """The weights of a folder, verified against `info`; stored as float16, computed in float32.
+
+        Raises
+        ------
+        DataMissingError, ArtefactMismatchError
+            If a file is not there, or not what `info` says.
+        """
         import torch
         from safetensors.torch import load_file
 
-        for file in NANO.files:
-            verify_file(_HERE / file.name, file)
+        for file in info.files:
+            verify_file(folder / file.name, file)
         network = build_network()
-        state = {name: tensor.to(torch.float32) for name, tensor in load_file(_HERE / NANO.files[0].name).items()}
+        state = {name: tensor.to(torch.float32) for name, tensor in load_file(folder / WEIGHTS).items()}
         network.load_state_dict(state, strict=True)
-        return cls(NANO, network, device)
+        return cls(info, network, folder, device)
 
     @classmethod
     def random(cls, seed: int = 0, device: str = "cpu") -> Nano:
@@ -151,7 +165,7 @@ class Nano(Encoder):
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return cls(random_twin(NANO, seed), build_network(), device)
+            return cls(random_twin(NANO, seed), build_network(), _HERE, device)
 
     def encode(self, waveforms: np.ndarray) -> np.ndarray:
         import torch

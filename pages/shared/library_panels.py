@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from mess_core.catalogue import NAMES, Track
+from mess_core.catalogue import ALL, NAMES, Track
 from mess_core.datasets.registry import COLLECTIONS
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.mert import LICENCE_NOTICE
@@ -169,12 +169,13 @@ def embed(encoder_id: str) -> None:
         strict=True,
     ):
         column.metric(label, value)
-    _embed_button(info, estimate.n_tracks)
-    _show_earlier(info)
+    embed_button(info, estimate.n_tracks)
+    _show_other_versions(info)
     show_outcome(home.jobs.latest("extract", library=library, encoder=encoder_id))
 
 
-def _embed_button(info: EncoderInfo, n_tracks: int) -> None:
+def embed_button(info: EncoderInfo, n_tracks: int) -> None:
+    """One click: embedding, and then discovery."""
     home = resources.home()
     if n_tracks == 0:
         st.caption(f"Every track is embedded with {info.title}.")
@@ -184,20 +185,19 @@ def _embed_button(info: EncoderInfo, n_tracks: int) -> None:
         st.rerun()
 
 
-def _show_earlier(info: EncoderInfo) -> None:
-    """What another version of the encoder made, if anything."""
-    store = resources.home().store
-    earlier = store.earlier(info)
-    if not earlier:
+def _show_other_versions(info: EncoderInfo) -> None:
+    """What other versions of the encoder have left, if anything."""
+    home = resources.home()
+    n_left = home.n_by_other_versions(ALL, info)
+    if not n_left:
         return
-    n_tracks, size = len({track_id for track_id, _ in earlier}), frame.size(sum(earlier.values()))
+    size = frame.size(home.store.size_of_other_versions(info))
     st.caption(
-        f"{n_tracks} tracks have embeddings of another version of {info.title}, {size} in all libraries. They are not "
-        "mixed with those of this one, and no longer used."
+        f"Left by another version of {info.title}: {n_left} embeddings, {size} in all libraries. They are not mixed "
+        "with those of this one, and no longer used."
     )
-    if st.button(f"Delete the {size} of other versions", key="delete-earlier"):
-        for track_id, fingerprint in earlier:
-            store.forget(track_id, fingerprint)
+    if st.button(f"Delete the {size} of other versions", key="delete-other-versions"):
+        home.store.forget_other_versions(info)
         st.rerun()
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from mess_core.catalogue import Track
+from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import DEFAULT, encoder_ids
 from mess_core.errors import UnknownTrackError
 from mess_core.uploads import keep_recording
 from pages.shared import frame, resources, state
 from pages.shared.jobs_panel import show_jobs
+from pages.shared.library_panels import embed_button
 from pages.shared.upload import upload
 
 UPLOAD, PICK, RECORD = "Drop a file", "Pick a track", "Record"
@@ -21,7 +23,7 @@ def choose_encoder() -> str:
     home = resources.home()
     library, default = frame.library(), resources.info(DEFAULT)
     ids = [e for e in encoder_ids(home.paths) if home.n_embedded(library, resources.info(e))]
-    if not ids or (DEFAULT not in ids and home.n_embedded_otherwise(library, default)):
+    if not ids or (DEFAULT not in ids and home.n_by_other_versions(library, default)):
         ids.append(DEFAULT)  # to be embedded again
     state.restore("encoder", ids)
     first = state.default("encoder", index=ids.index(DEFAULT) if DEFAULT in ids else 0)
@@ -109,18 +111,19 @@ def is_searchable(encoder_id: str) -> bool:
         st.caption(f"{n_embedded} of {n_tracks} tracks of this library are embedded with {info.title} so far.")
     if n_embedded < n_tracks or n_embedded == 0:
         show_jobs(jobs)
-    if n_embedded == 0 and not jobs and home.n_embedded_otherwise(frame.library(), info):
-        frame.notice(
-            f"A new {info.title}",
-            "This library was embedded with another version of it. Numbers of two versions cannot be compared.",
-        )
-        if st.button(f"Embed {n_tracks} tracks again", type="primary"):
-            home.request_extract(frame.library(), encoder_id, then_discover=True)
-            st.rerun()
-    elif n_embedded == 0 and not jobs:
+    if n_embedded == 0 and not jobs:
+        _offer_to_embed(info, n_tracks)
+    return n_embedded > 0
+
+
+def _offer_to_embed(info: EncoderInfo, n_tracks: int) -> None:
+    if resources.home().n_by_other_versions(frame.library(), info):
+        what = "This library was embedded with another version of it. Numbers of two versions cannot be compared."
+        frame.notice(f"A new {info.title}", what)
+        embed_button(info, n_tracks)
+    else:
         frame.notice("Nothing to compare with yet", "Add music, and embed it, on the Library page.")
         frame.link("pages/1_Library.py", "Library")
-    return n_embedded > 0
 
 
 def show_trail() -> None:

@@ -162,8 +162,9 @@ def _show_moments(found: Answer, item: FoundTrack) -> None:
     track = PlayerTrack(**{**vars(track), "offset_s": at[1] - at[0], "moment": (at[1], HEARD_S)})
     end_s = min(at[0] + HEARD_S, query.duration_s)
     asked = PlayerTrack(**{**vars(PlayerTrack.of(query)), "moment": (at[0], HEARD_S)})
-    report = player([asked, track], key=f"player {name}", region=(at[0], end_s) if end_s > at[0] else None)
-    keep_heard(report, "moments", query.track_id)
+    key = f"player {name}"
+    report = player([asked, track], key=key, region=(at[0], end_s) if end_s > at[0] else None)
+    keep_heard(report, key, query.track_id)
 
 
 def moment_map(moments: MomentMap) -> go.Figure:

@@ -85,9 +85,12 @@ def test_other_versions_of_an_encoder_are_found(home, track_ids):
     home.store.write(track_ids[0], older, embedding())
     home.store.write(track_ids[1], other, embedding())
     sizes = [path.stat().st_size for path in home.store.file_paths(track_ids[0])]
-    assert list(home.store.earlier(INFO)) == [(track_ids[0], older.fingerprint)]
-    assert sum(home.store.earlier(INFO).values()) in sizes
-    assert home.store.earlier(other) == {}
+    assert home.n_by_other_versions("music", INFO) == 1 and home.store.size_of_other_versions(INFO) in sizes
+    assert home.n_by_other_versions("music", other) == home.store.size_of_other_versions(other) == 0
+    home.store.forget_other_versions(INFO)
+    assert home.store.size_of_other_versions(INFO) == 0 and not home.store.has(track_ids[0], older)
+    assert home.store.has(track_ids[0], INFO) and home.store.has(track_ids[1], other)
+    assert len(list(home.paths.embeddings.rglob("*.safetensors"))) == 4
 
 
 def test_every_flipped_bit_is_found_and_named(home, track_ids):

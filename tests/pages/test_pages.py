@@ -186,9 +186,9 @@ def test_embeddings_of_another_version_are_said_and_deleted(launch, library, hom
     at = launch("pages/1_Library.py")
     at.radio(key="extractor").set_value(MEL.id).run()
     assert {metric.label: metric.value for metric in at.metric}["Embedded"] == "0 of 4"
-    assert "1 tracks have embeddings of another version of Log-mel" in words(at)
-    at.button(key="delete-earlier").click().run()
-    assert "another version" not in words(at) and home.store.earlier(MEL) == {}
+    assert "another version of Log-mel: 1 embeddings" in words(at)
+    at.button(key="delete-other-versions").click().run()
+    assert "another version" not in words(at) and home.store.size_of_other_versions(MEL) == 0
 
 
 def test_a_library_of_an_older_nano_is_embedded_again_with_one_click(launch, library, home):
@@ -202,7 +202,7 @@ def test_a_library_of_an_older_nano_is_embedded_again_with_one_click(launch, lib
         home.store.write(track.track_id, MEL, _mel_embedding())
     at = launch("pages/4_Listen.py", query=home.catalogue.tracks("music")[0].track_id)
     assert at.selectbox(key="encoder").value == NANO.id and "A new MESS-nano" in words(at)
-    next(button for button in at.button if button.label == "Embed 4 tracks again").click().run()
+    next(button for button in at.button if button.label == "Embed 4 tracks with MESS-nano").click().run()
     assert [(job.kind, job.arguments["encoder"]) for job in home.jobs.active()] == [("extract", NANO.id)]
 
 
