@@ -6,6 +6,8 @@ UV_VERSION = 0.13.8
 VENV = .venv
 BIN = $(VENV)/bin
 PORT ?= 8501
+COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock"
 NANO_WORK ?= training/work
 NANO_HOURS ?= 20
 NANO_MINUTES ?= 60
@@ -49,12 +51,9 @@ lint: setup-dev
 	$(BIN)/mypy
 
 lock: | $(BIN)/uv
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --custom-compile-command "make lock" \
-		requirements.in -o requirements.txt
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --custom-compile-command "make lock" \
-		requirements-dev.in -o requirements-dev.txt
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --custom-compile-command "make lock" \
-		requirements-extra.in -o requirements-extra.txt
+	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) requirements-extra.in -o requirements-extra.txt
 
 # Both go on where they were stopped. NANO_DATA takes further options of training.data, such as --soundfont PATH.
 nano: setup

@@ -44,6 +44,14 @@ class Track:
     session: str | None = None
     split: str | None = None
     collection: str | None = None
+    album: str | None = None
+    album_artist: str | None = None
+    disc: str | None = None
+    movement: str | None = None
+    conductor: str | None = None
+    samples_sha256: str | None = None
+    sounding_s: str | None = None
+    downmix: str | None = None
 
     @property
     def heard_lufs(self) -> float | None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from mess_core.errors import ArtefactMismatchError, StorageError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_TIMEOUT_S = 30.0
 
 SCHEMA = """
@@ -38,7 +38,22 @@ CREATE TABLE tracks (
     loudness_lufs REAL,                    -- NULL until decoded once, or when silent
     added_at      REAL NOT NULL,
     split         TEXT,                    -- train | validation | test, where a collection has such
-    collection    TEXT                     -- which collection described it; NULL: a folder of files
+    collection    TEXT,                    -- which collection described it; NULL: a folder of files
+    album TEXT, album_artist TEXT, disc TEXT, movement TEXT, conductor TEXT,
+    samples_sha256 TEXT,                   -- of the decoded samples: equal for a file that was only retagged
+    sounding_s    TEXT,                    -- JSON [[start, end], …]: where it is not silent
+    downmix       TEXT                     -- mean | energy; these three are NULL until decoded once
+);
+CREATE INDEX tracks_by_samples ON tracks (samples_sha256);
+CREATE TABLE details (                     -- further columns of the user's own table, by their names there
+    track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
+    name          TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (track_id, name)
+);
+CREATE TABLE replaced (                    -- a file whose bytes changed: its old id, for links and for what comes late
+    old_track_id  TEXT PRIMARY KEY,
+    track_id      TEXT NOT NULL,
+    replaced_at   REAL NOT NULL
 );
 CREATE TABLE edits (                       -- what a person wrote over; it stays when the collection is read again
     track_id      TEXT NOT NULL,           -- no foreign key: when the same content comes back, it fits again
@@ -111,7 +126,8 @@ CREATE TABLE jobs (
     message       TEXT NOT NULL DEFAULT '', hint TEXT NOT NULL DEFAULT '',
     owner         TEXT, lease_until REAL, is_cancelling INTEGER NOT NULL DEFAULT 0,
     attempts      INTEGER NOT NULL DEFAULT 0,  -- claims since the last progress
-    created_at    REAL NOT NULL, started_at REAL, finished_at REAL
+    created_at    REAL NOT NULL, started_at REAL, finished_at REAL,
+    dismissed_at  REAL                     -- when a person had read how it ended
 );
 CREATE UNIQUE INDEX one_active_job_per_key ON jobs (key) WHERE state IN ('queued', 'running');
 CREATE TABLE job_failures (
@@ -176,6 +192,28 @@ CREATE TABLE score_times (
     PRIMARY KEY (track_id, score)
 );
 CREATE INDEX score_times_by_score ON score_times (score);
+""",
+    """
+ALTER TABLE tracks ADD COLUMN album TEXT;
+ALTER TABLE tracks ADD COLUMN album_artist TEXT;
+ALTER TABLE tracks ADD COLUMN disc TEXT;
+ALTER TABLE tracks ADD COLUMN movement TEXT;
+ALTER TABLE tracks ADD COLUMN conductor TEXT;
+ALTER TABLE tracks ADD COLUMN samples_sha256 TEXT;
+ALTER TABLE tracks ADD COLUMN sounding_s TEXT;
+ALTER TABLE tracks ADD COLUMN downmix TEXT;
+ALTER TABLE jobs ADD COLUMN dismissed_at REAL;
+CREATE INDEX tracks_by_samples ON tracks (samples_sha256);
+CREATE TABLE details (
+    track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
+    name          TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (track_id, name)
+);
+CREATE TABLE replaced (
+    old_track_id  TEXT PRIMARY KEY,
+    track_id      TEXT NOT NULL,
+    replaced_at   REAL NOT NULL
+);
 """,
 )
 

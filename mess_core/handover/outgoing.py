@@ -41,7 +41,7 @@ from mess_core.handover.served import build_served
 from mess_core.home import Home
 from mess_core.targets.registry import VERSIONS
 
-FORMAT = "mess-library-1"
+FORMAT = "mess-library-2"
 NEIGHBOURS_UP_TO = 20_000  # tracks: every one is compared with every other
 N_NEIGHBOURS = 10
 README = """A library of MESS (Music Embedding Similarity Search), format {format}.

@@ -192,9 +192,11 @@ def test_an_old_file_keeps_everything_and_becomes_what_a_new_one_is(version_1, t
     old.close(), new.close()
     after = contents(version_1)
     assert after.pop("version") == [(SCHEMA_VERSION,)] and before.pop("version") == [(1,)]
-    before["tracks"] = [(*row, None, None) for row in before["tracks"]]  # split and collection, unknown
+    before["tracks"] = [(*row, *[None] * 10) for row in before["tracks"]]  # from split to downmix, unknown
+    before["jobs"] = [(*row, None) for row in before["jobs"]]  # not dismissed
     assert {name: after.pop(name) for name in before} == before
-    assert after == {"judgements": [], "plays": [], "edits": [], "score_times": []}
+    new_tables = ("judgements", "plays", "edits", "score_times", "details", "replaced")
+    assert after == {name: [] for name in new_tables}
 
 
 def test_an_old_data_folder_is_opened_and_judged_in(version_1):

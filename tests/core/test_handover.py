@@ -148,7 +148,7 @@ def test_an_export_is_read_without_mess(origin):
     assert sorted(track["files"][0]["name"] for track in tracks) == [path.name for path in paths]
     assert set(TRACK_FIELDS) <= tracks[0].keys()
     manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-    assert manifest["format"] == "mess-library-1"
+    assert manifest["format"] == "mess-library-2"
     assert manifest["counts"]["tracks"] == N == manifest["counts"]["embeddings"] == manifest["counts"]["score_times"]
     (encoder,) = manifest["encoders"]
     assert encoder["fingerprint"] == MEL.fingerprint and encoder["licence"] == MEL.licence and encoder["n_tracks"] == N
@@ -376,9 +376,9 @@ def test_no_path_leads_out(origin, home, copy, path):
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"format": "mess-library-2"}, "mess-library-2, this MESS reads mess-library-1"),
-        ({"format": "mess-index-1"}, "expected 'mess-library-1'"),
-        ({"format": None}, "expected 'mess-library-1'"),
+        ({"format": "mess-library-3"}, "mess-library-3, this MESS reads mess-library-2"),
+        ({"format": "mess-index-1"}, "expected 'mess-library-2'"),
+        ({"format": None}, "expected 'mess-library-2'"),
         ({"files": None}, "lists no files"),
         ({"files": [{"path": "README.txt"}]}, "without path, size or sha256"),
         ({"files": []}, r"lists no tracks\.parquet"),
@@ -456,11 +456,12 @@ def test_a_library_of_everything_is_called_after_its_folder(origin, home, tmp_pa
 
 def test_the_columns_of_the_tables_are_those_of_the_format():
     """Whoever changes a Track changes the format: then FORMAT must grow."""
-    assert outgoing.FORMAT == "mess-library-1"
+    assert outgoing.FORMAT == "mess-library-2"
     assert schema_of("tracks.parquet").names == [
         "track_id", "sha256", "title", "duration_s", "sample_rate_hz", "n_channels", "codec", "is_truncated",
-        "loudness_lufs", "work", "composer", "performer", "instrument", "session", "split", "collection", "planted",
-        "files",
+        "loudness_lufs", "work", "composer", "performer", "instrument", "session", "split", "collection",
+        "album", "album_artist", "disc", "movement", "conductor", "samples_sha256", "sounding_s", "downmix",
+        "planted", "files",
     ]  # fmt: skip
 
 
