@@ -15,6 +15,15 @@ HOP_S = 2.5  # half a segment: every moment is seen twice
 MIN_DURATION_S = 1.0  # below this an encoder sees too few frames to mean anything
 MAX_DURATION_S = 12 * 3600.0  # longer "recordings" are decompression bombs or forgotten recorders
 
+# --- formats ----------------------------------------------------------------------------------------------
+# What a folder is searched for. What a file is, its content decides (`audio_source`); a name only says where to look.
+_SOUND = (
+    "wav wave bwf rf64 w64 aif aiff aifc caf au snd flac wv ape tta tak dsf dff mp3 mp2 m4a m4b aac alac ogg oga opus "
+    "spx wma mpc ac3 eac3 dts amr mka weba"
+)
+_FILMS = "mp4 m4v mov 3gp mkv webm ogv avi wmv flv mpg mpeg m2ts mts"  # their sound is read
+AUDIO_SUFFIXES = frozenset(f".{name}" for name in f"{_SOUND} {_FILMS}".split())
+
 # --- levels -----------------------------------------------------------------------------------------------
 SILENCE_PEAK = 1e-4  # -80 dBFS: below the dither of a 16-bit recording's quietest passages
 
