@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"errors"},
     {"config"},
+    {"untrusted"},
     {"files", "database", "probing", "matching", "processes"},
     {"passages"},
     {
