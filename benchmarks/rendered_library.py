@@ -36,13 +36,8 @@ from mess_core.datasets.folder import read_track
 from mess_core.datasets.rendering import excerpt
 from mess_core.files import write_atomically
 from mess_core.home import Home
-from mess_core.synthesis import (
-    INSTRUMENTS,
-    SAMPLE_RATE_HZ,
-    read_midi,
-    render,
-    write_midi,
-)
+from mess_core.midi import read_midi, write_midi
+from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, render
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "perf-midi"
 LIBRARY = "perf-midi"

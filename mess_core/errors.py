@@ -74,3 +74,17 @@ class DependencyMissingError(MessError, ImportError):
     """An optional package is not installed."""
 
     __str__ = MessError.__str__
+
+
+def of_item(error: Exception) -> MessError:
+    """Whatever went wrong with one file or track, as a sentence: it is passed over, and stops no other.
+
+    Examples
+    --------
+    >>> of_item(ZeroDivisionError("division by zero")).message
+    'It cannot be used: ZeroDivisionError, division by zero.'
+    """
+    if isinstance(error, MessError):
+        return error
+    what = ", ".join(filter(None, (type(error).__name__, " ".join(str(error).split())[:300].rstrip("."))))
+    return InputError(f"It cannot be used: {what}.", "Leave it out; if it plays elsewhere, please report it.")

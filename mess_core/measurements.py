@@ -80,8 +80,9 @@ def measure_track(files: Files) -> Measured:
         for (start_s, end_s), values in zip(spans_s, segments, strict=True):
             played = midi.measure(performance, start_s=start_s, length_s=end_s - start_s)
             values |= {target: value for target, value in played.items() if "segment" in TARGETS[target].levels}
-    except (InputError, OSError) as error:  # OSError: gone since it was listed, or not ours to read
-        reason = error.message if isinstance(error, InputError) else f"the MIDI cannot be read: {error.strerror}"
+    except Exception as error:  # gone since it was listed, not ours to read, or odd: the audio is measured
+        why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}, {error}"
+        reason = error.message if isinstance(error, InputError) else f"the MIDI cannot be read: {why}"
         missing = [target.id for target in TARGETS.values() if target.signal == "midi"]
         track |= {target: TargetValue.none(reason) for target in missing}
     return Measured(files.track_id, track, segments, score_times)

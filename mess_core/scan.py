@@ -22,7 +22,7 @@ from mess_core.datasets.collection import Collection, Recording, open_recording
 from mess_core.datasets.folder import FOLDER, midi_beside
 from mess_core.datasets.registry import AUTO, detect
 from mess_core.datasets.registry import collection as collection_of
-from mess_core.errors import InputError, MessError
+from mess_core.errors import InputError, MessError, of_item
 from mess_core.home import Home
 
 COMMIT_EVERY_S = 1.0
@@ -114,9 +114,9 @@ def scan(
             else:
                 new.append(open_recording(_with_audio(home.paths, recording), name_of))
                 n_new += 1
-        except MessError as error:
+        except Exception as error:  # whatever is in one file, the others are registered
             n_refused += 1
-            on_refused(name, error)
+            on_refused(name, of_item(error))
         if time.monotonic() - committed_s > COMMIT_EVERY_S:
             commit()
     commit()

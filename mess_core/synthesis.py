@@ -2,7 +2,6 @@
 
     render_note   one key pressed and never released, at full detail     cached
     render        notes and pedal -> mono audio                          release, pedal, room
-    read_midi, notes_of_midi, write_midi                                 the same notes as MIDI
 
 Every instrument is the same model with other numbers: a note is a sum of damped sines (modes).
 
@@ -26,55 +25,33 @@ magnitude; the numbers in `INSTRUMENTS` were then set by ear's proxies (spectrum
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import map_coordinates
 from scipy.signal import oaconvolve
 
 from mess_core.errors import InputError
+from mess_core.midi import Note, PedalSpan
 
 if TYPE_CHECKING:
-    import pretty_midi
+    pass
 
 SAMPLE_RATE_HZ = 24_000  # MERT's rate: the demo library needs no resampling
-TICKS_PER_QUARTER = 960  # at 120 bpm a tick is 0.52 ms, finer than a listener hears two onsets apart
-TICK_S = 60 / (120 * TICKS_PER_QUARTER)  # times that are multiples of this survive `write_midi` at 120 bpm unchanged
 
 VELOCITY_STEPS = (12, 28, 44, 60, 76, 92, 108, 124)  # timbre changes in steps, loudness continuously
 LEVEL_EXPONENT = 1.3  # amplitude ~ velocity^1.3: velocities 40 and 100 are 10 dB apart, and 3 more by brightness
 BLOCK_SAMPLES = 256
 FADE_IN_S = 0.002  # short enough for a hammer, long enough not to click
-DOUBLE_S = 0.001  # a key cannot be struck twice this fast: the file holds one note twice
 RESTRIKE_S = 0.012  # a key struck again damps its own string this fast
 LONGEST_NOTE_S = 32.0
-SUSTAIN_PEDAL = 64  # controller number, and also the value from which it counts as down
 SOFT_LIMIT = 0.6  # below this amplitude nothing is touched; above it bends towards PEAK_LIMIT
 PEAK_LIMIT = 0.87  # -1.2 dBFS
 ROOM_S = 0.8
 ROOM_LEVEL = 0.22  # RMS of the room's answer relative to the direct sound
-
-
-@dataclass(frozen=True)
-class Note:
-    """One key: pressed at `start_s`, released at `end_s`."""
-
-    start_s: float
-    end_s: float
-    pitch: int
-    velocity: int
-
-
-@dataclass(frozen=True)
-class PedalSpan:
-    """The sustain pedal is down from `start_s` to `end_s`."""
-
-    start_s: float
-    end_s: float
 
 
 @dataclass(frozen=True)
@@ -439,104 +416,3 @@ def _add_note(
     if n_samples > n_free:
         t = np.arange(n_samples - n_free) / n_release
         y[start + n_free : start + n_samples] += gain * wave[n_free:] * np.exp(-7 * t) * (1 - t)
-
-
-# --- MIDI -------------------------------------------------------------------------------------------------
-
-
-def notes_of_midi(midi: pretty_midi.PrettyMIDI) -> tuple[tuple[Note, ...], tuple[PedalSpan, ...]]:
-    """All notes except drums, by start and pitch, and the spans during which the sustain pedal is down.
-
-    A note that is there twice, with the same pitch and a start within 1 ms, counts once: the longer one is kept, of two
-    as long the louder.
-    """
-    tracks = [track for track in midi.instruments if not track.is_drum]
-    notes = [
-        Note(float(note.start), float(note.end), int(note.pitch), int(note.velocity))
-        for track in tracks
-        for note in track.notes
-        if note.velocity > 0 and note.end > note.start
-    ]
-    spans = [span for track in tracks for span in _pedal_spans(track.control_changes, midi.get_end_time())]
-    return (
-        tuple(sorted(_without_doubles(notes), key=lambda note: (note.start_s, note.pitch))),
-        tuple(sorted(spans, key=lambda span: span.start_s)),
-    )
-
-
-def _without_doubles(notes: Iterable[Note]) -> list[Note]:
-    """One of several notes of a pitch that begin within `DOUBLE_S` of the first of them."""
-    groups: list[list[Note]] = []
-    for note in sorted(notes, key=lambda note: (note.pitch, note.start_s)):
-        first = groups[-1][0] if groups else None
-        if first is not None and note.pitch == first.pitch and note.start_s - first.start_s <= DOUBLE_S:
-            groups[-1].append(note)
-        else:
-            groups.append([note])
-    return [max(group, key=lambda note: (note.end_s - note.start_s, note.velocity)) for group in groups]
-
-
-def _pedal_spans(control_changes: Iterable[pretty_midi.ControlChange], end_s: float) -> list[PedalSpan]:
-    spans, down_s = [], None
-    for change in sorted((c for c in control_changes if c.number == SUSTAIN_PEDAL), key=lambda c: c.time):
-        if change.value >= SUSTAIN_PEDAL and down_s is None:
-            down_s = float(change.time)
-        elif change.value < SUSTAIN_PEDAL and down_s is not None:
-            spans.append(PedalSpan(down_s, float(change.time)))
-            down_s = None
-    if down_s is not None and down_s < end_s:  # never released: down to the end
-        spans.append(PedalSpan(down_s, float(end_s)))
-    return spans
-
-
-def read_midi(path: Path) -> tuple[tuple[Note, ...], tuple[PedalSpan, ...]]:
-    """Read the notes and the sustain pedal of a MIDI file.
-
-    Raises
-    ------
-    InputError
-        If the file is not MIDI.
-    FileNotFoundError
-        If there is no such file.
-    """
-    import pretty_midi
-
-    try:
-        midi = pretty_midi.PrettyMIDI(str(path))
-    except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise InputError(f"{path.name} is not a MIDI file that can be read: {error}.") from error
-    return notes_of_midi(midi)
-
-
-def write_midi(
-    path: Path | BinaryIO,
-    notes: Sequence[Note],
-    pedal: Sequence[PedalSpan] = (),
-    *,
-    tempo_bpm: float = 120.0,
-    metre: tuple[int, int] = (4, 4),
-    program: int = 0,
-) -> None:
-    """Write notes and pedal as a MIDI file: the same notes always give the same bytes.
-
-    Parameters
-    ----------
-    path : Path, or a file opened for writing bytes
-    notes, pedal : as in `render`; times are rounded to 1/960 of a quarter note at `tempo_bpm`
-    tempo_bpm : float, quarter notes per minute
-    metre : (int, int), the time signature, such as (3, 4)
-    program : int, General MIDI, counted from 0
-    """
-    import pretty_midi
-
-    midi = pretty_midi.PrettyMIDI(resolution=TICKS_PER_QUARTER, initial_tempo=tempo_bpm)
-    midi.time_signature_changes.append(pretty_midi.TimeSignature(*metre, 0.0))
-    track = pretty_midi.Instrument(program=program)
-    track.notes = [pretty_midi.Note(n.velocity, n.pitch, n.start_s, n.end_s) for n in notes]
-    for span in pedal:
-        for value, time_s in ((127, span.start_s), (0, span.end_s)):
-            track.control_changes.append(pretty_midi.ControlChange(SUSTAIN_PEDAL, value, time_s))
-    midi.instruments.append(track)
-    midi.write(str(path) if isinstance(path, Path) else path)

@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,7 +39,7 @@ from mess_core.discovery import groups_of, path_of, save
 from mess_core.encoders.base import Encoder, EncoderInfo
 from mess_core.encoders.registry import encoder_info, load_encoder
 from mess_core.encoders.weights import download
-from mess_core.errors import AudioError, DataMissingError, LeaseLostError, MessError
+from mess_core.errors import AudioError, DataMissingError, LeaseLostError, MessError, of_item
 from mess_core.evaluation.faithfulness import MIN_WORKS, Faithfulness, held_out_similarities, measure_faithfulness
 from mess_core.evaluation.kept import Evaluation, save_evaluation
 from mess_core.evaluation.similarity import SimilarityStudy, evaluate_similarity
@@ -311,9 +312,12 @@ def _measure(task: Task, track_ids: Sequence[str]) -> str:
                 files = waiting[future]
                 try:
                     measured = future.result()
-                except AudioError as error:
+                except BrokenProcessPool:
+                    raise  # every future has it: it says nothing of this track
+                except Exception as error:  # whatever is in one file, the others are measured
+                    log.info("measuring %s failed", files.track_id, exc_info=error)
                     n_failed += 1
-                    task.fail_item(home.catalogue.track(files.track_id).title, error)
+                    task.fail_item(home.catalogue.track(files.track_id).title, of_item(error))
                 else:
                     home.measurements.write(files, measured, task.guard)
                 task.on_pause()

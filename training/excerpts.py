@@ -28,8 +28,9 @@ from mess_core.datasets.rendering import excerpt
 from mess_core.encoders.mel import PEAK_LEVEL
 from mess_core.errors import DataMissingError
 from mess_core.files import write_atomically
+from mess_core.midi import PedalSpan, read_midi
 from mess_core.processes import process_pool
-from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, PedalSpan, read_midi, render
+from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, render
 from mess_core.targets.midi import measure, prepare
 from mess_core.targets.notes import NoteTable
 from training.passages import MELODIC, Part, Passage

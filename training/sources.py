@@ -26,7 +26,7 @@ import numpy as np
 from mess_core.datasets.demo import PERFORMERS, DemoPlan, perform
 from mess_core.datasets.demo_scores import PIECES, read_score
 from mess_core.errors import DataMissingError, InputError
-from mess_core.synthesis import Note, PedalSpan, notes_of_midi, read_midi
+from mess_core.midi import Note, PedalSpan, notes_of, read_events, read_midi
 
 SHARES = {"pop909": 0.7, "vienna": 0.15, "demo": 0.15}  # of the recordings; what is absent is shared by the others
 N_HELD_OUT = 40  # the last songs of POP909 are never learned from: the curves are also drawn on them
@@ -138,15 +138,15 @@ def read_music(source: Source) -> Music:
 
 
 def _pop909(path: Path) -> tuple[tuple[tuple[Note, ...], ...], tuple[PedalSpan, ...], np.ndarray]:
-    import pretty_midi
-
-    midi = pretty_midi.PrettyMIDI(str(path))
-    parts = []
-    for name in ("MELODY", "BRIDGE", "PIANO"):
-        alone = pretty_midi.PrettyMIDI()
-        alone.instruments = [track for track in midi.instruments if track.name == name]
-        parts.append(notes_of_midi(alone)[0])
-    return tuple(parts), (), np.asarray(midi.get_beats())
+    events = read_events(path)
+    parts = [
+        notes_of(events, path.name, track)
+        for part in ("MELODY", "BRIDGE", "PIANO")
+        for track, name in events.names.items()
+        if name == part
+    ]
+    ticks = events.beats() * events.ticks_per_quarter
+    return tuple(parts), (), np.array(events.seconds(ticks.tolist()))
 
 
 def _demo(name: str) -> tuple[tuple[tuple[Note, ...], ...], tuple[PedalSpan, ...], np.ndarray]:

@@ -33,8 +33,9 @@ import soundfile
 from mess_core.datasets.demo_scores import PIECES, Piece, ScoreNote, read_score
 from mess_core.errors import InputError
 from mess_core.files import write_atomically
+from mess_core.midi import TICK_S, Note, PedalSpan, write_midi
 from mess_core.processes import process_pool
-from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, TICK_S, Note, PedalSpan, render, write_midi
+from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, render
 
 VERSION = "1"  # of the recipe: raise it when scores, performers or synthesis change, and every file is made again
 TABLE = "demo.json"

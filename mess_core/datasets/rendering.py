@@ -26,20 +26,9 @@ from mess_core.datasets.demo import LEAD_IN_S
 from mess_core.datasets.demo import VERSION as SYNTHESIS_VERSION
 from mess_core.errors import DataMissingError, InputError
 from mess_core.files import write_atomically
+from mess_core.midi import TICK_S, Note, PedalSpan, read_midi, write_midi
 from mess_core.passages import ScoreTimes
-from mess_core.synthesis import (
-    INSTRUMENTS,
-    LONGEST_NOTE_S,
-    ROOM_S,
-    SAMPLE_RATE_HZ,
-    TICK_S,
-    Note,
-    PedalSpan,
-    read_midi,
-    render,
-    sound_ends,
-    write_midi,
-)
+from mess_core.synthesis import INSTRUMENTS, LONGEST_NOTE_S, ROOM_S, SAMPLE_RATE_HZ, render, sound_ends
 
 VERSION = "1"  # of this file's part in it: raise it when a rendering would come out otherwise
 INSTRUMENT = "piano"

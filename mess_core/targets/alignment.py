@@ -25,13 +25,13 @@ by pitch afterwards.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mess_core.errors import InputError
+from mess_core.midi import read_events
 from mess_core.targets.notes import CHORD_WIDTH_S, NoteTable
 
 TICK_SLACK = 1 / 64  # quarters: written positions nearer than this are the same; engravers end notes a tick early
@@ -79,31 +79,14 @@ def read_score(path: Path) -> Score:
     Raises
     ------
     InputError
-        If the file is not MIDI.
+        If the file is no MIDI that can be read.
     """
-    import pretty_midi
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # tempo marks outside the first track: usual, and harmless here
-        try:
-            midi = pretty_midi.PrettyMIDI(str(path))
-        except FileNotFoundError:
-            raise
-        except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as error:
-            raise InputError(f"{path.name} is not a MIDI file that can be read: {error}.") from error
-
-    def quarters(times_s: np.ndarray) -> np.ndarray:
-        return np.array([midi.time_to_tick(time_s) for time_s in times_s], dtype=float) / midi.resolution
-
-    rows = [
-        (note.start, note.end, note.pitch, voice)
-        for voice, track in enumerate(midi.instruments)
-        for note in track.notes
-        if not track.is_drum and note.velocity > 0 and note.end > note.start
-    ]
-    start_s, end_s, pitch, voice = np.array(sorted(rows, key=lambda row: (row[0], row[2]))).reshape(-1, 4).T
-    beats_s = midi.get_beats() if rows else np.zeros(0)
-    return Score(quarters(start_s), quarters(end_s), pitch.astype(int), voice.astype(int), quarters(beats_s))
+    events = read_events(path)
+    rows = [(note.start, note.end, note.pitch, note.track, note.channel) for note in events.notes]
+    start, end, pitch, track, channel = np.array(sorted(rows, key=lambda row: (row[0], row[2]))).reshape(-1, 5).T
+    voice = np.unique(np.stack([track, channel]), axis=1, return_inverse=True)[1].reshape(-1)
+    quarter = events.ticks_per_quarter
+    return Score(start / quarter, end / quarter, pitch.astype(int), voice, events.beats())
 
 
 def align(notes: NoteTable, score: Score) -> Alignment:

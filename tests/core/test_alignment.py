@@ -11,7 +11,7 @@ from mess_core.datasets.demo import Performance, perform, plan_demo
 from mess_core.datasets.demo_scores import Piece
 from mess_core.datasets.demo_scores import read_score as written_notes
 from mess_core.errors import InputError
-from mess_core.synthesis import Note, write_midi
+from mess_core.midi import Note, write_midi
 from mess_core.targets.alignment import (
     CLUMP_COST,
     LONGER_COST,

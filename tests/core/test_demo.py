@@ -22,7 +22,8 @@ from mess_core.datasets.demo import (
     plan_demo,
 )
 from mess_core.datasets.demo_scores import PIECES, read_score, read_voice
-from mess_core.synthesis import INSTRUMENTS, read_midi
+from mess_core.midi import read_midi
+from mess_core.synthesis import INSTRUMENTS
 
 STEMS = [plan.stem for plan in plan_demo() if plan.piece.work in ("minuet-in-g", "fuer-elise")][3:6]
 MORE = [plan.stem for plan in plan_demo() if plan.piece.work == "minuet-in-g"][:2]

@@ -19,7 +19,7 @@ from mess_core.errors import AudioError, LeaseLostError
 from mess_core.home import Home, count_segments
 from mess_core.jobs import new_owner
 from mess_core.measurements import Files, Measured, measure_track, probe_scale
-from mess_core.synthesis import Note, write_midi
+from mess_core.midi import Note, write_midi
 from mess_core.targets.base import TargetValue
 from mess_core.targets.registry import TARGETS
 from mess_core.tasks import Task

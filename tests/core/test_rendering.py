@@ -13,8 +13,9 @@ from mess_core.datasets.collection import Recording, open_recording
 from mess_core.datasets.demo import LEAD_IN_S
 from mess_core.datasets.rendering import excerpt, render_recording, stretches
 from mess_core.errors import DataMissingError, InputError
+from mess_core.midi import TICK_S, Note, PedalSpan, read_midi, write_midi
 from mess_core.passages import ScoreTimes
-from mess_core.synthesis import TICK_S, Note, PedalSpan, read_midi, render, write_midi
+from mess_core.synthesis import render
 
 FIRST_S = 30.0  # of silence, as before some performances
 

@@ -142,3 +142,22 @@ def test_tracks_are_found_by_words_of_their_names(home, write_wav):
     assert titles("ann NOCT") == (["100% Nocturne"], 1) and titles("test bob") == (["Waltz"], 1)
     assert titles("0%") == (["100% Nocturne"], 1) and titles("r_s") == (["Under_score"], 1) and titles("!") == ([], 0)
     assert titles("", limit=2) == (["100% Nocturne", "Under_score"], 3) and titles("ann", 1)[1] == 2
+
+
+def test_whatever_is_in_one_file_stops_nothing(home, write_wav, monkeypatch):
+    """Also what no reader foresaw: the file is named with it, and the others are registered."""
+    from mess_core import scan as module
+
+    real = module.open_recording
+
+    def fail(recording, name):
+        if recording.audio.stem == "b":
+            raise ZeroDivisionError("division by zero")
+        return real(recording, name)
+
+    monkeypatch.setattr(module, "open_recording", fail)
+    folder = write_wav("a", seed=1).parent
+    write_wav("b", seed=2), write_wav("c", seed=3)
+    refused = []
+    scanned = scan(home, folder, "music", on_refused=lambda name, error: refused.append((name, error.message)))
+    assert (scanned.n_new, refused) == (2, [("b.wav", "It cannot be used: ZeroDivisionError, division by zero.")])

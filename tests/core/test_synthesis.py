@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pretty_midi
 import pytest
 
 from mess_core.errors import InputError
+from mess_core.midi import Note, PedalSpan
 from mess_core.synthesis import (
     INSTRUMENTS,
     PEAK_LIMIT,
     SAMPLE_RATE_HZ,
-    TICK_S,
     VELOCITY_STEPS,
-    Note,
-    PedalSpan,
-    notes_of_midi,
-    read_midi,
     render,
     render_note,
     sound_ends,
-    write_midi,
 )
 
 SCALE = tuple(Note(0.25 * i, 0.25 * i + 0.2, pitch, 50 + 5 * i) for i, pitch in enumerate((60, 62, 64, 65, 67)))
@@ -161,60 +153,3 @@ def test_unknown_instrument() -> None:
     """The error lists what there is."""
     with pytest.raises(InputError, match=r"no instrument 'kazoo'.*piano"):
         render(SCALE, (), "kazoo")
-
-
-def test_midi_round_trip(tmp_path: Path) -> None:
-    """Times on ticks, pitches, velocities and pedal come back; the same notes give the same bytes."""
-    notes = tuple(
-        Note(round(n.start_s / TICK_S) * TICK_S, round(n.end_s / TICK_S) * TICK_S, n.pitch, n.velocity) for n in SCALE
-    )
-    pedal = (PedalSpan(0.25, 0.5), PedalSpan(0.75, 1.0))
-    write_midi(tmp_path / "a.mid", notes, pedal, metre=(3, 4), program=11)
-    write_midi(tmp_path / "b.mid", notes, pedal, metre=(3, 4), program=11)
-    read_notes, read_pedal = read_midi(tmp_path / "a.mid")
-    assert (tmp_path / "a.mid").read_bytes() == (tmp_path / "b.mid").read_bytes()
-    assert [(n.pitch, n.velocity) for n in read_notes] == [(n.pitch, n.velocity) for n in notes]
-    assert np.allclose([(n.start_s, n.end_s) for n in read_notes], [(n.start_s, n.end_s) for n in notes], atol=1e-6)
-    assert np.allclose([(s.start_s, s.end_s) for s in read_pedal], [(0.25, 0.5), (0.75, 1.0)], atol=1e-6)
-    midi = pretty_midi.PrettyMIDI(str(tmp_path / "a.mid"))
-    assert midi.instruments[0].program == 11
-    assert (midi.time_signature_changes[0].numerator, midi.time_signature_changes[0].denominator) == (3, 4)
-
-
-def test_midi_object_with_drums_and_open_pedal() -> None:
-    """Drums are left out, tracks are merged, and a pedal that is never released holds to the end."""
-    midi = pretty_midi.PrettyMIDI()
-    for is_drum, pitch in ((False, 60), (True, 36), (False, 64)):
-        track = pretty_midi.Instrument(program=0, is_drum=is_drum)
-        track.notes.append(pretty_midi.Note(80, pitch, 0.5 if pitch == 60 else 0.0, 1.0))
-        midi.instruments.append(track)
-    midi.instruments[0].control_changes.append(pretty_midi.ControlChange(64, 100, 0.25))
-    notes, pedal = notes_of_midi(midi)
-    assert [n.pitch for n in notes] == [64, 60]
-    assert pedal == (PedalSpan(0.25, 1.0),)
-
-
-def test_doubled_notes_count_once() -> None:
-    """The same pitch within 1 ms is one note, the longer and then the louder; 2 ms later it is another."""
-    midi = pretty_midi.PrettyMIDI()
-    for notes in (
-        [(80, 60, 0.0, 1.0), (70, 64, 0.5, 1.0), (40, 67, 1.0, 1.5), (80, 72, 2.0, 2.5)],
-        [(80, 60, 0.0, 1.0), (60, 64, 0.5005, 1.8), (90, 67, 1.0, 1.5), (80, 72, 2.002, 2.5), (80, 73, 2.0, 2.5)],
-    ):
-        track = pretty_midi.Instrument(program=0)
-        track.notes.extend(pretty_midi.Note(*note) for note in notes)
-        midi.instruments.append(track)
-    expected = (
-        Note(0.0, 1.0, 60, 80), Note(0.5005, 1.8, 64, 60), Note(1.0, 1.5, 67, 90),
-        Note(2.0, 2.5, 72, 80), Note(2.0, 2.5, 73, 80), Note(2.002, 2.5, 72, 80),
-    )  # fmt: skip
-    assert notes_of_midi(midi)[0] == expected
-
-
-def test_unreadable_midi(tmp_path: Path) -> None:
-    """What is no MIDI file is said to be none; what is not there is missing."""
-    (tmp_path / "x.mid").write_bytes(b"RIFF this is no MIDI")
-    with pytest.raises(InputError, match=r"x\.mid is not a MIDI file"):
-        read_midi(tmp_path / "x.mid")
-    with pytest.raises(FileNotFoundError):
-        read_midi(tmp_path / "missing.mid")

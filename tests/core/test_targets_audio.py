@@ -16,7 +16,8 @@ from threadpoolctl import threadpool_limits
 from mess_core import audio as files
 from mess_core.datasets.demo import DemoPlan, Performance, perform, plan_demo
 from mess_core.errors import AudioError, InputError
-from mess_core.synthesis import Note, read_midi, render
+from mess_core.midi import Note, read_midi
+from mess_core.synthesis import render
 from mess_core.targets import attack, audio, dynamics, form, harmony, rhythm, spectrum
 from mess_core.targets.audio import Sound, listen, measure, measure_audio, measure_audio_segments
 from mess_core.targets.base import TRANSFORMS, TargetValue, transform

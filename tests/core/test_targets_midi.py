@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 from mess_core.datasets.demo import perform, plan_demo
 from mess_core.datasets.demo_scores import read_score as written_notes
 from mess_core.errors import InputError
-from mess_core.synthesis import Note, PedalSpan, write_midi
+from mess_core.midi import Note, PedalSpan, write_midi
 from mess_core.targets.alignment import Score, align, match_notes, read_score
 from mess_core.targets.base import TargetValue
 from mess_core.targets.key_overlap import overlaps_by_score, overlaps_by_skyline

@@ -170,3 +170,53 @@ def test_an_evaluation_can_be_stopped(home):
         assert task.run().state == "queued"
         assert load_evaluation(home.paths, "planted", MEL, what) is None
         home.jobs.cancel(task.job.job_id)
+
+
+NOTE = b"\x00\x90\x3c\x50\x60\x80\x3c\x00\x00\xff\x2f\x00"
+ODD_MIDI = {  # what stands after the header's 12 bytes
+    "division0": b"\x00\x00MTrk\x00\x00\x00\x0c" + NOTE,
+    "tempo0": b"\x00\x60MTrk\x00\x00\x00\x13\x00\xff\x51\x03\x00\x00\x00" + NOTE,
+    "key": b"\x00\x60MTrk\x00\x00\x00\x12\x00\xff\x59\x02\xf8\x00" + NOTE,
+    "empty": b"",
+}
+
+
+def test_no_midi_stops_the_measuring_of_a_library(home, write_wav):
+    """Each recording has its audio targets; the MIDI ones of an odd file are undefined, with its name in the reason."""
+    for number, (name, rest) in enumerate(ODD_MIDI.items()):
+        write_wav(name, seed=number).with_suffix(".mid").write_bytes(b"MThd\x00\x00\x00\x06\x00\x00\x00\x01" + rest)
+    home.request_add(write_wav("plain", seed=9).parent, "music")
+    run_next(home)
+    home.request_targets("music")
+    job = run_next(home)
+    assert (job.state, job.message, home.jobs.failures(job.job_id)) == ("done", "5 of 5 tracks measured.", [])
+    measured = {track.title: home.measurements.of_track(track.track_id) for track in home.catalogue.tracks("music")}
+    assert all(values["spectral_centroid"].quality == "good" for values in measured.values())
+    assert "division0.mid" in measured["division0"]["velocity_mean"].reason
+    assert "empty.mid" in measured["empty"]["velocity_mean"].reason
+
+
+def test_a_defect_in_one_track_stops_no_other(home, write_wav, monkeypatch):
+    """Whatever measuring raises, it is a failure of its track."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from mess_core import tasks
+
+    real = tasks.measure_track
+
+    def measure(files):
+        if files.audio.stem == "a":
+            raise ZeroDivisionError("division by zero")
+        return real(files)
+
+    monkeypatch.setattr(tasks, "measure_track", measure)
+    monkeypatch.setattr(tasks, "process_pool", lambda: ThreadPoolExecutor(1))
+    for number in range(2):
+        folder = write_wav("ab"[number], seed=number).parent
+    home.request_add(folder, "music")
+    run_next(home)
+    home.request_targets("music")
+    job = run_next(home)
+    (failure,) = home.jobs.failures(job.job_id)
+    assert (job.state, job.message, failure.subject) == ("done", "1 of 2 tracks measured.", "a")
+    assert "ZeroDivisionError" in failure.message

@@ -14,7 +14,8 @@ import torch
 from mess_core.encoders.mel import LogMel
 from mess_core.encoders.nano import FFT_SAMPLES
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
-from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, Note
+from mess_core.midi import Note
+from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ
 from training import bars, batches, data, excerpts, lessons, recordings, sources, weights
 from training.batches import Batch, Recordings
 from training.data import POP909, SHARED, VIENNA, DataConfig, make_shard, make_shards, shard_name, write_shard
