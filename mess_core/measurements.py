@@ -17,7 +17,7 @@ from mess_core.audio import Decoder, sha256_file
 from mess_core.catalogue import Catalogue
 from mess_core.config import HOP_S, SEGMENT_S
 from mess_core.embeddings import Guard
-from mess_core.errors import AudioError, InputError
+from mess_core.errors import AudioError, InputError, of_item
 from mess_core.passages import ScoreTimes
 from mess_core.targets.base import TargetValue, transform
 from mess_core.targets.registry import TARGETS, VERSIONS
@@ -81,8 +81,7 @@ def measure_track(files: Files) -> Measured:
             played = midi.measure(performance, start_s=start_s, length_s=end_s - start_s)
             values |= {target: value for target, value in played.items() if "segment" in TARGETS[target].levels}
     except Exception as error:  # gone since it was listed, not ours to read, or odd: the audio is measured
-        why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}, {error}"
-        reason = error.message if isinstance(error, InputError) else f"the MIDI cannot be read: {why}"
+        reason = of_item(error).message
         missing = [target.id for target in TARGETS.values() if target.signal == "midi"]
         track |= {target: TargetValue.none(reason) for target in missing}
     return Measured(files.track_id, track, segments, score_times)

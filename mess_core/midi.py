@@ -27,6 +27,7 @@ import numpy as np
 
 from mess_core.config import MAX_DURATION_S
 from mess_core.errors import InputError
+from mess_core.untrusted import MOST_MIDI_BYTES, printable, read_untrusted
 
 TICKS_PER_QUARTER = 960  # at 120 bpm a tick is 0.52 ms, finer than a listener hears two onsets apart
 TICK_S = 60 / (120 * TICKS_PER_QUARTER)  # times that are multiples of this survive `write_midi` at 120 bpm unchanged
@@ -34,7 +35,6 @@ DOUBLE_S = 0.001  # a key cannot be struck twice this fast: the file holds one n
 SUSTAIN_PEDAL = 64  # controller number, and also the value from which it counts as down
 DRUMS = 9  # the channel that General MIDI keeps for them
 QUARTER_US = 500_000  # microseconds, where no tempo is given
-MOST_BYTES = 16 * 2**20  # the largest performances have 50,000 notes and less than 1 MiB
 MOST_EVENTS = 1_000_000
 MOST_NOTES = 200_000  # 12 hours of five notes a second
 SMPTE_FRAMES_PER_S = {24: 24.0, 25: 25.0, 29: 30_000 / 1001, 30: 30.0}
@@ -123,12 +123,10 @@ def read_midi(path: Path) -> tuple[tuple[Note, ...], tuple[PedalSpan, ...]]:
     Raises
     ------
     InputError
-        If the file is no MIDI that can be read, of type 2, too large or too long.
-    FileNotFoundError
-        If there is no such file.
+        If there is no such file, or it is no MIDI that can be read, of type 2, too large or too long.
     """
     events = read_events(path)
-    return notes_of(events, path.name), pedal_of(events)
+    return notes_of(events, printable(path.name)), pedal_of(events)
 
 
 def notes_of(events: Events, name: str = "The MIDI", track: int | None = None) -> tuple[Note, ...]:
@@ -160,19 +158,12 @@ def pedal_of(events: Events) -> tuple[PedalSpan, ...]:
 
 def read_events(path: Path) -> Events:
     """Read a MIDI file; arguments and errors as in `read_midi`."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be read: {error.strerror}.") from error
-    if len(data) > MOST_BYTES:
-        raise InputError(f"{path.name} is larger than {MOST_BYTES // 2**20} MiB, which no performance needs.")
+    data = read_untrusted(path, MOST_MIDI_BYTES, error=InputError)
     try:
         return _Reader(data).events()
     except InputError as error:
-        raise InputError(f"{path.name} is not a MIDI file that can be read: {error.message}", error.hint) from error
+        name = printable(path.name)
+        raise InputError(f"{name} is not a MIDI file that can be read: {error.message}", error.hint) from error
 
 
 class _Reader:

@@ -24,11 +24,12 @@ import soundfile
 from mess_core.datasets.collection import Recording
 from mess_core.datasets.demo import LEAD_IN_S
 from mess_core.datasets.demo import VERSION as SYNTHESIS_VERSION
-from mess_core.errors import DataMissingError, InputError
+from mess_core.errors import InputError
 from mess_core.files import write_atomically
 from mess_core.midi import TICK_S, Note, PedalSpan, read_midi, write_midi
 from mess_core.passages import ScoreTimes
 from mess_core.synthesis import INSTRUMENTS, LONGEST_NOTE_S, ROOM_S, SAMPLE_RATE_HZ, render, sound_ends
+from mess_core.untrusted import MOST_MIDI_BYTES, read_untrusted
 
 VERSION = "1"  # of this file's part in it: raise it when a rendering would come out otherwise
 INSTRUMENT = "piano"
@@ -70,20 +71,16 @@ def render_recording(recording: Recording, folder: Path, seconds: float | None =
         raise InputError(f"{recording.title or 'The recording'} has no MIDI that could be rendered.")
     if seconds is not None and not seconds > 0:
         raise InputError(f"An excerpt lasts longer than 0 s, got {seconds:g} s.")
-    try:
-        source = hashlib.sha256(recording.midi.read_bytes()).hexdigest()
-    except OSError as error:
-        raise DataMissingError(
-            f"{recording.midi} cannot be read: {error.strerror}.", "Add its folder again."
-        ) from error
+    data = read_untrusted(recording.midi, MOST_MIDI_BYTES, cure="Add its folder again.")
+    source = hashlib.sha256(data).hexdigest()
     made_how = f"{source} {INSTRUMENT} {SYNTHESIS_VERSION} {VERSION} {seconds}"
     audio = folder / f"{hashlib.sha256(made_how.encode()).hexdigest()[:32]}.flac"
     midi = audio.with_suffix(".mid")
     if not (audio.is_file() and midi.is_file()):
         notes, pedal, duration_s = excerpt(*read_midi(recording.midi), seconds)
-        data = io.BytesIO()
-        write_midi(data, notes, pedal, program=INSTRUMENTS[INSTRUMENT].program)
-        write_atomically(midi, data.getvalue())
+        heard = io.BytesIO()
+        write_midi(heard, notes, pedal, program=INSTRUMENTS[INSTRUMENT].program)
+        write_atomically(midi, heard.getvalue())
         write_atomically(audio, _flac(notes, pedal, duration_s))  # last, so that where it is both are
     return replace(
         recording,

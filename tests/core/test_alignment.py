@@ -231,5 +231,5 @@ def test_score_without_notes(tmp_path: Path) -> None:
     path.write_bytes(b"MThd but not really")
     with pytest.raises(InputError, match="not a MIDI file"):
         read_score(path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(InputError, match="no file"):
         read_score(tmp_path / "absent.mid")
