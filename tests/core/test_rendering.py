@@ -100,7 +100,7 @@ def test_what_cannot_be_rendered(performance, tmp_path):
         render_recording(Recording(None, title="x"), tmp_path)
     with pytest.raises(InputError, match="longer than 0"):
         render_recording(performance, tmp_path, seconds=float("nan"))
-    with pytest.raises(DataMissingError, match="cannot be read"):
+    with pytest.raises(DataMissingError, match="no file gone"):
         render_recording(Recording(None, midi=tmp_path / "gone.mid"), tmp_path)
     write_midi(tmp_path / "empty.mid", [])
     with pytest.raises(InputError, match="no notes"):
