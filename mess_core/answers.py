@@ -339,7 +339,7 @@ def facts_of(home: Home, track_id: str) -> Facts:
     """What caps and versions go by. The album is the folder a file lies in."""
     track = home.catalogue.track(track_id)
     return Facts(
-        work=f"{track.composer}: {track.work}" if track.work else None,
+        work=work_of(track),
         performer=track.performer,
         album=str(home.catalogue.file_paths(track_id)[0].parent),
         composer=track.composer,
@@ -347,6 +347,11 @@ def facts_of(home: Home, track_id: str) -> Facts:
         collection=track.collection,
         split=track.split,
     )
+
+
+def work_of(track: Track) -> str | None:
+    """What versions of a work have in common: works of two composers may have one name."""
+    return f"{track.composer}: {track.work}" if track.work else None
 
 
 def query_of(home: Home, track: Track, info: EncoderInfo, text: str = "") -> Query:

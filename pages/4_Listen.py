@@ -32,11 +32,12 @@ with explain_errors():
 
     st.subheader(f"{len(found.found)} nearest recordings", anchor=False)
     reasons = panels.explain_neighbours(found)
+    lines = panels.in_lines(found, reasons)
     player_place = st.container()
-    chosen = panels.show_neighbours(found, reasons)
+    chosen = panels.show_neighbours(found, lines)
     with player_place:
         panels.show_player(query, chosen, passage)
-    panels.show_chosen(found, chosen, reasons)
+    panels.show_chosen(found, chosen, lines)
     with st.container(horizontal=True):
         panels.show_exports(found)
         panels.offer_to_keep(query)

@@ -13,6 +13,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -69,7 +70,7 @@ class EncoderInfo:
         """Length of one layer's embedding: frames are pooled to their mean, or to mean and std."""
         return self.dim * (2 if self.pooling == "mean+std" else 1)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Sha256 over what changes an embedding: id, revision, weights, rate, segment, hop, pooling, normaliser."""
         facts = asdict(self)

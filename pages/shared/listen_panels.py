@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -55,20 +54,23 @@ def explain_neighbours(found: Answer) -> dict[str, list[Reason]]:
     return find_reasons(resources.index(by_direction), found.query.embedding.mean, track_ids)
 
 
-def why(found: Answer, item: FoundTrack, reasons: Sequence[Reason]) -> str:
-    """One line for one neighbour: what the catalogue knows, then what can be heard."""
+def in_lines(found: Answer, reasons: dict[str, list[Reason]]) -> dict[str, str]:
+    """One line for each neighbour, by track id: what the catalogue knows, then what can be heard."""
     plan, facts = found.plan, found.query.facts
     measured = measured_faithfulness(plan.discovery.library, plan.info.id) if plan.discovery else None
-    known = []
-    if facts.work is not None and answers.facts_of(resources.home(), item.track.track_id).work == facts.work:
-        known.append("same work")
-    if facts.performer is not None and item.track.performer == facts.performer:
-        known.append("same performer")
-    heard = in_one_line(reasons, measured.family if measured else lambda aspect: ())
-    return "; ".join([*known, heard] if heard else known)
+    lines = {}
+    for item in found.found:
+        known = []
+        if facts.work is not None and answers.work_of(item.track) == facts.work:
+            known.append("same work")
+        if facts.performer is not None and item.track.performer == facts.performer:
+            known.append("same performer")
+        heard = in_one_line(reasons[item.track.track_id], measured.family if measured else lambda aspect: ())
+        lines[item.track.track_id] = "; ".join([*known, heard] if heard else known)
+    return lines
 
 
-def show_neighbours(found: Answer, reasons: dict[str, list[Reason]]) -> list[FoundTrack]:
+def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
     """The table; returns the rows chosen for the player, the nearest ones until some are."""
     asked = [aspect for aspect in found.plan.request.weights if any(item.neighbour.aspects for item in found.found)]
     rows = [
@@ -78,7 +80,7 @@ def show_neighbours(found: Answer, reasons: dict[str, list[Reason]]) -> list[Fou
             "similarity": item.neighbour.similarity,
             "closer than": item.neighbour.percentile,
             **{aspect: score.percentile for aspect, score in (item.neighbour.aspects or {}).items()},
-            "why": why(found, item, reasons[item.track.track_id]),
+            "why": lines[item.track.track_id],
             "moment": _moment(item),
             "performer": item.track.performer,
             "work": item.track.work,
@@ -163,14 +165,14 @@ def _use_passage(report: PlayerReport, query_id: str) -> None:
     st.rerun()
 
 
-def show_chosen(found: Answer, neighbours: list[FoundTrack], reasons: dict[str, list[Reason]]) -> None:
+def show_chosen(found: Answer, neighbours: list[FoundTrack], lines: dict[str, str]) -> None:
     """What may be done with each recording in the player: an opinion, and the next question."""
     opinions = resources.home().opinions
     verdicts = opinions.verdicts(found.query.track_id)
     for item in neighbours:
         track_id = item.track.track_id
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            line = why(found, item, reasons[track_id])
+            line = lines[track_id]
             st.text(f"#{item.neighbour.rank} {item.track.title}{f' · {line}' if line else ''}", width="stretch")
             key = f"verdict {found.query.track_id} {track_id}"
             if key not in st.session_state and track_id in verdicts:

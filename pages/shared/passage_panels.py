@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import plotly.graph_objects as go
 import streamlit as st
-from plotly.subplots import make_subplots
 
 from mess_core.catalogue import Track
 from mess_core.comparisons import PassageCurve, compare_passages
@@ -44,17 +43,17 @@ def show_same_passage(query: Track, passage: tuple[float, float] | None) -> None
         max_selections=MOST_OTHERS, format_func=lambda each: f"{_name(tracks[each])}, {others[each].tempo:.0f} bpm",
     )  # fmt: skip
     _play(query, tracks, same, chosen)
-    curves = _curves(same, tuple(chosen))
     names = {query.track_id: f"query: {_name(query)}"} | {each: _name(track) for each, track in tracks.items()}
     st.plotly_chart(
-        figure(curves, names), key="passage curves", config=charts.camera("svg", "passage"),
+        _figure(same, tuple(chosen), names), key="passage curves", config=charts.camera("svg", "passage"),
         alt="Tempo and level of the passage, beat by beat, in every recording",
     )  # fmt: skip
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)  # it decodes audio, and the page runs at every move of a slider
-def _curves(same: SamePassage, chosen: tuple[str, ...]) -> list[PassageCurve]:
-    return compare_passages(resources.home(), same, chosen)
+# It decodes audio and draws, and the page runs at every move of a slider.
+@st.cache_resource(max_entries=256, show_spinner=False)  # of as many queries as people ask at once
+def _figure(same: SamePassage, chosen: tuple[str, ...], names: dict[str, str]) -> go.Figure:
+    return figure(compare_passages(resources.home(), same, chosen), names)
 
 
 def _play(query: Track, tracks: dict[str, Track], same: SamePassage, chosen: list[str]) -> None:
@@ -79,23 +78,34 @@ def _play(query: Track, tracks: dict[str, Track], same: SamePassage, chosen: lis
 
 def figure(curves: list[PassageCurve], names: dict[str, str]) -> go.Figure:
     """Tempo above, level below; one line per recording, the query's the boldest."""
-    chart = make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.08)
+    lines = []
     for number, curve in enumerate(curves):
-        line = {"color": PALETTE[number % len(PALETTE)], "width": 3.5 if number == 0 else 1.5}
         name = charts.plain(names[curve.passage.track_id])[:60]
-        for row, values in ((1, curve.tempo), (2, curve.level_db)):
-            chart.add_scatter(
-                x=curve.beats, y=values, mode="lines", line=line, name=name, legendgroup=str(number),
-                showlegend=row == 1, row=row, col=1, hovertemplate=f"{name}, beat %{{x:g}}: %{{y:.1f}}<extra></extra>",
-            )  # fmt: skip
-    chart.update_yaxes(title="tempo (bpm)", row=1, col=1)
-    chart.update_yaxes(title="level above<br>its mean (dB)", row=2, col=1)
-    chart.update_xaxes(title="beat of the score", row=2, col=1)
-    chart.update_layout(
-        height=420, margin={"l": 10, "r": 10, "t": 10, "b": 10}, legend={"orientation": "h", "y": -0.2},
-        hovermode="x unified",
-    )  # fmt: skip
-    return chart
+        for axis, values in (("y", curve.tempo), ("y2", curve.level_db)):
+            lines.append(
+                {
+                    "type": "scatter",
+                    "mode": "lines",
+                    "x": curve.beats,
+                    "y": values,
+                    "yaxis": axis,
+                    "line": {"color": PALETTE[number % len(PALETTE)], "width": 3.5 if number == 0 else 1.5},
+                    "name": name,
+                    "legendgroup": str(number),
+                    "showlegend": axis == "y",
+                    "hovertemplate": f"{name}, beat %{{x:g}}: %{{y:.1f}}<extra></extra>",
+                }
+            )
+    layout = {
+        "xaxis": {"title": {"text": "beat of the score"}, "anchor": "y2"},
+        "yaxis": {"title": {"text": "tempo (bpm)"}, "domain": [0.54, 1.0]},
+        "yaxis2": {"title": {"text": "level above<br>its mean (dB)"}, "domain": [0.0, 0.46]},
+        "height": 420,
+        "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
+        "legend": {"orientation": "h", "y": -0.2},
+        "hovermode": "x unified",
+    }
+    return go.Figure(lines, layout)
 
 
 def _name(track: Track) -> str:
