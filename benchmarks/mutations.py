@@ -3,9 +3,10 @@
     python -m benchmarks.mutations --files 1000000
 
 Half of the files are WAV, whose headers are read by our own code; of these most are read in memory and every tenth
-through a true file. The others are FLAC, Ogg, MP3 (also without its first frame, and behind a tag), decoded by
-libsndfile through our own `Decoder`. Each is one of a few short recordings after one to a dozen harms: bits, bytes,
-runs, cuts, pieces doubled or moved, numbers at the edge of what fits. The seed fixes all of it.
+through a true file. The others are FLAC, Ogg, MP3 (also without its first frame, and behind a tag), MP4, Matroska, AIFF
+and some rarer ones, decoded by FFmpeg through our own `Decoder`. Each is one of a few short recordings after one to a
+dozen harms: bits, bytes, runs, cuts, pieces doubled or moved, numbers at the edge of what fits. The seed fixes all of
+it.
 """
 
 from __future__ import annotations
@@ -74,7 +75,39 @@ def seeds() -> dict[str, list[bytes]]:
         "FLAC": [encoded("FLAC", "PCM_16"), encoded("FLAC", "PCM_24"), encoded("FLAC", "PCM_16", stereo[:, 0])],
         "OGG": [encoded("OGG", "VORBIS"), encoded("OGG", "OPUS")],
         "MP3": [mp3, mp3[second:], tag + mp3],
+        "MP4": [_encode_av("mp4", codec, stereo) for codec in ("aac", "alac")],
+        "MKV": [_encode_av("webm", "libopus", stereo), _encode_av("matroska", "flac", stereo)],
+        "AIFF": [encoded("AIFF", "PCM_16"), encoded("CAF", "PCM_16"), encoded("AU", "FLOAT")],
+        "other": [
+            _encode_av(*kinds, stereo)
+            for kinds in [("wv", "wavpack"), ("tta", "tta"), ("adts", "aac"), ("asf", "wmav2"), ("avi", "ac3")]
+        ]
+        + [encoded("WAV", "IMA_ADPCM"), encoded("WAV", "ULAW"), encoded("W64", "PCM_16")],
     }
+
+
+def _encode_av(container: str, codec: str, samples: np.ndarray) -> bytes:
+    """Encode with FFmpeg; at 48 kHz, which all of its encoders take."""
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as out:
+        stream = out.add_stream(codec, rate=48_000, layout="stereo")
+        assert isinstance(stream, av.AudioStream)
+        stream.bit_rate = 128_000
+        formats = stream.codec_context.codec.audio_formats
+        assert formats
+        resampler = av.AudioResampler(formats[0], "stereo", 48_000)
+        for start in range(0, len(samples), 500):
+            piece = np.ascontiguousarray(samples[start : start + 500], np.float32).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(piece, "flt", "stereo")
+            frame.sample_rate, frame.pts = 48_000, start
+            for ready in resampler.resample(frame):
+                out.mux(stream.encode(ready))
+        for ready in resampler.resample(None):
+            out.mux(stream.encode(ready))
+        out.mux(stream.encode(None))
+    return file.getvalue()
 
 
 def harm(content: bytes, rng: random.Random) -> bytes:
@@ -161,7 +194,7 @@ def _read_file(path: Path) -> None:
 
 @contextmanager
 def _silent_decoders() -> Iterator[None]:
-    """mpg123 writes to standard error, past Python."""
+    """Decoders may write to standard error, past Python."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

@@ -16,6 +16,7 @@ soxr for resampling, quality HQ: beyond 16 bits, and a third faster than VHQ.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import struct
 from collections.abc import Iterable, Iterator
@@ -38,6 +39,7 @@ __all__ = [
     "n_segments",
     "read_excerpt",
     "safe_name",
+    "samples_sha256",
     "segments",
     "sha256_file",
     "wav_bytes",
@@ -61,6 +63,7 @@ class DecodeFacts:
     peak: float  # largest absolute value of the mono samples handed out
     n_bad_samples: int  # NaN, infinite or absurd; replaced by 0
     is_truncated: bool
+    samples_sha256: str | None = None  # as `samples_sha256`; None: not asked for
 
 
 # --- decoding ---------------------------------------------------------------------------------------------
@@ -79,6 +82,8 @@ class Decoder:
         The passage; a length of None means up to the end.
     measure_loudness : bool
         False saves time where `facts.loudness_lufs` is not wanted.
+    hash_samples : bool
+        True where `facts.samples_sha256` is wanted.
 
     Raises
     ------
@@ -96,10 +101,12 @@ class Decoder:
         start_s: float = 0.0,
         length_s: float | None = None,
         measure_loudness: bool = True,
+        hash_samples: bool = False,
     ) -> None:
         self.path = Path(path)
         self.sample_rate_hz = sample_rate_hz
         self.measure_loudness = measure_loudness
+        self.hash_samples = hash_samples
         self.info = inspect_audio(self.path)
         self._start_frame, self._n_frames = _passage_frames(self.info, safe_name(self.path), start_s, length_s)
         self._facts: DecodeFacts | None = None
@@ -115,6 +122,7 @@ class Decoder:
         """Yield blocks, each shape (n,), float32, at `sample_rate_hz`."""
         info = self.info
         meter = LoudnessMeter(info.sample_rate_hz, info.n_channels) if self.measure_loudness else None
+        digest = _digest(info) if self.hash_samples else None
         n_decoded = n_bad = n_samples = 0
         peak = 0.0
 
@@ -123,15 +131,18 @@ class Decoder:
             for block in _read_blocks(source, self._start_frame, self._n_frames):
                 n_decoded += len(block)
                 n_bad += _silence_bad_samples(block)
+                if digest is not None:
+                    digest.update(block.data)
                 if meter is not None:
                     meter.add(block)
                 yield _mix_to_mono(block)
 
-        with open_audio(self.path) as source:
+        with open_audio(self.path, info.n_frames) as source:
             for mono in _resample(mono_blocks(source), info.sample_rate_hz, self.sample_rate_hz):
                 n_samples += len(mono)
                 peak = max(peak, _largest(mono))
                 yield mono[:, 0]
+            slack_frames = source.slack_frames
 
         if n_decoded == 0:
             raise AudioError(f"{safe_name(self.path)} is damaged: nothing in it can be decoded.")
@@ -142,8 +153,36 @@ class Decoder:
             loudness_lufs=None if meter is None else meter.integrated_lufs(),
             peak=peak,
             n_bad_samples=n_bad,
-            is_truncated=info.is_truncated or n_decoded < n_promised,
+            is_truncated=info.is_truncated or n_decoded + slack_frames < n_promised,
+            samples_sha256=None if digest is None else digest.hexdigest(),
         )
+
+
+def samples_sha256(path: Path) -> str:
+    """Return the SHA-256 of the decoded samples as 64 hex digits: the same whatever the tags, container and block size.
+
+    Hashed are rate, channels, and the samples as float32, little-endian, frame by frame; so WAV and FLAC of the same
+    integers agree. What a lossy codec decodes to may differ by its decoder's version.
+
+    Raises
+    ------
+    AudioError
+        As `Decoder`.
+    """
+    n_frames = 0
+    with open_audio(path) as source:
+        digest = _digest(source.info)
+        for block in _read_blocks(source, 0, round(MAX_DURATION_S * source.info.sample_rate_hz)):
+            _silence_bad_samples(block)
+            digest.update(block.data)
+            n_frames += len(block)
+    if n_frames == 0:
+        raise AudioError(f"{safe_name(path)} is damaged: nothing in it can be decoded.")
+    return digest.hexdigest()
+
+
+def _digest(info: AudioInfo) -> hashlib._Hash:
+    return hashlib.sha256(f"{info.sample_rate_hz} Hz {info.n_channels} channels ".encode())
 
 
 def read_excerpt(path: Path, start_s: float, length_s: float) -> tuple[np.ndarray, int]:

@@ -1,7 +1,7 @@
 """An open audio file as a sequence of frames, whatever its format, and what its header says.
 
-What a file is, is read from its content and never from its name. WAV is read here (`wav_header`); FLAC, Ogg and MP3 are
-read by libsndfile. Every failure, of the system or of a decoder, becomes an `AudioError` that names the file.
+What a file is, is read from its content and never from its name. WAV of plain numbers is read here (`wav_header`), all
+else by FFmpeg (`av_source`). Every failure, of the system or of a decoder, becomes an `AudioError` that names the file.
 
 Conventions
 -----------
@@ -12,49 +12,37 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 
 import numpy as np
 
+from mess_core.av_source import MAX_CHANNELS, AudioInfo, AvSource
 from mess_core.config import MAX_DURATION_S
 from mess_core.errors import AudioError
-from mess_core.mp3_header import is_mp3_frame, missing_first_frame, skip_id3
-from mess_core.wav_header import decode_samples, is_wav, read_wav_header
+from mess_core.wav_header import OtherCodecError, WavHeader, decode_samples, is_wav, read_wav_header
 
-MAX_CHANNELS = 64
 MIN_RATE_HZ, MAX_RATE_HZ = 4000, 768_000  # the shelf of the loudness filter, at 1.5 kHz, needs 3 kHz
 
+_ID3_HEADER_BYTES = 10
+_APE_HEADER_BYTES = 32
+_STRAY_BYTES = 2**16  # as many may lie before the audio
+_BEGINNINGS = re.compile(rb"(?:RIFF|RF64|BW64).{4}WAVE|fLaC\0\0\0\x22|OggS\0\x02|FORM.{4}AIF[FC]", re.DOTALL)
+_OGG_HEADER_BYTES = 27
 _OGG_PAGE_BYTES = 65_307  # the largest there is
-_UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says where a FLAC header does not know, as after a pipe
-
-
-@dataclass(frozen=True)
-class AudioInfo:
-    """What a file says about itself, after the checks."""
-
-    codec: str  # "WAV PCM_16", "FLAC PCM_24", "OGG VORBIS", "MP3"
-    sample_rate_hz: int
-    n_channels: int
-    n_frames: int
-    is_truncated: bool  # as far as the header tells; `DecodeFacts` knows for certain
-
-    @property
-    def duration_s(self) -> float:
-        return self.n_frames / self.sample_rate_hz
 
 
 def inspect_audio(path: Path) -> AudioInfo:
-    """Read what the header says, without decoding.
+    """Read what the header says; where it does not tell the length, packets are counted. At most one is decoded.
 
     Raises
     ------
     AudioError
-        If the file cannot be read, is not WAV, FLAC, Ogg or MP3, is empty or longer than `MAX_DURATION_S`.
+        If the file cannot be read, is no audio that MESS reads, is empty or longer than `MAX_DURATION_S`.
     """
     with open_audio(path) as source:
         return source.info
@@ -72,42 +60,66 @@ def safe_name(path: Path) -> str:
 
 
 class Source(Protocol):
-    """An open audio file, positioned at its first frame."""
+    """An open audio file, positioned at its first frame.
+
+    slack_frames : how many fewer than `info.n_frames` may be read before the file counts as truncated
+    """
 
     info: AudioInfo
+    slack_frames: int
 
     def seek(self, frame: int) -> None:
         """Go to a frame."""
         ...
 
     def read(self, n_frames: int) -> np.ndarray:
-        """Return shape (n, n_channels), float32, the caller's own; n < n_frames only at the end or before damage."""
+        """Return shape (n, n_channels), float32, the caller's own; n < n_frames only at the end."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is held; the file stays open."""
         ...
 
 
 @contextmanager
-def open_audio(path: Path) -> Iterator[Source]:
-    """Open a file as what its first bytes say it is. Raises AudioError as `inspect_audio`."""
+def open_audio(path: Path, n_frames: int | None = None) -> Iterator[Source]:
+    """Open a file as what its first bytes say it is. Raises AudioError as `inspect_audio`.
+
+    Parameters
+    ----------
+    n_frames : int, optional
+        Its length if that is known, which then need not be counted again.
+    """
     name = safe_name(path)
     with _open_file(path) as file:
-        offset = skip_id3(file)
-        file.seek(offset)
-        start = file.read(12)
-        if not start and offset == 0:
-            raise AudioError(f"{name} is empty.")
-        source: Source
-        if is_wav(start) and offset == 0:
-            source = _WavSource(file, name)
-        elif start[:4] in (b"fLaC", b"OggS"):
-            source = _SndfileSource(_View(file, offset), name)
-        elif is_mp3_frame(start):
-            source = _SndfileSource(_View(file, offset, missing_first_frame(file, offset)), name)
-        else:
-            raise AudioError(
-                f"{name} is not WAV, FLAC, Ogg or MP3, whatever its name says.", "Convert it to one of these formats."
-            )
-        _check_info(source.info, name)
-        yield source
+        source = _source(file, name, n_frames)
+        try:
+            _check_info(source.info, name)
+            yield source
+        finally:
+            source.close()
+
+
+def _source(file: io.BufferedReader, name: str, n_frames: int | None) -> Source:
+    offset = audio_start(file)
+    file.seek(offset)
+    start = file.read(12)
+    if not start:
+        raise AudioError(f"{name} {'holds no sound' if offset else 'is empty'}.")
+    view: BinaryIO = cast(BinaryIO, io.BufferedReader(_View(file, offset), 2**16)) if offset else file
+    if is_wav(start):
+        try:
+            return _WavSource(view, read_wav_header(view, name))
+        except OtherCodecError as other:
+            try:
+                return AvSource(view, name)
+            except AudioError:
+                raise other from None  # it names the codec
+    is_length_known, is_truncated = True, False
+    if start[:4] == b"OggS":
+        is_length_known, is_complete = _read_ogg_pages(view)
+        is_truncated = not is_complete
+    return AvSource(view, name, is_length_known=is_length_known, is_truncated=is_truncated, n_frames=n_frames)
 
 
 @contextmanager
@@ -130,10 +142,130 @@ def _open_file(path: Path) -> Iterator[io.BufferedReader]:
         raise AudioError(f"{name} cannot be read: {error.strerror or error}.") from error
 
 
+# --- what lies before the audio -----------------------------------------------------------------------------
+
+
+def audio_start(file: BinaryIO) -> int:
+    """Return where the audio begins, in bytes: behind tags, zeros, and other bytes before a header that is known."""
+    offset = _skip_tags(file)
+    file.seek(offset)
+    start = file.read(_STRAY_BYTES)
+    if _is_mp3_frame(start):
+        return offset
+    found = _BEGINNINGS.search(start)
+    return offset + (found.start() if found and _is_stray(start[: found.start()]) else 0)
+
+
+def _skip_tags(file: BinaryIO) -> int:
+    """Return what follows ID3v2 and APE tags, and the zeros behind them."""
+    offset = 0
+    while True:
+        file.seek(offset)
+        tag = file.read(_APE_HEADER_BYTES)
+        if tag[:3] == b"ID3" and len(tag) >= _ID3_HEADER_BYTES:
+            tag_bytes = 0
+            for byte in tag[6:_ID3_HEADER_BYTES]:  # seven bits each
+                tag_bytes = tag_bytes << 7 | byte & 0x7F
+            has_footer = bool(tag[5] & 0x10)
+            offset += _ID3_HEADER_BYTES * (1 + has_footer) + tag_bytes
+        elif tag[:8] == b"APETAGEX" and len(tag) == _APE_HEADER_BYTES:
+            offset += _APE_HEADER_BYTES + int.from_bytes(tag[12:16], "little")
+        else:
+            break
+    if offset:
+        file.seek(offset)
+        padding = file.read(_STRAY_BYTES)
+        offset += len(padding) - len(padding.lstrip(b"\0"))
+    return offset
+
+
+def _is_mp3_frame(start: bytes) -> bool:
+    """Say whether bytes begin like a frame of MPEG audio: eleven set bits, a layer, a bit rate and a sample rate."""
+    return (
+        len(start) >= 4
+        and start[0] == 0xFF
+        and start[1] & 0xE0 == 0xE0
+        and start[1] & 0x06 != 0
+        and start[2] & 0xF0 != 0xF0
+        and start[2] & 0x0C != 0x0C
+    )
+
+
+def _is_stray(before: bytes) -> bool:
+    """Say whether bytes before a header are of no format themselves: a film or an archive may hold sound files."""
+    return before[:4] not in (
+        b"RIFF",
+        b"FORM",
+        b"OggS",
+        b"fLaC",
+        b"caff",
+        b"riff",
+        b"\x1a\x45\xdf\xa3",
+        b"PK\3\4",
+    ) and (before[4:8] != b"ftyp")
+
+
+def _read_ogg_pages(file: BinaryIO) -> tuple[bool, bool]:
+    """Walk the pages of an Ogg file: (it is one stream and nothing else, it ends with a page marked as the last)."""
+    n_streams, is_last = 0, False
+    file.seek(0)
+    while header := file.read(_OGG_HEADER_BYTES):
+        if header[:4] != b"OggS":  # bytes between pages: FFmpeg finds the next one
+            file.seek(max(0, file.seek(0, io.SEEK_END) - _OGG_PAGE_BYTES))
+            tail = file.read()
+            return False, _is_last_page(tail[max(0, tail.rfind(b"OggS")) :])
+        page = header + file.read(header[-1])
+        page += file.read(sum(page[_OGG_HEADER_BYTES:]))
+        is_last = _is_last_page(page)
+        n_streams += bool(page[5] & 0x02) if len(page) > 5 else 0
+    return n_streams == 1, is_last
+
+
+def _is_last_page(page: bytes) -> bool:
+    """Say whether a page is marked as the last of its stream, and complete."""
+    if len(page) < _OGG_HEADER_BYTES or not page[5] & 0x04:
+        return False
+    table = page[_OGG_HEADER_BYTES : _OGG_HEADER_BYTES + page[_OGG_HEADER_BYTES - 1]]
+    return len(page) >= _OGG_HEADER_BYTES + page[_OGG_HEADER_BYTES - 1] + sum(table)
+
+
+class _View(io.RawIOBase):
+    """A file from an offset on, so that no decoder sees the tags before the audio."""
+
+    def __init__(self, file: io.BufferedReader, offset: int) -> None:
+        self._file, self._offset = file, offset
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_END:
+            position += self._file.seek(0, io.SEEK_END) - self._offset
+        elif whence == io.SEEK_CUR:
+            position += self._position
+        self._position = max(0, position)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        self._file.seek(self._offset + self._position)
+        n_read = self._file.readinto(buffer)
+        self._position += n_read
+        return n_read
+
+
 class _WavSource:
-    def __init__(self, file: io.BufferedReader, name: str) -> None:
+    slack_frames = 0
+
+    def __init__(self, file: BinaryIO, header: WavHeader) -> None:
         self._file = file
-        self._header = header = read_wav_header(file, name)
+        self._header = header
         self._frame = 0
         self.info = AudioInfo(
             f"WAV {header.codec}", header.sample_rate_hz, header.n_channels, header.n_frames, header.is_truncated
@@ -151,104 +283,8 @@ class _WavSource:
         self._frame += len(stored) // header.frame_bytes
         return decode_samples(stored, header)
 
-
-class _SndfileSource:
-    """FLAC, Ogg or MP3 by libsndfile."""
-
-    def __init__(self, file: _View, name: str) -> None:
-        import soundfile
-
-        class Forward(soundfile.SoundFile):
-            """Reads on from where it is: soundfile seeks after every read, after which an MP3 decoder starts anew."""
-
-            def seekable(self) -> bool:
-                return False
-
-        self._errors = soundfile.SoundFileError
-        self._name = name
-        try:
-            self._sound = sound = Forward(file)
-            n_frames = sound.frames
-            if n_frames == _UNKNOWN_LENGTH:
-                n_frames = self._count_frames()
-                file.seek(0)
-                self._sound = Forward(file)
-        except self._errors as error:
-            raise AudioError(f"{name} cannot be decoded: {_reason(error)}.") from error
-        if sound.format not in ("FLAC", "OGG", "MP3"):
-            raise AudioError(f"{name} is {sound.format}; MESS reads WAV, FLAC, Ogg and MP3.")
-        codec = "MP3" if sound.format == "MP3" else f"{sound.format} {sound.subtype}"
-        is_truncated = sound.format == "OGG" and not file.ends_with_last_ogg_page()
-        self.info = AudioInfo(codec, sound.samplerate, sound.channels, n_frames, is_truncated)
-
-    def seek(self, frame: int) -> None:
-        if frame == 0:
-            return  # not every damaged file can seek, but every file begins at its beginning
-        try:
-            self._sound.seek(frame)
-        except self._errors as error:
-            position_s = frame / self.info.sample_rate_hz
-            raise AudioError(f"{self._name} cannot be read from {position_s:.1f} s on: {_reason(error)}.") from error
-
-    def read(self, n_frames: int) -> np.ndarray:
-        # where decoding fails, libsndfile does not say how far it came; no decoder writes NaN
-        samples = np.full((n_frames, self._sound.channels), np.nan, dtype=np.float32)
-        try:
-            return self._sound.read(out=samples)
-        except self._errors:
-            is_missing = np.isnan(samples[:, -1])
-            return samples[: is_missing.argmax()] if is_missing.any() else samples
-
-    def _count_frames(self) -> int:
-        """Decode once, to the end or to more than `_check_info` lets through."""
-        n_frames = 0
-        while n_frames <= MAX_DURATION_S * self._sound.samplerate:
-            n_read = len(self.read(2**16 // self._sound.channels))
-            if n_read == 0:
-                break
-            n_frames += n_read
-        return n_frames
-
-
-class _View(io.RawIOBase):
-    """What libsndfile is shown of a file: some first bytes of our own, then the file from an offset on.
-
-    So libsndfile never reads the tags before the audio, and cannot find another format behind them.
-    """
-
-    def __init__(self, file: io.BufferedReader, offset: int, first: bytes = b"") -> None:
-        self._file, self._offset, self._first = file, offset, first
-        self._size = len(first) + file.seek(0, io.SEEK_END) - offset
-        self._position = 0
-
-    def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, origin + position)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        n_wanted = len(buffer)
-        data = self._first[self._position : self._position + n_wanted]
-        if len(data) < n_wanted:
-            self._file.seek(self._offset + self._position + len(data) - len(self._first))
-            data += self._file.read(n_wanted - len(data))
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-    def ends_with_last_ogg_page(self) -> bool:
-        """Say whether the last page is complete and marked as the last; a stream that was cut has no such page."""
-        self._file.seek(max(0, self._offset + self._size - _OGG_PAGE_BYTES))
-        tail = self._file.read(_OGG_PAGE_BYTES)
-        page = tail[max(0, tail.rfind(b"OggS")) :]
-        if len(page) < 27:
-            return False
-        is_last = bool(page[5] & 0x04)
-        n_parts = page[26]
-        return is_last and len(page) >= 27 + n_parts + sum(page[27 : 27 + n_parts])
+    def close(self) -> None:
+        pass
 
 
 def _check_info(info: AudioInfo, name: str) -> None:
@@ -264,7 +300,3 @@ def _check_info(info: AudioInfo, name: str) -> None:
         raise AudioError(
             f"{name} is {info.duration_s / 3600:.3g} h long; MESS reads up to {MAX_DURATION_S / 3600:g} h."
         )
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "error_string", str(error)).removeprefix("Error : ").rstrip(". ") or "unknown reason"

@@ -169,7 +169,7 @@ def _decode(source: Source, info: EncoderInfo, decoded: _Queue, is_stopping: thr
     facts: DecodeFacts | None = None
     error: MessError | None = None
     try:
-        decoder = Decoder(source.audio, info.sample_rate_hz)
+        decoder = Decoder(source.audio, info.sample_rate_hz, hash_samples=True)
         for start, waveform in segments(decoder, info.segment_samples, info.hop_samples, info.min_samples):
             if is_stopping.is_set():
                 return

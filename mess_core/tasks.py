@@ -273,11 +273,14 @@ def _extract_tracks(task: Task, tracks: list[Track], encoder_id: str, *, keep_ra
 
 
 def _commit(task: Task, done: ExtractedTrack, encoder: Encoder) -> None:
+    facts = done.facts
+
     def guard(connection: sqlite3.Connection) -> None:
         task.guard(connection)
         connection.execute(
-            "UPDATE tracks SET loudness_lufs = ?, duration_s = ?, is_truncated = ? WHERE track_id = ?",
-            (done.facts.loudness_lufs, done.facts.duration_s, done.facts.is_truncated, done.source.track_id),
+            "UPDATE tracks SET loudness_lufs = ?, duration_s = ?, is_truncated = ?, samples_sha256 = ?"
+            " WHERE track_id = ?",
+            (facts.loudness_lufs, facts.duration_s, facts.is_truncated, facts.samples_sha256, done.source.track_id),
         )
 
     task.home.store.write(done.source.track_id, encoder.info, done.embedding, guard)

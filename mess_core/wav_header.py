@@ -1,12 +1,14 @@
 """WAV: what the header says, checked before anything trusts it, and the samples behind it.
 
-Anybody may upload a WAV file, and a decoder that believes a hostile header reads or writes where it should not.
-Here the file's chunks are walked with bounds, only uncompressed codecs are let through, and the samples are turned
-into numbers by NumPy: the WAV parser of libsndfile never sees a file.
+Most music that people keep uncompressed is WAV, and its sizes lie often: recorders that lost power, programs that
+could not seek back, files past 4 GB. Here the chunks are walked with bounds, everything that is there is read, what is
+missing is reported, and NumPy turns the samples into numbers, which is as fast as reading them. Compressed codecs
+are left to others.
 
 Conventions
 -----------
-A frame is one sample of every channel. Samples are float32 in [-1, 1), as libsndfile scales them.
+A frame is one sample of every channel. Samples are float32 in [-1, 1), as libsndfile scales them. A sample of fewer
+bits than its bytes hold lies in the upper ones, as the format has it, unless the samples show that it does not.
 
 Source
 ------
@@ -28,19 +30,22 @@ from mess_core.errors import AudioError
 MAX_CHUNKS = 256  # editors write a dozen; a file of nothing but chunks would keep the walk busy for ever
 
 _UNKNOWN_SIZE = 0xFFFFFFFF  # what a program writes that cannot seek back to complete its header
+_NEAR_LIMIT_BYTES = 2**13  # others write the largest size they know, less what comes before the samples
+_PROBES, _PROBE_BYTES = 16, 2**14  # where, and how much of it, the samples are looked at for how they lie
 _PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
 _SUBFORMAT_TAIL = bytes.fromhex("000000001000800000aa00389b71")  # all but the first two bytes of the standard GUIDs
 
-# (format tag, bits) -> (name as libsndfile says it, NumPy type of one stored sample)
-_CODECS = {
-    (_PCM, 8): ("PCM_U8", "u1"),
-    (_PCM, 16): ("PCM_16", "<i2"),
-    (_PCM, 24): ("PCM_24", "V3"),  # NumPy has no 24-bit integer
-    (_PCM, 32): ("PCM_32", "<i4"),
-    (_FLOAT, 32): ("FLOAT", "<f4"),
-    (_FLOAT, 64): ("DOUBLE", "<f8"),
+# (format tag, bytes of a stored sample) -> NumPy type
+_TYPES = {
+    (_PCM, 1): "u1",
+    (_PCM, 2): "<i2",
+    (_PCM, 3): "V3",  # NumPy has no 24-bit integer
+    (_PCM, 4): "<i4",
+    (_PCM, 8): "<i8",
+    (_FLOAT, 4): "<f4",
+    (_FLOAT, 8): "<f8",
 }
-_REFUSED = {
+_NAMES = {
     0x0002: "Microsoft ADPCM",
     0x0006: "A-law",
     0x0007: "µ-law",
@@ -57,7 +62,7 @@ _REFUSED = {
 class WavHeader:
     """Where the samples of a WAV file lie and how they are stored; sizes are those of the file, not promises."""
 
-    codec: str  # "PCM_16", "FLOAT", …
+    codec: str  # "PCM_16", "FLOAT", …, as libsndfile says it
     sample_rate_hz: int
     n_channels: int
     n_frames: int
@@ -65,6 +70,11 @@ class WavHeader:
     data_offset: int  # bytes from the start of the file
     is_truncated: bool  # the header promises more than the file holds, or the last frame is incomplete
     sample_type: str
+    scale: float  # of a stored sample
+
+
+class OtherCodecError(AudioError):
+    """A WAV file whose samples are not plain numbers."""
 
 
 def is_wav(start: bytes) -> bool:
@@ -84,8 +94,10 @@ def read_wav_header(file: BinaryIO, name: str) -> WavHeader:
 
     Raises
     ------
+    OtherCodecError
+        If its samples are not PCM or float.
     AudioError
-        If the file is not a WAV file, not PCM or float, or contradicts itself.
+        If the file is not a WAV file, or contradicts itself.
     """
     file_bytes = file.seek(0, io.SEEK_END)
     file.seek(0)
@@ -93,7 +105,6 @@ def read_wav_header(file: BinaryIO, name: str) -> WavHeader:
     if not is_wav(start):
         raise AudioError(f"{name} is not a WAV file.")
     is_64_bit = start[:4] != b"RIFF"
-    (riff_bytes,) = struct.unpack("<I", start[4:8])
 
     data_bytes_64 = None
     layout = None
@@ -114,11 +125,19 @@ def read_wav_header(file: BinaryIO, name: str) -> WavHeader:
                 raise _broken(name, "its data comes before its format")
             if chunk_bytes == _UNKNOWN_SIZE and data_bytes_64 is not None:
                 chunk_bytes = data_bytes_64
-            is_unfinished = chunk_bytes == 0 and (riff_bytes == _UNKNOWN_SIZE or riff_bytes + 8 < file_bytes)
-            is_open_ended = chunk_bytes == _UNKNOWN_SIZE or is_unfinished
             present_bytes = file_bytes - position
+            if chunk_bytes == 0:
+                is_open_ended = not _is_chunks(file, position, file_bytes)
+            elif chunk_bytes > present_bytes:
+                is_open_ended = (chunk_bytes + _NEAR_LIMIT_BYTES) % 2**31 <= _NEAR_LIMIT_BYTES
+            else:  # past 4 GB the size begins again at 0
+                overflows = not is_64_bit and present_bytes - chunk_bytes >= 2**32 - _NEAR_LIMIT_BYTES
+                is_open_ended = overflows and not _is_chunks(file, position + chunk_bytes, file_bytes)
             promised_bytes = present_bytes if is_open_ended else chunk_bytes
             n_frames, left_over = divmod(min(promised_bytes, present_bytes), layout.frame_bytes)
+            bits, scale = layout.bits, layout.scale
+            if bits < 8 * layout.sample_bytes and _is_in_lower_bits(file, position, n_frames, layout):
+                scale = 2.0 ** (1 - bits)
             return WavHeader(
                 codec=layout.codec,
                 sample_rate_hz=layout.sample_rate_hz,
@@ -128,6 +147,7 @@ def read_wav_header(file: BinaryIO, name: str) -> WavHeader:
                 data_offset=position,
                 is_truncated=promised_bytes > present_bytes or left_over > 0,
                 sample_type=layout.sample_type,
+                scale=scale,
             )
         position += chunk_bytes + chunk_bytes % 2  # chunks start at even positions
     raise _broken(name, f"more than {MAX_CHUNKS} chunks before the samples")
@@ -147,22 +167,22 @@ def decode_samples(stored: bytes, header: WavHeader) -> np.ndarray:
     -------
     ndarray, shape (n_frames, n_channels), float32
     """
-    if header.codec == "PCM_24":
-        # three bytes in the upper part of a 32-bit integer: the sign comes right by itself
-        wide = np.zeros((len(stored) // 3, 4), dtype=np.uint8)
-        wide[:, 1:] = np.frombuffer(stored, dtype=np.uint8).reshape(-1, 3)
-        samples = wide.view("<i4")[:, 0].astype(np.float32) * np.float32(2.0**-31)
-    else:
-        raw = np.frombuffer(stored, dtype=header.sample_type)
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # a double beyond float32 becomes Inf, which the caller counts
-            samples = raw.astype(np.float32)
-        if header.codec == "PCM_U8":
-            samples -= 128.0
-        if header.codec.startswith("PCM"):
-            samples *= np.float32(2.0 ** (1 - 8 * raw.itemsize))
+    with np.errstate(over="ignore", invalid="ignore"):  # a double beyond float32 becomes Inf, which the caller counts
+        samples = _numbers(stored, header.sample_type).astype(np.float32)
+    if header.sample_type == "u1":
+        samples -= 128.0
+    if header.scale != 1.0:
+        samples *= np.float32(header.scale)
     return samples.reshape(-1, header.n_channels)
+
+
+def _numbers(stored: bytes, sample_type: str) -> np.ndarray:
+    """Stored samples as NumPy has them, shape (n,); 24 bits in the upper part of 32."""
+    if sample_type != "V3":
+        return np.frombuffer(stored, dtype=sample_type)
+    wide = np.zeros((len(stored) // 3, 4), dtype=np.uint8)
+    wide[:, 1:] = np.frombuffer(stored, dtype=np.uint8).reshape(-1, 3)  # the sign comes right by itself
+    return wide.view("<i4")[:, 0]
 
 
 @dataclass(frozen=True)
@@ -172,6 +192,12 @@ class _Layout:
     sample_rate_hz: int
     n_channels: int
     frame_bytes: int
+    bits: int  # that say something
+    scale: float
+
+    @property
+    def sample_bytes(self) -> int:
+        return self.frame_bytes // self.n_channels
 
 
 def _read_layout(body: bytes, name: str) -> _Layout:
@@ -179,33 +205,76 @@ def _read_layout(body: bytes, name: str) -> _Layout:
     if len(body) < 16:
         raise _broken(name, "its format chunk is too short")
     tag, n_channels, sample_rate_hz, _, frame_bytes, bits = struct.unpack("<HHIIHH", body[:16])
+    valid_bits = bits
     if tag == _EXTENSIBLE:
         if len(body) < 40 or body[26:40] != _SUBFORMAT_TAIL:
-            raise _unsupported(name, "an unknown extensible codec")
-        (tag,) = struct.unpack("<H", body[24:26])
+            raise _other(name, "an unknown extensible codec")
+        valid_bits, tag = *struct.unpack("<H", body[18:20]), *struct.unpack("<H", body[24:26])
     if tag not in (_PCM, _FLOAT):
-        raise _unsupported(name, _REFUSED.get(tag, f"codec 0x{tag:04x}"))
-    if (tag, bits) not in _CODECS:
-        raise _unsupported(name, f"{bits}-bit {'PCM' if tag == _PCM else 'float'}")
-    if n_channels == 0 or frame_bytes != n_channels * bits // 8:
+        raise _other(name, _NAMES.get(tag, f"codec 0x{tag:04x}"))
+    sample_bytes, left_over = divmod(frame_bytes, n_channels) if n_channels else (0, 0)
+    if n_channels == 0 or left_over or bits > 8 * sample_bytes:
         raise _broken(name, f"{n_channels} channels of {bits} bits do not make frames of {frame_bytes} bytes")
-    codec, sample_type = _CODECS[tag, bits]
-    return _Layout(codec, sample_type, sample_rate_hz, n_channels, frame_bytes)
+    kind = "PCM" if tag == _PCM else "float"
+    if (tag, sample_bytes) not in _TYPES or bits == 0 or (tag == _FLOAT and bits != 8 * sample_bytes):
+        raise _other(name, f"{bits}-bit {kind}")
+    if not 0 < valid_bits <= bits or tag == _FLOAT:
+        valid_bits = bits
+    if tag == _FLOAT:
+        codec, scale = ("FLOAT" if sample_bytes == 4 else "DOUBLE"), 1.0
+    else:
+        codec = "PCM_U8" if sample_bytes == 1 else f"PCM_{8 * -(-valid_bits // 8)}"
+        scale = 2.0 ** (1 - 8 * sample_bytes) if sample_bytes != 3 else 2.0**-31
+    return _Layout(codec, _TYPES[tag, sample_bytes], sample_rate_hz, n_channels, frame_bytes, valid_bits, scale)
+
+
+def _is_in_lower_bits(file: BinaryIO, start: int, n_frames: int, layout: _Layout) -> bool:
+    """Say whether samples of fewer bits than they have room lie in the lower ones, judged by some from everywhere."""
+    if layout.sample_bytes not in (2, 4):
+        return False
+    n_probed = _PROBE_BYTES // layout.frame_bytes + 1
+    low_mask = (1 << (8 * layout.sample_bytes - layout.bits)) - 1
+    uses_low = False
+    for number in range(_PROBES):
+        first = number * max(0, n_frames - n_probed) // _PROBES
+        file.seek(start + first * layout.frame_bytes)
+        stored = file.read(min(n_probed, n_frames) * layout.frame_bytes)
+        values = np.frombuffer(stored[: len(stored) // layout.frame_bytes * layout.frame_bytes], layout.sample_type)
+        values = values.astype(np.int64)
+        if values.size and max(values.max(), -values.min() - 1) >= 1 << (layout.bits - 1):
+            return False
+        uses_low = uses_low or bool((values & low_mask).any())
+    return uses_low
+
+
+def _is_chunks(file: BinaryIO, position: int, file_bytes: int) -> bool:
+    """Say whether what follows is chunks up to the end of the file, or nothing."""
+    for _ in range(MAX_CHUNKS):
+        if position >= file_bytes:
+            return True
+        file.seek(position)
+        chunk = file.read(8)
+        if len(chunk) < 8 or not all(32 <= byte < 127 for byte in chunk[:4]):
+            return False
+        chunk_bytes = int.from_bytes(chunk[4:], "little")
+        position += 8 + chunk_bytes + chunk_bytes % 2
+        if position > file_bytes + 1:
+            return False
+    return False
 
 
 def _read_data_bytes_64(body: bytes, name: str) -> int:
     if len(body) < 24:
         raise _broken(name, "its ds64 chunk is too short")
     _, data_bytes, _ = struct.unpack("<QQQ", body)
-    return data_bytes
+    return int(data_bytes)
 
 
 def _broken(name: str, why: str) -> AudioError:
     return AudioError(f"{name} has a damaged WAV header: {why}.", "Export it again from the program that made it.")
 
 
-def _unsupported(name: str, codec: str) -> AudioError:
-    return AudioError(
-        f"{name} is a WAV file with {codec}; MESS reads PCM of 8, 16, 24 or 32 bits and float of 32 or 64 bits.",
-        "Convert it to 16-bit PCM or FLAC.",
+def _other(name: str, codec: str) -> OtherCodecError:
+    return OtherCodecError(
+        f"{name} is a WAV file with {codec}, which MESS does not read.", "Convert it to 16-bit PCM or FLAC."
     )

@@ -21,7 +21,7 @@ FLOORS = [
         "packed",
         "aspects",
         "wav_header",
-        "mp3_header",
+        "av_source",
         "loudness",
         "audio_source",
         "audio",
@@ -44,7 +44,7 @@ WITHIN_A_FLOOR = {
     ("audio", "audio_source"),
     ("audio", "loudness"),
     ("audio_source", "wav_header"),
-    ("audio_source", "mp3_header"),
+    ("audio_source", "av_source"),
     ("datasets", "synthesis"),
     ("extraction", "raw"),
 }

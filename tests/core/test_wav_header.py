@@ -103,6 +103,29 @@ def test_what_exists_is_read_and_what_is_missing_reported(content: bytes, is_tru
     assert found_truncated is is_truncated
 
 
+@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFF - 36, 0xFFFFF000])
+@pytest.mark.parametrize("riff_size", [None, 0, 36, 0xFFFFFFFF])
+def test_sizes_of_programs_that_could_not_seek_back(size: int, riff_size: int | None) -> None:
+    """What recorders and pipes write means "until the end", and nothing is called cut."""
+    samples, is_truncated = read(wav(fmt(), chunk(b"data", DATA, size), size=riff_size))
+    np.testing.assert_array_equal(samples, EXPECTED)
+    assert not is_truncated
+
+
+@pytest.mark.parametrize("is_low", [False, True])
+@pytest.mark.parametrize(("bits", "sample_bytes"), [(24, 4), (20, 4), (18, 4), (12, 2), (10, 2), (20, 3), (16, 4)])
+def test_odd_widths(bits: int, sample_bytes: int, is_low: bool) -> None:
+    """Samples of fewer bits than they have room, in the upper bits as the format has it or in the lower ones."""
+    stored = np.random.default_rng(0).integers(-(1 << bits - 1), 1 << bits - 1, 3000)
+    if sample_bytes == 3 and is_low:
+        pytest.skip("nothing is known to write so")
+    wide = (stored << (0 if is_low else 8 * sample_bytes - bits)).astype("<i8")
+    data = wide.view(np.uint8).reshape(-1, 8)[:, :sample_bytes].tobytes()
+    samples, is_truncated = read(wav(fmt(bits=bits, frame_bytes=sample_bytes), chunk(b"data", data)))
+    np.testing.assert_array_equal(samples[:, 0], (stored / 2.0 ** (bits - 1)).astype(np.float32))
+    assert not is_truncated
+
+
 def test_an_empty_data_chunk_before_other_chunks_is_empty() -> None:
     """Size 0 means "until the end" only where the RIFF header was never completed either."""
     samples, is_truncated = read(wav(fmt(), chunk(b"data", b""), chunk(b"LIST", b"abcd")))
@@ -122,9 +145,9 @@ def test_an_empty_data_chunk_before_other_chunks_is_empty() -> None:
         (wav(chunk(b"fmt ", b"\1\0"), chunk(b"data", DATA)), "format chunk is too short"),
         (wav(chunk(b"ds64", b"123"), fmt(), form=b"RF64"), "ds64 chunk is too short"),
         (wav(fmt(n_channels=0), chunk(b"data", DATA)), "0 channels"),
-        (wav(fmt(frame_bytes=3), chunk(b"data", DATA)), "do not make frames of 3 bytes"),
+        (wav(fmt(n_channels=2, frame_bytes=3), chunk(b"data", DATA)), "do not make frames of 3 bytes"),
         (wav(*[chunk(b"junk", b"")] * 300, fmt(), chunk(b"data", DATA)), "more than 256 chunks"),
-        (wav(fmt(bits=12, frame_bytes=2), chunk(b"data", DATA)), "with 12-bit PCM"),
+        (wav(fmt(bits=0, frame_bytes=2), chunk(b"data", DATA)), "with 0-bit PCM"),
         (wav(fmt(tag=3, bits=16), chunk(b"data", DATA)), "with 16-bit float"),
         (wav(fmt(tag=0x0002), chunk(b"data", DATA)), "with Microsoft ADPCM"),
         (wav(fmt(tag=0x0011, bits=4, frame_bytes=256), chunk(b"data", DATA)), "with IMA ADPCM"),

@@ -12,7 +12,16 @@ from benchmarks.mutations import BAR_S, harm, run, seeds
 def check(n_files: int, share_wav: float, seed: int = 0) -> None:
     figures = run(n_files, seed, share_wav=share_wav)
     assert figures.escaped == [], figures.escaped[:3]
-    assert figures.n_files == n_files and set(figures.counts) == {"WAV", "FLAC", "OGG", "MP3"}
+    assert figures.n_files == n_files and set(figures.counts) == {
+        "WAV",
+        "FLAC",
+        "OGG",
+        "MP3",
+        "MP4",
+        "MKV",
+        "AIFF",
+        "other",
+    }
     assert 0.2 < figures.n_refused / n_files < 0.95  # both happen
     assert figures.mean_s < BAR_S and figures.slowest_s < 5.0
 
