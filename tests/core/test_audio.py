@@ -82,21 +82,23 @@ def test_the_hash_of_samples_is_that_of_the_music(tmp_path: Path, monkeypatch: p
     """Tags, container, integer or float, and block size do not matter; one bit of one sample does, and the rate."""
     import hashlib
 
-    samples = np.rint(NOISE * 32768) / 32768
-    wav_file = write(tmp_path / "a.wav", samples, 44_100, "PCM_16")
+    stored = np.rint(NOISE * 32768).astype(np.int16)  # libsndfile scales floats by 32767 when it writes them
+    samples = stored / 32768
+    wav_file = write(tmp_path / "a.wav", stored, 44_100, "PCM_16")
     head = b"44100 Hz 2 channels "
     expected = hashlib.sha256(head + samples.astype("<f4").tobytes()).hexdigest()
     assert audio.samples_sha256(wav_file) == expected
     for container, subtype in [("FLAC", "PCM_16"), ("FLAC", "PCM_24"), ("WAV", "FLOAT"), ("AIFF", "PCM_16")]:
-        assert audio.samples_sha256(write(tmp_path / "b", samples, 44_100, subtype, container)) == expected
+        written = samples if subtype == "FLOAT" else stored
+        assert audio.samples_sha256(write(tmp_path / "b", written, 44_100, subtype, container)) == expected
     (tmp_path / "c").write_bytes(wav_file.read_bytes() + chunk(b"id3 ", b"a title."))
     assert audio.samples_sha256(tmp_path / "c") == expected
     decoder = Decoder(wav_file, 16_000, hash_samples=True)
     monkeypatch.setattr(audio, "BLOCK_SAMPLES", 777)
     assert sum(map(len, decoder)) and decoder.facts.samples_sha256 == expected
-    assert audio.samples_sha256(write(tmp_path / "d.wav", samples, 48_000, "PCM_16")) != expected
-    samples[777, 1] += 2**-15
-    assert audio.samples_sha256(write(tmp_path / "e.wav", samples, 44_100, "PCM_16")) != expected
+    assert audio.samples_sha256(write(tmp_path / "d.wav", stored, 48_000, "PCM_16")) != expected
+    stored[777, 1] += 1
+    assert audio.samples_sha256(write(tmp_path / "e.wav", stored, 44_100, "PCM_16")) != expected
 
 
 @pytest.mark.parametrize("block_samples", [64, 999, 2**20])
