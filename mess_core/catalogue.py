@@ -70,6 +70,7 @@ class NewTrack:
     companions: Mapping[str, Path] = field(default_factory=dict)  # role (midi, score) -> path
     planted: Mapping[str, float] = field(default_factory=dict)
     score_times: Sequence[ScoreTimes] = ()
+    details: Mapping[str, str] | None = None  # None: nothing is said of them, what is known stays
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Described:
     names: Mapping[str, str]
     companions: Mapping[str, Path] = field(default_factory=dict)
     score_times: Sequence[ScoreTimes] = ()
+    details: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,10 @@ class LibrarySummary:
     duration_s: float
 
 
-NAMES = ("title", "work", "composer", "performer", "instrument", "session", "split")  # what a person may write over
+NAMES = (  # what a person may write over
+    "title", "work", "movement", "composer", "performer", "conductor", "instrument", "album", "album_artist", "disc",
+    "session", "split",
+)  # fmt: skip
 FILTERS = ("composer", "performer", "instrument", "collection", "split")  # by which a search can be narrowed
 TRACK_FIELDS = tuple(f.name for f in fields(Track))
 TRACK_COLUMNS = ", ".join(f"tracks.{name}" for name in TRACK_FIELDS)
@@ -151,11 +156,14 @@ class Catalogue:
         Parameters
         ----------
         text : str
-            Words in any order, of the title, work, composer, performer, instrument, session or split; or a track id.
+            Words in any order, of the names of a track (`NAMES`) or its details; or its id.
         limit : int, optional
             How many are read at most.
         """
-        names = " || ' ' || ".join(f"coalesce({name}, '')" for name in NAMES)
+        names = " || ' ' || ".join(
+            [*(f"coalesce({name}, '')" for name in NAMES),
+             "coalesce((SELECT group_concat(value, ' ') FROM details WHERE details.track_id = tracks.track_id), '')"]
+        )  # fmt: skip
         words = text.split()
         where = " AND ".join(["track_id IN (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))"]
                              + [f"(({names}) LIKE ? ESCAPE '!' OR track_id = ?)"] * len(words))  # fmt: skip
@@ -229,6 +237,33 @@ class Catalogue:
 
         names: dict[str, list[str]] = self.remembered(("names", library), read)
         return names
+
+    def details(self, library: str) -> Mapping[str, Mapping[str, str]]:
+        """What the user's own table says further of tracks: track id -> column -> text."""
+
+        def read() -> dict[str, dict[str, str]]:
+            rows = self.database.connection.execute(
+                "SELECT track_id, name, value FROM details WHERE track_id IN"
+                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?)) ORDER BY track_id, rowid",
+                (library, ALL),
+            )
+            found: dict[str, dict[str, str]] = {}
+            for row in rows:
+                found.setdefault(row["track_id"], {})[row["name"]] = row["value"]
+            return found
+
+        details: dict[str, dict[str, str]] = self.remembered(("details", library), read)
+        return details
+
+    def detail_names(self, library: str) -> list[str]:
+        """The columns of which any track of a library has a value, in order."""
+        return list(dict.fromkeys(name for details in self.details(library).values() for name in details))
+
+    def details_of(self, track_id: str) -> dict[str, str]:
+        rows = self.database.connection.execute(
+            "SELECT name, value FROM details WHERE track_id = ? ORDER BY rowid", (track_id,)
+        )
+        return {row["name"]: row["value"] for row in rows}
 
     def is_in_library(self, track_id: str) -> bool:
         """False for an upload that joined none."""
@@ -339,6 +374,7 @@ class Catalogue:
                 connection.execute(INSERT_TRACK, (*(getattr(new.track, name) for name in TRACK_FIELDS), time.time()))
                 _apply_edits(connection, track_id)
                 self.passages.write(track_id, new.score_times)
+                _write_details(connection, track_id, new.details)
                 write_files(track_id, {"audio": new.audio, **new.companions})
                 connection.executemany(
                     "INSERT OR REPLACE INTO planted VALUES (?, ?, ?)",
@@ -362,6 +398,7 @@ class Catalogue:
                     )
                     _apply_edits(connection, each.track_id)
                 self.passages.write(each.track_id, each.score_times)
+                _write_details(connection, each.track_id, each.details)
                 write_files(each.track_id, each.companions)
                 connection.execute("INSERT OR IGNORE INTO library_tracks VALUES (?, ?)", (library, each.track_id))
 
@@ -463,6 +500,16 @@ def _apply_edits(connection: sqlite3.Connection, track_id: str) -> None:
     for row in connection.execute("SELECT field, value FROM edits WHERE track_id = ?", (track_id,)).fetchall():
         if row["field"] in NAMES:
             connection.execute(f"UPDATE tracks SET {row['field']} = ? WHERE track_id = ?", (row["value"], track_id))
+
+
+def _write_details(connection: sqlite3.Connection, track_id: str, details: Mapping[str, str] | None) -> None:
+    """In place of what was known."""
+    if details is None:
+        return
+    connection.execute("DELETE FROM details WHERE track_id = ?", (track_id,))
+    connection.executemany(
+        "INSERT INTO details VALUES (?, ?, ?)", [(track_id, name, value) for name, value in details.items()]
+    )
 
 
 def _check_library_name(library: str | None) -> None:

@@ -28,6 +28,7 @@ from mess_core.answers import (
 from mess_core.aspects import ASPECTS
 from mess_core.catalogue import ALL, FILTERS
 from mess_core.datasets.folder import read_track
+from mess_core.datasets.playlist import library_name
 from mess_core.datasets.registry import AUTO, COLLECTIONS
 from mess_core.discovery import GROUPS
 from mess_core.encoders.base import EncoderInfo
@@ -42,7 +43,7 @@ from mess_core.handover.outgoing import export_library
 from mess_core.handover.served import export_index
 from mess_core.handover.vectors import import_vectors
 from mess_core.home import DEMO, Home, count_segments
-from mess_core.jobs import Job, new_owner
+from mess_core.jobs import Job, grouped, new_owner
 from mess_core.maps import MapView, check_layer, load_view
 from mess_core.matching import parse_passage
 from mess_core.probing.result import ProbeSettings
@@ -50,6 +51,7 @@ from mess_core.search.request import COPIES, Request, parse_aspects
 from mess_core.search.selection import Facts
 from mess_core.tables import answer_table, leak_table, map_table, probe_table, study_table
 from mess_core.tasks import Task
+from mess_core.untrusted import harmless
 
 DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
 WAIT_S = 0.3
@@ -64,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MessError as error:
         if options.json:
             _print_json({"error": error.message, "hint": error.hint})
-        print(f"mess: {error}", file=sys.stderr)
+        print(f"mess: {harmless(str(error))}", file=sys.stderr)
         return WRONG_USE
     except KeyboardInterrupt:
         print("mess: stopped; what was done is kept, the same command goes on.", file=sys.stderr)
@@ -195,7 +197,7 @@ def _add(home: Home, options: argparse.Namespace) -> int:
     for path in options.paths:
         if not path.exists():
             raise InputError(f"There is no file or folder at {path}.", "Check the path; is the disk mounted?")
-    library = options.library or options.paths[0].resolve().name
+    library = options.library or library_name(options.paths[0])
     jobs = [
         _run(home, home.request_add(path.resolve(), library, collection=options.dataset, renders=options.render))
         for path in options.paths
@@ -303,7 +305,7 @@ def _similar(home: Home, options: argparse.Namespace) -> int:
     passage = parse_passage(options.passage) if options.passage else None
     plan = make_plan(home, options.library, info, request, home.discovery_for(options.library, info))
     for notice in plan.notices:
-        print(f"mess: {notice}", file=sys.stderr)
+        print(f"mess: {harmless(notice)}", file=sys.stderr)
     if passage is None:
         index = build_index(home, plan)  # says what is missing before the query is embedded
         found = answer(home, index, plan, _query(home, options.query, info))
@@ -484,7 +486,7 @@ class _ProgressLine:
         while not self._is_over.wait(WAIT_S):
             job = home.jobs.get(job_id)
             share = job.n_done / job.n_total if job.n_total else 0.0
-            print(f"\r{job.kind}: {share:4.0%}  {job.message[:60]:<60}", end="", file=sys.stderr, flush=True)
+            print(f"\r{job.kind}: {share:4.0%}  {harmless(job.message)[:60]:<60}", end="", file=sys.stderr, flush=True)
 
 
 def _show_progress(n_done: int, n_total: int) -> None:
@@ -499,7 +501,7 @@ def _report(home: Home, jobs: Sequence[Job], options: argparse.Namespace, **fact
     is_done = all(job.state == "done" for job in jobs)
     message = " ".join(f"{job.message or job.state} {job.hint}".strip() for job in jobs)
     document = {"done": is_done, "message": message, **facts, "failures": [vars(failure) for failure in failures]}
-    lines = [message, *(f"  {f.subject}: {f.message} {f.hint}".rstrip() for f in failures)]
+    lines = [message, *(f"  {group.line}" for group in grouped(failures))]
     _print(options, document, "\n".join(lines))
     return DONE if is_done and not failures else SOME_FAILED
 
@@ -508,7 +510,8 @@ def _print(options: argparse.Namespace, document: dict[str, Any], text: str) -> 
     if options.json:
         _print_json(document)
     else:
-        print(text.encode(sys.stdout.encoding or "utf-8", "replace").decode(sys.stdout.encoding or "utf-8"))
+        encoding = sys.stdout.encoding or "utf-8"
+        print(harmless(text).encode(encoding, "replace").decode(encoding))
 
 
 def _print_json(document: dict[str, Any]) -> None:

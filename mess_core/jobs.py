@@ -16,6 +16,7 @@ import socket
 import sqlite3
 import time
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +61,44 @@ class Failure:
     subject: str
     message: str
     hint: str
+
+
+@dataclass(frozen=True)
+class FailureGroup:
+    """Items that could not be done for one and the same reason."""
+
+    subjects: tuple[str, ...]
+    message: str
+    hint: str
+
+    @property
+    def line(self) -> str:
+        """In one line: of many items how many there are, and the first three."""
+        why = f"{self.message} {self.hint}".strip()
+        if len(self.subjects) == 1:
+            return f"{self.subjects[0]}: {why}"
+        more = ", …" if len(self.subjects) > 3 else ""
+        return f"{len(self.subjects)} × {why} {', '.join(self.subjects[:3])}{more}"
+
+
+def grouped(failures: Iterable[Failure]) -> list[FailureGroup]:
+    """By reason, the most frequent first; a name that its own reason repeats does not set it apart.
+
+    Examples
+    --------
+    >>> [group.line for group in grouped([Failure(f"row {n}", "It is gone.", "") for n in range(2, 6)])]
+    ['4 × It is gone. row 2, row 3, row 4, …']
+    """
+    reasons: dict[tuple[str, str], list[Failure]] = {}
+    for failure in failures:
+        name = failure.subject.rpartition("/")[2]
+        message = failure.message.replace(name, "It") if failure.message.startswith(name) else failure.message
+        reasons.setdefault((message, failure.hint), []).append(failure)
+    groups = [
+        FailureGroup(tuple(each.subject for each in same), same[0].message if len(same) == 1 else message, hint)
+        for (message, hint), same in reasons.items()
+    ]
+    return sorted(groups, key=lambda group: -len(group.subjects))
 
 
 def new_owner() -> str:

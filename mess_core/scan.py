@@ -12,18 +12,21 @@ may be unmounted. One file that cannot be read stops nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mess_core.catalogue import Described, NewTrack
 from mess_core.config import Paths
-from mess_core.datasets.collection import Collection, Recording, open_recording
+from mess_core.datasets.collection import Collection, Description, Recording, open_recording
 from mess_core.datasets.folder import FOLDER, midi_beside
+from mess_core.datasets.playlist import is_playlist, read_playlist
 from mess_core.datasets.registry import AUTO, detect
 from mess_core.datasets.registry import collection as collection_of
+from mess_core.datasets.walking import unread_sentence
 from mess_core.errors import InputError, MessError, of_item
 from mess_core.home import Home
+from mess_core.untrusted import printable
 
 COMMIT_EVERY_S = 1.0
 RENDERED = "rendered"  # folder of the data folder
@@ -34,7 +37,11 @@ Refuse = Callable[[str, MessError], None]
 
 @dataclass(frozen=True)
 class Scanned:
-    """How a scan ended, in numbers of recordings. n_silent : have only MIDI, which was not rendered"""
+    """How a scan ended, in numbers of recordings.
+
+    n_silent : have only MIDI, which was not rendered
+    unread : files of other kinds that may be music, by kind
+    """
 
     collection: Collection
     n_recordings: int
@@ -42,6 +49,7 @@ class Scanned:
     n_known: int
     n_refused: int
     n_silent: int
+    unread: Mapping[str, int]
 
     @property
     def summary(self) -> str:
@@ -50,8 +58,9 @@ class Scanned:
         if self.collection is not FOLDER:
             text = f"{self.collection.title}: {self.n_new + self.n_known} of {self.n_recordings} recordings registered."
         if self.n_silent:
-            text += f" {self.n_silent} have only MIDI: --render plays them with our synthesiser."
-        return text
+            have, them = ("has", "it") if self.n_silent == 1 else ("have", "them")
+            text += f" {self.n_silent} {have} only MIDI: --render plays {them} with our synthesiser."
+        return f"{text} {unread_sentence(self.unread)}".strip()
 
 
 def scan(
@@ -69,7 +78,7 @@ def scan(
     Parameters
     ----------
     path : Path
-        A folder, or one audio file.
+        A folder, one audio file, or a playlist.
     collection_id : str
         How its folders and tables are to be read; "auto" judges by them.
     renders : bool
@@ -86,10 +95,15 @@ def scan(
     """
     if not path.exists():
         raise InputError(f"There is no file or folder at {path}.", "Check the path; is the disk mounted?")
-    collection, recordings, root, n_refused = _describe(path, collection_id, on_refused)
+    collection, description = _describe(path, collection_id)
+    recordings, root, n_refused = description.recordings, description.root or path, len(description.refused)
+    for name, why in description.refused:
+        on_refused(name, InputError(why))
     wanted = recordings if renders else [recording for recording in recordings if recording.audio is not None]
     if not recordings:
-        raise InputError(f"No audio file (wav, flac, ogg, mp3) lies below {path}.")
+        if n_refused:
+            raise InputError(f"Nothing that {printable(path.name)} names can be used: {n_refused} refused.")
+        raise InputError(f"No audio file lies below {path}. {unread_sentence(description.unread)}".strip())
     known = home.catalogue.known_files(root)
     name_of = None if collection is FOLDER else collection.id
     new: list[NewTrack] = []
@@ -104,7 +118,7 @@ def scan(
         new, old, committed_s = [], [], time.monotonic()
 
     for n_done, recording in enumerate(wanted):
-        name = _name(recording)
+        name = _name(recording, root)
         on_progress(n_done, len(wanted), name)
         try:
             track_id = _unchanged(recording, root, known)
@@ -121,18 +135,19 @@ def scan(
             commit()
     commit()
     on_progress(len(wanted), len(wanted), "")
-    return Scanned(collection, len(recordings), n_new, n_known, n_refused, n_silent=len(recordings) - len(wanted))
+    return Scanned(
+        collection, len(recordings), n_new, n_known, n_refused, len(recordings) - len(wanted), description.unread
+    )
 
 
-def _describe(path: Path, collection_id: str, on_refused: Refuse) -> tuple[Collection, Sequence[Recording], Path, int]:
-    """Which collection it is, its recordings, the root of their files, and how many were refused."""
+def _describe(path: Path, collection_id: str) -> tuple[Collection, Description]:
+    """Which collection it is, and what that says of it; a playlist is a folder whose files lie anywhere."""
+    if is_playlist(path) and path.is_file():
+        return FOLDER, replace(read_playlist(path), root=path.parent)
     if path.is_file():
-        return FOLDER, [Recording(path)], path.parent, 0
+        return FOLDER, Description([Recording(path)], root=path.parent)
     collection = detect(path) if collection_id == AUTO else collection_of(collection_id)
-    description = collection.read(path)
-    for name, why in description.refused:
-        on_refused(name, InputError(why))
-    return collection, description.recordings, description.root or path, len(description.refused)
+    return collection, collection.read(path)
 
 
 def _unchanged(recording: Recording, root: Path, known: dict[str, tuple[int, int, str]]) -> str | None:
@@ -152,7 +167,7 @@ def _unchanged(recording: Recording, root: Path, known: dict[str, tuple[int, int
 
 def _described(track_id: str, recording: Recording, collection: str | None) -> Described:
     names = dict(recording.names) | ({"collection": collection} if collection else {})
-    return Described(track_id, names, _companions(recording), tuple(recording.score_times()))
+    return Described(track_id, names, _companions(recording), tuple(recording.score_times()), recording.details)
 
 
 def _companions(recording: Recording) -> dict[str, Path]:
@@ -170,6 +185,9 @@ def _with_audio(paths: Paths, recording: Recording) -> Recording:
     return render_recording(recording, paths.root / RENDERED)
 
 
-def _name(recording: Recording) -> str:
+def _name(recording: Recording, root: Path) -> str:
+    """Which file it is: two of one name lie in different folders."""
     path = recording.audio or recording.midi
-    return recording.title or "?" if path is None else path.name
+    if path is None:
+        return recording.title or "?"
+    return printable((path.relative_to(root) if path.is_relative_to(root) else path).as_posix())

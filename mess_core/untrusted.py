@@ -34,6 +34,7 @@ import os
 import re
 import stat
 import struct
+import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,21 @@ def printable(name: str) -> str:
     """
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name)
     return shown if len(shown) <= 200 else f"{shown[:200]}…"
+
+
+def harmless(text: str, kept: str = "\n") -> str:
+    r"""Text for a terminal: what a name in it could do to the terminal is written out; line breaks stay, if kept.
+
+    Examples
+    --------
+    >>> harmless("a\x1b[31m\nb\r")
+    'a\\x1b[31m\nb\\r'
+    """
+    return "".join(
+        c if c.isprintable() or c in kept or unicodedata.category(c) == "Zs"
+        else c.encode("unicode_escape", "surrogatepass").decode()
+        for c in text
+    )  # fmt: skip
 
 
 @contextlib.contextmanager

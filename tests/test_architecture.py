@@ -14,7 +14,7 @@ FLOORS = [
     {"errors"},
     {"config"},
     {"untrusted"},
-    {"files", "midi", "database", "probing", "matching", "processes"},
+    {"files", "midi", "legacy_text", "database", "probing", "matching", "processes"},
     {"passages"},
     {
         "opinions",

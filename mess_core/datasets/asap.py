@@ -30,11 +30,10 @@ from mess_core.datasets.collection import (
     Download,
     Recording,
     below,
-    read_header,
-    read_table,
     tidy,
 )
 from mess_core.datasets.folder import AUDIO_SUFFIXES, beside
+from mess_core.datasets.table import read_header, read_table
 from mess_core.errors import InputError
 from mess_core.passages import ScoreTimes
 

@@ -10,10 +10,9 @@ a path in a table may not lead out of it, and a row that cannot be used is repor
 
 from __future__ import annotations
 
-import csv
-import io
+import os
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from mess_core.errors import InputError
 from mess_core.passages import ScoreTimes
 
 MOST_TEXT = 300  # characters of a name
-MOST_TABLE_BYTES = 256 * 2**20
+MOST_PATH_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,7 @@ class Recording:
     midi, score : the notes as played and as written, MIDI files both
     score_times : when the beats of its score are played, in seconds of the audio; read when it is opened, because
         ten thousand annotation files take long
+    details : further columns of the user's own table; None where there is no such table
     """
 
     audio: Path | None
@@ -44,9 +44,15 @@ class Recording:
     instrument: str | None = None
     session: str | None = None
     split: str | None = None
+    album: str | None = None
+    album_artist: str | None = None
+    disc: str | None = None
+    movement: str | None = None
+    conductor: str | None = None
     midi: Path | None = None
     score: Path | None = None
     score_times: Callable[[], Sequence[ScoreTimes]] = field(default=tuple)
+    details: Mapping[str, str] | None = None
 
     @property
     def names(self) -> dict[str, Any]:
@@ -60,11 +66,13 @@ class Description:
 
     refused : what could not be used, and why: (name of the row or file, sentence)
     root : the folder below which all files lie, where that is not the folder itself: audio may lie beside it
+    unread : how many files there are of kinds that may be music and are not read
     """
 
     recordings: Sequence[Recording]
     refused: Sequence[tuple[str, str]] = ()
     root: Path | None = None
+    unread: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,24 +130,24 @@ def open_recording(recording: Recording, collection: str | None) -> NewTrack:
         new.audio,
         {**new.companions, **companions},
         score_times=tuple(recording.score_times()),
+        details=recording.details,
     )
 
 
 def below(root: Path, relative: str) -> Path:
-    """A path that a table names, which must stay below the collection's folder.
+    """A path that a table names, which must stay below the collection's folder; a link in it is the user's own.
 
     Raises
     ------
     InputError
         If it leads out of the folder, or is no path.
     """
-    try:
-        is_below = (root / relative).resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError, ValueError) as error:  # too long, a loop of links, a NUL
-        raise InputError(f"{relative[:MOST_TEXT]!r} is not a path: {error}.") from error
-    if not is_below:
-        raise InputError(f"The path {relative!r} leads out of {root}.", "Paths in a table are relative to it.")
-    return root / relative
+    if "\0" in relative or len(os.fsencode(relative)) > MOST_PATH_BYTES:
+        raise InputError("It names what is no path.")
+    path = Path(os.path.normpath(root / relative))
+    if not path.is_relative_to(os.path.normpath(root)):
+        raise InputError("Its path leads out of the folder.", "Paths in a table are relative to the table.")
+    return path
 
 
 def tidy(text: object) -> str | None:
@@ -154,42 +162,6 @@ def tidy(text: object) -> str | None:
     is_shown = {char: unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn") for char in set(start)}
     words = "".join(char if is_shown[char] else " " for char in start).split()
     return " ".join(words)[:MOST_TEXT].strip() or None
-
-
-def read_table(path: Path) -> dict[int, dict[str, str]]:
-    """The rows of a CSV file that are not empty, each by the names in the header; the header is row 1.
-
-    Columns are parted by commas, semicolons or tabs, whichever the header has most of.
-
-    Raises
-    ------
-    InputError
-        If it is no table in UTF-8.
-    """
-    try:
-        if path.stat().st_size > MOST_TABLE_BYTES:
-            raise InputError(f"{path.name} is larger than {MOST_TABLE_BYTES:,} bytes.", "Split it.")
-        text = path.read_text("utf-8-sig")
-        header = text[: text.find("\n") + 1 or None]
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), strict=True)
-        names = [name.strip() for name in next(rows, [])]
-        return {
-            number: dict(zip(names, (cell.strip() for cell in row), strict=False))
-            for number, row in enumerate(rows, 2)
-            if any(row)
-        }
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path.name} cannot be read as a table: {error}.", "Save it as CSV in UTF-8.") from error
-
-
-def read_header(path: Path) -> list[str]:
-    """The column names of a CSV file; empty where there is no such file or no header in it."""
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            line = file.readline(10_000)
-        return [name.strip() for name in next(csv.reader([line], delimiter=max(",;\t", key=line.count)), [])]
-    except (OSError, csv.Error):
-        return []
 
 
 assert {f.name for f in fields(Recording)} >= set(NAMES)

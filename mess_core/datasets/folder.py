@@ -6,7 +6,6 @@ are skipped, and whatever is wrong with them leaves a file without tags, never w
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from io import SEEK_SET
 from pathlib import Path
@@ -14,37 +13,34 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mess_core.audio import inspect_audio, sha256_file
 from mess_core.catalogue import NewTrack, Track, readable, track_id_of
+from mess_core.config import AUDIO_SUFFIXES as AUDIO_SUFFIXES
 from mess_core.datasets.collection import Collection, Description, Recording, tidy
+from mess_core.datasets.walking import MIDI_SUFFIXES as MIDI_SUFFIXES
+from mess_core.datasets.walking import find_music
 
 if TYPE_CHECKING:
     from tinytag import TinyTag
 
-AUDIO_SUFFIXES = {".wav", ".wave", ".flac", ".ogg", ".oga", ".mp3"}
-MIDI_SUFFIXES = (".mid", ".midi")
 MOST_TAG_BYTES = 2 * 2**20  # of a file, read for its tags
 MOST_TAG_READS = 20_000
 TAGS = {"title": "title", "artist": "performer", "composer": "composer"}  # tag -> the catalogue's word
 
 
 def audio_files(folder: Path) -> Iterator[Path]:
-    """Audio files below a folder by suffix, in order. Links to folders are not followed, so a loop cannot trap us."""
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            path = Path(parent, name)
-            if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file():
-                yield path
+    """Audio files below a folder by suffix, in order."""
+    yield from find_music(folder).audio
 
 
 def beside(path: Path, suffixes: Iterable[str]) -> Path | None:
     """The path itself, or the first file with its stem and one of the suffixes, that is there."""
-    candidates = [path, *(path.with_suffix(suffix) for suffix in suffixes)]
+    candidates = [path, *(path.with_suffix(suffix) for suffix in sorted(suffixes))]
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def midi_beside(audio: Path) -> Path | None:
     """The MIDI file with the stem of an audio file, if there is one."""
-    return next((found for suffix in MIDI_SUFFIXES if (found := audio.with_suffix(suffix)).is_file()), None)
+    cases = (case for suffix in MIDI_SUFFIXES for case in (suffix, suffix.upper()))
+    return next((found for case in cases if (found := audio.with_suffix(case)).is_file()), None)
 
 
 def read_track(path: Path, title: str | None = None) -> NewTrack:
@@ -121,7 +117,14 @@ class _Bounded:
 
 
 def _describe(folder: Path) -> Description:
-    return Description([Recording(path) for path in audio_files(folder)])
+    from mess_core.datasets.manifest import unusable_table
+
+    found = find_music(folder)
+    heard = {path.with_suffix("") for path in found.audio}
+    silent = [path for path in found.midi if path.with_suffix("") not in heard]
+    recordings = [*map(Recording, found.audio), *(Recording(None, midi=path) for path in silent)]
+    table = unusable_table(folder)
+    return Description(recordings, [table] if table else [], unread=found.unread)
 
 
 FOLDER = Collection(

@@ -3,86 +3,164 @@
 The table is called `mess.csv`, `manifest.csv` or `mess.parquet` and lies in the folder. Its columns, of which only
 `audio` or `midi` is needed:
 
-    audio, midi, score                 paths below the folder; a row has audio, or MIDI to be rendered
-    file, path, filename               other names for `audio`, as many tables have them
-    title, work, composer, performer   names
-    instrument, session, split         names
+    audio, midi, score                      paths below the folder; a row has audio, or MIDI to be rendered
+    file, path, filename, …                 other names for `audio`, as many tables have them
+    title, work, movement, composer, performer (or artist), conductor, instrument, session, split,
+    album, album_artist, disc               names
 
-Other columns are left out and named once. A row that cannot be used is refused by its number; the others stay.
+All other columns are kept as the track's details. Capitals, spaces and underscores in a column's name do not count, nor
+does how a path is written: with backslashes, in other case or with accents composed otherwise, it finds its file. A row
+that cannot be used is refused by its number; the others stay.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from mess_core.catalogue import NAMES
-from mess_core.datasets.collection import Collection, Description, Recording, below, read_header, read_table, tidy
-from mess_core.errors import InputError
+from mess_core.datasets.collection import Collection, Description, Recording, below, tidy
+from mess_core.datasets.table import read_header, read_table
+from mess_core.errors import InputError, MessError
+from mess_core.untrusted import MOST_ROWS, MOST_TABLE_BYTES, open_parquet, printable
 
-TABLES = ("mess.csv", "manifest.csv", "mess.parquet")
+TABLES = ("mess.csv", "mess.tsv", "mess.txt", "manifest.csv", "mess.parquet")
+OWN = "mess"  # a table of this stem is meant for MESS, whatever is in it
 FILES = ("audio", "midi", "score")
-ALIASES = ("file", "path", "filename")
-COLUMNS = (*FILES, *NAMES, *ALIASES)
-MOST_ROWS = 1_000_000
+ALIASES = {
+    "audio": ("audio", "audio file", "audio path", "file", "path", "filename", "file name", "file path", "filepath",
+              "audio filename", "location"),
+    "midi": ("midi", "midi file", "midi path", "midi filename"),
+    "score": ("score", "score file", "score path"),
+    "performer": ("performer", "performers", "artist"),
+    "album artist": ("album artist", "albumartist"),
+}  # fmt: skip
+MOST_DETAILS = 200  # columns
 
 
-def _parquet_header(path: Path) -> list[str]:
-    """The column names of a Parquet file; empty where there is none that can be read."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return list(pq.read_schema(path).names)
-    except (OSError, pa.ArrowException):
-        return []
+def _key(name: str) -> str:
+    """A column's name as it is compared."""
+    return " ".join(unicodedata.normalize("NFC", name).casefold().replace("_", " ").split())
 
 
 def _read_parquet(path: Path) -> dict[int, dict[str, str]]:
     """The rows by number, from 1."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path)
-        if file.metadata.num_rows > MOST_ROWS:
-            raise InputError(f"{path.name} has more than {MOST_ROWS:,} rows.", "Split it.")
-        known = [name for name in file.schema_arrow.names if name in COLUMNS]
-        rows: list[dict[str, Any]] = file.read(columns=known).to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path.name} cannot be read as Parquet: {error}.", "Write it again, or use a CSV.") from error
-    return {
-        number: {name: "" if value is None else str(value).strip() for name, value in row.items()}
-        for number, row in enumerate(rows, 1)
-    }
+    found: dict[int, dict[str, str]] = {}
+    with open_parquet(
+        path, MOST_ROWS, MOST_TABLE_BYTES, cure="Write it again, or use a CSV.", error=InputError
+    ) as table:
+        for rows in table.batches():
+            for row in rows:
+                cells = ("" if value is None else str(value).strip() for value in row)
+                found[len(found) + 1] = dict(zip(table.names, cells, strict=True))
+    return found
 
 
 def header_of(table: Path) -> list[str]:
     """The column names of a table; empty where it cannot be read."""
-    if not table.is_file():
+    if table.suffix.lower() != ".parquet":
+        return read_header(table)
+    try:
+        with open_parquet(table, MOST_ROWS, MOST_TABLE_BYTES, error=InputError) as file:
+            return list(file.names)
+    except MessError:
         return []
-    return _parquet_header(table) if table.suffix == ".parquet" else read_header(table)
+
+
+def _tables(folder: Path) -> list[Path]:
+    """What may be a table here, in the order in which it is asked; names in any case."""
+    try:
+        names = {path.name.lower(): path for path in sorted(folder.iterdir(), reverse=True) if path.is_file()}
+    except OSError:
+        return []
+    return [names[name] for name in TABLES if name in names]
 
 
 def table_in(folder: Path) -> Path | None:
     """The first table of the folder that names audio or MIDI."""
-    tables = (folder / name for name in TABLES)
-    return next((table for table in tables if {"audio", "midi", *ALIASES} & set(header_of(table))), None)
+    naming = {*ALIASES["audio"], *ALIASES["midi"]}
+    return next((table for table in _tables(folder) if naming & {_key(name) for name in header_of(table)}), None)
 
 
-def _recording(folder: Path, row: Mapping[str, str]) -> Recording:
-    files: dict[str, Path] = {}
-    audio = next((text for name in ("audio", *ALIASES) if (text := row.get(name))), "")
-    for role in FILES:
-        if text := audio if role == "audio" else row.get(role):
-            files[role] = below(folder, text)
-            if not files[role].is_file():
-                raise InputError(f"There is no {role} file {text!r}.")
+def unusable_table(folder: Path) -> tuple[str, str] | None:
+    """A table that is meant for MESS and cannot be used, and why not."""
+    for table in _tables(folder):
+        if table.stem.lower() != OWN:
+            continue
+        try:
+            if table.suffix.lower() == ".parquet":
+                with open_parquet(table, MOST_ROWS, MOST_TABLE_BYTES, error=InputError):
+                    pass
+            else:
+                read_table(table)
+        except MessError as error:
+            return printable(table.name), f"The table is not used. {error.message} {error.hint}".strip()
+        columns = ", ".join(filter(None, (tidy(name) for name in header_of(table)[:10]))) or "none"
+        return printable(table.name), f"The table is not used: it has no column audio or midi. Its columns: {columns}."
+    return None
+
+
+@lru_cache(maxsize=256)
+def _entries(folder: Path, mtime_ns: int) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """The names in a folder by how they are compared: accents composed; case folded, too."""
+    names = sorted(path.name for path in folder.iterdir())
+    composed = {unicodedata.normalize("NFC", name): name for name in names}
+    return composed, {composed_name.casefold(): name for composed_name, name in composed.items()}
+
+
+def _find(folder: Path, text: str) -> Path:
+    """The file that a table means, which may be written otherwise.
+
+    Raises
+    ------
+    InputError
+        If it leads out of the folder, or is not there.
+    """
+    path = below(folder, text)
+    if path.is_file():
+        return path
+    if "\\" in text:
+        path = below(folder, text.replace("\\", "/"))
+    found = folder
+    for part in path.relative_to(below(folder, ".")).parts:
+        try:
+            composed, folded = _entries(found, found.stat().st_mtime_ns)
+        except OSError:
+            break
+        name = unicodedata.normalize("NFC", part)
+        found = found / composed.get(name, folded.get(name.casefold(), part))
+    if not found.is_file():
+        raise InputError("The file that it names is not there.")
+    return found
+
+
+def _recording(folder: Path, row: Mapping[str, str], roles: Mapping[str, list[str]]) -> Recording:
+    """One row; `roles` says which columns hold what."""
+
+    def text(role: str) -> str:
+        return next((row[column] for column in roles.get(role, ()) if row.get(column)), "")
+
+    files = {role: _find(folder, text(role)) for role in FILES if text(role)}
     if not {"audio", "midi"} & set(files):
         raise InputError("It names neither audio nor MIDI.")
-    names: dict[str, Any] = {name: tidy(row.get(name)) for name in NAMES}
-    return Recording(files.get("audio"), midi=files.get("midi"), score=files.get("score"), **names)
+    names: dict[str, Any] = {name: tidy(text(name)) for name in NAMES}
+    used = {column for columns in roles.values() for column in columns}
+    further = ((tidy(column), tidy(value)) for column, value in row.items() if column not in used)
+    details = {column: value for column, value in further if column and value}
+    kept = dict(list(details.items())[:MOST_DETAILS])
+    return Recording(files.get("audio"), midi=files.get("midi"), score=files.get("score"), details=kept, **names)
+
+
+def _roles(columns: list[str]) -> dict[str, list[str]]:
+    """Which columns hold what, the best first."""
+    by_key: dict[str, list[str]] = {}
+    for column in columns:
+        by_key.setdefault(_key(column), []).append(column)
+    asked = {name: ALIASES.get(_key(name), (_key(name),)) for name in (*FILES, *NAMES)}
+    return {name: [column for key in keys for column in by_key.get(key, ())] for name, keys in asked.items()}
 
 
 def _describe(folder: Path) -> Description:
@@ -92,26 +170,29 @@ def _describe(folder: Path) -> Description:
             f"{folder} holds no table of recordings.",
             f"Expected {' or '.join(TABLES)} with a column audio or midi; other columns: score, {', '.join(NAMES)}.",
         )
-    rows = _read_parquet(table) if table.suffix == ".parquet" else read_table(table)
-    unknown = [name for name in header_of(table) if name not in COLUMNS]
-    refused = []
-    if unknown:
-        names = ", ".join(filter(None, (tidy(name) for name in unknown[:20])))
-        refused.append((table.name, f"Columns that mean nothing here were left out: {names}."))
+    rows = _read_parquet(table) if table.suffix.lower() == ".parquet" else read_table(table)
+    roles = _roles(list(dict.fromkeys(column for row in rows.values() for column in row)))
+    refused: list[tuple[str, str]] = []
     recordings: list[Recording] = []
     first_row: dict[Path, int] = {}
     for number, row in rows.items():
         try:
-            recording = _recording(folder, row)
+            recording = _recording(folder, row, roles)
             file = (recording.audio or recording.midi or folder).resolve()
             if file in first_row:
-                raise InputError(f"It names the same file as row {first_row[file]}.")
+                raise InputError("It names the same file as a row above it.")
         except InputError as error:
-            refused.append((f"row {number}", error.message))
+            if not next(iter(row.values()), "").startswith("#"):  # a comment, unless the file is there
+                refused.append((_row_name(number, row, roles), f"{error.message} {error.hint}".strip()))
             continue
         first_row[file] = number
         recordings.append(recording)
     return Description(recordings, refused)
+
+
+def _row_name(number: int, row: Mapping[str, str], roles: Mapping[str, list[str]]) -> str:
+    named = next((row[column] for role in FILES for column in roles[role] if row.get(column)), "")
+    return f"row {number} ({printable(named)[:100]})" if named else f"row {number}"
 
 
 MANIFEST = Collection(

@@ -28,7 +28,7 @@ ONE_SPELLING = {"Rachmaninov": "Rachmaninoff", "Skryabin": "Scriabin"}
 NUMBERED = {"Op": "Op.", "No": "No.", "SZ": "Sz."}  # other catalogues are written as in the file name
 
 
-def _files(folder: Path, suffixes: set[str]) -> Iterator[tuple[str, Path]]:
+def _files(folder: Path, suffixes: frozenset[str]) -> Iterator[tuple[str, Path]]:
     """Files named as SMD names them: stem in lower case -> path."""
     if folder.is_dir():
         for path in sorted(folder.iterdir()):
@@ -36,7 +36,7 @@ def _files(folder: Path, suffixes: set[str]) -> Iterator[tuple[str, Path]]:
                 yield path.stem.lower(), path
 
 
-def _first(folder: Path, names: tuple[str, ...], suffixes: set[str]) -> dict[str, Path]:
+def _first(folder: Path, names: tuple[str, ...], suffixes: frozenset[str]) -> dict[str, Path]:
     """For every stem its file in the first of the sub-folders that has one."""
     found: dict[str, Path] = {}
     for name in names:
@@ -47,7 +47,7 @@ def _first(folder: Path, names: tuple[str, ...], suffixes: set[str]) -> dict[str
 
 def _is_at(folder: Path) -> bool:
     places = {*AUDIO_FOLDERS, *MIDI_FOLDERS}
-    return any(True for name in places for _ in _files(folder / name, AUDIO_SUFFIXES | set(MIDI_SUFFIXES)))
+    return any(True for name in places for _ in _files(folder / name, AUDIO_SUFFIXES | frozenset(MIDI_SUFFIXES)))
 
 
 def readable_work(work: str, part: str | None = None) -> str:
@@ -86,7 +86,7 @@ def _recording(audio: Path | None, midi: Path | None) -> Recording:
 
 def _describe(folder: Path) -> Description:
     audio = _first(folder, AUDIO_FOLDERS, AUDIO_SUFFIXES)
-    midi = _first(folder, MIDI_FOLDERS, set(MIDI_SUFFIXES))
+    midi = _first(folder, MIDI_FOLDERS, frozenset(MIDI_SUFFIXES))
     if not audio and not midi:
         raise InputError(f"{folder} holds no file of SMD.", f"Expected one of {', '.join(AUDIO_FOLDERS[:-1])} in it.")
     return Description([_recording(audio.get(stem), midi.get(stem)) for stem in sorted({*audio, *midi})])

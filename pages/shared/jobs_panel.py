@@ -6,7 +6,7 @@ import time
 
 import streamlit as st
 
-from mess_core.jobs import Job
+from mess_core.jobs import Job, grouped
 from pages.shared import frame, resources
 
 POLL_S = 1.0
@@ -46,7 +46,15 @@ def show_outcome(job: Job | None) -> None:
     if failures:
         with st.expander(f"{len(failures)} files could not be used"):
             st.dataframe(
-                [{"file": f.subject, "why": f.message, "what to do": f.hint} for f in failures],
+                [
+                    {
+                        "files": len(g.subjects),
+                        "which": ", ".join(g.subjects[:3]),
+                        "why": g.message,
+                        "what to do": g.hint,
+                    }
+                    for g in grouped(failures)
+                ],
                 hide_index=True,
                 width="stretch",
             )

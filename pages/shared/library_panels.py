@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from mess_core.catalogue import ALL, NAMES, Track
+from mess_core.datasets.playlist import library_name
 from mess_core.datasets.registry import COLLECTIONS
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.mert import LICENCE_NOTICE
@@ -92,7 +93,7 @@ def add_music(encoder_id: str) -> None:
         if st.form_submit_button("Add", type="primary") and chosen:
             target = Path(chosen).expanduser()
             with frame.explain_errors():
-                home.request_add(target, library.strip() or target.name, then, renders=renders)
+                home.request_add(target, library.strip() or library_name(target), then, renders=renders)
             st.rerun()
     with demo:
         is_made = DEMO in names or any(job.kind == "demo" for job in home.jobs.active())

@@ -14,12 +14,13 @@ import pytest
 import soundfile
 
 from mess_core.datasets.asap import ASAP, performer_of
-from mess_core.datasets.collection import below, open_recording, read_table, tidy
+from mess_core.datasets.collection import below, open_recording, tidy
 from mess_core.datasets.folder import FOLDER, _reader, read_tags, read_track
 from mess_core.datasets.maestro import MAESTRO
 from mess_core.datasets.manifest import MANIFEST
 from mess_core.datasets.registry import COLLECTIONS, collection, detect
 from mess_core.datasets.smd import SMD
+from mess_core.datasets.table import read_table
 from mess_core.datasets.vienna4x22 import VIENNA
 from mess_core.errors import InputError
 from tests.conftest import SHARED
@@ -71,10 +72,9 @@ def test_a_path_may_not_lead_out(tmp_path):
     for bad in ("../secret.wav", "/etc/passwd", "a/../../secret.wav"):
         with pytest.raises(InputError, match="leads out"):
             below(tmp_path / "music", bad)
-    (tmp_path / "music" / "link").symlink_to(tmp_path)
-    with pytest.raises(InputError, match="leads out"):
-        below(tmp_path / "music", "link/secret.wav")
-    with pytest.raises(InputError, match="not a path"):
+    (tmp_path / "music" / "disk").symlink_to(tmp_path)  # another disk, where the user wants it
+    assert below(tmp_path / "music", "disk/a.wav") == tmp_path / "music" / "disk" / "a.wav"
+    with pytest.raises(InputError, match="no path"):
         below(tmp_path / "music", "a\0.wav")
 
 
@@ -94,14 +94,14 @@ def test_tables_in_three_dialects(tmp_path, separator):
 
 def test_a_row_keeps_its_number_after_an_empty_one(tmp_path):
     (tmp_path / "a.csv").write_text("audio,title\n\n,,\nx.wav,T,too much\n", "utf-8")
-    assert read_table(tmp_path / "a.csv") == {4: {"audio": "x.wav", "title": "T"}}
+    assert read_table(tmp_path / "a.csv") == {4: {"audio": "x.wav", "title": "T", "column 3": "too much"}}
 
 
 def test_a_table_that_is_none(tmp_path):
-    (tmp_path / "a.csv").write_bytes(b"audio\n\xff\xfe\n")
-    with pytest.raises(InputError, match="UTF-8"):
+    (tmp_path / "a.csv").write_bytes(bytes(range(128, 256)) * 8)
+    with pytest.raises(InputError, match="encoding that cannot be told"):
         read_table(tmp_path / "a.csv")
-    (tmp_path / "a.csv").write_text('audio\n"never closed\nx.wav\n', "utf-8")
+    (tmp_path / "a.csv").write_text("audio\n" + "x" * 200_000, "utf-8")
     with pytest.raises(InputError, match="as a table"):
         read_table(tmp_path / "a.csv")
 
@@ -313,7 +313,7 @@ def test_a_table_may_call_its_audio_otherwise(write_wav, column):
 
 @pytest.mark.parametrize("name", ["mess.csv", "manifest.csv", "mess.parquet"])
 def test_manifest(tmp_path, name):
-    """Rows become recordings; a bad one is refused by its number and reason; other columns are named once."""
+    """Rows become recordings; a bad one is refused by its number and reason; other columns are details."""
     plant(tmp_path, "a.wav", "b.mid", "s.mid")
     rows = [
         {"audio": "a.wav", "work": "W", "performer": "P", "mood": "sad", "score": "s.mid"},
@@ -336,14 +336,15 @@ def test_manifest(tmp_path, name):
     description = MANIFEST.read(tmp_path)
     first, second = description.recordings
     assert first.audio == tmp_path / "a.wav" and first.names == {"work": "W", "performer": "P"}
-    assert first.score == tmp_path / "s.mid"
+    assert first.score == tmp_path / "s.mid" and first.details == second.details == {"mood": "sad"}
     assert second.audio is None and second.names == {"title": "T"}
-    (_, unknown), *refused = description.refused
-    assert unknown.endswith(": mood.")
     number = 1 if name.endswith(".parquet") else 2
-    assert [row for row, _ in refused] == [f"row {number + i}" for i in (2, 3, 4, 5)]
-    assert ["leads out" in refused[0][1], "no audio file" in refused[1][1]] == [True, True]
-    assert ["neither" in refused[2][1], f"same file as row {number}" in refused[3][1]] == [True, True]
+    named = ["../x.wav", "gone.wav", "", "./a.wav"]
+    names = [f"row {number + i} ({file})".removesuffix(" ()") for i, file in enumerate(named, start=2)]
+    assert [row for row, _ in description.refused] == names
+    reasons = [reason for _, reason in description.refused]
+    expected = ["leads out", "not there", "neither", "the same file"]
+    assert all(part in reason for part, reason in zip(expected, reasons, strict=True))
 
 
 def test_a_table_about_something_else_is_no_manifest(tmp_path):
@@ -352,6 +353,8 @@ def test_a_table_about_something_else_is_no_manifest(tmp_path):
     assert detect(tmp_path) is FOLDER
     with pytest.raises(InputError, match="no table"):
         MANIFEST.read(tmp_path)
+    ((name, why),) = FOLDER.read(tmp_path).refused  # a table of the other name may be anybody's
+    assert name == "mess.parquet" and "not used" in why
 
 
 # --- a folder, and tags -----------------------------------------------------------------------------------
@@ -430,3 +433,67 @@ def test_everything_that_can_be_downloaded_is_described():
             assert download.url.startswith("https://") and download.size_bytes > 0 and download.holds
             assert download.sha256 is None or len(download.sha256) == 64
             assert each.licence and each.homepage.startswith("https://")
+
+
+# --- tables as people save them ---------------------------------------------------------------------------
+
+SPELLINGS = {
+    "capitals": "Audio,Title,Composer\nmusic/a.wav,First,Me\nmusic/Étude.wav,Second,Me\n",
+    "spaces": " audio , title\n music/a.wav , First\nmusic/Étude.wav,Second\n",
+    "sep": "sep=;\naudio;title\nmusic/a.wav;First\nmusic/Étude.wav;Second\n",
+    "comments": "# mine\n\n# audio, as it lies\naudio,title\n# side 1\nmusic/a.wav,First\nmusic/Étude.wav,Second\n",
+    "bars": "audio|title\nmusic/a.wav|First\nmusic/Étude.wav|Second\n",
+    "tabs": "audio\ttitle\nmusic/a.wav\tFirst\nmusic/Étude.wav\tSecond\n",
+    "backslashes": "audio,title\r\nmusic\\a.wav,First\r\n.\\music\\Étude.wav,Second\r\n",
+    "line breaks": 'audio,notes,title\nmusic/a.wav,"one\ntwo",First\nmusic/Étude.wav,"a ""b""",Second\n',
+    "decomposed": "audio,title\nmusic/a.wav,First\nmusic/E\u0301tude.wav,Second\n",
+    "other case": "audio,title\nMusic/A.WAV,First\nMUSIC/étude.wav,Second\n",
+    "odd quotes": 'audio,title\nmusic/a.wav,First\nmusic/Étude.wav,Second\n#,12" single\n',
+    "file name": "Title,File Name\nFirst,music/a.wav\nSecond,./music/Étude.wav\n",
+    "hash header": "#audio,title\nmusic/a.wav,First\nmusic/Étude.wav,Second\n",
+    "quoted": '"audio";"title"\n"music/a.wav";"First"\n"music/Étude.wav";"Second"\n',
+    "old mac": "audio,title\rmusic/a.wav,First\rmusic/Étude.wav,Second\r",
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252"])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_any_reasonable_spelling_of_a_table_is_read(tmp_path, spelling, encoding):
+    if encoding == "cp1252" and spelling == "decomposed":
+        pytest.skip("that encoding has no combining accents")
+    plant(tmp_path, "music/a.wav", "music/Étude.wav")
+    (tmp_path / "Mess.CSV").write_bytes(SPELLINGS[spelling].encode(encoding))
+    assert detect(tmp_path) is MANIFEST
+    description = MANIFEST.read(tmp_path)
+    assert description.refused == []
+    assert [(r.audio.name, r.title) for r in description.recordings] == [("a.wav", "First"), ("Étude.wav", "Second")]
+
+
+def test_a_table_on_another_disk_and_in_this_folder(tmp_path):
+    """A folder that is a link works; an absolute path is one of this folder or none."""
+    plant(tmp_path / "disk", "a.wav"), plant(tmp_path / "m", "b.wav"), plant(tmp_path, "c.wav")
+    (tmp_path / "m" / "linked").symlink_to(tmp_path / "disk")
+    rows = ["audio", "linked/a.wav", str(tmp_path / "m" / "b.wav"), str(tmp_path / "c.wav"), "linked/../../c.wav"]
+    (tmp_path / "m" / "mess.csv").write_text("\n".join(rows), "utf-8")
+    description = MANIFEST.read(tmp_path / "m")
+    assert [r.audio for r in description.recordings] == [tmp_path / "m" / "linked" / "a.wav", tmp_path / "m" / "b.wav"]
+    assert len(description.refused) == 2 and all("leads out" in why for _, why in description.refused)
+
+
+def test_a_table_that_is_not_used_is_said_so(tmp_path):
+    plant(tmp_path, "a.wav")
+    (tmp_path / "mess.csv").write_text("piece,title\na.wav,First\n", "utf-8")
+    assert detect(tmp_path) is FOLDER
+    ((name, why),) = FOLDER.read(tmp_path).refused
+    assert name == "mess.csv" and "no column audio or midi. Its columns: piece, title." in why
+
+
+def test_further_columns_are_details(tmp_path):
+    """As many as there are, by their names; those that are names of a track by any spelling are not."""
+    plant(tmp_path, "a.wav")
+    (tmp_path / "mess.csv").write_text(
+        "Audio,ARTIST,Album Artist,Difficulty,Era (c.),\na.wav,Ann,Band,4,Baroque,more\n"
+    )
+    (recording,) = MANIFEST.read(tmp_path).recordings
+    assert recording.names == {"performer": "Ann", "album_artist": "Band"}
+    assert recording.details == {"Difficulty": "4", "Era (c.)": "Baroque", "column 6": "more"}

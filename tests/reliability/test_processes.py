@@ -152,7 +152,7 @@ def test_a_folder_that_is_empty_because_its_disk_is_not_there_loses_nothing(home
 
 
 def test_what_is_no_file_is_passed_over(write_wav, tmp_path: Path) -> None:
-    """Pipes, devices, links to themselves and links to folders; links to files and hard links are files."""
+    """Pipes, devices and links to themselves; links to files and hard links are files, a link to a folder is walked."""
     path = write_wav("a")
     folder, outside = path.parent, write_wav("b", seed=1, folder="outside")
     os.mkfifo(folder / "pipe.wav")
@@ -164,7 +164,7 @@ def test_what_is_no_file_is_passed_over(write_wav, tmp_path: Path) -> None:
     (folder / "folder.wav").mkdir()
     (folder / "linked.wav").symlink_to(outside)
     os.link(path, folder / "hard.wav")
-    assert [found.name for found in audio_files(folder)] == ["a.wav", "hard.wav", "linked.wav"]
+    assert [found.name for found in audio_files(folder)] == ["a.wav", "hard.wav", "linked.wav", "b.wav"]
     home = Home(tmp_path / "linked home")
     home.request_add(folder, "music")
     work(home)
