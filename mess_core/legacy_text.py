@@ -126,10 +126,14 @@ def _candidates() -> tuple[tuple[str, Judge], ...]:
 
 def _sense(text: str, judge: Judge) -> float:
     """How sensible the words with letters beyond ASCII are, 0 to 1; none with a character that no text has."""
+    parts = re.split(r"[\x00-\x26\x28-\x40\x5b-\x60\x7b-\x7f\xa0\u3000]+", text)
     stripped = (word.strip(MARKS + "'") for word in parts)
-    words = [word for word in stripped if not word.isascii()]    if any(unicodedata.category(char) in ("Cc", "Cn", "Co", "Cs") for word in set(words) for char in word):
+    words = [word for word in stripped if not word.isascii()]
+    if any(unicodedata.category(char) in ("Cc", "Cn", "Co", "Cs") for word in set(words) for char in word):
         return 0.0
-    return sum(map(judge, words)) / len(words) if words else 0.0
+    if not words:  # dashes and quotes alone, or signs
+        return 0.7 if any(char in MARKS for char in text) else 0.0
+    return sum(map(judge, words)) / len(words)
 
 
 def _is_cased(word: str) -> bool:
