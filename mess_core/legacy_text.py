@@ -118,8 +118,9 @@ def _candidates() -> tuple[tuple[str, Judge], ...]:
         ("cp932", _ideographs("euc_jp", 0xCF)), ("gb18030", _ideographs("gb2312", 0xD7)),
         ("cp949", _ideographs("euc_kr", 0)), ("big5", _ideographs("big5", 0xC6)),
         ("euc_jp", _ideographs("euc_jp", 0xCF)),
-        ("cp1250", _latin(CENTRAL)), ("cp1254", _latin(TURKISH)), ("cp1253", greek), ("mac_roman", _latin(ALPHABETS)),
-        ("latin-1", _latin(ALPHABETS)), ("cp437", _latin(ALPHABETS)),
+        ("cp1250", _latin(CENTRAL)), ("cp1254", _latin(TURKISH)), ("cp1253", greek),
+        ("mac_roman", _latin(ALPHABETS, 0.65)),
+        ("latin-1", _latin(ALPHABETS)), ("cp437", _latin(ALPHABETS, 0.62)),
         ("cp1255", _block("HEBREW", 0.85)), ("cp1256", _block("ARABIC", 0.7)), ("cp874", _block("THAI", 0.7)),
     )  # fmt: skip
 
@@ -141,7 +142,7 @@ def _is_cased(word: str) -> bool:
     return word in (word.lower(), word.upper()) or word[1:] == word[1:].lower()
 
 
-def _latin(alphabets: Iterable[str]) -> Judge:
+def _latin(alphabets: Iterable[str], value: float = 1.0) -> Judge:
     sets = [frozenset(alphabet) for alphabet in alphabets]
 
     def judge(word: str) -> float:
@@ -151,7 +152,7 @@ def _latin(alphabets: Iterable[str]) -> Judge:
             is_mostly_ascii = len([c for c in part if not c.isascii()]) * 2 <= max(len(part), 3)
             is_possible = is_mostly_ascii and part.isalpha() and _is_cased(part)
             values.append(float(not beyond or (is_possible and any(beyond <= letters for letters in sets))))
-        return min(values)
+        return value * min(values)
 
     return judge
 
@@ -164,7 +165,9 @@ def _script(letters: str, vowels: set[str], capitals: float = 0.95) -> Judge:
         low = word.lower()
         is_word = bool(word) and set(low) <= known and _is_cased(word)
         is_spoken = len(low) < 3 or not vowels.isdisjoint(low)
-        return (capitals if word.isupper() else 1.0) if is_word and is_spoken else 0.0
+        if not (is_word and is_spoken):
+            return 0.0
+        return min(capitals, 0.7 if len(low) == 1 else 1.0) if word.isupper() or len(low) == 1 else 1.0
 
     return judge
 
