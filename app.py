@@ -2,6 +2,7 @@
 
 import streamlit as st
 
-from pages.shared.routes import GUARDS, ROUTES, lifespan
+from pages.shared.guards import GUARDS
+from pages.shared.routes import ROUTES, lifespan
 
 app = st.App("home.py", routes=ROUTES, middleware=GUARDS, lifespan=lifespan)

@@ -261,14 +261,14 @@ def open_page(chromium: Any, url: str) -> Any:
     page.set_default_timeout(PATIENCE_MS)
     page.add_init_script(WATCH)
     page.goto(url)
-    page.wait_for_function("watch.shown")
+    page.wait_for_function("() => watch.shown")
     settle(page)
     return page
 
 
 def settle(page: Any) -> None:
     """Until the server has said all it had to say."""
-    page.wait_for_function(f"watch.last && {IS_STILL} && performance.now() - watch.last > 300")
+    page.wait_for_function(f"() => watch.last && {IS_STILL} && performance.now() - watch.last > 300")
 
 
 # --- weights ----------------------------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ def change_ms(page: Any, texts: list[str]) -> dict[str, list[float]]:
         text = texts[last - place - 1 if is_back else place + 1]
         page.evaluate("(text) => { watch.begin(); watch.expected = text; }", text)
         page.keyboard.press("ArrowLeft" if is_back else "ArrowRight")
-        page.wait_for_function("watch.shown")
+        page.wait_for_function("() => watch.shown")
         settle(page)
         seen = page.evaluate("({...watch})")
         if turn >= last:
@@ -356,7 +356,7 @@ def print_uploads(chromium: Any, url: str, folder: Path) -> None:
         page.evaluate("watch.begin()")
         start = page.evaluate("performance.now()")
         page.locator("input[type=file]").set_input_files(path)
-        page.wait_for_function("watch.shown")
+        page.wait_for_function("() => watch.shown")
         took_s.append((page.evaluate("watch.shown") - start) / 1e3)
         page.close()
     alone_s = limit_s(count_segments(UPLOAD_S, NANO))
@@ -385,7 +385,7 @@ def print_clicks(chromium: Any, url: str, home: Home) -> None:
         x, y = page.evaluate(POINT_ON_SCREEN, 7 + 13 * number)
         page.evaluate("watch.begin()")
         page.mouse.click(x, y)
-        page.wait_for_function("watch.key && watch.heard")
+        page.wait_for_function("() => watch.key && watch.heard")
         took_ms.append(page.evaluate("watch.heard - watch.key"))
     page.close()
     median, late = np.median(took_ms[1:]), np.quantile(took_ms[1:], 0.9)
@@ -417,7 +417,7 @@ def print_plays(chromium: Any, url: str, home: Home, process_id: int, n_plays: i
         before = page.url
         page.get_by_role("button", name="Find like this").nth(number % 3).click()
         page.wait_for_url(lambda url, before=before: url != before, wait_until="commit")
-        page.wait_for_function("watch.shown")
+        page.wait_for_function("() => watch.shown")
         settle(page)
     page.close()
 

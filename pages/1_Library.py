@@ -3,13 +3,9 @@
 import streamlit as st
 
 from pages.shared import library_panels as panels
-from pages.shared.frame import explain_errors, open_page
-from pages.shared.jobs_panel import show_jobs
+from pages.shared.page import page
 
-open_page("Library")
-
-with explain_errors():
-    show_jobs()
+with page("Library"):
     st.subheader("1 · Encoder", anchor=False)
     encoder_id = panels.choose_encoder()
     st.subheader("2 · Music", anchor=False)

@@ -4,12 +4,11 @@ import streamlit as st
 
 from pages.shared import layers_panels as panels
 from pages.shared.evaluation_panels import show_faithfulness, show_similarity
-from pages.shared.frame import explain_errors, open_page
+from pages.shared.frame import PageIsOver
+from pages.shared.page import page
 from pages.shared.query_panels import choose_encoder
 
-open_page("Layers")
-
-with explain_errors():
+with page("Layers"):
     ask, settings = st.columns([1, 2], gap="large")
     with ask:
         encoder_id = choose_encoder()
@@ -18,7 +17,7 @@ with explain_errors():
     found = panels.find(encoder_id, group, level)
     if found is None:
         panels.explain()
-        st.stop()
+        raise PageIsOver
     panels.show_scope(found)
     panels.show_heatmap(found)
     panels.compare(found)

@@ -4,21 +4,20 @@ import streamlit as st
 
 from pages.shared import map_panels as panels
 from pages.shared import map_views
-from pages.shared.frame import explain_errors, open_page
+from pages.shared.frame import PageIsOver
 from pages.shared.map_colours import choose_colour
+from pages.shared.page import page
 from pages.shared.query_panels import choose_encoder
 
-open_page("Map")
-
-with explain_errors():
+with page("Map"):
     with st.sidebar:
         encoder_id = choose_encoder()
         settings = panels.choose_settings()
-    panels.follow_job(encoder_id)
+    panels.show_outcome_of_map(encoder_id)
     layers = map_views.drawn_layers(encoder_id, settings)
     if not layers:
         panels.offer_to_draw(encoder_id, settings)
-        st.stop()
+        raise PageIsOver
     layer = panels.choose_layer(layers)
     view = map_views.view(encoder_id, layer, settings)
     with st.sidebar:

@@ -5,30 +5,29 @@ import streamlit as st
 from pages.shared import listen_panels as panels
 from pages.shared import query_panels
 from pages.shared.aspect_panels import choose_request
-from pages.shared.frame import explain_errors, notice, open_page
+from pages.shared.frame import PageIsOver, notice
+from pages.shared.page import page
 from pages.shared.passage_panels import show_same_passage
 from pages.shared.why_panels import show_why
 
-open_page("Listen")
-
-with explain_errors():
+with page("Listen"):
     with st.sidebar:
         encoder_id = query_panels.choose_encoder()
         request = choose_request(encoder_id)
     query = query_panels.choose_query()
     if query is None:
         notice("Nothing asked yet", "Drop a recording, or pick one: its nearest neighbours appear here.")
-        st.stop()
+        raise PageIsOver
     query_panels.show_trail()
     query_panels.show_query(query)
     passage = query_panels.choose_passage(query)
     if not query_panels.is_searchable(encoder_id) or not query_panels.embed_query(query, encoder_id):
-        st.stop()
+        raise PageIsOver
     found = panels.answer(query, encoder_id, request, passage)
     panels.show_notices(found)
     if not found.found:
         notice("No neighbours", "Nothing in this library fits.", "Add music on the Library page, or ask for less.")
-        st.stop()
+        raise PageIsOver
 
     st.subheader(f"{len(found.found)} nearest recordings", anchor=False)
     reasons = panels.explain_neighbours(found)

@@ -1,4 +1,4 @@
-"""What every page has: its title, the sidebar, and one place where an error becomes a sentence.
+"""What every page says in the same way: links, notices, errors, numbers with their units.
 
 Names, tags and paths are untrusted: they are shown with `st.text`, `st.dataframe` or our own components, which show
 text as text; Markdown in a title could make every visitor's browser call out.
@@ -12,43 +12,8 @@ from collections.abc import Iterator
 
 import streamlit as st
 
-from mess_core.catalogue import ALL
 from mess_core.errors import MessError
-from pages.shared import resources, state
-
-PAGES = {
-    "home.py": ("Home", ":material/home:"),
-    "pages/1_Library.py": ("Library", ":material/library_music:"),
-    "pages/2_Layers.py": ("Layers", ":material/layers:"),
-    "pages/3_Map.py": ("Map", ":material/scatter_plot:"),
-    "pages/4_Listen.py": ("Listen", ":material/headphones:"),
-}
-NO_WORKER_AFTER_S = 8.0
-# Streamlit writes white on the primary colour in either theme; on the dark theme's that is hard to read.
-READABLE_ON_PRIMARY = """<style>
-[data-testid^="stBaseButton-primary"]:not(:disabled), [data-testid="stMultiSelect"] [data-tag] {
-  color: light-dark(#fff, #12151d);
-}
-</style>"""
-
-
-def open_page(title: str) -> None:
-    """First call of every page: its title, the links to the others, the choice of library."""
-    st.set_page_config(page_title=f"{title} · MESS", page_icon="🎧", layout="wide")
-    st.html(READABLE_ON_PRIMARY)
-    with st.sidebar:
-        st.markdown("### MESS")
-        st.caption("Music Embedding Similarity Search")
-        links = st.container(gap="xsmall")
-        st.divider()
-        with explain_errors():
-            _choose_library()
-        with links:  # drawn last, because they carry the choice
-            for path, (label, icon) in PAGES.items():
-                link(path, label, icon)
-    for root in resources.home().catalogue.missing_roots():
-        notice("A music folder is not there", f"{root}", "Mount the disk or move it back: nothing was forgotten.")
-    st.title(title, anchor=False)
+from pages.shared import state
 
 
 def link(path: str, label: str, icon: str = ":material/arrow_forward:") -> None:
@@ -56,22 +21,17 @@ def link(path: str, label: str, icon: str = ":material/arrow_forward:") -> None:
     st.page_link(path, label=label, icon=icon, query_params=state.choices())
 
 
-def _choose_library() -> None:
-    """The library all pages look at; in the URL, so that a link carries it."""
-    names = [ALL, *(library.name for library in resources.home().catalogue.libraries())]
-    state.restore("library", names)  # it may have been removed meanwhile
-    # Shown as they are: a link holds what is shown.
-    state.keep("library", st.selectbox("Library", names, key="library", bind="query-params"))
+class PageIsOver(Exception):
+    """Nothing more can be said on this page; what stands around it is drawn all the same (`st.stop` draws nothing)."""
 
 
 @contextlib.contextmanager
 def explain_errors() -> Iterator[None]:
-    """A MessError becomes its sentence and its cure, and the page stops there; anything else is a bug and is seen."""
+    """A MessError becomes its sentence and its cure, and the page goes on; anything else is a bug and is seen."""
     try:
         yield
     except MessError as error:
         notice("That did not work", error.message, error.hint)
-        st.stop()
 
 
 def notice(headline: str, message: str, hint: str = "") -> None:

@@ -1,4 +1,7 @@
-"""What is being worked on: a bar for each job, the same in every tab, surviving reloads because jobs are rows."""
+"""What is being worked on: a bar for each job, the same in every tab, surviving reloads because jobs are rows.
+
+A page draws them in one place, under its title (page.py). A panel that waits for a job says so with `wait_for`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from mess_core.jobs import Job, grouped
 from pages.shared import frame, resources
 
 POLL_S = 1.0
+NO_WORKER_AFTER_S = 8.0
+AWAITED = "jobs this page waits for"  # ids, of this run
 VERBS = {
     "demo": "Making the demo library",
     "add": "Registering music",
@@ -25,15 +30,23 @@ VERBS = {
 }
 
 
-def show_jobs(seen: list[Job] | None = None) -> None:
-    """Bars of all active jobs; nothing where there are none.
+def begin() -> None:
+    """Before a page reads anything: what is worked on now. Once that has ended, what the page read may be old."""
+    st.session_state[AWAITED] = {job.job_id for job in resources.home().jobs.active()}
 
-    `seen` are the active jobs a panel knew of before it read anything else: one that ended since then makes the page
-    run again at once, so that no panel waits for what is already there.
-    """
-    jobs = resources.home().jobs.active() if seen is None else seen
-    if jobs:
-        _poll(tuple(job.job_id for job in jobs))
+
+def wait_for(job: Job) -> None:
+    """The page runs again when this job has ended, even if it was asked for only now."""
+    st.session_state[AWAITED] = {*st.session_state.get(AWAITED, set()), job.job_id}
+
+
+def show() -> None:
+    """At the end of a page: bars of all active jobs; or the page again if one has ended since it began."""
+    active = tuple(job.job_id for job in resources.home().jobs.active())
+    if not st.session_state.get(AWAITED, set()) <= set(active):
+        st.rerun()
+    if active:
+        _poll(active)
 
 
 def show_outcome(job: Job | None) -> None:
@@ -69,7 +82,7 @@ def _poll(job_ids: tuple[int, ...]) -> None:
         for job in jobs:
             _bar(job)
         oldest = min(job.created_at for job in jobs)
-        if not any(job.state == "running" for job in jobs) and time.time() - oldest > frame.NO_WORKER_AFTER_S:
+        if not any(job.state == "running" for job in jobs) and time.time() - oldest > NO_WORKER_AFTER_S:
             st.caption("Nobody works on this yet. The worker starts with `streamlit run app.py` (or `make run`).")
 
 

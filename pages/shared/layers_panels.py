@@ -16,7 +16,7 @@ from mess_core.exports import cells_as_csv
 from mess_core.probing.result import ProbeSettings
 from mess_core.targets.registry import TARGETS
 from pages.shared import charts, frame, resources, state
-from pages.shared.jobs_panel import show_jobs, show_outcome
+from pages.shared.jobs_panel import show_outcome
 from pages.shared.player import PlayerTrack, player
 
 FEW_GROUPS = 10  # below it an interval says little
@@ -41,11 +41,9 @@ def choose() -> tuple[str, str]:
 def find(encoder_id: str, group: str, level: str) -> Discovery | None:
     """What was found, or the way to find it."""
     home, info, library = resources.home(), resources.info(encoder_id), frame.library()
-    jobs = home.jobs.active()
     kept = [run for run in resources.discoveries(library).values() if run.fingerprint == info.fingerprint]
     kept = [run for run in kept if (run.group, run.level) == (group, level)]
     found = min(kept, key=lambda run: len(run.title), default=None)  # the default settings have no words in the title
-    show_jobs(jobs)
     show_outcome(home.jobs.latest("probe", library=library, encoder=encoder_id))
     n_tracks, n_embedded = len(home.catalogue.track_ids(library)), home.n_embedded(library, info)
     if found is None:
@@ -86,7 +84,7 @@ def _other_settings(encoder_id: str, group: str, level: str) -> None:
                     seed=int(seed),
                 )
                 resources.home().request_probe(frame.library(), encoder_id, group, level, settings)
-            st.rerun()
+                st.rerun()
 
 
 def compare(found: Discovery) -> None:

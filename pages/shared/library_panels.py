@@ -73,7 +73,7 @@ def _offer_weights(choice: EncoderChoice) -> None:
             if st.form_submit_button("Use this folder") and path:
                 with frame.explain_errors():
                     use_folder(info, home.paths, Path(path))
-                st.rerun()
+                    st.rerun()
         st.caption("MESS goes on with MESS-nano meanwhile.")
 
 
@@ -94,7 +94,7 @@ def add_music(encoder_id: str) -> None:
             target = Path(chosen).expanduser()
             with frame.explain_errors():
                 home.request_add(target, library.strip() or library_name(target), then, renders=renders)
-            st.rerun()
+                st.rerun()
     with demo:
         is_made = DEMO in names or any(job.kind == "demo" for job in home.jobs.active())
         if not is_made and st.button("Make the demo library", width="stretch"):
@@ -135,7 +135,7 @@ def _offer_collection(then: str) -> None:
         with frame.explain_errors():
             place = Path(folder).expanduser()
             home.request_fetch(collection.id, number, place, collection.id, then, renders=renders)
-        st.rerun()
+            st.rerun()
 
 
 def _keep_upload() -> None:

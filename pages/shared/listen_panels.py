@@ -218,7 +218,7 @@ def offer_to_keep(query: Track) -> None:
         if st.form_submit_button("Add") and name.strip():
             with frame.explain_errors():
                 home.keep_upload(query.track_id, name.strip())
-            st.rerun()
+                st.rerun()
 
 
 def show_notices(found: Answer) -> None:

@@ -13,7 +13,7 @@ from mess_core.exports import map_as_csv, tracks_as_csv, tracks_as_m3u8
 from mess_core.layouts.settings import MapSettings
 from mess_core.maps import MapView, segment_path
 from pages.shared import charts, frame, map_charts, map_views, resources, state
-from pages.shared.jobs_panel import show_jobs, show_outcome
+from pages.shared.jobs_panel import show_outcome
 from pages.shared.map_charts import Colour
 from pages.shared.player import PlayerTrack, follow_on_map, keep_heard, player
 
@@ -51,10 +51,9 @@ def choose_settings() -> MapSettings:
     return MapSettings(n_neighbours, round(float(min_dist), 1), metric, is_centred)
 
 
-def follow_job(encoder_id: str) -> None:
-    """Progress of a map that is drawn, and how the last one ended."""
+def show_outcome_of_map(encoder_id: str) -> None:
+    """How the last drawing ended."""
     home = resources.home()
-    show_jobs([job for job in home.jobs.active() if job.kind == "map"])
     show_outcome(home.jobs.latest("map", library=frame.library(), encoder=encoder_id))
 
 

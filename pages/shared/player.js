@@ -254,20 +254,20 @@ class View {
     canvas.onpointerleave = () => { waveform.hoverX = null; wishes.redraw(); };
   }
 
-  showTracks(tracks) {
+  #showTracks(tracks) {
     const shown = JSON.stringify(tracks.map(({ id, label }) => [id, label]));
     if (shown === this.shown) return; // the focus stays where it is
     this.shown = shown;
     this.tracks.replaceChildren(...tracks.map((track, index) => this.#trackButton(track, index)));
   }
 
-  #trackButton(track, index) {
+  #trackButton({ label }, index) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "track";
     button.setAttribute("role", "radio");
-    button.title = track.label;
-    for (const [name, text] of [["number", index + 1], ["label", track.label], ["note", ""]]) {
+    button.title = label;
+    for (const [name, text] of [["number", index + 1], ["label", label], ["note", ""]]) {
       const part = document.createElement("span");
       part.className = name;
       part.textContent = text;
@@ -277,7 +277,9 @@ class View {
     return button;
   }
 
+  /** `tracks`: all of them as they are now. The view keeps no list of its own that could be another one. */
   show({ tracks, audible, isPlaying, loops, selects, matched, positionS, durationS, momentText, status }) {
+    this.#showTracks(tracks);
     [...this.tracks.children].forEach((button, index) => {
       const { note, isSilent, isFailed } = tracks[index];
       setAttribute(button, "aria-checked", index === audible);
@@ -403,9 +405,9 @@ class Player {
   /** Called on mount, when the tracks changed, and when the theme did. */
   update({ key, excerpt_s: excerptS, tracks, region, starts }, send) {
     this.send = send;
+    this.#account(); // what was heard until now, of a track that may be gone in a moment
     const goesOn = this.engine.setTracks(tracks, excerptS);
     this.#takeRegion(region, !goesOn);
-    this.view.showTracks(tracks);
     this.view.waveform.readTheme();
     this.#loadPeaks();
     this.#publishProbe(key);
@@ -680,7 +682,8 @@ class Player {
     let note = index === 0 && this.engine.voices.length > 1 ? "query" : "";
     if (isSilent) note = this.engine.position + voice.offset < 0 ? "not yet" : "ended";
     if (voice.error) note = "unavailable";
-    return { note, isSilent, isFailed: voice.error !== "" };
+    const { id, label } = voice.track;
+    return { id, label, note, isSilent, isFailed: voice.error !== "" };
   }
 
   #status() {

@@ -236,13 +236,15 @@ class Engine {
   get voice() { return this.voices[this.audible]; }
 
   /**
-   * Unchanged tracks keep their sound and keep playing; the clock stays where it is if the one heard is among them.
-   * Returns whether it is.
+   * Unchanged tracks keep their sound and keep playing. The one heard goes on; if it has gone, the first does, from
+   * the same place, unless that is new: then everything is, and the clock begins at 0.
+   * Returns whether the clock goes on.
    */
   setTracks(tracks, excerptS) {
     const identity = (track) => `${track.id} ${track.excerpt_url} ${track.duration_s}`;
     const heard = this.voice && identity(this.voice.track);
     const before = new Map(this.voices.map((voice) => [identity(voice.track), voice]));
+    const keepsFirst = before.has(identity(tracks[0]));
     this.voices = tracks.map((track) => {
       const voice = before.get(identity(track));
       before.delete(identity(track));
@@ -257,10 +259,11 @@ class Engine {
     this.clock.length = length;
     const stillThere = this.voices.findIndex((voice) => identity(voice.track) === heard);
     this.audible = Math.max(0, stillThere);
-    if (stillThere < 0) { this.pause(); this.clock.moveTo(0); }
+    const goesOn = stillThere >= 0 || keepsFirst;
+    if (!goesOn) { this.pause(); this.clock.moveTo(0); }
     if (this.context) this.#connect();
     this.pump();
-    return stillThere >= 0;
+    return goesOn;
   }
 
   /** To be called from a gesture. */

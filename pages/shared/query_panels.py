@@ -10,7 +10,7 @@ from mess_core.encoders.registry import DEFAULT, encoder_ids
 from mess_core.errors import UnknownTrackError
 from mess_core.uploads import keep_recording
 from pages.shared import frame, resources, state
-from pages.shared.jobs_panel import show_jobs
+from pages.shared.jobs_panel import wait_for
 from pages.shared.library_panels import embed_button
 from pages.shared.upload import upload
 
@@ -96,22 +96,19 @@ def embed_query(query: Track, encoder_id: str) -> bool:
             home.request_encode(query.track_id, encoder_id)
             st.rerun()
         return False
-    job = home.request_encode(query.track_id, encoder_id)
-    show_jobs([job, *(other for other in home.jobs.active() if other.job_id != job.job_id)])
+    wait_for(home.request_encode(query.track_id, encoder_id))
+    st.caption("Its neighbours appear as soon as it has been listened to.")
     return False
 
 
 def is_searchable(encoder_id: str) -> bool:
     """Whether anything in the library can be compared; while it cannot, what is done about it is shown."""
     home = resources.home()
-    jobs = home.jobs.active()
     info, n_tracks = resources.info(encoder_id), home.catalogue.n_tracks(frame.library())
     n_embedded = home.n_embedded(frame.library(), info)
     if n_embedded < n_tracks:
         st.caption(f"{n_embedded} of {n_tracks} tracks of this library are embedded with {info.title} so far.")
-    if n_embedded < n_tracks or n_embedded == 0:
-        show_jobs(jobs)
-    if n_embedded == 0 and not jobs:
+    if n_embedded == 0 and not home.jobs.active():
         _offer_to_embed(info, n_tracks)
     return n_embedded > 0
 

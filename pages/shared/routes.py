@@ -5,7 +5,8 @@
     GET /peaks/{sha256}                       the waveform of the whole recording
     PUT /upload                               a file, streamed to disk
 
-Audio is found by content hash in the catalogue; nothing a browser sends ever becomes a path.
+Audio is found by content hash in the catalogue; nothing a browser sends ever becomes a path. Who may ask at all, and
+what every answer forbids a browser, is in guards.py.
 """
 
 from __future__ import annotations
@@ -13,13 +14,11 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import anyio
 import streamlit as st
 from starlette.concurrency import run_in_threadpool
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -40,6 +39,7 @@ from mess_core.files import seal, unseal, write_atomically
 from mess_core.home import Home
 from mess_core.uploads import UploadWriter
 from mess_core.worker import WorkerKeeper
+from pages.shared.guards import INDEX_ROUTES
 
 STATUS = {UnknownTrackError: 404, DataMissingError: 404, StorageError: 507, InputError: 400, MessError: 500}
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}  # content never changes under its hash
@@ -91,6 +91,10 @@ async def excerpt(request: Request) -> Response:
     track = await run_in_threadpool(_track, request)
     start_s = _seconds(request, "start_s", 0.0)
     length_s = _seconds(request, "length_s", EXCERPT_DEFAULT_S)
+    if start_s > track.duration_s:
+        raise InputError(
+            f"start_s is {start_s:g} s, expected at most the length of the recording, {track.duration_s:g} s."
+        )
     if not 0 < length_s <= EXCERPT_MAX_S:
         raise InputError(f"length_s is {length_s:g} s, expected more than 0 and at most {EXCERPT_MAX_S:g} s.")
 
@@ -127,9 +131,6 @@ async def peaks(request: Request) -> Response:
 @answer_errors
 async def upload(request: Request) -> Response:
     """Receive a file piece by piece, at flat memory whatever its size."""
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        return JSONResponse({"error": "An upload must come from MESS's own page.", "hint": ""}, 403)
     name = unquote(request.headers.get("x-mess-file-name", ""))
     announced = request.headers.get("content-length", "0")
     writer = UploadWriter(Home(), name, int(announced) if announced.isdecimal() else 0)
@@ -163,12 +164,10 @@ def _seconds(request: Request, name: str, default: float) -> float:
     return value
 
 
-# Streamlit checks `server.allowedHosts` for its own routes only; ours need the same guard.
-GUARDS = [Middleware(TrustedHostMiddleware, allowed_hosts=st.get_option("server.allowedHosts") or ["*"])]
-
 ROUTES = [
     Route("/audio/{sha256}", audio, methods=["GET"]),  # HEAD comes with GET
     Route("/excerpt/{sha256}", excerpt, methods=["GET"]),
     Route("/peaks/{sha256}", peaks, methods=["GET"]),
     Route("/upload", upload, methods=["PUT"]),
+    *INDEX_ROUTES,
 ]

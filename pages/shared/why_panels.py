@@ -13,7 +13,6 @@ from mess_core.reasons import Reason
 from mess_core.targets.registry import TARGETS
 from pages.shared import charts, frame, resources
 from pages.shared.aspect_panels import title
-from pages.shared.jobs_panel import show_jobs
 from pages.shared.player import PlayerTrack, keep_heard, player
 
 MOST_CELLS = 40  # on either side of the map of moments: each is an element of the page
@@ -108,7 +107,7 @@ def _show_values(found: Answer, item: FoundTrack) -> None:
     job = home.jobs.latest("measure", track_id=query_id)
     if not home.measurements.of_track(query_id):
         if job is not None and job.is_active:
-            show_jobs([job])
+            st.caption("The query is being measured.")
         elif st.button(
             "Measure the query", key="measure", help="Takes a second or two; the library is measured already."
         ):

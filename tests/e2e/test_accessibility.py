@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from mess_core.home import Home
 from mess_core.passages import ScoreTimes
-from tests.e2e.test_app import PATIENCE_MS, ROOT, STREAMLIT_PROBES, wait_for_jobs, write_tone
+from tests.e2e.test_app import PATIENCE_MS, ROOT, wait_for_jobs, write_tone
 
 pytestmark = pytest.mark.e2e
 
@@ -111,9 +111,8 @@ SCREENS = {"light": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 
 
 @pytest.mark.parametrize("screen", SCREENS)
 @pytest.mark.parametrize("view", VIEWS)
-def test_nothing_serious_is_found(app, open_page, watch, view, screen):
+def test_nothing_serious_is_found(app, open_page, view, screen):
     """Nothing of impact serious or critical, in light, in dark and on a phone, with every expander open."""
-    watch.expected.append(STREAMLIT_PROBES)
     path, make_ready = VIEWS[view]
     scheme, width = SCREENS[screen]
     track_id = Home(app.home).catalogue.track_ids("music")[0]
@@ -132,9 +131,8 @@ def test_nothing_serious_is_found(app, open_page, watch, view, screen):
     assert not found, "\n\n".join(found)
 
 
-def test_axe_sees_into_shadow_roots(app, open_page, watch):
+def test_axe_sees_into_shadow_roots(app, open_page):
     """The player lives in one: a button without a name there is found, so that finding nothing means something."""
-    watch.expected.append(STREAMLIT_PROBES)
     page = open_page(f"{app.url}/Listen")
     expect(page.get_by_role("button", name="choose one")).to_be_visible(timeout=PATIENCE_MS)
     page.get_by_role("button", name="choose one").evaluate(

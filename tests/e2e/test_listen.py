@@ -14,7 +14,6 @@ from mess_core.home import Home
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
-STREAMLIT_PROBES = "/_stcore/"
 PATIENCE_MS = 60_000
 
 
@@ -34,9 +33,8 @@ def tracks(app) -> list[str]:
 
 
 @pytest.fixture
-def listen(app, open_page, watch):
+def listen(app, open_page):
     """Open Listen with a query and wait for its neighbours."""
-    watch.expected.append(STREAMLIT_PROBES)
 
     def listen(query: str, **choices: str) -> Page:
         link = "&".join(f"{name}={value}" for name, value in {"query": query, "library": "music", **choices}.items())

@@ -14,7 +14,6 @@ from mess_core.home import Home
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
-STREAMLIT_PROBES = "/_stcore/"
 PATIENCE_MS = 120_000
 
 
@@ -26,9 +25,8 @@ def app(serve, bright_library, tmp_path_factory):
     return serve(ROOT / "app.py", home=root)
 
 
-def test_a_map_is_drawn_explored_and_heard(app, open_page, watch):
+def test_a_map_is_drawn_explored_and_heard(app, open_page):
     """From nothing to a point that sounds, and on to Listen with it as the query."""
-    watch.expected.append(STREAMLIT_PROBES)
     page = open_page(f"{app.url}/Map?library=music")
     draw = page.get_by_role("button", name="Draw the map")
     expect(draw).to_be_visible(timeout=PATIENCE_MS)

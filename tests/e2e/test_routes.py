@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import shutil
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -150,25 +153,105 @@ def test_foreign_hosts_get_nothing_from_any_route(app, host):
     assert request(app, "PUT", "/upload", body=sound(5), Host=host).status == 400
 
 
-@pytest.mark.parametrize(
-    ("headers", "is_welcome"),
-    [
-        ({}, True),
-        ({"Origin": "http://evil.example"}, False),
-        ({"Origin": "null"}, False),
-        ({"Host": "evil.example", "Origin": "http://evil.example"}, False),
-    ],
-)
-def test_only_our_own_pages_get_a_session(app, headers, is_welcome):
-    """The WebSocket is where a page talks to the server; a page from elsewhere is refused at the handshake."""
-    own = urlsplit(app.url).netloc
-    told = {"Host": own, "Origin": app.url, "Connection": "Upgrade", "Upgrade": "websocket"}
-    told |= {"Sec-WebSocket-Key": base64.b64encode(b"0123456789abcdef").decode(), "Sec-WebSocket-Version": "13"}
-    lines = "".join(f"{name}: {value}\r\n" for name, value in {**told, **headers}.items())
+def foreign_origins(app) -> list[str]:
+    """Pages that are not ours: other sites, other ports and schemes, and what is no origin at all."""
+    host, port = _address(app)
+    return [
+        "http://evil.example", "null", "", "http://[", "http://", "file://", f"http://{host}",
+        f"http://{host}:{port + 1}",        f"http://localhost:{port}", f"https://{host}:{port + 1}", f"http://{host}:{port}@evil.example",
+        f"http://{host}:{port}.evil.example", f"http://{host}:{port}/", f"http://a@{host}:{port}", f"ftp://{host}:{port}",
+        f"http://{host}:99999", f"http://{host}:{port} http://evil.example", "\x80\xff",
+    ]  # fmt: skip
+
+
+def ask(app, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> tuple[int, dict[str, str]]:
+    """A request written by hand; its status and the headers of the answer, by small letters."""
+    told = {"Host": urlsplit(app.url).netloc, "Content-Length": str(len(body)), "Connection": "close", **headers}
+    head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in told.items())
     with socket.create_connection(_address(app), timeout=20) as connection:
-        connection.sendall(f"GET /_stcore/stream HTTP/1.1\r\n{lines}\r\n".encode())
-        status = int(connection.recv(100).split()[1])
-    assert (status == 101) == is_welcome, status
+        connection.sendall(f"{head}\r\n".encode("latin-1") + body)
+        answer = b""
+        while b"\r\n\r\n" not in answer and (piece := connection.recv(4096)):
+            answer += piece
+    lines = answer.split(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
+    return int(lines[0].split()[1]), {key.lower(): value for key, _, value in (line.partition(": ") for line in lines)}
+
+
+def open_session(app, **headers: str) -> int:
+    """The status of the handshake of a WebSocket."""
+    told = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    told |= {"Sec-WebSocket-Key": base64.b64encode(b"0123456789abcdef").decode()}
+    return ask(app, "GET", "/_stcore/stream", {**told, **headers})[0]
+
+
+def test_only_our_own_pages_get_a_session(app):
+    """The WebSocket is where a page talks to the server; every other one is refused at the handshake."""
+    assert open_session(app, Origin=app.url) == 101
+    assert open_session(app, Origin=app.url.upper().replace("HTTP", "http")) == 101
+    for origin in foreign_origins(app):
+        assert open_session(app, Origin=origin) == 403, origin
+    assert open_session(app) == 403  # a browser names its origin
+    assert 400 <= open_session(app, Host="evil.example", Origin="http://evil.example") < 500
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "PATCH"])
+@pytest.mark.parametrize("path", ["/upload", "/_stcore/upload_file/x/y", "/_stcore/agent/interact", "/Listen"])
+def test_what_changes_something_comes_from_our_own_pages(app, method, path):
+    for origin in foreign_origins(app):
+        assert ask(app, method, path, {"Origin": origin}, b"x")[0] == 403, origin
+    if (method, path) == ("PUT", "/upload"):
+        for headers in ({"Origin": app.url}, {}):  # our page; a program, which names none
+            assert ask(app, method, path, headers, sound(6))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/Listen", "/Library", "/nosuch", "/favicon.png", "/index.html", "/static/nosuch.js", "/_stcore/health",
+     "/_stcore/host-config", "/_stcore/script-health-check", "/media/nosuch", "/component/nosuch/x", "/upload",
+     "/audio/nosuch", "/audio/{sha256}", "/excerpt/{sha256}", "/peaks/{sha256}", "/excerpt/{sha256}?start_s=-1",
+     "//evil.example/%2e%2e", "/Listen/_stcore/health"],
+)  # fmt: skip
+def test_no_answer_can_be_framed_sniffed_or_made_to_load_from_elsewhere(app, path):
+    track = Home(app.home).catalogue.tracks("music")[0]
+    for headers in ({}, {"Host": "evil.example"}, {"Origin": "http://[", "Range": "bytes=0-0"}):
+        for method in ("GET", "HEAD", "POST"):
+            status, told = ask(app, method, path.replace("{sha256}", track.sha256), headers)
+            assert status < 500, (method, headers)
+            assert told["x-frame-options"] == "DENY" and told["x-content-type-options"] == "nosniff"
+            assert told["referrer-policy"] == "no-referrer"
+            policy = dict(part.split(" ", 1) for part in told["content-security-policy"].split("; "))
+            assert policy["frame-ancestors"] == policy["default-src"] == policy["base-uri"] == "'none'"
+            assert not {"'unsafe-eval'", "'unsafe-inline'", "*", "http:", "https:", "data:"} & set(
+                policy["script-src"].split()
+            )
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["start_s=1e308", "start_s=-1e308", "start_s=nan", "start_s=inf", "start_s=-1", "start_s=", "start_s=%00",
+     "start_s=1e999", "start_s=6.5", "length_s=0", "length_s=-1", "length_s=nan", "length_s=inf", "length_s=1e308",
+     "length_s=60.001", "length_s=x", "start_s=1e308&length_s=1e308", "start_s=" + "9" * 5000],
+)  # fmt: skip
+def test_nonsensical_passages_are_refused(app, asked):
+    track = Home(app.home).catalogue.tracks("music")[0]
+    response = request(app, "GET", f"/excerpt/{track.sha256}?{asked}")
+    assert response.status == 400 and json.loads(response.body)["error"], response.status
+
+
+def test_a_page_from_elsewhere_cannot_frame_ours(app, open_page, watch, tmp_path):
+    """A page on another port of this machine frames the app: the frame stays empty."""
+    (tmp_path / "index.html").write_text(f"<iframe src='{app.url}/Library'></iframe>")
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as elsewhere:
+        threading.Thread(target=elsewhere.serve_forever, daemon=True).start()
+        watch.expected.append("favicon")  # of the page that frames
+        page = open_page(f"http://127.0.0.1:{elsewhere.server_port}/index.html")
+        page.wait_for_timeout(3000)
+        assert not any(frame.url.startswith(app.url) for frame in page.frames)
+        assert page.frames[1].get_by_role("button").count() == 0
+        assert any("frame-ancestors 'none'" in error for error in watch.errors)
+        watch.errors.clear()
+        elsewhere.shutdown()
 
 
 def test_a_second_server_on_the_same_folder_serves_what_the_first_received(app, serve):

@@ -1,0 +1,62 @@
+"""What every page has: its title, the sidebar, what is being worked on, and where an error becomes a sentence."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import streamlit as st
+
+from mess_core.catalogue import ALL
+from pages.shared import frame, jobs_panel, resources, state
+
+PAGES = {
+    "home.py": ("Home", ":material/home:"),
+    "pages/1_Library.py": ("Library", ":material/library_music:"),
+    "pages/2_Layers.py": ("Layers", ":material/layers:"),
+    "pages/3_Map.py": ("Map", ":material/scatter_plot:"),
+    "pages/4_Listen.py": ("Listen", ":material/headphones:"),
+}
+# Streamlit writes white on the primary colour in either theme; on the dark theme's that is hard to read.
+READABLE_ON_PRIMARY = """<style>
+[data-testid^="stBaseButton-primary"]:not(:disabled), [data-testid="stMultiSelect"] [data-tag] {
+  color: light-dark(#fff, #12151d);
+}
+</style>"""
+
+
+@contextlib.contextmanager
+def page(title: str) -> Iterator[None]:
+    """Hold all of a page: what is inside the `with` is its own.
+
+    Nothing else draws jobs: what is being worked on stands under the title, once, whatever panels ask for.
+    """
+    st.set_page_config(page_title=f"{title} · MESS", page_icon="🎧", layout="wide")
+    st.html(READABLE_ON_PRIMARY)
+    with st.sidebar:
+        st.markdown("### MESS")
+        st.caption("Music Embedding Similarity Search")
+        links = st.container(gap="xsmall")
+        st.divider()
+        with frame.explain_errors():
+            _choose_library()
+        with links:  # drawn last, because they carry the choice
+            for path, (label, icon) in PAGES.items():
+                frame.link(path, label, icon)
+    for root in resources.home().catalogue.missing_roots():
+        frame.notice("A music folder is not there", f"{root}", "Mount the disk or move it back: nothing was forgotten.")
+    st.title(title, anchor=False)
+    place = st.container()
+    with frame.explain_errors(), contextlib.suppress(frame.PageIsOver):
+        jobs_panel.begin()
+        yield
+    with place, frame.explain_errors():
+        jobs_panel.show()
+
+
+def _choose_library() -> None:
+    """The library all pages look at; in the URL, so that a link carries it."""
+    names = [ALL, *(library.name for library in resources.home().catalogue.libraries())]
+    state.restore("library", names)  # it may have been removed meanwhile
+    # Shown as they are: a link holds what is shown.
+    state.keep("library", st.selectbox("Library", names, key="library", bind="query-params"))

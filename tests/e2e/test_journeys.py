@@ -1,0 +1,238 @@
+"""What visitors do, one click after the other, on the real pages of a real server."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from mess_core.datasets.folder import read_track
+from mess_core.encoders.mel import MEL
+from mess_core.home import Home
+from tests.e2e.test_app import write_tone
+from tests.e2e.test_listen import settle
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_MS = 60_000
+ROW_PX, MARKER_PX = 35, 18  # of Streamlit's table: the height of a row, the middle of the boxes to tick
+
+
+@pytest.fixture(scope="module")
+def app(serve, bright_library, tmp_path_factory):
+    """The server on a library of twelve recordings."""
+    root = tmp_path_factory.mktemp("journeys") / "home"
+    shutil.copytree(bright_library, root)
+    return serve(ROOT / "app.py", home=root)
+
+
+@pytest.fixture
+def tracks(app) -> list[str]:
+    """The ids of the recordings, the darkest first."""
+    known = Home(app.home).catalogue.tracks("music")
+    return [track.track_id for track in sorted(known, key=lambda track: int(track.title.split()[1]))]
+
+
+@pytest.fixture
+def visit(app, open_page):
+    """Open a page of the app and wait until it stands still."""
+
+    def visit(path: str, **options) -> Page:
+        page = open_page(f"{app.url}/{path}", **{"viewport": {"width": 1440, "height": 1400}, **options})
+        expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=PATIENCE_MS)
+        settle(page)
+        return page
+
+    return visit
+
+
+# --- the player, while the recordings in it change -----------------------------------------------------------
+
+
+def tick(page: Page, row: int, *, waits: bool = True) -> None:
+    """Tick or untick a row of the neighbours; the first is 0."""
+    table = page.get_by_test_id("stDataFrame").first
+    table.evaluate("table => table.scrollIntoView({block: 'center'})")  # else it may lie under Streamlit's header
+    box = table.bounding_box()
+    page.mouse.click(box["x"] + MARKER_PX, box["y"] + ROW_PX * (row + 1.5))
+    if waits:
+        settle(page)
+
+
+def tick_all(page: Page) -> None:
+    """The box in the head of the table."""
+    tick(page, -1)
+
+
+def untick_all(page: Page) -> None:
+    """The cross above the table."""
+    page.get_by_test_id("stDataFrame").first.hover()
+    page.get_by_role("button", name="Clear selection").first.click()
+    settle(page)
+
+
+def radios(page: Page):
+    return page.locator("section.player").first.get_by_role("radio")
+
+
+def probe(page: Page, what: str):
+    return page.evaluate(f"window.__messPlayer.player.{what}")
+
+
+def play(page: Page) -> None:
+    page.locator("section.player").first.get_by_role("button", name="Play", exact=True).click()
+    page.wait_for_function("() => window.__messPlayer.player.position > 0.2", timeout=PATIENCE_MS)
+
+
+def assert_plays_on(page: Page) -> None:
+    """The clock runs, and something is heard: exactly one track has a gain."""
+    before = probe(page, "position")
+    page.wait_for_function(f"() => window.__messPlayer.player.position !== {before}", timeout=PATIENCE_MS)
+    assert probe(page, "isRunning")
+    page.wait_for_function("() => window.__messPlayer.player.gains.filter(gain => gain > 0.01).length === 1")
+
+
+def listen_to(visit, query: str, **choices: str) -> Page:
+    link = "&".join(f"{name}={value}" for name, value in {"query": query, "library": "music", **choices}.items())
+    page = visit(f"Listen?{link}")
+    expect(page.get_by_role("heading", name="Why?")).to_be_visible(timeout=PATIENCE_MS)
+    expect(radios(page).first).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+    return page
+
+
+@pytest.mark.parametrize("plays", [False, True], ids=["paused", "playing"])
+@pytest.mark.parametrize("source", ["library", "upload"])
+def test_rows_are_ticked_and_the_player_goes_on(visit, tracks, tmp_path, source, plays):
+    """One, two, up to five and back, all, none; a thumb and an export between: the player shows what is ticked."""
+    if source == "library":
+        page = listen_to(visit, tracks[4])
+    else:
+        page = visit("Listen?library=music")
+        page.locator("input[type=file]").set_input_files(write_tone(tmp_path / "mine.wav", 330, 9.0))
+        expect(radios(page).first).to_contain_text("mine", timeout=PATIENCE_MS)
+        settle(page)
+    page.locator("section.player").first.get_by_role("button", name="Loop").click()
+    if plays:
+        play(page)
+    expect(radios(page)).to_have_count(4)
+    for row, n_ticked in [(1, 1), (4, 2), (6, 3), (0, 4), (2, 5), (0, 4), (1, 3), (4, 2), (6, 1), (2, 0), (3, 1)]:
+        tick(page, row)
+        expect(radios(page)).to_have_count(1 + (n_ticked or 3), timeout=PATIENCE_MS)  # none: the three nearest
+        if plays:
+            assert_plays_on(page)
+    page.get_by_test_id("stFeedback").first.locator("button").first.click()
+    settle(page)
+    for change, n_ticked in ((tick_all, 8), (untick_all, 3)):
+        change(page)
+        expect(radios(page)).to_have_count(1 + n_ticked, timeout=PATIENCE_MS)
+        with page.expect_download(timeout=PATIENCE_MS):
+            page.get_by_role("button", name="CSV", exact=True).click()
+    page.get_by_test_id("stFeedback").first.locator("button").last.click()
+    settle(page)
+    expect(radios(page)).to_have_count(4)
+    if plays:
+        assert_plays_on(page)
+    else:
+        play(page)
+
+
+def test_the_recording_that_is_heard_is_unticked_and_the_query_goes_on_from_there(visit, tracks):
+    page = listen_to(visit, tracks[4])
+    tick(page, 1)
+    tick(page, 3)
+    play(page)
+    radios(page).nth(2).click()
+    page.wait_for_function(
+        "() => window.__messPlayer.player.gains[2] > 0.01 && window.__messPlayer.player.position > 1"
+    )
+    before = probe(page, "position")
+    tick(page, 3)
+    expect(radios(page)).to_have_count(2, timeout=PATIENCE_MS)
+    expect(radios(page).first).to_have_attribute("aria-checked", "true")
+    assert_plays_on(page)
+    assert probe(page, "position") > before
+
+
+def test_clicks_that_overtake_each_other_leave_what_is_ticked_last(visit, tracks):
+    """Faster than the page can follow: growing, shrinking, playing, another recording heard."""
+    page = listen_to(visit, tracks[7])
+    page.locator("section.player").first.get_by_role("button", name="Loop").click()
+    play(page)
+    for row in (0, 1, 2, 3, 4, 2, 3, 0, 1, 5, 6, 4, 5):
+        tick(page, row, waits=False)
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(60)
+        radios(page).last.click()
+    settle(page)  # the table moved under the pointer, so which rows are ticked now is the table's word
+    n_chosen = page.get_by_role("button", name="Find like this").count()
+    expect(radios(page)).to_have_count(1 + n_chosen, timeout=PATIENCE_MS)
+    assert_plays_on(page)
+    if page.get_by_test_id("stDataFrame").first.hover() or page.get_by_role("button", name="Clear selection").count():
+        untick_all(page)
+    expect(radios(page)).to_have_count(4, timeout=PATIENCE_MS)
+    assert_plays_on(page)
+
+
+def test_another_question_while_playing_begins_anew(visit, tracks):
+    """Another query stops and starts at 0; the same query under other weights plays on."""
+    page = listen_to(visit, tracks[3])
+    page.locator("section.player").first.get_by_role("button", name="Loop").click()
+    play(page)
+    page.get_by_role("button", name="same sound").click()
+    expect(page).to_have_url(re.compile("brightness"), timeout=PATIENCE_MS)
+    settle(page)
+    assert_plays_on(page)
+    before = radios(page).first.inner_text()
+    page.get_by_role("button", name="Find like this").first.click()
+    expect(radios(page).first).not_to_have_text(before, timeout=PATIENCE_MS)
+    settle(page)
+    expect(radios(page)).to_have_count(4)
+    assert not probe(page, "isRunning") and probe(page, "position") == 0
+    play(page)
+
+
+# --- what is being worked on ---------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def held_job(home: Home, kind: str, arguments: dict, n_done: int = 3, n_total: int = 10) -> Iterator[int]:
+    """A running job that stands still, because its worker is the test."""
+    job = home.jobs.submit(kind, arguments, resource="held by the test")
+    with home.database.transaction() as connection:
+        connection.execute(
+            "UPDATE jobs SET state = 'running', owner = 'elsewhere/1/x', lease_until = 9e9, started_at = created_at,"
+            " n_done = ?, n_total = ?, message = 'in hand' WHERE job_id = ?",
+            (n_done, n_total, job.job_id),
+        )
+    try:
+        yield job.job_id
+    finally:
+        with home.database.transaction() as connection:
+            connection.execute("DELETE FROM jobs WHERE job_id = ?", (job.job_id,))
+
+
+def test_a_recording_is_dropped_while_the_library_is_embedded(visit, app, tmp_path):
+    """Both are seen at work, each once; the neighbours come, and nothing breaks on any page meanwhile."""
+    home = Home(app.home)
+    home.catalogue.add(tmp_path, [read_track(write_tone(tmp_path / "not embedded yet.wav", 500))], "music")
+    arguments = {"library": "music", "encoder": MEL.id, "keep_raw": False, "then_discover": False}
+    with held_job(home, "extract", arguments), held_job(home, "targets", {"library": "music", "then_probe": None}):
+        page = visit("Listen?library=music")
+        expect(page.get_by_text("Embedding · 30%")).to_be_visible(timeout=PATIENCE_MS)
+        page.locator("input[type=file]").set_input_files(write_tone(tmp_path / "dropped meanwhile.wav", 250))
+        expect(radios(page).first).to_contain_text("dropped meanwhile", timeout=PATIENCE_MS)
+        for path in ("", "Library?library=music", "Layers?library=music", "Map?library=music", "Listen?library=music"):
+            page.goto(f"{app.url}/{path}")
+            expect(page.get_by_text("Embedding · 30%")).to_have_count(1, timeout=PATIENCE_MS)
+            settle(page)
+            assert page.get_by_role("button", name="Cancel").count() == 2
+            assert not page.get_by_test_id("stException").count()
+    expect(page.get_by_text("Embedding · 30%")).to_have_count(0, timeout=PATIENCE_MS)
+    home.forget_tracks([track.track_id for track in home.catalogue.tracks("music") if "embedded" in track.title])
