@@ -23,7 +23,7 @@ from mess_core.embeddings import TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.evaluation.kept import csls_helps
-from mess_core.files import seal, unseal, write_atomically
+from mess_core.files import read_sealed, seal, write_atomically
 from mess_core.home import Home
 from mess_core.matching import Moment, best_moments, passage_rows
 from mess_core.packed import read_packed, write_packed
@@ -34,6 +34,7 @@ from mess_core.search.request import Request, check_request
 from mess_core.search.rows import Kind
 from mess_core.search.segments import SegmentIndex, similarity_matrix
 from mess_core.search.selection import POOL_AT_LEAST, POOL_PER_RESULT, Candidate, Facts, select
+from mess_core.untrusted import build
 
 MOST_LAYER_SEGMENTS = 100_000  # of one layer in single precision: 300 MB with MERT-95M
 
@@ -189,9 +190,8 @@ def read_recall(home: Home, library: str, info: EncoderInfo, geometry: str) -> l
     """What the approximate index of a library misses; empty if it is exact or was not measured yet."""
     try:
         path = recall_path(home, library, info, geometry)
-        kept = unseal(path.read_bytes(), path.name)
-        return [Recall(**figure) for figure in kept["recall"]]
-    except (OSError, KeyError, TypeError, ArtefactMismatchError):
+        return [build(Recall, figure) for figure in read_sealed(path)["recall"]]
+    except (OSError, KeyError, TypeError, ValueError, ArtefactMismatchError):
         return []
 
 

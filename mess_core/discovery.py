@@ -18,19 +18,21 @@ from urllib.parse import quote
 
 import numpy as np
 
+from mess_core.aspects import LABELS as EVIDENCE
 from mess_core.aspects import AspectEvidence, weigh_aspects
 from mess_core.catalogue import Catalogue, Track
 from mess_core.config import Paths
 from mess_core.embeddings import EmbeddingStore
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError
-from mess_core.files import seal, unseal, write_atomically
+from mess_core.files import read_sealed, seal, write_atomically
 from mess_core.measurements import Measurements, probe_scale, probed_targets
 from mess_core.probing.data import ProbeData
 from mess_core.probing.directions import Directions, fit_directions
 from mess_core.probing.folds import connect_groups
 from mess_core.probing.result import Level, ProbeResult, ProbeSettings
 from mess_core.targets.registry import VERSIONS
+from mess_core.untrusted import MOST_TENSORS_BYTES, build, printable, read_untrusted, understanding
 
 FORMAT = "mess-discovery-3"
 UNSEALED = ("mess-discovery-2",)  # the same without a seal
@@ -250,7 +252,7 @@ def load_directions(paths: Paths, info: EncoderInfo, discovery: Discovery) -> Di
         path_of(paths, discovery.library, info, discovery.group, discovery.level, settings), discovery.directions_sha256
     )
     try:
-        data = path.read_bytes()
+        data = read_untrusted(path, MOST_TENSORS_BYTES, cure="Probe again.")
     except OSError as error:
         raise ArtefactMismatchError(f"The directions {path.name} are gone.", "Probe again.") from error
     return Directions.from_bytes(data, discovery.directions_sha256)
@@ -283,19 +285,38 @@ def load(
 def read(path: Path) -> Discovery:
     """A kept result by its path; errors as `load`."""
     cure = "Probe again: python -m mess_core probe"
-    try:
-        plain = unseal(path.read_bytes(), path.name, cure, UNSEALED)
-        if plain.pop("format") not in (FORMAT, *UNSEALED):
-            raise ArtefactMismatchError(f"{path.name} was made by another version.", cure)
-        plain["result"] = ProbeResult.from_dict(plain["result"])
-        plain["aspects"] = {
-            name: AspectEvidence(tuple(e["layers"]), tuple(e["targets"]), e["label"], tuple(e["searched"]))
-            for name, e in plain["aspects"].items()
-        }
-        plain["row_ids"] = tuple(plain["row_ids"])
-        return Discovery(**plain)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtefactMismatchError(f"{path.name} is damaged: {error!r}.", cure) from error
+    plain = read_sealed(path, cure=cure, unsealed=UNSEALED)
+    if plain.get("format") not in (FORMAT, *UNSEALED):
+        raise ArtefactMismatchError(f"{printable(path.name)} was made by another version.", cure)
+    return from_document(plain, printable(path.name))
+
+
+def from_document(plain: Mapping[str, Any], name: str) -> Discovery:
+    """The discovery that a kept document describes; ArtefactMismatchError where it says what cannot be."""
+    with understanding(name, "Probe again: python -m mess_core probe"):
+        entries = {key: value for key, value in plain.items() if key != "format"}
+        if entries["group"] not in GROUPS or entries["level"] not in ("track", "segment"):
+            raise ValueError(f"it is grouped by {entries['group']!r}, of level {entries['level']!r}")
+        known: dict[str, Any] = {"result": ProbeResult.from_dict(entries["result"])}
+        known["aspects"] = {aspect: _evidence(evidence) for aspect, evidence in entries["aspects"].items()}
+        known["row_ids"] = _texts(entries["row_ids"])
+        known["target_versions"] = dict(entries["target_versions"])
+        return build(Discovery, entries, **known)
+
+
+def _evidence(plain: Mapping[str, Any]) -> AspectEvidence:
+    if not all(type(layer) is int and layer >= 0 for layer in plain["layers"]):
+        raise ValueError("a layer is no number")
+    if plain["label"] not in EVIDENCE:
+        raise ValueError(f"evidence is {plain['label']!r}")
+    texts = {name: _texts(plain[name]) for name in ("targets", "searched")}
+    return build(AspectEvidence, plain, layers=tuple(plain["layers"]), **texts)
+
+
+def _texts(plain: Sequence[Any]) -> tuple[str, ...]:
+    if isinstance(plain, str) or not all(isinstance(text, str) for text in plain):
+        raise TypeError("a name is no text")
+    return tuple(plain)
 
 
 def _brief(value: Any) -> str:

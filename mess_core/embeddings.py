@@ -27,12 +27,21 @@ from typing import Literal
 
 import numpy as np
 
-from mess_core.config import Paths
+from mess_core.config import MAX_DURATION_S, Paths
 from mess_core.database import Database
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
 from mess_core.files import write_atomically
 from mess_core.packed import read_packed, remove_packed, verify_packed, write_packed
+from mess_core.untrusted import (
+    MOST_TENSORS_BYTES,
+    are_possible,
+    parse_safetensors,
+    printable,
+    read_untrusted,
+    sha256_of,
+    understanding,
+)
 
 FORMAT = "mess-embedding-1"
 PACKED_KEEP_S = 30 * 24 * 3600.0  # packed arrays of libraries as they were are made again if anybody wants them
@@ -322,8 +331,8 @@ class EmbeddingStore:
         """
         path = self._path(track_id, info)
         try:
-            is_free = not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() == sha256
-        except OSError:
+            is_free = not path.exists() or sha256_of(path, MOST_TENSORS_BYTES) == sha256
+        except (OSError, ArtefactMismatchError):
             is_free = False
         return path if is_free else path.with_name(f"{track_id}-{sha256[:16]}.safetensors")
 
@@ -344,14 +353,10 @@ class EmbeddingStore:
         path = self.paths.root / row["path"]
         cure = "Run: python -m mess_core check --repair, then extract again."
         try:
-            data = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            name = f"The embedding file {printable(row['path'])}"
+            data = read_untrusted(path, MOST_TENSORS_BYTES, name=name, cure=cure)
+        except FileNotFoundError as error:  # what the disk withholds may be whole, and is not forgotten
             raise ArtefactMismatchError(f"The embedding file {row['path']} is gone.", cure) from error
-        except OSError as error:  # it may be whole: nothing is forgotten
-            raise StorageError(
-                f"The embedding file {row['path']} cannot be read: {error.strerror}.",
-                "Check the disk and the permissions of the data folder.",
-            ) from error
         if hashlib.sha256(data).hexdigest() != row["sha256"]:
             raise ArtefactMismatchError(f"The embedding file {row['path']} is damaged: its sha256 changed.", cure)
         return data
@@ -375,10 +380,29 @@ def _pack(track_id: str, info: EncoderInfo, embedding: TrackEmbedding) -> bytes:
 
 
 def _unpack(data: bytes, name: str) -> TrackEmbedding:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+    arrays = parse_safetensors(data, f"The embedding file {printable(name)}")
+    with understanding(f"The embedding file {printable(name)}"):
+        embedding = TrackEmbedding(**arrays)
+    check_embedding(embedding, f"The embedding file {printable(name)}")
+    return embedding
 
-    try:
-        return TrackEmbedding(**load(data))
-    except (SafetensorError, TypeError) as error:
-        raise ArtefactMismatchError(f"The embedding file {name} is not of format {FORMAT}: {error}.") from error
+
+def check_embedding(embedding: TrackEmbedding, name: str, cure: str = "") -> None:
+    """ArtefactMismatchError unless the parts of an embedding fit each other and hold numbers that can be."""
+    n = len(embedding.segments) if embedding.segments.ndim == 3 else 0
+    layers = embedding.segments.shape[1:]
+    expected = {
+        "segments": ((n, *layers), np.float16),
+        "starts_s": ((n,), np.float32),
+        "mean": (layers, np.float32),
+        "frame_std": ((*layers[:1], *embedding.frame_std.shape[1:2]), np.float32),
+    }
+    for part, (shape, kind) in expected.items():
+        array = getattr(embedding, part)
+        if not n or array.shape != shape or array.dtype != kind or not are_possible(array):
+            raise ArtefactMismatchError(f"{name} is none: its {part} cannot be.", cure)
+    starts_s = embedding.starts_s
+    if starts_s[0] < 0 or starts_s[-1] > MAX_DURATION_S or (np.diff(starts_s) < 0).any():
+        raise ArtefactMismatchError(f"{name} is none: its segments begin at no possible time.", cure)
+    if (embedding.frame_std < 0).any():
+        raise ArtefactMismatchError(f"{name} is none: it varies by less than nothing.", cure)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mess_core.errors import ArtefactMismatchError, StorageError
+from mess_core.untrusted import MOST_DOCUMENT_BYTES, parse_json, printable, read_untrusted
 
 TMP_SUFFIX = ".tmp"
 SEAL = "seal"
@@ -69,12 +70,7 @@ def unseal(data: bytes, name: str, cure: str = "", unsealed: Collection[str] = (
     ArtefactMismatchError
         If any byte has changed, or there is no seal.
     """
-    try:
-        document = json.loads(data)
-    except ValueError as error:
-        raise ArtefactMismatchError(f"{name} is damaged: {error}.", cure) from error
-    if not isinstance(document, dict):
-        raise ArtefactMismatchError(f"{name} is damaged: it holds no object.", cure)
+    document = parse_json(data, name, cure)
     if SEAL in document:
         head = data[: -len(_tail(b""))]
         if data != head + _tail(head):
@@ -83,6 +79,12 @@ def unseal(data: bytes, name: str, cure: str = "", unsealed: Collection[str] = (
     elif document.get("format") not in unsealed:
         raise ArtefactMismatchError(f"{name} is damaged, or was made by another version.", cure)
     return document
+
+
+def read_sealed(path: Path, name: str = "", cure: str = "", unsealed: Collection[str] = ()) -> dict[str, Any]:
+    """The document that was sealed in a file; errors as `unseal` and `read_untrusted`."""
+    name = name or printable(path.name)
+    return unseal(read_untrusted(path, MOST_DOCUMENT_BYTES, name=name, cure=cure), name, cure, unsealed)
 
 
 def _tail(head: bytes) -> bytes:

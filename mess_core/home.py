@@ -42,6 +42,7 @@ from mess_core.measurements import Measurements
 from mess_core.opinions import Opinions
 from mess_core.probing.directions import Directions
 from mess_core.probing.result import Level, ProbeSettings, check_settings
+from mess_core.untrusted import parse_json_value, understanding
 from mess_core.upkeep import check_kept, sweep_kept
 
 DEMO = "demo"
@@ -381,8 +382,11 @@ class Home:
 
     def last_check(self) -> tuple[float, int] | None:
         """When everything was last verified (s since the epoch), and how many problems are left of it."""
-        found = json.loads(self.database.setting(LAST_CHECK) or "null")
-        return None if found is None else (found["at"], 0 if found["is_repaired"] else found["n_problems"])
+        with contextlib.suppress(ArtefactMismatchError), understanding("What the last check left"):
+            found = parse_json_value(self.database.setting(LAST_CHECK) or "null", "What the last check left")
+            if found is not None:
+                return float(found["at"]), 0 if found["is_repaired"] else int(found["n_problems"])
+        return None
 
     def _check_uploads(self, *, repair: bool) -> Iterator[Problem]:
         """Our copies: whole, and where the catalogue says."""

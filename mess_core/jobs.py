@@ -23,6 +23,7 @@ from typing import Any
 from mess_core.config import LEASE_S
 from mess_core.database import Database
 from mess_core.errors import InputError, LeaseLostError
+from mess_core.untrusted import parse_json
 
 PRIORITY_BACKGROUND = 0
 PRIORITY_WAITED_FOR = 10  # a person looks at a spinner: the encoding of a query
@@ -307,4 +308,10 @@ def _end(connection: sqlite3.Connection, job_id: int, state: str, message: str, 
 
 def _job(row: sqlite3.Row) -> Job:
     facts = {name: row[name] for name in Job.__dataclass_fields__}
-    return Job(**{**facts, "arguments": json.loads(row["arguments"]), "is_cancelling": bool(row["is_cancelling"])})
+    return Job(
+        **{
+            **facts,
+            "arguments": parse_json(row["arguments"], "What is asked of a job"),
+            "is_cancelling": bool(row["is_cancelling"]),
+        }
+    )

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -34,7 +35,7 @@ from mess_core.discovery import Discovery, groups_of, safe_name
 from mess_core.embeddings import EmbeddingSet
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, UnknownTrackError
-from mess_core.files import seal, unseal, write_atomically
+from mess_core.files import read_sealed, seal, write_atomically
 from mess_core.home import Home
 from mess_core.layouts.kept import CURE, read_view, write_view
 from mess_core.layouts.layout import align, normalise, pca_layout, rate_between, umap_layout
@@ -44,6 +45,7 @@ from mess_core.layouts.settings import MapSettings, Metric, check_settings
 from mess_core.layouts.trust import Trust, measure_trust, nearest_on_map, neighbours_judged, overlap, shares_kept
 from mess_core.measurements import probe_scale, probed_targets
 from mess_core.search.geometry import DirectionGeometry
+from mess_core.untrusted import are_possible, build, understanding
 
 MOST_TRACKS = 20_000  # drawn; the exact neighbours of so many take seconds
 ASPECTS = "aspects"  # the view that is no layer
@@ -233,7 +235,7 @@ def make_map(
         on_progress(number, len(steps), f"drawing {view_name(own)}")
         path = folder / f"{_file_name(own, discovery)}.json"
         try:
-            _, arrays[own] = read_view(path)
+            _, arrays[own] = _read(path)
         except (DataMissingError, ArtefactMismatchError):
             space, metric = _space(home, embeddings, own, settings, discovery)
             facts: dict[str, Any] = {
@@ -352,7 +354,7 @@ def is_complete(home: Home, library: str, info: EncoderInfo, settings: MapSettin
     ids = _embedded(home, library, info)
     if len(ids) > MOST_TRACKS:  # which were drawn is written there
         try:
-            drawn = read_view(folder / f"{names[0]}.json")[0]["track_ids"]
+            drawn = _read(folder / f"{names[0]}.json")[0]["track_ids"]
         except (DataMissingError, ArtefactMismatchError):
             return False
         ids = drawn if set(drawn) <= set(ids) else []
@@ -411,7 +413,7 @@ def _view(
 ) -> MapView:
     """What is kept, and whoever came or went since."""
     path = folder / f"{_file_name(layer, discovery)}.json"
-    facts, arrays = read_view(path)
+    facts, arrays = _read(path)
     arrays |= {name: normalise(arrays[name]) for name in ("umap", "pca")}
     if facts["fingerprint"] != info.fingerprint or facts["settings"] != asdict(settings):
         raise ArtefactMismatchError(f"The map {path.name} was drawn by another encoder or with other settings.", CURE)
@@ -544,8 +546,8 @@ def _folder(home: Home, library: str, info: EncoderInfo, settings: MapSettings) 
 def _current(folder: Path) -> Path | None:
     """The map that was drawn last."""
     try:
-        name = unseal((folder / "current.json").read_bytes(), "current.json")["content"]
-        return folder / str(name) if (folder / str(name)).is_dir() else None
+        name = str(read_sealed(folder / "current.json")["content"])
+        return folder / name if re.fullmatch("[0-9a-f]{16}", name) and (folder / name).is_dir() else None
     except (OSError, KeyError, ArtefactMismatchError):
         return None
 
@@ -567,9 +569,30 @@ def _file_name(layer: int | None, discovery: Discovery | None) -> str:
     return f"{ASPECTS}-{hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()[:8]}"
 
 
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Facts and arrays of a view that was kept, which fit each other; errors as `read_view`."""
+    facts, arrays = read_view(path)
+    with understanding(f"The map {path.name}", CURE):
+        ids = facts["track_ids"]
+        if not all(isinstance(track_id, str) for track_id in ids):
+            raise TypeError("it places something that is no track")
+        for name in ("umap", "pca"):
+            if arrays[name].shape != (len(ids), 2) or not are_possible(arrays[name]):
+                raise ValueError("it places a recording nowhere")
+        for name in ("preservation", "pca_preservation", "nearest", "distances"):
+            if len(arrays[name]) != len(ids):
+                raise ValueError(f"its {name} is of another number of recordings")
+        nearest = arrays["nearest"]
+        if nearest.shape != arrays["distances"].shape or not ((nearest >= 0) & (nearest < len(ids))).all():
+            raise ValueError("it names neighbours that are not there")
+        for name in ("trust", "pca_trust"):
+            build(Trust, facts[name])
+    return facts, arrays
+
+
 def _stability(path: Path) -> float | None:
     try:
         kept = path.with_suffix(".stability")
-        return float(unseal(kept.read_bytes(), kept.name)["overlap"])
+        return float(read_sealed(kept)["overlap"])
     except (OSError, ValueError, KeyError, TypeError, ArtefactMismatchError):
         return None

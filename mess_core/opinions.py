@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 from mess_core.config import MAX_DURATION_S
 from mess_core.database import Database
 from mess_core.errors import InputError
+from mess_core.untrusted import parse_json_value
 
 Verdict = Literal["like", "dislike", "none"]  # none: taken back
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -155,7 +156,10 @@ class Opinions:
             " FROM plays WHERE listener = :listener ORDER BY at, kind, number",
             {"listener": listener},
         )
-        entries = [{**row, "context": json.loads(row["context"])} for row in rows]
+        entries = [
+            {**row, "context": parse_json_value(row["context"], "The context of a judgement", is_text=False)}
+            for row in rows
+        ]
         return [{key: value for key, value in entry.items() if key != "number"} for entry in entries]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from mess_core.errors import ArtefactMismatchError, StorageError
 from mess_core.files import write_atomically
+from mess_core.untrusted import MOST_ARRAY_BYTES, printable, read_npy, read_untrusted, sha256_of
 
 
 def write_packed(path: Path, array: np.ndarray) -> None:
@@ -34,18 +35,22 @@ def read_packed(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     """The array, or None if it is not there, damaged, or of another shape: then it is made again."""
     try:
         verify_packed(path)
-        array: np.ndarray = np.load(path, allow_pickle=False)
-    except (FileNotFoundError, ArtefactMismatchError, ValueError):
+        array = read_npy(path)
+    except (OSError, ArtefactMismatchError):  # one that the disk withholds is made again, too
         return None
     return array if array.shape == shape else None
 
 
 def verify_packed(path: Path) -> None:
     """ArtefactMismatchError if the file is not what was written."""
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if not _hash_path(path).is_file() or _hash_path(path).read_bytes() != digest.encode():
-        raise ArtefactMismatchError(f"The cache file {path.name} is damaged: its sha256 changed.")
+    name = f"The cache file {printable(path.name)}"
+    digest = sha256_of(path, MOST_ARRAY_BYTES, name=name)
+    try:
+        is_whole = read_untrusted(_hash_path(path), len(digest), name=name) == digest.encode()
+    except FileNotFoundError:
+        is_whole = False
+    if not is_whole:
+        raise ArtefactMismatchError(f"{name} is damaged: its sha256 changed.")
 
 
 def remove_packed(path: Path) -> None:

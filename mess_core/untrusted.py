@@ -10,6 +10,7 @@ Whoever reads one reads it here; no other module parses JSON, `.npy`, safetensor
     read_npy(path) · npy_facts(path)      numbers of a plain shape, as many as the file has bytes for
     parse_safetensors(data)               named arrays, each within the bytes there are
     open_parquet(path)                    a table, read a bounded piece at a time
+    build(cls, plain) · understanding     what a document says, each entry of its kind; anything else is a sentence
 
 What they have in common, as keywords:
 
@@ -27,7 +28,10 @@ Limits are checked before anything is allocated, so a hostile file costs no more
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
+import hashlib
+import io
 import json
 import math
 import os
@@ -35,10 +39,10 @@ import re
 import stat
 import struct
 import unicodedata
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -78,6 +82,7 @@ ROWS_PER_BATCH = 8192
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1"}
 
 Refusal = type[MessError]
+T = TypeVar("T")
 
 
 # --- bytes --------------------------------------------------------------------------------------------------
@@ -113,7 +118,7 @@ def harmless(text: str, kept: str = "\n") -> str:
 @contextlib.contextmanager
 def open_untrusted(
     path: Path, most_bytes: int, *, name: str = "", cure: str = "", error: Refusal = ArtefactMismatchError
-) -> Iterator[IO[bytes]]:
+) -> Iterator[io.BufferedReader]:
     """A regular file of at most so many bytes, open for reading; what the disk refuses later is a sentence, too.
 
     The file is opened without waiting, for the other end of a pipe, say, and looked at only then: what was a file a
@@ -148,6 +153,14 @@ def read_untrusted(
         if len(data) > size:
             raise error(f"{name} grew while it was read.", cure)
         return data
+
+
+def sha256_of(
+    path: Path, most_bytes: int, *, name: str = "", cure: str = "", error: Refusal = ArtefactMismatchError
+) -> str:
+    """The sha256 of a regular file of at most so many bytes, which is not read whole."""
+    with open_untrusted(path, most_bytes, name=name, cure=cure, error=error) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_text(
@@ -194,13 +207,22 @@ def parse_json(data: bytes | str, name: str, cure: str = "", error: Refusal = Ar
     return document
 
 
-def parse_json_value(data: bytes | str, name: str, cure: str = "", error: Refusal = ArtefactMismatchError) -> Any:
+def parse_json_value(
+    data: bytes | str,
+    name: str,
+    cure: str = "",
+    error: Refusal = ArtefactMismatchError,
+    *,
+    is_text: bool = True,
+) -> Any:
     """What JSON holds, after its depth, its size and its numbers were checked on the text.
 
     Parameters
     ----------
     name : str
         What it is called in an error; `cure` is the hint.
+    is_text : bool
+        Refuse half a character, which can be neither stored nor shown.
 
     Raises
     ------
@@ -250,8 +272,8 @@ def parse_json_value(data: bytes | str, name: str, cure: str = "", error: Refusa
         document = json.loads(
             text, parse_constant=refuse, parse_float=finite if has_large else None, object_pairs_hook=once
         )
-        if _SURROGATE.search(raw):
-            json.dumps(document, ensure_ascii=False).encode()  # half a character can be neither stored nor shown
+        if is_text and _SURROGATE.search(raw):
+            json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError as cause:
         raise error(f"{name} is damaged: it holds half a character.", cure) from cause
     except (ValueError, RecursionError, MemoryError) as cause:
@@ -302,7 +324,7 @@ def read_npy(
     return np.ascontiguousarray(array)
 
 
-def _npy_facts(stream: IO[bytes], kinds: str, name: str, cure: str, error: Refusal) -> NpyFacts:
+def _npy_facts(stream: io.BufferedReader, kinds: str, name: str, cure: str, error: Refusal) -> NpyFacts:
     size = os.fstat(stream.fileno()).st_size
     start = stream.read(12)
     if start[:6] != b"\x93NUMPY" or len(start) < 12:
@@ -323,7 +345,7 @@ def _npy_facts(stream: IO[bytes], kinds: str, name: str, cure: str, error: Refus
     except Exception as cause:  # whatever a literal of any kind does in NumPy
         raise error(f"{name} is damaged: its header cannot be read.", cure) from cause
     if dtype.kind not in kinds or dtype.hasobject or dtype.subdtype is not None:
-        raise error(f"{name} holds {dtype.name}, expected {_words(kinds)}.", cure)
+        raise error(f"{name} is no .npy file of {_words(kinds)}: it holds {dtype.name}.", cure)
     if len(shape) > MOST_DIMENSIONS or any(length < 0 or length > size for length in shape):
         raise error(f"{name} says that its shape is {_brief(shape)}, which cannot be.", cure)
     offset = n_prefix + n_header
@@ -380,10 +402,7 @@ def tensor_facts(
     start : bytes
         The beginning of the file, header included; `size` is that of all of it.
     """
-    n_header = struct.unpack("<Q", start[:8])[0] if len(start) >= 8 else size
-    if n_header > min(size - 8, MOST_TENSOR_HEADER_BYTES):
-        raise error(f"{name} is no safetensors file, or breaks off.", cure)
-    header = parse_json(start[8 : 8 + n_header], name, cure, error)
+    header, n_header = _tensor_header(start, size, name, cure, error)
     header.pop("__metadata__", None)
     found = {}
     covered = 0
@@ -408,20 +427,39 @@ def tensor_facts(
     return found
 
 
+def tensor_metadata(start: bytes, name: str, cure: str = "", error: Refusal = ArtefactMismatchError) -> dict[str, str]:
+    """What a safetensors file says of itself; empty where it says nothing. `start` as of `tensor_facts`."""
+    metadata = _tensor_header(start, len(start), name, cure, error)[0].get("__metadata__") or {}
+    if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
+        raise error(f"{name} is damaged: what it says of itself is no text.", cure)
+    return metadata
+
+
+def _tensor_header(start: bytes, size: int, name: str, cure: str, error: Refusal) -> tuple[dict[str, Any], int]:
+    n_header = struct.unpack("<Q", start[:8])[0] if len(start) >= 8 else size
+    if n_header > min(size - 8, MOST_TENSOR_HEADER_BYTES):
+        raise error(f"{name} is damaged: it is no safetensors file, or breaks off.", cure)
+    return parse_json(start[8 : 8 + n_header], name, cure, error), n_header
+
+
 # --- Parquet ------------------------------------------------------------------------------------------------
 
 
 class ParquetTable:
     """An open Parquet file whose size, rows and columns were found possible; `open_parquet` makes it.
 
-    Text is read as a dictionary, so a long cell that is repeated a million times is in memory once. `column_bytes` and
-    counts are from the file's own list of its parts.
+    Text is read as a dictionary, so a long cell that is repeated a million times is in memory once.
+
+    names, n_rows : of its columns, and how many rows there are
+    stored : the schema of its columns as they were written
     """
 
-    def __init__(self, file: pyarrow.parquet.ParquetFile, name: str, cure: str, error: Refusal) -> None:
+    def __init__(
+        self, file: pyarrow.parquet.ParquetFile, stored: pyarrow.Schema, name: str, cure: str, error: Refusal
+    ) -> None:
         self._file, self.name, self._cure, self._error = file, name, cure, error
-        self.schema: pyarrow.Schema = file.schema_arrow
-        self.names: tuple[str, ...] = tuple(file.schema_arrow.names)
+        self.stored = stored
+        self.names: tuple[str, ...] = tuple(stored.names)
         self.n_rows: int = file.metadata.num_rows
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[list[tuple[Any, ...]]]:
@@ -517,15 +555,16 @@ def open_parquet(
                 raise error(f"{name} has {metadata.num_rows:,} rows, expected at most {most_rows:,}.", cure)
             stream.seek(0)
             file = pq.ParquetFile(stream, read_dictionary=texts, pre_buffer=False, **limits)
-        yield ParquetTable(file, name, cure, error)
+            stored = metadata.schema.to_arrow_schema()
+        yield ParquetTable(file, stored, name, cure, error)
 
 
-def _check_footer(stream: IO[bytes], name: str, cure: str, error: Refusal) -> None:
+def _check_footer(stream: io.BufferedReader, name: str, cure: str, error: Refusal) -> None:
     size = stream.seek(0, os.SEEK_END)
     stream.seek(max(0, size - 8))
     end = stream.read(8)
     if size < 12 or end[4:] not in (b"PAR1", b"PARE"):
-        raise error(f"{name} is no Parquet file, or breaks off.", cure)
+        raise error(f"{name} is no table that can be read: it is no Parquet, or breaks off.", cure)
     (n_footer,) = struct.unpack("<I", end[:4])
     if n_footer > min(size - 12, MOST_FOOTER_BYTES):
         raise error(f"{name} says that its list of parts has {n_footer:,} bytes, which cannot be.", cure)
@@ -577,6 +616,66 @@ def _explaining_parquet(name: str, cure: str, error: Refusal) -> Iterator[None]:
     except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError, MemoryError) as cause:
         first = str(cause).split("\n")[0][:200]
         raise error(f"{name} is no table that can be read: {printable(first).rstrip('.')}.", cure) from cause
+
+
+# --- what a document says -----------------------------------------------------------------------------------
+
+_KINDS: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
+
+
+def build(cls: type[T], plain: Any, **known: Any) -> T:
+    """A dataclass of what a document says of it: no entry more, none less but those with a default, each of its kind.
+
+    Kinds are checked where the annotation is str, int, float or bool, or one of these or None; `known` are entries that
+    the caller has read itself.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an entry is missing, unknown, or of another kind; `understanding` makes it a sentence.
+
+    Examples
+    --------
+    >>> @dataclass
+    ... class Point:
+    ...     x: float
+    ...     name: str | None = None
+    >>> build(Point, {"x": 1})
+    Point(x=1, name=None)
+    """
+    if not isinstance(plain, Mapping):
+        raise TypeError(f"{cls.__name__} is no object")
+    values = {**plain, **known}
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+        allowed = _KINDS.get(kind.removesuffix(" | None"))
+        if allowed is None or field.name in known or field.name not in values:
+            continue
+        value = values[field.name]
+        if value is None and kind.endswith(" | None"):
+            continue
+        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+            raise TypeError(f"{field.name} is {_brief_value(value)}, expected {kind}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{field.name} is {value}")
+    return cls(**values)
+
+
+@contextlib.contextmanager
+def understanding(name: str, cure: str = "", error: Refusal = ArtefactMismatchError) -> Iterator[None]:
+    """Whatever goes wrong while a document is taken at its word is one sentence: it says what nobody could mean."""
+    try:
+        yield
+    except MessError:
+        raise
+    except Exception as cause:
+        what = f"{type(cause).__name__} {cause}" if isinstance(cause, (KeyError, IndexError)) else str(cause)
+        raise error(f"{name} is damaged: {printable(what).rstrip('.') or type(cause).__name__}.", cure) from cause
+
+
+def _brief_value(value: object) -> str:
+    text = repr(value)
+    return printable(text if len(text) <= 60 else f"{text[:60]}…")
 
 
 # --- words --------------------------------------------------------------------------------------------------

@@ -34,8 +34,9 @@ from mess_core.datasets.collection import (
 )
 from mess_core.datasets.folder import AUDIO_SUFFIXES, beside
 from mess_core.datasets.table import read_header, read_table
-from mess_core.errors import InputError
+from mess_core.errors import InputError, StorageError
 from mess_core.passages import ScoreTimes
+from mess_core.untrusted import read_text
 
 TABLE = "metadata.csv"
 COLUMNS = ("composer", "title", "folder", "midi_performance", "performance_annotations", "midi_score_annotations")
@@ -71,10 +72,12 @@ def score_times(files: Iterable[BeatFiles]) -> tuple[ScoreTimes, ...]:
 def _read_beats(path: Path) -> np.ndarray:
     """Times of the beats, shape (n_beats,), seconds: the first of three columns."""
     try:
-        if path.stat().st_size > LONGEST_ANNOTATION_BYTES:
-            raise InputError(f"{path.name} is larger than {LONGEST_ANNOTATION_BYTES:,} bytes.")
-        return np.array([float(line.split()[0]) for line in path.read_text("utf-8").splitlines() if line.strip()])
-    except (OSError, ValueError) as error:
+        text = read_text(path, LONGEST_ANNOTATION_BYTES, error=InputError)
+    except StorageError as error:
+        raise InputError(error.message, error.hint) from error
+    try:
+        return np.array([float(line.split()[0]) for line in text.splitlines() if line.strip()])
+    except ValueError as error:
         raise InputError(f"The beats in {path.name} cannot be read: {error}.") from error
 
 

@@ -21,6 +21,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
+import re
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import asdict, dataclass
@@ -31,14 +33,16 @@ import numpy as np
 import soundfile
 
 from mess_core.datasets.demo_scores import PIECES, Piece, ScoreNote, read_score
-from mess_core.errors import InputError
+from mess_core.errors import ArtefactMismatchError, InputError, StorageError
 from mess_core.files import write_atomically
 from mess_core.midi import TICK_S, Note, PedalSpan, write_midi
 from mess_core.processes import process_pool
 from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, render
+from mess_core.untrusted import read_json, sha256_of, understanding
 
 VERSION = "1"  # of the recipe: raise it when scores, performers or synthesis change, and every file is made again
 TABLE = "demo.json"
+FILE = re.compile(r"(audio|midi|score)/[\w-]{1,100}\.(flac|mid)")
 
 LEAD_IN_S = 0.15  # silence before the first note
 EARLIEST_CUT_S, LATEST_CUT_S = 18.9, 22.1  # where the music may stop, so that a file lasts 20 to 24 s
@@ -553,10 +557,58 @@ def _read_table(folder: Path, seed: int) -> dict:
     empty = {"version": VERSION, "seed": seed, "units": PLANTED_UNITS, "performers": [asdict(p) for p in PERFORMERS],
              "scores": {}, "tracks": {}}  # fmt: skip
     try:
-        table = json.loads((folder / TABLE).read_text("utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        table = read_json(folder / TABLE)
+        with understanding(TABLE):
+            known = {plan.stem for plan in plan_demo()}
+            tracks = {stem: _check_facts(facts) for stem, facts in table["tracks"].items() if stem in known}
+            scores = {work: _check_file(facts) for work, facts in table["scores"].items()}
+    except (FileNotFoundError, ArtefactMismatchError):
         return empty
-    return table if (table.get("version"), table.get("seed")) == (VERSION, seed) else empty
+    is_of_today = (table.get("version"), table.get("seed")) == (VERSION, seed)
+    return {**empty, "tracks": tracks, "scores": scores} if is_of_today else empty
+
+
+def _check_facts(facts: dict) -> dict:
+    """What the table says of one recording, if the rest of this module can take it at its word."""
+    for role in ("audio", "midi", "score"):
+        _check_file(facts[role])
+    if not 0 < facts["duration_s"] < math.inf or not all(math.isfinite(value) for value in facts["planted"].values()):
+        raise ValueError("it says of a recording what cannot be")
+    return facts
+
+
+def _check_file(facts: dict) -> dict:
+    """Its path is one that `_write` gives: nothing outside of the demo's folder is looked at or registered."""
+    if not FILE.fullmatch(facts["path"]) or type(facts["size_bytes"]) is not int:
+        raise ValueError(f"it names {facts['path']!r}")
+    return facts
+
+
+def check_demo(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Each file of the demo that is not what was written: (path, what is wrong)."""
+    try:
+        table = read_json(folder / TABLE)
+        with understanding(f"The table {TABLE} of the demo"):
+            files = {facts["path"]: facts for facts in map(_check_file, table["scores"].values())}
+            for facts in map(_check_facts, table["tracks"].values()):
+                files |= {facts[role]["path"]: facts[role] for role in ("audio", "midi", "score")}
+    except FileNotFoundError:
+        return
+    except (ArtefactMismatchError, StorageError) as error:
+        yield folder / TABLE, error.message
+        return
+    for name, facts in sorted(files.items()):
+        path = folder / name
+        try:
+            is_whole = sha256_of(path, facts["size_bytes"]) == facts["sha256"]
+        except FileNotFoundError:
+            yield path, f"{name} of the demo is gone."
+            continue
+        except (ArtefactMismatchError, StorageError) as error:
+            yield path, error.message
+            continue
+        if not is_whole:
+            yield path, f"{name} of the demo is damaged: its sha256 changed."
 
 
 def _write_table(folder: Path, table: dict) -> None:

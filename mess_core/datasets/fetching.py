@@ -20,11 +20,13 @@ from mess_core.datasets.collection import Download
 from mess_core.datasets.web import get
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
 from mess_core.files import write_atomically
+from mess_core.untrusted import read_json
 
 CHUNK_BYTES = 1024 * 1024  # between two looks at `should_stop`
 MAX_ATTEMPTS = 3  # connections in a row that bring nothing, before a download gives up
 FINAL_STATUSES = (401, 403, 404, 410, 451)  # asking again changes nothing
 MOST_OF_ESTIMATE = 1.5  # sizes that a publisher does not give are rounded; a file this much larger is another one
+MOST_FACTS_BYTES = 2**20
 UNPACKED_OVER_PACKED = 1.25  # expected of audio; what an archive really needs is looked at before it is unpacked
 
 
@@ -76,10 +78,9 @@ class Fetch:
 def read_facts(path: Path) -> dict[str, Any]:
     """A small JSON object; empty where there is none that can be read."""
     try:
-        facts = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        return read_json(path, MOST_FACTS_BYTES)
+    except (OSError, ArtefactMismatchError):
         return {}
-    return facts if isinstance(facts, dict) else {}
 
 
 def bring(fetch: Fetch, title: str) -> None:

@@ -24,6 +24,7 @@ from mess_core.datasets.collection import Collection, Description, Download, Rec
 from mess_core.datasets.folder import MIDI_SUFFIXES, audio_files
 from mess_core.errors import InputError
 from mess_core.passages import ScoreTimes
+from mess_core.untrusted import MOST_MIDI_BYTES, read_untrusted
 
 STEM = re.compile(r"(?P<piece>[A-Za-z]+_.+)_p(?P<pianist>\d\d)")
 PIECES = {
@@ -49,8 +50,8 @@ def _match_files(folder: Path) -> list[Path]:
 def read_match(path: Path) -> tuple[ScoreTimes, ...]:
     """When the onsets of the score are played; of a chord the earliest note. Empty where the file tells too little."""
     try:
-        text = path.read_text("utf-8", errors="replace")
-    except OSError:
+        text = read_untrusted(path, MOST_MIDI_BYTES, error=InputError).decode("utf-8", errors="replace")
+    except (OSError, InputError):
         return ()
     clock = {name: int(value) for name, value in INFO.findall(text[:10_000])}
     pairs = [found.groups() for line in text.splitlines() if (found := PAIR.match(line))]

@@ -10,18 +10,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 
 from mess_core.config import Paths
 from mess_core.encoders.base import EncoderInfo, WeightFile
 from mess_core.errors import ArtefactMismatchError, InputError
-from mess_core.files import seal, unseal, write_atomically
+from mess_core.files import read_sealed, seal, write_atomically
+from mess_core.untrusted import build
 
 IMPORTED = "imported:"
 FORMAT = "mess-imported-1"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")  # it becomes the name of a folder
 ID = re.compile(r"[a-z0-9][a-z0-9._:-]{0,127}")
 POOLINGS = ("mean", "mean+std")
+MOST_LAYERS, MOST_NUMBERS = 1000, 1_000_000  # of a vector
+MOST_RATE_HZ, MOST_SEGMENT_S = 1_000_000, 3600.0
 
 
 def check_name(name: str) -> None:
@@ -53,7 +55,7 @@ def imported_info(encoder_id: str, paths: Paths) -> EncoderInfo:
     if not NAME.fullmatch(name) or not path.is_file():
         known = ", ".join(imported_ids(paths)) or "none yet"
         raise InputError(f"There is no imported encoder called {encoder_id!r}.", f"Imported are: {known}.")
-    document = unseal(path.read_bytes(), path.name, f"Delete {path}, then import the vectors again.")
+    document = read_sealed(path, cure=f"Delete {path}, then import the vectors again.")
     return info_of(document.get("encoder"), f"imported/{path.name}")
 
 
@@ -79,19 +81,18 @@ def info_of(facts: object, where: str) -> EncoderInfo:
     try:
         if not isinstance(facts, Mapping) or facts.keys() != {f.name for f in fields(EncoderInfo)}:
             raise TypeError("an encoder has other facts")
-        plain: dict[str, Any] = {**facts, "files": tuple(WeightFile(**file) for file in facts["files"])}
-        info = EncoderInfo(**plain)
-        for fact in fields(EncoderInfo):
-            if fact.type in KINDS and not isinstance(plain[fact.name], KINDS[str(fact.type)]):
-                raise TypeError(f"{fact.name} is {plain[fact.name]!r}")
-        if not ID.fullmatch(info.id) or info.pooling not in POOLINGS or min(info.n_layers, info.dim) < 1:
-            raise ValueError(f"{info.id!r} has {info.n_layers} layers of {info.dim}, pooled by {info.pooling!r}")
+        info = build(EncoderInfo, facts, files=tuple(build(WeightFile, file) for file in facts["files"]))
+        if not ID.fullmatch(info.id) or info.pooling not in POOLINGS:
+            raise ValueError(f"{info.id!r} is pooled by {info.pooling!r}")
+        if not (1 <= info.n_layers <= MOST_LAYERS and 1 <= info.dim <= MOST_NUMBERS):
+            raise ValueError(f"it has {info.n_layers} layers of {info.dim} numbers")
+        if not (0 <= info.sample_rate_hz <= MOST_RATE_HZ and 0 <= info.frame_rate_hz <= MOST_RATE_HZ):
+            raise ValueError(f"it hears {info.sample_rate_hz:g} samples a second, tells {info.frame_rate_hz:g}")
+        if not (0 < info.hop_s <= MOST_SEGMENT_S and 0 < info.segment_s <= MOST_SEGMENT_S):
+            raise ValueError(f"its segments are {info.segment_s:g} s long, {info.hop_s:g} s apart")
     except (TypeError, ValueError) as error:
         raise ArtefactMismatchError(f"{where} describes no encoder: {error}.") from error
     return info
-
-
-KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float)}
 
 
 def _folder(paths: Paths) -> Path:

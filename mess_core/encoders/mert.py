@@ -24,7 +24,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,8 +31,10 @@ import numpy as np
 
 from mess_core.encoders.base import Encoder, EncoderInfo, WeightFile, check_waveforms, random_twin
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
+from mess_core.untrusted import read_json
 
 CONFIG_FILE = "config.json"
+MOST_CONFIG_BYTES = 2**20
 PREPROCESSOR_FILE = "preprocessor_config.json"
 CHECKPOINT_FILE = "pytorch_model.bin"
 
@@ -284,14 +285,9 @@ def count_frames(n_samples: int) -> int:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        return read_json(file, MOST_CONFIG_BYTES, name=str(file), cure=_FETCH_AGAIN)
     except FileNotFoundError as error:
         raise _missing(file) from error
-    except ValueError as error:
-        raise ArtefactMismatchError(f"{file} is not valid JSON.", _FETCH_AGAIN) from error
-    if not isinstance(content, dict):
-        raise ArtefactMismatchError(f"{file} holds a {type(content).__name__}, expected an object.", _FETCH_AGAIN)
-    return content
 
 
 _FETCH_AGAIN = "Fetch the checkpoint again, or choose another folder."

@@ -16,7 +16,6 @@ Source: Slaney's mel scale as in librosa.filters.mel; pre-norm blocks as in Xion
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ import numpy as np
 
 from mess_core.encoders.base import Encoder, EncoderInfo, WeightFile, check_waveforms, random_twin, verify_file
 from mess_core.encoders.mel import MEL_NORMALISER, N_BANDS, LogMel
+from mess_core.untrusted import MOST_TENSORS_BYTES, parse_safetensors, read_json, read_untrusted
 
 if TYPE_CHECKING:
     import torch
@@ -128,7 +128,7 @@ class Nano(Encoder):
     """
 
     def __init__(self, info: EncoderInfo, network: torch.nn.Module, folder: Path, device: str = "cpu") -> None:
-        norm = json.loads((folder / NORM).read_text())
+        norm = read_json(folder / NORM)
         self.info = info
         self.device = device
         self.log_mel = LogMel(np.asarray(norm["mean"]), np.asarray(norm["std"]), FFT_SAMPLES)
@@ -149,12 +149,12 @@ class Nano(Encoder):
             If a file is not there, or not what `info` says.
         """
         import torch
-        from safetensors.torch import load_file
 
         for file in info.files:
             verify_file(folder / file.name, file)
         network = build_network()
-        state = {name: tensor.to(torch.float32) for name, tensor in load_file(folder / WEIGHTS).items()}
+        arrays = parse_safetensors(read_untrusted(folder / WEIGHTS, MOST_TENSORS_BYTES), WEIGHTS)
+        state = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
         network.load_state_dict(state, strict=True)
         return cls(info, network, folder, device)
 

@@ -18,6 +18,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,12 +29,15 @@ from mess_core.config import Paths
 from mess_core.encoders.base import EncoderInfo, WeightFile
 from mess_core.errors import ArtefactMismatchError, DataMissingError, MessError, StorageError
 from mess_core.files import write_atomically
+from mess_core.untrusted import read_json, understanding
 
 CHUNK_BYTES = 1024 * 1024  # between two looks at `should_stop`
 MAX_ATTEMPTS = 3  # connections in a row that bring nothing, before a download gives up
 TIMEOUT_S = 20.0
 # A size that nobody has pinned is an estimate; a file this far below it was cut short.
 SMALLEST_SHARE = 0.8
+MOST_MEMORY_BYTES = 16 * 2**20
+CHOOSE_AGAIN = "Delete it, then choose your folders again."
 
 Status = Literal["embedded", "present", "missing", "offline", "damaged"]
 
@@ -236,20 +240,35 @@ def _read_memory(paths: Paths) -> dict[str, dict[str, Any]]:
     """folders: encoder id -> path; recorded: `_key` -> size and sha256; hashed: path -> size, time and sha256."""
     memory: dict[str, dict[str, Any]] = {"folders": {}, "recorded": {}, "hashed": {}}
     try:
-        stored = json.loads(paths.weights.read_text(encoding="utf-8"))
+        stored = read_json(paths.weights, MOST_MEMORY_BYTES, name=str(paths.weights), cure=CHOOSE_AGAIN)
     except FileNotFoundError:
         return memory
-    except ValueError as error:
-        raise _unreadable(paths) from error
-    if not isinstance(stored, dict) or not all(isinstance(stored.get(section, {}), dict) for section in memory):
-        raise _unreadable(paths)
+    with understanding(str(paths.weights), CHOOSE_AGAIN):
+        for section in memory:
+            for key, entry in stored.get(section, {}).items():
+                _check_entry(section, key, entry)
     return memory | stored
 
 
-def _unreadable(paths: Paths) -> ArtefactMismatchError:
-    return ArtefactMismatchError(
-        f"{paths.weights} cannot be read: it is not what MESS wrote.", "Delete it, then choose your folders again."
-    )
+def check_memory(paths: Paths) -> None:
+    """ArtefactMismatchError if what is remembered of weights is not what MESS wrote; nothing remembered is no harm."""
+    _read_memory(paths)
+
+
+def _check_entry(section: str, key: str, entry: Any) -> None:
+    if section == "folders":
+        is_possible = entry is None or (isinstance(entry, str) and "\0" not in entry)
+    elif section == "recorded":
+        is_possible = type(entry["size_bytes"]) is int and entry["size_bytes"] >= 0 and _is_sha256(entry["sha256"])
+    else:
+        state = entry["state"]
+        is_possible = _is_sha256(entry["sha256"]) and len(state) == 2 and all(type(number) is int for number in state)
+    if not is_possible:
+        raise ValueError(f"what it says of {key} cannot be")
+
+
+def _is_sha256(text: object) -> bool:
+    return isinstance(text, str) and re.fullmatch("[0-9a-f]{64}", text) is not None
 
 
 def _remember(paths: Paths, section: str, key: str, value: Any) -> None:

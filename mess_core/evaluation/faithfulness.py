@@ -38,6 +38,7 @@ from mess_core.probing.resampling import draw_groups, intervals
 from mess_core.probing.result import ProbeSettings
 from mess_core.probing.scores import average_ranks, spearman
 from mess_core.search.geometry import ALL_LAYERS, DirectionGeometry, Geometry, LayerGeometry
+from mess_core.untrusted import build, understanding
 
 K = 10
 MIN_WORKS = 3  # one to ask about, two to learn from
@@ -119,17 +120,29 @@ class Faithfulness:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Faithfulness:
-        """What `to_dict` described; KeyError, TypeError or AttributeError if it is not that."""
+        """What `to_dict` described.
+
+        Raises
+        ------
+        ArtefactMismatchError
+            If it is not that.
+        """
 
         def read(row: Mapping[str, Any]) -> dict[str, Ratio]:
-            return {aspect: Ratio(**cell) for aspect, cell in row.items()}
+            return {aspect: build(Ratio, cell) for aspect, cell in row.items()}
 
-        fields = dict(stored)
-        fields["rows"] = {way: {a: read(row) for a, row in rows.items()} for way, rows in stored["rows"].items()}
-        fields["references"] = {name: read(row) for name, row in stored["references"].items()}
-        fields["correlations"] = {aspect: dict(row) for aspect, row in stored["correlations"].items()}
-        fields["labels"] = dict(stored["labels"])
-        return cls(**fields)
+        with understanding("The leak matrix", "Evaluate again: python -m mess_core evaluate faithfulness"):
+            return build(
+                cls,
+                stored,
+                rows={way: {aspect: read(row) for aspect, row in rows.items()} for way, rows in stored["rows"].items()},
+                references={name: read(row) for name, row in stored["references"].items()},
+                correlations={
+                    aspect: {other: float(rho) for other, rho in row.items()}
+                    for aspect, row in stored["correlations"].items()
+                },
+                labels={aspect: str(label) for aspect, label in stored["labels"].items()},
+            )
 
 
 def measure_faithfulness(

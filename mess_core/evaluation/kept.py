@@ -13,7 +13,8 @@ from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.similarity import SimilarityStudy
-from mess_core.files import seal, unseal, write_atomically
+from mess_core.files import read_sealed, seal, write_atomically
+from mess_core.untrusted import build, printable, understanding
 
 FORMAT = "mess-evaluation-2"
 UNSEALED = ("mess-evaluation-1",)  # the same without a seal
@@ -52,13 +53,19 @@ def load_evaluation(paths: Paths, library: str, info: EncoderInfo, what: What) -
     """The kept evaluation; None if there is none, or only one of another version: it is made again when asked for."""
     path = _path(paths, library, info, what)
     try:
-        kept = unseal(path.read_bytes(), path.name, unsealed=UNSEALED)
-        if kept["format"] not in (FORMAT, *UNSEALED) or kept["fingerprint"] != info.fingerprint:
+        kept = read_sealed(path, unsealed=UNSEALED)
+        if kept.get("format") not in (FORMAT, *UNSEALED) or kept.get("fingerprint") != info.fingerprint:
             return None
-        result = KINDS[what].from_dict(kept["result"])
-        return Evaluation(kept["library"], kept["encoder"], kept["fingerprint"], kept["content"], result)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArtefactMismatchError):
+        return evaluation_of(kept, printable(path.name), what)
+    except (OSError, ArtefactMismatchError):
         return None
+
+
+def evaluation_of(plain: Mapping[str, Any], name: str, what: What) -> Evaluation:
+    """The evaluation that a kept document describes; ArtefactMismatchError where it says what cannot be."""
+    with understanding(name, "Measure again: python -m mess_core evaluate"):
+        entries = {key: value for key, value in plain.items() if key != "format"}
+        return build(Evaluation, entries, result=KINDS[what].from_dict(entries["result"]))
 
 
 def csls_helps(paths: Paths, library: str, info: EncoderInfo) -> bool:

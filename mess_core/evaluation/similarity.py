@@ -54,6 +54,7 @@ from mess_core.evaluation.retrieval import (
 )
 from mess_core.probing.probe import OnProgress, no_progress
 from mess_core.probing.ridge import one_blas_thread
+from mess_core.untrusted import build, understanding
 
 FORMAT = "mess-similarity-1"
 WORK, PERFORMER = "work", "performer"
@@ -129,21 +130,19 @@ class SimilarityStudy:
             If it was written by another version, or parts of it are missing.
         """
         cure = "Evaluate again: python -m mess_core evaluate similarity"
-        if stored.get("format") != FORMAT:
-            raise ArtefactMismatchError(f"A similarity study of format {stored.get('format')}, not {FORMAT}.", cure)
-        try:
-            return cls(
-                n_tracks=stored["n_tracks"],
-                n_groups=stored["n_groups"],
+        with understanding("The similarity study", cure):
+            if stored.get("format") != FORMAT:
+                raise ArtefactMismatchError(f"A similarity study of format {stored.get('format')}, not {FORMAT}.", cure)
+            return build(
+                cls,
+                {name: stored[name] for name in ("n_tracks", "n_groups")},
                 figures=tuple(
-                    SimilarityFigure(**{**figure, "score": RetrievalScore(**figure["score"])})
+                    build(SimilarityFigure, figure, score=build(RetrievalScore, figure["score"]))
                     for figure in stored["figures"]
                 ),
-                hubness={name: Hubness(**hubness) for name, hubness in stored["hubness"].items()},
-                anisotropy=tuple((raw, centred) for raw, centred in stored["anisotropy"]),
+                hubness={name: build(Hubness, hubness) for name, hubness in stored["hubness"].items()},
+                anisotropy=tuple((float(raw), float(centred)) for raw, centred in stored["anisotropy"]),
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ArtefactMismatchError(f"The similarity study is damaged: {error!r}.", cure) from error
 
 
 @one_blas_thread()  # many small products: a second thread that must wait for its core costs more than it brings

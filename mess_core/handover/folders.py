@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import shutil
 import tempfile
@@ -20,11 +21,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mess_core.errors import ArtefactMismatchError, InputError, MessError, StorageError
-from mess_core.files import TMP_SUFFIX, seal, sync_folder, unseal
+from mess_core.files import TMP_SUFFIX, read_sealed, seal, sync_folder
+from mess_core.untrusted import build, open_untrusted, printable, sha256_of, understanding
 
 MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"  # lies in a folder of ours that is being written or taken away
 LEFT_OVER_S = 3600.0  # a temporary folder older than this has no living writer
+MOST_LISTED_BYTES = 2**40  # of one file, which is hashed and not read whole
 COPY_AGAIN = "Copy the folder again, or export it again."
 
 OnProgress = Callable[[int, int], object]  # (n_done, n_total)
@@ -111,10 +114,11 @@ def _check_free(folder: Path, kind: str) -> None:
     if not there:
         return
     try:
-        document = unseal((folder / MANIFEST).read_bytes(), MANIFEST)
-        known = {MANIFEST, UNFINISHED, *(file["path"] for file in document["files"])}
-        is_ours = str(document["format"]).startswith(kind)
-    except (OSError, KeyError, TypeError, ArtefactMismatchError) as error:
+        document = read_sealed(folder / MANIFEST)
+        with understanding(MANIFEST):
+            known = {MANIFEST, UNFINISHED, *(str(file["path"]) for file in document["files"])}
+            is_ours = str(document["format"]).startswith(kind)
+    except (OSError, ArtefactMismatchError) as error:
         raise InputError(f"{folder} is not empty, and no export of this kind.", cure) from error
     if not is_ours:
         raise InputError(f"{folder} is not empty, and no export of this kind.", cure)
@@ -139,7 +143,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _listed(folder: Path, path: Path) -> ListedFile:
-    return ListedFile(path.relative_to(folder).as_posix(), path.stat().st_size, _sha256(path))
+    return ListedFile(path.relative_to(folder).as_posix(), path.stat().st_size, sha256_of(path, MOST_LISTED_BYTES))
 
 
 # --- reading ------------------------------------------------------------------------------------------------
@@ -154,8 +158,8 @@ def read_manifest(folder: Path, expected: str) -> dict[str, Any]:
         If there is none, or it is damaged, or of a newer format.
     """
     try:
-        document = unseal((folder / MANIFEST).read_bytes(), MANIFEST, COPY_AGAIN)
-    except OSError as error:
+        document = read_sealed(folder / MANIFEST, MANIFEST, COPY_AGAIN)
+    except FileNotFoundError as error:
         raise ArtefactMismatchError(
             f"There is no {MANIFEST} in {folder}: it is no export, or only part of one.", COPY_AGAIN
         ) from error
@@ -189,8 +193,10 @@ def verify_files(folder: Path, listed: object, on_progress: OnProgress = no_prog
     files = {}
     for entry in listed:
         try:
-            file = ListedFile(str(entry["path"]), int(entry["size_bytes"]), str(entry["sha256"]))
-        except (KeyError, TypeError, ValueError) as error:
+            file = build(ListedFile, entry)
+            if file.size_bytes < 0:
+                raise ValueError("a size that cannot be")
+        except (TypeError, ValueError) as error:
             raise ArtefactMismatchError(f"{MANIFEST} lists a file without path, size or sha256.", COPY_AGAIN) from error
         check_below(folder, file.path)
         files[file.path] = file
@@ -203,34 +209,31 @@ def verify_files(folder: Path, listed: object, on_progress: OnProgress = no_prog
 
 def verify_file(folder: Path, file: ListedFile) -> Path:
     """Where a listed file lies, unchanged; errors as `verify_files`."""
-    path = folder / file.path
+    path, name = folder / file.path, printable(file.path)
     try:
-        if not path.is_file():
-            raise ArtefactMismatchError(f"{file.path} is missing: the copy is not complete.", COPY_AGAIN)
-        size_bytes = path.stat().st_size
-        if size_bytes != file.size_bytes:
-            raise ArtefactMismatchError(
-                f"{file.path} is damaged: it has {size_bytes:,} bytes, expected {file.size_bytes:,}.", COPY_AGAIN
-            )
-        if _sha256(path) != file.sha256:
-            raise ArtefactMismatchError(f"{file.path} is damaged: its sha256 changed.", COPY_AGAIN)
-    except OSError as error:
-        raise StorageError(f"{file.path} cannot be read: {error.strerror}.", "Check the disk it lies on.") from error
+        with open_untrusted(path, MOST_LISTED_BYTES, name=name, cure=COPY_AGAIN) as stream:
+            size_bytes = os.fstat(stream.fileno()).st_size
+            if size_bytes != file.size_bytes:
+                raise ArtefactMismatchError(
+                    f"{name} is damaged: it has {size_bytes:,} bytes, expected {file.size_bytes:,}.", COPY_AGAIN
+                )
+            if hashlib.file_digest(stream, "sha256").hexdigest() != file.sha256:
+                raise ArtefactMismatchError(f"{name} is damaged: its sha256 changed.", COPY_AGAIN)
+    except FileNotFoundError as error:
+        raise ArtefactMismatchError(f"{name} is missing: the copy is not complete.", COPY_AGAIN) from error
     return path
 
 
 def check_below(folder: Path, relative: str) -> None:
     """Refuse a path that is not plainly below the folder, links followed."""
     path = PurePosixPath(relative)
-    is_plain = path.as_posix() == relative and not path.is_absolute() and ".." not in path.parts
+    is_plain = path.as_posix() == relative and not path.is_absolute() and ".." not in path.parts and path.parts
     if not is_plain or set(relative) & set("\\:\0") or not _is_below(folder, relative):
         raise InputError(f"{MANIFEST} names {relative!r}, which leads out of the folder.", "Trust no such export.")
 
 
 def _is_below(folder: Path, relative: str) -> bool:
-    return (folder / relative).resolve().is_relative_to(folder.resolve())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        return (folder / relative).resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # too long, a loop of links, half a character
+        return False

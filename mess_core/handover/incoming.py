@@ -7,21 +7,22 @@ Each track's embedding, and each table's rows of a few tracks, are there wholly 
 
 from __future__ import annotations
 
+import math
 import re
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mess_core.catalogue import ALL, NAMES, TRACK_FIELDS, TRACK_ID_DIGITS, Track
-from mess_core.embeddings import TrackEmbedding
+from mess_core.config import MAX_DURATION_S
+from mess_core.datasets.collection import tidy
+from mess_core.embeddings import TrackEmbedding, check_embedding
 from mess_core.encoders.base import EncoderInfo
-from mess_core.encoders.imported import IMPORTED, info_of, keep_imported
+from mess_core.encoders.imported import IMPORTED, MOST_RATE_HZ, info_of, keep_imported
 from mess_core.encoders.registry import encoder_info
 from mess_core.errors import ArtefactMismatchError, InputError
 from mess_core.handover.folders import (
@@ -39,7 +40,19 @@ from mess_core.handover.parquet import SCORE_TIMES, SEGMENT_TARGETS, TARGETS, TR
 from mess_core.home import Home
 from mess_core.passages import ScoreTimes
 from mess_core.targets.registry import TARGETS as KNOWN_TARGETS
+from mess_core.untrusted import (
+    LARGEST,
+    MOST_TENSORS_BYTES,
+    are_possible,
+    build,
+    parse_safetensors,
+    printable,
+    read_untrusted,
+    understanding,
+)
 
+SHA256 = re.compile("[0-9a-f]{64}")
+MOST_CHANNELS, MOST_LUFS, MOST_EVENTS = 256, 200.0, 10**9
 TRACK_ID = re.compile(rf"[0-9a-f]{{{TRACK_ID_DIGITS}}}(@[0-9]+-[0-9]+)?")
 # Ours first: of a known track only what nobody here knew. Length and loudness are known once it was decoded here.
 UPSERT_TRACK = (
@@ -154,17 +167,31 @@ def _tracks(folder: Path) -> dict[str, tuple[Track, list[tuple[str, float]]]]:
     found = {}
     for rows in read_table(folder / TRACKS):
         for *facts, planted, _ in rows:
-            track = Track(**dict(zip(TRACK_FIELDS, facts, strict=True)))
-            is_possible = (
-                TRACK_ID.fullmatch(track.track_id)
-                and re.fullmatch(r"[0-9a-f]{64}", track.sha256)
-                and track.sha256.startswith(track.track_id[:TRACK_ID_DIGITS])
-                and 0 < track.duration_s < float("inf")
-            )
-            if not is_possible:
-                raise ArtefactMismatchError(f"{TRACKS} holds no possible track: {track.track_id!r}.", COPY_AGAIN)
-            found[track.track_id] = (track, list(planted or ()))
+            track_id = printable(str(facts[0]))
+            with understanding(f"The track {track_id} in {TRACKS}", COPY_AGAIN):
+                track = build(Track, dict(zip(TRACK_FIELDS, facts, strict=True)))
+                truth = [(str(name), float(value)) for name, value in planted or ()]
+                if not is_possible(track) or not all(math.isfinite(value) for _, value in truth):
+                    raise ValueError("it says of itself what cannot be")
+                names: dict[str, Any] = {name: tidy(getattr(track, name)) for name in (*NAMES, "collection")}
+                names["title"] = names["title"] or track_id
+                found[track.track_id] = (replace(track, **names), truth)
     return dict(sorted(found.items()))
+
+
+def is_possible(track: Track) -> bool:
+    """Whether there could be such a track; nothing in a table that came from elsewhere is believed."""
+    return (
+        TRACK_ID.fullmatch(track.track_id) is not None
+        and SHA256.fullmatch(track.sha256) is not None
+        and track.sha256.startswith(track.track_id[:TRACK_ID_DIGITS])
+        and 0 < track.duration_s <= MAX_DURATION_S
+        and 1 <= track.sample_rate_hz <= MOST_RATE_HZ
+        and 1 <= track.n_channels <= MOST_CHANNELS
+        and re.fullmatch(r"\w[\w .()+/,-]{0,99}", track.codec) is not None
+        and (track.loudness_lufs is None or abs(track.loudness_lufs) <= MOST_LUFS)
+        and (track.samples_sha256 is None or SHA256.fullmatch(track.samples_sha256) is not None)
+    )
 
 
 def _add_tracks(home: Home, library: str, tracks: Mapping[str, tuple[Track, Sequence[tuple[str, float]]]]) -> int:
@@ -213,24 +240,15 @@ def _make_known(home: Home, encoders: Sequence[EncoderInfo]) -> tuple[str, ...]:
 
 def _embedding(folder: Path, listed: ListedFile, info: EncoderInfo) -> TrackEmbedding:
     """A stored embedding, of the shape that its encoder makes."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        embedding = TrackEmbedding(**load(verify_file(folder, listed).read_bytes()))
-    except (SafetensorError, TypeError, ValueError) as error:
-        raise ArtefactMismatchError(f"{listed.path} is no embedding: {error}.", COPY_AGAIN) from error
-    n = len(embedding.segments)
-    expected = {
-        "segments": ((n, info.n_layers, info.embedding_dim), np.float16),
-        "starts_s": ((n,), np.float32),
-        "mean": ((info.n_layers, info.embedding_dim), np.float32),
-        "frame_std": ((info.n_layers, info.dim), np.float32),
-    }
-    for name, (shape, kind) in expected.items():
-        array = getattr(embedding, name)
-        if array.shape != shape or array.dtype != kind or not n or not np.isfinite(array).all():
-            raise ArtefactMismatchError(f"{listed.path} is none by {info.id}: its {name} cannot be.", COPY_AGAIN)
+    name = printable(listed.path)
+    data = read_untrusted(verify_file(folder, listed), MOST_TENSORS_BYTES, name=name, cure=COPY_AGAIN)
+    arrays = parse_safetensors(data, name, COPY_AGAIN)
+    with understanding(name, COPY_AGAIN):
+        embedding = TrackEmbedding(**arrays)
+    check_embedding(embedding, name, COPY_AGAIN)
+    shapes = embedding.mean.shape, embedding.frame_std.shape
+    if shapes != ((info.n_layers, info.embedding_dim), (info.n_layers, info.dim)):
+        raise ArtefactMismatchError(f"{name} is none by {info.id}: it is of another shape.", COPY_AGAIN)
     return embedding
 
 
@@ -243,6 +261,7 @@ def _take_in_targets(home: Home, folder: Path, tracks: Mapping[str, Any]) -> tup
 
     def take(connection: sqlite3.Connection, track_id: str, theirs: list[Row]) -> None:
         nonlocal n_taken, n_kept
+        _check_numbers(TARGETS, theirs, value=2, count=5)
         theirs = sorted((row for row in theirs if row[1] in KNOWN_TARGETS), key=lambda row: str(row[1]))
         ours = _ours(connection, "SELECT * FROM targets WHERE track_id = ? ORDER BY target", track_id)
         if ours:
@@ -252,6 +271,7 @@ def _take_in_targets(home: Home, folder: Path, tracks: Mapping[str, Any]) -> tup
         n_taken += bool(theirs)
 
     def take_segments(connection: sqlite3.Connection, track_id: str, theirs: list[Row]) -> None:
+        _check_numbers(SEGMENT_TARGETS, theirs, value=3, count=2)
         versions = {version for (version,) in _ours(connection, VERSIONS_OF_TARGETS, track_id)}
         theirs = [row for row in theirs if row[1] in KNOWN_TARGETS and row[5] in versions]  # made with those taken in
         if not _ours(connection, "SELECT 1 FROM segment_targets WHERE track_id = ? LIMIT 1", track_id):
@@ -262,6 +282,17 @@ def _take_in_targets(home: Home, folder: Path, tracks: Mapping[str, Any]) -> tup
     return n_taken, n_kept
 
 
+def _check_numbers(table: str, rows: Sequence[Row], *, value: int, count: int) -> None:
+    """Refuse a value that is no number, and a count that counts nothing; both are places in a row."""
+    for row in rows:
+        is_number = row[value] is None or abs(row[value]) <= LARGEST  # false of NaN and infinity
+        if not is_number or not 0 <= row[count] <= MOST_EVENTS:
+            raise ArtefactMismatchError(
+                f"{table} says of {printable(str(row[0]))} that {printable(str(row[1]))} is {row[value]!r}.",
+                COPY_AGAIN,
+            )
+
+
 def _take_in_score_times(home: Home, folder: Path, tracks: Mapping[str, Any]) -> int:
     n_taken = 0
 
@@ -270,7 +301,9 @@ def _take_in_score_times(home: Home, folder: Path, tracks: Mapping[str, Any]) ->
         ours = {each.score for each in home.catalogue.passages.of_track(track_id)}
         try:
             new = [ScoreTimes.of(score, beats, times_s) for _, score, beats, times_s in theirs if score not in ours]
-        except (InputError, TypeError) as error:
+            if not all(are_possible(each.beats) and are_possible(each.times_s) for each in new):
+                raise InputError("A beat or its time cannot be.")
+        except (InputError, TypeError, ValueError) as error:
             raise ArtefactMismatchError(f"{SCORE_TIMES} holds no score times of {track_id}: {error}") from error
         home.catalogue.passages.write(track_id, new)
         n_taken += len(new)

@@ -13,7 +13,6 @@ Nothing in it is random and no date: the same library gives the same bytes. Musi
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -40,6 +39,7 @@ from mess_core.handover.parquet import (
 from mess_core.handover.served import build_served
 from mess_core.home import Home
 from mess_core.targets.registry import VERSIONS
+from mess_core.untrusted import MOST_TENSORS_BYTES, parse_json, read_untrusted
 
 FORMAT = "mess-library-2"
 NEIGHBOURS_UP_TO = 20_000  # tracks: every one is compared with every other
@@ -174,7 +174,11 @@ def _embedded(home: Home, track_ids: set[str], encoder_ids: Sequence[str] | None
             if row["track_id"] in track_ids
         ]
         if rows:
-            found.append(_Embedded(info_of(json.loads(encoder["facts"]), home.paths.database.name), rows))
+            found.append(
+                _Embedded(
+                    info_of(parse_json(encoder["facts"], home.paths.database.name), home.paths.database.name), rows
+                )
+            )
     for encoder_id in encoder_ids or ():
         info = encoder_info(encoder_id, home.paths)
         if encoder_id not in {each.info.id for each in found}:
@@ -187,8 +191,8 @@ def _embedded(home: Home, track_ids: set[str], encoder_ids: Sequence[str] | None
 
 def _stored(home: Home, row: sqlite3.Row) -> bytes:
     try:
-        data = (home.paths.root / row["path"]).read_bytes()
-    except FileNotFoundError:
+        data = read_untrusted(home.paths.root / row["path"], MOST_TENSORS_BYTES)
+    except (FileNotFoundError, ArtefactMismatchError):
         data = b""
     if hashlib.sha256(data).hexdigest() != row["sha256"]:
         raise ArtefactMismatchError(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mess_core.catalogue import Track
 from mess_core.errors import ArtefactMismatchError
 from mess_core.handover.folders import COPY_AGAIN
+from mess_core.untrusted import open_parquet
 
 if TYPE_CHECKING:
     import pyarrow
@@ -72,22 +73,23 @@ def write_table(path: Path, groups: Iterable[list[Row]]) -> int:
 
 
 def read_table(path: Path) -> Iterator[list[Row]]:
-    """The row groups of a table.
+    """The row groups of a table, each row in the order of today's columns.
+
+    A column that may be empty, and that an older MESS did not know, is empty.
 
     Raises
     ------
     ArtefactMismatchError
         If it is no such table.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            if not file.schema_arrow.equals(schema_of(path.name)):
-                raise ArtefactMismatchError(f"{path.name} has other columns than expected.", COPY_AGAIN)
-            for number in range(file.num_row_groups):
-                table = file.read_row_group(number)
-                yield list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    except (pa.ArrowException, OSError) as error:
-        raise ArtefactMismatchError(f"{path.name} is no table that can be read: {error}.", COPY_AGAIN) from error
+    with open_parquet(path, cure=COPY_AGAIN) as table:
+        expected = schema_of(path.name)
+        there = {field.name: field for field in table.stored}
+        is_of_ours = len(there) == len(table.stored) and all(
+            field.equals(there[field.name]) if field.name in there else field.nullable for field in expected
+        )
+        if not is_of_ours or not there.keys() <= set(expected.names):
+            raise ArtefactMismatchError(f"{path.name} has other columns than expected.", COPY_AGAIN)
+        places = [table.names.index(name) if name in there else None for name in expected.names]
+        for rows in table.row_groups():
+            yield [tuple(None if place is None else row[place] for place in places) for row in rows]

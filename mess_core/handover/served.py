@@ -12,6 +12,8 @@ one more 1. So the ten nearest are those of the app's default search, as any inn
 
 from __future__ import annotations
 
+import os
+import struct
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,11 +41,21 @@ from mess_core.handover.folders import (
 from mess_core.home import Home
 from mess_core.search.geometry import LayerGeometry
 from mess_core.search.neighbours import HUB_NEIGHBOURS, HUB_REFERENCES, SEED
+from mess_core.untrusted import (
+    MOST_ARRAY_BYTES,
+    MOST_TENSORS_BYTES,
+    open_untrusted,
+    parse_safetensors,
+    read_text,
+    read_untrusted,
+    understanding,
+)
 
 if TYPE_CHECKING:
     import faiss
 
 FORMAT = "mess-index-1"
+FLAT = struct.Struct("<4siqqq?iQ")  # kind, columns, rows, two of no use, whether trained, metric, numbers that follow
 INDEX, IDS, QUERY = "index.faiss", "ids.txt", "query.safetensors"
 ROWS_PER_BLOCK = 1024
 QUERIES_PER_BLOCK = 64
@@ -209,20 +221,18 @@ def load_index(folder: Path) -> ServedIndex:
         If the manifest names a path outside of the folder.
     """
     import faiss
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
 
     document = read_manifest(folder, FORMAT)
     files = verify_files(folder, document.get("files"))
     if not {INDEX, IDS, QUERY} <= files.keys():
         raise ArtefactMismatchError(f"{MANIFEST} lists no index with ids and query.", COPY_AGAIN)
     info = info_of(document.get("encoder"), MANIFEST)
-    try:
+    track_ids = tuple(read_text(folder / IDS, cure=COPY_AGAIN).splitlines())
+    arrays = parse_safetensors(read_untrusted(folder / QUERY, MOST_TENSORS_BYTES, cure=COPY_AGAIN), QUERY, COPY_AGAIN)
+    with understanding(f"The index in {folder}", COPY_AGAIN):
+        centre = arrays["centre"]
+        _check_flat(folder / INDEX)
         rows = faiss.read_index(str(folder / INDEX))
-        track_ids = tuple((folder / IDS).read_text("utf-8").splitlines())
-        centre = load_file(folder / QUERY)["centre"]
-    except (RuntimeError, ValueError, KeyError, SafetensorError) as error:
-        raise ArtefactMismatchError(f"{folder} holds no index that can be read: {error}.", COPY_AGAIN) from error
     is_whole = (
         document.get("fingerprint") == info.fingerprint
         and centre.shape == (info.n_layers, info.embedding_dim)
@@ -232,6 +242,18 @@ def load_index(folder: Path) -> ServedIndex:
     if not is_whole:
         raise ArtefactMismatchError(f"The files in {folder} do not belong together.", COPY_AGAIN)
     return ServedIndex(info, track_ids, centre, rows)
+
+
+def _check_flat(path: Path) -> None:
+    """Refuse what is no flat index of as many numbers as it has bytes for: faiss allocates what the file asks for."""
+    with open_untrusted(path, MOST_ARRAY_BYTES, cure=COPY_AGAIN) as stream:
+        head, size = stream.read(FLAT.size), os.fstat(stream.fileno()).st_size
+    if len(head) == FLAT.size:
+        kind, n_columns, n_rows, _, _, _, metric, n_numbers = FLAT.unpack(head)
+        is_flat = (kind, metric) == (b"IxFI", 0) and n_columns > 0 and n_rows >= 0
+        if is_flat and n_numbers == n_columns * n_rows and size == FLAT.size + 4 * n_numbers:
+            return
+    raise ArtefactMismatchError(f"{INDEX} is no flat index, or breaks off.", COPY_AGAIN)
 
 
 def _used_to(items: np.ndarray, n_layers: int) -> np.ndarray:

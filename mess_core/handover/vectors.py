@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,11 @@ import numpy as np
 from mess_core.catalogue import ALL
 from mess_core.embeddings import TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
-from mess_core.encoders.imported import IMPORTED, check_name, keep_imported
+from mess_core.encoders.imported import IMPORTED, MOST_LAYERS, MOST_NUMBERS, check_name, keep_imported
 from mess_core.errors import InputError
 from mess_core.handover.folders import OnProgress, no_progress
 from mess_core.home import Home
+from mess_core.untrusted import LARGEST, are_possible, npy_facts, printable, read_npy, read_text
 
 LARGEST_HALF = float(np.finfo(np.float16).max)  # segments are kept in half precision
 N_NAMED = 3  # examples in a sentence
@@ -66,12 +68,8 @@ def import_vectors(
     """
     check_name(name)
     home.catalogue.require_library(library)
-    vectors, lines = _read_vectors(npy_path), _read_lines(ids_path)
-    if len(vectors) != len(lines):
-        raise InputError(
-            f"{npy_path.name} has {len(vectors)} rows, {ids_path.name} has {len(lines)} lines.",
-            "Expected one line per row.",
-        )
+    lines = _read_lines(ids_path)
+    vectors = _read_vectors(npy_path, len(lines), ids_path.name)
     info = _info_of(name, vectors, lines)
     known = _names(home, library)
     found: dict[str, int] = {}  # track id -> row
@@ -81,8 +79,10 @@ def import_vectors(
         if len(track_ids) != 1:
             why = f"names {len(track_ids)} tracks of this library" if track_ids else "no such track in this library"
             refused.append((line, why))
-        elif not np.isfinite(vectors[row]).all():
-            refused.append((line, "its vector holds a NaN or infinity"))
+        elif not are_possible(vectors[row]):
+            is_finite = np.isfinite(vectors[row]).all()
+            why = f"a number beyond {LARGEST:g}" if is_finite else "a NaN or infinity"
+            refused.append((line, f"its vector holds {why}"))
         elif (track_id := min(track_ids)) in found:
             raise InputError(
                 f"Lines {found[track_id] + 1} and {row + 1} of {ids_path.name} are of one track, {track_id}.",
@@ -102,30 +102,29 @@ def import_vectors(
     return ImportedVectors(info, library, len(vectors), len(new), len(found) - len(new), tuple(refused))
 
 
-def _read_vectors(path: Path) -> np.ndarray:
-    """(n, n_layers, dim) float32; what single precision cannot hold becomes infinite."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise InputError(f"There is no file at {path}.", "Check the path.") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path.name} is no .npy file of numbers: {error}.", "Write it with numpy.save.") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise InputError(f"{path.name} is no .npy file of real numbers.", "Write it with numpy.save.")
-    if array.ndim not in (2, 3) or 0 in array.shape:
-        raise InputError(f"{path.name} has shape {array.shape}, expected (n, dim) or (n, n_layers, dim).")
+def _read_vectors(path: Path, n_lines: int, ids_name: str) -> np.ndarray:
+    """(n, n_layers, dim) float32; what single precision cannot hold becomes infinite. Read once its shape is right."""
+    name, cure = printable(path.name), "Write it with numpy.save: (n, dim) or (n, n_layers, dim)."
+    shape = npy_facts(path, name=name, cure=cure, error=InputError).shape
+    if len(shape) not in (2, 3) or 0 in shape:
+        raise InputError(f"{name} has shape {shape}, expected (n, dim) or (n, n_layers, dim).")
+    if shape[0] != n_lines:
+        raise InputError(
+            f"{name} has {shape[0]} rows, {printable(ids_name)} has {n_lines} lines.", "Expected one line per row."
+        )
+    if math.prod(shape[1:-1]) > MOST_LAYERS or shape[-1] > MOST_NUMBERS:
+        raise InputError(
+            f"{name} has vectors of shape {shape[1:]}, more than {MOST_LAYERS} layers of {MOST_NUMBERS:,}."
+        )
+    array = read_npy(path, name=name, cure=cure, error=InputError)
     with np.errstate(over="ignore"):
-        vectors = array.astype(np.float32)
+        vectors = array.astype(np.float32, copy=False)
     return vectors if vectors.ndim == 3 else vectors[:, None]
 
 
 def _read_lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text("utf-8-sig").rstrip().split("\n")]
-    except FileNotFoundError as error:
-        raise InputError(f"There is no file at {path}.", "Check the path.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path.name} is no text file: {error}.", "Expected UTF-8, one track per line.") from error
+    text = read_text(path, cure="Expected UTF-8, one track per line.", error=InputError)
+    return [line.strip() for line in text.rstrip().split("\n")]
 
 
 def _info_of(name: str, vectors: np.ndarray, lines: Sequence[str]) -> EncoderInfo:

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from mess_core.errors import ArtefactMismatchError, DataMissingError
-from mess_core.files import seal, unseal, write_atomically
+from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
+from mess_core.files import read_sealed, seal, write_atomically
+from mess_core.untrusted import MOST_TENSORS_BYTES, parse_safetensors, read_untrusted, understanding
 
 FORMAT = "mess-map-2"
 CURE = "Draw it again: python -m mess_core map"
@@ -30,25 +31,23 @@ def read_view(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     ArtefactMismatchError
         If it is damaged, or was drawn by another version.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
+    name = f"The map {path.name}"
     try:
-        facts = unseal(path.read_bytes(), f"The map {path.name}", CURE)
-        made_by = facts["made_by"]
-        if made_by != _made_by():
-            raise ArtefactMismatchError(
-                f"The map {path.name} was drawn by another version, {_listed(made_by)}; this is {_listed(_made_by())}.",
-                CURE,
-            )
-        data = path.with_suffix(".safetensors").read_bytes()
-        if hashlib.sha256(data).hexdigest() != facts["sha256"]:
-            raise ArtefactMismatchError(f"The map {path.name} is damaged: its sha256 changed.", CURE)
-        return facts, load(data)
+        facts = read_sealed(path, name, CURE)
+        with understanding(name, CURE):
+            if facts["made_by"] != _made_by():
+                by = _listed(facts["made_by"])
+                raise ArtefactMismatchError(
+                    f"{name} was drawn by another version, {by}; this is {_listed(_made_by())}.", CURE
+                )
+            data = read_untrusted(path.with_suffix(".safetensors"), MOST_TENSORS_BYTES, cure=CURE)
+            if hashlib.sha256(data).hexdigest() != facts["sha256"]:
+                raise ArtefactMismatchError(f"{name} is damaged: its sha256 changed.", CURE)
+        return facts, parse_safetensors(data, name, CURE, is_finite=False)  # no number where nothing could be measured
     except FileNotFoundError as error:
-        raise DataMissingError(f"The map {path.name} was not drawn yet.", CURE) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-        raise ArtefactMismatchError(f"The map {path.name} is damaged: {error!r}.", CURE) from error
+        raise DataMissingError(f"{name} was not drawn yet.", CURE) from error
+    except StorageError as error:
+        raise ArtefactMismatchError(error.message, CURE) from error
 
 
 def write_view(path: Path, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:

@@ -27,6 +27,7 @@ from mess_core.errors import ArtefactMismatchError
 from mess_core.probing.data import ProbeData, blocks_of
 from mess_core.probing.result import ProbeResult
 from mess_core.probing.ridge import FoldedFeatures, one_blas_thread
+from mess_core.untrusted import parse_json, parse_safetensors, tensor_metadata, understanding
 
 FORMAT = "mess-directions-1"
 
@@ -96,22 +97,24 @@ class Directions:
         ArtefactMismatchError
             If the bytes are not those whose hash is given, or of another version.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
-
         cure = "Probe again: python -m mess_core probe"
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ArtefactMismatchError("The directions of this discovery are damaged: their sha256 changed.", cure)
-        try:
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-            facts = json.loads(header["__metadata__"]["mess"])
+        name = "The file of directions"
+        arrays = parse_safetensors(data, name, cure)
+        with understanding(name, cure):
+            facts = parse_json(tensor_metadata(data, name, cure)["mess"], name, cure)
             if facts["format"] != FORMAT:
                 raise ArtefactMismatchError("The directions were made by another version.", cure)
-            arrays = load(data)
-            layers = tuple(tuple(best) for best in facts["layers"])
-            return cls(tuple(facts["targets"]), layers, arrays["weights"], arrays["offsets"])
-        except (SafetensorError, KeyError, ValueError, TypeError) as error:
-            raise ArtefactMismatchError(f"The directions are damaged: {error!r}.", cure) from error
+            targets = tuple(str(target) for target in facts["targets"])
+            layers = tuple(tuple(int(layer) for layer in best) for best in facts["layers"])
+            weights, offsets = arrays["weights"], arrays["offsets"]
+            is_whole = weights.ndim == 3 and weights.shape[:2] == offsets.shape and len(targets) == len(layers)
+            if not is_whole or len(targets) != len(weights):
+                raise ValueError("its parts do not fit each other")
+            if any(not 0 <= layer < weights.shape[1] for best in layers for layer in best):
+                raise ValueError("it names a layer that is not there")
+            return cls(targets, layers, weights, offsets)
 
 
 @one_blas_thread()

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mess_core.errors import ArtefactMismatchError, InputError
+from mess_core.untrusted import build, understanding
 
 FORMAT = "mess-probe-1"
 ALPHAS = tuple(float(alpha) for alpha in np.logspace(-2, 7, 28))  # on standardised features
@@ -171,18 +172,22 @@ class ProbeResult:
             If it was written by another version, or parts of it are missing.
         """
         cure = "Probe again: python -m mess_core probe"
-        if stored.get("format") != FORMAT:
-            raise ArtefactMismatchError(f"A probe result of format {stored.get('format')}, expected {FORMAT}.", cure)
-        try:
-            fields = {name: stored[name] for name in _field_names(cls)}
-            settings = ProbeSettings(**{**stored["settings"], "alphas": tuple(stored["settings"]["alphas"])})
-            fields |= {"settings": settings, "groups": tuple(stored["groups"])}
-            fields["tracks"] = None if stored["tracks"] is None else tuple(stored["tracks"])
-            fields["cells"] = tuple(ProbeCell(**cell) for cell in stored["cells"])
-            fields["targets"] = tuple(_read_target(summary) for summary in stored["targets"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtefactMismatchError(f"The probe result is damaged: {error!r}.", cure) from error
-        return cls(**fields)
+        with understanding("The probe result", cure):
+            if stored.get("format") != FORMAT:
+                raise ArtefactMismatchError(
+                    f"A probe result of format {stored.get('format')!r}, expected {FORMAT}.", cure
+                )
+            plain = {name: stored[name] for name in _field_names(cls)}
+            alphas = tuple(float(alpha) for alpha in stored["settings"]["alphas"])
+            return build(
+                cls,
+                plain,
+                settings=build(ProbeSettings, stored["settings"], alphas=alphas),
+                groups=tuple(str(group) for group in stored["groups"]),
+                tracks=None if stored["tracks"] is None else tuple(str(track) for track in stored["tracks"]),
+                cells=tuple(build(ProbeCell, cell) for cell in stored["cells"]),
+                targets=tuple(_read_target(summary) for summary in stored["targets"]),
+            )
 
 
 def check_settings(settings: ProbeSettings) -> None:
@@ -228,16 +233,22 @@ def _field_names(cls: type) -> list[str]:
 
 
 def _read_target(stored: Mapping[str, Any]) -> TargetProbe:
-    fields = {name: stored[name] for name in _field_names(TargetProbe)}
-    fields["best_set"] = tuple(stored["best_set"])
-    fields["nested_layers"] = tuple(stored["nested_layers"])
-    fields["baselines"] = {name: tuple(r2) for name, r2 in stored["baselines"].items()}
-    fields["values"] = np.array(stored["values"], np.float64)  # None becomes NaN
-    fields["predicted"] = np.array(stored["predicted"], np.float64).reshape(
-        len(stored["predicted"]), len(stored["values"])
+    arrays = {name: np.array(stored[name], np.float64) for name in ("values", "predicted")}  # None becomes NaN
+    arrays["predicted"] = arrays["predicted"].reshape(len(stored["predicted"]), len(stored["values"]))
+    return build(
+        TargetProbe,
+        {name: stored[name] for name in _field_names(TargetProbe)},
+        best_set=tuple(int(layer) for layer in stored["best_set"]),
+        nested_layers=tuple(int(layer) for layer in stored["nested_layers"]),
+        baselines={name: tuple(_number(r2) for r2 in each) for name, each in stored["baselines"].items()},
+        identities={name: _number(r2) for name, r2 in stored["identities"].items()},
+        folds=np.array(stored["folds"], np.int64),
+        **arrays,
     )
-    fields["folds"] = np.array(stored["folds"], np.int64)
-    return TargetProbe(**fields)
+
+
+def _number(stored: Any) -> float | None:
+    return None if stored is None else float(stored)
 
 
 def _plain(value: Any) -> Any:
