@@ -72,6 +72,11 @@ class Paths:
         return self.root / "uploads"
 
     @property
+    def rendered(self) -> Path:
+        """What was played from MIDI."""
+        return self.root / "rendered"
+
+    @property
     def demo(self) -> Path:
         return self.root / "demo"
 

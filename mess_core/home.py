@@ -375,6 +375,7 @@ class Home:
         problems += self.store.check(repair=repair)
         problems += check_kept(self.paths, repair=repair)
         problems += self._check_uploads(repair=repair)
+        problems += self._check_rendered(repair=repair)
         with contextlib.suppress(StorageError):  # a disk that takes no more can still be checked
             found = {"at": time.time(), "n_problems": len(problems), "is_repaired": repair}
             self.database.set_setting(LAST_CHECK, json.dumps(found))
@@ -404,6 +405,22 @@ class Home:
             if repair and (path.is_file() or not path.exists()):
                 self.forget_tracks([known[name][2] if name in known else track_id_of(path.stem)])
                 path.unlink(missing_ok=True)
+
+    def _check_rendered(self, *, repair: bool) -> Iterator[Problem]:
+        """What was rendered from MIDI is as it was when it was registered."""
+        folder = self.paths.rendered
+        for name, (_, _, track_id) in sorted(self.catalogue.known_files(folder).items()):
+            try:
+                is_whole = sha256_file(folder / name).startswith(track_id.partition("@")[0])
+                what = "is damaged: its sha256 changed"
+            except AudioError as error:
+                is_whole, what = not (folder / name).is_file(), f"cannot be read: {error.message}"
+            if is_whole:  # one that is gone is missing music, which the page names
+                continue
+            yield Problem("rendered", f"{folder.name}/{name} {what}.", "Add its folder again, with --render.")
+            if repair:
+                for path in (folder / name, (folder / name).with_suffix(".mid")):
+                    path.unlink(missing_ok=True)
 
     def back_up(self, folder: Path) -> None:
         """Copy the data folder, also while servers and workers write; without the cache, which is made again.

@@ -29,7 +29,6 @@ from mess_core.home import Home
 from mess_core.untrusted import printable
 
 COMMIT_EVERY_S = 1.0
-RENDERED = "rendered"  # folder of the data folder
 
 Progress = Callable[[int, int, str], None]
 Refuse = Callable[[str, MessError], None]
@@ -182,7 +181,7 @@ def _with_audio(paths: Paths, recording: Recording) -> Recording:
         return recording
     from mess_core.datasets.rendering import render_recording
 
-    return render_recording(recording, paths.root / RENDERED)
+    return render_recording(recording, paths.rendered)
 
 
 def _name(recording: Recording, root: Path) -> str:

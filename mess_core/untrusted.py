@@ -236,7 +236,7 @@ def parse_json_value(
     >>> parse_json_value(b'{"a": [1, 2.5]}', "a.json")
     {'a': [1, 2.5]}
     """
-    text = _decoded(data, name, cure, error) if isinstance(data, bytes) else data
+    text = _decoded(data, f"{name} is damaged: it", cure, error) if isinstance(data, bytes) else data
     raw = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
     marks = np.frombuffer(_STRING.sub(b"", raw), np.uint8)
     opens = (marks == ord("[")) | (marks == ord("{"))

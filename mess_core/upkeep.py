@@ -1,31 +1,50 @@
 """What is kept beside the catalogue, looked after: damage is found and named, what nothing points to is swept.
 
+A kept document is read here as the page reads it, so what would be refused there is named here, with its cure.
+
     probing/       discoveries with their directions, evaluations      sealed JSON; directions by the hash in theirs
     cache/maps/    maps, which of them is looked at, their stability   sealed JSON; arrays by the hash in theirs
     cache/peaks/, cache/recall/    waveforms, figures of an index      sealed JSON
     cache/raw/     hidden states                                       the hash in their header
+    demo/          audio, MIDI, scores and their table                 the hashes in the table
+    imported/      what is known of imported encoders                  sealed JSON
+    weights.json   chosen folders, hashes seen first                   read as it is used; put aside, not deleted
 
-All of it can be made again, so repairing is deleting. Embeddings and packed arrays are `EmbeddingStore.check`'s.
+Nearly all of it can be made again, so repairing is deleting. Embeddings, imported vectors among them, and packed arrays
+are `EmbeddingStore.check`'s.
 """
 
 from __future__ import annotations
 
-import hashlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mess_core.config import Paths
+from mess_core.discovery import FORMAT as DISCOVERY
 from mess_core.discovery import UNSEALED as UNSEALED_DISCOVERIES
-from mess_core.discovery import directions_path
+from mess_core.discovery import directions_path, from_document
 from mess_core.embeddings import Problem
-from mess_core.errors import ArtefactMismatchError
-from mess_core.files import TMP_SUFFIX, unseal
+from mess_core.encoders.imported import info_of
+from mess_core.encoders.weights import check_memory
+from mess_core.errors import ArtefactMismatchError, StorageError
+from mess_core.evaluation.kept import FORMAT as EVALUATION
+from mess_core.evaluation.kept import KINDS, evaluation_of
+from mess_core.evaluation.kept import UNSEALED as UNSEALED_EVALUATIONS
+from mess_core.files import TMP_SUFFIX, read_sealed
 from mess_core.raw import verify_raw
+from mess_core.untrusted import MOST_TENSORS_BYTES, printable, sha256_of, understanding
 
-UNSEALED = (*UNSEALED_DISCOVERIES, "mess-evaluation-1")
+DISCOVERIES, EVALUATIONS = (DISCOVERY, *UNSEALED_DISCOVERIES), (EVALUATION, *UNSEALED_EVALUATIONS)
+UNSEALED = (*UNSEALED_DISCOVERIES, *UNSEALED_EVALUATIONS)
 PROBE_AGAIN = "Probe again, or measure again: `check --repair` deletes it, nothing else is lost."
+IMPORT_AGAIN = "`check --repair` deletes what is known of these vectors; then import them again under this name."
+CHOOSE_AGAIN = "`check --repair` puts it aside; then choose the folders of weights again."
+DEMO_AGAIN = "Run: python -m mess_core demo. It makes the damaged file again; `check --repair` deletes it."
 MADE_AGAIN = "It may be deleted at any time and is made again; `check --repair` deletes it."
+
+ASIDE = ".damaged"  # what a file put aside is called at its end
 
 Arrays = Callable[[Path, dict[str, Any]], tuple[Path, str] | None]  # the file beside a document, and its sha256
 
@@ -38,6 +57,7 @@ def check_kept(paths: Paths, *, repair: bool = False) -> Iterator[Problem]:
     cache = paths.cache
     documents: list[tuple[str, list[Path], str, Arrays]] = [
         ("discovery", sorted((paths.root / "probing").glob("*/*.json")), PROBE_AGAIN, _directions),
+        ("imported encoder", sorted((paths.root / "imported").glob("*.json")), IMPORT_AGAIN, _encoder),
         ("map", sorted((cache / "maps").rglob("*.json")), MADE_AGAIN, _drawn),
         ("map", sorted((cache / "maps").rglob("*.stability")), MADE_AGAIN, _nothing),
         ("cache", sorted(cache.glob("peaks/*.json")) + sorted(cache.glob("recall/*.json")), MADE_AGAIN, _nothing),
@@ -49,18 +69,36 @@ def check_kept(paths: Paths, *, repair: bool = False) -> Iterator[Problem]:
             except ArtefactMismatchError as error:
                 yield Problem(kind, _placed(paths, path, error.message), error.hint)
                 if repair:
-                    path.unlink(missing_ok=True)
+                    _away(path)
             except FileNotFoundError:  # swept or replaced while we looked
                 continue
-            except OSError as error:
-                yield Problem(kind, f"{path.relative_to(paths.root)} cannot be read: {error.strerror}.", UNREADABLE)
+            except StorageError as error:
+                yield Problem(kind, _placed(paths, path, error.message), UNREADABLE)
     for path in sorted((cache / "raw").rglob("*.safetensors")):
         try:
             verify_raw(path)
         except ArtefactMismatchError as error:
             yield Problem("cache", _placed(paths, path, error.message), MADE_AGAIN)
             if repair:
-                path.unlink(missing_ok=True)
+                _away(path)
+        except FileNotFoundError:
+            continue
+        except StorageError as error:
+            yield Problem("cache", _placed(paths, path, error.message), UNREADABLE)
+    from mess_core.datasets.demo import check_demo  # scipy's signal package: half a second that only a check needs
+
+    for path, what in check_demo(paths.demo):
+        yield Problem("demo", what, DEMO_AGAIN)
+        if repair:
+            _away(path)
+    try:
+        check_memory(paths)
+    except StorageError as error:
+        yield Problem("weights", error.message, UNREADABLE)
+    except ArtefactMismatchError as error:
+        yield Problem("weights", error.message, CHOOSE_AGAIN)
+        if repair:
+            _aside(paths.weights)
 
 
 UNREADABLE = "Check the disk and the permissions of the data folder."
@@ -94,13 +132,13 @@ def sweep_kept(paths: Paths, older_than: float) -> int:
 
 
 def _verify(path: Path, cure: str, arrays: Arrays) -> None:
-    document = unseal(path.read_bytes(), path.name, cure, UNSEALED)
-    beside = arrays(path, document)
+    document = read_sealed(path, cure=cure, unsealed=UNSEALED)
+    with understanding(printable(path.name), cure):
+        beside = arrays(path, document)
     if beside is None:
         return
     try:
-        with beside[0].open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = sha256_of(beside[0], MOST_TENSORS_BYTES, cure=cure)
     except FileNotFoundError as error:
         raise ArtefactMismatchError(f"{beside[0].name} is gone, which belongs to {path.name}.", cure) from error
     if digest != beside[1]:
@@ -108,6 +146,13 @@ def _verify(path: Path, cure: str, arrays: Arrays) -> None:
 
 
 def _directions(path: Path, document: dict[str, Any]) -> tuple[Path, str] | None:
+    if document.get("format") in DISCOVERIES:
+        from_document(document, printable(path.name))
+    elif document.get("format") in EVALUATIONS:
+        kind = next((what for what in KINDS if path.stem.endswith(f"-{what}")), None)
+        if kind is None:
+            raise ValueError("its name says of no kind of evaluation")
+        evaluation_of(document, printable(path.name), kind)
     sha256 = document.get("directions_sha256")  # evaluations have none
     return (directions_path(path, sha256), sha256) if isinstance(sha256, str) else None
 
@@ -115,6 +160,10 @@ def _directions(path: Path, document: dict[str, Any]) -> tuple[Path, str] | None
 def _drawn(path: Path, document: dict[str, Any]) -> tuple[Path, str] | None:
     sha256 = document.get("sha256")  # `current.json` has none
     return (path.with_suffix(".safetensors"), sha256) if isinstance(sha256, str) else None
+
+
+def _encoder(path: Path, document: dict[str, Any]) -> None:
+    info_of(document.get("encoder"), f"imported/{printable(path.name)}")
 
 
 def _nothing(path: Path, document: dict[str, Any]) -> None:
@@ -126,13 +175,26 @@ def _named_directions(folder: Path) -> set[Path]:
     named = set()
     for path in folder.glob("*.json"):
         try:
-            beside = _directions(path, unseal(path.read_bytes(), path.name, unsealed=UNSEALED))
+            sha256 = read_sealed(path, unsealed=UNSEALED).get("directions_sha256")
         except (OSError, ArtefactMismatchError):
             return set(folder.glob("*.safetensors"))
-        if beside is not None:
-            named.add(beside[0])
+        if isinstance(sha256, str):
+            named.add(directions_path(path, sha256))
     return named
 
 
+def _away(path: Path) -> None:
+    """Delete a file that can be made again; what is no file has a name that is not its own, and is put aside."""
+    if path.is_dir() and not path.is_symlink():
+        _aside(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _aside(path: Path) -> None:
+    path.replace(path.with_name(f"{path.name}.{time.time_ns()}{ASIDE}"))
+
+
 def _placed(paths: Paths, path: Path, message: str) -> str:
-    return f"{path.parent.relative_to(paths.root).as_posix()}: {message}"
+    named = path.parent if path.name in message else path
+    return f"{printable(named.relative_to(paths.root).as_posix())}: {message}"

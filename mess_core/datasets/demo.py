@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import math
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -34,14 +33,15 @@ import soundfile
 
 from mess_core.datasets.demo_scores import PIECES, Piece, ScoreNote, read_score
 from mess_core.errors import ArtefactMismatchError, InputError, StorageError
-from mess_core.files import write_atomically
+from mess_core.files import seal, unseal, write_atomically
 from mess_core.midi import TICK_S, Note, PedalSpan, write_midi
 from mess_core.processes import process_pool
 from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, render
-from mess_core.untrusted import read_json, sha256_of, understanding
+from mess_core.untrusted import MOST_DOCUMENT_BYTES, parse_json, read_untrusted, sha256_of, understanding
 
 VERSION = "1"  # of the recipe: raise it when scores, performers or synthesis change, and every file is made again
 TABLE = "demo.json"
+ENTRIES = {"version", "seed", "units", "performers", "scores", "tracks"}
 FILE = re.compile(r"(audio|midi|score)/[\w-]{1,100}\.(flac|mid)")
 
 LEAD_IN_S = 0.15  # silence before the first note
@@ -557,7 +557,7 @@ def _read_table(folder: Path, seed: int) -> dict:
     empty = {"version": VERSION, "seed": seed, "units": PLANTED_UNITS, "performers": [asdict(p) for p in PERFORMERS],
              "scores": {}, "tracks": {}}  # fmt: skip
     try:
-        table = read_json(folder / TABLE)
+        table = _stored_table(folder)
         with understanding(TABLE):
             known = {plan.stem for plan in plan_demo()}
             tracks = {stem: _check_facts(facts) for stem, facts in table["tracks"].items() if stem in known}
@@ -566,6 +566,13 @@ def _read_table(folder: Path, seed: int) -> dict:
         return empty
     is_of_today = (table.get("version"), table.get("seed")) == (VERSION, seed)
     return {**empty, "tracks": tracks, "scores": scores} if is_of_today else empty
+
+
+def _stored_table(folder: Path) -> dict:
+    """The table as it was written; one from before there were seals has no more entries than it had then."""
+    data = read_untrusted(folder / TABLE, MOST_DOCUMENT_BYTES)
+    table = parse_json(data, TABLE)
+    return table if table.keys() <= ENTRIES else unseal(data, TABLE)
 
 
 def _check_facts(facts: dict) -> dict:
@@ -587,7 +594,7 @@ def _check_file(facts: dict) -> dict:
 def check_demo(folder: Path) -> Iterator[tuple[Path, str]]:
     """Each file of the demo that is not what was written: (path, what is wrong)."""
     try:
-        table = read_json(folder / TABLE)
+        table = _stored_table(folder)
         with understanding(f"The table {TABLE} of the demo"):
             files = {facts["path"]: facts for facts in map(_check_file, table["scores"].values())}
             for facts in map(_check_facts, table["tracks"].values()):
@@ -601,8 +608,7 @@ def check_demo(folder: Path) -> Iterator[tuple[Path, str]]:
         path = folder / name
         try:
             is_whole = sha256_of(path, facts["size_bytes"]) == facts["sha256"]
-        except FileNotFoundError:
-            yield path, f"{name} of the demo is gone."
+        except FileNotFoundError:  # music that is missing is no damage: it is made again when it is asked for
             continue
         except (ArtefactMismatchError, StorageError) as error:
             yield path, error.message
@@ -615,8 +621,7 @@ def _write_table(folder: Path, table: dict) -> None:
     order = {plan.stem: i for i, plan in enumerate(plan_demo())}
     tracks = dict(sorted(table["tracks"].items(), key=lambda item: order.get(item[0], -1)))
     scores = dict(sorted(table["scores"].items()))
-    text = json.dumps(table | {"scores": scores, "tracks": tracks}, indent=1, ensure_ascii=False)
-    write_atomically(folder / TABLE, text.encode())
+    write_atomically(folder / TABLE, seal(table | {"scores": scores, "tracks": tracks}))
 
 
 def _track(folder: Path, plan: DemoPlan, facts: dict) -> DemoTrack:

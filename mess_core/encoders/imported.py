@@ -35,9 +35,21 @@ def check_name(name: str) -> None:
 
 
 def imported_ids(paths: Paths) -> tuple[str, ...]:
-    """The imported encoders of a data folder, in order."""
-    names = (path.stem for path in _folder(paths).glob("*.json"))
-    return tuple(f"{IMPORTED}{name}" for name in sorted(names) if NAME.fullmatch(name))
+    """The imported encoders of a data folder, in order; one of which nothing can be read is none: `check` names it."""
+    return tuple(encoder_id for encoder_id in _ids(paths) if _is_readable(encoder_id, paths))
+
+
+def _ids(paths: Paths) -> list[str]:
+    names = sorted(path.stem for path in _folder(paths).glob("*.json") if NAME.fullmatch(path.stem))
+    return [f"{IMPORTED}{name}" for name in names]
+
+
+def _is_readable(encoder_id: str, paths: Paths) -> bool:
+    try:
+        imported_info(encoder_id, paths)
+    except (InputError, ArtefactMismatchError, OSError):
+        return False
+    return True
 
 
 def imported_info(encoder_id: str, paths: Paths) -> EncoderInfo:
@@ -53,7 +65,7 @@ def imported_info(encoder_id: str, paths: Paths) -> EncoderInfo:
     name = encoder_id.removeprefix(IMPORTED)
     path = _folder(paths) / f"{name}.json"
     if not NAME.fullmatch(name) or not path.is_file():
-        known = ", ".join(imported_ids(paths)) or "none yet"
+        known = ", ".join(_ids(paths)) or "none yet"
         raise InputError(f"There is no imported encoder called {encoder_id!r}.", f"Imported are: {known}.")
     document = read_sealed(path, cure=f"Delete {path}, then import the vectors again.")
     return info_of(document.get("encoder"), f"imported/{path.name}")

@@ -16,7 +16,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -28,14 +27,15 @@ from typing import Any, Literal
 from mess_core.config import Paths
 from mess_core.encoders.base import EncoderInfo, WeightFile
 from mess_core.errors import ArtefactMismatchError, DataMissingError, MessError, StorageError
-from mess_core.files import write_atomically
-from mess_core.untrusted import read_json, understanding
+from mess_core.files import SEAL, seal, unseal, write_atomically
+from mess_core.untrusted import parse_json, read_untrusted, understanding
 
 CHUNK_BYTES = 1024 * 1024  # between two looks at `should_stop`
 MAX_ATTEMPTS = 3  # connections in a row that bring nothing, before a download gives up
 TIMEOUT_S = 20.0
 # A size that nobody has pinned is an estimate; a file this far below it was cut short.
 SMALLEST_SHARE = 0.8
+FORMAT = "mess-weights-2"
 MOST_MEMORY_BYTES = 16 * 2**20
 CHOOSE_AGAIN = "Delete it, then choose your folders again."
 
@@ -101,7 +101,10 @@ def resolve(info: EncoderInfo, paths: Paths) -> EncoderInfo:
     """The same facts, with the hashes and sizes recorded in this data folder where the publisher's are not known."""
     if all(file.sha256 for file in info.files):
         return info
-    recorded = _read_memory(paths)["recorded"]
+    try:
+        recorded = _read_memory(paths)["recorded"]
+    except (ArtefactMismatchError, StorageError):  # whoever asks for the weights themselves is told; `check` names it
+        return info
     files = []
     for file in info.files:
         seen = recorded.get(_key(info, file)) if file.sha256 is None else None
@@ -240,14 +243,17 @@ def _read_memory(paths: Paths) -> dict[str, dict[str, Any]]:
     """folders: encoder id -> path; recorded: `_key` -> size and sha256; hashed: path -> size, time and sha256."""
     memory: dict[str, dict[str, Any]] = {"folders": {}, "recorded": {}, "hashed": {}}
     try:
-        stored = read_json(paths.weights, MOST_MEMORY_BYTES, name=str(paths.weights), cure=CHOOSE_AGAIN)
+        data = read_untrusted(paths.weights, MOST_MEMORY_BYTES, name=str(paths.weights), cure=CHOOSE_AGAIN)
     except FileNotFoundError:
         return memory
+    stored = parse_json(data, str(paths.weights), CHOOSE_AGAIN)
+    if {"format", SEAL} & stored.keys():  # before there were seals it had neither
+        stored = unseal(data, str(paths.weights), CHOOSE_AGAIN)
     with understanding(str(paths.weights), CHOOSE_AGAIN):
         for section in memory:
             for key, entry in stored.get(section, {}).items():
                 _check_entry(section, key, entry)
-    return memory | stored
+    return {section: {**memory[section], **stored.get(section, {})} for section in memory}
 
 
 def check_memory(paths: Paths) -> None:
@@ -275,7 +281,7 @@ def _remember(paths: Paths, section: str, key: str, value: Any) -> None:
     """Change one entry. Read again just before, so that the app and its worker do not undo each other's entries."""
     memory = _read_memory(paths)
     memory[section][key] = value
-    write_atomically(paths.weights, json.dumps(memory, indent=1, sort_keys=True).encode())
+    write_atomically(paths.weights, seal({"format": FORMAT, **memory}))
 
 
 # --- fetching ---------------------------------------------------------------------------------------------

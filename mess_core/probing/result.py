@@ -179,7 +179,7 @@ class ProbeResult:
                 )
             plain = {name: stored[name] for name in _field_names(cls)}
             alphas = tuple(float(alpha) for alpha in stored["settings"]["alphas"])
-            return build(
+            result = build(
                 cls,
                 plain,
                 settings=build(ProbeSettings, stored["settings"], alphas=alphas),
@@ -188,6 +188,9 @@ class ProbeResult:
                 cells=tuple(build(ProbeCell, cell) for cell in stored["cells"]),
                 targets=tuple(_read_target(summary) for summary in stored["targets"]),
             )
+            if not all(0 <= cell.layer < result.n_layers for cell in result.cells):
+                raise ValueError("it has a cell of a layer that is not there")
+            return result
 
 
 def check_settings(settings: ProbeSettings) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mess_core.answers import build_segment_index, make_plan, recall_path
+from mess_core.datasets.demo import make_demo, plan_demo
+from mess_core.encoders.imported import keep_imported
 from mess_core.encoders.mel import MEL
+from mess_core.encoders.weights import use_folder
 from mess_core.files import seal, write_atomically
 from mess_core.home import Home
 from mess_core.layouts.settings import MapSettings
@@ -48,6 +51,12 @@ KINDS = {
     "recall": "cache/recall/*.json",
     "raw": "cache/raw/*/*.safetensors",
     "upload": "uploads/*",
+    "imported encoder": "imported/*.json",
+    "weights": "weights.json",
+    "demo audio": "demo/audio/*.flac",
+    "demo MIDI": "demo/midi/*.mid",
+    "demo score": "demo/score/*.mid",
+    "demo table": "demo/demo.json",
 }
 
 
@@ -70,6 +79,9 @@ def everything_once(bright_library: Path, tmp_path_factory: pytest.TempPathFacto
     writer = UploadWriter(home, "sent.wav")
     writer.write(_wav())
     writer.finish()
+    keep_imported(replace(MEL, id="imported:theirs", title="theirs"), home.paths)
+    use_folder(replace(MEL, files=()), home.paths, root)
+    make_demo(home.paths.demo, only={plan_demo()[0].stem}, workers=1)
     home.database.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     home.database.close()
     return root
