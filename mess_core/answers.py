@@ -336,12 +336,12 @@ def answer_passage(home: Home, index: SegmentIndex, plan: Plan, query: Query, pa
 
 
 def facts_of(home: Home, track_id: str) -> Facts:
-    """What caps and versions go by. The album is the folder a file lies in."""
+    """What caps and versions go by. Without an album among its tags, the folder a file lies in stands for it."""
     track = home.catalogue.track(track_id)
     return Facts(
         work=work_of(track),
         performer=track.performer,
-        album=str(home.catalogue.file_paths(track_id)[0].parent),
+        album=f"{track.album_artist or ''}: {track.album}" if track.album else _folder_of(home, track_id),
         composer=track.composer,
         instrument=track.instrument,
         collection=track.collection,
@@ -352,6 +352,10 @@ def facts_of(home: Home, track_id: str) -> Facts:
 def work_of(track: Track) -> str | None:
     """What versions of a work have in common: works of two composers may have one name."""
     return f"{track.composer}: {track.work}" if track.work else None
+
+
+def _folder_of(home: Home, track_id: str) -> str:
+    return str(home.catalogue.file_paths(track_id)[0].parent)
 
 
 def query_of(home: Home, track: Track, info: EncoderInfo, text: str = "") -> Query:

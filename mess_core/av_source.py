@@ -182,19 +182,8 @@ class AvSource:
         import av
 
         self._errors = (av.error.FFmpegError, ValueError)
-        self._file.seek(0)
-        names = ",".join(FORMATS)
-        options = {
-            "format_whitelist": names,
-            "codec_whitelist": ",".join(sorted(CODECS)),
-            "protocol_whitelist": "none",
-            "max_streams": "100",
-        }
         try:
-            self._container = av.open(
-                _Nameless(self._file), "r", container_options=options, metadata_errors="ignore", buffer_size=2**16,
-                io_open=_refuse, timeout=(WAIT_S, WAIT_S),
-            )  # fmt: skip
+            self._container = _open_container(self._file)
         except self._errors as error:
             raise AudioError(
                 f"{self._name} is no audio that MESS reads, whatever its name says.", "Convert it to WAV or FLAC."
@@ -436,6 +425,36 @@ class _ToRate:
             rest = self._stream.resample_chunk(rest, last=True)
             self._stream = None
         return rest
+
+
+def metadata_of(file: BinaryIO) -> dict[str, str]:
+    """The texts that a file says of itself and of its sound, each byte as the Latin-1 letter of its number.
+
+    Raises
+    ------
+    av.error.FFmpegError, ValueError
+        If FFmpeg cannot read it.
+    """
+    with _open_container(file, metadata_encoding="latin-1", metadata_errors="strict") as container:
+        streams = container.streams.audio[:1]
+        return {name: text for holder in (*streams, container) for name, text in holder.metadata.items()}
+
+
+def _open_container(file: BinaryIO, metadata_encoding: str = "utf-8", metadata_errors: str = "ignore") -> Any:
+    """FFmpeg with a file, the formats and codecs that are read, and nothing else."""
+    import av
+
+    file.seek(0)
+    options = {
+        "format_whitelist": ",".join(FORMATS),
+        "codec_whitelist": ",".join(sorted(CODECS)),
+        "protocol_whitelist": "none",
+        "max_streams": "100",
+    }
+    return av.open(
+        _Nameless(file), "r", container_options=options, buffer_size=2**16, io_open=_refuse, timeout=(WAIT_S, WAIT_S),
+        metadata_encoding=metadata_encoding, metadata_errors=metadata_errors,
+    )  # fmt: skip
 
 
 class _Nameless:

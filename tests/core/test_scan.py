@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pretty_midi
 import pytest
 
@@ -161,3 +162,41 @@ def test_whatever_is_in_one_file_stops_nothing(home, write_wav, monkeypatch):
     refused = []
     scanned = scan(home, folder, "music", on_refused=lambda name, error: refused.append((name, error.message)))
     assert (scanned.n_new, refused) == (2, [("b.wav", "It cannot be used: ZeroDivisionError, division by zero.")])
+
+
+def test_what_the_tags_say_is_on_the_track_and_an_album_is_capped_across_discs(home, tmp_path):
+    """Two discs in two folders are one album; without such a tag the folder is."""
+    import soundfile
+
+    from mess_core.answers import facts_of
+
+    for disc in (1, 2):
+        for number in (1, 2):
+            path = tmp_path / "music" / f"CD{disc}" / f"{number}.flac"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with soundfile.SoundFile(path, "w", 24_000, 1) as file:
+                file.album, file.artist = "Box", "Ann"
+                file.write(np.random.default_rng(10 * disc + number).standard_normal(24_000) * 0.1)
+    soundfile.write(tmp_path / "music" / "CD1" / "plain.wav", np.ones(24_000) * 0.1, 24_000)
+    scan(home, tmp_path / "music", "music")
+    tracks = home.catalogue.tracks("music")
+    albums = [facts_of(home, track.track_id).album for track in tracks]
+    assert sorted(map(albums.count, albums)) == [1, 4, 4, 4, 4]
+    assert sum(track.album == "Box" and track.performer == "Ann" for track in tracks) == 4
+
+
+def test_details_are_kept_found_and_replaced_by_the_table(home, write_wav):
+    """All columns of the table, by their names; another table takes their place, a plain folder leaves them."""
+    folder = write_wav("a").parent
+    (folder / "mess.csv").write_text("audio,title,era,level\na.wav,Nocturne,romantic,4\n", "utf-8")
+    scan(home, folder, "music")
+    (track,) = home.catalogue.tracks("music")
+    assert home.catalogue.details("music") == {track.track_id: {"era": "romantic", "level": "4"}}
+    assert home.catalogue.detail_names("music") == ["era", "level"]
+    assert home.catalogue.find("music", "ROMANTIC noct")[1] == 1
+    (folder / "mess.csv").write_text("audio,title,level\na.wav,Nocturne,5\n", "utf-8")
+    scan(home, folder, "music")
+    assert home.catalogue.details_of(track.track_id) == {"level": "5"}
+    (folder / "mess.csv").unlink()
+    scan(home, folder, "music")
+    assert home.catalogue.details_of(track.track_id) == {"level": "5"}
