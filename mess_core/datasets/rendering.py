@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from mess_core.catalogue import readable
 from mess_core.datasets.collection import Recording
 from mess_core.datasets.demo import LEAD_IN_S
 from mess_core.datasets.demo import VERSION as SYNTHESIS_VERSION
@@ -84,6 +85,7 @@ def render_recording(recording: Recording, folder: Path, seconds: float | None =
         write_atomically(audio, _flac(notes, pedal, duration_s))  # last, so that where it is both are
     return replace(
         recording,
+        title=recording.title or readable(recording.midi.stem),  # the rendering is called by its content
         audio=audio,
         midi=midi,
         instrument=f"{INSTRUMENT}, rendered",

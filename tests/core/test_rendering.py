@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,11 @@ def test_what_is_heard_where(performance, tmp_path):
     assert (made.title, made.performer, made.instrument) == ("Tune", "Ada", "piano, rendered")
     new = open_recording(made, "asap")
     assert new.companions["midi"] == made.midi and new.track.instrument == "piano, rendered"
+
+
+def test_without_a_title_it_is_called_as_its_midi(performance, tmp_path):
+    made = render_recording(replace(performance, title=None), tmp_path / "rendered")
+    assert open_recording(made, None).track.title == "p"
 
 
 def test_made_once_and_the_same_bytes(performance, tmp_path):
