@@ -23,6 +23,7 @@ from mess_core.passages import ScoreTimes
 
 MOST_TEXT = 300  # characters of a name
 MOST_PATH_BYTES = 4096
+MOST_DETAILS = 200  # of a track
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mess_core.catalogue import NAMES
-from mess_core.datasets.collection import Collection, Description, Recording, below, tidy
+from mess_core.datasets.collection import MOST_DETAILS, Collection, Description, Recording, below, tidy
 from mess_core.datasets.table import read_header, read_table
 from mess_core.errors import InputError, MessError
 from mess_core.untrusted import MOST_ROWS, MOST_TABLE_BYTES, open_parquet, printable
@@ -38,7 +38,6 @@ ALIASES = {
     "performer": ("performer", "performers", "artist"),
     "album artist": ("album artist", "albumartist"),
 }  # fmt: skip
-MOST_DETAILS = 200  # columns
 
 
 def _key(name: str) -> str:

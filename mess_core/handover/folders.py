@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -149,8 +149,8 @@ def _listed(folder: Path, path: Path) -> ListedFile:
 # --- reading ------------------------------------------------------------------------------------------------
 
 
-def read_manifest(folder: Path, expected: str) -> dict[str, Any]:
-    """The manifest of a folder; `expected` is the format this MESS reads.
+def read_manifest(folder: Path, expected: str, older: Collection[str] = ()) -> dict[str, Any]:
+    """The manifest of a folder; `expected` is the format this MESS writes, `older` are those it reads, too.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def read_manifest(folder: Path, expected: str) -> dict[str, Any]:
             f"The manifest in {folder} is of format {document.get('format')!r}, expected {expected!r}.",
             "Name the folder of an export of this kind.",
         )
-    if int(found[1]) != int(number):
+    if int(found[1]) != int(number) and found[0] not in older:
         raise ArtefactMismatchError(
             f"{folder} is of format {found[0]}, this MESS reads {expected}.",
             "Update MESS, or export again with the same version as here.",

@@ -19,7 +19,7 @@ from typing import Any
 
 from mess_core.catalogue import ALL, NAMES, TRACK_FIELDS, TRACK_ID_DIGITS, Track
 from mess_core.config import MAX_DURATION_S
-from mess_core.datasets.collection import tidy
+from mess_core.datasets.collection import MOST_DETAILS, tidy
 from mess_core.embeddings import TrackEmbedding, check_embedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.imported import IMPORTED, MOST_RATE_HZ, info_of, keep_imported
@@ -35,7 +35,7 @@ from mess_core.handover.folders import (
     verify_file,
     verify_files,
 )
-from mess_core.handover.outgoing import FORMAT, embedding_path
+from mess_core.handover.outgoing import FORMAT, OLDER, embedding_path
 from mess_core.handover.parquet import SCORE_TIMES, SEGMENT_TARGETS, TARGETS, TRACKS, Row, read_table
 from mess_core.home import Home
 from mess_core.passages import ScoreTimes
@@ -120,7 +120,7 @@ def import_library(
     InputError
         If the manifest names a path outside of the folder.
     """
-    document = read_manifest(folder, FORMAT)
+    document = read_manifest(folder, FORMAT, OLDER)
     files = verify_files(folder, document.get("files"), on_progress)
     for name in (TRACKS, TARGETS, SEGMENT_TARGETS, SCORE_TIMES):
         if name not in files:
@@ -162,20 +162,31 @@ def _name(document: Mapping[str, Any], folder: Path) -> str:
 # --- tracks -------------------------------------------------------------------------------------------------
 
 
-def _tracks(folder: Path) -> dict[str, tuple[Track, list[tuple[str, float]]]]:
-    """Track id -> the track and its planted truth, in order."""
+@dataclass(frozen=True)
+class _Incoming:
+    """A track, its planted truth, and what the user's own table says further of it."""
+
+    track: Track
+    planted: Sequence[tuple[str, float]]
+    details: Mapping[str, str]
+
+
+def _tracks(folder: Path) -> dict[str, _Incoming]:
+    """Track id -> what is said of it, in order."""
     found = {}
     for rows in read_table(folder / TRACKS):
-        for *facts, planted, _ in rows:
+        for *facts, planted, _, details in rows:
             track_id = printable(str(facts[0]))
             with understanding(f"The track {track_id} in {TRACKS}", COPY_AGAIN):
                 track = build(Track, dict(zip(TRACK_FIELDS, facts, strict=True)))
                 truth = [(str(name), float(value)) for name, value in planted or ()]
                 if not is_possible(track) or not all(math.isfinite(value) for _, value in truth):
                     raise ValueError("it says of itself what cannot be")
+                further = {tidy(name): tidy(value) for name, value in list(details or ())[:MOST_DETAILS]}
                 names: dict[str, Any] = {name: tidy(getattr(track, name)) for name in (*NAMES, "collection")}
                 names["title"] = names["title"] or track_id
-                found[track.track_id] = (replace(track, **names), truth)
+                known = {name: value for name, value in further.items() if name and value}
+                found[track.track_id] = _Incoming(replace(track, **names), truth, known)
     return dict(sorted(found.items()))
 
 
@@ -194,17 +205,17 @@ def is_possible(track: Track) -> bool:
     )
 
 
-def _add_tracks(home: Home, library: str, tracks: Mapping[str, tuple[Track, Sequence[tuple[str, float]]]]) -> int:
+def _add_tracks(home: Home, library: str, tracks: Mapping[str, _Incoming]) -> int:
     """All of them, in one transaction; returns how many were new."""
     home.catalogue.add_to_library(library, [])  # refuses a name that cannot be
     n_new = 0
     with home.database.transaction() as connection:
-        for track_id, (track, planted) in tracks.items():
+        for track_id, each in tracks.items():
             n_new += not connection.execute("SELECT 1 FROM tracks WHERE track_id = ?", (track_id,)).fetchone()
-            connection.execute(UPSERT_TRACK, (*(getattr(track, name) for name in TRACK_FIELDS), time.time()))
-            connection.executemany(
-                "INSERT OR IGNORE INTO planted VALUES (?, ?, ?)", [(track_id, name, value) for name, value in planted]
-            )
+            connection.execute(UPSERT_TRACK, (*(getattr(each.track, name) for name in TRACK_FIELDS), time.time()))
+            for table, values in (("planted", each.planted), ("details", each.details.items())):
+                rows = [(track_id, name, value) for name, value in values]
+                connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?, ?, ?)", rows)
             connection.execute("INSERT OR IGNORE INTO library_tracks VALUES (?, ?)", (library, track_id))
     return n_new
 

@@ -42,6 +42,7 @@ from mess_core.targets.registry import VERSIONS
 from mess_core.untrusted import MOST_TENSORS_BYTES, parse_json, read_untrusted
 
 FORMAT = "mess-library-2"
+OLDER = ("mess-library-1",)  # the same without album, album artist, disc, movement, conductor and details
 NEIGHBOURS_UP_TO = 20_000  # tracks: every one is compared with every other
 N_NEIGHBOURS = 10
 README = """A library of MESS (Music Embedding Similarity Search), format {format}.
@@ -246,7 +247,8 @@ def _tables(home: Home, library: str, tracks: Sequence[Track]) -> Iterator[tuple
     def of_track(track: Track) -> list[Row]:
         facts = tuple(getattr(track, name) for name in TRACK_FIELDS)
         truth = sorted(planted.get(track.track_id, {}).items())
-        return [(*facts, truth, _file_names(connection, track.track_id))]
+        details = sorted(home.catalogue.details_of(track.track_id).items())
+        return [(*facts, truth, _file_names(connection, track.track_id), details)]
 
     def of_table(query: str) -> Callable[[Track], list[Row]]:
         return lambda track: [tuple(row) for row in connection.execute(query, (track.track_id,))]

@@ -42,7 +42,8 @@ def schema_of(table: str) -> pyarrow.Schema:
             for f in fields(Track)
         ]
         named = pa.struct(columns(role=text, name=text))
-        return pa.schema([*own, pa.field("planted", pa.map_(text, number)), pa.field("files", pa.list_(named))])
+        planted, files = pa.field("planted", pa.map_(text, number)), pa.field("files", pa.list_(named))
+        return pa.schema([*own, planted, files, pa.field("details", pa.map_(text, text))])
     if table == TARGETS:
         known = columns(unit=text, quality=text, n_events=count, reason=text, version=text)
         return pa.schema([*columns(track_id=text, target=text), pa.field("value", number), *known])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -461,8 +462,51 @@ def test_the_columns_of_the_tables_are_those_of_the_format():
         "track_id", "sha256", "title", "duration_s", "sample_rate_hz", "n_channels", "codec", "is_truncated",
         "loudness_lufs", "work", "composer", "performer", "instrument", "session", "split", "collection",
         "album", "album_artist", "disc", "movement", "conductor", "samples_sha256", "sounding_s", "downmix",
-        "planted", "files",
+        "planted", "files", "details",
     ]  # fmt: skip
+
+
+# What mess-library-1 held of a track.
+FIRST_COLUMNS = [
+    "track_id", "sha256", "title", "duration_s", "sample_rate_hz", "n_channels", "codec", "is_truncated",
+    "loudness_lufs", "work", "composer", "performer", "instrument", "session", "split", "collection",
+    "planted", "files",
+]  # fmt: skip
+
+
+def test_an_export_of_the_first_format_is_taken_in(origin, home, copy):
+    """Columns that it did not have are empty; all else is as in a newer one."""
+    import pyarrow.parquet as pq
+
+    tracks = pq.read_table(copy / "tracks.parquet")
+    pq.write_table(tracks.select(FIRST_COLUMNS), copy / "tracks.parquet")
+    document = unseal((copy / MANIFEST).read_bytes(), MANIFEST)
+    data = (copy / "tracks.parquet").read_bytes()
+    listed = {"path": "tracks.parquet", "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    files = [listed if file["path"] == "tracks.parquet" else file for file in document["files"]]
+    forge(copy, format="mess-library-1", files=files)
+    taken = import_library(home, copy)
+    assert (taken.n_tracks, taken.n_embeddings, taken.n_measured) == (N, N, N)
+    ours, theirs = home.catalogue.tracks("music"), origin[0].catalogue.tracks("music")
+    assert [(t.track_id, t.title, t.performer) for t in ours] == [(t.track_id, t.title, t.performer) for t in theirs]
+    assert all(track.album is None and track.conductor is None for track in ours)
+
+
+def test_albums_and_details_travel(origin, home, tmp_path):
+    """The columns of the user's own table too; of a known track what is here stays."""
+    source = Home(shutil.copytree(origin[0].paths.root, tmp_path / "source"))
+    track_id = source.catalogue.track_ids("music")[0]
+    source.catalogue.edit(track_id, album="Box", conductor="Cy")
+    with source.database.transaction() as connection:
+        connection.executemany(
+            "INSERT INTO details VALUES (?, ?, ?)", [(track_id, "era", "late"), (track_id, "level", "4")]
+        )
+    export_library(source, "music", tmp_path / "out")
+    for _ in range(2):
+        import_library(home, tmp_path / "out")
+        track = home.catalogue.track(track_id)
+        assert (track.album, track.conductor) == ("Box", "Cy")
+        assert home.catalogue.details("music") == {track_id: {"era": "late", "level": "4"}}
 
 
 # --- on the command line ------------------------------------------------------------------------------------
