@@ -20,8 +20,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -50,7 +48,7 @@ from mess_core.layouts.settings import MapSettings
 from mess_core.maps import make_map
 from mess_core.measurements import measure_track
 from mess_core.probing.result import ProbeSettings
-from mess_core.processes import process_pool
+from mess_core.processes import work_through
 from mess_core.scan import scan
 
 if TYPE_CHECKING:
@@ -308,25 +306,16 @@ def _measure(task: Task, track_ids: Sequence[str]) -> str:
         return "Nothing to do: every track is measured."
     n_failed = 0
     task.progress(0, len(todo), "starting")
-    with process_pool() as pool:
-        waiting = {pool.submit(measure_track, files): files for files in todo}
-        try:
-            for n_done, future in enumerate(as_completed(waiting), start=1):
-                files = waiting[future]
-                try:
-                    measured = future.result()
-                except BrokenProcessPool:
-                    raise  # every future has it: it says nothing of this track
-                except Exception as error:  # whatever is in one file, the others are measured
-                    log.info("measuring %s failed", files.track_id, exc_info=error)
-                    n_failed += 1
-                    task.fail_item(home.catalogue.track(files.track_id).title, of_item(error))
-                else:
-                    home.measurements.write(files, measured, task.guard)
-                task.on_pause()
-                task.progress(n_done, len(todo), f"{n_done} of {len(todo)} tracks measured")
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with closing(work_through(measure_track, todo)) as outcomes:
+        for n_done, (files, measured) in enumerate(outcomes, start=1):
+            if isinstance(measured, Exception):  # whatever is in one file, the others are measured
+                log.info("measuring %s failed", files.track_id, exc_info=measured)
+                n_failed += 1
+                task.fail_item(home.catalogue.track(files.track_id).title, of_item(measured))
+            else:
+                home.measurements.write(files, measured, task.guard)
+            task.on_pause()
+            task.progress(n_done, len(todo), f"{n_done} of {len(todo)} tracks measured")
     return f"{len(todo) - n_failed} of {len(todo)} tracks measured."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,11 @@ from mess_core.encoders.mel import MEL
 from mess_core.home import Home
 from mess_core.jobs import new_owner
 from mess_core.tasks import Task
+
+# librosa, the oracle of some tests, lets numba keep what it compiled in one place, and processes that fill it at
+# once crash each other. Each that runs tests beside others has a place of its own, kept for the next time.
+if (worker := os.environ.get("PYTEST_XDIST_WORKER")) is not None:
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / f"numba-{worker}"))
 
 RATE_HZ = 24_000
 SHARED = Path(__file__).parents[2] / "shared" / "data"  # large data that is not part of the repository

@@ -29,13 +29,16 @@ McInnes, Healy & Melville (2018), UMAP. Schönemann (1966) for the orthogonal Pr
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 
 from mess_core.layouts.neighbours import Nearest
 from mess_core.layouts.settings import MapSettings, Metric
+from mess_core.processes import compiling_alone
 
 FIRST_RATE, LEAST_RATE = 1.0, 0.02  # UMAP's learning rate: from nothing, and from the layout of the same space
 MANY, EPOCHS_FEW, EPOCHS_MANY = 10_000, 500, 200  # UMAP's own defaults
@@ -45,6 +48,15 @@ NOISE = 1e-3  # points in the very same place would never part
 
 # numba's default threading layer aborts the process if two threads enter it.
 _one_at_a_time = threading.Lock()
+_has_compiled = threading.Event()
+
+
+@contextlib.contextmanager
+def _first_time_alone() -> Iterator[None]:
+    """What numba compiles is read from its cache, or put there, when it is called first: by one process at a time."""
+    with contextlib.nullcontext() if _has_compiled.is_set() else compiling_alone():
+        yield
+    _has_compiled.set()
 
 
 def umap_layout(
@@ -77,7 +89,7 @@ def umap_layout(
     rng = np.random.RandomState(settings.seed if seed is None else seed)
     points = (START_RADIUS * normalise(start) if rate is None else start) + NOISE * rng.standard_normal((n, 2))
     n_epochs = EPOCHS_FEW if n <= MANY else EPOCHS_MANY
-    with _one_at_a_time, warnings.catch_warnings():
+    with _one_at_a_time, _first_time_alone(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that TensorFlow is not installed; numba's hints
         import numba
         from umap.layouts import optimize_layout_euclidean

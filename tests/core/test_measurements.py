@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,22 +27,14 @@ AUDIO = [target.id for target in TARGETS.values() if target.signal == "audio"]
 MIDI = [target.id for target in TARGETS.values() if target.signal == "midi"]
 
 
-class Inline(Executor):
+def here(work: Callable, items: Iterable) -> Iterator[tuple]:
     """Does the work here and now, in place of a pool of processes."""
-
-    def __init__(self, *_: object, **__: object) -> None:
-        self.n_submitted = 0
-
-    def submit(self, work: Callable, /, *arguments: object) -> Future:
-        future: Future = Future()
+    for item in items:
         try:
-            future.set_result(work(*arguments))
+            found = work(item)
         except Exception as error:
-            future.set_exception(error)
-        return future
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Nothing runs."""
+            found = error
+        yield item, found
 
 
 @pytest.fixture
@@ -55,9 +46,8 @@ def inline(monkeypatch) -> list[str]:
         measured.append(files.track_id)
         return measure_track(files)
 
-    monkeypatch.setattr(tasks, "process_pool", Inline)
+    monkeypatch.setattr(tasks, "work_through", here)
     monkeypatch.setattr(tasks, "measure_track", counted)
-    monkeypatch.setattr(tasks, "as_completed", list)
     return measured
 
 
