@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from mess_core.aspects import AspectEvidence
-from mess_core.catalogue import Track
+from mess_core.catalogue import NAMES, Track
 from mess_core.discovery import Discovery, groups_of, safe_name
 from mess_core.embeddings import TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
@@ -346,6 +346,7 @@ def facts_of(home: Home, track_id: str) -> Facts:
         instrument=track.instrument,
         collection=track.collection,
         split=track.split,
+        details={**{n: v for n in NAMES if (v := getattr(track, n))}, **home.catalogue.details_of(track_id)},
     )
 
 

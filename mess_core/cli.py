@@ -26,7 +26,7 @@ from mess_core.answers import (
     query_of,
 )
 from mess_core.aspects import ASPECTS
-from mess_core.catalogue import ALL, FILTERS
+from mess_core.catalogue import ALL, FILTERS, NAMES
 from mess_core.datasets.folder import read_track
 from mess_core.datasets.playlist import library_name
 from mess_core.datasets.registry import AUTO, COLLECTIONS
@@ -36,7 +36,7 @@ from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, load
 from mess_core.errors import InputError, MessError, UnknownTrackError
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.kept import load_evaluation
-from mess_core.exports import as_document
+from mess_core.exports import as_document, write_playlist
 from mess_core.extraction import ExtractedTrack, FailedTrack, Source, choose_device, extract, use_all_cores
 from mess_core.handover.incoming import import_library
 from mess_core.handover.outgoing import export_library
@@ -47,7 +47,7 @@ from mess_core.jobs import Job, grouped, new_owner
 from mess_core.maps import MapView, check_layer, load_view
 from mess_core.matching import parse_passage
 from mess_core.probing.result import ProbeSettings
-from mess_core.search.request import COPIES, Request, parse_aspects
+from mess_core.search.request import COPIES, Request, parse_aspects, parse_where
 from mess_core.search.selection import Facts
 from mess_core.tables import answer_table, leak_table, map_table, probe_table, study_table
 from mess_core.tasks import Task
@@ -124,7 +124,10 @@ def _parser() -> argparse.ArgumentParser:
     probe = verb("probe", _probe, "Discovery: what of the targets each layer tells, with intervals and baselines.")
     encoder_option(probe)
     probe.add_argument("--library", default=ALL)
-    probe.add_argument("--group", choices=GROUPS, default="work", help="what is never on both sides of a split")
+    probe.add_argument("--group", default="work", metavar="|".join([*GROUPS, "COLUMN"]),
+                       help="what is never on both sides of a split; COLUMN is one of your own table")  # fmt: skip
+    probe.add_argument("--target", dest="columns", action="append", default=[], metavar="COLUMN",
+                       help="probe the numbers in a column of your own table instead; repeatable")  # fmt: skip
     probe.add_argument("--level", choices=["track", "segment"], default="track")
     probe.add_argument("--alpha", type=float, help="one ridge penalty instead of a grid")
     probe.add_argument("--folds", type=int, default=ProbeSettings.n_folds)
@@ -149,6 +152,9 @@ def _parser() -> argparse.ArgumentParser:
         similar.add_argument(f"--{name}", dest=f"{name}s", action="append", default=[], help="only these; repeatable")
     for name in ("duplicates", "versions"):
         similar.add_argument(f"--{name}", choices=COPIES, default="keep")
+    similar.add_argument("--where", action="append", default=[], metavar="NAME=VALUE",
+                         help="only where a name or a column of your table says so; repeatable")  # fmt: skip
+    similar.add_argument("--playlist", type=Path, metavar="FILE.m3u8", help="also write the answer as a playlist")
     similar.add_argument("--hubs", choices=["auto", "on", "off"], default="auto", help="correct for hubs (CSLS)")
 
     evaluate = verb("evaluate", _evaluate, "How well search does what it says, with intervals and chance.")
@@ -268,6 +274,7 @@ def _probe(home: Home, options: argparse.Namespace) -> int:
         n_folds=options.folds,
         n_permutations=options.permutations,
         seed=options.seed,
+        columns=tuple(options.columns),
     )
     if options.mlflow:
         tracking.open_store(home.paths)
@@ -301,6 +308,7 @@ def _similar(home: Home, options: argparse.Namespace) -> int:
         instruments=tuple(options.instruments),
         collections=tuple(options.collections),
         splits=tuple(options.splits),
+        where=parse_where(options.where, [*NAMES, *home.catalogue.detail_names(options.library)]),
     )
     passage = parse_passage(options.passage) if options.passage else None
     plan = make_plan(home, options.library, info, request, home.discovery_for(options.library, info))
@@ -314,6 +322,8 @@ def _similar(home: Home, options: argparse.Namespace) -> int:
         found = answer_passage(home, segments, plan, _query(home, options.query, info), passage)
     if found.is_strange:
         print("mess: The query is unlike everything in this library; the nearest may still be far.", file=sys.stderr)
+    if options.playlist:
+        write_playlist(found, options.playlist)
     _print(options, as_document(found), "\n".join(answer_table(found)))
     return DONE
 

@@ -13,7 +13,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -24,7 +25,7 @@ from mess_core.catalogue import Catalogue, Track
 from mess_core.config import Paths
 from mess_core.embeddings import EmbeddingStore
 from mess_core.encoders.base import EncoderInfo
-from mess_core.errors import ArtefactMismatchError, DataMissingError
+from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.files import read_sealed, seal, write_atomically
 from mess_core.measurements import Measurements, probe_scale, probed_targets
 from mess_core.probing.data import ProbeData
@@ -32,7 +33,7 @@ from mess_core.probing.directions import Directions, fit_directions
 from mess_core.probing.folds import connect_groups
 from mess_core.probing.result import Level, ProbeResult, ProbeSettings
 from mess_core.targets.registry import VERSIONS
-from mess_core.untrusted import MOST_TENSORS_BYTES, build, printable, read_untrusted, understanding
+from mess_core.untrusted import LARGEST, MOST_TENSORS_BYTES, build, printable, read_untrusted, understanding
 
 FORMAT = "mess-discovery-3"
 UNSEALED = ("mess-discovery-2",)  # the same without a seal
@@ -42,8 +43,8 @@ NUISANCES = {"track": ("duration_s", "loudness_lufs", "mean_pitch"), "segment": 
 # Without a score these are estimates that hardly agree with the truth (benchmarks/midi_targets.py): not probed.
 NEED_A_SCORE = ("rubato", "tempo_variability")
 
-Group = Literal["work", "recording", "performer", "session"]
-GROUPS: tuple[Group, ...] = ("work", "recording", "performer", "session")
+Group = str  # one of GROUPS, or a column of the user's own table
+GROUPS = ("work", "recording", "performer", "session")
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +114,7 @@ def gather(
     controls: Mapping[str, EncoderInfo],
     group: Group,
     level: Level,
+    columns: Sequence[str] = (),
 ) -> Gathered:
     """Bring together embeddings, targets, groups and baselines of the tracks that have all of them.
 
@@ -120,6 +122,8 @@ def gather(
     ----------
     controls : mapping of baseline name to EncoderInfo
         Encoders whose embeddings are baselines; one with as many layers is compared layer by layer.
+    columns : sequence of str
+        Columns of the user's own table to be probed in place of the measured targets.
     """
     tracks = [track for track in catalogue.tracks(library) if store.has(track.track_id, info)]
     if not tracks:
@@ -152,11 +156,15 @@ def gather(
     baselines["nuisances"] = np.stack([*others, values[DENSITY]], axis=1)
     if others:
         baselines["nuisances but density"] = np.stack(others, axis=1)
-    groups = dict(zip(track_ids, groups_of(tracks, group), strict=True))
+    details = catalogue.details(library)
+    groups = dict(zip(track_ids, groups_of(tracks, group, details), strict=True))
+    targets = {target: probe_scale(column, target) for target, column in values.items()}
+    if columns:
+        targets = {name: numbers_of(name, [details.get(t, {}).get(name, "") for t in track_ids]) for name in columns}
     row_tracks = [track_id for track_id, _ in rows]
     data = ProbeData(
         vectors=vectors,
-        targets={target: probe_scale(column, target) for target, column in values.items()},
+        targets=targets,
         groups=[groups[track_id] for track_id in row_tracks],
         baselines=baselines,
         identities=_composers({track.track_id: track.composer for track in tracks}, row_tracks),
@@ -167,31 +175,80 @@ def gather(
     return Gathered(data, row_ids, store.content(track_ids, info), len(tracks), sum(not track.work for track in tracks))
 
 
-def groups_of(tracks: Sequence[Track], group: Group) -> tuple[str, ...]:
-    """The group of each track: what shares a work, a performer or a session is never on both sides of a split."""
+def groups_of(
+    tracks: Sequence[Track], group: Group, details: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+) -> tuple[str, ...]:
+    """The group of each track: what shares a work, a performer or a session is never on both sides of a split.
+
+    `details` by track id, where the group is a column of the user's own table.
+    """
     ids = [track.track_id for track in tracks]
-    columns: dict[Group, list[str | None]] = {
+    columns: dict[str, list[str | None]] = {
         "recording": [None] * len(ids),
         "work": [f"{track.composer}: {track.work}" if track.work else None for track in tracks],
         "performer": [track.performer for track in tracks],
         "session": [f"{track.performer}, {track.session}" if track.session else track.performer for track in tracks],
     }
-    return connect_groups(ids, columns[group])
+    own = [details.get(track_id, {}).get(group) for track_id in ids]
+    return connect_groups(ids, columns.get(group, own))
+
+
+def numbers_of(column: str, cells: Sequence[str]) -> np.ndarray:
+    """The numbers in a column of a table, shape (n_tracks,); NaN where there is none. A comma is taken for a point.
+
+    Raises
+    ------
+    InputError
+        If there is no number in it.
+    """
+
+    def number(cell: str) -> float:
+        try:
+            value = float(cell.replace(",", ".") if cell.count(",") == 1 else cell)
+        except ValueError:
+            return np.nan
+        return value if abs(value) <= LARGEST else np.nan
+
+    numbers = np.array([number(cell) for cell in cells], dtype=np.float64)
+    if not np.isfinite(numbers).any():
+        raise InputError(f"The column {column!r} holds no numbers.", "Text can say what is kept apart, as a group.")
+    return numbers
+
+
+def check_columns(catalogue: Catalogue, library: str, group: Group, level: Level, columns: Sequence[str]) -> None:
+    """Refuse a grouping or a column that no track of a library has.
+
+    Raises
+    ------
+    InputError
+        With those that there are.
+    """
+    known = catalogue.detail_names(library)
+    for column in [*([] if group in GROUPS else [group]), *columns]:
+        if column not in known:
+            there = ", ".join(known) or "none; a mess.csv in the folder gives some"
+            raise InputError(f"No track of {library!r} has a column {column!r}.", f"Columns of your table: {there}.")
+    if columns and level != "track":
+        raise InputError("A column of your table tells of whole tracks, not of segments.", "Probe it with level track.")
 
 
 def path_of(
     paths: Paths, library: str, info: EncoderInfo, group: Group, level: Level, settings: ProbeSettings | None = None
 ) -> Path:
     """Where the result lies; runs with other than the default settings lie beside it, under a hash of theirs."""
-    name = f"{safe_name(library)}-{group}-{level}"
+    named = group if group in GROUPS else f"={safe_name(group)}"  # no name of a library holds this sign
+    name = f"{safe_name(library)}-{named}-{level}"
     if settings is not None and settings != ProbeSettings():
-        name += f"-{hashlib.sha256(json.dumps(asdict(settings)).encode()).hexdigest()[:8]}"
+        plain = asdict(settings)
+        plain.pop("columns" if not settings.columns else "", None)  # so runs without keep the names they had
+        name += f"-{hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:8]}"
     return paths.root / "probing" / info.folder / f"{name}.json"
 
 
 def kept_paths(paths: Paths, library: str) -> list[Path]:
     """The files of every run that was kept for a library, by any encoder and with any settings."""
-    name = re.compile(rf"{re.escape(safe_name(library))}-({'|'.join(GROUPS)})-(track|segment)(-[0-9a-f]{{8}})?\.json")
+    group = f"({'|'.join(GROUPS)}|=[^=]*)"
+    name = re.compile(rf"{re.escape(safe_name(library))}-{group}-(track|segment)(-[0-9a-f]{{8}})?\.json")
     return sorted(path for path in (paths.root / "probing").glob("*/*.json") if name.fullmatch(path.name))
 
 
@@ -295,7 +352,7 @@ def from_document(plain: Mapping[str, Any], name: str) -> Discovery:
     """The discovery that a kept document describes; ArtefactMismatchError where it says what cannot be."""
     with understanding(name, "Probe again: python -m mess_core probe"):
         entries = {key: value for key, value in plain.items() if key != "format"}
-        if entries["group"] not in GROUPS or entries["level"] not in ("track", "segment"):
+        if not isinstance(entries["group"], str) or entries["level"] not in ("track", "segment"):
             raise ValueError(f"it is grouped by {entries['group']!r}, of level {entries['level']!r}")
         known: dict[str, Any] = {"result": ProbeResult.from_dict(entries["result"])}
         known["aspects"] = {aspect: _evidence(evidence) for aspect, evidence in entries["aspects"].items()}

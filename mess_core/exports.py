@@ -9,18 +9,23 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mess_core.answers import Answer
-from mess_core.catalogue import Track
+from mess_core.catalogue import NAMES, Track
 from mess_core.discovery import Discovery
+from mess_core.files import write_atomically
 from mess_core.maps import MapView
 from mess_core.probing.result import ProbeCell
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = ("rank", "track_id", "title", "work", "performer", "instrument", "similarity", "percentile", "path")
+ALWAYS = ("title", "work", "composer", "performer", "instrument")
 ASPECT_COLUMNS = ("similarity", "percentile", "weight", "contribution")
 
 
@@ -80,14 +85,43 @@ def as_m3u8(answer: Answer) -> str:
     return tracks_as_m3u8([found.track for found in answer.found], paths)
 
 
-def tracks_as_csv(tracks: Sequence[Track], paths: Mapping[str, str]) -> str:
-    """One row per track, with a heading; `paths` by track id."""
+def write_playlist(answer: Answer, file: Path) -> None:
+    """A playlist beside music: paths are relative to it, where that is possible, so both may be moved together.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses.
+    """
+    folder = file.expanduser().resolve().parent
+    paths = {found.track.track_id: relative_to(folder, found.path) for found in answer.found}
+    text = tracks_as_m3u8([found.track for found in answer.found], paths)
+    write_atomically(file.expanduser().resolve(), text.encode())
+
+
+def relative_to(folder: Path, path: Path) -> str:
+    """A path as seen from a folder, with slashes; absolute where the two share no disk."""
+    try:
+        relative = Path(os.path.relpath(path, folder)).as_posix()
+        return f"./{relative}" if relative.startswith("#") else relative  # which would be a comment
+    except ValueError:  # another drive
+        return str(path)
+
+
+def tracks_as_csv(
+    tracks: Sequence[Track], paths: Mapping[str, str], details: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+) -> str:
+    """One row per track, with a heading; `paths` and the columns of the user's own table by track id."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    columns = ("track_id", "title", "composer", "work", "performer", "instrument", "duration_s")
-    writer.writerow([*columns, "path"])
+    names = [name for name in NAMES if name in ALWAYS or any(getattr(track, name) for track in tracks)]
+    columns = ["track_id", *names, "duration_s"]
+    own = list(dict.fromkeys(name for track in tracks for name in details.get(track.track_id, {})))
+    writer.writerow([*columns, *map(_cell, own), "path"])
     for track in tracks:
-        writer.writerow([*(_cell(getattr(track, column)) for column in columns), _cell(paths[track.track_id])])
+        said = details.get(track.track_id, {})
+        cells = [*(getattr(track, column) for column in columns), *(said.get(name) for name in own)]
+        writer.writerow([*map(_cell, cells), _cell(paths[track.track_id])])
     return _text(text.getvalue())
 
 
@@ -126,7 +160,7 @@ def _cell(value: Any) -> Any:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.splitlines())
+    return " ".join(text.splitlines()).replace("\0", " ")
 
 
 def _text(text: str) -> str:

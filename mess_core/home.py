@@ -24,6 +24,7 @@ from mess_core.discovery import (
     Discovery,
     Gathered,
     Group,
+    check_columns,
     gather,
     groups_of,
     load,
@@ -167,14 +168,16 @@ class Home:
         then_evaluate: bool = False,
     ) -> Job:
         """Queue discovery: measure what is missing, embed what the baselines need, probe; evaluations may follow."""
-        check_settings(settings or ProbeSettings())
+        settings = settings or ProbeSettings()
+        check_settings(settings)
+        check_columns(self.catalogue, library, group, level, settings.columns)
         info = encoder_info(encoder_id, self.paths)
         arguments = {
             "library": library,
             "encoder": encoder_id,
             "group": group,
             "level": level,
-            "settings": asdict(settings or ProbeSettings()),
+            "settings": asdict(settings),
             "then_evaluate": then_evaluate,
         }
         return self.jobs.submit("probe", arguments, resource=f"probe {info.fingerprint}")
@@ -243,7 +246,9 @@ class Home:
         tracks = [track for track in self.catalogue.tracks(library) if track.track_id in known]
         return len(tracks) >= MIN_TRACKS and len(set(groups_of(tracks, "work"))) >= MIN_GROUPS
 
-    def gather(self, library: str, info: EncoderInfo, group: Group, level: Level) -> Gathered:
+    def gather(
+        self, library: str, info: EncoderInfo, group: Group, level: Level, columns: Sequence[str] = ()
+    ) -> Gathered:
         """What a probe needs; the controls are those that embedded every track of it."""
         embedded = {track_id for track_id in self.catalogue.track_ids(library) if self.store.has(track_id, info)}
         controls = {
@@ -251,7 +256,7 @@ class Home:
             for name, control in self.controls(info).items()
             if embedded <= self.store.known(control).keys()
         }
-        return gather(self.catalogue, self.store, self.measurements, library, info, controls, group, level)
+        return gather(self.catalogue, self.store, self.measurements, library, info, controls, group, level, columns)
 
     def controls(self, info: EncoderInfo) -> dict[str, EncoderInfo]:
         """Baseline name -> the encoder that makes it."""

@@ -333,8 +333,9 @@ def _probe(task: Task) -> str:
         done = home.store.known(control)
         _extract_tracks(task, [track for track in tracks if track.track_id not in done], control.id)
     plain = arguments["settings"]
-    settings = ProbeSettings(**{**plain, "alphas": tuple(plain["alphas"])})
-    gathered = home.gather(library, info, group, level)
+    lists = {"alphas": tuple(plain["alphas"]), "columns": tuple(plain.get("columns", ()))}
+    settings = ProbeSettings(**{**plain, **lists})
+    gathered = home.gather(library, info, group, level, settings.columns)
 
     def on_progress(stage: str) -> Callable[[int, int], None]:
         def report(n_done: int, n_total: int) -> None:

@@ -35,6 +35,7 @@ class ProbeSettings:
     n_folds : test folds, of whole groups
     n_repeats : fold assignments; R² is their mean, p belongs to the first
     n_bootstraps, n_permutations : draws behind intervals, and behind p
+    columns : of the user's own table, whose numbers are probed in place of the measured targets
     """
 
     alphas: tuple[float, ...] = ALPHAS
@@ -43,6 +44,7 @@ class ProbeSettings:
     n_bootstraps: int = 2000
     n_permutations: int = 1000
     seed: int = 0
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -179,10 +181,11 @@ class ProbeResult:
                 )
             plain = {name: stored[name] for name in _field_names(cls)}
             alphas = tuple(float(alpha) for alpha in stored["settings"]["alphas"])
+            columns = tuple(str(column) for column in stored["settings"].get("columns", ()))
             result = build(
                 cls,
                 plain,
-                settings=build(ProbeSettings, stored["settings"], alphas=alphas),
+                settings=build(ProbeSettings, stored["settings"], alphas=alphas, columns=columns),
                 groups=tuple(str(group) for group in stored["groups"]),
                 tracks=None if stored["tracks"] is None else tuple(str(track) for track in stored["tracks"]),
                 cells=tuple(build(ProbeCell, cell) for cell in stored["cells"]),

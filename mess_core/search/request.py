@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -30,6 +30,7 @@ class Request:
     duplicates : near-duplicates are kept, shown once, or, if they are near-duplicates of the query, not shown
     versions : other recordings of the same work, likewise
     composers, performers, instruments, collections, splits : only recordings of these; empty for any
+    where : pairs of a name or a column of the user's own table and what it must say; of one name any of its pairs
     hubs : whether ranks are corrected for recordings that are near to everything (CSLS); "auto" if it helps here
     """
 
@@ -49,6 +50,7 @@ class Request:
     instruments: tuple[str, ...] = ()
     collections: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
+    where: tuple[tuple[str, str], ...] = ()
 
     @property
     def weights(self) -> dict[str, float]:
@@ -117,3 +119,27 @@ def parse_aspects(text: str) -> dict[str, float]:
                 f"The weight of {name} is {number!r}, expected a number.", "Write: brightness=0.7,tempo=0.3."
             ) from error
     return weights
+
+
+def parse_where(conditions: Sequence[str], known: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """`era=late`, as on the command line; names in any case.
+
+    Raises
+    ------
+    InputError
+        If there is no = in it, or no such name.
+
+    Examples
+    --------
+    >>> parse_where(["ERA=late"], ["era", "level"])
+    (('era', 'late'),)
+    """
+    folded = {name.casefold(): name for name in known}
+    found = []
+    for condition in conditions:
+        name, equals, value = (part.strip() for part in condition.partition("="))
+        if not equals:
+            raise InputError(f"{condition!r} says not what a track must be.", "Write: --where NAME=VALUE.")
+        check_name("column", name.casefold(), folded)
+        found.append((folded[name.casefold()], value))
+    return tuple(found)

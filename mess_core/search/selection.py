@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,6 +46,12 @@ class Facts:
     instrument: str | None = None
     collection: str | None = None
     split: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    def says(self, name: str, wanted: Collection[str]) -> bool:
+        """Whether a name or a column of the user's own table says one of these, whatever the case."""
+        value = self.details.get(name, getattr(self, name, None))
+        return value is not None and value.casefold() in wanted
 
 
 def _nothing_alike(row: int, rows: list[int]) -> np.ndarray:
@@ -81,9 +87,14 @@ def select(
     shown: list[int] = []
     only = {name: getattr(request, f"{name}s") for name in FILTERS}  # a field of `Request` each, in the plural
     only = {name: wanted for name, wanted in only.items() if wanted}
+    where: dict[str, set[str]] = {}
+    for name, value in request.where:
+        where.setdefault(name, set()).add(value.casefold())
 
     def is_wanted(candidate: Candidate) -> bool:
         if any(getattr(facts_of(candidate.track_id), name) not in wanted for name, wanted in only.items()):
+            return False
+        if not all(facts_of(candidate.track_id).says(name, wanted) for name, wanted in where.items()):
             return False
         if request.duplicates == "exclude" and is_copy_of_query(candidate.row):
             return False

@@ -15,6 +15,7 @@ from mess_core.targets.base import Target
 # One number per signal, stored with every value: it grows when any formula of that signal changes.
 VERSIONS = {"audio": 1, "midi": 3}
 
+OWN = "own"  # the dimension of what is no target of ours
 TRACK = ("track",)
 BOTH = ("track", "segment")
 
@@ -220,3 +221,8 @@ TARGETS: dict[str, Target] = {
 
 # What must not be mistaken for musical content: probes are compared with these (science §2.5, B1).
 NUISANCES = ("duration_s", "loudness_lufs", "onset_rate", "mean_pitch")
+
+
+def target_of(id: str) -> Target:
+    """The target of that id; one that is not in the registry is a column of the user's own table."""
+    return TARGETS.get(id) or Target(id, id, "", OWN, "table", "high", "id", TRACK, "A column of your own table.")

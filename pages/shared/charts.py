@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from mess_core.discovery import Discovery
 from mess_core.probing.result import ProbeCell, TargetProbe
-from mess_core.targets.registry import TARGETS
+from mess_core.targets.registry import OWN, TARGETS, target_of
 
 QUANTITIES = {
     "r2": ("R²", "Share of the target's variance that the layer tells, on works it was not fitted on"),
@@ -40,7 +40,7 @@ def heatmap(discovery: Discovery, quantity: str) -> go.Figure:
     cells = [[cell_of[layer, target] for target in targets] for layer in layers]
     figure = go.Figure(
         go.Heatmap(
-            x=[TARGETS[target].title for target in targets],
+            x=[target_of(target).title for target in targets],
             y=layers,
             z=[[getattr(cell, quantity) for cell in row] for row in cells],
             zmin=0,
@@ -55,7 +55,7 @@ def heatmap(discovery: Discovery, quantity: str) -> go.Figure:
     flat = [cell for row in cells for cell in row]
     # The marks carry the hover and the click: a heatmap's own cells cannot be selected.
     figure.add_scatter(
-        x=[TARGETS[cell.target].title for cell in flat],
+        x=[target_of(cell.target).title for cell in flat],
         y=[cell.layer for cell in flat],
         mode="markers",
         marker={
@@ -81,12 +81,12 @@ def heatmap(discovery: Discovery, quantity: str) -> go.Figure:
     return figure
 
 
-DIMENSIONS = dict.fromkeys(target.dimension for target in TARGETS.values())
+DIMENSIONS = dict.fromkeys([*(target.dimension for target in TARGETS.values()), OWN])
 
 
 def dimension(target: str) -> str:
     """The musical dimension of a target, by which the heatmap is ordered."""
-    return TARGETS[target].dimension
+    return target_of(target).dimension
 
 
 def is_gain(cell: ProbeCell) -> bool:
@@ -96,7 +96,7 @@ def is_gain(cell: ProbeCell) -> bool:
 
 def describe(cell: ProbeCell) -> str:
     """Everything that is known of one cell, for its hover."""
-    target = TARGETS[cell.target]
+    target = target_of(cell.target)
     head = f"<b>{target.title}</b> ({target.unit}), layer {cell.layer}"
     if cell.r2 is None:
         return f"{head}<br>no value: {plain(cell.reason)}"
@@ -146,7 +146,7 @@ def predicted_against_true(
     summary: TargetProbe, layer: int, titles: Mapping[int, str], groups: Sequence[str]
 ) -> go.Figure:
     """One point per row, out of fold; on the scale on which it was probed."""
-    target = TARGETS[summary.target]
+    target = target_of(summary.target)
     defined = [row for row in titles if summary.values[row] == summary.values[row]]  # NaN is not itself
     step = max(1, math.ceil(len(defined) / MAX_POINTS))
     rows = defined[::step]

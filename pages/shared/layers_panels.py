@@ -14,7 +14,7 @@ from mess_core.discovery import GROUPS, MIN_GROUPS, MIN_TRACKS, Discovery
 from mess_core.errors import InputError
 from mess_core.exports import cells_as_csv
 from mess_core.probing.result import ProbeSettings
-from mess_core.targets.registry import TARGETS
+from mess_core.targets.registry import target_of
 from pages.shared import charts, frame, resources, state
 from pages.shared.jobs_panel import show_outcome
 from pages.shared.player import PlayerTrack, player
@@ -25,9 +25,10 @@ FEW_GROUPS = 10  # below it an interval says little
 def choose() -> tuple[str, str]:
     """Grouping and level; both in the URL."""
     left, right = st.columns(2)
-    state.restore("group", GROUPS)
+    groups = [*GROUPS, *resources.home().catalogue.detail_names(frame.library())]
+    state.restore("group", groups)
     group = left.selectbox(
-        "Never split", GROUPS, key="group", bind="query-params",
+        "Never split", groups, key="group", bind="query-params",
         help="What is never on both sides of a split: with `work`, a layer is always tested on works it has not seen.",
     )  # fmt: skip
     state.restore("level", ["track", "segment"])
@@ -190,8 +191,8 @@ def _passages(found: Discovery) -> dict[int, Passage]:
 def _show_cell(found: Discovery, layer: int, target: str) -> None:
     """One cell: its scatter, its target over depth, its residuals by group; a point can be heard."""
     summary, groups = found.result.target(target), found.result.groups
-    st.subheader(f"{TARGETS[target].title}, layer {layer}", anchor=False)
-    st.caption(TARGETS[target].summary)
+    st.subheader(f"{target_of(target).title}, layer {layer}", anchor=False)
+    st.caption(target_of(target).summary)
     if summary.best_layer is None:
         st.caption(f"No value: {summary.reason}.")
         return
@@ -245,7 +246,7 @@ def show_aspects(found: Discovery) -> None:
                 "aspect": name.replace("_", " "),
                 "evidence": evidence.label,
                 "layers": ", ".join(map(str, evidence.layers)),
-                "measured by": ", ".join(TARGETS[target].title for target in evidence.targets),
+                "measured by": ", ".join(target_of(target).title for target in evidence.targets),
             }
             for name, evidence in found.aspects.items()
         ],

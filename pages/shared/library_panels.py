@@ -232,10 +232,14 @@ def _edit_tracks(tracks: Sequence[Track], encoder_id: str) -> None:
     """A table whose names can be changed; a change is kept at once."""
     home, info = resources.home(), resources.info(encoder_id)
     known = home.store.known(info)
+    details = home.catalogue.details(frame.library())
+    taken = {*NAMES, "collection", "length s", "loudness LUFS", "format", "embedded", "track id"}
+    own = [name for name in home.catalogue.detail_names(frame.library()) if name not in taken]
     rows = [
         {
             **{name: getattr(track, name) for name in NAMES},
             "collection": track.collection,
+            **{name: details.get(track.track_id, {}).get(name) for name in own},
             "length s": track.duration_s,
             "loudness LUFS": track.loudness_lufs,
             "format": f"{track.codec}, {track.sample_rate_hz / 1000:g} kHz",

@@ -32,14 +32,14 @@ from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.evaluation.hubness import Hubness
 from mess_core.evaluation.kept import Evaluation, save_evaluation
 from mess_core.evaluation.similarity import LAYER, LAYER_CSLS, WORK, evaluate_similarity
-from mess_core.exports import as_csv, as_document, as_json
+from mess_core.exports import as_csv, as_document, as_json, write_playlist
 from mess_core.files import seal, unseal
 from mess_core.home import Home
 from mess_core.packed import verify_packed
 from mess_core.probing.probe import fit_cells
 from mess_core.probing.result import ProbeSettings
 from mess_core.search import rows as rows_module
-from mess_core.search.request import Request
+from mess_core.search.request import Request, parse_where
 from tests.core.test_discovery import TWO_LAYERS, a_track, plant_targets, plant_tracks, told
 
 N, DURATION_S = 40, 12.5
@@ -558,3 +558,35 @@ def test_the_document_and_the_table_hold_the_aspects(planted):
     assert total == pytest.approx(float(row["similarity"]))
     by_layers = as_csv(asked(planted, k=3)).split("\r\n")
     assert not any("tempo" in line for line in by_layers) and len(by_layers) == 5
+
+
+def test_columns_of_the_own_table_narrow_a_search(own):
+    """Whatever the case; of one column any of its values, of two both; a name of the track is a column as well."""
+    home, ids, _ = own
+    with home.database.transaction() as connection:
+        for row, track_id in enumerate(ids):
+            values = [("Era", ("late", "early", "middle")[row % 3]), ("level", str(row % 2))]
+            connection.executemany("INSERT INTO details VALUES (?, ?, ?)", [(track_id, *value) for value in values])
+    known = ["Era", "level", "performer"]
+    tracks = [home.catalogue.track(track_id) for track_id in ids]
+
+    def rows(*conditions):
+        plan = plan_of(home, None, where=parse_where(conditions, known), k=len(ids))
+        return {ids.index(found.track.track_id) for found in ask(home, plan, ids[0]).found}
+
+    assert rows("era=LATE") == {row for row in range(1, 40) if row % 3 == 0}
+    assert rows("era=late", "Era=early") == {row for row in range(1, 40) if row % 3 < 2}
+    assert rows("era=late", "level=1") == {3, 9, 15, 21, 27, 33, 39}
+    assert rows("performer=PERFORMER 1") == {r for r in range(1, 40) if tracks[r].performer == "performer 1"}
+    assert rows("era=never") == set()
+    with pytest.raises(InputError, match="no column 'eras'"):
+        parse_where(["eras=late"], known)
+
+
+def test_a_playlist_of_an_answer_lies_beside_the_music(own, tmp_path):
+    home, ids, _ = own
+    found = ask(home, plan_of(home, None, k=3), ids[0])
+    write_playlist(found, tmp_path / "near.m3u8")
+    entries = [line for line in (tmp_path / "near.m3u8").read_text("utf-8").splitlines() if line[:1] != "#"]
+    assert [(tmp_path / entry).resolve() for entry in entries] == [each.path.resolve() for each in found.found]
+    assert not any(entry.startswith("/") for entry in entries)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from mess_core.exports import tracks_as_csv, tracks_as_m3u8
+from mess_core.exports import relative_to, tracks_as_csv, tracks_as_m3u8
 from tests.core.test_discovery import a_track
 
 
@@ -32,3 +32,18 @@ def test_a_path_that_is_not_utf8_can_be_saved():
     path = b"/music/b\xff.wav".decode("utf-8", "surrogateescape")
     for text in (tracks_as_csv([track], {track.track_id: path}), tracks_as_m3u8([track], {track.track_id: path})):
         assert "/music/b?.wav" in text.encode("utf-8").decode()
+
+
+def test_details_and_albums_are_columns():
+    """Those that any track has; a heading is no formula either."""
+    tracks = [replace(a_track(0), album="Box"), a_track(1)]
+    details = {tracks[1].track_id: {"=era": "late"}}
+    heading, first, second = csv.reader(io.StringIO(tracks_as_csv(tracks, {t.track_id: "p" for t in tracks}, details)))
+    assert "album" in heading and "conductor" not in heading
+    assert (first[heading.index("album")], second[heading.index("'=era")]) == ("Box", "late")
+
+
+def test_a_playlist_names_files_from_where_it_lies(tmp_path):
+    (tmp_path / "lists").mkdir()
+    assert relative_to(tmp_path / "lists", tmp_path / "music" / "a.wav") == "../music/a.wav"
+    assert relative_to(tmp_path, tmp_path / "#1.wav") == "./#1.wav"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from mess_core.datasets import demo
+from mess_core.discovery import kept_paths, path_of
 from mess_core.encoders.mel import MEL, MFCC
+from mess_core.errors import InputError
 from mess_core.evaluation.kept import load_evaluation
 from mess_core.home import DEMO, Home
 from mess_core.jobs import Job, new_owner
@@ -220,3 +223,32 @@ def test_a_defect_in_one_track_stops_no_other(home, write_wav, monkeypatch):
     (failure,) = home.jobs.failures(job.job_id)
     assert (job.state, job.message, failure.subject) == ("done", "1 of 2 tracks measured.", "a")
     assert "ZeroDivisionError" in failure.message
+
+
+def test_columns_of_the_own_table_are_probed_and_kept_apart(home):
+    """Numbers as targets, in a run of its own beside the default one; text as what is never split."""
+    ids = plant_heard_library(home, MEL, MFCC)
+    with home.database.transaction() as connection:
+        for row, track_id in enumerate(ids):
+            values = [("level", f"{told(ids)[row]:.6f}".replace(".", ",")), ("era", f"era {row // 4}")]
+            connection.executemany("INSERT INTO details VALUES (?, ?, ?)", [(track_id, *value) for value in values])
+    settings = ProbeSettings(n_bootstraps=50, n_permutations=0, alphas=(10.0,), columns=("level",))
+    home.request_probe("planted", MEL.id, "era", "track", settings)
+    assert run_next(home).state == "done"
+    found = home.discovery("planted", MEL, "era", "track", settings)
+    assert {cell.target for cell in found.result.cells} == {"level"} and found.result.n_groups == 10
+    assert max(cell.r2 for cell in found.result.cells) > 0.5
+    assert home.discovery("planted", MEL) is None  # the default run is another
+    assert [path.name for path in kept_paths(home.paths, "planted")] == [
+        path_of(home.paths, "planted", MEL, "era", "track", settings).name
+    ]
+    assert kept_paths(home.paths, "plant") == []
+    for group, columns, level, why in (
+        ("mood", (), "track", "no.*column 'mood'.*level, era"), ("work", ("era",), "track", "holds no numbers"),
+        ("work", ("level",), "segment", "whole tracks"), ("work", ("nosuch",), "track", "no.*column 'nosuch'"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=why):
+            home.request_probe("planted", MEL.id, group, level, replace(settings, columns=columns))
+            home.gather("planted", MEL, group, level, columns)
+    for job in home.jobs.active():
+        home.jobs.cancel(job.job_id)
