@@ -285,7 +285,7 @@ def _probe(home: Home, options: argparse.Namespace) -> int:
         return _report(home, [job], options, library=options.library, encoder=info.id)
     if options.mlflow:
         tracking.log_probe(home.paths, found, time.monotonic() - started_s)
-    _print(options, found.as_document(), "\n".join([job.message, *probe_table(found.result)]))
+    _print(options, found.as_document(), [job.message, *probe_table(found.result)])
     return DONE
 
 
@@ -324,7 +324,7 @@ def _similar(home: Home, options: argparse.Namespace) -> int:
         print("mess: The query is unlike everything in this library; the nearest may still be far.", file=sys.stderr)
     if options.playlist:
         write_playlist(found, options.playlist)
-    _print(options, as_document(found), "\n".join(answer_table(found)))
+    _print(options, as_document(found), answer_table(found))
     return DONE
 
 
@@ -337,7 +337,7 @@ def _evaluate(home: Home, options: argparse.Namespace) -> int:
     if job.state != "done" or kept is None:
         return _report(home, [job], options, library=options.library, encoder=info.id)
     table = leak_table(kept.result) if isinstance(kept.result, Faithfulness) else study_table(kept.result)
-    _print(options, kept.as_document(), "\n".join([job.message, *table]))
+    _print(options, kept.as_document(), [job.message, *table])
     return DONE
 
 
@@ -357,7 +357,7 @@ def _map(home: Home, options: argparse.Namespace) -> int:
         "layers": [{"layer": view.layer, **_trust_of(view)} for view in views],
         "aspects": None if aspects is None else _trust_of(aspects),
     }
-    _print(options, document, "\n".join([job.message, *map_table([*views, *([aspects] if aspects else [])])]))
+    _print(options, document, [job.message, *map_table([*views, *([aspects] if aspects else [])])])
     return DONE
 
 
@@ -382,7 +382,7 @@ def _export(home: Home, options: argparse.Namespace) -> int:
         return DONE
     manifest = export_library(home, options.library, options.folder, options.encoders, _show_progress)
     document = {**vars(manifest), "folder": str(options.folder), "files": len(manifest.files)}
-    _print(options, document, "\n".join([manifest.summary, *manifest.left_out]))
+    _print(options, document, [manifest.summary, *manifest.left_out])
     return DONE
 
 
@@ -398,7 +398,7 @@ def _import(home: Home, options: argparse.Namespace) -> int:
     refused = [{"name": name, "reason": why} for name, why in found.refused]
     facts = {"encoder": found.info.id, "fingerprint": found.info.fingerprint, "library": found.library}
     document = {**facts, "n_rows": found.n_rows, "n_new": found.n_new, "n_known": found.n_known, "refused": refused}
-    _print(options, document, "\n".join([found.summary, *(f"  {name}: {why}" for name, why in found.refused)]))
+    _print(options, document, [found.summary, *(f"  {name}: {why}" for name, why in found.refused)])
     return SOME_FAILED if refused else DONE
 
 
@@ -406,7 +406,7 @@ def _check(home: Home, options: argparse.Namespace) -> int:
     problems = home.check(repair=options.repair)
     document = {"ok": not problems, "problems": [vars(problem) for problem in problems]}
     lines = [f"{problem.kind}: {problem.what} {problem.cure}" for problem in problems]
-    _print(options, document, "\n".join(lines) or "Every stored array and row is as it was written.")
+    _print(options, document, lines or "Every stored array and row is as it was written.")
     return SOME_FAILED if problems else DONE
 
 
@@ -424,7 +424,7 @@ def _doctor(home: Home, options: argparse.Namespace) -> int:
     lines = [
         f"{'ok ' if f.is_ok else ' ! '} {f.subject:<22} {f.state}{f'  -> {f.cure}' if f.cure else ''}" for f in findings
     ]
-    _print(options, document, "\n".join(lines))
+    _print(options, document, lines)
     return DONE
 
 
@@ -512,16 +512,18 @@ def _report(home: Home, jobs: Sequence[Job], options: argparse.Namespace, **fact
     message = " ".join(f"{job.message or job.state} {job.hint}".strip() for job in jobs)
     document = {"done": is_done, "message": message, **facts, "failures": [vars(failure) for failure in failures]}
     lines = [message, *(f"  {group.line}" for group in grouped(failures))]
-    _print(options, document, "\n".join(lines))
+    _print(options, document, lines)
     return DONE if is_done and not failures else SOME_FAILED
 
 
-def _print(options: argparse.Namespace, document: dict[str, Any], text: str) -> None:
+def _print(options: argparse.Namespace, document: dict[str, Any], text: str | Sequence[str]) -> None:
+    """A line, or lines, or the document; no name in a line can do anything to the terminal."""
     if options.json:
         _print_json(document)
     else:
         encoding = sys.stdout.encoding or "utf-8"
-        print(harmless(text).encode(encoding, "replace").decode(encoding))
+        for line in [text] if isinstance(text, str) else text:
+            print(harmless(line).encode(encoding, "replace").decode(encoding))
 
 
 def _print_json(document: dict[str, Any]) -> None:

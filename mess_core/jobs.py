@@ -195,7 +195,7 @@ class Jobs:
 
     def failures(self, job_id: int) -> list[Failure]:
         rows = self.database.connection.execute(
-            "SELECT subject, message, hint FROM job_failures WHERE job_id = ? ORDER BY subject", (job_id,)
+            "SELECT subject, message, hint FROM job_failures WHERE job_id = ? ORDER BY rowid", (job_id,)
         )
         return [Failure(**row) for row in rows]
 

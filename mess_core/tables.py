@@ -9,7 +9,6 @@ from mess_core.evaluation.faithfulness import NOT, ORACLE, Faithfulness, Ratio
 from mess_core.evaluation.similarity import PERFORMER, WORK, SimilarityFigure, SimilarityStudy
 from mess_core.maps import MapView
 from mess_core.probing.result import ProbeResult
-from mess_core.untrusted import harmless
 
 
 def answer_table(answer: Answer) -> list[str]:
@@ -22,10 +21,9 @@ def answer_table(answer: Answer) -> list[str]:
         scores = neighbour.aspects or {}
         aspects = "".join(f"  {_percent(scores[aspect].percentile):>17}" for aspect in asked)
         at = "–" if moment is None else f"{moment.query_s:.1f} ~ {moment.track_s:.1f} s"
-        title = harmless(found.track.title, kept="")
         lines.append(
             f"{neighbour.rank:3d}  {neighbour.similarity:10.3f}  {_percent(neighbour.percentile):>11}{aspects}"
-            f"  {at:<15}  {title}"
+            f"  {at:<15}  {found.track.title}"
         )
     return lines
 

@@ -100,19 +100,20 @@ def printable(name: str) -> str:
     return shown if len(shown) <= 200 else f"{shown[:200]}…"
 
 
-def harmless(text: str, kept: str = "\n") -> str:
-    r"""Text for a terminal: what a name in it could do to the terminal is written out; line breaks stay, if kept.
+def harmless(text: str) -> str:
+    r"""A line for a terminal: what a name in it could do to the terminal, or to the line, is written out.
 
     Examples
     --------
-    >>> harmless("a\x1b[31m\nb\r")
-    'a\\x1b[31m\nb\\r'
+    >>> harmless("a\x1b[31m\nb")
+    'a\\x1b[31m\\nb'
     """
     return "".join(
-        c if c.isprintable() or c in kept or unicodedata.category(c) == "Zs"
+        c
+        if c.isprintable() or unicodedata.category(c) == "Zs"
         else c.encode("unicode_escape", "surrogatepass").decode()
         for c in text
-    )  # fmt: skip
+    )
 
 
 @contextlib.contextmanager

@@ -406,3 +406,61 @@ def test_evaluating_aspects_before_any_were_discovered_is_exit_1(planted, ask):
     assert "python -m mess_core probe --encoder mel" in document["message"]
     code, document, _ = ask("--library", "undiscovered", verb=("evaluate", "similarity"))
     assert code == 0 and "direction" not in document["hubness"]
+
+
+def test_names_reach_a_terminal_without_control_characters(run, write_wav, tmp_path):
+    """One line each, in answers and in what is refused; a document has them as they are."""
+    folder = write_wav("plain", seconds=6).parent
+    for seed, name in enumerate(("new\nline", "esc\x1b[31mred", "bell\x07", "left\u202eright"), start=1):
+        write_wav(name, seconds=6, seed=seed)
+    (folder / "broken\x1b]0;x\x07\n.wav").write_bytes(b"RIFF but no more")
+    code, out = run("add", folder, "--library", "music")
+    assert code == 1 and len(out.splitlines()) == 2 and "\\x1b]0;x" in out
+    run("extract", "--encoder", "mel", "--library", "music")
+    code, out = run("similar", folder / "plain.wav", "--encoder", "mel", "--library", "music")
+    assert code == 0 and len(out.splitlines()) == 5 and "new\\nline" in out
+    assert all(char.isprintable() for line in out.splitlines() for char in line)
+    code, out = run("similar", folder / "plain.wav", "--encoder", "mel", "--library", "music", "--json")
+    assert "new\nline" in {found["title"] for found in json.loads(out)["results"]}
+
+
+def test_what_is_refused_for_one_reason_is_one_line(run, write_wav):
+    """With how many there are, and the first three; the headline says what is so."""
+    folder = write_wav("a").parent
+    rows = "".join(f"gone{number}.wav\n" for number in range(830))
+    (folder / "mess.csv").write_text(f"audio\na.wav\n{rows}", "utf-8")
+    code, out = run("add", folder)
+    first, second = out.splitlines()
+    assert code == 1 and first.startswith("Folder with a table: 1 of 1 recordings registered.")
+    assert second.strip().startswith("830 × The file that it names is not there. row 3 (gone0.wav), row 4")
+    (folder / "mess.csv").write_text(f"audio\n{rows}", "utf-8")
+    code, out = run("add", folder)
+    assert code == 1 and "No audio" not in out and "830 refused" in out.splitlines()[0] and len(out.splitlines()) == 2
+
+
+def test_a_playlist_goes_in_and_comes_out(run, write_wav, tmp_path):
+    folder = write_wav("a", seconds=6, seed=1).parent
+    write_wav("b", seconds=6, seed=2)
+    (folder / "mix.m3u8").write_text("#EXTM3U\na.wav\nb.wav\nhttp://example.com/x.mp3\n", "utf-8")
+    code, out = run("add", folder / "mix.m3u8")
+    assert code == 1 and "2 of 2 files registered" in out and "on the network" in out
+    run("extract", "--encoder", "mel", "--library", "mix")
+    code, _ = run(
+        "similar", folder / "a.wav", "--encoder", "mel", "--library", "mix", "--playlist", tmp_path / "n.m3u8"
+    )
+    assert code == 0 and (tmp_path / "n.m3u8").read_text("utf-8").splitlines()[-1] == "music/b.wav"
+
+
+def test_columns_of_a_table_on_the_command_line(run, write_wav):
+    folder = write_wav("a", seconds=6, seed=1).parent
+    for seed, name in enumerate("bc", start=2):
+        write_wav(name, seconds=6, seed=seed)
+    (folder / "mess.csv").write_text("audio,era\na.wav,late\nb.wav,late\nc.wav,early\n", "utf-8")
+    assert run("add", folder, "--library", "music") == (0, "Folder with a table: 3 of 3 recordings registered.\n")
+    run("extract", "--encoder", "mel", "--library", "music")
+    asked = ("similar", folder / "a.wav", "--encoder", "mel", "--library", "music")
+    _, out = run(*asked, "--where", "era=late", "--json")
+    assert [found["title"] for found in json.loads(out)["results"]] == ["b"]
+    assert run(*asked, "--where", "mood=sad")[0] == 2
+    assert run("probe", "--encoder", "mel", "--library", "music", "--group", "mood")[0] == 2
+    assert run("probe", "--encoder", "mel", "--library", "music", "--target", "era")[0] == 1
