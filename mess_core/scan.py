@@ -40,6 +40,7 @@ class Scanned:
 
     n_silent : have only MIDI, which was not rendered
     unread : files of other kinds that may be music, by kind
+    n_unlisted : audio files that the user's own table does not name
     """
 
     collection: Collection
@@ -49,6 +50,7 @@ class Scanned:
     n_refused: int
     n_silent: int
     unread: Mapping[str, int]
+    n_unlisted: int
 
     @property
     def summary(self) -> str:
@@ -59,6 +61,9 @@ class Scanned:
         if self.n_silent:
             have, them = ("has", "it") if self.n_silent == 1 else ("have", "them")
             text += f" {self.n_silent} {have} only MIDI: --render plays {them} with our synthesiser."
+        if self.n_unlisted:
+            is_one = self.n_unlisted == 1
+            text += f" {self.n_unlisted} other audio {'file is' if is_one else 'files are'} not in the table."
         return f"{text} {unread_sentence(self.unread)}".strip()
 
 
@@ -135,7 +140,14 @@ def scan(
     commit()
     on_progress(len(wanted), len(wanted), "")
     return Scanned(
-        collection, len(recordings), n_new, n_known, n_refused, len(recordings) - len(wanted), description.unread
+        collection,
+        len(recordings),
+        n_new,
+        n_known,
+        n_refused,
+        len(recordings) - len(wanted),
+        description.unread,
+        description.n_unlisted,
     )
 
 

@@ -68,12 +68,14 @@ class Description:
     refused : what could not be used, and why: (name of the row or file, sentence)
     root : the folder below which all files lie, where that is not the folder itself: audio may lie beside it
     unread : how many files there are of kinds that may be music and are not read
+    n_unlisted : audio files beside those that the user's own table names
     """
 
     recordings: Sequence[Recording]
     refused: Sequence[tuple[str, str]] = ()
     root: Path | None = None
     unread: Mapping[str, int] = field(default_factory=dict)
+    n_unlisted: int = 0
 
 
 @dataclass(frozen=True)

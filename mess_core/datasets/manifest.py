@@ -24,6 +24,7 @@ from typing import Any
 from mess_core.catalogue import NAMES
 from mess_core.datasets.collection import MOST_DETAILS, Collection, Description, Recording, below, tidy
 from mess_core.datasets.table import read_header, read_table
+from mess_core.datasets.walking import find_music
 from mess_core.errors import InputError, MessError
 from mess_core.untrusted import MOST_ROWS, MOST_TABLE_BYTES, open_parquet, printable
 
@@ -186,7 +187,9 @@ def _describe(folder: Path) -> Description:
             continue
         first_row[file] = number
         recordings.append(recording)
-    return Description(recordings, refused)
+    listed = {file for recording in recordings for file in (recording.audio,) if file}
+    n_unlisted = sum(path not in listed for path in find_music(folder).audio)
+    return Description(recordings, refused, n_unlisted=n_unlisted)
 
 
 def _row_name(number: int, row: Mapping[str, str], roles: Mapping[str, list[str]]) -> str:

@@ -200,3 +200,12 @@ def test_details_are_kept_found_and_replaced_by_the_table(home, write_wav):
     (folder / "mess.csv").unlink()
     scan(home, folder, "music")
     assert home.catalogue.details_of(track.track_id) == {"level": "5"}
+
+
+def test_audio_that_the_table_does_not_name_is_counted(home, write_wav):
+    folder = write_wav("a", seed=1).parent
+    write_wav("b", seed=2)
+    manifest(folder, "a.wav,,Nocturne,,,")
+    assert scan(home, folder, "music").summary.endswith(
+        "1 of 1 recordings registered. 1 other audio file is not in the table."
+    )
