@@ -47,7 +47,6 @@ class Query:
     track_id: str
     embedding: TrackEmbedding
     duration_s: float
-    is_silent: bool = False
     facts: Facts = field(default_factory=Facts)
 
 
@@ -271,9 +270,8 @@ def answer(home: Home, index: NeighbourIndex, plan: Plan, query: Query) -> Answe
     Raises
     ------
     InputError
-        If the query is silent.
+        If what is asked for leaves nothing to compare.
     """
-    _check_heard(query)
     found = index.search(
         query.embedding.mean,
         plan.request,
@@ -297,9 +295,8 @@ def answer_passage(home: Home, index: SegmentIndex, plan: Plan, query: Query, pa
     Raises
     ------
     InputError
-        If the query is silent, the passage is not in it, or what is avoided leaves nothing of an aspect asked for.
+        If the passage is not in the query, or what is avoided leaves nothing of an aspect asked for.
     """
-    _check_heard(query)
     segments = query.embedding
     rows = passage_rows(segments.starts_s, plan.info.segment_s, *passage, query.duration_s)
     items = segment_items(plan, index.geometry, segments.segments[rows])
@@ -366,14 +363,8 @@ def query_of(home: Home, track: Track, info: EncoderInfo, text: str = "") -> Que
         track_id=track.track_id,
         embedding=home.store.read(track.track_id, info),
         duration_s=track.duration_s,
-        is_silent=track.loudness_lufs is None,
         facts=facts_of(home, track.track_id),
     )
-
-
-def _check_heard(query: Query) -> None:
-    if query.is_silent:
-        raise InputError("The query is silent: there is nothing in it to compare.", "Choose another recording.")
 
 
 def _found_track(home: Home, neighbour: Neighbour, moment: Moment | None) -> FoundTrack:

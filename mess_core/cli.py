@@ -455,8 +455,7 @@ def _query(home: Home, text: str, info: EncoderInfo) -> Query:
         if isinstance(event, ExtractedTrack):
             heard, known = event.facts, home.catalogue.find_sha256(track.sha256)
             facts = Facts() if known is None else facts_of(home, known.track_id)
-            is_silent = heard.loudness_lufs is None
-            return Query(text, track.track_id, event.embedding, heard.duration_s, is_silent, facts)
+            return Query(text, track.track_id, event.embedding, heard.duration_s, facts)
     raise InputError(f"{text!r} holds no audio.")
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 # --- segments ---------------------------------------------------------------------------------------------
 SEGMENT_S = 5.0  # MERT's pre-training context (Li et al. 2023; its fairseq configuration: 122 880 samples at 24 kHz)
 HOP_S = 2.5  # half a segment: every moment is seen twice
-MIN_DURATION_S = 1.0  # below this an encoder sees too few frames to mean anything
+SHORT_S = 1.0  # below this an encoder sees too few frames to mean anything: a one-shot, which it is given repeated
+MIN_DURATION_S = 0.1  # the shortest one-shot: below is a click
 MAX_DURATION_S = 12 * 3600.0  # longer "recordings" are decompression bombs or forgotten recorders
 
 # --- formats ----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ fastest on full batches; a segment of another length (a track shorter than five 
 would change what the encoder hears. What waits between the two threads is bounded by segments, so a recording of
 three hours takes no more memory than one of three minutes, but for its pooled vectors.
 
-One bad file is a `FailedTrack` in the stream; the others go on.
+One bad file is a `FailedTrack` in the stream, and so is one at which the encoder fails; the others go on.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ import itertools
 import os
 import queue
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mess_core.audio import DecodeFacts, Decoder, segments
-from mess_core.config import SILENCE_PEAK
+from mess_core.audio import DecodeFacts, Decoder, check_heard, require_unchanged, segments
 from mess_core.embeddings import TrackEmbedding, TrackPooler
 from mess_core.encoders.base import Encoder, EncoderInfo
-from mess_core.errors import AudioError, MessError
+from mess_core.errors import AudioError, InputError, MessError
 from mess_core.raw import RawWriter
 
 BATCH_SIZE_CPU = 4  # as fast as 8 with nano and MERT-95M on two cores, and half the memory
@@ -41,6 +40,7 @@ class Source:
     title: str
     audio: Path
     raw: Path | None = None
+    sha256: str = ""  # of the bytes that the audio file should have; "": whatever they are
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,20 @@ class _Segment:
 
 
 @dataclass(frozen=True)
+class _Again:
+    """All segments of a track that came so far are void: its channels cancel, and it is decoded another way."""
+
+    source: Source
+
+
+@dataclass(frozen=True)
 class _TrackEnd:
     source: Source
     facts: DecodeFacts | None
     error: MessError | None
 
 
-_Queue = queue.Queue[_Segment | _TrackEnd | Exception | None]
+_Queue = queue.Queue[_Segment | _Again | _TrackEnd | Exception | None]
 
 
 def choose_device() -> str:
@@ -169,17 +176,20 @@ def _decode(source: Source, info: EncoderInfo, decoded: _Queue, is_stopping: thr
     facts: DecodeFacts | None = None
     error: MessError | None = None
     try:
-        decoder = Decoder(source.audio, info.sample_rate_hz, hash_samples=True)
-        for start, waveform in segments(decoder, info.segment_samples, info.hop_samples, info.min_samples):
-            if is_stopping.is_set():
-                return
-            decoded.put(_Segment(source, start / info.sample_rate_hz, waveform))
-        facts = decoder.facts
-        if facts.peak < SILENCE_PEAK:
-            raise AudioError(
-                f"{source.title!r} is silent: its peak is {facts.peak:.1e}, expected at least {SILENCE_PEAK:.0e}.",
-                "Check the recording; there is nothing to compare.",
-            )
+        require_unchanged(source.audio, source.sha256)
+        signs: tuple[float, ...] | None = None
+        while facts is None:
+            decoder = Decoder(source.audio, info.sample_rate_hz, hash_samples=True, signs=signs)
+            for start, waveform in segments(decoder, info.segment_samples, info.hop_samples, info.min_samples):
+                if is_stopping.is_set():
+                    return
+                decoded.put(_Segment(source, start / info.sample_rate_hz, waveform))
+            signs = decoder.facts.signs
+            if signs is None:
+                facts = decoder.facts
+            else:
+                decoded.put(_Again(source))
+        check_heard(facts, repr(source.title), info.sample_rate_hz)
     except MessError as problem:
         error = problem
     except Exception as problem:  # a defect of ours or of a decoder must not stop the other tracks
@@ -194,9 +204,13 @@ def _encode_all(decoded: _Queue, encoder: Encoder, batch_size: int) -> Iterator[
     batch: list[_Segment] = []
     ends: list[_TrackEnd] = []  # tracks that are decoded but have segments in the unfinished batch
 
+    failed: dict[str, MessError] = {}  # tracks at which the encoder failed
+
     def encode_batch() -> None:
-        waveforms = np.stack([segment.waveform for segment in batch])
-        for segment, hidden_states in zip(batch, encode_in_halves(encoder, waveforms), strict=True):
+        for segment, hidden_states in zip(batch, encode_each(), strict=True):
+            if isinstance(hidden_states, MessError):
+                failed.setdefault(segment.source.track_id, hidden_states)
+                continue
             track_id = segment.source.track_id
             poolers.setdefault(track_id, TrackPooler(encoder.info)).add(segment.start_s, hidden_states)
             if segment.source.raw is not None:
@@ -205,12 +219,37 @@ def _encode_all(decoded: _Queue, encoder: Encoder, batch_size: int) -> Iterator[
                 raws[track_id].add(hidden_states)
         batch.clear()
 
+    def encode_each() -> Sequence[np.ndarray | MessError]:
+        """The whole batch; where that fails, segment by segment, so that one bad one fails alone."""
+        waveforms = np.stack([segment.waveform for segment in batch])
+        try:
+            return list(encode_in_halves(encoder, waveforms))
+        except Exception:
+            answers: list[np.ndarray | MessError] = []
+            for segment, waveform in zip(batch, waveforms, strict=True):
+                try:
+                    answers.append(encoder.encode(waveform[None])[0])
+                except MessError as error:
+                    answers.append(error)
+                except Exception as error:
+                    message = f"{encoder.info.id} failed at {segment.source.title!r}: {type(error).__name__}: {error}."
+                    answers.append(InputError(message))
+            return answers
+
+    def forget(track_id: str) -> None:
+        poolers.pop(track_id, None)
+        failed.pop(track_id, None)
+        if (raw := raws.pop(track_id, None)) is not None:
+            raw.abandon()
+        batch[:] = [segment for segment in batch if segment.source.track_id != track_id]
+
     def finish(end: _TrackEnd) -> Event:
         pooler, raw = poolers.pop(end.source.track_id, None), raws.pop(end.source.track_id, None)
-        if end.error is not None or pooler is None or end.facts is None:
+        error = end.error or failed.pop(end.source.track_id, None)
+        if error is not None or pooler is None or end.facts is None:
             if raw is not None:
                 raw.abandon()
-            return FailedTrack(end.source, end.error or AudioError(f"{end.source.title!r} holds no audio."))
+            return FailedTrack(end.source, error or AudioError(f"{end.source.title!r} holds no audio."))
         if raw is not None:
             raw.close()
         return ExtractedTrack(end.source, pooler.pool(), end.facts)
@@ -226,7 +265,9 @@ def _encode_all(decoded: _Queue, encoder: Encoder, batch_size: int) -> Iterator[
             yield BatchDone(n_segments)
             yield from map(finish, ends)
             ends.clear()
-        if isinstance(item, _Segment):
+        if isinstance(item, _Again):
+            forget(item.source.track_id)
+        elif isinstance(item, _Segment):
             batch.append(item)
         elif isinstance(item, _TrackEnd):
             ends.append(item)

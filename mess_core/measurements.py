@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mess_core.audio import Decoder, sha256_file
+from mess_core.audio import require_unchanged, sha256_file
 from mess_core.catalogue import Catalogue
 from mess_core.config import HOP_S, SEGMENT_S
 from mess_core.embeddings import Guard
@@ -29,6 +29,7 @@ class Files:
 
     version : of the formulas, and of the files beside the audio (the audio itself is the track's identity); taken
         before measuring, so that a file changed meanwhile is noticed the next time
+    sha256 : of the bytes that the audio should have; "": whatever they are
     """
 
     track_id: str
@@ -36,6 +37,7 @@ class Files:
     midi: Path | None = None
     score: Path | None = None
     version: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,19 +57,18 @@ def measure_track(files: Files) -> Measured:
     """
     from mess_core.targets import audio, midi
     from mess_core.targets.agreement import MIN_AGREEMENT, agreement
-    from mess_core.targets.frames import SAMPLE_RATE_HZ
 
-    decoder = Decoder(files.audio, SAMPLE_RATE_HZ, measure_loudness=False)
-    sound = audio.listen(decoder)
-    track = audio.measure(sound)
-    spans_s = audio.segment_spans_s(decoder.facts.duration_s, SEGMENT_S, HOP_S)
-    segments = [audio.measure(sound.between(start_s, end_s), level="segment") for start_s, end_s in spans_s]
+    require_unchanged(files.audio, files.sha256)
+    heard = audio.hear(files.audio)
+    track = audio.measure(heard.sound)
+    spans_s = audio.segment_spans_s(heard.spans_s, SEGMENT_S, HOP_S)
+    segments = [audio.measure(heard.between(start_s, end_s), level="segment") for start_s, end_s in spans_s]
     score_times: tuple[ScoreTimes, ...] = ()
     try:
         if files.midi is None:
             raise InputError("there is no MIDI beside the audio")
         performance = midi.read_performance(files.midi, score=files.score)
-        agreed = agreement(np.unique(performance.notes.onset_s), sound.onsets_s)
+        agreed = agreement(np.unique(performance.notes.onset_s), heard.recorded_s(heard.sound.onsets_s))
         if agreed < MIN_AGREEMENT:
             raise InputError(
                 f"the MIDI does not match the audio: their onsets agree by {agreed:.2f} beyond chance, "
@@ -101,7 +102,9 @@ class Measurements:
             return next((path for path in self.catalogue.file_paths(track_id, role) if path.is_file()), None)
 
         midi, score = first("midi"), first("score")
-        return Files(track_id, self.catalogue.likely_audio_path(track_id), midi, score, _version(midi, score))
+        row = self.database.connection.execute("SELECT sha256 FROM tracks WHERE track_id = ?", (track_id,)).fetchone()
+        audio, sha256 = self.catalogue.likely_audio_path(track_id), row["sha256"] if row else ""
+        return Files(track_id, audio, midi, score, _version(midi, score), sha256)
 
     def missing(self, track_ids: Sequence[str]) -> list[Files]:
         """Tracks that are not measured with the current formulas on their current files.

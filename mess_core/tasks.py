@@ -15,6 +15,7 @@ fetch     download a published collection, and register it
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 import threading
@@ -252,7 +253,8 @@ def _extract_tracks(task: Task, tracks: list[Track], encoder_id: str, *, keep_ra
             if home.store.has(track.track_id, info):  # an urgent job may have done it meanwhile
                 continue
             raw = home.store.raw_path(track.track_id, info) if keep_raw else None
-            yield Source(track.track_id, track.title, home.catalogue.likely_audio_path(track.track_id), raw)
+            audio = home.catalogue.likely_audio_path(track.track_id)
+            yield Source(track.track_id, track.title, audio, raw, track.sha256)
 
     with closing(extract(sources(), encoder)) as events:
         for event in events:
@@ -276,9 +278,17 @@ def _commit(task: Task, done: ExtractedTrack, encoder: Encoder) -> None:
     def guard(connection: sqlite3.Connection) -> None:
         task.guard(connection)
         connection.execute(
-            "UPDATE tracks SET loudness_lufs = ?, duration_s = ?, is_truncated = ?, samples_sha256 = ?"
-            " WHERE track_id = ?",
-            (facts.loudness_lufs, facts.duration_s, facts.is_truncated, facts.samples_sha256, done.source.track_id),
+            "UPDATE tracks SET loudness_lufs = ?, duration_s = ?, is_truncated = ?, samples_sha256 = ?,"
+            " sounding_s = ?, downmix = ? WHERE track_id = ?",
+            (
+                facts.loudness_lufs,
+                facts.duration_s,
+                facts.is_truncated,
+                facts.samples_sha256,
+                json.dumps(facts.sounding_s),
+                facts.downmix,
+                done.source.track_id,
+            ),
         )
 
     task.home.store.write(done.source.track_id, encoder.info, done.embedding, guard)

@@ -23,6 +23,7 @@ FLOORS = [
         "wav_header",
         "av_source",
         "loudness",
+        "sounding",
         "audio_source",
         "audio",
         "catalogue",
@@ -44,6 +45,7 @@ FLOORS = [
 WITHIN_A_FLOOR = {
     ("audio", "audio_source"),
     ("audio", "loudness"),
+    ("audio", "sounding"),
     ("audio_source", "wav_header"),
     ("audio_source", "av_source"),
     ("datasets", "synthesis"),

@@ -19,8 +19,10 @@ from typing import Literal
 
 import numpy as np
 
-from mess_core.config import HOP_S, MIN_DURATION_S, SEGMENT_S
+from mess_core.config import HOP_S, SEGMENT_S, SHORT_S
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
+
+HEARD = "spans that sound, repeated to 1 s"  # what segments are laid over; in the fingerprint by way of normalisers
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class EncoderInfo:
 
     @property
     def min_samples(self) -> int:
-        return round(MIN_DURATION_S * self.sample_rate_hz)
+        return round(SHORT_S * self.sample_rate_hz)
 
     @property
     def embedding_dim(self) -> int:
@@ -115,7 +117,7 @@ def check_waveforms(waveforms: np.ndarray, info: EncoderInfo) -> np.ndarray:
         raise InputError(f"{info.id} takes waveforms of shape (n, n_samples), got {waveforms.shape}.")
     if waveforms.shape[1] < info.min_samples:
         raise InputError(
-            f"{info.id} takes at least {MIN_DURATION_S:g} s ({info.min_samples} samples at {info.sample_rate_hz} Hz), "
+            f"{info.id} takes at least {SHORT_S:g} s ({info.min_samples} samples at {info.sample_rate_hz} Hz), "
             f"got {waveforms.shape[1]} samples."
         )
     if not np.isfinite(waveforms).all():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mess_core.config import SILENCE_PEAK
-from mess_core.encoders.base import Encoder, EncoderInfo, check_waveforms
+from mess_core.encoders.base import HEARD, Encoder, EncoderInfo, check_waveforms
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +26,7 @@ MEL_HOP_SAMPLES = 480  # 20 ms: 50 frames per second
 MEL_MIN_HZ = 20.0
 LOG_FLOOR = 1e-6
 PEAK_LEVEL = 0.5  # every segment is scaled to this peak, unless it is silence
-MEL_NORMALISER = "peak-0.5/1"
+MEL_NORMALISER = f"peak-0.5/1, {HEARD}"
 
 MEL = EncoderInfo(
     id="mel",

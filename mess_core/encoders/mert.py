@@ -29,7 +29,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mess_core.encoders.base import Encoder, EncoderInfo, WeightFile, check_waveforms, random_twin
+from mess_core.encoders.base import HEARD, Encoder, EncoderInfo, WeightFile, check_waveforms, random_twin
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.untrusted import read_json
 
@@ -74,7 +74,7 @@ MERT_95M = EncoderInfo(
     n_layers=13,
     dim=768,
     layer_0="projected convolution features plus positional convolution, after LayerNorm",
-    normaliser="zero mean, unit variance per segment, eps 1e-7",
+    normaliser=f"zero mean, unit variance per segment, eps 1e-7, {HEARD}",
 )
 
 # No public source pins the hashes of the 330M: weights.py records them at first sight. Its sizes are estimates.
@@ -95,7 +95,7 @@ MERT_330M = EncoderInfo(
     n_layers=25,
     dim=1024,
     layer_0="projected convolution features plus positional convolution, without LayerNorm",
-    normaliser="zero mean, unit variance per segment, eps 1e-7",
+    normaliser=f"zero mean, unit variance per segment, eps 1e-7, {HEARD}",
 )
 
 # What both checkpoints share. Everything here must be so for `HubertModel` to compute what MERT computes.

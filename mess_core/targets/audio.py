@@ -1,14 +1,15 @@
 """A sound file -> the audio targets, in one pass over the file, for the whole or for its segments.
 
-    file -> mono blocks at 22 050 Hz -> loudness | spectrum | flux | envelope | moments -> targets
+    file -> mono blocks at 22 050 Hz -> spans that sound -> loudness | spectrum | flux | envelope | moments -> targets
 
 Every stream keeps a few numbers per frame, about 30 MB per hour in all; no spectrogram is held.
 
 Conventions
 -----------
 A support is what a target is measured on: the track, or a passage of it, or one segment. Times are in seconds from its
-start. Segments share the frames of the recording they lie in; what only a longer context can say (the tuning, the
-running maximum of onset detection) is taken from the recording.
+start. Segments are those of an embedding. They share the frames of the recording they lie in; what only a longer
+context can say (the tuning, the running maximum of onset detection) is taken from the recording.
+Silence (`sounding`) is in no support: what sounds before it and after it is measured as if it were joined.
 """
 
 from __future__ import annotations
@@ -65,6 +66,74 @@ class Sound:
         )
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What was heard of a recording, and where it lies there.
+
+    sound : of the spans that sound, one behind the other
+    spans_s : (n_spans, 2), where they begin and end in the recording
+    """
+
+    sound: Sound
+    spans_s: np.ndarray
+
+    def between(self, start_s: float, end_s: float) -> Sound:
+        """A part of a span, by the clock of the recording."""
+        start_s, end_s = joined_s(np.array([start_s, end_s]), self.spans_s).tolist()
+        return self.sound.between(start_s, end_s)
+
+    def recorded_s(self, times_s: np.ndarray) -> np.ndarray:
+        """Times of `sound` as times of the recording."""
+        if not len(self.spans_s):
+            return times_s
+        starts, ends = self.spans_s.T
+        firsts = np.concatenate([[0.0], np.cumsum(ends - starts)[:-1]])
+        row = np.clip(np.searchsorted(firsts, times_s, side="right") - 1, 0, None)
+        return starts[row] + (times_s - firsts[row])
+
+
+def joined_s(times_s: np.ndarray, spans_s: np.ndarray) -> np.ndarray:
+    """Times of a recording as times of its spans joined; all of a silence are where it was cut out.
+
+    Examples
+    --------
+    >>> joined_s(np.array([11.0, 15.0, 31.0, 35.0]), np.array([[10.0, 12.0], [30.0, 32.0]]))
+    array([1., 2., 3., 7.])
+    """
+    starts, ends = spans_s.T
+    lengths = np.concatenate([[0.0], np.cumsum(ends - starts)])
+    row = np.clip(np.searchsorted(starts, times_s, side="right") - 1, 0, None)
+    is_last = row == len(starts) - 1  # what lies beyond all is as far from them as before
+    return lengths[row] + np.where(is_last, times_s, np.minimum(times_s, ends[row])) - starts[row]
+
+
+def hear(
+    path: Path, *, start_s: float = 0.0, length_s: float | None = None, onsets_s: np.ndarray | None = None
+) -> Heard:
+    """Listen to a recording, or a passage of it; parameters and errors as `measure_audio`."""
+    signs: tuple[float, ...] | None = None
+    while True:
+        decoder = audio.Decoder(
+            path, SAMPLE_RATE_HZ, start_s=start_s, length_s=length_s, measure_loudness=False, signs=signs
+        )
+        collected = Listener()
+        for _, piece, _ in audio.spans(decoder):
+            if len(piece):
+                collected.add(piece)
+        facts = decoder.facts
+        if facts.signs is None:
+            break
+        signs = facts.signs  # the channels cancel: once more, another way
+    if facts.duration_s < MIN_DURATION_S:
+        raise AudioError(f"The recording is {facts.duration_s:.2g} s long; MESS needs at least {MIN_DURATION_S:g} s.")
+    if not facts.sounding_s:  # it is measured as the silence that it is: every target says why it has no value
+        for start in range(0, facts.n_samples, SAMPLE_RATE_HZ):
+            collected.add(np.zeros(min(SAMPLE_RATE_HZ, facts.n_samples - start), dtype=np.float32))
+        return Heard(collected.finish(), np.zeros((0, 2)))
+    spans_s = np.array(facts.sounding_s)
+    return Heard(collected.finish(None if onsets_s is None else joined_s(_checked_onsets(onsets_s), spans_s)), spans_s)
+
+
 def measure_audio(
     path: Path, *, start_s: float = 0.0, length_s: float | None = None, onsets_s: np.ndarray | None = None
 ) -> dict[str, TargetValue]:
@@ -90,8 +159,7 @@ def measure_audio(
     AudioError
         If the file is not audio that MESS reads.
     """
-    blocks = audio.Decoder(path, SAMPLE_RATE_HZ, start_s=start_s, length_s=length_s, measure_loudness=False)
-    return measure(listen(blocks, onsets_s))
+    return measure(hear(path, start_s=start_s, length_s=length_s, onsets_s=onsets_s).sound)
 
 
 def measure_audio_segments(
@@ -117,31 +185,40 @@ def measure_audio_segments(
     AudioError
         If the file is not audio that MESS reads, or shorter than `MIN_DURATION_S`.
     """
-    decoder = audio.Decoder(path, SAMPLE_RATE_HZ, measure_loudness=False)
-    sound = listen(decoder)
-    spans_s = segment_spans_s(decoder.facts.duration_s, segment_s, hop_s, sample_rate_hz)
-    return [measure(sound.between(start_s, end_s), level="segment") for start_s, end_s in spans_s]
+    heard = hear(path)
+    return [
+        measure(heard.between(start_s, end_s), level="segment")
+        for start_s, end_s in segment_spans_s(heard.spans_s, segment_s, hop_s, sample_rate_hz)
+    ]
 
 
-def segment_spans_s(duration_s: float, segment_s: float, hop_s: float, sample_rate_hz: int = 24_000) -> np.ndarray:
+def segment_spans_s(spans_s: np.ndarray, segment_s: float, hop_s: float, sample_rate_hz: int = 24_000) -> np.ndarray:
     """Start and end of each segment that `mess_core.audio.segments` makes, seconds, shape (n_segments, 2).
+
+    Parameters
+    ----------
+    spans_s : ndarray, shape (n_spans, 2)
+        Where the recording sounds.
 
     Examples
     --------
-    >>> segment_spans_s(11.0, 5.0, 2.5)
+    >>> segment_spans_s(np.array([[0.0, 11.0], [20.0, 22.0]]), 5.0, 2.5)
     array([[ 0. ,  5. ],
            [ 2.5,  7.5],
            [ 5. , 10. ],
-           [ 6. , 11. ]])
+           [ 6. , 11. ],
+           [20. , 22. ]])
     """
     if not 0 < hop_s <= segment_s:
         raise InputError(f"A hop of {hop_s:g} s was given; expected more than 0 and at most {segment_s:g} s.")
-    if duration_s < MIN_DURATION_S:
-        raise AudioError(f"The recording is {duration_s:.2g} s long; MESS needs at least {MIN_DURATION_S:g} s.")
-    n_samples, segment, hop = (round(seconds * sample_rate_hz) for seconds in (duration_s, segment_s, hop_s))
-    segment = min(segment, n_samples)
-    starts = np.minimum(np.arange(audio.n_segments(n_samples, segment, hop)) * hop, n_samples - segment)
-    return np.column_stack([starts, starts + segment]) / sample_rate_hz
+    whole, hop = round(segment_s * sample_rate_hz), round(hop_s * sample_rate_hz)
+    rows = [np.zeros((0, 2))]
+    for start_s, end_s in spans_s:
+        first, n_samples = round(start_s * sample_rate_hz), round((end_s - start_s) * sample_rate_hz)
+        segment = min(whole, n_samples)
+        starts = np.minimum(np.arange(audio.n_segments(n_samples, segment, hop)) * hop, n_samples - segment)
+        rows.append(np.column_stack([starts, starts + segment]) + first)
+    return np.concatenate(rows) / sample_rate_hz
 
 
 def listen(blocks: Iterable[np.ndarray], onsets_s: np.ndarray | None = None) -> Sound:
@@ -153,36 +230,52 @@ def listen(blocks: Iterable[np.ndarray], onsets_s: np.ndarray | None = None) -> 
     onsets_s : ndarray, shape (n_onsets,), optional
         As for `measure_audio`.
     """
-    loudness_stream, spectrum_stream = dynamics.LoudnessStream(), spectrum.SpectrumStream()
-    flux_stream, envelope_stream, moment_stream = rhythm.FluxStream(), attack.EnvelopeStream(), MomentStream()
-    n_samples = 0
-    with threadpool_limits(1):  # the products of a block are small: two threads would spend their time waiting
-        for block in blocks:
-            n_samples += len(block)
-            loudness_stream.add_mono(block)
-            spectrum_stream.add(block)
-            flux_stream.add(block)
-            envelope_stream.add(block)
-            moment_stream.add(block)
-        loudness, flux, moments = loudness_stream.finish(), flux_stream.finish(), moment_stream.finish()
-        envelope_db = envelope_stream.finish()
-        chroma = harmony.chroma_of(moments)
-    found_s = rhythm.find_onsets(flux, loudness)
-    if onsets_s is not None:
-        onsets_s = _checked_onsets(onsets_s)
-        onsets_s = onsets_s + rhythm.clock_shift_s(onsets_s, found_s)
-    chords_s = found_s if onsets_s is None else onsets_s
-    return Sound(
-        duration_s=n_samples / SAMPLE_RATE_HZ,
-        loudness=loudness,
-        spectrum=spectrum_stream.finish(),
-        flux=flux,
-        onsets_s=found_s,
-        given_onsets_s=onsets_s,
-        attacks=attack.find_attacks(envelope_db, attack.refine_onsets(envelope_db, chords_s)),
-        moments=moments,
-        chroma=chroma,
-    )
+    listener = Listener()
+    for block in blocks:
+        listener.add(block)
+    return listener.finish(onsets_s)
+
+
+class Listener:
+    """Reduces a stream to what the targets need: `add` each block, then `finish`."""
+
+    def __init__(self) -> None:
+        self._loudness, self._spectrum = dynamics.LoudnessStream(), spectrum.SpectrumStream()
+        self._flux, self._envelope, self._moments = rhythm.FluxStream(), attack.EnvelopeStream(), MomentStream()
+        self._n_samples = 0
+
+    def add(self, block: np.ndarray) -> None:
+        """Take the next samples, shape (n,)."""
+        self._n_samples += len(block)
+        with threadpool_limits(1):  # the products of a block are small: two threads would spend their time waiting
+            self._loudness.add_mono(block)
+            self._spectrum.add(block)
+            self._flux.add(block)
+            self._envelope.add(block)
+            self._moments.add(block)
+
+    def finish(self, onsets_s: np.ndarray | None = None) -> Sound:
+        """Return what was heard; the onsets as for `measure_audio`."""
+        with threadpool_limits(1):
+            loudness, flux, moments = self._loudness.finish(), self._flux.finish(), self._moments.finish()
+            envelope_db = self._envelope.finish()
+            chroma = harmony.chroma_of(moments)
+        found_s = rhythm.find_onsets(flux, loudness)
+        if onsets_s is not None:
+            onsets_s = _checked_onsets(onsets_s)
+            onsets_s = onsets_s + rhythm.clock_shift_s(onsets_s, found_s)
+        chords_s = found_s if onsets_s is None else onsets_s
+        return Sound(
+            duration_s=self._n_samples / SAMPLE_RATE_HZ,
+            loudness=loudness,
+            spectrum=self._spectrum.finish(),
+            flux=flux,
+            onsets_s=found_s,
+            given_onsets_s=onsets_s,
+            attacks=attack.find_attacks(envelope_db, attack.refine_onsets(envelope_db, chords_s)),
+            moments=moments,
+            chroma=chroma,
+        )
 
 
 def measure(sound: Sound, level: str = "track") -> dict[str, TargetValue]:

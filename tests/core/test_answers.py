@@ -319,16 +319,13 @@ def test_contributions_add_up_to_the_similarity(planted):
     assert all(item.neighbour.aspects is None for item in asked(planted).found)
 
 
-def test_a_silent_query_is_one_sentence(planted):
+def test_a_query_that_was_never_decoded_is_answered(planted):
+    """Imported vectors come without loudness: that is not silence."""
     home, ids, discovery = planted
-    silent = replace(query_of(home, home.catalogue.track(ids[0]), TWO_LAYERS), is_silent=True)
-    plan = plan_of(home, discovery)
-    with pytest.raises(InputError, match="The query is silent"):
-        answer(home, build_index(home, plan), plan, silent)
-    with pytest.raises(InputError, match="The query is silent"):
-        answer_passage(home, build_segment_index(home, plan), plan, silent, (0.0, 5.0))
-    unheard = replace(home.catalogue.track(ids[0]), loudness_lufs=None)
-    assert query_of(home, unheard, TWO_LAYERS).is_silent
+    unheard = replace(home.catalogue.track(ids[0]), loudness_lufs=None, sounding_s=None)
+    query, plan = query_of(home, unheard, TWO_LAYERS), plan_of(home, discovery)
+    assert answer(home, build_index(home, plan), plan, query).found
+    assert answer_passage(home, build_segment_index(home, plan), plan, query, (0.0, 5.0)).found
 
 
 @pytest.mark.parametrize("request_", [{}, {"aspects": {"tempo": 1, "brightness": 1}}])

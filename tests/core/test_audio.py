@@ -216,7 +216,7 @@ def test_one_sample(tmp_path: Path) -> None:
     """One sample is decoded; it is `segments` that finds it too short."""
     path = write(tmp_path / "a.wav", NOISE[:1], 24_000)
     assert decode(path, 24_000)[0] == pytest.approx(NOISE[0].mean())
-    with pytest.raises(AudioError, match=r"is 4\.2e-05 s long; MESS needs at least 1 s"):
+    with pytest.raises(AudioError, match=r"is 4\.2e-05 s long; MESS needs at least 0\.1 s"):
         list(segments(Decoder(path, 24_000), 120_000, 60_000, 24_000))
 
 
@@ -295,12 +295,13 @@ PEAK_SCRIPT = """
 
 
 def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
-    """20 minutes of stereo WAV (212 MB, sparse) are decoded within 30 MB; three hours are in `benchmarks`."""
+    """20 minutes of stereo WAV (212 MB) are decoded within 30 MB; three hours are in `benchmarks`."""
     path = tmp_path / "long.wav"
-    n_bytes = 20 * 60 * 44_100 * 4
-    path.write_bytes(wav(fmt(n_channels=2, rate=44_100), chunk(b"data", b"", n_bytes)))
-    with path.open("r+b") as file:
-        file.truncate(44 + n_bytes)
+    minute = np.random.default_rng(0).integers(-9999, 9999, (60 * 44_100, 2), dtype="<i2").tobytes()
+    with path.open("wb") as file:
+        file.write(wav(fmt(n_channels=2, rate=44_100), chunk(b"data", b"", 20 * len(minute))))
+        for _ in range(20):
+            file.write(minute)
     command = [sys.executable, "-c", textwrap.dedent(PEAK_SCRIPT), str(path)]
     run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     n, grown_kib = map(int, run.stdout.split())
@@ -364,10 +365,10 @@ def test_segments_are_handed_out_as_soon_as_they_are_complete() -> None:
     assert asked == [0, 1, 2]
 
 
-@pytest.mark.parametrize("n", [0, 1, 9_600, 23_999])
+@pytest.mark.parametrize("n", [0, 1, 1000, 2_399])
 def test_too_short(n: int) -> None:
     """Less than the shortest duration: one sentence with both numbers."""
-    with pytest.raises(AudioError, match=r"^The recording is .+ s long; MESS needs at least 1 s\."):
+    with pytest.raises(AudioError, match=r"^The recording is .+ s long; MESS needs at least 0\.1 s\."):
         list(segments([np.zeros(n, np.float32)], 120_000, 60_000, 24_000))
 
 
@@ -448,8 +449,8 @@ def test_peaks_are_the_maxima_of_equal_parts(tmp_path: Path, n_frames: int, n_bi
     """Against the whole file cut at the same edges; a bin without a frame has the one it begins in."""
     samples = NOISE[:n_frames]
     found = waveform_peaks(write(tmp_path / "a.wav", samples, 16_000), n_bins)
-    mono = np.abs(samples.mean(axis=1))
+    loudest = np.abs(samples).max(axis=1)
     edges = [row * n_frames // n_bins for row in range(n_bins + 1)]
-    expected = [mono[a : max(b, a + 1)].max() for a, b in itertools.pairwise(edges)]
+    expected = [loudest[a : max(b, a + 1)].max() for a, b in itertools.pairwise(edges)]
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-6)

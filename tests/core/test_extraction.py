@@ -4,9 +4,10 @@ import struct
 
 import numpy as np
 import pytest
+import soundfile
 from safetensors.numpy import load_file
 
-from mess_core.audio import Decoder, segments
+from mess_core.audio import Decoder, segments, sha256_file
 from mess_core.embeddings import pool_frames
 from mess_core.encoders.mel import Mel
 from mess_core.extraction import (
@@ -59,7 +60,7 @@ def test_segments_are_never_padded_and_batches_are_full(write_wav):
 def test_one_bad_file_is_named_and_the_others_go_on(write_wav, tmp_path):
     good, after = write_wav("good"), write_wav("after", seed=1)
     silent = write_wav("silent", level=0.0)
-    short = write_wav("short", seconds=0.4)
+    short = write_wav("short", seconds=0.04)
     empty = tmp_path / "empty.wav"
     empty.touch()
     truncated = write_wav("truncated", seconds=6.0)
@@ -70,12 +71,58 @@ def test_one_bad_file_is_named_and_the_others_go_on(write_wav, tmp_path):
     assert found["truncated"].facts.is_truncated
     for name, words in {
         "silent": "is silent",
-        "short": "0.4 s",
+        "short": "0.04 s",
         "empty": "empty",
         "gone": "does not exist",
     }.items():
         assert isinstance(found[name], FailedTrack)
         assert words in str(found[name].error)
+
+
+def test_one_item_at_which_the_encoder_fails_fails_alone(write_wav):
+    """A batch holds several tracks: the others in it are done as ever."""
+
+    class Picky(FakeEncoder):
+        def encode(self, waveforms):
+            if (np.abs(waveforms).max(axis=1) > 0.9).any():
+                raise RuntimeError("overflow in a kernel")
+            return super().encode(waveforms)
+
+    paths = [write_wav("a", 12.0), write_wav("loud", 12.0, level=0.95), write_wav("b", 12.0, seed=1)]
+    found = outcomes(extract(map(source, paths), Picky(), batch_size=8))
+    assert isinstance(found["loud"], FailedTrack)
+    assert found["loud"].error.message == "fake failed at 'loud': RuntimeError: overflow in a kernel."
+    plain = outcomes(extract(map(source, [paths[0], paths[2]]), FakeEncoder(), batch_size=8))
+    for name in ("a", "b"):
+        np.testing.assert_array_equal(found[name].embedding.mean, plain[name].embedding.mean)
+
+
+def test_a_file_that_changed_is_refused(write_wav):
+    """The bytes that are read are those of the track, or there is no embedding."""
+    path = write_wav("a")
+    sha256 = sha256_file(path)
+    assert isinstance(outcomes(extract([source(path, sha256=sha256)], FakeEncoder()))["a"], ExtractedTrack)
+    path.write_bytes(path.read_bytes() + b"id3 \2\0\0\0ab")
+    failed = outcomes(extract([source(path, sha256=sha256)], FakeEncoder()))["a"]
+    assert isinstance(failed, FailedTrack)
+    assert str(failed.error) == "a.wav has changed since it was added. Add its folder again."
+
+
+def test_a_track_that_is_decoded_twice_keeps_nothing_of_the_first(write_wav, tmp_path):
+    """Channels that cancel are noticed at the end: segments that waited in a batch, and raw states, are made again."""
+    mono = write_wav("b", 12.0)
+    samples, rate = soundfile.read(mono, dtype="float32")
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.stack([samples, -samples], 1), rate, subtype="FLOAT")
+    raw = tmp_path / "a.safetensors"
+    paths = [write_wav("before", 7.0, seed=2), path, write_wav("after", 7.0, seed=3)]
+    for batch_size in (1, 3, 64):
+        sources = [source(each, raw=raw if each == path else None) for each in paths]
+        found = outcomes(extract(sources, FakeEncoder(), batch_size=batch_size))
+        assert list(found) == ["before", "a", "after"] and isinstance(found["a"], ExtractedTrack), found["a"]
+        alone = outcomes(extract([source(mono)], FakeEncoder()))["b"]
+        np.testing.assert_allclose(found["a"].embedding.mean, alone.embedding.mean, atol=1e-3)
+        assert len(load_file(raw)["hidden_states"]) == len(alone.embedding.starts_s)
 
 
 def test_nan_samples_become_silence_and_the_vector_stays_finite(write_wav):

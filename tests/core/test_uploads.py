@@ -185,7 +185,7 @@ def test_what_is_no_recording_is_refused_in_a_sentence(home, data, sentence):
     [
         ({"level": 0.0}, "'hum' is silent. Check that the right microphone is chosen and not muted."),
         ({"level": 0.00005}, "'hum' is silent. Check"),
-        ({"seconds": 0.5}, "'hum' is 0.5 s long; MESS needs at least 1 s. Record a longer passage."),
+        ({"seconds": 0.05}, "'hum' is 0.05 s long; MESS needs at least 0.1 s. Record a longer passage."),
     ],
     ids=["silent", "noise floor", "short"],
 )
