@@ -1,12 +1,14 @@
 """The catalogue: which tracks there are, where their files lie, and which libraries they are in.
 
 A track is what a person sees and clicks; its identity is the content of its audio file, so the same bytes at two paths
-are one track with two files, and a moved file is still the same track. A *library* is a named set of tracks; `all` is
-the union of them. An upload is a track that is in no library.
+are one track with two files, and a moved file is still the same track. A path has one track: where a file's bytes
+changed, the track of the new bytes takes over what was known of the old one (see `takeover`). A *library* is a named
+set of tracks; `all` is the union of them. An upload is a track that is in no library.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -16,11 +18,14 @@ from pathlib import Path
 
 from mess_core.config import ALL as ALL
 from mess_core.config import UPLOAD_KEEP_S, Paths
-from mess_core.database import Database, Remembered
-from mess_core.errors import DataMissingError, InputError, UnknownTrackError
+from mess_core.database import Database, Guard, Remembered
+from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, UnknownTrackError
+from mess_core.files import inside
 from mess_core.passages import Passages, ScoreTimes
+from mess_core.takeover import CarriedEmbedding, Changed, Place, current_id, is_gone, settle
 
 TRACK_ID_DIGITS = 16
+FORGETS = "It is never followed; `check --repair` forgets it."
 MONO_ON_TWO_SPEAKERS_LU = 3.01  # 10 log10(2), BS.1770 adds the power of the channels
 
 
@@ -98,12 +103,17 @@ NAMES = (  # what a person may write over
     "session", "split",
 )  # fmt: skip
 FILTERS = ("composer", "performer", "instrument", "collection", "split")  # by which a search can be narrowed
+OF_THE_FILE = ("sha256", "duration_s", "sample_rate_hz", "n_channels", "codec")
+UNKNOWN_CODEC = "unknown"  # of a track of which only embeddings are known, until its file is met again
 TRACK_FIELDS = tuple(f.name for f in fields(Track))
 TRACK_COLUMNS = ", ".join(f"tracks.{name}" for name in TRACK_FIELDS)
 # A known track takes on the names of a collection that describes it; what that does not know stays.
 INSERT_TRACK = (
     f"INSERT INTO tracks ({', '.join(TRACK_FIELDS)}, added_at) VALUES ({', '.join('?' * len(TRACK_FIELDS))}, ?)"
-    " ON CONFLICT (track_id) DO UPDATE SET title = iif(excluded.collection IS NULL, title, excluded.title), "
+    " ON CONFLICT (track_id) DO UPDATE SET"
+    f" title = iif(excluded.collection IS NULL AND codec != '{UNKNOWN_CODEC}', title, excluded.title), "
+    + ", ".join(f"{name} = iif(codec = '{UNKNOWN_CODEC}', excluded.{name}, {name})" for name in OF_THE_FILE)
+    + ", "
     + ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in (*NAMES[1:], "collection"))
 )
 
@@ -282,12 +292,21 @@ class Catalogue:
             )
 
     def track(self, track_id: str) -> Track:
-        row = self.database.connection.execute(
-            f"SELECT {TRACK_COLUMNS} FROM tracks WHERE track_id = ?", (track_id,)
-        ).fetchone()
+        """A track, by its id or by one that its file had before its bytes changed."""
+        row = self._track_row(track_id) or self._track_row(current_id(self.database.connection, track_id))
         if row is None:
             raise UnknownTrackError(f"There is no track {track_id!r} in the catalogue.")
         return _track(row)
+
+    def has(self, track_id: str) -> bool:
+        """Whether this very content is catalogued."""
+        return self._track_row(track_id) is not None
+
+    def _track_row(self, track_id: str) -> sqlite3.Row | None:
+        row: sqlite3.Row | None = self.database.connection.execute(
+            f"SELECT {TRACK_COLUMNS} FROM tracks WHERE track_id = ?", (track_id,)
+        ).fetchone()
+        return row
 
     def find_sha256(self, sha256: str) -> Track | None:
         row = self.database.connection.execute(
@@ -305,7 +324,10 @@ class Catalogue:
             " WHERE track_id = ? AND role = ? ORDER BY root_id, relative_path",
             (track_id, role),
         )
-        paths = [self._root(row["root"]) / os.fsdecode(row["relative_path"]) for row in rows]
+        paths = []
+        for row in rows:
+            with contextlib.suppress(ArtefactMismatchError):  # `check` names it; nothing is read or served by it
+                paths.append(self._file(row["root"], row["relative_path"]))
         return paths or ([self._absent(track_id)] if role == "audio" else [])
 
     def likely_audio_path(self, track_id: str) -> Path:
@@ -336,8 +358,8 @@ class Catalogue:
 
     def missing_roots(self) -> list[Path]:
         """Folders that hold catalogued music and are not there now."""
-        rows = self.database.connection.execute("SELECT path FROM roots")
-        return [root for row in rows if not (root := self._root(row["path"])).exists()]
+        rows = self.database.connection.execute("SELECT path FROM roots").fetchall()
+        return [root for row in rows if (root := self._root(row["path"])) is not None and not root.exists()]
 
     def planted(self, library: str) -> dict[str, dict[str, float]]:
         """Truth known by construction: track_id -> name -> value."""
@@ -349,26 +371,76 @@ class Catalogue:
         return truth
 
     def known_files(self, root: Path) -> dict[str, tuple[int, int, str]]:
-        """Audio files already seen under a root: relative path -> (size_bytes, mtime_ns, track_id)."""
+        """Audio files already seen under a root: relative path -> (size_bytes, mtime_ns, track_id).
+
+        A path that an older MESS gave to two tracks is none of them: it is read again, and gets the one that it is.
+        """
         rows = self.database.connection.execute(
             "SELECT relative_path, size_bytes, mtime_ns, track_id FROM files JOIN roots USING (root_id)"
-            " WHERE role = 'audio' AND roots.path = ?",
+            " WHERE role = 'audio' AND roots.path = ? GROUP BY relative_path HAVING count(DISTINCT track_id) = 1",
             (self._stored_root(root),),
         )
         return {
             os.fsdecode(row["relative_path"]): (row["size_bytes"], row["mtime_ns"], row["track_id"]) for row in rows
         }
 
+    def tracks_at(self, path: Path) -> list[str]:
+        """The ids of the tracks whose audio was seen at a path, under whichever root; at most one, but for old doubles.
+
+        The path's folder is taken as the disk has it; a link to a file is a path of its own.
+        """
+        return [row["track_id"] for place in self._places(path) for row in self._at(place)]
+
     # --- writing --------------------------------------------------------------------------------------------
 
-    def add(self, root: Path, new_tracks: Iterable[NewTrack], library: str | None) -> None:
+    def add(
+        self,
+        root: Path,
+        new_tracks: Iterable[NewTrack],
+        library: str | None,
+        *,
+        carried: Mapping[tuple[str, str], Sequence[CarriedEmbedding]] | None = None,
+        since: float | None = None,
+        guard: Guard | None = None,
+    ) -> list[str]:
         """Register tracks whose files lie under `root`, in one transaction. Copies nothing.
 
         A track that is known gets its new path and the names a collection has for it; what was edited by hand stays.
+        Where other bytes lay at a path before, their track gives way (see `takeover`).
+
+        Parameters
+        ----------
+        carried : mapping
+            (old id, new id) -> embeddings of the old track, written again under the new id: of equal samples.
+        since : float, optional
+            When the scan began (s since the epoch): a track that was there before and lies elsewhere too is not the
+            one that a changed file has become. By default, now.
+        guard : callable, optional
+            Called with the connection inside the transaction; raises if the writer has lost its right to write.
+
+        Returns
+        -------
+        list of str
+            Files of embeddings that no row points to any more, relative to the data folder.
         """
         _check_library_name(library)
+        changed: dict[tuple[str, str], Changed] = {}
         with self.database.transaction() as connection:
+            if guard is not None:
+                guard(connection)
             write_files = self._file_writer(connection, root)
+            new_tracks = list(new_tracks)
+            for new in new_tracks:
+                track_id = new.track.track_id
+                connection.execute("DELETE FROM replaced WHERE old_track_id = ?", (track_id,))  # these bytes are back
+                for place in self._places(new.audio):
+                    for row in self._at(place):
+                        if row["track_id"] != track_id:
+                            change = changed.setdefault((row["track_id"], track_id), Changed(row["track_id"], track_id))
+                            change.places.add(place)
+                            change.companions.update(
+                                (role, each) for role, path in new.companions.items() for each in self._places(path)
+                            )
             for new in new_tracks:
                 track_id = new.track.track_id
                 connection.execute(INSERT_TRACK, (*(getattr(new.track, name) for name in TRACK_FIELDS), time.time()))
@@ -382,12 +454,51 @@ class Catalogue:
                 )
                 if library is not None:
                     connection.execute("INSERT OR IGNORE INTO library_tracks VALUES (?, ?)", (library, track_id))
+            if not changed:
+                return []
+            dropped = settle(connection, list(changed.values()), self._is_gone, carried or {}, since or time.time())
+            for _, track_id in changed:
+                _apply_edits(connection, track_id)
+            return dropped
 
-    def describe(self, root: Path, described: Iterable[Described], library: str) -> None:
+    def add_nameless(self, track: Track, library: str) -> None:
+        """Enter a track of which no file is known; one that is there stays as it is."""
+        columns = (*TRACK_FIELDS, "added_at")
+        with self.database.transaction() as connection:
+            connection.execute(
+                f"INSERT OR IGNORE INTO tracks ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+                (*(getattr(track, name) for name in TRACK_FIELDS), time.time()),
+            )
+            connection.execute("INSERT OR IGNORE INTO library_tracks VALUES (?, ?)", (library, track.track_id))
+
+    def forget_moved(self, root: Path) -> None:
+        """Forget paths below a root at which a track's file is no more, where it lies elsewhere by now.
+
+        A track of which no file is left keeps every path: the disk may be unmounted.
+        """
+        with self.database.transaction() as connection:
+            rows = connection.execute(
+                "SELECT track_id, role, root_id, relative_path FROM files JOIN roots USING (root_id)"
+                " WHERE roots.path = ? AND (track_id, role) IN"
+                " (SELECT track_id, role FROM files GROUP BY track_id, role HAVING count(*) > 1)",
+                (self._stored_root(root),),
+            ).fetchall()
+            for row in rows:
+                others = self.file_paths(row["track_id"], row["role"])
+                place = Place(row["root_id"], row["relative_path"])
+                if self._is_gone(place) and any(path.is_file() for path in others):
+                    connection.execute(
+                        "DELETE FROM files WHERE track_id = ? AND role = ? AND root_id = ? AND relative_path = ?",
+                        tuple(row),
+                    )
+
+    def describe(self, root: Path, described: Iterable[Described], library: str, *, guard: Guard | None = None) -> None:
         """Known tracks join a library and take on what is said of them now; what was edited by hand stays."""
         _check_library_name(library)
         columns = (*NAMES, "collection")
         with self.database.transaction() as connection:
+            if guard is not None:
+                guard(connection)
             write_files = self._file_writer(connection, root)
             for each in described:
                 known = {name: each.names[name] for name in columns if each.names.get(name) is not None}
@@ -410,7 +521,7 @@ class Catalogue:
         InputError
             If a name is none of `NAMES`, or a title is empty.
         """
-        self.track(track_id)
+        track_id = self.track(track_id).track_id
         for name, value in names.items():
             if name not in NAMES:
                 raise InputError(f"A track has no {name!r} that can be edited.", f"It has: {', '.join(NAMES)}.")
@@ -482,14 +593,68 @@ class Catalogue:
 
     # --- paths ----------------------------------------------------------------------------------------------
 
+    def _places(self, path: Path) -> list[Place]:
+        """Under which roots a path lies, and how it is called there."""
+        path = path.parent.resolve() / path.name
+        roots = {root: row["root_id"] for row in self._roots() if (root := self._root(row["path"])) is not None}
+        return [Place(roots[parent], _stored_path(path, parent)) for parent in path.parents if parent in roots]
+
+    def _roots(self) -> list[sqlite3.Row]:
+        return self.database.connection.execute("SELECT root_id, path FROM roots").fetchall()
+
+    def _at(self, place: Place) -> list[sqlite3.Row]:
+        return self.database.connection.execute(
+            "SELECT DISTINCT track_id FROM files WHERE role = 'audio' AND root_id = ? AND relative_path = ?", place
+        ).fetchall()
+
+    def _is_gone(self, place: Place) -> bool:
+        (root,) = (self._root(row["path"]) for row in self._roots() if row["root_id"] == place.root_id)
+        return root is None or is_gone(root, os.fsdecode(place.relative_path))
+
     def _stored_root(self, root: Path) -> str:
         """A root inside the data folder is kept relative to it, so that the folder may be moved or copied."""
         root = root.resolve()
         home = self.paths.root.resolve()
         return str(root.relative_to(home)) if root.is_relative_to(home) else str(root)
 
-    def _root(self, stored: str) -> Path:
-        return self.paths.root / stored  # an absolute `stored` wins
+    def _root(self, stored: str) -> Path | None:
+        """The folder that a row of `roots` names; None if it is relative and leads out of the data folder."""
+        if Path(stored).is_absolute() and "\0" not in stored:
+            return Path(stored)
+        try:
+            return self.paths.root if stored == "." else inside(self.paths.root, stored)
+        except ArtefactMismatchError:
+            return None
+
+    def _file(self, stored_root: str, relative: str | bytes) -> Path:
+        """The file that a row names. ArtefactMismatchError if it leads out of its root.
+
+        Links in a music folder are the user's own and are followed; in the data folder none leads out of it.
+        """
+        root, name = self._root(stored_root), os.fsdecode(relative)
+        if root is None:
+            raise ArtefactMismatchError(f"The folder {stored_root[:300]!r} leads out of the data folder.", FORGETS)
+        if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts or not Path(name).parts:
+            raise ArtefactMismatchError(f"The path {name[:300]!r} leads out of {root}.", FORGETS)
+        if root.is_relative_to(self.paths.root):
+            inside(self.paths.root, (root / name).relative_to(self.paths.root).as_posix())
+        return root / name
+
+    def check_paths(self, *, repair: bool = False) -> list[ArtefactMismatchError]:
+        """Every row of `files` that leads out of its folder; with `repair`, these rows are forgotten."""
+        rows = self.database.connection.execute(
+            "SELECT files.rowid, roots.path AS root, relative_path FROM files JOIN roots USING (root_id)"
+        ).fetchall()
+        problems = []
+        for row in rows:
+            try:
+                self._file(row["root"], row["relative_path"])
+            except ArtefactMismatchError as error:
+                problems.append(error)
+                if repair:
+                    with self.database.transaction() as connection:
+                        connection.execute("DELETE FROM files WHERE rowid = ?", (row["rowid"],))
+        return problems
 
     def _absent(self, track_id: str) -> Path:
         """What stands for audio that was never here; a folder of its own, so that no two are of one album."""

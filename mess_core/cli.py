@@ -47,6 +47,7 @@ from mess_core.jobs import Job, grouped, new_owner
 from mess_core.maps import MapView, check_layer, load_view
 from mess_core.matching import parse_passage
 from mess_core.probing.result import ProbeSettings
+from mess_core.rebuild import rebuild
 from mess_core.search.request import COPIES, Request, parse_aspects, parse_where
 from mess_core.search.selection import Facts
 from mess_core.tables import answer_table, leak_table, map_table, probe_table, study_table
@@ -182,6 +183,9 @@ def _parser() -> argparse.ArgumentParser:
 
     check = verb("check", _check, "Verify every stored array; name what is damaged.")
     check.add_argument("--repair", action="store_true", help="forget what is damaged, so that it is extracted again")
+    check.add_argument(
+        "--rebuild", action="store_true", help="read embeddings and uploads back into a catalogue that is gone or old"
+    )
 
     back_up = verb("backup", _back_up, "Copy the data folder, also while the app is running.")
     back_up.add_argument("folder", type=Path, metavar="FOLDER")
@@ -403,10 +407,15 @@ def _import(home: Home, options: argparse.Namespace) -> int:
 
 
 def _check(home: Home, options: argparse.Namespace) -> int:
+    rebuilt = rebuild(home) if options.rebuild else None
     problems = home.check(repair=options.repair)
     document = {"ok": not problems, "problems": [vars(problem) for problem in problems]}
     lines = [f"{problem.kind}: {problem.what} {problem.cure}" for problem in problems]
-    _print(options, document, lines or "Every stored array and row is as it was written.")
+    lines = lines or ["Every stored array and row is as it was written."]
+    if rebuilt is not None:
+        document["rebuilt"] = vars(rebuilt)
+        lines = [*rebuilt.summary.splitlines(), *lines]
+    _print(options, document, lines)
     return SOME_FAILED if problems else DONE
 
 

@@ -10,17 +10,30 @@ processes wait for each other instead of failing half-way.
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import sqlite3
+import tempfile
 import threading
 import time
+import uuid
+import weakref
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mess_core.errors import ArtefactMismatchError, StorageError
+from mess_core.errors import ArtefactMismatchError, StorageError, UnknownTrackError
+from mess_core.files import TMP_SUFFIX, inside, own_files, sync_folder
 
+Guard = Callable[[sqlite3.Connection], object]  # called inside a transaction; raises to refuse the write
+Watch = Callable[[sqlite3.Connection | None], object]  # raises to refuse a catalogue; None: one that is to be made
 SCHEMA_VERSION = 4
 BUSY_TIMEOUT_S = 30.0
+COPIES, PREFIX, SUFFIX = "copies", "mess-", ".sqlite"  # folder of the data folder, and what is in it
+RESTORE = (
+    "Restore it from a backup, or run: python -m mess_core check --rebuild, which sets it aside, takes the newest of"
+    " the daily copies, and adds what the other files tell."
+)
 
 SCHEMA = """
 CREATE TABLE roots (                       -- the only table that holds absolute paths; can be re-pointed
@@ -219,15 +232,29 @@ CREATE TABLE replaced (
 
 
 class Database:
-    """One connection per thread to the same file; made, with its schema, on first use."""
+    """One connection per thread to the same file; made, with its schema, on first use.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    path : Path
+    watch : callable
+        Asked before a new file is made (with None), and with every connection that was opened: raises to refuse it.
+    """
+
+    def __init__(
+        self, path: Path, watch: Callable[[sqlite3.Connection | None], object] = lambda connection: None
+    ) -> None:
         self.path = path
+        self._watch = watch
         self._local = threading.local()
+        self._elsewhere: Path | None = None
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """This thread's connection, in autocommit mode: a read needs nothing, a write needs `transaction`."""
+        """This thread's connection, in autocommit mode: a read needs nothing, a write needs `transaction`.
+
+        What SQLite refuses, also while rows are read, is a StorageError.
+        """
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._open()
@@ -235,7 +262,15 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing. Waits for other writers; a full disk becomes a StorageError with nothing written."""
+        """All or nothing. Waits for other writers; a full disk becomes a StorageError with nothing written.
+
+        Raises
+        ------
+        StorageError
+            If the disk refuses.
+        UnknownTrackError
+            If what a row belongs to was removed meanwhile.
+        """
         connection = self.connection
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -245,11 +280,16 @@ class Database:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
-        except sqlite3.IntegrityError:
+        except sqlite3.IntegrityError as error:
+            if "FOREIGN KEY" in str(error):
+                raise UnknownTrackError("What this belongs to was removed meanwhile: it is not kept.") from error
             raise  # a row that may not be: a defect of ours, not of the disk
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, StorageError) as error:
             if connection.in_transaction:
-                connection.execute("ROLLBACK")
+                with contextlib.suppress(sqlite3.DatabaseError, StorageError):
+                    connection.execute("ROLLBACK")
+            if isinstance(error, StorageError):
+                raise
             raise StorageError(f"The catalogue {self.path} could not be written: {error}.", _cure(error)) from error
 
     def close(self) -> None:
@@ -267,26 +307,95 @@ class Database:
         with self.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
 
+    def connect(self) -> sqlite3.Connection:
+        """Another connection, for any thread, that only reads."""
+        try:
+            return self._connect(str(self._readable()), check_same_thread=False)
+        except sqlite3.Error as error:
+            raise StorageError(f"The catalogue {self.path} could not be opened: {error}.", _cure(error)) from error
+
     def _open(self) -> sqlite3.Connection:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
             try:
-                connection.row_factory = sqlite3.Row
-                _log_ahead(connection)
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.execute("PRAGMA foreign_keys = ON")
-                self._migrate(connection)
-            except BaseException:
-                connection.close()  # which takes a half-done migration back
-                raise
+                return self._open_to_write()
+            except (sqlite3.OperationalError, StorageError, OSError) as error:
+                if not _takes_no_more(error) or not self.path.exists() or not self.path.stat().st_size:
+                    raise
+                return self._open_to_read()
         except (sqlite3.Error, OSError) as error:
-            raise StorageError(f"The catalogue {self.path} could not be opened: {error}.", _cure(error)) from error
+            cause = error.__cause__ if isinstance(error, StorageError) else error
+            if not isinstance(cause, sqlite3.Error | OSError) or isinstance(cause, StorageError):
+                raise
+            raise StorageError(f"The catalogue {self.path} could not be opened: {cause}.", _cure(cause)) from cause
+
+    def _open_to_write(self) -> sqlite3.Connection:
+        if not self.path.exists() or not self.path.stat().st_size:
+            self._watch(None)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self.path, os.O_CREAT, 0o600))  # it holds what somebody listened to
+        connection = self._connect(str(self.path))
+        try:
+            _log_ahead(connection)
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            self._migrate(connection)
+            self._watch(connection)
+        except BaseException:
+            connection.close()  # which takes a half-done migration back
+            raise
+        return connection
+
+    def _open_to_read(self) -> sqlite3.Connection:
+        """Where nothing may be written: SQLite's log needs a file of its own, so without one it is read in a copy."""
+        connection = self._connect(str(self._readable()))
+        try:
+            connection.execute("PRAGMA query_only = ON")
+            self._check_version(connection)
+            self._watch(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _readable(self) -> Path:
+        """The file itself where it can be opened; else a copy of it and of its log, made once."""
+        if self._elsewhere is None:
+            probe = sqlite3.connect(self.path)
+            try:
+                probe.execute("PRAGMA schema_version").fetchone()
+                return self.path
+            except sqlite3.OperationalError as error:
+                if not _takes_no_more(error):
+                    raise
+            finally:
+                probe.close()
+            folder = Path(tempfile.mkdtemp(prefix="mess-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            for suffix in ("", "-wal"):
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copy(f"{self.path}{suffix}", folder)
+            self._elsewhere = folder / self.path.name
+        return self._elsewhere
+
+    def _connect(self, path: str, *, check_same_thread: bool = True) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            path,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+            factory=Connection,
+            check_same_thread=check_same_thread,
+        )
+        connection.name = str(self.path)
+        connection.row_factory = sqlite3.Row
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         """Bring the file to the current schema, in one transaction: the old one or the new one, never between."""
         if _version(connection) < SCHEMA_VERSION:
+            if _version(connection):
+                copy_catalogue(connection, self.path.parent, f"schema-{_version(connection)}")
+            else:
+                self._watch(None)
             connection.execute("BEGIN IMMEDIATE")  # two first starts at once: the second waits, then finds it done
             version = _version(connection)
             for step in MIGRATIONS[version - 1 :] if version else [SCHEMA]:
@@ -294,11 +403,69 @@ class Database:
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {max(version, SCHEMA_VERSION)}")
             connection.execute("COMMIT")
+        self._check_version(connection)
+
+    def _check_version(self, connection: sqlite3.Connection) -> None:
         if _version(connection) != SCHEMA_VERSION:
             raise ArtefactMismatchError(
                 f"The catalogue {self.path} has schema {_version(connection)}, this MESS reads {SCHEMA_VERSION}.",
-                "Use the newer MESS that made it, or another data folder (MESS_HOME).",
+                "Use the newer MESS that made it, or another data folder (MESS_HOME)."
+                if _version(connection) > SCHEMA_VERSION
+                else "It is brought up to date when the folder can be written to.",
             )
+
+
+class Cursor(sqlite3.Cursor):
+    """A cursor whose every failure is a sentence: damage shows when a page is read, which may be at any row."""
+
+    def execute(self, statement: str, *arguments: Any) -> Cursor:
+        with self._explaining(statement):
+            super().execute(statement, *arguments)
+        return self
+
+    def executemany(self, statement: str, *arguments: Any) -> Cursor:
+        with self._explaining(statement):
+            super().executemany(statement, *arguments)
+        return self
+
+    def fetchone(self) -> Any:
+        with self._explaining():
+            return super().fetchone()
+
+    def fetchall(self) -> list[Any]:
+        with self._explaining():
+            return super().fetchall()
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        return iter(self.fetchall())  # at once: a Python call for every row would cost more than the rows
+
+    @contextlib.contextmanager
+    def _explaining(self, statement: str = "SELECT") -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+            raise  # a row that may not be, a statement that is none: not the disk's fault
+        except sqlite3.DatabaseError as error:
+            done = "read" if statement.lstrip()[:6].upper() in ("SELECT", "PRAGMA") else "written"
+            name = getattr(self.connection, "name", "")
+            raise StorageError(f"The catalogue {name} could not be {done}: {error}.", _cure(error)) from error
+
+
+class Connection(sqlite3.Connection):
+    """A connection whose cursors explain themselves. name : of the file, for people"""
+
+    name = ""
+
+    def cursor(self, factory: Any = Cursor) -> Any:
+        return super().cursor(factory)
+
+    def execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
+        cursor: sqlite3.Cursor = self.cursor().execute(statement, *arguments)
+        return cursor
+
+    def executemany(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
+        cursor: sqlite3.Cursor = self.cursor().executemany(statement, *arguments)
+        return cursor
 
 
 class Remembered:
@@ -327,7 +494,7 @@ class Remembered:
         """Another number after every commit of any other connection; this one never writes."""
         with self._lock:
             if self._watching is None:
-                self._watching = sqlite3.connect(self._database.path, check_same_thread=False)
+                self._watching = self._database.connect()
             return int(self._watching.execute("PRAGMA data_version").fetchone()[0])
 
 
@@ -338,14 +505,68 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             return
-        except sqlite3.OperationalError as error:
+        except (sqlite3.OperationalError, StorageError) as error:
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
         time.sleep(0.01)
 
 
+def copy_catalogue(connection: sqlite3.Connection, home: Path, name: str, keep: int = 0) -> Path:
+    """Copy the whole catalogue aside, under another name first; of those that are called alike only some are kept.
+
+    Parameters
+    ----------
+    home : Path
+        The data folder.
+    name : str
+        What the copy is called, as `schema-3`, or by its day.
+    keep : int
+        How many copies that are named by a day are kept, the newest; 0 keeps all.
+    """
+    path = inside(home, f"{COPIES}/{PREFIX}{name}{SUFFIX}")
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{TMP_SUFFIX}")
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        connection.execute("VACUUM INTO ?", (str(temporary),))
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise StorageError(
+            f"The catalogue could not be copied to {path.parent}: {str(getattr(error, 'message', error)).rstrip('.')}.",
+            "Free some disk space or check the folder's permissions, then try again: nothing was changed.",
+        ) from error
+    for older in catalogue_copies(home)[keep:] if keep else []:
+        with contextlib.suppress(OSError):
+            older.unlink()
+    return path
+
+
+def catalogue_copies(home: Path) -> list[Path]:
+    """The copies of the catalogue that are named by their day, the newest first."""
+    found = own_files(home, (home / COPIES).glob(f"{PREFIX}[0-9]*-[0-9]*-[0-9]*{SUFFIX}"))
+    return sorted(found, key=lambda path: path.name, reverse=True)
+
+
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _takes_no_more(error: Exception) -> bool:
+    """Whether a disk that is full, or may not be written to, is the reason: then what is there can still be read."""
+    text = str(error.__cause__ or error)  # and not the name of the file
+    signs = (
+        "readonly",
+        "read-only",
+        "Read-only",
+        "unable to open",
+        "full",
+        "No space",
+        "Permission denied",
+        "disk I/O",
+    )
+    return any(sign in text for sign in signs)
 
 
 def _cure(error: Exception) -> str:
@@ -354,6 +575,8 @@ def _cure(error: Exception) -> str:
         return "Free some disk space, then try again: nothing was lost."
     if "locked" in text:
         return "Another program holds it; close that program and try again."
-    if "malformed" in text or "not a database" in text:
-        return "Restore it from a backup of the data folder, or start with another folder (MESS_HOME)."
+    if "readonly" in text or "read-only" in text or "query_only" in text:
+        return "The data folder may not be written to: what is there can be searched, nothing can be changed."
+    if "malformed" in text or "not a database" in text or "no such" in text or "decode" in text:
+        return RESTORE
     return "Check that the folder exists and may be written to."

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
+import shlex
 import shutil
+import stat
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from mess_core import __version__
 from mess_core.answers import read_recall
+from mess_core.custody import TRASH, TRASH_KEEP_DAYS
+from mess_core.database import RESTORE
 from mess_core.encoders.registry import PUBLISHED, encoder_ids, encoder_info
 from mess_core.encoders.weights import weights_state
+from mess_core.errors import MessError
 from mess_core.extraction import choose_device
+from mess_core.files import own_files
 from mess_core.home import Home
 from mess_core.search.rows import kind_for
 
@@ -33,52 +40,144 @@ class Finding:
 
 
 def examine(home: Home) -> list[Finding]:
-    """Look at versions, device, disk, weights, libraries, roots, and what went wrong lately."""
-    free = shutil.disk_usage(home.paths.root).free
-    findings = [
+    """Look at versions, device, disk, weights, libraries, roots, and what went wrong lately.
+
+    Never fails: what cannot be looked at is a finding itself.
+    """
+    findings: list[Finding] = []
+    for subject, look in {
+        "mess": _versions,
+        "data folder": _folder,
+        "cache": _cache,
+        "catalogue": _catalogue,
+        "catalogue copies": _copies,
+        "trash": _trash,
+        "weights": _weights,
+        "libraries": _libraries,
+        "music folder": _music,
+        "last check": _last_check,
+        "failed jobs": _failed_jobs,
+        "older files": _older_files,
+    }.items():
+        try:
+            findings += look(home)
+        except MessError as error:
+            findings.append(Finding(subject, error.message, False, error.hint))
+        except Exception as error:  # whatever is wrong with it: the next one may be in order
+            findings.append(Finding(subject, f"cannot be looked at: {type(error).__name__}: {error}", False, RESTORE))
+    return _once(findings)
+
+
+def _once(findings: list[Finding]) -> list[Finding]:
+    """What is wrong with the catalogue is wrong with all that is read from it: said the first time only."""
+    said: set[str] = set()
+    kept = []
+    for finding in findings:
+        if finding.is_ok or finding.state not in said:
+            kept.append(finding)
+        said.add(finding.state)
+    return kept
+
+
+def _versions(home: Home) -> list[Finding]:
+    return [
         Finding("mess", f"{__version__}, Python {platform.python_version()}, {platform.system()}", True),
         *(_package(name) for name in PACKAGES),
         Finding("compute device", choose_device(), True),
-        Finding("data folder", str(home.paths.root), True),
-        Finding(
-            "free disk",
-            f"{free / 1e9:.1f} GB",
-            free > LOW_DISK_BYTES,
-            "" if free > LOW_DISK_BYTES else "Free some space: embeddings and uploads need room.",
-        ),
     ]
-    file_system = _file_system(home.paths.root)
+
+
+def _folder(home: Home) -> list[Finding]:
+    root = home.paths.root
+    findings = [Finding("data folder", str(root), True)]
+    free = shutil.disk_usage(root).free
+    is_enough = free > LOW_DISK_BYTES
+    cure = "" if is_enough else "Free some space: embeddings and uploads need room."
+    findings.append(Finding("free disk", f"{free / 1e9:.1f} GB", is_enough, cure))
+    if not os.access(root, os.W_OK):
+        cure = "What is there can be searched and copied with `backup`; to change anything, make it writable."
+        findings.append(Finding("data folder", "may not be written to", False, cure))
+    file_system = _file_system(root)
     if file_system in NETWORK_FILE_SYSTEMS:
         cure = "Set MESS_HOME to a local folder: SQLite's write-ahead log does not work on network file systems."
         findings.append(Finding("file system", file_system, False, cure))
+    if os.name != "nt" and stat.S_IMODE(root.stat().st_mode) & 0o077:
+        cure = f"It holds what was listened to; to keep it to yourself: chmod 700 {shlex.quote(str(root))}"
+        findings.append(Finding("data folder rights", "others on this machine can read it", False, cure))
+    return findings
+
+
+def _cache(home: Home) -> list[Finding]:
+    if home.paths.cache.exists() and not home.paths.cache.is_dir():
+        return [Finding("cache", f"{home.paths.cache} is a file", False, "Delete it: a folder is made in its place.")]
+    return []
+
+
+def _catalogue(home: Home) -> list[Finding]:
+    """Its structure, as far as SQLite looks in a moment."""
+    found = [str(row[0]) for row in home.database.connection.execute("PRAGMA quick_check(3)")]
+    if found != ["ok"]:
+        return [Finding("catalogue", f"damaged: {'; '.join(found)[:300]}", False, RESTORE)]
+    return []
+
+
+def _copies(home: Home) -> list[Finding]:
+    newest = home.custody.newest_copy()
+    if newest is None:
+        state = "none yet; the app keeps one of each day, seven in all"
+        return [Finding("catalogue copies", state, True)]
+    _, day = newest
+    age_days = (date.today() - date.fromisoformat(day)).days
+    when = "today" if age_days == 0 else f"{age_days} day{'s' if age_days > 1 else ''} old"
+    state = f"newest of {day} ({when}); to go back to it: move mess.sqlite away, python -m mess_core check --rebuild"
+    return [Finding("catalogue copies", state, True)]
+
+
+def _trash(home: Home) -> list[Finding]:
+    files = list(own_files(home.paths.root, (home.paths.root / TRASH).rglob("*")))
+    if not files:
+        return []
+    n_bytes = sum(path.stat().st_size for path in files)
+    state = f"{len(files)} files, {n_bytes / 1e6:.0f} MB; each is deleted after {TRASH_KEEP_DAYS} days"
+    return [Finding("trash", state, True)]
+
+
+def _weights(home: Home) -> list[Finding]:
+    findings = []
     for published in PUBLISHED:
         state = weights_state(encoder_info(published.id, home.paths), home.paths)
         is_here = state.status == "present"
         findings.append(Finding(f"weights {published.id}", state.message, is_here, "" if is_here else state.hint))
+    return findings
+
+
+def _libraries(home: Home) -> list[Finding]:
+    findings = []
     for library in home.catalogue.libraries():
         findings.append(
             Finding(f"library {library.name}", f"{library.n_tracks} tracks, {library.duration_s / 3600:.1f} h", True)
         )
         findings += [_search(home, library.name, encoder_id) for encoder_id in encoder_ids(home.paths)
                      if home.n_embedded(library.name, encoder_info(encoder_id, home.paths))]  # fmt: skip
-    if not home.catalogue.libraries():
-        findings.append(Finding("libraries", "none yet", False, "python -m mess_core demo"))
-    for root in home.catalogue.missing_roots():
-        findings.append(
-            Finding("music folder", f"{root} is not there", False, "Mount the disk; nothing was forgotten.")
-        )
-    return [*findings, _last_check(home), *_failed_jobs(home), *_older_files(home)]
+    return findings or [Finding("libraries", "none yet", False, "python -m mess_core demo")]
 
 
-def _last_check(home: Home) -> Finding:
+def _music(home: Home) -> list[Finding]:
+    return [
+        Finding("music folder", f"{root} is not there", False, "Mount the disk; nothing was forgotten.")
+        for root in home.catalogue.missing_roots()
+    ]
+
+
+def _last_check(home: Home) -> list[Finding]:
     """What the last `check` left; it reads every byte, so it is not done here."""
     last = home.last_check()
     if last is None:
-        return Finding("last check", "never; it reads every stored file: python -m mess_core check", True)
+        return [Finding("last check", "never; it reads every stored file: python -m mess_core check", True)]
     at, n_problems = last
     found = f"{n_problems} problem{'s' if n_problems > 1 else ''}" if n_problems else "nothing wrong"
     cure = "python -m mess_core check --repair" if n_problems else ""
-    return Finding("last check", f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M}, {found}", not n_problems, cure)
+    return [Finding("last check", f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M}, {found}", not n_problems, cure)]
 
 
 def _failed_jobs(home: Home) -> list[Finding]:

@@ -20,35 +20,38 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from mess_core.config import MAX_DURATION_S, Paths
-from mess_core.database import Database
+from mess_core.custody import Custody
+from mess_core.database import Database, Guard
 from mess_core.encoders.base import EncoderInfo
-from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
-from mess_core.files import write_atomically
+from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError, UnknownTrackError
+from mess_core.files import TMP_SUFFIX, inside, own_files, write_atomically
 from mess_core.packed import read_packed, remove_packed, verify_packed, write_packed
+from mess_core.takeover import CarriedEmbedding
 from mess_core.untrusted import (
     MOST_TENSORS_BYTES,
     are_possible,
+    parse_json,
     parse_safetensors,
     printable,
     read_untrusted,
     sha256_of,
+    tensor_metadata,
     understanding,
 )
 
 FORMAT = "mess-embedding-1"
+EMBEDDINGS = "embeddings"  # folder of the data folder
 PACKED_KEEP_S = 30 * 24 * 3600.0  # packed arrays of libraries as they were are made again if anybody wants them
 TMP_KEEP_S = 3600.0  # a temporary file older than this has no living writer
 _BY_OTHER_VERSIONS = "fingerprint IN (SELECT fingerprint FROM encoders WHERE encoder = ? AND fingerprint != ?)"
-
-Guard = Callable[[sqlite3.Connection], object]  # called inside the transaction; raises to refuse the write
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,28 @@ class Problem:
     kind: str
     what: str
     cure: str
+
+
+@dataclass(frozen=True)
+class StoredFacts:
+    """What the file of an embedding says of itself. shapes : of its four arrays, in order"""
+
+    track_id: str
+    fingerprint: str
+    shapes: tuple[tuple[int, ...], ...]
+    last_start_s: float
+    sha256: str
+    size_bytes: int
+
+    @property
+    def n_segments(self) -> int:
+        return self.shapes[1][0]
+
+    def fits(self, info: EncoderInfo) -> bool:
+        """Whether this encoder makes arrays of these shapes."""
+        n, layers = self.n_segments, info.n_layers
+        expected = ((n, layers, info.embedding_dim), (n,), (layers, info.embedding_dim), (layers, info.dim))
+        return n > 0 and self.shapes == expected
 
 
 def pool_frames(hidden_states: np.ndarray, pooling: Literal["mean", "mean+std"]) -> np.ndarray:
@@ -134,9 +159,10 @@ class TrackPooler:
 class EmbeddingStore:
     """The embeddings of one data folder."""
 
-    def __init__(self, paths: Paths, database: Database) -> None:
+    def __init__(self, paths: Paths, database: Database, custody: Custody | None = None) -> None:
         self.paths = paths
         self.database = database
+        self.custody = custody or Custody(paths)
 
     def write(self, track_id: str, info: EncoderInfo, embedding: TrackEmbedding, guard: Guard | None = None) -> None:
         """Keep one track's embedding. Either all of it is there afterwards, or nothing is.
@@ -145,31 +171,73 @@ class EmbeddingStore:
         ----------
         guard : callable or None
             Called with the connection inside the transaction; raises if the writer has lost its right to write.
+
+        Raises
+        ------
+        UnknownTrackError
+            If the track was removed meanwhile; nothing is left of it.
         """
         data = _pack(track_id, info, embedding)
         sha256 = hashlib.sha256(data).hexdigest()
-        path = self._free_path(track_id, info, sha256)
+        path = self._free_path(self.paths.embeddings / info.folder / track_id[:2], track_id, sha256)
         older = self._row(track_id, info)
+        name = path.relative_to(self.paths.root).as_posix()
+        was_there = path.exists()
         write_atomically(path, data)
+        try:
+            with self.database.transaction() as connection:
+                if guard is not None:
+                    guard(connection)
+                remember_encoder(connection, info)
+                connection.execute(
+                    "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (track_id, info.fingerprint, name, sha256, len(data), len(embedding.segments), time.time()),
+                )
+        except UnknownTrackError:
+            if not was_there:
+                self.remove_files([name])
+            raise
+        if older is not None and self.paths.root / older["path"] != path:
+            self.remove_files([older["path"]])
+
+    def write_again(self, track_id: str, new_id: str) -> list[CarriedEmbedding]:
+        """Write a track's embeddings of every encoder once more, for another track with the same samples.
+
+        Files only: the catalogue enters them together with the track. What is damaged is left out.
+        """
+        carried = []
+        rows = self.database.connection.execute("SELECT * FROM embeddings WHERE track_id = ?", (track_id,)).fetchall()
+        for row in rows:
+            with contextlib.suppress(ArtefactMismatchError):
+                data = _renamed(self._verified_bytes(row), new_id, row["path"])
+                sha256 = hashlib.sha256(data).hexdigest()
+                folder = Path(row["path"]).parts[1]
+                path = self._free_path(self.paths.embeddings / folder / new_id[:2], new_id, sha256)
+                write_atomically(path, data)
+                relative = path.relative_to(self.paths.root).as_posix()
+                facts = (row["fingerprint"], relative, sha256, len(data), row["n_segments"], row["created_at"])
+                carried.append(CarriedEmbedding(*facts))
+        return carried
+
+    def facts_of_file(self, path: Path) -> StoredFacts:
+        """Read what a file says of itself, without the catalogue. ArtefactMismatchError if it is no whole embedding."""
+        data = read_untrusted(path, MOST_TENSORS_BYTES, name=f"The embedding file {printable(path.name)}")
+        arrays = vars(_unpack(data, path.name))
+        facts = _facts_in(data, path.name)
+        shapes = tuple(array.shape for array in arrays.values())
+        sha256 = hashlib.sha256(data).hexdigest()
+        last_s = float(arrays["starts_s"].max())
+        return StoredFacts(facts["track_id"], facts["fingerprint"], shapes, last_s, sha256, len(data))
+
+    def enter(self, path: Path, info: EncoderInfo, facts: StoredFacts) -> None:
+        """Enter a file that lies in its place into the catalogue; a row that is there stays."""
+        name = path.relative_to(self.paths.root).as_posix()
         with self.database.transaction() as connection:
-            if guard is not None:
-                guard(connection)
             remember_encoder(connection, info)
             connection.execute(
-                "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    track_id,
-                    info.fingerprint,
-                    path.relative_to(self.paths.root).as_posix(),
-                    sha256,
-                    len(data),
-                    len(embedding.segments),
-                    time.time(),
-                ),
+                "INSERT OR IGNORE INTO embeddings VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (facts.track_id, info.fingerprint, name, facts.sha256, facts.size_bytes, facts.n_segments, time.time()),
             )
-        if older is not None and self.paths.root / older["path"] != path:
-            with contextlib.suppress(OSError):  # what no row points to is swept later
-                (self.paths.root / older["path"]).unlink()
 
     def read(self, track_id: str, info: EncoderInfo) -> TrackEmbedding:
         """One track's embedding, verified.
@@ -192,9 +260,23 @@ class EmbeddingStore:
         return self._row(track_id, info) is not None
 
     def file_paths(self, track_id: str) -> list[Path]:
-        """The files of a track's embeddings by every encoder."""
+        """The files of a track's embeddings by every encoder; none that the catalogue places elsewhere."""
         rows = self.database.connection.execute("SELECT path FROM embeddings WHERE track_id = ?", (track_id,))
-        return [self.paths.root / row["path"] for row in rows]
+        paths = []
+        for row in rows:
+            with contextlib.suppress(ArtefactMismatchError):
+                paths.append(self.path_of(row["path"]))
+        return paths
+
+    def path_of(self, name: str) -> Path:
+        """The file that the catalogue names. ArtefactMismatchError if that leads out of the folder of embeddings."""
+        return inside(self.paths.root, name, EMBEDDINGS)
+
+    def remove_files(self, names: Iterable[str]) -> None:
+        """Delete files that no row points to any more; what cannot be deleted is swept later."""
+        for name in names:
+            with contextlib.suppress(OSError, ArtefactMismatchError):
+                self.path_of(name).unlink(missing_ok=True)
 
     def known(self, info: EncoderInfo) -> dict[str, str]:
         """track_id -> sha256 of every embedding by this encoder."""
@@ -214,6 +296,15 @@ class EmbeddingStore:
 
         Packed into one cache file on first use: ten thousand small files take seconds to open, one takes none.
         """
+        while True:
+            content = self.content(track_ids, info)
+            try:
+                return self._load(track_ids, info)
+            except (ArtefactMismatchError, DataMissingError):
+                if self.content(track_ids, info) == content:  # else something was removed while we read
+                    raise
+
+    def _load(self, track_ids: Sequence[str], info: EncoderInfo) -> EmbeddingSet:
         known = self.known(info)
         present = tuple(track_id for track_id in sorted(track_ids) if track_id in known)
         content = self.content(track_ids, info)
@@ -269,7 +360,7 @@ class EmbeddingStore:
                 yield Problem("embedding", error.message, error.hint)
                 if repair:
                     self.forget(row["track_id"], row["fingerprint"])
-        for packed in sorted((self.paths.cache / "packed").glob("*.npy")):
+        for packed in sorted(own_files(self.paths.root, (self.paths.cache / "packed").glob("*.npy"), of_any_kind=True)):
             try:
                 verify_packed(packed)
             except ArtefactMismatchError as error:
@@ -286,7 +377,7 @@ class EmbeddingStore:
             return
         with self.database.transaction() as connection:
             connection.execute("DELETE FROM embeddings WHERE track_id = ? AND fingerprint = ?", (track_id, fingerprint))
-        (self.paths.root / row["path"]).unlink(missing_ok=True)
+        self.remove_files([row["path"]])
 
     def size_of_other_versions(self, info: EncoderInfo) -> int:
         """Bytes of what other versions of an encoder have embedded. Nothing reads it any more."""
@@ -302,34 +393,34 @@ class EmbeddingStore:
             rows = connection.execute(
                 f"DELETE FROM embeddings WHERE {_BY_OTHER_VERSIONS} RETURNING path", (info.id, info.fingerprint)
             ).fetchall()
-        for row in rows:
-            (self.paths.root / row["path"]).unlink(missing_ok=True)
+        self.remove_files(row["path"] for row in rows)
 
     def sweep(self, now: float | None = None) -> int:
-        """Delete what no row points to: left-over temporary files, embeddings of forgotten tracks; returns how many."""
+        """Put what no row points to into the trash, left-over temporary files aside; returns how many files went."""
         now = now or time.time()
-        for packed in (self.paths.cache / "packed").glob("*.npy"):
+        for packed in own_files(self.paths.root, (self.paths.cache / "packed").glob("*.npy")):
             if now - packed.stat().st_mtime > PACKED_KEEP_S:
                 remove_packed(packed)
         known = {row["path"] for row in self.database.connection.execute("SELECT path FROM embeddings")}
         n_swept = 0
-        for path in sorted(self.paths.embeddings.rglob("*")):
-            if not path.is_file() or path.relative_to(self.paths.root).as_posix() in known:
+        for path in sorted(own_files(self.paths.root, self.paths.embeddings.rglob("*"))):
+            if path.relative_to(self.paths.root).as_posix() in known:
                 continue
-            if now - path.stat().st_mtime > TMP_KEEP_S:  # a younger one may be a write that is under way
-                path.unlink(missing_ok=True)
-                n_swept += 1
+            with contextlib.suppress(OSError):  # somebody else was faster
+                if now - path.stat().st_mtime > TMP_KEEP_S:  # a younger one may be a write that is under way
+                    if path.suffix == TMP_SUFFIX:
+                        path.unlink()
+                        n_swept += 1
+                    else:
+                        n_swept += self.custody.discard(path, now)
         return n_swept
 
-    def _path(self, track_id: str, info: EncoderInfo) -> Path:
-        return self.paths.embeddings / info.folder / track_id[:2] / f"{track_id}.safetensors"
-
-    def _free_path(self, track_id: str, info: EncoderInfo, sha256: str) -> Path:
+    def _free_path(self, folder: Path, track_id: str, sha256: str) -> Path:
         """Where these bytes go: never in place of others, so that a row has its own until it points to the new ones.
 
         The same audio gives other bytes where another batch, processor or library of linear algebra rounds otherwise.
         """
-        path = self._path(track_id, info)
+        path = folder / f"{track_id}.safetensors"
         try:
             is_free = not path.exists() or sha256_of(path, MOST_TENSORS_BYTES) == sha256
         except (OSError, ArtefactMismatchError):
@@ -350,7 +441,7 @@ class EmbeddingStore:
         return row
 
     def _verified_bytes(self, row: sqlite3.Row) -> bytes:
-        path = self.paths.root / row["path"]
+        path = self.path_of(row["path"])
         cure = "Run: python -m mess_core check --repair, then extract again."
         try:
             name = f"The embedding file {printable(row['path'])}"
@@ -377,6 +468,26 @@ def _pack(track_id: str, info: EncoderInfo, embedding: TrackEmbedding) -> bytes:
     # One entry, because safetensors writes several in random order and the same input must give the same bytes.
     metadata = {"mess": json.dumps(facts, sort_keys=True)}
     return save({name: np.ascontiguousarray(array) for name, array in vars(embedding).items()}, metadata=metadata)
+
+
+def _renamed(data: bytes, track_id: str, name: str) -> bytes:
+    """The same file as if it had been made of another track: all but the id in its header stays."""
+    from safetensors.numpy import save
+
+    arrays = vars(_unpack(data, name))
+    facts = _facts_in(data, name)
+    metadata = {"mess": json.dumps(facts | {"track_id": track_id}, sort_keys=True)}
+    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata=metadata)
+
+
+def _facts_in(data: bytes, name: str) -> dict[str, Any]:
+    """What the header says: track, encoder, fingerprint, licence."""
+    name = f"The embedding file {printable(name)}"
+    with understanding(name):
+        facts = parse_json(tensor_metadata(data, name)["mess"], name)
+        if facts["format"] != FORMAT or not all(isinstance(facts[key], str) for key in ("track_id", "fingerprint")):
+            raise ArtefactMismatchError(f"{name} does not say what it is.")
+    return facts
 
 
 def _unpack(data: bytes, name: str) -> TrackEmbedding:

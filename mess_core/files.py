@@ -1,5 +1,8 @@
 """Writing a file so that a reader sees the old one or the new one, whole; and JSON that notices when it is changed.
 
+A data folder may come from somebody else: what names a path in it is not trusted. `inside` makes a path of such a name,
+`own_files` leaves out what links lead to; nothing else joins a name that was read to a folder.
+
 A *sealed* document is a JSON object like any other, whose last entry is the sha256 of every byte before it. So one
 flipped bit, a cut or a run of zeros is noticed by whoever reads it, and the hash cannot be parted from what it is of.
 """
@@ -10,7 +13,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,53 @@ from mess_core.untrusted import MOST_DOCUMENT_BYTES, parse_json, printable, read
 
 TMP_SUFFIX = ".tmp"
 SEAL = "seal"
+
+
+def inside(folder: Path, name: str, within: str = "") -> Path:
+    """The path of what a folder holds, by a name that was read from somewhere.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        Relative to the folder.
+    within : str
+        The part of the folder in which it must lie.
+
+    Raises
+    ------
+    ArtefactMismatchError
+        If it lies elsewhere, also by a link, or is no name.
+    """
+    path = folder / name
+    limit = folder / within
+    try:
+        is_plain = "\0" not in name and ".." not in path.relative_to(limit).parts and path != limit
+        is_inside = is_plain and _real(path).is_relative_to(_real(folder) / within)
+    except (OSError, ValueError):  # absolute, elsewhere, a loop of links
+        is_inside = False
+    if not is_inside:
+        raise ArtefactMismatchError(
+            f"The path {name[:300]!r} leads out of {limit}.", "It is never followed; `check --repair` forgets it."
+        )
+    return path
+
+
+def own_files(root: Path, paths: Iterable[Path], *, of_any_kind: bool = False) -> Iterator[Path]:
+    """Of some paths, the files that lie in a data folder themselves: no links, and none behind a link out of it.
+
+    `of_any_kind` lets through what is no file as well, where that is to be named.
+    """
+    is_own: dict[Path, bool] = {}
+    for path in paths:
+        if path.parent not in is_own:
+            is_own[path.parent] = _real(path.parent).is_relative_to(_real(root))
+        if is_own[path.parent] and (of_any_kind or (path.is_file() and not path.is_symlink())):
+            yield path
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -7,15 +7,17 @@ import json
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
-from mess_core.audio import n_segments, sha256_file
-from mess_core.catalogue import ALL, Catalogue, Track, track_id_of
+from mess_core.audio import n_segments, samples_sha256, sha256_file
+from mess_core.catalogue import ALL, Catalogue, NewTrack, Track, track_id_of
 from mess_core.config import Paths
-from mess_core.database import Database
+from mess_core.custody import TRASH, Custody
+from mess_core.database import COPIES, RESTORE, Database, Guard
 from mess_core.datasets.registry import AUTO
 from mess_core.datasets.registry import collection as collection_of
 from mess_core.discovery import (
@@ -34,8 +36,8 @@ from mess_core.embeddings import TMP_KEEP_S, EmbeddingStore, Problem
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.encoders.registry import RANDOM, encoder_ids, encoder_info
-from mess_core.errors import ArtefactMismatchError, AudioError, InputError, StorageError
-from mess_core.files import TMP_SUFFIX
+from mess_core.errors import ArtefactMismatchError, AudioError, InputError, MessError, StorageError
+from mess_core.files import TMP_SUFFIX, inside, own_files
 from mess_core.jobs import PRIORITY_WAITED_FOR, Job, Jobs
 from mess_core.layouts.settings import MapSettings
 from mess_core.layouts.settings import check_settings as check_map_settings
@@ -47,8 +49,11 @@ from mess_core.untrusted import parse_json_value, understanding
 from mess_core.upkeep import check_kept, sweep_kept
 
 DEMO = "demo"
+MOST_ROUNDS = 10  # of a copy that is made while others remove
+NOT_COPIED = ("cache", COPIES, TRASH)  # folders of the data folder
+T = TypeVar("T")
+UPLOADS = "uploads"  # folder of the data folder
 LAST_CHECK = "last_check"  # the setting that remembers it
-RESTORE = "Restore mess.sqlite from a backup of the data folder."
 FAST_ENOUGH = 20.0  # times real time: below it an untrained twin is not extracted without being asked for
 
 
@@ -69,15 +74,18 @@ class Home:
     def __init__(self, root: Path | None = None) -> None:
         self.paths = Paths(root.expanduser().resolve()) if root else Paths.default()
         try:
-            self.paths.root.mkdir(parents=True, exist_ok=True)
+            if not self.paths.root.is_dir():
+                self.paths.root.parent.mkdir(parents=True, exist_ok=True)
+                self.paths.root.mkdir(mode=0o700, exist_ok=True)  # it will hold what somebody listened to
         except OSError as error:
             raise StorageError(
                 f"The data folder {self.paths.root} cannot be made: {error.strerror}.",
                 "Name another one with --home or MESS_HOME.",
             ) from error
-        self.database = Database(self.paths.database)
+        self.custody = Custody(self.paths)
+        self.database = Database(self.paths.database, self.custody.watch)
         self.catalogue = Catalogue(self.paths, self.database)
-        self.store = EmbeddingStore(self.paths, self.database)
+        self.store = EmbeddingStore(self.paths, self.database, self.custody)
         self.measurements = Measurements(self.catalogue)
         self.jobs = Jobs(self.database)
         self.opinions = Opinions(self.database)
@@ -368,23 +376,33 @@ class Home:
 
     def check(self, *, repair: bool = False) -> list[Problem]:
         """Verify every stored array and row, and our copies of uploads; with `repair`, drop what can be made again."""
-        problems = [
-            Problem("catalogue", row[0], RESTORE)
-            for row in self.database.connection.execute("PRAGMA integrity_check")
-            if row[0] != "ok"
-        ]
-        problems += [
-            Problem("catalogue", f"A row of {row['table']} points to nothing in {row['parent']}.", RESTORE)
-            for row in self.database.connection.execute("PRAGMA foreign_key_check")
-        ]
-        problems += self.store.check(repair=repair)
-        problems += check_kept(self.paths, repair=repair)
-        problems += self._check_uploads(repair=repair)
-        problems += self._check_rendered(repair=repair)
+        problems: list[Problem] = []
+        for look in (
+            lambda: self._check_catalogue(repair=repair),
+            lambda: self.store.check(repair=repair),
+            lambda: check_kept(self.paths, repair=repair),
+            lambda: self._check_uploads(repair=repair),
+            lambda: self._check_rendered(repair=repair),
+        ):
+            try:
+                problems += look()
+            except StorageError as error:  # what cannot be read, or repaired on a full disk: the others still can
+                problem = Problem("catalogue", error.message, error.hint)
+                problems += [] if problem in problems else [problem]
         with contextlib.suppress(StorageError):  # a disk that takes no more can still be checked
             found = {"at": time.time(), "n_problems": len(problems), "is_repaired": repair}
             self.database.set_setting(LAST_CHECK, json.dumps(found))
         return problems
+
+    def _check_catalogue(self, *, repair: bool) -> Iterator[Problem]:
+        connection = self.database.connection
+        for row in connection.execute("PRAGMA integrity_check"):
+            if row[0] != "ok":
+                yield Problem("catalogue", str(row[0]), RESTORE)
+        for row in connection.execute("PRAGMA foreign_key_check"):
+            yield Problem("catalogue", f"A row of {row['table']} points to nothing in {row['parent']}.", RESTORE)
+        for error in self.catalogue.check_paths(repair=repair):
+            yield Problem("catalogue", error.message, error.hint)
 
     def last_check(self) -> tuple[float, int] | None:
         """When everything was last verified (s since the epoch), and how many problems are left of it."""
@@ -397,9 +415,17 @@ class Home:
     def _check_uploads(self, *, repair: bool) -> Iterator[Problem]:
         """Our copies: whole, and where the catalogue says."""
         known = self.catalogue.known_files(self.paths.uploads)
-        there = {path.name for path in self.paths.uploads.glob("*") if path.suffix != TMP_SUFFIX}
+        own = own_files(self.paths.root, self.paths.uploads.glob("*"), of_any_kind=True)
+        there = {path.name for path in own if path.suffix != TMP_SUFFIX}
         for name in sorted(there | known.keys()):
-            path = self.paths.uploads / name
+            try:
+                path = inside(self.paths.root, f"{UPLOADS}/{name}", UPLOADS)
+            except ArtefactMismatchError as error:
+                if name in there:  # a link; a row was named already
+                    yield Problem("upload", error.message, "Upload the file again.")
+                    if repair:
+                        (self.paths.uploads / name).unlink(missing_ok=True)  # the link, and not what it leads to
+                continue
             try:
                 if sha256_file(path) == path.stem:
                     continue
@@ -416,6 +442,10 @@ class Home:
         folder = self.paths.rendered
         for name, (_, _, track_id) in sorted(self.catalogue.known_files(folder).items()):
             try:
+                inside(self.paths.root, f"{folder.name}/{name}", folder.name)
+            except ArtefactMismatchError:  # which was named already
+                continue
+            try:
                 is_whole = sha256_file(folder / name).startswith(track_id.partition("@")[0])
                 what = "is damaged: its sha256 changed"
             except AudioError as error:
@@ -428,36 +458,110 @@ class Home:
                     path.unlink(missing_ok=True)
 
     def back_up(self, folder: Path) -> None:
-        """Copy the data folder, also while servers and workers write; without the cache, which is made again.
+        """Copy the data folder, also while servers and workers write and people remove; without the cache and trash.
 
-        The catalogue comes first: what its rows point to is written before them and never changed. Copying the folder
-        with other tools is safe only while nothing runs, because the catalogue's last commits lie in a second file.
+        Files first, then the catalogue, then what its rows name and was not there yet. What was removed in between
+        is missing, so the copy is checked like any data folder and what changed is copied again, until it is whole.
+        Copying with other tools is safe only while nothing runs, because the catalogue's last commits lie in a second
+        file.
 
         Raises
         ------
         InputError
-            If the folder is not empty.
+            If the folder is not empty, or lies in the data folder.
         StorageError
-            If the disk refuses.
+            If the disk refuses, or the copy is not whole, as where the data folder is damaged itself.
         """
+        if folder.resolve().is_relative_to(self.paths.root):
+            raise InputError(
+                f"{folder} lies in the data folder itself.", "Name a folder elsewhere, best on another disk."
+            )
         if folder.exists() and any(folder.iterdir()):
             raise InputError(f"{folder} is not empty.", "Name a new folder for the copy.")
+        problems: list[Problem] | None = None
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with contextlib.closing(sqlite3.connect(folder / self.paths.database.name)) as copy:
-                self.database.connection.backup(copy)
-            for path in sorted(self.paths.root.rglob("*")):
-                relative = path.relative_to(self.paths.root)
-                is_own = relative.parts[0] == "cache" or path.name.startswith(self.paths.database.name)
-                if is_own or path.suffix == TMP_SUFFIX or not path.is_file():
-                    continue
-                (folder / relative).parent.mkdir(parents=True, exist_ok=True)
-                with contextlib.suppress(FileNotFoundError):  # removed meanwhile: no row of the copy needs it
-                    shutil.copy2(path, folder / relative)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for _ in range(MOST_ROUNDS):
+                self._copy_changed(folder)
+                self._copy_catalogue(folder)
+                self._copy_changed(folder)  # what the catalogue names was written before its rows
+                copy = Home(folder)
+                before, problems = problems, copy.check()
+                _prune(copy)
+                copy.database.close()
+                if not problems or problems == before:  # the second time: they are wrong here, too
+                    break
+        except MessError:
+            raise
         except (OSError, sqlite3.Error) as error:
+            what = getattr(error, "strerror", None) or str(error)
             raise StorageError(
-                f"The copy to {folder} was not finished: {error}.", "Free some space there, then copy to a new folder."
+                f"The copy to {folder} was not finished: {what}.", "Free some space there, then copy to a new folder."
             ) from error
+        if problems:
+            raise StorageError(
+                f"The copy in {folder} is not whole, {len(problems)} of its files are damaged or missing:"
+                f" {problems[0].what}",
+                "Run: python -m mess_core check, and copy again to a new folder.",
+            )
+
+    def _copy_changed(self, folder: Path) -> None:
+        """Copy every file that is not there, or has another size or time."""
+        for path in sorted(own_files(self.paths.root, self.paths.root.rglob("*"))):
+            relative = path.relative_to(self.paths.root)
+            is_left_out = relative.parts[0] in NOT_COPIED or path.name.startswith(self.paths.database.name)
+            if is_left_out or path.suffix == TMP_SUFFIX:
+                continue
+            target = folder / relative
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                now = path.stat()
+                if target.exists():
+                    then = target.stat()
+                    if (then.st_size, then.st_mtime_ns) == (now.st_size, now.st_mtime_ns):
+                        continue
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, target)
+
+    def _copy_catalogue(self, folder: Path) -> None:
+        temporary = folder / f"{self.paths.database.name}{TMP_SUFFIX}"
+        with contextlib.closing(sqlite3.connect(temporary)) as copy:
+            self.database.connection.backup(copy)
+        temporary.chmod(0o600)
+        temporary.replace(folder / self.paths.database.name)
+
+    # --- adding ---------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        root: Path,
+        new_tracks: Iterable[NewTrack],
+        library: str | None,
+        *,
+        since: float | None = None,
+        guard: Guard | None = None,
+    ) -> None:
+        """Register tracks, as `Catalogue.add`; what was computed of a file stays where only its tags changed."""
+        new_tracks = [self.with_samples(new) for new in new_tracks]
+        carried = {
+            (old.track_id, new.track.track_id): self.store.write_again(old.track_id, new.track.track_id)
+            for new in new_tracks
+            if new.track.samples_sha256 is not None
+            for old in self._others_at(new)
+            if old.samples_sha256 == new.track.samples_sha256
+        }
+        dropped = self.catalogue.add(root, new_tracks, library, carried=carried, since=since, guard=guard)
+        self.store.remove_files(dropped)
+
+    def with_samples(self, new: NewTrack) -> NewTrack:
+        """Decode a file where it lies in place of another of known samples, to see whether these are the same."""
+        if new.track.samples_sha256 is None and any(old.samples_sha256 for old in self._others_at(new)):
+            with contextlib.suppress(AudioError):  # they are not the same then
+                return replace(new, track=replace(new.track, samples_sha256=samples_sha256(new.audio)))
+        return new
+
+    def _others_at(self, new: NewTrack) -> list[Track]:
+        ids = [track_id for track_id in self.catalogue.tracks_at(new.audio) if track_id != new.track.track_id]
+        return [self.catalogue.track(track_id) for track_id in ids]
 
     # --- removing -------------------------------------------------------------------------------------------
 
@@ -469,33 +573,79 @@ class Home:
         self.catalogue.require_library(library)
         for job in self.jobs.active():
             if library in (job.arguments.get("library"), job.kind):
-                self.jobs.cancel(job.job_id)
-        forgotten = self.catalogue.remove_library(library)
+                self._with_room(partial(self.jobs.cancel, job.job_id))
+        forgotten = self._with_room(lambda: self.catalogue.remove_library(library))
         self.forget_tracks(forgotten)
         if library == DEMO:
-            self.database.set_setting("demo", "removed")
+            self._with_room(lambda: self.database.set_setting("demo", "removed"))
             shutil.rmtree(self.paths.demo, ignore_errors=True)
         return len(forgotten)
 
-    def forget_tracks(self, track_ids: list[str]) -> None:
-        """Forget tracks and their embeddings. Their music is not touched, except uploads, which are our copies."""
-        ours = [path for track_id in track_ids for path in self.store.file_paths(track_id)]
-        for track_id in track_ids:
-            copies = self.catalogue.file_paths(track_id)
-            ours += [path for path in copies if path.is_relative_to(self.paths.uploads)]
-        self.catalogue.remove_tracks(track_ids)
-        for path in ours:
-            path.unlink(missing_ok=True)
+    def forget_tracks(self, track_ids: Sequence[str], *, trash_at: float | None = None) -> None:
+        """Forget tracks and their embeddings. Their music is not touched, except uploads, which are our copies.
 
-    def sweep(self) -> None:
-        """Forget uploads that joined no library in a week, and files that nothing points to."""
-        self.forget_tracks(self.catalogue.stale_uploads())
-        self.store.sweep()
-        sweep_kept(self.paths, time.time() - TMP_KEEP_S)
-        known = {self.paths.uploads / name for name in self.catalogue.known_files(self.paths.uploads)}
-        for path in self.paths.uploads.glob("*"):
-            if path not in known and time.time() - path.stat().st_mtime > TMP_KEEP_S:
+        What waits to embed or measure one of them is cancelled; what does so now finds it gone, and keeps nothing.
+        `trash_at` puts uploads into the trash of that moment (s since the epoch) instead of deleting them.
+        """
+        if not track_ids:
+            return
+        for job in self.jobs.active():
+            if job.arguments.get("track_id") in track_ids:
+                self.jobs.cancel(job.job_id)
+        embeddings = [path for track_id in track_ids for path in self.store.file_paths(track_id)]
+        copies = [path for track_id in track_ids for path in self.catalogue.file_paths(track_id)]
+        self._with_room(lambda: self.catalogue.remove_tracks(track_ids))
+        for path in embeddings:
+            with contextlib.suppress(OSError):  # it is swept later
                 path.unlink(missing_ok=True)
+        for path in own_files(self.paths.root, copies):
+            if path.is_relative_to(self.paths.uploads):  # `file_paths` has none that only seems to
+                if trash_at is not None:
+                    self.custody.discard(path, trash_at)
+                else:
+                    with contextlib.suppress(OSError):  # it is swept later
+                        path.unlink()
+
+    def _with_room(self, act: Callable[[], T]) -> T:
+        """Do something that makes room; on a full disk, which takes not even that, without the cache."""
+        try:
+            return act()
+        except StorageError as error:
+            if "full" not in str(error.__cause__):
+                raise
+            for path in own_files(self.paths.root, (self.paths.cache / "packed").glob("*")):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            return act()
+
+    def sweep(self, now: float | None = None) -> None:
+        """Forget uploads that joined no library in a week, and put what nothing points to into the trash.
+
+        Also keeps the daily copy of the catalogue, and empties the trash of what has lain there for a month.
+        """
+        now = time.time() if now is None else now
+        with contextlib.suppress(StorageError):  # a full disk: the next sweep tries again, `doctor` says how old it is
+            self.custody.copy_daily(self.database, now)
+            self.custody.renew(self.database)
+        self.forget_tracks(self.catalogue.stale_uploads(now), trash_at=now)
+        self.store.sweep(now)
+        sweep_kept(self.paths, now - TMP_KEEP_S)
+        known = {self.paths.uploads / name for name in self.catalogue.known_files(self.paths.uploads)}
+        for path in own_files(self.paths.root, self.paths.uploads.glob("*")):
+            with contextlib.suppress(OSError):  # somebody else was faster
+                if path not in known and now - path.stat().st_mtime > TMP_KEEP_S:
+                    path.unlink() if path.suffix == TMP_SUFFIX else self.custody.discard(path, now)
+        self.custody.empty_trash(now)
+
+
+def _prune(copy: Home) -> None:
+    """Drop from a copy what was removed while it was made: nothing in its catalogue names it."""
+    connection = copy.database.connection
+    named = {row["path"] for row in connection.execute("SELECT path FROM embeddings")}
+    named |= {f"{UPLOADS}/{name}" for name in copy.catalogue.known_files(copy.paths.uploads)}
+    for path in own_files(copy.paths.root, [*copy.paths.embeddings.rglob("*"), *copy.paths.uploads.glob("*")]):
+        if path.relative_to(copy.paths.root).as_posix() not in named:
+            path.unlink()
 
 
 def count_segments(duration_s: float, info: EncoderInfo) -> int:

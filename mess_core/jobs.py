@@ -10,6 +10,7 @@ States: queued -> running -> done | failed | cancelled; a worker told to stop ha
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -22,7 +23,7 @@ from typing import Any
 
 from mess_core.config import LEASE_S
 from mess_core.database import Database
-from mess_core.errors import InputError, LeaseLostError
+from mess_core.errors import ArtefactMismatchError, InputError, LeaseLostError
 from mess_core.untrusted import parse_json
 
 PRIORITY_BACKGROUND = 0
@@ -308,10 +309,7 @@ def _end(connection: sqlite3.Connection, job_id: int, state: str, message: str, 
 
 def _job(row: sqlite3.Row) -> Job:
     facts = {name: row[name] for name in Job.__dataclass_fields__}
-    return Job(
-        **{
-            **facts,
-            "arguments": parse_json(row["arguments"], "What is asked of a job"),
-            "is_cancelling": bool(row["is_cancelling"]),
-        }
-    )
+    arguments: dict[str, Any] = {}
+    with contextlib.suppress(ArtefactMismatchError):  # not what we wrote: it can still be shown and cancelled
+        arguments = parse_json(row["arguments"], "What is asked of a job")
+    return Job(**{**facts, "arguments": arguments, "is_cancelling": bool(row["is_cancelling"])})

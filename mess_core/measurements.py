@@ -16,7 +16,7 @@ import numpy as np
 from mess_core.audio import require_unchanged, sha256_file
 from mess_core.catalogue import Catalogue
 from mess_core.config import HOP_S, SEGMENT_S
-from mess_core.embeddings import Guard
+from mess_core.database import Guard
 from mess_core.errors import AudioError, InputError, of_item
 from mess_core.passages import ScoreTimes
 from mess_core.targets.base import TargetValue, transform

@@ -12,6 +12,7 @@ A listener is a name; `me` where nobody said who it is. Seconds are of sound hea
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
@@ -19,6 +20,7 @@ from typing import Any, Literal, get_args
 from mess_core.config import MAX_DURATION_S
 from mess_core.database import Database
 from mess_core.errors import InputError
+from mess_core.takeover import current_id
 from mess_core.untrusted import parse_json_value
 
 Verdict = Literal["like", "dislike", "none"]  # none: taken back
@@ -73,7 +75,7 @@ class Opinions:
             connection.execute(
                 "INSERT INTO judgements (listener, query_track_id, track_id, verdict, context, judged_at)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
-                (listener, query_track_id, track_id, verdict, document, time.time()),
+                (listener, *_current(connection, query_track_id, track_id), verdict, document, time.time()),
             )
 
     def verdicts(self, query_track_id: str | None = None, listener: str = ME) -> dict[str, Verdict]:
@@ -125,8 +127,8 @@ class Opinions:
         _check_names(track_id, query_track_id, listener)
         with self.database.transaction() as connection:
             connection.execute(
-                "INSERT INTO plays (listener, track_id, query_track_id, seconds, played_at) VALUES (?, ?, ?, ?, ?)",
-                (listener, track_id, query_track_id, float(seconds), time.time()),
+                "INSERT INTO plays (listener, query_track_id, track_id, seconds, played_at) VALUES (?, ?, ?, ?, ?)",
+                (listener, *_current(connection, query_track_id, track_id), float(seconds), time.time()),
             )
 
     def seconds_heard(self, listener: str = ME) -> dict[str, float]:
@@ -188,6 +190,11 @@ def heard_since(before: Mapping[str, float], now: Mapping[str, float]) -> dict[s
         known = before.get(track_id, 0.0)
         heard[track_id] = seconds - known if seconds >= known else seconds
     return {track_id: seconds for track_id, seconds in heard.items() if seconds >= MIN_HEARD_S}
+
+
+def _current(connection: sqlite3.Connection, query: str | None, track: str) -> tuple[str | None, str]:
+    """Both ids as they are by now: a page may be older than the file whose bytes changed."""
+    return None if query is None else current_id(connection, query), current_id(connection, track)
 
 
 def _check_names(track_id: str, query_track_id: str | None, listener: str) -> None:

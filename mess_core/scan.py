@@ -5,8 +5,9 @@
     recording, new or changed -> opened -> track
     recording without audio -> rendered, if that was asked for -> opened -> track
 
-Commits come once a second: a scan that is killed goes on after the last one. What is not there is never deleted: a disk
-may be unmounted. One file that cannot be read stops nothing.
+Commits come once a second: a scan that is killed goes on after the last one. Files whose bytes changed come last and
+together: only then is it known whether a track that lost its path has another. What is not there is never deleted: a
+disk may be unmounted. One file that cannot be read stops nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from mess_core.catalogue import Described, NewTrack
 from mess_core.config import Paths
+from mess_core.database import Guard
 from mess_core.datasets.collection import Collection, Description, Recording, open_recording
 from mess_core.datasets.folder import FOLDER, midi_beside
 from mess_core.datasets.playlist import is_playlist, read_playlist
@@ -76,6 +78,7 @@ def scan(
     renders: bool = False,
     on_progress: Progress = lambda n_done, n_total, name: None,
     on_refused: Refuse = lambda name, error: None,
+    guard: Guard | None = None,
 ) -> Scanned:
     """Register what lies at a path.
 
@@ -91,6 +94,8 @@ def scan(
         Called for every recording; an exception it raises ends the scan, and what was committed stays.
     on_refused : callable (name, error)
         Called for what cannot be used.
+    guard : callable, optional
+        Called inside every transaction; raises if this scan may write no more.
 
     Raises
     ------
@@ -112,13 +117,14 @@ def scan(
     name_of = None if collection is FOLDER else collection.id
     new: list[NewTrack] = []
     old: list[Described] = []
+    changed: list[NewTrack] = []
     n_new = n_known = 0
-    committed_s = time.monotonic()
+    began_at, committed_s = time.time(), time.monotonic()
 
     def commit() -> None:
         nonlocal new, old, committed_s
-        home.catalogue.add(root, new, library)
-        home.catalogue.describe(root, old, library)
+        home.add(root, new, library, guard=guard)
+        home.catalogue.describe(root, old, library, guard=guard)
         new, old, committed_s = [], [], time.monotonic()
 
     for n_done, recording in enumerate(wanted):
@@ -130,7 +136,11 @@ def scan(
                 old.append(_described(track_id, recording, name_of))
                 n_known += 1
             else:
-                new.append(open_recording(_with_audio(home.paths, recording), name_of))
+                opened = open_recording(_with_audio(home.paths, recording), name_of)
+                if set(home.catalogue.tracks_at(opened.audio)) <= {opened.track.track_id}:
+                    new.append(opened)
+                else:
+                    changed.append(home.with_samples(opened))
                 n_new += 1
         except Exception as error:  # whatever is in one file, the others are registered
             n_refused += 1
@@ -138,6 +148,8 @@ def scan(
         if time.monotonic() - committed_s > COMMIT_EVERY_S:
             commit()
     commit()
+    home.add(root, changed, library, since=began_at, guard=guard)
+    home.catalogue.forget_moved(root)
     on_progress(len(wanted), len(wanted), "")
     return Scanned(
         collection,

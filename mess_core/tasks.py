@@ -38,7 +38,15 @@ from mess_core.discovery import groups_of, path_of, save
 from mess_core.encoders.base import Encoder, EncoderInfo
 from mess_core.encoders.registry import encoder_info, load_encoder
 from mess_core.encoders.weights import download
-from mess_core.errors import AudioError, DataMissingError, LeaseLostError, MessError, of_item
+from mess_core.errors import (
+    AudioError,
+    DataMissingError,
+    InputError,
+    LeaseLostError,
+    MessError,
+    UnknownTrackError,
+    of_item,
+)
 from mess_core.evaluation.faithfulness import MIN_WORKS, Faithfulness, held_out_similarities, measure_faithfulness
 from mess_core.evaluation.kept import Evaluation, save_evaluation
 from mess_core.evaluation.similarity import SimilarityStudy, evaluate_similarity
@@ -101,14 +109,14 @@ class Task:
         heart.start()
         jobs, job_id = self.home.jobs, self.job.job_id
         try:
-            message = KINDS[self.job.kind](self)
+            message = _doing(self.job.kind)(self)
             jobs.finish(job_id, self.owner, "done", message)
         except Cancelled:
             jobs.finish(job_id, self.owner, "cancelled")
         except Stopping:
             jobs.release(job_id, self.owner)
         except LeaseLostError:
-            log.warning("job %d was taken over by another worker", job_id)
+            log.info("job %d was taken over by another worker", job_id)  # which says how it ends
         except MessError as error:
             jobs.finish(job_id, self.owner, "failed", error.message, error.hint)
         except Exception as error:
@@ -140,6 +148,11 @@ class Task:
     def guard(self, connection: sqlite3.Connection) -> None:
         """Inside a transaction: refuse the write if the job has another owner by now."""
         self.home.jobs.guard(connection, self.job.job_id, self.owner)
+
+    def guard_unless_cancelled(self, connection: sqlite3.Connection) -> None:
+        """As `guard`, and refuse once an end was asked for: a library that is being removed must not come back."""
+        if self.home.jobs.guard(connection, self.job.job_id, self.owner)["is_cancelling"]:
+            raise Cancelled
 
     def fail_item(self, subject: str, error: MessError) -> None:
         self.home.jobs.fail_item(self.job.job_id, self.owner, Failure(subject, error.message, error.hint))
@@ -183,7 +196,7 @@ def _demo(task: Task) -> str:
         task.progress(n_done, n_total, title)
 
     tracks = make_demo(home.paths.demo, on_track=on_track)
-    home.catalogue.add(home.paths.demo, (_demo_track(track) for track in tracks), DEMO)
+    home.add(home.paths.demo, (_demo_track(track) for track in tracks), DEMO, guard=task.guard_unless_cancelled)
     encoder_id = task.job.arguments["then_extract"]
     if encoder_id:
         home.request_extract(DEMO, encoder_id, then_discover=True)
@@ -209,6 +222,7 @@ def _add(task: Task) -> str:
         renders=arguments.get("renders", False),
         on_progress=task.progress,
         on_refused=task.fail_item,
+        guard=task.guard_unless_cancelled,
     )
     if then_extract and scanned.n_new + scanned.n_known:
         task.home.request_extract(library, then_extract, then_discover=True)
@@ -229,7 +243,10 @@ def _extract(task: Task) -> str:
 
 
 def _encode(task: Task) -> str:
-    track = task.home.catalogue.track(task.job.arguments["track_id"])
+    try:
+        track = task.home.catalogue.track(task.job.arguments["track_id"])
+    except UnknownTrackError as error:  # removed while it waited
+        raise Cancelled from error
     message = _extract_tracks(task, [track], task.job.arguments["encoder"])
     for failure in task.home.jobs.failures(task.job.job_id):  # the only track there is: the job itself has failed
         raise AudioError(failure.message, failure.hint)
@@ -245,7 +262,7 @@ def _extract_tracks(task: Task, tracks: list[Track], encoder_id: str, *, keep_ra
     encoder = task.encoder(encoder_id)
     info = encoder.info
     n_total = sum(count_segments(track.duration_s, info) for track in tracks)
-    n_segments = n_tracks = 0
+    n_segments = n_tracks = n_gone = 0
     started = time.monotonic()
 
     def sources() -> Iterator[Source]:
@@ -262,14 +279,25 @@ def _extract_tracks(task: Task, tracks: list[Track], encoder_id: str, *, keep_ra
                 n_segments += event.n_segments
                 task.on_pause()
             elif isinstance(event, ExtractedTrack):
-                _commit(task, event, encoder)
-                n_tracks += 1
+                try:
+                    _commit(task, event, encoder)
+                    n_tracks += 1
+                except UnknownTrackError:
+                    n_gone += 1
             elif isinstance(event, FailedTrack):
-                task.fail_item(event.source.title, event.error)
+                if home.catalogue.has(event.source.track_id):
+                    task.fail_item(event.source.title, event.error)
+                else:
+                    n_gone += 1
             task.progress(min(n_segments, n_total), n_total, f"{n_tracks} of {len(tracks)} tracks")
     if n_segments:
         home.store.set_speed(info, (time.monotonic() - started) / n_segments)
-    return f"{n_tracks} of {len(tracks)} tracks embedded with {info.title}."
+    return f"{n_tracks} of {len(tracks)} tracks embedded with {info.title}.{_gone(n_gone)}"
+
+
+def _gone(n_tracks: int) -> str:
+    """Said of what somebody removed, or whose file changed, while it was worked on: that is no failure."""
+    return f" {n_tracks} {'was' if n_tracks == 1 else 'were'} removed meanwhile." if n_tracks else ""
 
 
 def _commit(task: Task, done: ExtractedTrack, encoder: Encoder) -> None:
@@ -314,19 +342,24 @@ def _measure(task: Task, track_ids: Sequence[str]) -> str:
     todo = home.measurements.missing(track_ids)
     if not todo:
         return "Nothing to do: every track is measured."
-    n_failed = 0
+    n_failed = n_gone = 0
     task.progress(0, len(todo), "starting")
     with closing(work_through(measure_track, todo)) as outcomes:
         for n_done, (files, measured) in enumerate(outcomes, start=1):
-            if isinstance(measured, Exception):  # whatever is in one file, the others are measured
+            if not home.catalogue.has(files.track_id):
+                n_gone += 1
+            elif isinstance(measured, Exception):  # whatever is in one file, the others are measured
                 log.info("measuring %s failed", files.track_id, exc_info=measured)
                 n_failed += 1
                 task.fail_item(home.catalogue.track(files.track_id).title, of_item(measured))
             else:
-                home.measurements.write(files, measured, task.guard)
+                try:
+                    home.measurements.write(files, measured, task.guard)
+                except UnknownTrackError:  # in this very moment
+                    n_gone += 1
             task.on_pause()
             task.progress(n_done, len(todo), f"{n_done} of {len(todo)} tracks measured")
-    return f"{len(todo) - n_failed} of {len(todo)} tracks measured."
+    return f"{len(todo) - n_failed - n_gone} of {len(todo)} tracks measured.{_gone(n_gone)}"
 
 
 def _probe(task: Task) -> str:
@@ -503,3 +536,10 @@ KINDS: dict[str, Callable[[Task], str]] = {
     "download": _download,
     "fetch": _fetch,
 }
+
+
+def _doing(kind: str) -> Callable[[Task], str]:
+    """What a kind of job does; a newer MESS on the same folder may ask for one that is not known here."""
+    if kind not in KINDS:
+        raise InputError(f"This MESS does no job of the kind {kind[:40]!r}.", "Use the newer MESS that asked for it.")
+    return KINDS[kind]

@@ -32,7 +32,7 @@ from mess_core.errors import ArtefactMismatchError, StorageError
 from mess_core.evaluation.kept import FORMAT as EVALUATION
 from mess_core.evaluation.kept import KINDS, evaluation_of
 from mess_core.evaluation.kept import UNSEALED as UNSEALED_EVALUATIONS
-from mess_core.files import TMP_SUFFIX, read_sealed
+from mess_core.files import TMP_SUFFIX, own_files, read_sealed
 from mess_core.raw import verify_raw
 from mess_core.untrusted import MOST_TENSORS_BYTES, printable, sha256_of, understanding
 
@@ -63,7 +63,7 @@ def check_kept(paths: Paths, *, repair: bool = False) -> Iterator[Problem]:
         ("cache", sorted(cache.glob("peaks/*.json")) + sorted(cache.glob("recall/*.json")), MADE_AGAIN, _nothing),
     ]
     for kind, files, cure, arrays in documents:
-        for path in files:
+        for path in own_files(paths.root, files, of_any_kind=True):
             try:
                 _verify(path, cure, arrays)
             except ArtefactMismatchError as error:
@@ -74,7 +74,7 @@ def check_kept(paths: Paths, *, repair: bool = False) -> Iterator[Problem]:
                 continue
             except StorageError as error:
                 yield Problem(kind, _placed(paths, path, error.message), UNREADABLE)
-    for path in sorted((cache / "raw").rglob("*.safetensors")):
+    for path in own_files(paths.root, sorted((cache / "raw").rglob("*.safetensors")), of_any_kind=True):
         try:
             verify_raw(path)
         except ArtefactMismatchError as error:
@@ -88,6 +88,8 @@ def check_kept(paths: Paths, *, repair: bool = False) -> Iterator[Problem]:
     from mess_core.datasets.demo import check_demo  # scipy's signal package: half a second that only a check needs
 
     for path, what in check_demo(paths.demo):
+        if not list(own_files(paths.root, [path], of_any_kind=True)):
+            continue
         yield Problem("demo", what, DEMO_AGAIN)
         if repair:
             _away(path)
@@ -121,9 +123,9 @@ def sweep_kept(paths: Paths, older_than: float) -> int:
     for folder in (paths.root / "probing").glob("*"):
         orphans += set(folder.glob("*.safetensors")) - _named_directions(folder)
     n_swept = 0
-    for path in orphans:
+    for path in own_files(paths.root, orphans):
         try:
-            if path.is_file() and path.stat().st_mtime < older_than:  # a younger one may be a write that is under way
+            if path.stat().st_mtime < older_than:  # a younger one may be a write that is under way
                 path.unlink()
                 n_swept += 1
         except OSError:  # somebody else was faster, or it may not be deleted: the next sweep tries again

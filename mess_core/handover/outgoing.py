@@ -192,7 +192,7 @@ def _embedded(home: Home, track_ids: set[str], encoder_ids: Sequence[str] | None
 
 def _stored(home: Home, row: sqlite3.Row) -> bytes:
     try:
-        data = read_untrusted(home.paths.root / row["path"], MOST_TENSORS_BYTES)
+        data = read_untrusted(home.store.path_of(row["path"]), MOST_TENSORS_BYTES)
     except (FileNotFoundError, ArtefactMismatchError):
         data = b""
     if hashlib.sha256(data).hexdigest() != row["sha256"]:

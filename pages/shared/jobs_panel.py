@@ -55,7 +55,7 @@ def show_outcome(job: Job | None) -> None:
         return
     failures = resources.home().jobs.failures(job.job_id)
     if job.state == "failed":
-        frame.notice(f"{VERBS[job.kind]} stopped", job.message, job.hint)
+        frame.notice(f"{VERBS.get(job.kind, frame.plain(job.kind))} stopped", job.message, job.hint)
     if failures:
         with st.expander(f"{len(failures)} files could not be used"):
             st.dataframe(
@@ -90,7 +90,7 @@ def _bar(job: Job) -> None:
     left, right = st.columns([5, 1], vertical_alignment="center")
     with left:
         share = job.n_done / job.n_total if job.n_total else 0.0
-        st.progress(min(share, 1.0), text=f"{VERBS[job.kind]} · {share:.0%}")
+        st.progress(min(share, 1.0), text=f"{VERBS.get(job.kind, frame.plain(job.kind))} · {share:.0%}")
         st.text(_detail(job))
     if right.button("Cancel", key=f"cancel-{job.job_id}", disabled=job.is_cancelling, width="stretch"):
         resources.home().jobs.cancel(job.job_id)

@@ -43,7 +43,9 @@ def page(title: str) -> Iterator[None]:
         with links:  # drawn last, because they carry the choice
             for path, (label, icon) in PAGES.items():
                 frame.link(path, label, icon)
-    for root in resources.home().catalogue.missing_roots():
+    with frame.explain_errors():
+        missing = resources.home().catalogue.missing_roots()
+    for root in missing:
         frame.notice("A music folder is not there", f"{root}", "Mount the disk or move it back: nothing was forgotten.")
     st.title(title, anchor=False)
     place = st.container()

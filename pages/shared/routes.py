@@ -56,8 +56,9 @@ _decoders = anyio.CapacityLimiter(N_DECODERS)
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """While the server runs, a worker runs beside it. An empty data folder gets the demo library."""
     home = Home()
-    if not home.catalogue.libraries() and home.database.setting("demo") is None:
-        home.request_demo(DEFAULT)
+    with contextlib.suppress(MessError):  # a catalogue that cannot be read: the pages say so, and how to cure it
+        if not home.catalogue.libraries() and home.database.setting("demo") is None:
+            home.request_demo(DEFAULT)
     keeper = WorkerKeeper(home)
     keeper.start()
     try:

@@ -122,16 +122,16 @@ INSERT INTO settings VALUES ('demo', 'wanted');
 KILLED_JUST_BEFORE = """
 import os, signal, sqlite3, sys
 from pathlib import Path
-from mess_core.database import Database
+from mess_core.database import Connection, Database
 
-class Dying(sqlite3.Connection):
+class Dying(Connection):
     def execute(self, statement, *values):
         if statement.startswith(sys.argv[2]):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().execute(statement, *values)
 
 connect = sqlite3.connect
-sqlite3.connect = lambda *arguments, **options: connect(*arguments, **options, factory=Dying)
+sqlite3.connect = lambda *arguments, **options: connect(*arguments, **{**options, "factory": Dying})
 Database(Path(sys.argv[1])).connection
 """
 

@@ -1,0 +1,159 @@
+"""Something is removed while it is embedded, measured, registered or copied: nothing is left of it, nothing breaks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mess_core import tasks
+from mess_core.datasets.folder import read_track
+from mess_core.encoders.mel import MEL
+from mess_core.errors import UnknownTrackError
+from mess_core.home import Home
+from mess_core.jobs import new_owner
+from mess_core.scan import scan
+from mess_core.tasks import Task
+from tests.conftest import work
+from tests.reliability.test_faults import _embedding
+
+
+@pytest.fixture
+def library(home: Home, write_wav: Callable[..., Path]) -> Home:
+    new = [read_track(write_wav(f"t{seed}", 3.0, seed)) for seed in range(4)]
+    home.catalogue.add(new[0].audio.parent, new, "music")
+    return home
+
+
+def is_clean(home: Home, n_embedded: int) -> bool:
+    files = [path for path in home.paths.embeddings.rglob("*") if path.is_file()]
+    return home.check() == [] and len(files) == n_embedded == len(home.store.known(MEL))
+
+
+def test_what_comes_late_is_refused_and_leaves_nothing(library: Home) -> None:
+    """Embedding, targets, score times, library: each says that it is gone."""
+    home = library
+    gone, other = home.catalogue.track_ids("music")[:2]
+    home.store.write(other, MEL, _embedding(0))
+    files = home.measurements.files(gone)
+    home.forget_tracks([gone])
+    from mess_core.measurements import Measured
+    from mess_core.targets.base import TargetValue
+
+    measured = Measured(gone, {"tempo": TargetValue.none("x")}, [{"tempo": TargetValue.none("x")}])
+    for act in (
+        lambda: home.store.write(gone, MEL, _embedding(0)),
+        lambda: home.measurements.write(files, measured, lambda connection: None),
+        lambda: home.keep_upload(gone, "music"),
+    ):
+        with pytest.raises(UnknownTrackError, match="removed meanwhile"):
+            act()
+    assert is_clean(home, 1)
+
+
+@pytest.mark.parametrize("removes", ["library", "track"])
+def test_removed_while_it_is_embedded(library: Home, monkeypatch: pytest.MonkeyPatch, removes: str) -> None:
+    """At the very moment before its row is written; the job ends, and says nothing of defects."""
+    home = library
+    ids = home.catalogue.track_ids("music")
+    other = Home(home.paths.root)
+    real = tasks._commit
+    done: list[str] = []
+
+    def commit(task, event, encoder) -> None:
+        if not done:
+            other.remove_library("music") if removes == "library" else other.forget_tracks(ids)
+        done.append(event.source.track_id)
+        real(task, event, encoder)
+
+    monkeypatch.setattr(tasks, "_commit", commit)
+    home.request_extract("music", MEL.id)
+    work(home)
+    job = home.jobs.latest("extract")
+    assert done and job.state in ("done", "cancelled") and "defect" not in job.message
+    assert removes == "library" or "4 were removed meanwhile" in job.message
+    assert is_clean(home, 0) and home.jobs.failures(job.job_id) == []
+
+
+def test_removed_while_it_is_measured(library: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = library
+    gone = home.catalogue.track_ids("music")[0]
+    real = home.measurements.missing
+
+    def missing(track_ids):
+        todo = real(track_ids)
+        Home(home.paths.root).forget_tracks([gone])
+        return todo
+
+    monkeypatch.setattr(home.measurements, "missing", missing)
+    home.request_targets("music")
+    work(home)
+    job = home.jobs.latest("targets")
+    assert (job.state, job.message) == ("done", "3 of 4 tracks measured. 1 was removed meanwhile.")
+    assert home.check() == []
+
+
+def test_removed_while_it_waits_to_be_heard(library: Home) -> None:
+    """What nobody has begun is cancelled; what has begun ends so."""
+    home = library
+    first, second = home.catalogue.track_ids("music")[:2]
+    job = home.request_encode(first, MEL.id)
+    home.forget_tracks([first])
+    assert home.jobs.get(job.job_id).state == "cancelled"
+    job = home.request_encode(second, MEL.id)
+    owner = new_owner()
+    claimed = home.jobs.claim(owner)
+    home.forget_tracks([second])
+    assert Task(home, claimed, owner).run().state == "cancelled"
+    assert is_clean(home, 0)
+
+
+def test_a_library_that_is_removed_while_it_is_registered_does_not_come_back(
+    library: Home, write_wav: Callable[..., Path]
+) -> None:
+    """Its job may have one more commit in hand."""
+    home = library
+    folder = write_wav("t9", 3.0, 9).parent
+    home.request_add(folder, "more")
+    owner = new_owner()
+    task = Task(home, home.jobs.claim(owner), owner)
+    home.catalogue.add_to_library("more", home.catalogue.track_ids("music")[:1])
+    home.remove_library("more")
+    with pytest.raises(tasks.Cancelled):
+        scan(home, folder, "more", guard=task.guard_unless_cancelled)
+    assert [each.name for each in home.catalogue.libraries()] == ["music"]
+
+
+def test_tracks_removed_while_all_are_read_are_left_out(library: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = library
+    ids = home.catalogue.track_ids("music")
+    for track_id in ids:
+        home.store.write(track_id, MEL, _embedding(0))
+    other = Home(home.paths.root)
+    real = home.store.read
+
+    def read(track_id, info):
+        if other.store.has(ids[2], MEL):
+            other.forget_tracks([ids[2]])
+        return real(track_id, info)
+
+    monkeypatch.setattr(home.store, "read", read)
+    assert home.store.load(ids, MEL).track_ids == (ids[0], ids[1], ids[3])
+
+
+def test_a_true_extractor_and_a_true_removal(library: Home, write_wav: Callable[..., Path]) -> None:
+    """In two threads, as a page and the worker are."""
+    home = library
+    new = [read_track(write_wav(f"u{seed}", 3.0, 20 + seed)) for seed in range(20)]
+    home.catalogue.add(new[0].audio.parent, new, "music")
+    home.request_extract("music", MEL.id)
+    thread = threading.Thread(target=work, args=(Home(home.paths.root),))
+    thread.start()
+    for track_id in home.catalogue.track_ids("music")[:-1]:
+        home.forget_tracks([track_id])
+    thread.join()
+    job = home.jobs.latest("extract")
+    assert job.state == "done" and "defect" not in job.message and home.jobs.failures(job.job_id) == []
+    assert is_clean(home, 1)
