@@ -12,6 +12,7 @@ wins.
 
 from __future__ import annotations
 
+import io
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -94,18 +95,33 @@ def _unmarked(start: bytes) -> list[tuple[bytes, str]]:
 
 
 def _guess(data: bytes, least: float = LEAST_SENSIBLE) -> str | None:
-    best, text = 0.0, None
+    """The text by the most sensible encoding; lines that are not ASCII are judged, as many as are needed."""
+    sample = data if len(data) <= FIRST_BYTES else _telling_lines(data)
+    ranked = []
     for encoding, judge in _candidates():
         try:
-            decoded = data.decode(encoding)
+            ranked.append((_sense(sample.decode(encoding), judge), encoding))
         except UnicodeDecodeError:
             continue
-        sense = _sense(decoded[:FIRST_BYTES], judge)
-        if sense > best + 1e-9:
-            best, text = sense, decoded
-    if best >= least:
-        return text
+    for sense, encoding in sorted(ranked, key=lambda each: -each[0]):  # stable: of two as sensible the first
+        if sense < least:
+            break
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
     return _ask_normalizer(data) if least < 1 else None
+
+
+def _telling_lines(data: bytes) -> bytes:
+    found, n_bytes = [], 0
+    for line in io.BytesIO(data):
+        if not line.isascii():
+            found.append(line)
+            n_bytes += len(line)
+        if n_bytes > FIRST_BYTES:
+            break
+    return b"".join(found)[: 2 * FIRST_BYTES]
 
 
 @cache

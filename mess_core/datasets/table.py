@@ -64,8 +64,8 @@ def _parts(path: Path) -> tuple[list[str], Iterator[Record]]:
     if text is None:
         raise InputError(f"{printable(path.name)} is in an encoding that cannot be told.", CURE)
     lines = text.removeprefix("\ufeff").replace("\x00", "")
-    separator, skipped, names = _header(lines)
     try:
+        separator, skipped, names = _header(lines)
         records = list(_records(lines, separator))
     except csv.Error as error:
         raise InputError(f"{printable(path.name)} cannot be read as a table: {error}.", CURE) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import pickle
 import time
@@ -12,12 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mess_core.datasets.asap import ASAP, performer_of
 from mess_core.datasets.collection import below, open_recording, tidy
 from mess_core.datasets.folder import FOLDER, TAGS, read_track
 from mess_core.datasets.maestro import MAESTRO
 from mess_core.datasets.manifest import MANIFEST
+from mess_core.datasets.playlist import read_playlist
 from mess_core.datasets.registry import COLLECTIONS, collection, detect
 from mess_core.datasets.smd import SMD
 from mess_core.datasets.table import read_table
@@ -498,3 +502,26 @@ def test_further_columns_are_details(tmp_path):
     (recording,) = MANIFEST.read(tmp_path).recordings
     assert recording.names == {"performer": "Ann", "album_artist": "Band"}
     assert recording.details == {"Difficulty": "4", "Era (c.)": "Baroque", "column 6": "more"}
+
+
+@given(st.one_of(st.binary(max_size=300), st.text('audio,;"#|\t\n\r=sep.wav', max_size=200).map(str.encode)))
+def test_no_table_raises_anything_but_a_sentence(tmp_path_factory, data):
+    """Whatever stands in it, it describes recordings or is refused."""
+    folder = tmp_path_factory.mktemp("table")
+    plant(folder, "a.wav")
+    (folder / "mess.csv").write_bytes(data)
+    collection = detect(folder)
+    try:
+        description = collection.read(folder)
+    except InputError:
+        return
+    assert len(description.recordings) <= 1
+    (folder / "mix.m3u").write_bytes(data)
+    with contextlib.suppress(InputError):
+        read_playlist(folder / "mix.m3u")
+
+
+def test_a_header_of_any_length_is_a_sentence(tmp_path):
+    (tmp_path / "mess.csv").write_text("x" * 200_000 + ",audio\na.wav\n", "utf-8")
+    ((_, why),) = FOLDER.read(tmp_path).refused
+    assert "not used" in why

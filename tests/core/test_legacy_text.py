@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mess_core.legacy_text import decode, repaired
 
@@ -50,3 +52,16 @@ def test_mojibake_is_repaired_and_what_is_right_stays() -> None:
     assert repaired("\x96é\x91z\x8bÈ", is_certain=True) == "夜想曲" and repaired("Pr\ufffdlude") is None
     for right in ("Étude", "Łódź", "Þursaflokkurinn", "Sõnajalg", "Ñ", "½", "ÀÉÈ", "100°", "夜想曲", "plain"):
         assert repaired(right, is_certain=True) == right
+
+
+def test_a_long_text_is_judged_by_its_telling_lines() -> None:
+    """Where they come late, and without decoding all of it by every encoding."""
+    text = "plain.wav,Plain\n" * 20_000 + "a.wav,Времена года\n"
+    assert decode(text.encode("cp1251")) == text
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise(data: bytes) -> None:
+    """There is a text or none; one that can be kept."""
+    (decode(data) or "").encode()
+    (repaired(data.decode("latin-1"), is_certain=True) or "").encode()
