@@ -12,7 +12,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -87,6 +87,15 @@ class Described:
     companions: Mapping[str, Path] = field(default_factory=dict)
     score_times: Sequence[ScoreTimes] = ()
     details: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class MissingTrack:
+    """A track of which no file is left. path : where one was"""
+
+    track_id: str
+    title: str
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -360,6 +369,37 @@ class Catalogue:
         """Folders that hold catalogued music and are not there now."""
         rows = self.database.connection.execute("SELECT path FROM roots").fetchall()
         return [root for row in rows if (root := self._root(row["path"])) is not None and not root.exists()]
+
+    def missing_files(self, library: str, roots: Collection[Path] = ()) -> list[MissingTrack]:
+        """Tracks of a library of which no file is left, by path.
+
+        What lies on a folder that is not there, or is empty as a mount point is, does not count: its disk may come
+        back. What never had a file here, as an imported track, does not count either.
+
+        Parameters
+        ----------
+        roots : collection of Path
+            Folders of which it is known that they will not come back: what was below them is gone, too.
+        """
+        rows = self.database.connection.execute(
+            "SELECT track_id, title, root_id, relative_path FROM files JOIN tracks USING (track_id)"
+            " WHERE role = 'audio' AND track_id IN (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))"
+            " ORDER BY track_id, root_id, relative_path",
+            (library, ALL),
+        ).fetchall()
+        stored = {row["root_id"]: self._root(row["path"]) for row in self._roots()}
+        given_up = [root.resolve() for root in roots]
+        missing: dict[str, MissingTrack] = {}
+        there: set[str] = set()
+        for row in rows:
+            root, name = stored[row["root_id"]], os.fsdecode(row["relative_path"])
+            path = (self.paths.root if root is None else root) / name
+            is_given_up = any(path.is_relative_to(each) for each in given_up) and not path.is_file()
+            if root is None or is_given_up or is_gone(root, name):
+                missing.setdefault(row["track_id"], MissingTrack(row["track_id"], row["title"], path))
+            else:
+                there.add(row["track_id"])
+        return sorted((each for each in missing.values() if each.track_id not in there), key=lambda each: each.path)
 
     def planted(self, library: str) -> dict[str, dict[str, float]]:
         """Truth known by construction: track_id -> name -> value."""

@@ -111,7 +111,14 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("--accept-licence", action="store_true", help="you have read its licence and agree")
 
     remove = verb("remove", _remove, "Forget a track or a library; never touches music files.")
-    remove.add_argument("name", metavar="TRACK|LIBRARY")
+    remove.add_argument("name", nargs="?", metavar="TRACK|LIBRARY")
+    remove.add_argument("--missing", action="store_true", help="list the tracks of which no file is left")
+    remove.add_argument("--yes", action="store_true", help="forget what --missing lists")
+    remove.add_argument("--library", default=ALL, help="only of this one, with --missing")
+    remove.add_argument(
+        "--root", dest="roots", action="append", type=Path, default=[], metavar="FOLDER",
+        help="a folder or disk that will not come back, with --missing; repeatable",
+    )  # fmt: skip
 
     sub = verb("extract", _extract, "Embed every track that is not embedded yet; resumes where it stopped.")
     encoder_option(sub)
@@ -233,15 +240,36 @@ def _fetch(home: Home, options: argparse.Namespace) -> int:
 
 
 def _remove(home: Home, options: argparse.Namespace) -> int:
+    if options.missing == (options.name is not None):
+        raise InputError("Nothing to remove.", "Name a TRACK or LIBRARY, or give --missing.")
+    if options.missing:
+        return _remove_missing(home, options)
     if options.name in [library.name for library in home.catalogue.libraries()]:
         n_tracks = home.remove_library(options.name)
     else:
-        home.catalogue.track(options.name)
-        home.forget_tracks([options.name])
+        home.forget_tracks([home.catalogue.track(options.name).track_id])
         n_tracks = 1
     _print(
         options, {"removed": options.name, "n_tracks": n_tracks}, f"{n_tracks} tracks forgotten; no music file touched."
     )
+    return DONE
+
+
+def _remove_missing(home: Home, options: argparse.Namespace) -> int:
+    """List what has no file left; forget it only if told so."""
+    missing = home.missing_files(options.library, options.roots)
+    if options.yes:
+        missing = home.forget_missing(options.library, [each.track_id for each in missing], options.roots)
+    elsewhere = [str(root) for root in home.catalogue.missing_roots()]
+    rows = [{"track_id": each.track_id, "title": each.title, "path": str(each.path)} for each in missing]
+    document = {"missing": rows, "is_forgotten": options.yes, "folders_not_there": elsewhere}
+    lines = [f"{each.track_id}  {each.path}" for each in missing]
+    if options.yes:
+        lines.append(f"{len(missing)} tracks forgotten; no music file touched.")
+    else:
+        lines.append(f"{len(missing)} tracks have no file any more.{' --yes forgets them.' if missing else ''}")
+    lines += [f"{root} is not there; what it held counts only with --root {root}" for root in elsewhere]
+    _print(options, document, lines)
     return DONE
 
 

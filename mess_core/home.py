@@ -7,14 +7,14 @@ import json
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from mess_core.audio import n_segments, samples_sha256, sha256_file
-from mess_core.catalogue import ALL, Catalogue, NewTrack, Track, track_id_of
+from mess_core.catalogue import ALL, Catalogue, MissingTrack, NewTrack, Track, track_id_of
 from mess_core.config import Paths
 from mess_core.custody import TRASH, Custody
 from mess_core.database import COPIES, RESTORE, Database, Guard
@@ -605,6 +605,19 @@ class Home:
                 else:
                     with contextlib.suppress(OSError):  # it is swept later
                         path.unlink()
+
+    def missing_files(self, library: str, roots: Collection[Path] = ()) -> list[MissingTrack]:
+        """Tracks of which no file is left, to be seen before they are forgotten; see `Catalogue.missing_files`."""
+        self.catalogue.require_library(library)
+        return self.catalogue.missing_files(library, roots)
+
+    def forget_missing(
+        self, library: str, track_ids: Collection[str], roots: Collection[Path] = ()
+    ) -> list[MissingTrack]:
+        """Forget those of some tracks of which still no file is left; returns them. What was thought of them stays."""
+        missing = [each for each in self.missing_files(library, roots) if each.track_id in set(track_ids)]
+        self.forget_tracks([each.track_id for each in missing])
+        return missing
 
     def _with_room(self, act: Callable[[], T]) -> T:
         """Do something that makes room; on a full disk, which takes not even that, without the cache."""

@@ -220,12 +220,38 @@ def show_tracks(encoder_id: str) -> None:
         f"{n_found:,} {tracks_word}.{more} "
         "Click a name and type to change it; that stays when its folder is read again."
     )
+    _forget_missing(library)
     if library in [summary.name for summary in home.catalogue.libraries()]:
         with st.popover("Remove this library"):
             st.write("Its tracks and their embeddings are forgotten. Music files stay where they are.")
             if st.button("Remove it", type="primary", key="remove-library"):
                 home.remove_library(library)
                 st.rerun()
+
+
+def _forget_missing(library: str) -> None:
+    """Files that are gone: looked for when asked, seen before their tracks are forgotten."""
+    home, key = resources.home(), f"missing-{library}"
+    with st.popover("Files that are gone"):
+        st.write(
+            "Tracks whose files were deleted or moved away stay until you say so. What lies on a disk that is not "
+            "mounted does not count."
+        )
+        if st.button("Look for them", key="look-for-missing"):
+            with frame.explain_errors():
+                st.session_state[key] = home.missing_files(library)
+        missing = st.session_state.get(key)
+        if missing is None:
+            return
+        if not missing:
+            st.caption("Every track has its file.")
+            return
+        st.dataframe([{"title": each.title, "file": str(each.path)} for each in missing], hide_index=True)
+        if st.button(f"Forget {len(missing)}", type="primary", key="forget-missing"):
+            with frame.explain_errors():
+                home.forget_missing(library, [each.track_id for each in missing])
+            del st.session_state[key]
+            st.rerun()
 
 
 def _edit_tracks(tracks: Sequence[Track], encoder_id: str) -> None:
