@@ -13,8 +13,10 @@ counted and passed over up to shortly before it, elsewhere all that precedes it 
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,6 +33,9 @@ MAX_SILENT_PACKETS = 20_000  # in a row that bring no sound: no decoder waits fo
 MAX_COUNTED_PACKETS = 5_000_000  # twelve hours have 2.6 million of 16 ms
 MAX_DEMUX_ERRORS = 100
 MAX_GAP_S = 10.0  # what was lost within is silence; a longer jump of the clock is none of the recording
+MAX_BOXES = 100_000
+MAX_ANNOUNCED = 5_000_000  # packets of an MP4 file, the picture's included: five hours of film have three million
+COUNT_S = 20.0  # twelve hours of MP3 are counted in eight
 WAIT_S = 30.0  # for one reading of the file
 PREROLL_PACKETS = 32  # decoded before a passage and thrown away: MP3 at its lowest bit rate reaches back 22
 
@@ -59,6 +64,9 @@ _TELL_THE_LENGTH = _EXACT - {"aac"} | {"asf", "avi", "dsf", "flv", "iff", "matro
                                               "mpegts", "voc"}  # fmt: skip
 # An MP3 tells its length in a first frame without sound: sync, side information, Xing or Info, "frames are counted".
 _MP3_LENGTH = re.compile(rb"\xff[\xe2-\xff].{11,36}(?:Xing|Info)...[\x01\x03\x05\x07\x09\x0b\x0d\x0f]", re.DOTALL)
+_NO_BOXES = frozenset(
+    b"mdat free skip wide ftyp styp stsz stz2 stsc stco co64 stts ctts trun stss mvhd tkhd mdhd hdlr data sidx elst".split()
+)
 _SLACK_S = 0.15  # how far a header may be off: paddings of encoders, the last packet
 
 
@@ -184,6 +192,8 @@ class AvSource:
         self._errors = (av.error.FFmpegError, ValueError)
         try:
             self._container = _open_container(self._file)
+        except _TooMuchError as error:
+            raise AudioError(f"{self._name} {error}.", "It is damaged: convert it.") from error
         except self._errors as error:
             raise AudioError(
                 f"{self._name} is no audio that MESS reads, whatever its name says.", "Convert it to WAV or FLAC."
@@ -249,8 +259,11 @@ class AvSource:
         """Sum what the packets last, without decoding; where they do not say, decode."""
         self._reopen()
         n_ticks = 0
+        until_s = time.monotonic() + COUNT_S
         for packet in itertools.islice(self._packets(), MAX_COUNTED_PACKETS):
             n_ticks += packet.duration or 0
+            if time.monotonic() > until_s:
+                break
             if self._tick and n_ticks * self._tick > 2 * MAX_DURATION_S * self._rate_hz:
                 break
         self._restart_decoding()
@@ -259,7 +272,7 @@ class AvSource:
         n_frames = 0
         for piece, _ in self._pieces:
             n_frames += piece.samples
-            if n_frames > MAX_DURATION_S * self._rate_hz:
+            if n_frames > MAX_DURATION_S * self._rate_hz or time.monotonic() > until_s:
                 break
         self._restart_decoding()
         return n_frames
@@ -444,6 +457,7 @@ def _open_container(file: BinaryIO, metadata_encoding: str = "utf-8", metadata_e
     """FFmpeg with a file, the formats and codecs that are read, and nothing else."""
     import av
 
+    _check_mp4(file)
     file.seek(0)
     options = {
         "format_whitelist": ",".join(FORMATS),
@@ -461,7 +475,82 @@ class _Nameless:
     """All that FFmpeg is shown of a file."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self._file = file
+        self.read, self.tell = file.read, file.tell
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go there, or say that there is no such place: headers may point anywhere."""
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -1
+
+
+class _TooMuchError(ValueError):
+    pass
+
+
+def _check_mp4(file: BinaryIO) -> None:
+    """_TooMuchError if an MP4 file announces more packets than any recording has: FFmpeg makes a table of them at once.
+
+    Such tables need not be in the file: ISO 14496-12 lets a few bytes announce thousands of millions of samples of a
+    track (stsz), of a chunk (stsc), of a fragment (trun), and of their times (ctts).
+    """
+    n_bytes = file.seek(0, io.SEEK_END)
+    file.seek(4)
+    if file.read(4) not in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"moof", b"styp", b"sidx"):
+        return
+    tables: dict[bytes, bytes] = {}  # of the sample table that we are in
+    n_announced = 0.0
+    for kind, start, end in [*_boxes(file, 0, n_bytes), (b"stbl", 0, 0)]:
+        if kind in (b"stsz", b"stz2", b"stsc", b"stco", b"co64", b"stts", b"trun", b"ctts", b"cmov"):
+            file.seek(start)
+            table = tables[kind] = file.read(min(end - start, 2**24))
+            if kind == b"trun":
+                n_announced += int.from_bytes(table[4:8], "big")
+            elif kind == b"ctts":
+                n_announced += float(_column(table, 0, 2).sum())
+            elif kind == b"cmov":
+                n_announced = np.inf  # tables that are compressed: nobody has made such files for twenty years
+        elif kind == b"stbl":
+            n_samples = float(int.from_bytes((tables.get(b"stsz") or tables.get(b"stz2", b""))[8:12], "big"))
+            first, each = (_column(tables.get(b"stsc", b""), row, 3) for row in (0, 1))
+            n_chunks = int.from_bytes((tables.get(b"stco") or tables.get(b"co64", b""))[4:8], "big")
+            n_by_chunks = float((np.diff(first, append=n_chunks + 1).clip(0) * each).sum())
+            times = tables.get(b"stts", b"")
+            is_pcm = len(times) >= 16 and times[4:8] == b"\0\0\0\1" and times[12:16] == b"\0\0\0\1"
+            n_announced += max(n_samples, n_by_chunks) / (1024 if is_pcm else 1)  # of PCM so many are one packet
+            tables = {}
+        if n_announced > MAX_ANNOUNCED:
+            raise _TooMuchError("announces more packets than any recording has")
+
+
+def _column(table: bytes, column: int, n_columns: int) -> np.ndarray:
+    """A column of the entries of a box, shape (n_entries,)."""
+    entries = np.frombuffer(table[8 : 8 + max(0, len(table) - 8) // (4 * n_columns) * 4 * n_columns], ">u4")
+    return entries.reshape(-1, n_columns)[:, column].astype(np.float64)
+
+
+def _boxes(file: BinaryIO, position: int, end: int, depth: int = 0) -> Iterator[tuple[bytes, int, int]]:
+    """Boxes of an MP4 file, and those within them: kind, where the body begins, where it ends."""
+    for _ in range(MAX_BOXES):
+        if position + 8 > end:
+            return
+        file.seek(position)
+        head = file.read(16)
+        n_bytes, body = int.from_bytes(head[:4], "big"), position + 8
+        if n_bytes == 1:
+            n_bytes, body = int.from_bytes(head[8:16], "big"), position + 16
+        stop = position + n_bytes
+        if stop < body or stop > end:  # up to the end of what it is in, or damaged
+            stop = end
+        kind = head[4:8]
+        yield kind, body, stop
+        if depth < 10 and kind not in _NO_BOXES:
+            # whatever could hold boxes is looked into: FFmpeg finds a table in any place
+            inner = {b"meta": 4, b"stsd": 16}.get(kind, 0)
+            yield from _boxes(file, body + inner, stop, depth + 1)
+        position = stop
 
 
 def _refuse(url: str, flags: int, options: dict) -> Any:

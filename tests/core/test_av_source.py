@@ -306,6 +306,29 @@ def test_a_film_in_parts_opens_none_of_them(tmp_path: Path, monkeypatch: pytest.
     assert opened == []
 
 
+@pytest.mark.parametrize("kind", ["stsz", "stsc", "ctts", "trun"])
+@pytest.mark.parametrize("place", ["moov", "udta"])
+def test_an_mp4_that_announces_too_much_is_refused_at_once(made: Made, tmp_path: Path, kind: str, place: str) -> None:
+    """A few bytes could have FFmpeg make a table of gigabytes."""
+    many = 2**30
+    table = {
+        "stsz": struct.pack(">IIII", 0, 1, many, 0),
+        "stsc": struct.pack(">IIIII", 0, 1, 1, many, 1),
+        "ctts": struct.pack(">IIII", 0, 1, many, 0),
+        "trun": struct.pack(">III", 0, many, 0),
+    }[kind]
+    box = struct.pack(">I", 8 + len(table)) + kind.encode() + table
+    if kind == "stsc":
+        box += struct.pack(">I4sIII", 20, b"stco", 0, 1, 100)
+    if place == "udta":
+        box = struct.pack(">I4s", 8 + len(box), b"udta") + box
+    content = made["m4a"].read_bytes()
+    path = tmp_path / "a.m4a"
+    path.write_bytes(content + struct.pack(">I4s", 8 + len(box), b"moov") + box)
+    with pytest.raises(AudioError, match=r"^a\.m4a announces more packets than any recording has"):
+        inspect_audio(path)
+
+
 def test_what_is_allowed_is_sound() -> None:
     """No format that refers to others, no decoder of pictures, and all names are FFmpeg's."""
     for name in av_source.FORMATS:
