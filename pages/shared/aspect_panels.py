@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from mess_core.aspects import ASPECTS, PRESETS, AspectEvidence
+from mess_core.catalogue import ALL
 from mess_core.discovery import Discovery
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.search.request import COPIES, Request
@@ -68,12 +69,8 @@ def _choose_filters() -> dict:
         key = f"{name}s"
         if not options and name in ("collection", "split"):
             continue  # a plain folder has neither
-        wanted = [value for value in state.read(key) if value in options]
-        if key in st.session_state:
-            st.session_state[key] = wanted
-        state.restore(key)
-        first = state.default(key, default=wanted)
-        chosen = st.multiselect(name.capitalize(), options, key=key, bind="query-params", disabled=not options, **first)
+        state.restore(key, options)
+        chosen = st.multiselect(name.capitalize(), options, key=key, disabled=not options)
         filters[key] = tuple(state.keep(key, chosen))
     return filters
 
@@ -96,7 +93,10 @@ def _choose_aspects(encoder_id: str, discovery: Discovery | None) -> dict[str, f
         for aspect in offered:
             weights[aspect] = _slider(aspect, discovery.aspects[aspect], caveat(faithfulness, aspect))
     if discovery.library != frame.library():
-        st.text(f"As discovered on the library {discovery.library}.")
+        ours = "all libraries together" if frame.library() == ALL else "this library"
+        theirs = "all libraries together" if discovery.library == ALL else f"the library {discovery.library}"
+        st.text(f"Of {ours} no discovery found evidence: aspects are taken from that of {theirs}.")
+        frame.link("pages/2_Layers.py", "See that discovery", library=discovery.library)
     return {aspect: weight for aspect, weight in weights.items() if weight}
 
 
@@ -113,10 +113,9 @@ def _offer_unproven(discovery: Discovery, aspects: list[str]) -> list[str]:
 
 def _slider(aspect: str, evidence: AspectEvidence, caveat: str) -> float:
     state.restore(aspect)
-    first = state.default(aspect, value=0.0)
     weight = st.slider(
-        f"{title(aspect)} {DOTS[evidence.label]}", 0.0, 1.0, step=0.1, key=aspect, bind="query-params",
-        help=f"{evidence.reason.capitalize() or f'Evidence: {evidence.label}'}. {caveat}", **first,
+        f"{title(aspect)} {DOTS[evidence.label]}", 0.0, 1.0, step=0.1, key=aspect,
+        help=f"{evidence.reason.capitalize() or f'Evidence: {evidence.label}'}. {caveat}",
     )  # fmt: skip
     if ":material/warning:" in caveat:
         st.caption(caveat)
@@ -125,17 +124,12 @@ def _slider(aspect: str, evidence: AspectEvidence, caveat: str) -> float:
 
 def _choose_avoided(discovery: Discovery | None, asked: list[str]) -> list[str]:
     options = [a for a in ASPECTS if discovery and discovery.aspects[a].searched and a not in asked]
-    chosen = [aspect for aspect in state.read("not") if aspect in options]
-    if "not" in st.session_state:
-        st.session_state["not"] = chosen
-    state.restore("not")
-    first = state.default("not", default=chosen)
+    state.restore("not", options)
     avoided = st.multiselect(
-        "Leave out", options, key="not", bind="query-params", format_func=str, disabled=not options,
+        "Leave out", options, key="not", format_func=str, disabled=not options,
         placeholder="what must not count",
         help="What can be said of it in a straight line is taken out of query and library before they are compared: "
         "without brightness, texture and warmth the same music is found on another instrument.",
-        **first,
     )  # fmt: skip
     return list(state.keep("not", avoided))
 
@@ -143,23 +137,20 @@ def _choose_avoided(discovery: Discovery | None, asked: list[str]) -> list[str]:
 def _choose_rules() -> dict:
     """How many, diversity, caps, copies and hubs."""
     state.restore("k")
-    first = state.default("k", value=state.KEYS["k"])
-    k = int(st.number_input("Neighbours", 1, 200, key="k", bind="query-params", **first))
+    k = int(st.number_input("Neighbours", 1, 200, key="k"))
     rules: dict = {"k": state.keep("k", k)}
     state.restore("diversity")
-    first = state.default("diversity", value=0.0)
     diversity = st.slider(
-        "Diversity", 0.0, 1.0, step=0.1, key="diversity", bind="query-params",
-        help="Above 0, what resembles a better result ranks lower.", **first,
+        "Diversity", 0.0, 1.0, step=0.1, key="diversity",
+        help="Above 0, what resembles a better result ranks lower.",
     )  # fmt: skip
     rules["diversity"] = float(state.keep("diversity", diversity))
     for name in CAPS:
         key = f"max_per_{name}"
         state.restore(key)
-        first = state.default(key, value=None)
         cap = st.number_input(
-            f"At most per {name}", 1, 200, key=key, bind="query-params", placeholder="any",
-            help="An album is the folder a file lies in." if name == "album" else None, **first,
+            f"At most per {name}", 1, 200, key=key, placeholder="any",
+            help="An album is the folder a file lies in." if name == "album" else None,
         )  # fmt: skip
         rules[key] = state.keep(key, None if cap is None else int(cap))
     rules["duplicates"] = _choice("duplicates", "Near-duplicates", list(COPIES), "Collapse shows one of them.")
@@ -178,15 +169,13 @@ def _choose_rules() -> dict:
 
 def _choice(key: str, label: str, options: list[str], help_text: str) -> str:
     state.restore(key, options)
-    first = state.default(key, default=state.KEYS[key])
-    chosen = st.segmented_control(label, options, required=True, key=key, bind="query-params", help=help_text, **first)
+    chosen = st.segmented_control(label, options, required=True, key=key, help=help_text)
     return str(state.keep(key, chosen))
 
 
 def _toggle(key: str, label: str) -> bool:
     state.restore(key)
-    first = state.default(key, value=False)
-    return bool(state.keep(key, st.toggle(label, key=key, bind="query-params", **first)))
+    return bool(state.keep(key, st.toggle(label, key=key)))
 
 
 def measured_faithfulness(library: str, encoder_id: str) -> Faithfulness | None:

@@ -16,9 +16,9 @@ from mess_core.errors import MessError
 from pages.shared import state
 
 
-def link(path: str, label: str, icon: str = ":material/arrow_forward:") -> None:
-    """A link to another page that carries the choices made so far."""
-    st.page_link(path, label=label, icon=icon, query_params=state.choices())
+def link(path: str, label: str, icon: str = ":material/arrow_forward:", **others: str) -> None:
+    """A link to another page that carries the choices made so far; `others` in place of what was chosen."""
+    st.page_link(path, label=label, icon=icon, query_params=state.choices(**others))
 
 
 class PageIsOver(Exception):

@@ -28,14 +28,11 @@ def choose() -> tuple[str, str]:
     groups = [*GROUPS, *resources.home().catalogue.detail_names(frame.library())]
     state.restore("group", groups)
     group = left.selectbox(
-        "Never split", groups, key="group", bind="query-params",
+        "Never split", groups, key="group",
         help="What is never on both sides of a split: with `work`, a layer is always tested on works it has not seen.",
     )  # fmt: skip
     state.restore("level", ["track", "segment"])
-    first = state.default("level", default="track")
-    level = right.segmented_control(
-        "One row is a", ["track", "segment"], required=True, key="level", bind="query-params", **first
-    )
+    level = right.segmented_control("One row is a", ["track", "segment"], required=True, key="level")
     return state.keep("group", group), state.keep("level", level)
 
 

@@ -32,18 +32,17 @@ def choose_encoder() -> str:
     if not st.toggle("Show controls (untrained twins)", key="controls"):
         choices = {encoder_id: c for encoder_id, c in choices.items() if not encoder_id.startswith(CONTROL)}
     ready = [encoder_id for encoder_id, choice in choices.items() if choice.weights.status in READY]
-    state.restore("extractor", list(choices))
     preferred = ready[0] if ready[0].startswith("mert") else DEFAULT
+    state.restore("extractor", list(choices), preferred)
     encoder_id = st.radio(
         "Encoder",
         list(choices),
         key="extractor",
-        **state.default("extractor", index=list(choices).index(preferred)),
         label_visibility="collapsed",
         format_func=lambda name: choices[name].info.title,
         captions=[_caption(choice) for choice in choices.values()],
     )
-    state.keep("extractor", encoder_id)
+    state.keep("extractor", encoder_id, preferred)
     if choices[encoder_id].weights.status not in READY:
         _offer_weights(choices[encoder_id])
     return encoder_id

@@ -25,10 +25,10 @@ def choose_colour(view: MapView) -> Colour:
     targets = {target.title: target.id for target in TARGETS.values() if not target.is_companion}
     aspects = _aspects()
     options = [*known, REGION, KEPT, *([DISTANCE] if state.query() else []), *aspects, *targets]
-    state.restore("colour", options)
     few = [name for name in known if len({getattr(track, name) for track in tracks}) <= map_charts.MOST_NAMES]
-    first = state.default("colour", index=options.index(few[0]) if few else 0)
-    chosen = state.keep("colour", st.selectbox("Colour", options, key="colour", bind="query-params", **first))
+    first = few[0] if few else options[0]
+    state.restore("colour", options, first)
+    chosen = state.keep("colour", st.selectbox("Colour", options, key="colour"), first)
     if chosen in NAMES:
         return Colour(chosen, names=[getattr(track, chosen) for track in tracks])
     if chosen == KEPT:

@@ -29,21 +29,18 @@ def choose_settings() -> MapSettings:
         state.restore(key)
     with st.expander("How it is drawn", icon=":material/tune:"):
         n_neighbours = st.slider(
-            "Neighbours", 5, 50, key="map_neighbours", bind="query-params",
-            **state.default("map_neighbours", value=state.KEYS["map_neighbours"]),
+            "Neighbours", 5, 50, key="map_neighbours",
             help="Few show detail, many show the whole: how many neighbours each recording is to stay near.",
         )  # fmt: skip
         min_dist = st.slider(
-            "Least distance", 0.0, 0.9, step=0.1, key="map_distance", bind="query-params",
-            **state.default("map_distance", value=state.KEYS["map_distance"]), help="How close neighbours may lie.",
+            "Least distance", 0.0, 0.9, step=0.1, key="map_distance",
+            help="How close neighbours may lie.",
         )  # fmt: skip
         metric = st.segmented_control(
-            "Metric", ["cosine", "euclidean"], required=True, key="map_metric", bind="query-params",
-            **state.default("map_metric", default=state.KEYS["map_metric"]),
+            "Metric", ["cosine", "euclidean"], required=True, key="map_metric",
         )  # fmt: skip
         is_centred = st.toggle(
-            "Without the common part", key="map_centred", bind="query-params", help="As search does it.",
-            **state.default("map_centred", value=state.KEYS["map_centred"]),
+            "Without the common part", key="map_centred", help="As search does it.",
         )  # fmt: skip
     chosen = {"map_neighbours": n_neighbours, "map_distance": min_dist}
     for key, value in {**chosen, "map_metric": metric, "map_centred": is_centred}.items():
@@ -80,10 +77,10 @@ def _draw(encoder_id: str, settings: MapSettings, *, with_stability: bool = Fals
 def choose_layer(layers: list[int | None]) -> int | None:
     """One layer, or the aspects; in the URL."""
     names = [ASPECTS if layer is None else str(layer) for layer in layers]
-    state.restore("layer", names)
-    first = state.default("layer", value=names[len(names) // 2])
-    chosen = st.select_slider("Layer", names, key="layer", bind="query-params", **first) if len(names) > 1 else names[0]
-    state.keep("layer", chosen)
+    middle = names[len(names) // 2]
+    state.restore("layer", names, middle)
+    chosen = st.select_slider("Layer", names, key="layer") if len(names) > 1 else names[0]
+    state.keep("layer", chosen, middle)
     return None if chosen == ASPECTS else int(chosen)
 
 
@@ -117,7 +114,7 @@ def show_map(view: MapView, encoder_id: str, colour: Colour, picked: Sequence[st
             ["SVG", "PNG"],
             required=True,
             key="map-camera",
-            **state.default("map-camera", default="SVG"),
+            default="SVG",
         )
     with middle:
         is_pca = st.toggle("PCA instead", key="pca", help="The two directions of most variance: duller, but linear.")

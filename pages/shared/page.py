@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import streamlit as st
 
 from mess_core.catalogue import ALL
+from mess_core.errors import StorageError
 from pages.shared import frame, jobs_panel, resources, state
 
 PAGES = {
@@ -17,6 +18,7 @@ PAGES = {
     "pages/3_Map.py": ("Map", ":material/scatter_plot:"),
     "pages/4_Listen.py": ("Listen", ":material/headphones:"),
 }
+LAST_LIBRARY = "last library"  # the setting that remembers which one was looked at
 # Streamlit writes white on the primary colour in either theme; on the dark theme's that is hard to read.
 READABLE_ON_PRIMARY = """<style>
 [data-testid^="stBaseButton-primary"]:not(:disabled), [data-testid="stMultiSelect"] [data-tag] {
@@ -33,6 +35,7 @@ def page(title: str) -> Iterator[None]:
     """
     st.set_page_config(page_title=f"{title} · MESS", page_icon="🎧", layout="wide")
     st.html(READABLE_ON_PRIMARY)
+    state.begin()
     with st.sidebar:
         st.markdown("### MESS")
         st.caption("Music Embedding Similarity Search")
@@ -52,13 +55,21 @@ def page(title: str) -> Iterator[None]:
     with frame.explain_errors(), contextlib.suppress(frame.PageIsOver):
         jobs_panel.begin()
         yield
+    state.write()
     with place, frame.explain_errors():
         jobs_panel.show()
 
 
 def _choose_library() -> None:
-    """The library all pages look at; in the URL, so that a link carries it."""
-    names = [ALL, *(library.name for library in resources.home().catalogue.libraries())]
-    state.restore("library", names)  # it may have been removed meanwhile
+    """The library all pages look at: the one chosen, else the one used last on this machine, else the largest."""
+    home = resources.home()
+    libraries = home.catalogue.libraries()
+    names = [ALL, *(library.name for library in libraries)]
+    largest = max(libraries, key=lambda library: library.n_tracks).name if libraries else ALL
+    used = home.database.setting(LAST_LIBRARY)
+    state.restore("library", names, used if used in names else largest)  # it may have been removed meanwhile
     # Shown as they are: a link holds what is shown.
-    state.keep("library", st.selectbox("Library", names, key="library", bind="query-params"))
+    chosen = state.keep("library", st.selectbox("Library", names, key="library"))
+    if libraries and chosen != used:
+        with contextlib.suppress(StorageError):  # a full disk is said where it matters
+            home.database.set_setting(LAST_LIBRARY, chosen)

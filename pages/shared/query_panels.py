@@ -25,10 +25,10 @@ def choose_encoder() -> str:
     ids = [e for e in encoder_ids(home.paths) if home.n_embedded(library, resources.info(e))]
     if not ids or (DEFAULT not in ids and home.n_by_other_versions(library, default)):
         ids.append(DEFAULT)  # to be embedded again
-    state.restore("encoder", ids)
-    first = state.default("encoder", index=ids.index(DEFAULT) if DEFAULT in ids else 0)
-    encoder_id: str = st.selectbox("Encoder", ids, key="encoder", bind="query-params", **first)
-    return state.keep("encoder", encoder_id)
+    first = DEFAULT if DEFAULT in ids else ids[0]
+    state.restore("encoder", ids, first)
+    encoder_id: str = st.selectbox("Encoder", ids, key="encoder")
+    return state.keep("encoder", encoder_id, first)
 
 
 def choose_query() -> Track | None:

@@ -1,25 +1,28 @@
-"""Every session key: its default, and who writes it. Personal things live here, never in a module.
+"""Every choice: its default, what it may be, where it is kept. Personal things live here, never in a module.
 
-All but `query` and `passage` are widgets bound to the URL; those two are kept there by the functions below.
+All choices are in the URL, on every page: a link, a reload, and the browser's Back and Forward bring all of them back,
+and what is missing there has its default. The URL is read when a page is opened and when the visitor goes through the
+history, and written at the end of every run; in between, the session holds what was chosen last, so that a slow run
+takes nothing back. (Streamlit's own `bind="query-params"` forgets the choices of other pages.)
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from mess_core.aspects import ASPECTS
-from mess_core.catalogue import ALL
-from mess_core.encoders.registry import DEFAULT
 from mess_core.errors import InputError
 from mess_core.matching import parse_passage
 
 KEYS: dict[str, Any] = {
-    "library": ALL,  # the sidebar
-    "encoder": DEFAULT,  # Listen
-    "extractor": DEFAULT,  # Library
+    "library": "",  # the sidebar; none is the one used last
+    "encoder": "",  # Listen
+    "extractor": "",  # Library
     "k": 10,  # Listen, as are all below but group and level
     "geometry": "auto",
     "not": [],  # aspects to leave out
@@ -45,10 +48,80 @@ KEYS: dict[str, Any] = {
     "map_distance": 0.1,
     "map_metric": "cosine",
     "map_centred": True,
-    "query": None,  # track id
+    "query": "",  # track id
+    "passage": "",  # of the query, "from:to" in seconds
 }
+BOUNDS: dict[str, tuple[float, float]] = {
+    "k": (1, 200),
+    "diversity": (0.0, 1.0),
+    "max_per_work": (1, 200),
+    "max_per_performer": (1, 200),
+    "max_per_album": (1, 200),
+    **dict.fromkeys(ASPECTS, (0.0, 1.0)),
+    "map_neighbours": (5, 50),
+    "map_distance": (0.0, 0.9),
+}
+PAGE = "page of the last run"
 TRAIL, MAX_TRAIL = "trail", 8
-CARRIED = ("library", "encoder", "k", "query", "group", "geometry", *ASPECTS)  # by links to other pages
+
+
+def begin() -> None:
+    """Before a page draws anything: take over what the URL says, where it is the URL that says it."""
+    context = get_script_run_ctx()
+    is_history = context is not None and context.is_history_navigation
+    page = "" if context is None else context.page_script_hash
+    is_first, is_another = PAGE not in st.session_state, st.session_state.get(PAGE) != page
+    if not (is_another or is_history):
+        return
+    is_asked_by_url = is_first or is_history or bool(st.query_params)  # a link to another page says all it carries
+    st.session_state[PAGE] = page
+    for key in KEYS:
+        if is_asked_by_url:
+            st.session_state[_kept(key)] = _parse(key, st.query_params.get_all(key))
+        if key in st.session_state:  # of the widget as it was: `restore` gives it the value that was kept
+            del st.session_state[key]
+    if (back_to := query()) in trail():
+        st.session_state[TRAIL] = trail()[: trail().index(back_to)]
+
+
+def write() -> None:
+    """After a page is drawn: the URL that asks the same. Another one than before makes an entry in the history."""
+    wanted = {key: value if isinstance(value, list) else [value] for key, value in choices().items()}
+    if wanted != {key: st.query_params.get_all(key) for key in st.query_params}:
+        st.query_params.from_dict(wanted)
+
+
+def _parse(key: str, texts: list[str]) -> Any:
+    """A choice as the URL spells it; the default where that is missing, or nonsense."""
+    default = KEYS[key]
+    if not texts:
+        return default
+    if isinstance(default, list):
+        return texts
+    if isinstance(default, bool):
+        return {"true": True, "false": False}.get(texts[-1].lower(), default)
+    if key not in BOUNDS:
+        return texts[-1]
+    try:
+        value = float(texts[-1]) if isinstance(default, float) else int(texts[-1])
+    except ValueError:
+        return default
+    low, high = BOUNDS[key]
+    return value if math.isfinite(value) and low <= value <= high else default
+
+
+def _spell(value: Any) -> str | list[str]:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    return [str(each) for each in value] if isinstance(value, list | tuple) else str(value)
+
+
+def choices(**others: str) -> dict[str, str | list[str]]:
+    """What a link to another page carries: every choice that is not the default; `others` in place of what is."""
+    made = {key: st.session_state.get(_kept(key), default) for key, default in KEYS.items()} | others
+    return {key: _spell(value) for key, value in made.items() if value != KEYS[key] and value not in (None, "", [], ())}
 
 
 def read(key: str) -> Any:
@@ -56,34 +129,23 @@ def read(key: str) -> Any:
     return st.session_state.get(key, st.session_state.get(_kept(key), KEYS[key]))
 
 
-def choices() -> dict[str, str]:
-    """What a link to another page carries: every choice that is not the default."""
-    made = {key: read(key) for key in CARRIED}
-    return {key: str(value) for key, value in made.items() if value != KEYS[key]}
+def restore(key: str, options: Sequence[Any] | None = None, default: Any = None) -> None:
+    """Before a widget: what was chosen, here, on another page or in the URL; `default` where that is not offered.
 
-
-def restore(key: str, options: Sequence[Any] | None = None) -> None:
-    """Before a widget: what was chosen on another page, unless it is no longer offered.
-
-    A choice that was never made is left to the URL, then to the default. One that came with the URL must be set again,
-    or Streamlit takes the next page's empty URL for the default.
+    A widget that has its value is left alone: the visitor may have moved it on meanwhile.
     """
-    if _kept(key) in st.session_state:
-        value = st.session_state.get(key, st.session_state[_kept(key)])
-        if value != KEYS[key]:  # a default that is set by hand would stand in the URL
-            st.session_state[key] = value
-    if options is not None and key in st.session_state and st.session_state[key] not in options:
-        del st.session_state[key]
+    value = wanted = read(key)
+    if isinstance(value, list | tuple) and options is not None:
+        value = [each for each in value if each in options]
+    elif options is not None and value not in options:
+        value = KEYS[key] if default is None else default
+    if key not in st.session_state or value != wanted:
+        st.session_state[key] = value
 
 
-def default(key: str, **argument: Any) -> dict[str, Any]:
-    """The argument that gives a widget its default, while it has no value yet: Streamlit warns of both at once."""
-    return {} if key in st.session_state else argument
-
-
-def keep(key: str, value: Any) -> Any:
-    """After a widget: hold its value for the other pages, which forget what is not drawn on them."""
-    st.session_state[_kept(key)] = value
+def keep(key: str, value: Any, default: Any = None) -> Any:
+    """After a widget: hold its value for the other pages and the URL; `default` is what nobody has chosen."""
+    st.session_state[_kept(key)] = KEYS[key] if default is not None and value == default else value
     return value
 
 
@@ -92,23 +154,14 @@ def _kept(key: str) -> str:
 
 
 def query() -> str | None:
-    """The track asked about: from this session, or from the link that was opened."""
-    if "query" not in st.session_state:
-        st.session_state["query"] = st.query_params.get("query")
-    track_id = st.session_state["query"]
-    if track_id is not None and st.query_params.get("query") != track_id:
-        st.query_params["query"] = track_id
-    return track_id
+    """The track asked about."""
+    return read("query") or None
 
 
 def set_query(track_id: str | None) -> None:
     """Ask about another track, all of it."""
-    st.session_state["query"] = track_id
+    keep("query", track_id or "")
     set_passage(None)
-    if track_id is None:
-        st.query_params.pop("query", None)
-    else:
-        st.query_params["query"] = track_id
 
 
 def follow(track_id: str) -> None:
@@ -133,15 +186,12 @@ def trail() -> list[str]:
 
 def passage() -> tuple[float, float] | None:
     """The part of the query that is asked about, in seconds; None for all of it."""
-    text = st.query_params.get("passage")
+    text = read("passage")
     try:
-        return None if text is None else parse_passage(text)
+        return parse_passage(text) if text else None
     except InputError:
         return None  # a link that somebody made up
 
 
 def set_passage(part: tuple[float, float] | None) -> None:
-    if part is None:
-        st.query_params.pop("passage", None)
-    else:
-        st.query_params["passage"] = f"{part[0]:g}:{part[1]:g}"
+    keep("passage", "" if part is None else f"{part[0]:g}:{part[1]:g}")

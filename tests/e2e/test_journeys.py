@@ -236,3 +236,101 @@ def test_a_recording_is_dropped_while_the_library_is_embedded(visit, app, tmp_pa
             assert not page.get_by_test_id("stException").count()
     expect(page.get_by_text("Embedding · 30%")).to_have_count(0, timeout=PATIENCE_MS)
     home.forget_tracks([track.track_id for track in home.catalogue.tracks("music") if "embedded" in track.title])
+
+
+# --- back, forward, reload, and links ------------------------------------------------------------------------
+
+
+def question(page: Page) -> tuple[str, str, str, str, list[str]]:
+    """What is asked: library, how many, which query, how bright, and what is chosen of performers."""
+    settle(page)
+    expect(radios(page).first).to_be_visible(timeout=PATIENCE_MS)
+    headline = page.get_by_role("heading", name=re.compile("nearest recording")).inner_text()
+    return (
+        page.get_by_role("combobox", name="Library").input_value(),
+        headline,
+        radios(page).first.inner_text(),
+        page.get_by_role("slider", name="brightness").input_value(),
+        sorted(part for part in page.url.split("?")[1].split("&") if part.split("=")[0] in ("performers", "passage")),
+    )
+
+
+def test_back_and_forward_bring_every_question_back(visit, tracks):
+    """Follow and weigh under a filter; then back through all of it, forward, with a reload in the middle."""
+    page = listen_to(visit, tracks[5], k="3", performers="p0")
+    asked = [question(page)]
+
+    def ask(change) -> None:
+        before = page.url
+        change()
+        page.wait_for_function("url => window.location.href !== url", arg=before, timeout=PATIENCE_MS)
+        asked.append(question(page))
+
+    def weigh() -> None:
+        page.get_by_role("slider", name="brightness").focus()
+        page.keyboard.press("ArrowRight")
+
+    def follow() -> None:
+        page.get_by_role("button", name="Find like this").first.click()
+
+    for change in (follow, weigh, follow, weigh, follow):
+        ask(change)
+    assert len(set(map(str, asked))) == len(asked)
+
+    def go(step, expected) -> None:
+        step()
+        for _ in range(50):
+            if question(page) == expected:
+                break
+            page.wait_for_timeout(200)
+        assert question(page) == expected
+        assert not page.get_by_test_id("stException").count()
+
+    for expected in reversed(asked[2:-1]):
+        go(page.go_back, expected)
+    go(page.reload, asked[2])
+    for expected in (asked[1], asked[0]):
+        go(page.go_back, expected)
+    for expected in asked[1:]:
+        go(page.go_forward, expected)
+    tick(page, 1)
+    expect(radios(page)).to_have_count(2)
+
+
+def test_every_link_carries_what_was_chosen(visit, tracks):
+    """A session that begins anywhere, through all pages by the sidebar, ends with the question it began with."""
+    carried = {
+        "library": "music",
+        "encoder": "mel",
+        "query": tracks[6],
+        "k": "4",
+        "brightness": "0.3",
+        "geometry": "layer",
+    }
+    link = "&".join(f"{name}={value}" for name, value in carried.items())
+    names = ("Home", "Library", "Layers", "Map", "Listen")
+    for first in ("", "Library", "Layers", "Map"):
+        page = visit(f"{first}?{link}")
+        for name in names:
+            page.get_by_role("link", name=name, exact=True).click()
+            expect(page.get_by_role("heading", level=1)).not_to_have_text("", timeout=PATIENCE_MS)
+            settle(page)
+            expect(page.get_by_role("combobox", name="Library")).to_have_value("music")
+        expect(page.get_by_role("heading", name="4 nearest recordings")).to_be_visible(timeout=PATIENCE_MS)
+        asked = dict(part.split("=") for part in page.url.split("?")[1].split("&"))
+        carried.pop("encoder", None)  # the only one there is for this library: nothing to choose
+        assert asked.items() >= carried.items()
+        page.goto(page.url)  # a new visitor with this link
+        expect(page.get_by_role("heading", name="4 nearest recordings")).to_be_visible(timeout=PATIENCE_MS)
+        assert page.get_by_role("slider", name="brightness").input_value() == "0.3"
+
+
+def test_the_library_shown_first_is_the_one_used_last(visit, app):
+    home = Home(app.home)
+    home.catalogue.add_to_library("two of them", home.catalogue.track_ids("music")[:2])
+    visit("?library=music")
+    expect(visit("").get_by_role("combobox", name="Library")).to_have_value("music")
+    visit("Listen?library=two+of+them")
+    expect(visit("Map").get_by_role("combobox", name="Library")).to_have_value("two of them")
+    home.remove_library("two of them")
+    expect(visit("").get_by_role("combobox", name="Library")).to_have_value("music")  # the largest
