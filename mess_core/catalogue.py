@@ -12,6 +12,7 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -277,6 +278,11 @@ class Catalogue:
     def detail_names(self, library: str) -> list[str]:
         """The columns of which any track of a library has a value, in order."""
         return list(dict.fromkeys(name for details in self.details(library).values() for name in details))
+
+    def detail_values(self, library: str) -> list[tuple[str, str]]:
+        """What the columns say that tell recordings apart: pairs of column and text that at least two tracks share."""
+        counts = Counter(pair for details in self.details(library).values() for pair in details.items())
+        return sorted(pair for pair, n_tracks in counts.items() if n_tracks > 1)
 
     def details_of(self, track_id: str) -> dict[str, str]:
         rows = self.database.connection.execute(

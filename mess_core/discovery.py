@@ -377,6 +377,8 @@ def _texts(plain: Sequence[Any]) -> tuple[str, ...]:
 
 
 def _brief(value: Any) -> str:
+    if isinstance(value, tuple) and value and isinstance(value[0], str):
+        return ", ".join(value)
     if isinstance(value, tuple):
         return f"{value[0]:g}" if len(value) == 1 else f"{value[0]:g}…{value[-1]:g} ({len(value)})"
     return str(value)

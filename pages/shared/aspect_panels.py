@@ -11,6 +11,7 @@ from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.search.request import COPIES, Request
 from pages.shared import frame, resources, state
 
+MOST_VALUES = 500  # of columns, offered
 DOTS = {"high": "●●●", "medium": "●●○", "experimental": "●○○", "none": "○○○"}
 CAPS = ("work", "performer", "album")
 
@@ -63,15 +64,19 @@ def _describe(weights: dict[str, float], avoid: list[str]) -> str:
 
 
 def _choose_filters() -> dict:
-    """Composers, performers, instruments, collections, splits of the library; none chosen is all."""
-    filters = {}
-    for name, options in resources.home().catalogue.names(frame.library()).items():
-        key = f"{name}s"
-        if not options and name in ("collection", "split"):
-            continue  # a plain folder has neither
+    """Names in the library, and what the columns of the user's own table say; none chosen is all."""
+    catalogue, filters = resources.home().catalogue, {}
+    said = {f"{name}: {value}": (name, value) for name, value in catalogue.detail_values(frame.library())}
+    offered = {f"{name}s": (name.capitalize(), values) for name, values in catalogue.names(frame.library()).items()}
+    offered["where"] = ("Your own table", list(said)[:MOST_VALUES])
+    for key, (label, options) in offered.items():
+        if not options and key in ("collections", "splits", "where"):
+            continue  # a plain folder has none
         state.restore(key, options)
-        chosen = st.multiselect(name.capitalize(), options, key=key, disabled=not options)
+        chosen = st.multiselect(label, options, key=key, disabled=not options)
         filters[key] = tuple(state.keep(key, chosen))
+    if "where" in filters:
+        filters["where"] = tuple(said[chosen] for chosen in filters["where"])
     return filters
 
 

@@ -39,6 +39,7 @@ KEYS: dict[str, Any] = {
     "instruments": [],
     "collections": [],
     "splits": [],
+    "where": [],  # columns of the user's own table: "era: late"
     **dict.fromkeys(ASPECTS, 0.0),  # weights
     "group": "work",  # Layers
     "level": "track",  # Layers

@@ -239,6 +239,7 @@ def test_columns_of_the_own_table_are_probed_and_kept_apart(home):
     assert {cell.target for cell in found.result.cells} == {"level"} and found.result.n_groups == 10
     assert max(cell.r2 for cell in found.result.cells) > 0.5
     assert home.discovery("planted", MEL) is None  # the default run is another
+    assert "columns level" in found.title
     assert [path.name for path in kept_paths(home.paths, "planted")] == [
         path_of(home.paths, "planted", MEL, "era", "track", settings).name
     ]

@@ -640,3 +640,24 @@ def test_a_recording_added_later_is_placed_and_said_to_be(launch, drawn, write_w
     assert "1 recordings (diamonds) were added since" in words(at)
     next(button for button in at.button if button.label == "Draw again").click().run()
     assert [job.kind for job in drawn.jobs.active()] == ["map"]
+
+
+def test_columns_of_the_own_table_are_shown_and_narrow_a_search(launch, home, library):
+    """In the table of tracks, among the filters, and as what discovery keeps apart; its heatmap names them."""
+    with home.database.transaction() as connection:
+        for number, track_id in enumerate(library):
+            values = [("era", ("late", "early")[number % 2]), ("level", str(number))]
+            connection.executemany("INSERT INTO details VALUES (?, ?, ?)", [(track_id, *value) for value in values])
+    at = launch("pages/1_Library.py", library="music")
+    assert any({"era", "level"} <= set(frame.value.columns) for frame in at.dataframe)
+    at = launch("pages/4_Listen.py", library="music", query=library[0])
+    at.multiselect(key="where").select("era: late").run()
+    assert not at.exception
+    assert {row["track id"] for frame in at.dataframe for row in frame.value.to_dict("records")
+            if "track id" in row} <= {library[2]}  # fmt: skip
+    settings = ProbeSettings(n_folds=2, n_bootstraps=5, n_permutations=0, alphas=(10.0,), columns=("level",))
+    home.request_probe("music", NANO.id, "work", "track", settings)
+    work(home)
+    at = launch("pages/2_Layers.py", library="music")
+    assert {"era", "level"} <= set(at.selectbox(key="group").options) and not at.exception
+    assert len(at.get("plotly_chart")) > 0
