@@ -31,6 +31,7 @@ from mess_core.home import Home
 from mess_core.untrusted import printable
 
 COMMIT_EVERY_S = 1.0
+MOST_NAMED = 2000  # of what a table or a playlist names and cannot be used: each becomes a row
 
 Progress = Callable[[int, int, str], None]
 Refuse = Callable[[str, MessError], None]
@@ -106,8 +107,10 @@ def scan(
         raise InputError(f"There is no file or folder at {path}.", "Check the path; is the disk mounted?")
     collection, description = _describe(path, collection_id)
     recordings, root, n_refused = description.recordings, description.root or path, len(description.refused)
-    for name, why in description.refused:
+    for name, why in description.refused[:MOST_NAMED]:
         on_refused(name, InputError(why))
+    if n_refused > MOST_NAMED:
+        on_refused(f"{n_refused - MOST_NAMED:,} more", InputError("They were refused as well."))
     wanted = recordings if renders else [recording for recording in recordings if recording.audio is not None]
     if not recordings:
         if n_refused:

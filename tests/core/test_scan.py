@@ -209,3 +209,11 @@ def test_audio_that_the_table_does_not_name_is_counted(home, write_wav):
     assert scan(home, folder, "music").summary.endswith(
         "1 of 1 recordings registered. 1 other audio file is not in the table."
     )
+
+
+def test_of_very_many_that_are_refused_the_first_are_named(home, write_wav):
+    folder = write_wav("a").parent
+    (folder / "mess.csv").write_text("audio\na.wav\n" + "".join(f"gone{n}.wav\n" for n in range(5000)), "utf-8")
+    refused = []
+    scanned = scan(home, folder, "music", on_refused=lambda name, error: refused.append(name))
+    assert scanned.n_refused == 5000 and len(refused) == 2001 and refused[-1] == "3,000 more"
