@@ -65,7 +65,7 @@ _TELL_THE_LENGTH = _EXACT - {"aac"} | {"asf", "avi", "dsf", "flv", "iff", "matro
 # An MP3 tells its length in a first frame without sound: sync, side information, Xing or Info, "frames are counted".
 _MP3_LENGTH = re.compile(rb"\xff[\xe2-\xff].{11,36}(?:Xing|Info)...[\x01\x03\x05\x07\x09\x0b\x0d\x0f]", re.DOTALL)
 _NO_BOXES = frozenset(
-    b"mdat free skip wide ftyp styp stsz stz2 stsc stco co64 stts ctts trun stss mvhd tkhd mdhd hdlr data sidx elst".split()
+    b"mdat free skip wide ftyp styp stsz stz2 stsc stco co64 stts ctts trun stss mvhd tkhd mdhd hdlr data elst".split()
 )
 _SLACK_S = 0.15  # how far a header may be off: paddings of encoders, the last packet
 

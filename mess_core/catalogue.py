@@ -18,15 +18,17 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from mess_core.config import ALL as ALL
-from mess_core.config import UPLOAD_KEEP_S, Paths
+from mess_core.config import SHORT_S, UPLOAD_KEEP_S, Paths
 from mess_core.database import Database, Guard, Remembered
-from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, UnknownTrackError
+from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, MessError, UnknownTrackError
 from mess_core.files import inside
 from mess_core.passages import Passages, ScoreTimes
 from mess_core.takeover import CarriedEmbedding, Changed, Place, current_id, is_gone, settle
+from mess_core.untrusted import parse_json_value
 
 TRACK_ID_DIGITS = 16
 FORGETS = "It is never followed; `check --repair` forgets it."
+MIN_SILENCE_S = 5.0  # that is worth a word
 MONO_ON_TWO_SPEAKERS_LU = 3.01  # 10 log10(2), BS.1770 adds the power of the channels
 
 
@@ -65,6 +67,31 @@ class Track:
         if self.loudness_lufs is None:
             return None
         return self.loudness_lufs + (MONO_ON_TWO_SPEAKERS_LU if self.n_channels == 1 else 0.0)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What is to be known before it is compared with others, a sentence each."""
+        spans_s = _spans_s(self.sounding_s)
+        sounding_s = sum(end_s - start_s for start_s, end_s in spans_s)
+        said = []
+        if self.is_truncated:
+            said.append("The file breaks off before its header says it should.")
+        if self.downmix == "energy":
+            said.append("Its channels cancel each other: one was turned over before they were mixed.")
+        if 0 < sounding_s < SHORT_S or (not spans_s and self.duration_s < SHORT_S):
+            said.append(f"It sounds for less than {SHORT_S:g} s: encoders hear it repeated.")
+        elif spans_s and self.duration_s - sounding_s >= MIN_SILENCE_S:
+            said.append(f"{self.duration_s - sounding_s:.0f} s of it are silence, which takes no part in a comparison.")
+        return tuple(said)
+
+
+def _spans_s(sounding_s: str | None) -> list[tuple[float, float]]:
+    """The spans of a catalogue row, seconds; none where they are not known, or are not what we write."""
+    try:
+        spans = parse_json_value(sounding_s or "[]", "the spans of a track")
+        return [(float(start_s), float(end_s)) for start_s, end_s in spans]
+    except (MessError, ValueError, TypeError):
+        return []
 
 
 @dataclass(frozen=True)

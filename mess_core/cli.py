@@ -352,6 +352,9 @@ def _similar(home: Home, options: argparse.Namespace) -> int:
     else:
         segments = build_segment_index(home, plan)
         found = answer_passage(home, segments, plan, _query(home, options.query, info), passage)
+    if home.catalogue.has(found.query.track_id):
+        for notice in home.catalogue.track(found.query.track_id).notices:
+            print(f"mess: {notice}", file=sys.stderr)
     if found.is_strange:
         print("mess: The query is unlike everything in this library; the nearest may still be far.", file=sys.stderr)
     if options.playlist:

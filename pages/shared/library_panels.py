@@ -258,7 +258,7 @@ def _edit_tracks(tracks: Sequence[Track], encoder_id: str) -> None:
     home, info = resources.home(), resources.info(encoder_id)
     known = home.store.known(info)
     details = home.catalogue.details(frame.library())
-    taken = {*NAMES, "collection", "length s", "loudness LUFS", "format", "embedded", "track id"}
+    taken = {*NAMES, "collection", "length s", "loudness LUFS", "format", "embedded", "notice", "track id"}
     own = [name for name in home.catalogue.detail_names(frame.library()) if name not in taken]
     rows = [
         {
@@ -269,6 +269,7 @@ def _edit_tracks(tracks: Sequence[Track], encoder_id: str) -> None:
             "loudness LUFS": track.loudness_lufs,
             "format": f"{track.codec}, {track.sample_rate_hz / 1000:g} kHz",
             "embedded": track.track_id in known,
+            "notice": " ".join(track.notices) or None,
             "track id": track.track_id,
         }
         for track in tracks

@@ -170,5 +170,5 @@ def show_query(query: Track) -> None:
         st.caption("Query")
         st.text(query.title)
         st.text(" · ".join(fact for fact in facts if fact))
-        if query.is_truncated:
-            st.caption(":material/warning: The file breaks off before its header says it should.")
+        for notice in query.notices:
+            st.caption(f":material/warning: {notice}")

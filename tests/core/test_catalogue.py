@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from mess_core.catalogue import ALL
+from mess_core.catalogue import ALL, Track
 from mess_core.database import SCHEMA_VERSION, Database
 from mess_core.datasets.folder import audio_files, read_track
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, StorageError, UnknownTrackError
@@ -168,3 +168,24 @@ def test_what_is_remembered_is_read_again_after_any_change(home, write_wav):
         assert home.catalogue.remembered("settings", count) == before + 3
         raise RuntimeError
     assert home.catalogue.remembered("settings", count) == before + 2
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({}, ()),
+        ({"is_truncated": True}, ("breaks off",)),
+        ({"downmix": "energy", "sounding_s": "[[0.0, 60.0]]"}, ("cancel each other",)),
+        ({"duration_s": 0.4}, ("less than 1 s",)),
+        ({"sounding_s": "[[0.0, 0.4]]"}, ("less than 1 s",)),
+        ({"sounding_s": "[[10.0, 20.0], [30.0, 35.5]]"}, ("44 s of it are silence",)),
+        ({"sounding_s": "[[0.0, 59.0]]"}, ()),
+        ({"sounding_s": "no json"}, ()),
+    ],
+)
+def test_what_is_to_be_known_of_a_track_is_said(facts, words):
+    """Only what is so; a row that somebody else wrote is no reason to stop."""
+    plain = {"track_id": "a", "sha256": "a", "title": "A", "duration_s": 60.0, "sample_rate_hz": 8000, "n_channels": 2}
+    notices = Track(**{**plain, "codec": "WAV", **facts}).notices
+    assert len(notices) == len(words)
+    assert all(word in notice for word, notice in zip(words, notices, strict=True))
