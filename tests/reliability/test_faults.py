@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mess_core.audio import wav_bytes
+from mess_core.audio import samples_sha256, wav_bytes
 from mess_core.datasets.folder import read_track
 from mess_core.discovery import save
 from mess_core.embeddings import TrackEmbedding
@@ -33,6 +33,7 @@ from mess_core.home import Home
 from mess_core.layouts.kept import read_view, write_view
 from mess_core.packed import read_packed, write_packed
 from mess_core.raw import RawWriter, verify_raw
+from mess_core.scan import scan
 from mess_core.uploads import UploadWriter
 from tests.reliability.conftest import Everything
 
@@ -241,6 +242,40 @@ def keep_raw(made: Everything) -> Operation:
     return Operation(act, state)
 
 
+def retag(made: Everything) -> Operation:
+    """A file gets other bytes and keeps its samples: track, names and embedding are the new one's or the old one's."""
+    home, path = made.home, made.home.paths.root.parent / "retagged" / "a.wav"
+    path.parent.mkdir(exist_ok=True)
+
+    def write(tag: int) -> None:
+        data = wav_bytes(np.random.default_rng(0).uniform(-0.2, 0.2, (24_000, 1)).astype(np.float32), 24_000)
+        data += b"junk" + (4).to_bytes(4, "little") + tag.to_bytes(4, "little")
+        with io.FileIO(path, "w") as stream:  # the user's own doing, of which no call fails
+            stream.write(data[:4] + (len(data) - 8).to_bytes(4, "little") + data[8:])
+
+    def begin() -> None:
+        write(MOST_CALLS + 1)
+        scan(home, path.parent, "retagged")
+        (track_id,) = home.catalogue.track_ids("retagged")
+        with home.database.transaction() as connection:
+            connection.execute(
+                "UPDATE tracks SET samples_sha256 = ? WHERE track_id = ?", (samples_sha256(path), track_id)
+            )
+        home.catalogue.edit(track_id, title="By hand")
+        home.store.write(track_id, MEL, _embedding(0))
+
+    def act(n: int) -> None:
+        write(n)
+        scan(home, path.parent, "retagged")
+
+    def state(n: int) -> object:
+        (track_id,) = home.catalogue.track_ids("retagged")
+        mean = home.store.read(track_id, MEL).mean.tobytes()
+        return track_id, home.catalogue.track(track_id).title, mean, home.catalogue.tracks_at(path)
+
+    return Operation(act, state, begin=begin)
+
+
 OPERATIONS = [
     write_embedding,
     write_first_embedding,
@@ -250,6 +285,7 @@ OPERATIONS = [
     save_discovery,
     pack,
     keep_raw,
+    retag,
 ]
 
 
