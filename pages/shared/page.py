@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import streamlit as st
 
 from mess_core.catalogue import ALL
-from mess_core.errors import StorageError
+from mess_core.errors import MessError, StorageError
 from pages.shared import frame, jobs_panel, resources, state
 
 PAGES = {
@@ -35,6 +35,13 @@ def page(title: str) -> Iterator[None]:
     """
     st.set_page_config(page_title=f"{title} · MESS", page_icon="🎧", layout="wide")
     st.html(READABLE_ON_PRIMARY)
+    try:
+        resources.home().catalogue.libraries()
+        missing = resources.home().catalogue.missing_roots()
+    except MessError as error:  # damaged, or not the catalogue of this folder: nothing else can be shown
+        st.title(title, anchor=False)
+        frame.notice("The catalogue cannot be used", error.message, error.hint)
+        st.stop()
     state.begin()
     with st.sidebar:
         st.markdown("### MESS")
@@ -46,8 +53,6 @@ def page(title: str) -> Iterator[None]:
         with links:  # drawn last, because they carry the choice
             for path, (label, icon) in PAGES.items():
                 frame.link(path, label, icon)
-    with frame.explain_errors():
-        missing = resources.home().catalogue.missing_roots()
     for root in missing:
         frame.notice("A music folder is not there", f"{root}", "Mount the disk or move it back: nothing was forgotten.")
     st.title(title, anchor=False)

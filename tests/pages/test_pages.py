@@ -661,3 +661,30 @@ def test_columns_of_the_own_table_are_shown_and_narrow_a_search(launch, home, li
     at = launch("pages/2_Layers.py", library="music")
     assert {"era", "level"} <= set(at.selectbox(key="group").options) and not at.exception
     assert len(at.get("plotly_chart")) > 0
+
+
+def test_a_catalogue_that_cannot_be_read_is_a_sentence_on_every_page(launch, home, library):
+    """Damaged, or not there beside its files: what to do about it, and no stack trace."""
+    home.database.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    home.database.close()
+    kept = home.paths.database.read_bytes()
+    for damaged in (b"no database " * 1000, bytes(len(kept)), kept[: len(kept) // 3]):
+        for log in home.paths.root.glob("mess.sqlite-*"):
+            log.unlink()
+        home.paths.database.write_bytes(damaged)
+        st.cache_resource.clear()
+        for page in (None, "pages/1_Library.py", "pages/3_Map.py", "pages/4_Listen.py"):
+            at = launch(page)
+            said = " ".join(element.value for element in [*at.text, *at.sidebar.text])
+            assert "mess.sqlite could not be" in said and "check --rebuild" in said, (page, said)
+
+
+def test_files_that_are_gone_are_seen_before_they_are_forgotten(launch, home, library):
+    path = home.catalogue.audio_path(library[0])
+    path.unlink()
+    at = launch("pages/1_Library.py", library="music")
+    at.button(key="look-for-missing").click().run()
+    assert path.name in str([frame.value.to_dict() for frame in at.dataframe]) and home.catalogue.n_tracks("music")
+    n_tracks = home.catalogue.n_tracks("music")
+    at.button(key="forget-missing").click().run()
+    assert not at.exception and home.catalogue.n_tracks("music") == n_tracks - 1 and not path.exists()
