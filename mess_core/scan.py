@@ -25,7 +25,7 @@ from mess_core.datasets.folder import FOLDER, midi_beside
 from mess_core.datasets.playlist import is_playlist, read_playlist
 from mess_core.datasets.registry import AUTO, detect
 from mess_core.datasets.registry import collection as collection_of
-from mess_core.datasets.walking import unread_sentence
+from mess_core.datasets.walking import MIDI_SUFFIXES, unread_sentence
 from mess_core.errors import InputError, MessError, of_item
 from mess_core.home import Home
 from mess_core.untrusted import printable
@@ -171,7 +171,9 @@ def _describe(path: Path, collection_id: str) -> tuple[Collection, Description]:
     if is_playlist(path) and path.is_file():
         return FOLDER, replace(read_playlist(path), root=path.parent)
     if path.is_file():
-        return FOLDER, Description([Recording(path)], root=path.parent)
+        is_midi = path.suffix.lower() in MIDI_SUFFIXES
+        recording = Recording(None, midi=path) if is_midi else Recording(path)
+        return FOLDER, Description([recording], root=path.parent)
     collection = detect(path) if collection_id == AUTO else collection_of(collection_id)
     return collection, collection.read(path)
 

@@ -102,6 +102,12 @@ def test_midi_alone_is_played_if_somebody_asks(home, write_midi):
     assert scan(home, folder, "music", renders=True).n_recordings == 1 and home.catalogue.n_tracks("music") == 1
 
 
+def test_one_midi_file_is_played_if_somebody_asks(home, write_midi):
+    path = write_midi("waltz.mid")
+    assert scan(home, path, "music").summary.endswith("1 has only MIDI: --render plays it with our synthesiser.")
+    assert scan(home, path, "music", renders=True).n_new == 1
+
+
 def test_one_bad_file_stops_nothing(home, write_wav):
     folder = write_wav("a").parent
     (folder / "b.wav").write_bytes(b"RIFF but no more")
