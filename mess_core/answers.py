@@ -15,18 +15,21 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import soxr
 
 from mess_core.aspects import AspectEvidence
+from mess_core.audio import read_excerpt
 from mess_core.catalogue import NAMES, Track
 from mess_core.discovery import Discovery, groups_of, safe_name
 from mess_core.embeddings import TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
-from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
+from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, MessError
 from mess_core.evaluation.kept import csls_helps
 from mess_core.files import read_sealed, seal, write_atomically
 from mess_core.home import Home
 from mess_core.matching import Moment, best_moments, passage_rows
 from mess_core.packed import read_packed, write_packed
+from mess_core.search.copies import HEARD_S, RATE_HZ, onsets
 from mess_core.search.geometry import DirectionGeometry, Geometry, LayerGeometry
 from mess_core.search.neighbours import Neighbour, NeighbourIndex
 from mess_core.search.recall import Recall, measure_recall
@@ -278,6 +281,7 @@ def answer(home: Home, index: NeighbourIndex, plan: Plan, query: Query) -> Answe
         exclude=[query.track_id],
         facts_of=lambda track_id: facts_of(home, track_id),
         query_facts=query.facts,
+        onsets_of=lambda track_id: _onsets_of(home, query, track_id),
         corrects_hubs=plan.geometry == "layer" and csls_helps(home.paths, plan.library, plan.info),
     )
     weights = index.weights(plan.request)
@@ -287,6 +291,19 @@ def answer(home: Home, index: NeighbourIndex, plan: Plan, query: Query) -> Answe
         moments = _moments(home, index, plan, query, query_items, weights, neighbour.track_id)
         tracks.append(_found_track(home, neighbour, moments[0] if moments else None))
     return Answer(query, plan, tuple(tracks), found.is_strange, index.rows.kind)
+
+
+def _onsets_of(home: Home, query: Query, track_id: str | None) -> np.ndarray | None:
+    """What begins when in a track, or in the query; None where its sound is not here, or cannot be read."""
+    try:
+        path = home.catalogue.audio_path(track_id or query.track_id)
+    except MessError:  # a file that is in no library
+        path = Path(query.text)
+    try:
+        audio, rate_hz = read_excerpt(path, 0.0, HEARD_S)
+    except (MessError, OSError):
+        return None
+    return onsets(soxr.resample(audio.mean(axis=1), rate_hz, RATE_HZ))
 
 
 def answer_passage(home: Home, index: SegmentIndex, plan: Plan, query: Query, passage: tuple[float, float]) -> Answer:

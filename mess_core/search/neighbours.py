@@ -31,6 +31,7 @@ import numpy as np
 from mess_core.embeddings import EmbeddingSet
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
+from mess_core.search.copies import NEAR, SAME, is_copy
 from mess_core.search.geometry import DirectionGeometry, Geometry
 from mess_core.search.percentiles import Percentiles
 from mess_core.search.request import Request, check_request
@@ -39,7 +40,6 @@ from mess_core.search.selection import Candidate, Facts, select
 
 HUB_NEIGHBOURS = 10
 HUB_REFERENCES = 1000  # seeded recordings that stand for the library when r(x) is measured
-COPY = 0.005  # squared distance of near-duplicates, the typical pair's being 1: a cosine above .995
 STRANGE_ABOVE = 0.99  # quantile of the library's own least distances
 N_TYPICAL = 300  # recordings whose least distance is looked up
 FEWEST_TYPICAL = 20  # fewer say nothing of a tail
@@ -48,6 +48,41 @@ SEED = 0
 N_KEPT = 8  # hub corrections of recent weights
 ROUNDING = 2e-6  # relative, of inner products in single precision
 FIRST_PORTION, GROWTH = 32, 16  # rows looked up at first, and how many times more then: a thousand cost hardly more
+
+
+OnsetsOf = Callable[[str | None], np.ndarray | None]  # of a track, or of the query; None where there is no sound
+
+
+class _Copies:
+    """Tells copies in one search: those near enough are heard, each once."""
+
+    def __init__(self, index: NeighbourIndex, onsets_of: OnsetsOf | None) -> None:
+        self._index, self._onsets_of = index, onsets_of
+        self._heard: dict[str | None, np.ndarray | None] = {}
+
+    def of_query(self, item: np.ndarray, row: int) -> bool:
+        """Whether a row is a copy of the query."""
+        (distance,) = self._index.geometry.distances(item, self._index._items([row]))
+        return self._is_copy(float(distance), None, row)
+
+    def among(self, row: int, rows: list[int]) -> np.ndarray:
+        """Of which of some rows another one is a copy."""
+        distances = self._index.geometry.distances(self._index._row(row), self._index._items(rows))
+        track_id = self._index.track_ids[row]
+        return np.array([self._is_copy(float(d), track_id, other) for d, other in zip(distances, rows, strict=True)])
+
+    def _is_copy(self, distance: float, track_id: str | None, row: int) -> bool:
+        if distance < SAME or distance >= NEAR:
+            return distance < SAME
+        one, other = self._onsets(track_id), self._onsets(self._index.track_ids[row])
+        return one is not None and other is not None and is_copy(one, other)
+
+    def _onsets(self, track_id: str | None) -> np.ndarray | None:
+        if self._onsets_of is None:
+            return None
+        if track_id not in self._heard:
+            self._heard[track_id] = self._onsets_of(track_id)
+        return self._heard[track_id]
 
 
 @dataclass(frozen=True)
@@ -146,6 +181,7 @@ class NeighbourIndex:
         exclude: Collection[str] = (),
         facts_of: Callable[[str], Facts] = lambda track_id: Facts(),
         query_facts: Facts | None = None,
+        onsets_of: OnsetsOf | None = None,
         corrects_hubs: bool | None = None,
     ) -> Found:
         """The nearest tracks, the nearest first; equal ones in order of track id.
@@ -160,6 +196,8 @@ class NeighbourIndex:
             Track ids that must not come back: the query itself.
         facts_of, query_facts : callable (track_id) -> Facts, and Facts
             What caps and versions go by.
+        onsets_of : callable (track_id, or None for the query) -> ndarray or None
+            `copies.onsets`, by which copies are told; without, only those whose track embeddings are nearly the same.
         corrects_hubs : bool or None
             What "auto" means; None stands for no.
 
@@ -177,14 +215,15 @@ class NeighbourIndex:
         is_corrected = corrects_hubs is True if request.hubs == "auto" else request.hubs == "on"
         n_first = min(len(self), max(FIRST_PORTION, request.k + len(exclude) + 1))
         first = self._portion(item, weights, n_first)
+        copies = _Copies(self, onsets_of)
         chosen = select(
             self._ranked(item, weights, first, exclude, is_corrected),
             request,
             query_facts or Facts(),
             facts_of,
             similarities=lambda row, rows: self.geometry.similarities(self._row(row), self._items(rows)) @ weights,
-            is_copy=lambda row, rows: self.geometry.distances(self._row(row), self._items(rows)) < COPY,
-            is_copy_of_query=lambda row: bool(self.geometry.distances(item, self._items([row]))[0] < COPY),
+            is_copy=copies.among,
+            is_copy_of_query=lambda row: copies.of_query(item, row),
         )
         is_plain = weights is self.geometry.plain
         is_strange = self._is_strange(item, first if is_plain else None)
