@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -573,10 +572,19 @@ def run_next(home: Home):
     return Task(home, home.jobs.claim(owner), owner).run()
 
 
+def work_here(work, items):
+    """What `work_through` gives, without processes."""
+    for item in items:
+        try:
+            yield item, work(item)
+        except Exception as error:
+            yield item, error
+
+
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Measuring starts no processes: three seconds less."""
-    monkeypatch.setattr(tasks, "process_pool", lambda: ThreadPoolExecutor(1))
+    monkeypatch.setattr(tasks, "work_through", work_here)
 
 
 def test_discovery_follows_an_extraction_by_itself_and_once(home, write_wav, monkeypatch, in_this_process):
@@ -734,7 +742,14 @@ def test_wrong_use_is_exit_2(home, run, arguments):
     assert code == 2 and strict(out).keys() == {"error", "hint"}
 
 
-@pytest.mark.parametrize("arguments", [["--group", "nosuch"], ["--level", "nosuch"], ["--folds", "many"]])
+def test_a_group_that_does_not_exist_is_exit_2(home, run, write_wav):
+    """With the columns that there are: a group may be one of the user's own table."""
+    run("add", write_wav("a").parent)
+    code, out = run("probe", "--group", "nosuch", "--json")
+    assert code == 2 and "has a column 'nosuch'" in out
+
+
+@pytest.mark.parametrize("arguments", [["--level", "nosuch"], ["--folds", "many"]])
 def test_options_that_do_not_exist_are_exit_2(home, run, arguments):
     """What argparse refuses."""
     with pytest.raises(SystemExit) as stopped:

@@ -17,7 +17,7 @@ from mess_core.jobs import Job, new_owner
 from mess_core.probing.result import ProbeSettings
 from mess_core.tasks import Task
 from tests.core.test_answers import discover, plant_heard_library
-from tests.core.test_discovery import told
+from tests.core.test_discovery import told, work_here
 
 STEMS = [plan.stem for plan in demo.plan_demo()[:3]]
 
@@ -201,8 +201,6 @@ def test_no_midi_stops_the_measuring_of_a_library(home, write_wav):
 
 def test_a_defect_in_one_track_stops_no_other(home, write_wav, monkeypatch):
     """Whatever measuring raises, it is a failure of its track."""
-    from concurrent.futures import ThreadPoolExecutor
-
     from mess_core import tasks
 
     real = tasks.measure_track
@@ -213,7 +211,7 @@ def test_a_defect_in_one_track_stops_no_other(home, write_wav, monkeypatch):
         return real(files)
 
     monkeypatch.setattr(tasks, "measure_track", measure)
-    monkeypatch.setattr(tasks, "process_pool", lambda: ThreadPoolExecutor(1))
+    monkeypatch.setattr(tasks, "work_through", work_here)
     for number in range(2):
         folder = write_wav("ab"[number], seed=number).parent
     home.request_add(folder, "music")
