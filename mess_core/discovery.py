@@ -316,7 +316,9 @@ def load_directions(paths: Paths, info: EncoderInfo, discovery: Discovery) -> Di
 
 
 def directions_path(path: Path, sha256: str) -> Path:
-    """Where the directions of the result at `path` lie."""
+    """Where the directions of the result at `path` lie. ArtefactMismatchError if what names them is no hash."""
+    if not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise ArtefactMismatchError(f"{path.name} names its directions by {sha256[:40]!r}, expected a sha256.")
     return path.with_name(f"{path.stem}.{sha256[:16]}.safetensors")
 
 

@@ -178,10 +178,10 @@ def _named_directions(folder: Path) -> set[Path]:
     for path in folder.glob("*.json"):
         try:
             sha256 = read_sealed(path, unsealed=UNSEALED).get("directions_sha256")
+            if isinstance(sha256, str):
+                named.add(directions_path(path, sha256))
         except (OSError, ArtefactMismatchError):
             return set(folder.glob("*.safetensors"))
-        if isinstance(sha256, str):
-            named.add(directions_path(path, sha256))
     return named
 
 

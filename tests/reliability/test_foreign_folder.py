@@ -15,7 +15,7 @@ from mess_core.catalogue import track_id_of
 from mess_core.doctor import examine
 from mess_core.encoders.mel import MEL
 from mess_core.errors import ArtefactMismatchError, DataMissingError, MessError
-from mess_core.files import inside, own_files
+from mess_core.files import inside, own_files, read_sealed, seal, write_atomically
 from mess_core.home import Home
 from tests.reliability.conftest import Everything
 
@@ -156,6 +156,16 @@ def test_a_link_that_leads_out_is_not_followed(
     path.parent.mkdir(exist_ok=True)
     path.symlink_to(decoy / target)
     everything_that_deletes(home, tmp_path / "copy")
+
+
+@pytest.mark.parametrize("name", ["../../decoy/x", "a/b", "\0", "", "é", "0" * 63])
+def test_a_discovery_that_names_other_directions_is_named(everything: Everything, decoy: Path, name: str) -> None:
+    home = everything.home
+    (discovery,) = everything.files("discovery")
+    document = read_sealed(discovery) | {"directions_sha256": name}
+    write_atomically(discovery, seal(document))
+    home.sweep()
+    assert [problem.kind for problem in home.check(repair=True)] == ["discovery"] and home.check() == []
 
 
 def test_what_is_inside_and_what_is_not(tmp_path: Path) -> None:
