@@ -38,7 +38,7 @@ from mess_core.encoders.mel import MEL, MFCC
 from mess_core.encoders.registry import RANDOM, encoder_ids, encoder_info
 from mess_core.errors import ArtefactMismatchError, AudioError, InputError, MessError, StorageError
 from mess_core.files import TMP_SUFFIX, inside, own_files
-from mess_core.jobs import PRIORITY_WAITED_FOR, Job, Jobs
+from mess_core.jobs import PRIORITY_SOON, PRIORITY_WAITED_FOR, Job, Jobs
 from mess_core.layouts.settings import MapSettings
 from mess_core.layouts.settings import check_settings as check_map_settings
 from mess_core.measurements import Measurements
@@ -54,6 +54,7 @@ NOT_COPIED = ("cache", COPIES, TRASH)  # folders of the data folder
 T = TypeVar("T")
 UPLOADS = "uploads"  # folder of the data folder
 LAST_CHECK = "last_check"  # the setting that remembers it
+MIN_SHARE_TO_TELL, MIN_TO_TELL_S = 0.05, 2.0  # before that, how long a job takes is a guess
 FAST_ENOUGH = 20.0  # times real time: below it an untrained twin is not extracted without being asked for
 
 
@@ -106,7 +107,19 @@ class Home:
         *,
         renders: bool = False,
     ) -> Job:
-        """Queue the registration of a folder or file; what a collection has only as MIDI may be rendered."""
+        """Queue the registration of a folder or file, before all that takes long; what has only MIDI may be rendered.
+
+        Raises
+        ------
+        InputError
+            If there is nothing at the path: that is said at once.
+        """
+        try:
+            is_there = path.exists()
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the path and its rights.") from error
+        if not is_there:
+            raise InputError(f"There is no file or folder at {path}.", "Check the path; is the disk mounted?")
         arguments = {
             "path": str(path),
             "library": library,
@@ -114,7 +127,7 @@ class Home:
             "collection": collection,
             "renders": renders,
         }
-        return self.jobs.submit("add", arguments, resource=f"add {library}")
+        return self.jobs.submit("add", arguments, priority=PRIORITY_SOON, resource=f"add {library}")
 
     def request_fetch(
         self,
@@ -373,6 +386,29 @@ class Home:
             n_bytes=n_bytes,
             n_free_bytes=shutil.disk_usage(self.paths.root).free,
         )
+
+    def seconds_left(self, job: Job) -> float | None:
+        """How long a job may still take; None while nobody can say. Every sentence on time goes by this or `estimate`.
+
+        An extraction goes by the speed of its encoder here, as its estimate did before it began.
+        """
+        if job.state != "running" or job.started_at is None or job.n_total <= 0:
+            return None
+        n_left = max(0, job.n_total - job.n_done)
+        if job.kind == "extract" and job.n_total > 1:
+            per_segment = self.store.speed(encoder_info(job.arguments["encoder"], self.paths))
+            return None if per_segment is None else per_segment * n_left
+        elapsed_s = time.time() - job.started_at
+        if job.n_done < MIN_SHARE_TO_TELL * job.n_total or elapsed_s < MIN_TO_TELL_S:
+            return None
+        return elapsed_s * n_left / job.n_done
+
+    def share_embedded(self, library: str, info: EncoderInfo) -> float:
+        """How much of a library is embedded, 0 to 1, counted in segments as the bar of its extraction is."""
+        known = self.store.known(info)
+        segments = {i: count_segments(s, info) for i, s in self.catalogue.durations_s(library).items()}
+        total = sum(segments.values())
+        return sum(n for track_id, n in segments.items() if track_id in known) / total if total else 0.0
 
     def check(self, *, repair: bool = False) -> list[Problem]:
         """Verify every stored array and row, and our copies of uploads; with `repair`, drop what can be made again."""

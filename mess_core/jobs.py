@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import socket
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +28,10 @@ from mess_core.errors import ArtefactMismatchError, InputError, LeaseLostError
 from mess_core.untrusted import parse_json
 
 PRIORITY_BACKGROUND = 0
+PRIORITY_SOON = 5  # short, and others wait for what it finds: the registration of a folder
 PRIORITY_WAITED_FOR = 10  # a person looks at a spinner: the encoding of a query
 OWNED = "SELECT job_id, owner, resource FROM jobs WHERE state = 'running' AND lease_until > ?"
+ONLY_MIDI = "only MIDI"  # said of recordings that were passed over, though they could be played
 MAX_ATTEMPTS = 3  # a job that kills its worker this often without progress is given up
 
 
@@ -178,12 +181,40 @@ class Jobs:
         )
         return [_job(row) for row in rows]
 
-    def has_urgent(self) -> bool:
-        """Whether somebody waits for a queued job; cheap enough to ask after every batch."""
+    def has_urgent(self, min_priority: int = PRIORITY_WAITED_FOR) -> bool:
+        """Whether a job at least this urgent is queued; cheap enough to ask after every batch."""
         row = self.database.connection.execute(
-            "SELECT 1 FROM jobs WHERE state = 'queued' AND priority >= ? LIMIT 1", (PRIORITY_WAITED_FOR,)
+            "SELECT 1 FROM jobs WHERE state = 'queued' AND priority >= ? LIMIT 1", (min_priority,)
         ).fetchone()
         return row is not None
+
+    def outcomes(self, kinds: Sequence[str]) -> list[Job]:
+        """How jobs of these kinds ended, where somebody should know: failed, cancelled, or with items left out.
+
+        The newest comes first, and of each question only the latest answer, until it is dismissed or asked once more.
+        """
+        rows = self.database.connection.execute(
+            f"SELECT * FROM jobs AS job WHERE kind IN ({', '.join('?' for _ in kinds)}) AND dismissed_at IS NULL"
+            " AND (state IN ('failed', 'cancelled') OR (state = 'done'"
+            " AND (message LIKE ? OR EXISTS (SELECT 1 FROM job_failures WHERE job_failures.job_id = job.job_id))))"
+            " AND NOT EXISTS (SELECT 1 FROM jobs AS later WHERE later.key = job.key AND later.job_id > job.job_id)"
+            " ORDER BY job_id DESC",
+            (*kinds, f"%{ONLY_MIDI}%"),
+        )
+        return [_job(row) for row in rows]
+
+    def dismiss(self, job_id: int) -> None:
+        """Somebody has read how a job ended."""
+        with self.database.transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET dismissed_at = ? WHERE job_id = ? AND finished_at IS NOT NULL", (time.time(), job_id)
+            )
+
+    def resume(self, job_id: int) -> Job:
+        """Ask once more for what a finished job was asked for: it goes on where that one ended."""
+        row = self.database.connection.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
+        job = self.get(job_id)
+        return self.submit(job.kind, job.arguments, priority=job.priority, resource=row["resource"])
 
     def latest(self, kind: str, **arguments: Any) -> Job | None:
         """The newest job of a kind whose arguments include these."""
@@ -236,7 +267,7 @@ class Jobs:
                         row["job_id"],
                         "failed",
                         message,
-                        "Remove that file from the library, then start again.",
+                        "Remove that track from the library (its file stays where it is), then start again.",
                     )
                     continue
                 row = connection.execute(
@@ -269,9 +300,8 @@ class Jobs:
         with self.database.transaction() as connection:
             row = self.guard(connection, job_id, owner)
             connection.execute(
-                "UPDATE jobs SET n_done = coalesce(?, n_done), n_total = coalesce(?, n_total), message = ?,"
-                " attempts = 0 WHERE job_id = ?",
-                (n_done, n_total, message, job_id),
+                "UPDATE jobs SET n_done = ?, n_total = ?, message = ?, attempts = 0 WHERE job_id = ?",
+                (*_forward(row, n_done, n_total), message, job_id),
             )
             return bool(row["is_cancelling"])
 
@@ -299,10 +329,19 @@ class Jobs:
             )
 
 
+def _forward(row: sqlite3.Row, n_done: int | None, n_total: int | None) -> tuple[int, int]:
+    """How far a job is, never less far than it was said to be: one that was interrupted repeats what was not kept."""
+    done = row["n_done"] if n_done is None else n_done
+    total = row["n_total"] if n_total is None else n_total
+    if row["n_total"] and total and done * row["n_total"] < row["n_done"] * total:
+        done = min(total, math.ceil(row["n_done"] * total / row["n_total"]))
+    return done, total
+
+
 def _end(connection: sqlite3.Connection, job_id: int, state: str, message: str, hint: str) -> None:
     connection.execute(
-        "UPDATE jobs SET state = ?, message = ?, hint = ?, owner = NULL, lease_until = NULL, finished_at = ?"
-        " WHERE job_id = ?",
+        "UPDATE jobs SET state = ?, message = coalesce(nullif(?, ''), message), hint = ?, owner = NULL,"
+        " lease_until = NULL, finished_at = ? WHERE job_id = ?",  # a cancelled one says how far it was
         (state, message, hint, time.time(), job_id),
     )
 

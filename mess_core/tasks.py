@@ -59,6 +59,7 @@ from mess_core.measurements import measure_track
 from mess_core.probing.result import ProbeSettings
 from mess_core.processes import work_through
 from mess_core.scan import scan
+from mess_core.words import counted
 
 if TYPE_CHECKING:
     from mess_core.datasets.demo import DemoTrack
@@ -67,6 +68,8 @@ log = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 0.3  # often enough for a bar that moves, seldom enough to cost nothing
 CANCEL_POLL_S = 0.5
+STEP_PARTS = 1000  # of a step, so that steps count alike in the bar
+SPEED_EVERY_S = 5.0  # how often the speed of an encoder is noted while it runs: estimates go by it
 MOST_HELD_OUT = 3000  # tracks whose similarities with all others are held at once
 
 
@@ -101,6 +104,7 @@ class Task:
     _is_cancelled: threading.Event = field(default_factory=threading.Event)
     _is_lost: threading.Event = field(default_factory=threading.Event)
     _last_progress: float = 0.0
+    _step: tuple[int, int] = (0, 1)  # which step of the job this is, of how many
 
     def run(self) -> Job:
         """Do the job to its end, whatever that is; returns its final row."""
@@ -143,7 +147,16 @@ class Task:
         now = time.monotonic()
         if now - self._last_progress >= PROGRESS_EVERY_S or n_done == n_total:
             self._last_progress = now
+            step, n_steps = self._step
+            if n_steps > 1:
+                share = step + (n_done / n_total if n_total else 0.0)
+                n_done, n_total = round(STEP_PARTS * share), STEP_PARTS * n_steps
+                message = f"step {step + 1} of {n_steps}: {message}"
             self.home.jobs.progress(self.job.job_id, self.owner, n_done=n_done, n_total=n_total, message=message)
+
+    def begin_step(self, step: int, n_steps: int) -> None:
+        """From now on `progress` is that of one step, counted from 0; the bar is that of the whole job."""
+        self._step = (step, n_steps)
 
     def guard(self, connection: sqlite3.Connection) -> None:
         """Inside a transaction: refuse the write if the job has another owner by now."""
@@ -214,13 +227,18 @@ def _demo_track(demo: DemoTrack) -> NewTrack:
 def _add(task: Task) -> str:
     arguments = task.job.arguments
     library, then_extract = arguments["library"], arguments["then_extract"]
+
+    def on_progress(n_done: int, n_total: int, name: str) -> None:
+        task.on_pause()
+        task.progress(n_done, n_total, name)
+
     scanned = scan(
         task.home,
         Path(arguments["path"]),
         library,
         arguments.get("collection", AUTO),
         renders=arguments.get("renders", False),
-        on_progress=task.progress,
+        on_progress=on_progress,
         on_refused=task.fail_item,
         guard=task.guard_unless_cancelled,
     )
@@ -234,7 +252,9 @@ def _extract(task: Task) -> str:
     home.catalogue.require_library(arguments["library"])
     info = encoder_info(arguments["encoder"], home.paths)
     tracks = home.missing_tracks(arguments["library"], info)
-    message = _extract_tracks(task, tracks, arguments["encoder"], keep_raw=arguments["keep_raw"])
+    missing = {track.track_id for track in tracks}
+    kept = [track for track in home.catalogue.tracks(arguments["library"]) if track.track_id not in missing]
+    message = _extract_tracks(task, tracks, arguments["encoder"], keep_raw=arguments["keep_raw"], kept=kept)
     # Asked by what is there, not by what was just done: a job that was interrupted here asks again when it resumes.
     library = arguments["library"]
     if arguments["then_discover"] and home.can_discover(library, info) and home.discovery(library, info) is None:
@@ -253,17 +273,28 @@ def _encode(task: Task) -> str:
     return message
 
 
-def _extract_tracks(task: Task, tracks: list[Track], encoder_id: str, *, keep_raw: bool = False) -> str:
-    """Embed tracks: segments counted for the bar, one commit per track, a failure named and passed over."""
+def _extract_tracks(
+    task: Task, tracks: list[Track], encoder_id: str, *, keep_raw: bool = False, kept: Sequence[Track] = ()
+) -> str:
+    """Embed tracks: segments counted for the bar, one commit per track, a failure named and passed over.
+
+    `kept` are embedded already and count as done: a bar that was cancelled goes on where it stood.
+    """
     if not tracks:
         return "Nothing to do: every track is embedded."
     home = task.home
-    task.progress(0, 1, f"loading {encoder_id}")
+    if not kept:
+        task.progress(0, 1, f"loading {encoder_id}")
     encoder = task.encoder(encoder_id)
     info = encoder.info
-    n_total = sum(count_segments(track.duration_s, info) for track in tracks)
+    n_before = sum(count_segments(track.duration_s, info) for track in kept)
+    n_total = n_before + sum(count_segments(track.duration_s, info) for track in tracks)
     n_segments = n_tracks = n_gone = 0
-    started = time.monotonic()
+    started = noted = time.monotonic()
+    paused_s = 0.0
+
+    def note_speed() -> None:
+        home.store.set_speed(info, (time.monotonic() - started - paused_s) / n_segments)
 
     def sources() -> Iterator[Source]:
         for track in tracks:
@@ -277,7 +308,12 @@ def _extract_tracks(task: Task, tracks: list[Track], encoder_id: str, *, keep_ra
         for event in events:
             if isinstance(event, BatchDone):
                 n_segments += event.n_segments
+                before = time.monotonic()
                 task.on_pause()
+                paused_s += time.monotonic() - before
+                if before - noted > SPEED_EVERY_S:
+                    noted = before
+                    note_speed()
             elif isinstance(event, ExtractedTrack):
                 try:
                     _commit(task, event, encoder)
@@ -289,9 +325,10 @@ def _extract_tracks(task: Task, tracks: list[Track], encoder_id: str, *, keep_ra
                     task.fail_item(event.source.title, event.error)
                 else:
                     n_gone += 1
-            task.progress(min(n_segments, n_total), n_total, f"{n_tracks} of {len(tracks)} tracks")
+            so_far = f"{len(kept) + n_tracks} of {counted(len(kept) + len(tracks), 'track')}"
+            task.progress(min(n_before + n_segments, n_total), n_total, so_far)
     if n_segments:
-        home.store.set_speed(info, (time.monotonic() - started) / n_segments)
+        note_speed()
     return f"{n_tracks} of {len(tracks)} tracks embedded with {info.title}.{_gone(n_gone)}"
 
 
@@ -371,8 +408,12 @@ def _probe(task: Task) -> str:
     info = encoder_info(arguments["encoder"], home.paths)
     known = home.store.known(info)
     tracks = [track for track in home.catalogue.tracks(library) if track.track_id in known]
+    controls = home.controls_worth_extracting(info)
+    n_steps = len(controls) + 4  # measuring, the controls, all layers, the baselines, chance
+    task.begin_step(0, n_steps)
     _measure(task, [track.track_id for track in tracks])
-    for control in home.controls_worth_extracting(info):
+    for step, control in enumerate(controls, start=1):
+        task.begin_step(step, n_steps)
         done = home.store.known(control)
         _extract_tracks(task, [track for track in tracks if track.track_id not in done], control.id)
     plain = arguments["settings"]
@@ -389,12 +430,15 @@ def _probe(task: Task) -> str:
 
     if not path_of(home.paths, library, info, group, level, settings).exists():
         # R² alone takes half a second: it can be looked at while intervals, baselines and chance are worked out.
+        task.begin_step(n_steps - 3, n_steps)
         bare = replace(gathered.data, baselines={}, identities={})
         quick = fit_cells(bare, replace(settings, n_bootstraps=0), on_progress("fitting every layer"))
         save(home.paths, info, gathered, replace(quick, settings=settings), library, group)
+    task.begin_step(n_steps - 2, n_steps)
     result = fit_cells(gathered.data, settings, on_progress("fitting every layer and baseline"))
     save(home.paths, info, gathered, result, library, group)  # what is known so far can be looked at meanwhile
     if settings.n_permutations:
+        task.begin_step(n_steps - 1, n_steps)
         result = add_null(result, gathered.data, on_progress("how often chance does as well"))
         save(home.paths, info, gathered, result, library, group)
     if arguments["then_evaluate"] and level == "track":

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from mess_core.encoders.registry import DEFAULT, encoder_info, load_encoder
 from mess_core.errors import MessError
 from mess_core.extraction import choose_device, use_all_cores
 from mess_core.home import Home
-from mess_core.jobs import PRIORITY_WAITED_FOR, new_owner
+from mess_core.jobs import PRIORITY_SOON, PRIORITY_WAITED_FOR, new_owner
 from mess_core.tasks import Task
 
 log = logging.getLogger(__name__)
@@ -43,9 +44,11 @@ def work(home: Home, is_stopping: threading.Event) -> None:
     encoders: dict[str, Encoder] = {}
     next_sweep = 0.0
 
-    def do_urgent() -> None:
-        while home.jobs.has_urgent() and (job := home.jobs.claim(owner, min_priority=PRIORITY_WAITED_FOR)):
-            Task(home, job, owner, encoders, is_stopping).run()
+    def do_first(min_priority: int) -> None:
+        """Whatever is at least this urgent; between its own items, what somebody waits for goes before it."""
+        while home.jobs.has_urgent(min_priority) and (job := home.jobs.claim(owner, min_priority=min_priority)):
+            more_urgent = partial(do_first, PRIORITY_WAITED_FOR) if job.priority < PRIORITY_WAITED_FOR else None
+            Task(home, job, owner, encoders, is_stopping, more_urgent or (lambda: None)).run()
 
     while not is_stopping.is_set():
         try:
@@ -57,7 +60,8 @@ def work(home: Home, is_stopping: threading.Event) -> None:
                 _warm_up(home, encoders)
                 is_stopping.wait(POLL_S)
             else:
-                Task(home, job, owner, encoders, is_stopping, do_urgent).run()
+                urgent = PRIORITY_SOON if job.priority < PRIORITY_SOON else PRIORITY_WAITED_FOR
+                Task(home, job, owner, encoders, is_stopping, partial(do_first, urgent)).run()
         except MessError as error:  # a full disk, a locked catalogue: wait and try again, do not die
             log.warning("%s", error)
             is_stopping.wait(RESTART_AFTER_S)

@@ -13,7 +13,6 @@ with page("Map"):
     with st.sidebar:
         encoder_id = choose_encoder()
         settings = panels.choose_settings()
-    panels.show_outcome_of_map(encoder_id)
     layers = map_views.drawn_layers(encoder_id, settings)
     if not layers:
         panels.offer_to_draw(encoder_id, settings)

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from mess_core.words import counted
 from pages.shared import listen_panels as panels
 from pages.shared import query_panels
 from pages.shared.aspect_panels import choose_request
@@ -29,7 +30,7 @@ with page("Listen"):
         notice("No neighbours", "Nothing in this library fits.", "Add music on the Library page, or ask for less.")
         raise PageIsOver
 
-    st.subheader(f"{len(found.found)} nearest recordings", anchor=False)
+    st.subheader(f"{counted(len(found.found), 'nearest recording')}", anchor=False)
     reasons = panels.explain_neighbours(found)
     lines = panels.in_lines(found, reasons)
     player_place = st.container()

@@ -10,9 +10,9 @@ from mess_core.evaluation.faithfulness import DIRECTION, LAYER, MAX_RATIO, NOT, 
 from mess_core.evaluation.hubness import HUB_SKEWNESS
 from mess_core.evaluation.kept import Evaluation, What
 from mess_core.evaluation.similarity import PERFORMER, WORK, SimilarityStudy
+from mess_core.words import counted
 from pages.shared import charts, frame, resources
 from pages.shared.aspect_panels import title
-from pages.shared.jobs_panel import show_outcome
 
 WAYS = {
     DIRECTION: "by directions",
@@ -32,7 +32,7 @@ def show_faithfulness(encoder_id: str) -> None:
     passed = [aspect for aspect in result.judged if result.passes(aspect)]
     st.markdown(
         f"**{len(passed)} of {len(result.judged)}** aspects with evidence do what they say, on "
-        f"{result.n_queries} queries of {result.n_groups} works."
+        f"{counted(result.n_queries, 'query', 'queries')} of {counted(result.n_groups, 'work')}."
     )
     ways = [way for way in WAYS if result.rows.get(way)]
     way = st.segmented_control(
@@ -171,7 +171,6 @@ def _kept(encoder_id: str, what: What, hint: str) -> Evaluation | None:
     """The kept evaluation, with the way to make it, or make it again."""
     home, library, info = resources.home(), frame.library(), resources.info(encoder_id)
     kept = resources.evaluation(library, encoder_id, what)
-    show_outcome(home.jobs.latest("evaluate", library=library, encoder=encoder_id, what=what))
     is_stale = kept is not None and kept.content != home.index_content(library, info)
     if kept is None:
         st.caption(f"Not measured yet. {hint}")

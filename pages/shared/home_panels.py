@@ -51,7 +51,7 @@ def what_is_here() -> None:
                 "library": library.name,
                 "tracks": library.n_tracks,
                 "length": frame.seconds(library.duration_s),
-                "searchable": 100 * home.n_embedded(library.name, info) / library.n_tracks,
+                "searchable": _percent(home.share_embedded(library.name, info)),
             }
             for library in libraries
         ],
@@ -72,6 +72,11 @@ def what_is_here() -> None:
             if st.button("Remove the demo"):
                 home.remove_library(DEMO)
                 st.rerun()
+
+
+def _percent(share: float) -> int:
+    """In whole percent; only nothing is 0, and only all is 100."""
+    return round(100 * share) if share in (0, 1) else min(99, max(1, round(100 * share)))
 
 
 def _offer_demo() -> None:

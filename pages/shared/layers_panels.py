@@ -15,8 +15,8 @@ from mess_core.errors import InputError
 from mess_core.exports import cells_as_csv
 from mess_core.probing.result import ProbeSettings
 from mess_core.targets.registry import target_of
+from mess_core.words import counted
 from pages.shared import charts, frame, resources, state
-from pages.shared.jobs_panel import show_outcome
 from pages.shared.player import PlayerTrack, player
 
 FEW_GROUPS = 10  # below it an interval says little
@@ -42,13 +42,12 @@ def find(encoder_id: str, group: str, level: str) -> Discovery | None:
     kept = [run for run in resources.discoveries(library).values() if run.fingerprint == info.fingerprint]
     kept = [run for run in kept if (run.group, run.level) == (group, level)]
     found = min(kept, key=lambda run: len(run.title), default=None)  # the default settings have no words in the title
-    show_outcome(home.jobs.latest("probe", library=library, encoder=encoder_id))
     n_tracks, n_embedded = len(home.catalogue.track_ids(library)), home.n_embedded(library, info)
     if found is None:
         frame.notice(
             "Nothing probed yet",
             f"Discovery runs by itself after the embedding of at least {MIN_TRACKS} tracks in {MIN_GROUPS} works. "
-            f"This library has {n_tracks} tracks, {n_embedded} of them embedded with {info.title}.",
+            f"This library has {counted(n_tracks, 'track')}, {n_embedded} of them embedded with {info.title}.",
             "" if n_embedded else "Embed it on the Library page first.",
         )
     elif found.content != home.index_content(library, info):
@@ -111,12 +110,14 @@ def parse_alpha(text: str) -> float:
 def show_scope(found: Discovery) -> None:
     """What the figures rest on, before any figure."""
     result = found.result
-    facts = f"{found.n_tracks} tracks, {result.n_rows} rows, {result.n_groups} groups ({found.group})"
+    n_tracks, n_rows = counted(found.n_tracks, "track"), counted(result.n_rows, "row")
+    facts = f"{n_tracks}, {n_rows}, {counted(result.n_groups, 'group')} ({found.group})"
     st.text(f"{found.title} · {facts} · {result.settings.n_folds} folds · seed {result.settings.seed}")
     if found.group == "work" and found.n_without_work:
-        st.caption(f"{found.n_without_work} tracks have no work in the catalogue; each counts as a work of its own.")
+        n_without = counted(found.n_without_work, "track")
+        st.caption(f"Without a work in the catalogue: {n_without}; each counts as a work of its own.")
     if result.n_groups < FEW_GROUPS:
-        st.caption(f":material/warning: Only {result.n_groups} groups: the intervals say little.")
+        st.caption(f":material/warning: Only {counted(result.n_groups, 'group')}: the intervals say little.")
     if all(cell.r2_low is None for cell in result.cells):
         st.caption("R² alone so far: intervals and baselines are being worked out.")
     elif not result.has_null:

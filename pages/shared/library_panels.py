@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.mert import LICENCE_NOTICE
 from mess_core.encoders.registry import DEFAULT, EncoderChoice, encoder_choices
 from mess_core.encoders.weights import use_folder
+from mess_core.errors import MessError
 from mess_core.home import DEMO
+from mess_core.words import counted
 from pages.shared import frame, resources, state
-from pages.shared.jobs_panel import show_outcome
 from pages.shared.upload import upload
 
 READY = ("embedded", "present")
@@ -24,6 +26,7 @@ STATES = {"embedded": "comes with MESS", "present": "here", "missing": "not here
 CONTROL = "random:"
 MOST_SHOWN = 1000  # rows of a table: more than anybody reads, few enough to come at once
 N_EDITS = "number of edits"
+REFUSED = "why a folder was not added"
 
 
 def choose_encoder() -> str:
@@ -60,7 +63,6 @@ def _offer_weights(choice: EncoderChoice) -> None:
     with st.container(border=True):
         st.text(weights.message)
         st.markdown(f"**Licence: {info.licence}.** {LICENCE_NOTICE}")
-        show_outcome(home.jobs.latest("download", encoder=info.id))
         download, folder = st.columns(2, gap="large")
         with download:
             agreed = st.checkbox("I use it for non-commercial purposes only", key=f"agree-{info.id}")
@@ -89,11 +91,10 @@ def add_music(encoder_id: str) -> None:
         renders = st.checkbox(
             "Play what has only MIDI", help="Of a collection of performances without recordings, with our synthesiser."
         )
-        if st.form_submit_button("Add", type="primary") and chosen:
-            target = Path(chosen).expanduser()
-            with frame.explain_errors():
-                home.request_add(target, library.strip() or library_name(target), then, renders=renders)
-                st.rerun()
+        if st.form_submit_button("Add", type="primary"):
+            _add(chosen.strip(), library.strip(), then, renders=renders)
+        if REFUSED in st.session_state:  # until the next try: the page may run again by itself
+            frame.notice("That did not work", *st.session_state[REFUSED])
     with demo:
         is_made = DEMO in names or any(job.kind == "demo" for job in home.jobs.active())
         if not is_made and st.button("Make the demo library", width="stretch"):
@@ -109,8 +110,24 @@ def add_music(encoder_id: str) -> None:
         st.caption("For a browser on another machine; the copy is kept in MESS's data folder.")
     with st.expander("Download a published collection instead"):
         _offer_collection(then)
-    show_outcome(home.jobs.latest("fetch"))
-    show_outcome(home.jobs.latest("add"))
+
+
+def _add(chosen: str, library: str, then: str, *, renders: bool) -> None:
+    """Ask for a folder's registration, or keep the sentence that says why not."""
+    st.session_state.pop(REFUSED, None)
+    if not chosen:
+        st.session_state[REFUSED] = (
+            "No folder is named.",
+            "Type its path, such as ~/Music/Chopin.",
+        )
+        return
+    target = Path(os.path.expanduser(chosen))  # noqa: PTH111 — Path's own raises for ~nobody
+    try:
+        resources.home().request_add(target, library or library_name(target), then, renders=renders)
+    except MessError as error:
+        st.session_state[REFUSED] = (error.message, error.hint)
+    else:
+        st.rerun()
 
 
 def _offer_collection(then: str) -> None:
@@ -171,7 +188,6 @@ def embed(encoder_id: str) -> None:
         column.metric(label, value)
     embed_button(info, estimate.n_tracks)
     _show_other_versions(info)
-    show_outcome(home.jobs.latest("extract", library=library, encoder=encoder_id))
 
 
 def embed_button(info: EncoderInfo, n_tracks: int) -> None:
@@ -180,7 +196,8 @@ def embed_button(info: EncoderInfo, n_tracks: int) -> None:
     if n_tracks == 0:
         st.caption(f"Every track is embedded with {info.title}.")
         return
-    if st.button(f"Embed {n_tracks} tracks with {info.title}", type="primary", disabled=not _is_ready(info.id)):
+    label = f"Embed {counted(n_tracks, 'track')} with {info.title}"
+    if st.button(label, type="primary", disabled=not _is_ready(info.id)):
         home.request_extract(frame.library(), info.id, then_discover=True)
         st.rerun()
 
@@ -193,8 +210,8 @@ def _show_other_versions(info: EncoderInfo) -> None:
         return
     size = frame.size(home.store.size_of_other_versions(info))
     st.caption(
-        f"Left by another version of {info.title}: {n_left} embeddings, {size} in all libraries. They are not mixed "
-        "with those of this one, and no longer used."
+        f"Left by another version of {info.title}: {counted(n_left, 'embedding')}, {size} in all libraries. "
+        "They are not mixed with those of this one, and no longer used."
     )
     if st.button(f"Delete the {size} of other versions", key="delete-other-versions"):
         home.store.forget_other_versions(info)
@@ -214,9 +231,8 @@ def show_tracks(encoder_id: str) -> None:
     else:
         _edit_tracks(tracks, encoder_id)
     more = f" The first {MOST_SHOWN:,} by title are shown: filter to see others." if n_found > MOST_SHOWN else ""
-    tracks_word = "track" if n_found == 1 else "tracks"
     st.caption(
-        f"{n_found:,} {tracks_word}.{more} "
+        f"{counted(n_found, 'track')}.{more} "
         "Click a name and type to change it; that stays when its folder is read again."
     )
     _forget_missing(library)

@@ -14,6 +14,7 @@ from mess_core.catalogue import ALL, Track
 from mess_core.exports import as_csv, as_json, as_m3u8
 from mess_core.reasons import Reason, find_reasons, in_one_line
 from mess_core.search.request import Request
+from mess_core.words import counted
 from pages.shared import frame, resources, state
 from pages.shared.aspect_panels import measured_faithfulness, title
 from pages.shared.player import PlayerReport, PlayerTrack, keep_heard, player
@@ -244,6 +245,7 @@ def explain(found: Answer) -> None:
     how = ", ".join(f"{title(aspect)} {weight:.0%}" for aspect, weight in plan.request.weights.items())
     without = f" · without {', '.join(map(title, plan.request.avoid))}" if plan.request.avoid else ""
     st.text(
-        f"Library: {scope}, {n_tracks} tracks · Encoder: {plan.info.title} · {how or 'all layers alike'}{without} · "
+        f"Library: {scope}, {counted(n_tracks, 'track')} · Encoder: {plan.info.title} · "
+        f"{how or 'all layers alike'}{without} · "
         f"{plan.geometry}, {INDEXES[found.kind]}"
     )

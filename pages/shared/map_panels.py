@@ -12,8 +12,8 @@ from mess_core.catalogue import Track
 from mess_core.exports import map_as_csv, tracks_as_csv, tracks_as_m3u8
 from mess_core.layouts.settings import MapSettings
 from mess_core.maps import MapView, segment_path
+from mess_core.words import counted
 from pages.shared import charts, frame, map_charts, map_views, resources, state
-from pages.shared.jobs_panel import show_outcome
 from pages.shared.map_charts import Colour
 from pages.shared.player import PlayerTrack, follow_on_map, keep_heard, player
 
@@ -46,12 +46,6 @@ def choose_settings() -> MapSettings:
     for key, value in {**chosen, "map_metric": metric, "map_centred": is_centred}.items():
         state.keep(key, value)
     return MapSettings(n_neighbours, round(float(min_dist), 1), metric, is_centred)
-
-
-def show_outcome_of_map(encoder_id: str) -> None:
-    """How the last drawing ended."""
-    home = resources.home()
-    show_outcome(home.jobs.latest("map", library=frame.library(), encoder=encoder_id))
 
 
 def offer_to_draw(encoder_id: str, settings: MapSettings) -> None:
@@ -189,9 +183,9 @@ def show_trust(view: MapView, encoder_id: str, settings: MapSettings) -> None:
         "neighbours on the map? 1 is always; distances between far groups mean nothing."
     )
     if view.n_placed:
-        st.caption(f"{view.n_placed} recordings (diamonds) were added since and placed beside their nearest.")
+        st.caption(f"Added since and placed beside their nearest (diamonds): {counted(view.n_placed, 'recording')}.")
     if view.n_left_out:
-        st.caption(f"A sample: {view.n_left_out} recordings are not shown.")
+        st.caption(f"A sample: not shown: {counted(view.n_left_out, 'recording')}.")
     with st.container(horizontal=True):
         is_stale = not map_views.shows_all(encoder_id, settings)
         why_not = None if is_stale else "The map shows the library as it is."

@@ -18,6 +18,11 @@ PAGES = {
     "pages/3_Map.py": ("Map", ":material/scatter_plot:"),
     "pages/4_Listen.py": ("Listen", ":material/headphones:"),
 }
+ENDED = {  # how these ended is said there
+    "Library": ("demo", "add", "fetch", "download", "extract", "targets"),
+    "Layers": ("targets", "probe", "evaluate"),
+    "Map": ("map",),
+}
 LAST_LIBRARY = "last library"  # the setting that remembers which one was looked at
 # Streamlit writes white on the primary colour in either theme; on the dark theme's that is hard to read.
 READABLE_ON_PRIMARY = """<style>
@@ -62,7 +67,7 @@ def page(title: str) -> Iterator[None]:
         yield
     state.write()
     with place, frame.explain_errors():
-        jobs_panel.show()
+        jobs_panel.show(ENDED.get(title, ()))
 
 
 def _choose_library() -> None:

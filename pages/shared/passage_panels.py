@@ -10,6 +10,7 @@ import streamlit as st
 from mess_core.catalogue import Track
 from mess_core.comparisons import PassageCurve, compare_passages
 from mess_core.passages import SamePassage
+from mess_core.words import counted
 from pages.shared import charts, frame, resources
 from pages.shared.map_charts import PALETTE
 from pages.shared.player import PlayerTrack, keep_heard, player
@@ -35,8 +36,8 @@ def show_same_passage(query: Track, passage: tuple[float, float] | None) -> None
     others = {other.track_id: other for other in same.others}
     tracks = {track_id: home.catalogue.track(track_id) for track_id in others}
     st.caption(
-        f"Beats {same.from_beat:.0f} to {same.to_beat:.0f} of the score, {len(others)} other recordings, the nearest "
-        f"in tempo first. {'' if passage else 'Choose a passage on the waveform above to hear another one.'}"
+        f"Beats {same.from_beat:.0f} to {same.to_beat:.0f} of the score, {counted(len(others), 'other recording')}, "
+        f"the nearest in tempo first. {'' if passage else 'Choose a passage on the waveform to hear another one.'}"
     )
     chosen = st.multiselect(
         "Heard beside the query", list(others), default=list(others)[:N_AT_FIRST], key=f"others {query.track_id}",

@@ -9,6 +9,7 @@ from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import DEFAULT, encoder_ids
 from mess_core.errors import UnknownTrackError
 from mess_core.uploads import keep_recording
+from mess_core.words import counted
 from pages.shared import frame, resources, state
 from pages.shared.jobs_panel import wait_for
 from pages.shared.library_panels import embed_button
@@ -92,7 +93,9 @@ def embed_query(query: Track, encoder_id: str) -> bool:
     job = home.jobs.latest("encode", track_id=query.track_id, encoder=encoder_id)
     if job is not None and job.state == "failed":
         frame.notice("This query cannot be used", job.message, job.hint)
-        if st.button("Try again"):
+        # Where the sound itself was refused, it would be once more; a disk or a folder may have come back.
+        was_refused = home.jobs.failures(job.job_id) and home.catalogue.likely_audio_path(query.track_id).is_file()
+        if not was_refused and st.button("Try again"):
             home.request_encode(query.track_id, encoder_id)
             st.rerun()
         return False
@@ -107,7 +110,8 @@ def is_searchable(encoder_id: str) -> bool:
     info, n_tracks = resources.info(encoder_id), home.catalogue.n_tracks(frame.library())
     n_embedded = home.n_embedded(frame.library(), info)
     if n_embedded < n_tracks:
-        st.caption(f"{n_embedded} of {n_tracks} tracks of this library are embedded with {info.title} so far.")
+        so_far = f"{n_embedded} of {counted(n_tracks, 'track')}"
+        st.caption(f"Embedded with {info.title} so far: {so_far} of this library.")
     if n_embedded == 0 and not home.jobs.active():
         _offer_to_embed(info, n_tracks)
     return n_embedded > 0

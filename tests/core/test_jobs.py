@@ -12,7 +12,7 @@ import pytest
 from mess_core import jobs as module
 from mess_core.errors import LeaseLostError
 from mess_core.home import Home
-from mess_core.jobs import PRIORITY_WAITED_FOR, Failure, is_dead, new_owner
+from mess_core.jobs import PRIORITY_WAITED_FOR, Failure, Jobs, is_dead, new_owner
 
 
 @pytest.fixture
@@ -174,3 +174,54 @@ def test_this_process_is_not_dead():
     assert not is_dead(f"{socket.gethostname()}/{os.getpid()}/x")
     assert not is_dead("another-machine/1/x")
     assert is_dead(dead_owner())
+
+
+def end(jobs: Jobs, job, state: str, message: str = "", failures: int = 0) -> None:
+    """A job that is claimed, gets as far as 3 of 10, and ends."""
+    assert jobs.claim("here/1/x", job_id=job.job_id) is not None
+    jobs.progress(job.job_id, "here/1/x", n_done=3, n_total=10, message="3 of 10 tracks")
+    for number in range(failures):
+        jobs.fail_item(job.job_id, "here/1/x", Failure(f"file {number}", "It is gone.", ""))
+    jobs.finish(job.job_id, "here/1/x", state, message)
+
+
+def test_how_a_job_ended_stays_readable_until_it_is_dismissed_or_asked_again(home):
+    jobs = home.jobs
+    failed, cancelled, partly, fine, other = (
+        jobs.submit(kind, {"n": n}) for n, kind in enumerate(["extract", "extract", "add", "add", "map"])
+    )
+    end(jobs, failed, "failed", "The disk is full.")
+    end(jobs, cancelled, "cancelled")
+    end(jobs, partly, "done", "2 of 3 files registered.", failures=1)
+    end(jobs, fine, "done", "3 of 3 files registered.")
+    end(jobs, other, "failed", "No.")
+    told = jobs.outcomes(["extract", "add"])
+    assert [job.job_id for job in told] == [partly.job_id, cancelled.job_id, failed.job_id]
+    assert told[1].message == "3 of 10 tracks"  # how far it was
+    jobs.dismiss(failed.job_id)
+    again = jobs.resume(cancelled.job_id)
+    assert (again.kind, again.arguments, again.state) == ("extract", {"n": 1}, "queued")
+    assert jobs.resume(cancelled.job_id).job_id == again.job_id
+    assert [job.job_id for job in jobs.outcomes(["extract", "add"])] == [partly.job_id]
+    jobs.dismiss(again.job_id)  # not ended: there is nothing to dismiss
+    end(jobs, again, "cancelled")
+    assert [job.job_id for job in jobs.outcomes(["extract"])] == [again.job_id]
+
+
+def test_what_has_only_midi_is_told_although_nothing_failed(home):
+    job = home.jobs.submit("add", {})
+    end(home.jobs, job, "done", "0 of 2 files registered. 2 have only MIDI: --render plays them.")
+    assert [told.job_id for told in home.jobs.outcomes(["add"])] == [job.job_id]
+
+
+def test_progress_never_runs_backwards(home):
+    """Whatever a job says: other totals, a second phase, a worker that begins again."""
+    job = home.jobs.submit("extract", {})
+    assert home.jobs.claim("here/1/x") is not None
+    shares = []
+    for done, total in [(0, 1), (98, 100), (1, 10), (0, 40), (39, 40), (99, 100), (0, 0), (5, 5)]:
+        home.jobs.progress(job.job_id, "here/1/x", n_done=done, n_total=total)
+        now = home.jobs.get(job.job_id)
+        shares.append(now.n_done / now.n_total if now.n_total else shares[-1])
+        assert now.n_done <= now.n_total or now.n_total == 0
+    assert shares == sorted(shares) and shares[-1] == 1

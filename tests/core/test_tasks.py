@@ -79,8 +79,10 @@ def test_a_folder_that_vanished_fails_in_one_sentence_and_loses_nothing(home, wr
     folder = write_wav("a").parent
     home.request_add(folder, "music")
     run_next(home)
-    shutil.move(folder, folder.with_name("elsewhere"))
     home.request_add(folder, "music")
+    shutil.move(folder, folder.with_name("elsewhere"))
+    with pytest.raises(InputError, match="There is no file or folder"):
+        home.request_add(folder, "other")  # said at once
     job = run_next(home)
     assert job.state == "failed" and "There is no file or folder" in job.message and "disk" in job.hint
     assert len(home.catalogue.tracks("music")) == 1

@@ -175,3 +175,18 @@ def test_a_suspended_worker_that_comes_back_too_late_writes_nothing(queued, monk
     Task(queued, job, late).run()
     assert queued.store.known(MEL) == {}
     assert queued.jobs.get(job.job_id).state == "running"
+
+
+def test_a_folder_is_registered_while_another_one_is_embedded(queued, write_wav):
+    """Registration goes between batches: it does not wait for the end of what takes long."""
+    job = queued.jobs.latest("extract")
+    worker = start_worker(queued)
+    try:
+        wait_until(lambda: queued.jobs.get(job.job_id).state == "running")
+        added = queued.request_add(write_wav("late", 3.0, 99, folder="other").parent, "other")
+        wait_until(lambda: queued.jobs.get(added.job_id).state == "done")
+        assert queued.catalogue.n_tracks("other") == 1
+        wait_until(lambda: queued.jobs.get(job.job_id).state == "done")
+        assert queued.jobs.get(added.job_id).finished_at < queued.jobs.get(job.job_id).finished_at
+    finally:
+        end(worker)

@@ -186,7 +186,7 @@ def test_embeddings_of_another_version_are_said_and_deleted(launch, library, hom
     at = launch("pages/1_Library.py")
     at.radio(key="extractor").set_value(MEL.id).run()
     assert {metric.label: metric.value for metric in at.metric}["Embedded"] == "0 of 4"
-    assert "another version of Log-mel: 1 embeddings" in words(at)
+    assert "another version of Log-mel: 1 embedding," in words(at)
     at.button(key="delete-other-versions").click().run()
     assert "another version" not in words(at) and home.store.size_of_other_versions(MEL) == 0
 
@@ -637,7 +637,7 @@ def test_a_recording_added_later_is_placed_and_said_to_be(launch, drawn, write_w
     drawn.request_extract("music", MEL.id)
     work(drawn)
     at = launch("pages/3_Map.py", library="music")
-    assert "1 recordings (diamonds) were added since" in words(at)
+    assert "beside their nearest (diamonds): 1 recording." in words(at)
     next(button for button in at.button if button.label == "Draw again").click().run()
     assert [job.kind for job in drawn.jobs.active()] == ["map"]
 
