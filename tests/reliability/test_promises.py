@@ -19,7 +19,7 @@ def test_every_test_that_is_named_is_there(path: str, test: str) -> None:
 
 def test_every_point_is_answered_once() -> None:
     rows = re.findall(r"^\| (\d+) \| (.+?) \| (.+?) \|$", TEXT, flags=re.MULTILINE)
-    assert [int(number) for number, _, _ in rows] == list(range(1, 49))
+    assert [int(number) for number, _, _ in rows] == list(range(1, len(rows) + 1)) and len(rows) >= 48
     assert all("`" in shown for _, _, shown in rows)
 
 
