@@ -32,6 +32,12 @@ _ID3_HEADER_BYTES = 10
 _APE_HEADER_BYTES = 32
 _STRAY_BYTES = 2**16  # as many may lie before the audio
 _BEGINNINGS = re.compile(rb"(?:RIFF|RF64|BW64).{4}WAVE|fLaC\0\0\0\x22|OggS\0\x02|FORM.{4}AIF[FC]", re.DOTALL)
+_CONTAINERS = frozenset(
+    (b"RIFF", b"RF64", b"BW64", b"FORM", b"OggS", b"fLaC", b"caff", b"riff", b"\x1a\x45\xdf\xa3", b"PK\3\4")
+) | {b"FLV\1", b"\x30\x26\xb2\x75", b"\0\0\1\xba", b".snd", b"wvpk", b"MAC ", b"TTA1", b"tBaK", b"MPCK"}
+_MANY_FRAMES = 6
+_KBITS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_KBITS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _OGG_HEADER_BYTES = 27
 _OGG_PAGE_BYTES = 65_307  # the largest there is
 
@@ -115,6 +121,8 @@ def _source(file: io.BufferedReader, name: str, n_frames: int | None) -> Source:
                 return AvSource(view, name)
             except AudioError:
                 raise other from None  # it names the codec
+    if _is_free_format(start):
+        return _FreeFormatSource(view, name)
     is_length_known, is_truncated = True, False
     if start[:4] == b"OggS":
         is_length_known, is_complete = _read_ogg_pages(view)
@@ -150,10 +158,10 @@ def audio_start(file: BinaryIO) -> int:
     offset = _skip_tags(file)
     file.seek(offset)
     start = file.read(_STRAY_BYTES)
-    if _is_mp3_frame(start):
+    if not _is_stray(start) or (_mp3_frame_bytes(start, 0) and _first_mp3_frame(start) == 0):
         return offset
     found = _BEGINNINGS.search(start)
-    return offset + (found.start() if found and _is_stray(start[: found.start()]) else 0)
+    return offset + (found.start() if found else _first_mp3_frame(start))
 
 
 def _skip_tags(file: BinaryIO) -> int:
@@ -175,7 +183,9 @@ def _skip_tags(file: BinaryIO) -> int:
     if offset:
         file.seek(offset)
         padding = file.read(_STRAY_BYTES)
-        offset += len(padding) - len(padding.lstrip(b"\0"))
+        n_zeros = len(padding) - len(padding.lstrip(b"\0"))
+        at = padding.find(b"ftyp", n_zeros, n_zeros + 8)
+        offset += n_zeros if at < 4 else at - 4  # an MP4 begins with a size, and so with zeros
     return offset
 
 
@@ -191,18 +201,38 @@ def _is_mp3_frame(start: bytes) -> bool:
     )
 
 
+def _first_mp3_frame(start: bytes) -> int:
+    """Return where many frames of layer III begin to follow each other, or 0: single ones are found in any bytes."""
+    for found in re.finditer(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]", start):
+        at, n_frames = found.start(), 0
+        while n_frames < _MANY_FRAMES and (n_bytes := _mp3_frame_bytes(start, at)):
+            at, n_frames = at + n_bytes, n_frames + 1
+        if n_frames == _MANY_FRAMES:
+            return found.start()
+    return 0
+
+
+def _mp3_frame_bytes(data: bytes, at: int) -> int:
+    """Length of the frame of layer III at a position; 0 if there is none, or its header does not tell (ISO 11172-3)."""
+    if len(data) < at + 4 or data[at] != 0xFF or data[at + 1] & 0xE6 != 0xE2:
+        return 0
+    version, rate_row = data[at + 1] >> 3 & 3, data[at + 2] >> 2 & 3
+    if version == 1 or rate_row == 3 or data[at + 2] >> 4 in (0, 15):
+        return 0
+    is_first = version == 3  # MPEG-1; else MPEG-2 (2) or 2.5 (0), at half and a quarter of its rates
+    kbits = (_KBITS_1 if is_first else _KBITS_2)[data[at + 2] >> 4]
+    rate_hz = (44_100, 48_000, 32_000)[rate_row] >> (0, 1, 2)[(3, 2, 0).index(version)]
+    return (144 if is_first else 72) * kbits * 1000 // rate_hz + (data[at + 2] >> 1 & 1)
+
+
+def _is_free_format(start: bytes) -> bool:
+    """Say whether bytes begin with a frame of layer III that does not tell its bit rate."""
+    return _is_mp3_frame(start) and start[1] & 0x06 == 0x02 and start[2] >> 4 == 0
+
+
 def _is_stray(before: bytes) -> bool:
-    """Say whether bytes before a header are of no format themselves: a film or an archive may hold sound files."""
-    return before[:4] not in (
-        b"RIFF",
-        b"FORM",
-        b"OggS",
-        b"fLaC",
-        b"caff",
-        b"riff",
-        b"\x1a\x45\xdf\xa3",
-        b"PK\3\4",
-    ) and (before[4:8] != b"ftyp")
+    """Say whether bytes are the beginning of no format themselves: a film or an archive may hold sound files."""
+    return before[:4] not in _CONTAINERS and before[4:8] not in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 
 
 def _read_ogg_pages(file: BinaryIO) -> tuple[bool, bool]:
@@ -285,6 +315,48 @@ class _WavSource:
 
     def close(self) -> None:
         pass
+
+
+class _FreeFormatSource:
+    """MP3 whose frames do not tell their bit rate: libsndfile reads it, FFmpeg does not."""
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        import soundfile
+
+        class Forward(soundfile.SoundFile):
+            """Reads on from where it is: soundfile seeks after every read, after which an MP3 decoder starts anew."""
+
+            def seekable(self) -> bool:
+                return False
+
+        self._errors, self._name = soundfile.SoundFileError, name
+        file.seek(0)
+        try:
+            self._sound = Forward(file)
+        except self._errors as error:
+            raise AudioError(f"{name} cannot be decoded: nothing in it is sound.") from error
+        self.info = AudioInfo("MP3", self._sound.samplerate, self._sound.channels, self._sound.frames, False)
+        self.slack_frames = round(MAX_DURATION_S * self._sound.samplerate)  # its length is guessed
+
+    def seek(self, frame: int) -> None:
+        try:
+            self._sound.seek(frame)
+        except self._errors as error:
+            raise AudioError(
+                f"{self._name} cannot be read from {frame / self.info.sample_rate_hz:.1f} s on."
+            ) from error
+
+    def read(self, n_frames: int) -> np.ndarray:
+        # where decoding fails, libsndfile does not say how far it came; no decoder writes NaN
+        samples = np.full((n_frames, self._sound.channels), np.nan, dtype=np.float32)
+        try:
+            return self._sound.read(out=samples)
+        except self._errors:
+            is_missing = np.isnan(samples[:, -1])
+            return samples[: is_missing.argmax()] if is_missing.any() else samples
+
+    def close(self) -> None:
+        self._sound.close()
 
 
 def _check_info(info: AudioInfo, name: str) -> None:

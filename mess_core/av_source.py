@@ -305,7 +305,7 @@ class AvSource:
                 return
             except self._errors:
                 pieces = []
-                self._has_lost = True
+                self._n_lost += 1
             n_silent = 0 if pieces else n_silent + 1
             if n_silent > MAX_SILENT_PACKETS:
                 return
@@ -313,7 +313,7 @@ class AvSource:
                 if piece.samples > 0:
                     yield piece, piece.pts
 
-    _has_lost = False
+    _n_lost = 0  # packets since the last piece
 
     def _reopen(self) -> None:
         self.close()
@@ -321,7 +321,7 @@ class AvSource:
 
     def _restart_decoding(self) -> None:
         self._reopen()
-        self._has_lost = False
+        self._n_lost = 0
         self._pieces = self._decode()
 
     def _restart(self) -> None:
@@ -340,9 +340,9 @@ class AvSource:
             self._hold(self._with_channels(rest))
             return len(rest) > 0
         piece, pts = decoded
-        if self._has_lost:  # and it goes on: the header counts what was lost, and FFmpeg what is no sound
-            self._fill_gap(pts)
-            self._has_lost = False
+        if self._n_lost:  # and it goes on: the header counts what was lost, and FFmpeg what is no sound
+            self._fill_gap(pts, 2 * self._n_lost * piece.samples)
+            self._n_lost = 0
             self.slack_frames = round(MAX_DURATION_S * self._rate_hz)
         self._hold(self._with_channels(self._to_rate.add(_samples(piece), piece.sample_rate)))
         return True
@@ -352,12 +352,12 @@ class AvSource:
             self._held.append(samples)
             self._n_held += len(samples)
 
-    def _fill_gap(self, pts: int | None) -> None:
+    def _fill_gap(self, pts: int | None, most: int) -> None:
         """Silence in place of what could not be decoded, so that all behind it stays at its time."""
         if not self._is_exact or pts is None:
             return
         n_lost = self._frame_of(pts) - (self._frame + self._n_held)
-        if 0 < n_lost <= MAX_GAP_S * self._rate_hz:
+        if 0 < n_lost <= min(most, MAX_GAP_S * self._rate_hz):
             self._hold(np.zeros((n_lost, self._n_channels), dtype=np.float32))
 
     def _frame_of(self, pts: int) -> int:
@@ -402,7 +402,7 @@ class AvSource:
         self._frame = self._frame_of(begun[1])
         if not 0 <= self._frame <= frame:
             return False
-        self._has_lost = False
+        self._n_lost = 0
         self._pieces = itertools.chain([begun], self._pieces)
         self._discard(frame)
         return True
