@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import streamlit as st
 
+from mess_core.catalogue import ALL
 from mess_core.errors import MessError
 from pages.shared import state
 
@@ -74,4 +75,4 @@ def size(n_bytes: float) -> str:
 
 def library() -> str:
     """The chosen library."""
-    return str(state.read("library"))
+    return str(state.read("library") or ALL)

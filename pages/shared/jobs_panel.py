@@ -71,7 +71,9 @@ def _show_end(job: Job) -> None:
     with st.container(border=True):
         what = {"failed": "stopped", "cancelled": "was cancelled"}.get(job.state, "is done")
         st.markdown(f":material/info: **{VERBS[job.kind]} {what}**")
-        st.text(_how_far(job) if job.state == "cancelled" else job.message.split(" --render")[0].rstrip(":"))
+        st.text(
+            _how_far(job) if job.state == "cancelled" else job.message.split(": --render")[0].removesuffix(".") + "."
+        )
         if job.hint:
             st.text(job.hint)
         if failures:

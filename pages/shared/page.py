@@ -74,12 +74,15 @@ def _choose_library() -> None:
     """The library all pages look at: the one chosen, else the one used last on this machine, else the largest."""
     home = resources.home()
     libraries = home.catalogue.libraries()
+    if not libraries:  # nothing to choose: `all` is never chosen but by the visitor
+        st.selectbox("Library", [ALL], disabled=True)
+        return
     names = [ALL, *(library.name for library in libraries)]
-    largest = max(libraries, key=lambda library: library.n_tracks).name if libraries else ALL
+    largest = max(libraries, key=lambda library: library.n_tracks).name
     used = home.database.setting(LAST_LIBRARY)
     state.restore("library", names, used if used in names else largest)  # it may have been removed meanwhile
     # Shown as they are: a link holds what is shown.
     chosen = state.keep("library", st.selectbox("Library", names, key="library"))
-    if libraries and chosen != used:
+    if chosen != used:
         with contextlib.suppress(StorageError):  # a full disk is said where it matters
             home.database.set_setting(LAST_LIBRARY, chosen)

@@ -688,3 +688,11 @@ def test_files_that_are_gone_are_seen_before_they_are_forgotten(launch, home, li
     n_tracks = home.catalogue.n_tracks("music")
     at.button(key="forget-missing").click().run()
     assert not at.exception and home.catalogue.n_tracks("music") == n_tracks - 1 and not path.exists()
+
+
+def test_the_first_library_is_shown_as_soon_as_it_is_there(launch, home, write_wav):
+    """`all` is never chosen but by the visitor: not by an empty data folder either."""
+    at = launch()
+    assert at.selectbox[0].value == "all"
+    home.catalogue.add(write_wav("one").parent, [read_track(write_wav("one"))], "music")
+    assert at.run().selectbox(key="library").value == "music"
