@@ -101,8 +101,19 @@ class Answer:
 # --- planning -----------------------------------------------------------------------------------------------
 
 
-def make_plan(home: Home, library: str, info: EncoderInfo, request: Request, discovery: Discovery | None) -> Plan:
+def make_plan(
+    home: Home,
+    library: str,
+    info: EncoderInfo,
+    request: Request,
+    discovery: Discovery | None,
+    *,
+    is_of_passage: bool = False,
+) -> Plan:
     """Decide how a request is answered; `discovery` is that of `Home.discovery_for`.
+
+    Segments are compared in one layer, from which nothing can be left out: a passage without something is searched
+    along directions, unless the layer was asked for.
 
     Raises
     ------
@@ -127,6 +138,9 @@ def make_plan(home: Home, library: str, info: EncoderInfo, request: Request, dis
         request = replace(request, aspects={}, geometry="layer")
     else:
         unknown = AspectEvidence((), (), "none")  # of an aspect that is newer than the discovery
+        if is_of_passage and request.avoid and not request.weights and request.geometry == "auto":
+            request = replace(request, geometry="direction")
+            notices.append("Without the aspects left out, a passage is searched by all others that have evidence.")
         if request.geometry == "direction" and not request.weights:
             left_out = set(_targets_of(request.avoid, discovery))
             known = [
@@ -208,7 +222,7 @@ def build_segment_index(home: Home, plan: Plan) -> SegmentIndex:
     if plan.geometry == "layer" and plan.avoid:
         raise InputError(
             f"Passages are searched in one layer, from which {' and '.join(plan.request.avoid)} cannot be left out.",
-            "Ask for an aspect, so that directions are searched.",
+            "Leave nothing out, or search the whole recording, or set how near is measured to auto.",
         )
     embeddings = home.store.load(home.catalogue.track_ids(plan.library), plan.info)
     if not embeddings.track_ids:

@@ -190,7 +190,8 @@ def check_heard(facts: DecodeFacts, name: str, rate_hz: int) -> None:
     """AudioError if there is nothing to compare in what was decoded, at this rate."""
     if facts.is_silent:
         raise AudioError(
-            f"{name} is silent: its peak is {facts.channel_peak:.1e}, expected at least {SILENCE_PEAK:.0e}.",
+            f"{name} is silent: its loudest sample is at {_dbfs(facts.channel_peak)}, expected at least"
+            f" {_dbfs(SILENCE_PEAK)}.",
             "Check the recording; there is nothing to compare.",
         )
     if not facts.sounding_s:
@@ -524,3 +525,8 @@ def _silence_bad_samples(block: np.ndarray) -> int:
     bad = ~(np.abs(block) <= MAX_SAMPLE)
     block[bad] = 0.0
     return int(bad.sum())
+
+
+def _dbfs(peak: float) -> str:
+    """A level in words: -80 dBFS; zero has none."""
+    return f"{20 * math.log10(peak):.0f} dBFS" if peak > 0 else "zero"

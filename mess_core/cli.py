@@ -343,7 +343,14 @@ def _similar(home: Home, options: argparse.Namespace) -> int:
         where=parse_where(options.where, [*NAMES, *home.catalogue.detail_names(options.library)]),
     )
     passage = parse_passage(options.passage) if options.passage else None
-    plan = make_plan(home, options.library, info, request, home.discovery_for(options.library, info))
+    plan = make_plan(
+        home,
+        options.library,
+        info,
+        request,
+        home.discovery_for(options.library, info),
+        is_of_passage=passage is not None,
+    )
     for notice in plan.notices:
         print(f"mess: {harmless(notice)}", file=sys.stderr)
     if passage is None:

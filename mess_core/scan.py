@@ -13,7 +13,7 @@ disk may be unmounted. One file that cannot be read stops nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,10 +22,11 @@ from mess_core.config import Paths
 from mess_core.database import Guard
 from mess_core.datasets.collection import Collection, Description, Recording, open_recording
 from mess_core.datasets.folder import FOLDER, midi_beside
+from mess_core.datasets.manifest import MANIFEST
 from mess_core.datasets.playlist import is_playlist, read_playlist
 from mess_core.datasets.registry import AUTO, detect
 from mess_core.datasets.registry import collection as collection_of
-from mess_core.datasets.walking import MIDI_SUFFIXES, unread_sentence
+from mess_core.datasets.walking import MIDI_SUFFIXES, find_music, unread_sentence
 from mess_core.errors import InputError, MessError, of_item
 from mess_core.home import Home
 from mess_core.untrusted import printable
@@ -43,7 +44,7 @@ class Scanned:
 
     n_silent : have only MIDI, which was not rendered
     unread : files of other kinds that may be music, by kind
-    n_unlisted : audio files that the user's own table does not name
+    n_unlisted : files of music that the user's own table, or a published collection, does not name
     """
 
     collection: Collection
@@ -65,8 +66,8 @@ class Scanned:
             have, them = ("has", "it") if self.n_silent == 1 else ("have", "them")
             text += f" {self.n_silent} {have} only MIDI: --render plays {them} with our synthesiser."
         if self.n_unlisted:
-            is_one = self.n_unlisted == 1
-            text += f" {self.n_unlisted} other audio {'file is' if is_one else 'files are'} not in the table."
+            where = "in the table" if self.collection is MANIFEST else "part of it: --dataset folder takes everything"
+            text += f" {self.n_unlisted} other {'file is' if self.n_unlisted == 1 else 'files are'} not {where}."
         return f"{text} {unread_sentence(self.unread)}".strip()
 
 
@@ -162,7 +163,7 @@ def scan(
         n_refused,
         len(recordings) - len(wanted),
         description.unread,
-        description.n_unlisted,
+        description.n_unlisted or (0 if collection in (FOLDER, MANIFEST) else _n_beside(path, recordings)),
     )
 
 
@@ -176,6 +177,13 @@ def _describe(path: Path, collection_id: str) -> tuple[Collection, Description]:
         return FOLDER, Description([recording], root=path.parent)
     collection = detect(path) if collection_id == AUTO else collection_of(collection_id)
     return collection, collection.read(path)
+
+
+def _n_beside(path: Path, recordings: Sequence[Recording]) -> int:
+    """How many files of music lie in a collection's folder that it does not know."""
+    known = {file for each in recordings for file in (each.audio, each.midi, each.score)}
+    found = find_music(path)
+    return sum(file not in known for file in (*found.audio, *found.midi))
 
 
 def _unchanged(recording: Recording, root: Path, known: dict[str, tuple[int, int, str]]) -> str | None:

@@ -27,7 +27,7 @@ with page("Listen"):
     found = panels.answer(query, encoder_id, request, passage)
     panels.show_notices(found)
     if not found.found:
-        notice("No neighbours", "Nothing in this library fits.", "Add music on the Library page, or ask for less.")
+        panels.explain_nothing(found)
         raise PageIsOver
 
     st.subheader(f"{counted(len(found.found), 'nearest recording')}", anchor=False)

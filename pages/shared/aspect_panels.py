@@ -100,7 +100,12 @@ def _choose_aspects(encoder_id: str, discovery: Discovery | None) -> dict[str, f
     if discovery.library != frame.library():
         ours = "all libraries together" if frame.library() == ALL else "this library"
         theirs = "all libraries together" if discovery.library == ALL else f"the library {discovery.library}"
-        st.text(f"Of {ours} no discovery found evidence: aspects are taken from that of {theirs}.")
+        why = (
+            "no aspect has evidence"
+            if resources.is_discovered(frame.library(), encoder_id)
+            else "nothing is measured yet"
+        )
+        st.text(f"In {ours} {why}; these aspects were discovered in {theirs}.")
         frame.link("pages/2_Layers.py", "See that discovery", library=discovery.library)
     return {aspect: weight for aspect, weight in weights.items() if weight}
 

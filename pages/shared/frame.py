@@ -46,7 +46,9 @@ def notice(headline: str, message: str, hint: str = "") -> None:
 
 
 def seconds(duration_s: float) -> str:
-    """A duration for people: 42 s, 3 min 05 s, 2 h 10 min."""
+    """A duration for people: 0.3 s, 42 s, 3 min 05 s, 2 h 10 min."""
+    if 0 < duration_s < 1:
+        return f"{duration_s:.1f} s"
     total = round(duration_s)
     if total < 60:
         return f"{total} s"

@@ -37,7 +37,9 @@ VERDICTS = {"dislike": 0, "like": 1}  # as `st.feedback` counts thumbs
 def answer(query: Track, encoder_id: str, request: Request, passage: tuple[float, float] | None) -> Answer:
     """One call into the core."""
     home, info, library = resources.home(), resources.info(encoder_id), frame.library()
-    plan = make_plan(home, library, info, request, resources.discovery(library, encoder_id))
+    plan = make_plan(
+        home, library, info, request, resources.discovery(library, encoder_id), is_of_passage=passage is not None
+    )
     asked = query_of(home, query, info)
     if passage is not None:
         return answers.answer_passage(home, resources.segment_index(plan), plan, asked, passage)
@@ -220,6 +222,30 @@ def offer_to_keep(query: Track) -> None:
             with frame.explain_errors():
                 home.keep_upload(query.track_id, name.strip())
                 st.rerun()
+
+
+def explain_nothing(found: Answer) -> None:
+    """Why nothing was found: what was filtered away, what is not embedded yet, or that there is nothing else."""
+    request, home = found.plan.request, resources.home()
+    filters = {
+        "composer": request.composers, "performer": request.performers, "instrument": request.instruments,
+        "collection": request.collections, "split": request.splits,
+    }  # fmt: skip
+    wanted = [f"{name} {' or '.join(values)}" for name, values in filters.items() if values]
+    wanted += [f"{name} {value}" for name, value in request.where]
+    n_tracks = home.catalogue.n_tracks(found.plan.library)
+    n_embedded = home.n_embedded(found.plan.library, found.plan.info)
+    if wanted:
+        message = f"No other recording here has {', '.join(wanted)}."
+        frame.notice("No neighbours", message, "Clear a filter under “Only some recordings” in the sidebar.")
+    elif n_embedded < n_tracks:
+        message = f"{n_embedded} of {counted(n_tracks, 'recording')} of this library can be compared so far."
+        frame.notice("No neighbours yet", message, "The others appear as they are embedded.")
+    elif request.max_per_work or request.duplicates != "keep" or request.versions != "keep":
+        message = "All other recordings are left out as copies or as other recordings of a work."
+        frame.notice("No neighbours", message, "Change that under “How the list is made up” in the sidebar.")
+    else:
+        frame.notice("No neighbours", "There is no other recording in this library.", "Add music on the Library page.")
 
 
 def show_notices(found: Answer) -> None:

@@ -54,8 +54,10 @@ def offer_to_draw(encoder_id: str, settings: MapSettings) -> None:
     n_embedded = home.n_embedded(frame.library(), info)
     frame.notice(
         "No map yet",
-        f"{n_embedded} embedded recordings can be drawn, layer by layer. The first map takes half a minute or more.",
-        "" if n_embedded >= 5 else "A map needs five recordings: embed some on the Library page.",
+        "It shows the library as each layer of the encoder sees it. The first map takes half a minute or more."
+        if n_embedded >= 5
+        else f"A map needs five embedded recordings; this library has {n_embedded}.",
+        "" if n_embedded >= 5 else "Embed some on the Library page.",
     )
     if st.button("Draw the map", type="primary", disabled=n_embedded < 5):
         _draw(encoder_id, settings)
@@ -132,7 +134,7 @@ def show_map(view: MapView, encoder_id: str, colour: Colour, picked: Sequence[st
         what = "what you looked for" if wanted else "the query of Listen" if marked == state.query() else "your choice"
         st.caption(
             f"The star is {what}; lines lead to its {len(near)} true nearest, dotted where the map hides them "
-            f"({len(near) - n_shown}). The red line are its segments, lit while they play."
+            f"({len(near) - n_shown}). The red line leads through its segments, which light up while they play."
         )
     if path:
         follow_on_map(marked, [point.start_s for point in path])

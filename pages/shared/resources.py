@@ -41,6 +41,11 @@ def discovery(library: str, encoder_id: str) -> Discovery | None:
     return _discovery_for(library, encoder_id, changed)
 
 
+def is_discovered(library: str, encoder_id: str) -> bool:
+    """Whether a library has a discovery of its own, with evidence or without."""
+    return path_of(home().paths, library, info(encoder_id), "work", "track").is_file()
+
+
 def evaluation(library: str, encoder_id: str, what: What) -> Evaluation | None:
     """A kept evaluation of a library; read again when anything in the folder of its encoder was replaced."""
     folder = path_of(home().paths, library, info(encoder_id), "work", "track").parent

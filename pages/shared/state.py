@@ -76,13 +76,14 @@ def begin() -> None:
         return
     is_asked_by_url = is_first or is_history or bool(st.query_params)  # a link to another page says all it carries
     st.session_state[PAGE] = page
+    before = query()
     for key in KEYS:
         if is_asked_by_url:
             st.session_state[_kept(key)] = _parse(key, st.query_params.get_all(key))
         if key in st.session_state:  # of the widget as it was: `restore` gives it the value that was kept
             del st.session_state[key]
-    if (back_to := query()) in trail():
-        st.session_state[TRAIL] = trail()[: trail().index(back_to)]
+    if (now := query()) != before:
+        st.session_state[TRAIL] = trail()[: trail().index(now)] if now in trail() else []
 
 
 def write() -> None:
@@ -160,24 +161,25 @@ def query() -> str | None:
 
 
 def set_query(track_id: str | None) -> None:
-    """Ask about another track, all of it."""
+    """Ask about another track, all of it; it came from nowhere."""
     keep("query", track_id or "")
     set_passage(None)
+    st.session_state[TRAIL] = []
 
 
 def follow(track_id: str) -> None:
     """Ask about a neighbour; the query it was found for stays on the trail."""
-    before = query()
-    if before is not None and before != track_id:
-        st.session_state[TRAIL] = [*trail(), before][-MAX_TRAIL:]
+    before, led_here = query(), trail()
     set_query(track_id)
+    is_another = before is not None and before != track_id
+    st.session_state[TRAIL] = [*led_here, before][-MAX_TRAIL:] if is_another else led_here
 
 
 def go_back(step: int) -> None:
     """Return to a query of the trail."""
     left = trail()
-    st.session_state[TRAIL] = left[:step]
     set_query(left[step])
+    st.session_state[TRAIL] = left[:step]
 
 
 def trail() -> list[str]:

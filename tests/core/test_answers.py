@@ -496,10 +496,23 @@ def test_a_passage_outside_the_query_is_one_sentence(planted, passage):
         ask_passage(planted, passage)
 
 
+def test_a_passage_without_something_is_searched_by_the_rest(planted):
+    """In one layer nothing can be left out; where it was not asked for, directions are searched, and it is said."""
+    home, ids, discovery = planted
+    request = Request(avoid=("tempo",))
+    plan = make_plan(home, "planted", TWO_LAYERS, request, discovery, is_of_passage=True)
+    assert plan.geometry == "direction" and "brightness" in plan.request.weights and "tempo" not in plan.request.weights
+    assert any("left out" in notice for notice in plan.notices)
+    query = query_of(home, home.catalogue.track(ids[QUERY]), TWO_LAYERS)
+    found = answer_passage(home, build_segment_index(home, plan), plan, query, (3.0, 12.5))
+    assert found.found[0].track.track_id == ids[TWIN]
+    assert make_plan(home, "planted", TWO_LAYERS, request, discovery).geometry == "layer"  # of the whole recording
+
+
 def test_what_a_passage_cannot_leave_out_is_said_so(planted):
     """Never silently searched for something else."""
     with pytest.raises(InputError, match="from which tempo cannot be left out"):
-        ask_passage(planted, (0.0, 5.0), avoid=("tempo",))
+        ask_passage(planted, (0.0, 5.0), avoid=("tempo",), geometry="layer")
     with pytest.raises(InputError, match="Nothing is left of warmth"):
         ask_passage(planted, (0.0, 5.0), aspects={"warmth": 1}, avoid=("brightness",))
 

@@ -336,7 +336,7 @@ def test_a_library_may_borrow_a_discovery(planted, ask):
         (["--passage", "20:25"], "outside the recording"),
         (["--passage", "5:4"], "5:4"),
         (["--passage", "abc"], "'abc'"),
-        (["--passage", "0:5", "--not", "tempo"], "cannot be left out"),
+        (["--passage", "0:5", "--not", "tempo", "--geometry", "layer"], "cannot be left out"),
         (["--diversity", 2], "Diversity is 2"),
         (["--max-per-work", 0], "At most 0 per work"),
         (["-k", 0], "k is 0"),

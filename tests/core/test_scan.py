@@ -213,8 +213,20 @@ def test_audio_that_the_table_does_not_name_is_counted(home, write_wav):
     write_wav("b", seed=2)
     manifest(folder, "a.wav,,Nocturne,,,")
     assert scan(home, folder, "music").summary.endswith(
-        "1 of 1 recordings registered. 1 other audio file is not in the table."
+        "1 of 1 recordings registered. 1 other file is not in the table."
     )
+
+
+def test_what_a_collection_does_not_know_is_counted(home, write_midi, tmp_path):
+    """Six files named as SMD names them, and another beside them."""
+    folder = tmp_path / "midi"
+    folder.mkdir()
+    for name in ("Bach_BWV849-01_001_20090916-SMD", "Bach_BWV849-02_001_20090916-SMD", "my own tune"):
+        shutil.copy(write_midi("one.mid"), folder / f"{name}.mid")
+    scanned = scan(home, folder, "music")
+    assert scanned.collection.id == "smd" and scanned.n_silent == 2 and scanned.n_unlisted == 1
+    assert "1 other file is not part of it: --dataset folder takes everything." in scanned.summary
+    assert scan(home, folder, "music", "folder").n_silent == 3
 
 
 def test_of_very_many_that_are_refused_the_first_are_named(home, write_wav):

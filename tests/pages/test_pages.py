@@ -525,6 +525,33 @@ def test_why_says_what_is_the_same_and_what_is_not(launch, bright):
     assert spec["data"][0]["name"] == "brightness" and len(spec["data"][0]["x"]) == 11
 
 
+def test_a_new_question_came_from_nowhere(launch, bright):
+    """The way back leads through neighbours that became queries, and ends where another recording is picked."""
+    at = launch("pages/4_Listen.py", query=bright[3], library="music", encoder="mel")
+    next(button for button in at.button if button.label == "Find like this").click().run()
+    assert [button.key for button in at.button if str(button.key).startswith("trail")] == ["trail 0"]
+    at.segmented_control(key="how").set_value("Pick a track").run()
+    at.selectbox(key="picked").set_value(bright[7]).run()
+    assert at.query_params["query"] == bright[7]
+    assert not [button for button in at.button if str(button.key).startswith("trail")] and "Came from" not in words(at)
+
+
+def test_why_nothing_was_found_is_said(launch, bright, write_wav):
+    home = Home()
+    home.catalogue.add_to_library("lone", bright[:1])
+    at = launch("pages/4_Listen.py", query=bright[0], library="lone", encoder="mel")
+    assert "There is no other recording in this library." in words(at)
+    later = read_track(write_wav("later", seed=9))
+    home.catalogue.add(later.audio.parent, [later], "lone")
+    at = launch("pages/4_Listen.py", query=bright[0], library="lone", encoder="mel")
+    assert "1 of 2 recordings of this library can be compared so far." in words(at)
+    home.catalogue.add_to_library("pair", bright[:2])
+    home.catalogue.edit(bright[0], performer="Ada")
+    home.catalogue.edit(bright[1], performer="Ben")
+    at = launch("pages/4_Listen.py", query=bright[0], library="pair", encoder="mel", performers="Ada")
+    assert "No other recording here has performer Ada." in words(at) and "Clear a filter" in words(at)
+
+
 def test_the_same_passage_by_others(launch, bright):
     """Two recordings of one score, one twice as slow; a third knows nothing of it."""
     home, beats = Home(), np.arange(10.0)
