@@ -214,7 +214,7 @@ def test_silent_clicks_and_inaudible(tmp_path: Path) -> None:
     """Each is said as what it is."""
     ultrasonic = np.cos(2 * np.pi * 20_000 * np.arange(96_000) / 48_000) * np.hanning(96_000)
     cases = {
-        "silence": (silence(3, DITHER), RATE_HZ, "is silent: its peak is 3"),
+        "silence": (silence(3, DITHER), RATE_HZ, "is silent: its loudest sample is at -9"),
         "clicks": (np.concatenate([silence(8), [LOUD], silence(8), [LOUD], silence(8)]), RATE_HZ, "holds only clicks"),
         "bats": (ultrasonic, 48_000, "holds nothing below 12 kHz"),
     }
