@@ -1,5 +1,6 @@
 """The server: `streamlit run app.py`."""
 
+import pandas  # noqa: F401 — Plotly takes it half-imported if the first two visitors' threads meet; here there is one
 import streamlit as st
 
 from pages.shared.guards import GUARDS

@@ -53,6 +53,7 @@ from mess_core.search.selection import Facts
 from mess_core.tables import answer_table, leak_table, map_table, probe_table, study_table
 from mess_core.tasks import Task
 from mess_core.untrusted import harmless
+from mess_core.words import counted
 
 DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
 WAIT_S = 0.3
@@ -250,7 +251,9 @@ def _remove(home: Home, options: argparse.Namespace) -> int:
         home.forget_tracks([home.catalogue.track(options.name).track_id])
         n_tracks = 1
     _print(
-        options, {"removed": options.name, "n_tracks": n_tracks}, f"{n_tracks} tracks forgotten; no music file touched."
+        options,
+        {"removed": options.name, "n_tracks": n_tracks},
+        f"{counted(n_tracks, 'track')} forgotten; no music file touched.",
     )
     return DONE
 
@@ -265,9 +268,11 @@ def _remove_missing(home: Home, options: argparse.Namespace) -> int:
     document = {"missing": rows, "is_forgotten": options.yes, "folders_not_there": elsewhere}
     lines = [f"{each.track_id}  {each.path}" for each in missing]
     if options.yes:
-        lines.append(f"{len(missing)} tracks forgotten; no music file touched.")
+        lines.append(f"{counted(len(missing), 'track')} forgotten; no music file touched.")
     else:
-        lines.append(f"{len(missing)} tracks have no file any more.{' --yes forgets them.' if missing else ''}")
+        lines.append(
+            f"{counted(len(missing), 'track')} without a file.{' --yes forgets what is listed.' if missing else ''}"
+        )
     lines += [f"{root} is not there; what it held counts only with --root {root}" for root in elsewhere]
     _print(options, document, lines)
     return DONE
@@ -420,7 +425,9 @@ def _export(home: Home, options: argparse.Namespace) -> int:
         index = export_index(home, options.library, encoder_id, options.folder, _show_progress)
         facts = {"folder": str(options.folder), "library": options.library, "encoder": index.info.id}
         document = {**facts, "n_tracks": len(index.track_ids), "corrects_hubs": index.corrects_hubs}
-        _print(options, document, f"{len(index.track_ids)} tracks by {index.info.title}, in {options.folder}.")
+        _print(
+            options, document, f"{counted(len(index.track_ids), 'track')} by {index.info.title}, in {options.folder}."
+        )
         return DONE
     manifest = export_library(home, options.library, options.folder, options.encoders, _show_progress)
     document = {**vars(manifest), "folder": str(options.folder), "files": len(manifest.files)}

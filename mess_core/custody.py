@@ -25,6 +25,7 @@ from mess_core.config import Paths
 from mess_core.database import SUFFIX, Database, catalogue_copies, copy_catalogue
 from mess_core.errors import ArtefactMismatchError, StorageError
 from mess_core.files import TMP_SUFFIX, inside, own_files, read_sealed, seal, write_atomically
+from mess_core.words import counted
 
 FOLDER, GENERATION = "folder", "generation"  # settings, and entries of the file
 FORMAT = "mess-generation-1"
@@ -65,7 +66,8 @@ class Custody:
             n_files = self._n_sealed()
             if n_files:
                 raise ArtefactMismatchError(
-                    f"{self.paths.root} holds {n_files} embeddings, uploads and discoveries, but no catalogue.", REBUILD
+                    f"{self.paths.root} holds {counted(n_files, 'file')} of a catalogue, but no catalogue.",
+                    REBUILD,
                 )
             return
         known, marked = marker_of(connection), self.read()

@@ -23,6 +23,7 @@ from mess_core.extraction import choose_device
 from mess_core.files import own_files
 from mess_core.home import Home
 from mess_core.search.rows import kind_for
+from mess_core.words import counted
 
 PACKAGES = ("streamlit", "torch", "transformers", "faiss-cpu", "soundfile", "soxr", "pyloudnorm", "librosa")
 LOW_DISK_BYTES = 2 * 1024**3
@@ -138,7 +139,7 @@ def _trash(home: Home) -> list[Finding]:
     if not files:
         return []
     n_bytes = sum(path.stat().st_size for path in files)
-    state = f"{len(files)} files, {n_bytes / 1e6:.0f} MB; each is deleted after {TRASH_KEEP_DAYS} days"
+    state = f"{counted(len(files), 'file')}, {n_bytes / 1e6:.0f} MB; each is deleted after {TRASH_KEEP_DAYS} days"
     return [Finding("trash", state, True)]
 
 
@@ -155,7 +156,11 @@ def _libraries(home: Home) -> list[Finding]:
     findings = []
     for library in home.catalogue.libraries():
         findings.append(
-            Finding(f"library {library.name}", f"{library.n_tracks} tracks, {library.duration_s / 3600:.1f} h", True)
+            Finding(
+                f"library {library.name}",
+                f"{counted(library.n_tracks, 'track')}, {library.duration_s / 3600:.1f} h",
+                True,
+            )
         )
         findings += [_search(home, library.name, encoder_id) for encoder_id in encoder_ids(home.paths)
                      if home.n_embedded(library.name, encoder_info(encoder_id, home.paths))]  # fmt: skip
@@ -200,7 +205,8 @@ def _older_files(home: Home) -> list[Finding]:
     ).fetchone()
     if not n_older:
         return []
-    return [Finding("older files", f"{n_older} embeddings by encoders or settings that are not in use here", True)]
+    state = f"{counted(n_older, 'embedding')} by encoders or settings that are not in use here"
+    return [Finding("older files", state, True)]
 
 
 def _search(home: Home, library: str, encoder_id: str) -> Finding:
@@ -208,7 +214,7 @@ def _search(home: Home, library: str, encoder_id: str) -> Finding:
     info = encoder_info(encoder_id, home.paths)
     n_tracks = home.n_embedded(library, info)
     kind = kind_for(n_tracks, info.n_layers * (info.embedding_dim + 1))
-    state = f"{n_tracks} tracks, {'exact: every track compared' if kind == 'flat' else kind}"
+    state = f"{counted(n_tracks, 'track')}, {'exact: every track compared' if kind == 'flat' else kind}"
     figures = read_recall(home, library, info, "layer") if kind != "flat" else []
     state += "".join(f"; {f.weighting}: {f.share:.1%} found in {f.median_s * 1e3:.1f} ms" for f in figures)
     return Finding(f"search {library} {encoder_id}", state, True)

@@ -19,6 +19,7 @@ from typing import Any
 
 from mess_core.errors import ArtefactMismatchError, StorageError
 from mess_core.untrusted import MOST_DOCUMENT_BYTES, parse_json, printable, read_untrusted
+from mess_core.words import counted
 
 TMP_SUFFIX = ".tmp"
 SEAL = "seal"
@@ -88,7 +89,8 @@ def write_atomically(path: Path, data: bytes) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise StorageError(
-            f"{path.name} ({len(data):,} bytes) could not be written to {path.parent}: {error.strerror or error}.",
+            f"{path.name} ({counted(len(data), 'byte')}) could not be written to {path.parent}:"
+            f" {error.strerror or error}.",
             "Free some disk space or check the folder's permissions, then start again: what was done is kept.",
         ) from error
 

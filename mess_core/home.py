@@ -47,6 +47,7 @@ from mess_core.probing.directions import Directions
 from mess_core.probing.result import Level, ProbeSettings, check_settings
 from mess_core.untrusted import parse_json_value, understanding
 from mess_core.upkeep import check_kept, sweep_kept
+from mess_core.words import counted
 
 DEMO = "demo"
 MOST_ROUNDS = 10  # of a copy that is made while others remove
@@ -536,7 +537,7 @@ class Home:
             ) from error
         if problems:
             raise StorageError(
-                f"The copy in {folder} is not whole, {len(problems)} of its files are damaged or missing:"
+                f"The copy in {folder} is not whole, damaged or missing: {counted(len(problems), 'file')};"
                 f" {problems[0].what}",
                 "Run: python -m mess_core check, and copy again to a new folder.",
             )

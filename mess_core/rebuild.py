@@ -30,6 +30,7 @@ from mess_core.encoders.registry import encoder_ids, encoder_info
 from mess_core.errors import MessError, StorageError
 from mess_core.files import TMP_SUFFIX, own_files
 from mess_core.home import Home
+from mess_core.words import counted
 
 RECOVERED = "recovered"  # the library of what was found
 TRACK_ID = re.compile(rf"[0-9a-f]{{{TRACK_ID_DIGITS}}}(@[0-9]+-[0-9]+)?")
@@ -49,14 +50,16 @@ class Rebuilt:
     @property
     def summary(self) -> str:
         """For people: what came back, and what could not."""
-        lines = [f"Read back into {self.base}: {self.n_embeddings} embeddings and {self.n_uploads} uploads."]
+        what = f"{counted(self.n_embeddings, 'embedding')} and {counted(self.n_uploads, 'upload')}"
+        lines = [f"Read back into {self.base}: {what}."]
         if self.n_nameless:
             lines.append(
-                f"{self.n_nameless} tracks are known by their embeddings alone, in the library {RECOVERED!r}:"
-                " add their folders again, and they have names and sound."
+                f"Known by embeddings alone, in the library {RECOVERED!r}: {counted(self.n_nameless, 'track')}."
+                " Add the folders again, and names and sound are back."
             )
         if self.n_other_versions:
-            lines.append(f"{self.n_other_versions} embeddings are by encoders that are not in use here: left aside.")
+            left = counted(self.n_other_versions, "embedding")
+            lines.append(f"Left aside, by encoders that are not in use here: {left}.")
         lines += [f"Not usable: {what}" for what in self.unusable]
         lines.append(
             "Names, libraries, edits, opinions and targets since then are in no other file: they could not be rebuilt."

@@ -30,6 +30,7 @@ from mess_core.datasets.walking import MIDI_SUFFIXES, find_music, unread_sentenc
 from mess_core.errors import InputError, MessError, of_item
 from mess_core.home import Home
 from mess_core.untrusted import printable
+from mess_core.words import counted
 
 COMMIT_EVERY_S = 1.0
 MOST_NAMED = 2000  # of what a table or a playlist names and cannot be used: each becomes a row
@@ -59,9 +60,10 @@ class Scanned:
     @property
     def summary(self) -> str:
         """In a sentence or two."""
-        text = f"{self.n_new + self.n_known} of {self.n_recordings} files registered."
+        n_registered = self.n_new + self.n_known
+        text = f"{n_registered} of {counted(self.n_recordings, 'file')} registered."
         if self.collection is not FOLDER:
-            text = f"{self.collection.title}: {self.n_new + self.n_known} of {self.n_recordings} recordings registered."
+            text = f"{self.collection.title}: {n_registered} of {counted(self.n_recordings, 'recording')} registered."
         if self.n_silent:
             have, them = ("has", "it") if self.n_silent == 1 else ("have", "them")
             text += f" {self.n_silent} {have} only MIDI: --render plays {them} with our synthesiser."

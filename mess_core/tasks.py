@@ -213,7 +213,7 @@ def _demo(task: Task) -> str:
     encoder_id = task.job.arguments["then_extract"]
     if encoder_id:
         home.request_extract(DEMO, encoder_id, then_discover=True)
-    return f"{len(tracks)} performances made."
+    return f"{counted(len(tracks), 'performance')} made."
 
 
 def _demo_track(demo: DemoTrack) -> NewTrack:
@@ -329,7 +329,7 @@ def _extract_tracks(
             task.progress(min(n_before + n_segments, n_total), n_total, so_far)
     if n_segments:
         note_speed()
-    return f"{n_tracks} of {len(tracks)} tracks embedded with {info.title}.{_gone(n_gone)}"
+    return f"{n_tracks} of {counted(len(tracks), 'track')} embedded with {info.title}.{_gone(n_gone)}"
 
 
 def _gone(n_tracks: int) -> str:
@@ -395,8 +395,8 @@ def _measure(task: Task, track_ids: Sequence[str]) -> str:
                 except UnknownTrackError:  # in this very moment
                     n_gone += 1
             task.on_pause()
-            task.progress(n_done, len(todo), f"{n_done} of {len(todo)} tracks measured")
-    return f"{len(todo) - n_failed - n_gone} of {len(todo)} tracks measured.{_gone(n_gone)}"
+            task.progress(n_done, len(todo), f"{n_done} of {counted(len(todo), 'track')} measured")
+    return f"{len(todo) - n_failed - n_gone} of {counted(len(todo), 'track')} measured.{_gone(n_gone)}"
 
 
 def _probe(task: Task) -> str:
@@ -446,7 +446,8 @@ def _probe(task: Task) -> str:
         home.request_evaluate(library, info.id, "similarity")
         home.request_map(library, info.id)
     n_encoded = len({cell.target for cell in result.cells if cell.encodes})
-    return f"{info.title} encodes {n_encoded} of {len(result.targets)} targets on {gathered.n_tracks} tracks."
+    of_all = f"{n_encoded} of {counted(len(result.targets), 'target')}"
+    return f"{info.title} encodes {of_all} on {counted(gathered.n_tracks, 'track')}."
 
 
 def _evaluate(task: Task) -> str:
@@ -484,7 +485,8 @@ def _faithfulness(task: Task, library: str, info: EncoderInfo) -> tuple[Faithful
         data, discovery.aspects, discovery.result.settings, references, on_progress=on_progress
     )
     n_passed = sum(result.passes(aspect) for aspect in result.judged)
-    return result, f"{n_passed} of {len(result.judged)} aspects with evidence do what they say."
+    do = "does what it says" if n_passed == 1 else "do what they say"
+    return result, f"{n_passed} of {counted(len(result.judged), 'aspect')} with evidence {do}."
 
 
 def _similarity(task: Task, library: str, info: EncoderInfo) -> tuple[SimilarityStudy, str]:
@@ -513,7 +515,8 @@ def _similarity(task: Task, library: str, info: EncoderInfo) -> tuple[Similarity
     result = evaluate_similarity(
         embeddings.vectors, works, [track.performer for track in known], properties, extra, on_progress=on_progress
     )
-    return result, f"{len(result.figures)} figures on {result.n_tracks} tracks of {result.n_groups} works."
+    where = f"{counted(result.n_tracks, 'track')} of {counted(result.n_groups, 'work')}"
+    return result, f"{counted(len(result.figures), 'figure')} on {where}."
 
 
 def _map(task: Task) -> str:
@@ -534,7 +537,8 @@ def _map(task: Task) -> str:
         on_progress=on_progress,
     )
     low, high = (pick(view.trust.trustworthiness for view in views) for pick in (min, max))
-    return f"{len(views[0].track_ids)} tracks drawn in {len(views)} views; trustworthiness {low:.2f} to {high:.2f}."
+    drawn = f"{counted(len(views[0].track_ids), 'track')} drawn in {counted(len(views), 'view')}"
+    return f"{drawn}; trustworthiness {low:.2f} to {high:.2f}."
 
 
 def _download(task: Task) -> str:

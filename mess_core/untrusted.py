@@ -47,6 +47,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import numpy as np
 
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, MessError, StorageError
+from mess_core.words import counted
 
 if TYPE_CHECKING:
     import pyarrow
@@ -134,7 +135,7 @@ def open_untrusted(
             if not stat.S_ISREG(facts.st_mode):
                 raise error(f"{name} is {_kind(facts.st_mode)}, expected a file.", cure)
             if facts.st_size > most_bytes:
-                raise error(f"{name} has {facts.st_size:,} bytes, expected at most {most_bytes:,}.", cure)
+                raise error(f"{name} has {counted(facts.st_size, 'byte')}, expected at most {most_bytes:,}.", cure)
             stream = os.fdopen(handle, "rb")
         except BaseException:
             os.close(handle)
@@ -245,7 +246,7 @@ def parse_json_value(
     n_containers = int(np.count_nonzero(opens))
     n_values = n_containers + int(np.count_nonzero(marks == ord(",")))
     if n_containers > MOST_CONTAINERS or n_values > MOST_VALUES:
-        raise error(f"{name} holds {n_values:,} values, expected at most {MOST_VALUES:,}.", cure)
+        raise error(f"{name} holds {counted(n_values, 'value')}, expected at most {MOST_VALUES:,}.", cure)
     depth = int(np.cumsum(opens.astype(np.int32) - closes).max(initial=0))
     if depth > MOST_DEPTH:
         raise error(f"{name} is nested {depth:,} deep, expected at most {MOST_DEPTH}.", cure)
@@ -338,7 +339,7 @@ def _npy_facts(stream: io.BufferedReader, kinds: str, name: str, cure: str, erro
     header = header[:n_header]
     # `eval` of what is nested deeply, or of a number of many digits, is where such a header does its harm.
     if n_header > MOST_NPY_HEADER_BYTES or header.count(b"(") + header.count(b"[") + header.count(b"{") > MOST_DEPTH:
-        raise error(f"{name} has a header of {n_header:,} bytes that describes no plain array.", cure)
+        raise error(f"{name} has a header of {counted(n_header, 'byte')} that describes no plain array.", cure)
     stream.seek(8)
     read = np.lib.format.read_array_header_1_0 if start[6] == 1 else np.lib.format.read_array_header_2_0
     try:
@@ -352,7 +353,7 @@ def _npy_facts(stream: io.BufferedReader, kinds: str, name: str, cure: str, erro
     offset = n_prefix + n_header
     expected = offset + math.prod(shape) * dtype.itemsize
     if expected != size:
-        raise error(f"{name} has {size:,} bytes, expected {expected:,} for shape {_brief(shape)}.", cure)
+        raise error(f"{name} has {counted(size, 'byte')}, expected {expected:,} for shape {_brief(shape)}.", cure)
     return NpyFacts(tuple(shape), dtype, bool(is_fortran), offset)
 
 
@@ -424,7 +425,7 @@ def tensor_facts(
         covered += last - first
         found[key] = (dtype, shape, 8 + n_header + first, 8 + n_header + last)
     if covered != size - 8 - n_header:
-        raise error(f"{name} is damaged: it has {size:,} bytes, its arrays another number.", cure)
+        raise error(f"{name} is damaged: it has {counted(size, 'byte')}, its arrays another number.", cure)
     return found
 
 
@@ -487,7 +488,7 @@ class ParquetTable:
             n_bytes, longest = _text_size(column)
             if longest > MOST_CELL_BYTES or n_bytes > MOST_COLUMN_BYTES:
                 raise self._error(
-                    f"{self.name} holds text of {max(n_bytes, longest):,} bytes in {printable(name)!r},"
+                    f"{self.name} holds text of {counted(max(n_bytes, longest), 'byte')} in {printable(name)!r},"
                     f" expected at most {MOST_CELL_BYTES:,} a cell.",
                     self._cure,
                 )
@@ -498,7 +499,7 @@ class ParquetTable:
         group = self._file.metadata.row_group(number)
         if not 0 <= group.num_rows <= MOST_GROUP_ROWS:
             raise self._error(
-                f"{self.name} has {group.num_rows:,} rows in one group, expected at most {MOST_GROUP_ROWS:,}.",
+                f"{self.name} has {counted(group.num_rows, 'row')} in one group, expected at most {MOST_GROUP_ROWS:,}.",
                 self._cure,
             )
         for place in range(group.num_columns):
@@ -508,8 +509,8 @@ class ParquetTable:
             n_bytes = max(column.total_uncompressed_size, column.total_compressed_size)
             if not 0 <= n_bytes <= MOST_COLUMN_BYTES or not 0 <= column.num_values <= MOST_CELLS:
                 raise self._error(
-                    f"{self.name} holds {n_bytes:,} bytes in column {printable(column.path_in_schema)!r},"
-                    f" expected at most {MOST_COLUMN_BYTES:,} for {group.num_rows:,} rows.",
+                    f"{self.name} holds {counted(n_bytes, 'byte')} in column {printable(column.path_in_schema)!r},"
+                    f" expected at most {MOST_COLUMN_BYTES:,} for {counted(group.num_rows, 'row')}.",
                     self._cure,
                 )
 
@@ -551,9 +552,11 @@ def open_parquet(
                 if column.physical_type == "BYTE_ARRAY":
                     texts.append(column.path)
                 elif column.physical_type == "FIXED_LEN_BYTE_ARRAY" and column.length > MOST_FIXED_BYTES:
-                    raise error(f"{name} holds {column.length:,} bytes a cell in {printable(column.path)!r}.", cure)
+                    raise error(
+                        f"{name} holds {counted(column.length, 'byte')} a cell in {printable(column.path)!r}.", cure
+                    )
             if most_rows is not None and not 0 <= metadata.num_rows <= most_rows:
-                raise error(f"{name} has {metadata.num_rows:,} rows, expected at most {most_rows:,}.", cure)
+                raise error(f"{name} has {counted(metadata.num_rows, 'row')}, expected at most {most_rows:,}.", cure)
             stream.seek(0)
             file = pq.ParquetFile(stream, read_dictionary=texts, pre_buffer=False, **limits)
             stored = metadata.schema.to_arrow_schema()
@@ -568,7 +571,7 @@ def _check_footer(stream: io.BufferedReader, name: str, cure: str, error: Refusa
         raise error(f"{name} is no table that can be read: it is no Parquet, or breaks off.", cure)
     (n_footer,) = struct.unpack("<I", end[:4])
     if n_footer > min(size - 12, MOST_FOOTER_BYTES):
-        raise error(f"{name} says that its list of parts has {n_footer:,} bytes, which cannot be.", cure)
+        raise error(f"{name} says that its list of parts has {counted(n_footer, 'byte')}, which cannot be.", cure)
     stream.seek(0)
 
 

@@ -48,6 +48,7 @@ class UploadWriter:
     def __init__(self, home: Home, name: str, announced_bytes: int = 0) -> None:
         self.home = home
         self.title = title_of(name)
+        self._said = printable_name(name)  # in sentences: as its sender knows it
         self.n_bytes = 0
         self._digest = hashlib.sha256()
         self._check_size(announced_bytes)
@@ -83,7 +84,7 @@ class UploadWriter:
     def finish(self) -> Track:
         """Check that it is audio, give it its name, and register it."""
         if self.n_bytes == 0:
-            raise AudioError(f"{self.title!r} is empty.", "Choose a file with sound in it.")
+            raise AudioError(f"{self._said!r} is empty.", "Choose a file with sound in it.")
         try:
             self._stream.flush()
             os.fsync(self._stream.fileno())
@@ -129,7 +130,7 @@ class UploadWriter:
         try:
             return self._check_audio(self._path)
         except AudioError as error:  # its temporary name means nothing to the person who sent it
-            raise AudioError(error.message.replace(self._path.name, self.title), error.hint) from error
+            raise AudioError(error.message.replace(self._path.name, self._said), error.hint) from error
 
     def _check_audio(self, path: Path) -> AudioInfo:
         return inspect_audio(path)
@@ -137,7 +138,7 @@ class UploadWriter:
     def _check_size(self, n_bytes: int) -> None:
         if n_bytes > MAX_UPLOAD_BYTES:
             raise InputError(
-                f"{self.title!r} is larger than {MAX_UPLOAD_BYTES / 1e9:.0f} GB, the most an upload may be.",
+                f"{self._said!r} is larger than {MAX_UPLOAD_BYTES / 1e9:.0f} GB, the most an upload may be.",
                 "Put it into a folder and add that folder on the Library page: nothing is copied then.",
             )
 
@@ -147,6 +148,10 @@ class _RecordingWriter(UploadWriter):
 
     It looks at every sample, which of a few minutes takes a moment; of a large upload it would not.
     """
+
+    def __init__(self, home: Home, name: str, announced_bytes: int = 0) -> None:
+        super().__init__(home, name, announced_bytes)
+        self._said = self.title  # it was never a file of somebody's
 
     def _check_audio(self, path: Path) -> AudioInfo:
         info = super()._check_audio(path)
@@ -214,7 +219,20 @@ def _not_stored(error: OSError) -> StorageError:
 
 def title_of(name: str) -> str:
     """A file name as a title: its last part without suffix and control characters, not too long."""
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    stem = last.rsplit(".", 1)[0] or last
-    printable = "".join(character if character.isprintable() else " " for character in stem)
-    return printable.encode("utf-8", "replace").decode().strip()[:MAX_TITLE] or "upload"
+    last = _last_part(name)
+    return _printable(last.rsplit(".", 1)[0] or last)[:MAX_TITLE] or "upload"
+
+
+def printable_name(name: str) -> str:
+    """A file name as its sender knows it, with its suffix, where it is spoken of; its end is kept, too."""
+    text = _printable(_last_part(name)) or "upload"
+    return text if len(text) <= MAX_TITLE else f"{text[: MAX_TITLE // 2]}…{text[-MAX_TITLE // 2 :]}"
+
+
+def _last_part(name: str) -> str:
+    return name.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def _printable(text: str) -> str:
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return printable.encode("utf-8", "replace").decode().strip()

@@ -26,6 +26,7 @@ from typing import BinaryIO
 import numpy as np
 
 from mess_core.errors import AudioError
+from mess_core.words import counted
 
 MAX_CHUNKS = 256  # editors write a dozen; a file of nothing but chunks would keep the walk busy for ever
 
@@ -214,7 +215,11 @@ def _read_layout(body: bytes, name: str) -> _Layout:
         raise _other(name, _NAMES.get(tag, f"codec 0x{tag:04x}"))
     sample_bytes, left_over = divmod(frame_bytes, n_channels) if n_channels else (0, 0)
     if n_channels == 0 or left_over or bits > 8 * sample_bytes:
-        raise _broken(name, f"{n_channels} channels of {bits} bits do not make frames of {frame_bytes} bytes")
+        raise _broken(
+            name,
+            f"{counted(n_channels, 'channel')} of {counted(bits, 'bit')} do not make frames of "
+            f"{counted(frame_bytes, 'byte')}",
+        )
     kind = "PCM" if tag == _PCM else "float"
     if (tag, sample_bytes) not in _TYPES or bits == 0 or (tag == _FLOAT and bits != 8 * sample_bytes):
         raise _other(name, f"{bits}-bit {kind}")

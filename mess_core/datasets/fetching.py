@@ -21,6 +21,7 @@ from mess_core.datasets.web import get
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
 from mess_core.files import write_atomically
 from mess_core.untrusted import read_json
+from mess_core.words import counted
 
 CHUNK_BYTES = 1024 * 1024  # between two looks at `should_stop`
 MAX_ATTEMPTS = 3  # connections in a row that bring nothing, before a download gives up
@@ -161,7 +162,7 @@ def _append(fetch: Fetch) -> None:
                     if fetch.should_stop():
                         raise StoppedError
     if total is not None and done < total:
-        raise httpx2.RemoteProtocolError(f"{done:,} of {total:,} bytes arrived")
+        raise httpx2.RemoteProtocolError(f"{done:,} of {counted(total, 'byte')} arrived")
 
 
 def _version(facts: dict[str, Any]) -> str | None:

@@ -21,6 +21,7 @@ import numpy as np
 
 from mess_core.config import HOP_S, SEGMENT_S, SHORT_S
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
+from mess_core.words import counted
 
 HEARD = "spans that sound, repeated to 1 s"  # what segments are laid over; in the fingerprint by way of normalisers
 
@@ -118,7 +119,7 @@ def check_waveforms(waveforms: np.ndarray, info: EncoderInfo) -> np.ndarray:
     if waveforms.shape[1] < info.min_samples:
         raise InputError(
             f"{info.id} takes at least {SHORT_S:g} s ({info.min_samples} samples at {info.sample_rate_hz} Hz), "
-            f"got {waveforms.shape[1]} samples."
+            f"got {counted(waveforms.shape[1], 'sample')}."
         )
     if not np.isfinite(waveforms).all():
         raise InputError(f"{info.id} got a waveform with NaN or infinite samples.")
@@ -145,7 +146,7 @@ def verify_file(path: Path, file: WeightFile) -> str:
     size = path.stat().st_size
     if size != file.size_bytes:
         raise ArtefactMismatchError(
-            f"{file.name} has {size:,} bytes, expected {file.size_bytes:,}: it is incomplete or another file.",
+            f"{file.name} has {counted(size, 'byte')}, expected {file.size_bytes:,}: it is incomplete or another file.",
             "Fetch it again.",
         )
     with path.open("rb") as stream:

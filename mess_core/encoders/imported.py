@@ -16,6 +16,7 @@ from mess_core.encoders.base import EncoderInfo, WeightFile
 from mess_core.errors import ArtefactMismatchError, InputError
 from mess_core.files import read_sealed, seal, write_atomically
 from mess_core.untrusted import build
+from mess_core.words import counted
 
 IMPORTED = "imported:"
 FORMAT = "mess-imported-1"
@@ -97,7 +98,7 @@ def info_of(facts: object, where: str) -> EncoderInfo:
         if not ID.fullmatch(info.id) or info.pooling not in POOLINGS:
             raise ValueError(f"{info.id!r} is pooled by {info.pooling!r}")
         if not (1 <= info.n_layers <= MOST_LAYERS and 1 <= info.dim <= MOST_NUMBERS):
-            raise ValueError(f"it has {info.n_layers} layers of {info.dim} numbers")
+            raise ValueError(f"it has {counted(info.n_layers, 'layer')} of {counted(info.dim, 'number')}")
         if not (0 <= info.sample_rate_hz <= MOST_RATE_HZ and 0 <= info.frame_rate_hz <= MOST_RATE_HZ):
             raise ValueError(f"it hears {info.sample_rate_hz:g} samples a second, tells {info.frame_rate_hz:g}")
         if not (0 < info.hop_s <= MOST_SEGMENT_S and 0 < info.segment_s <= MOST_SEGMENT_S):

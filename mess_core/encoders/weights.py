@@ -29,6 +29,7 @@ from mess_core.encoders.base import EncoderInfo, WeightFile
 from mess_core.errors import ArtefactMismatchError, DataMissingError, MessError, StorageError
 from mess_core.files import SEAL, seal, unseal, write_atomically
 from mess_core.untrusted import parse_json, read_untrusted, understanding
+from mess_core.words import counted
 
 CHUNK_BYTES = 1024 * 1024  # between two looks at `should_stop`
 MAX_ATTEMPTS = 3  # connections in a row that bring nothing, before a download gives up
@@ -217,14 +218,14 @@ def _check_size(file: WeightFile, path: Path, size_bytes: int) -> None:
     is_wrong = size_bytes < SMALLEST_SHARE * file.size_bytes if file.sha256 is None else size_bytes != file.size_bytes
     if is_wrong:
         raise ArtefactMismatchError(
-            f"{path} has {size_bytes:,} bytes, expected {'about ' if file.sha256 is None else ''}"
+            f"{path} has {counted(size_bytes, 'byte')}, expected {'about ' if file.sha256 is None else ''}"
             f"{file.size_bytes:,}: it is incomplete or another file.",
             _cure(path),
         )
 
 
 def _cure(path: Path) -> str:
-    return f"Delete {path.resolve()} and fetch it again, or choose another folder."
+    return f"Choose another folder, or fetch it again into one that is empty: {path.resolve()} stays as it is."
 
 
 def _sha256(path: Path) -> str:

@@ -39,6 +39,7 @@ from mess_core.probing.result import ProbeSettings
 from mess_core.probing.scores import average_ranks, spearman
 from mess_core.search.geometry import ALL_LAYERS, DirectionGeometry, Geometry, LayerGeometry
 from mess_core.untrusted import build, understanding
+from mess_core.words import counted
 
 K = 10
 MIN_WORKS = 3  # one to ask about, two to learn from
@@ -178,7 +179,10 @@ def measure_faithfulness(
     groups = np.unique(np.asarray(data.groups, dtype=str), return_inverse=True)[1]
     n_groups = int(groups.max()) + 1
     if n_groups < MIN_WORKS:
-        raise DataMissingError(f"{n_groups} works are too few to measure what aspects do.", "Add recordings of others.")
+        raise DataMissingError(
+            f"{counted(n_groups, 'work')} {'is' if n_groups == 1 else 'are'} too few to measure what aspects do.",
+            "Add recordings of others.",
+        )
     ranks = {target: _ranks(values) for target, values in data.targets.items()}
     looked_at = {
         aspect: [target for target in targets if target in ranks and np.isfinite(ranks[target]).sum() > K]

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mess_core.errors import InputError
+from mess_core.words import counted
 
 N_NEIGHBOURS = 10
 HUB_SKEWNESS = 1.4  # act above
@@ -70,7 +71,7 @@ def k_occurrences(nearest: np.ndarray, n_rows: int) -> np.ndarray:
 def hubness_of(occurrences: np.ndarray, k: int) -> Hubness:
     """The figures of one N_k, (n_rows,)."""
     if len(occurrences) == 0 or occurrences.sum() == 0:
-        raise InputError(f"{len(occurrences)} rows found {occurrences.sum()} times, expected at least one neighbour.")
+        raise InputError(f"{counted(len(occurrences), 'row')} without any neighbour found, expected at least one.")
     off = occurrences - occurrences.mean()
     spread = float(np.sqrt((off**2).mean()))
     return Hubness(
@@ -124,7 +125,7 @@ def mean_cosine(vectors: np.ndarray) -> float:
     """
     n = len(vectors)
     if n < 2:
-        raise InputError(f"{n} vectors, expected at least 2 to have a pair.")
+        raise InputError(f"{counted(n, 'vector')}, expected at least 2 to have a pair.")
     units = unit_vectors(vectors.astype(np.float64))
     total = units.sum(axis=0)
     return float((total @ total - (units**2).sum()) / (n * (n - 1)))

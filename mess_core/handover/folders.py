@@ -23,6 +23,7 @@ from typing import Any
 from mess_core.errors import ArtefactMismatchError, InputError, MessError, StorageError
 from mess_core.files import TMP_SUFFIX, read_sealed, seal, sync_folder
 from mess_core.untrusted import build, open_untrusted, printable, sha256_of, understanding
+from mess_core.words import counted
 
 MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"  # lies in a folder of ours that is being written or taken away
@@ -215,7 +216,8 @@ def verify_file(folder: Path, file: ListedFile) -> Path:
             size_bytes = os.fstat(stream.fileno()).st_size
             if size_bytes != file.size_bytes:
                 raise ArtefactMismatchError(
-                    f"{name} is damaged: it has {size_bytes:,} bytes, expected {file.size_bytes:,}.", COPY_AGAIN
+                    f"{name} is damaged: it has {counted(size_bytes, 'byte')}, expected {file.size_bytes:,}.",
+                    COPY_AGAIN,
                 )
             if hashlib.file_digest(stream, "sha256").hexdigest() != file.sha256:
                 raise ArtefactMismatchError(f"{name} is damaged: its sha256 changed.", COPY_AGAIN)

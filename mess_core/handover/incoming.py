@@ -50,6 +50,7 @@ from mess_core.untrusted import (
     read_untrusted,
     understanding,
 )
+from mess_core.words import counted
 
 SHA256 = re.compile("[0-9a-f]{64}")
 MOST_CHANNELS, MOST_LUFS, MOST_EVENTS = 256, 200.0, 10**9
@@ -90,17 +91,22 @@ class Imported:
     def summary(self) -> str:
         """For people: what came, what stayed as it was, what is missing."""
         sentences = [
-            f"{self.n_tracks} tracks in {self.library!r}, {self.n_new_tracks} new;"
-            f" {self.n_embeddings} embeddings and the targets of {self.n_measured} tracks taken in."
+            f"{counted(self.n_tracks, 'track')} in {self.library!r}, {self.n_new_tracks} new; taken in:"
+            f" {_counts(self.n_embeddings, self.n_measured)}."
         ]
         if self.n_kept_embeddings or self.n_kept_measured:
-            kept = f"{self.n_kept_embeddings} embeddings and the targets of {self.n_kept_measured} tracks"
-            sentences.append(f"{kept} differ from those here, which stay.")
+            kept = _counts(self.n_kept_embeddings, self.n_kept_measured)
+            sentences.append(f"What is here stays, though another came: {kept}.")
         if self.n_without_audio:
-            sentences.append(f"The audio of {self.n_without_audio} is not here: they can be found, not heard.")
+            they = "it" if self.n_without_audio == 1 else "they"
+            sentences.append(f"The audio of {self.n_without_audio} is not here: {they} can be found, not heard.")
         if self.elsewhere:
             sentences.append(f"Made with other weights than here: {', '.join(self.elsewhere)}.")
         return " ".join(sentences)
+
+
+def _counts(n_embeddings: int, n_measured: int) -> str:
+    return f"{counted(n_embeddings, 'embedding')} and the targets of {counted(n_measured, 'track')}"
 
 
 def import_library(

@@ -40,6 +40,7 @@ from mess_core.handover.served import build_served
 from mess_core.home import Home
 from mess_core.targets.registry import VERSIONS
 from mess_core.untrusted import MOST_TENSORS_BYTES, parse_json, read_untrusted
+from mess_core.words import counted
 
 FORMAT = "mess-library-2"
 OLDER = ("mess-library-1",)  # the same without album, album artist, disc, movement, conductor and details
@@ -73,8 +74,8 @@ class Manifest:
     @property
     def summary(self) -> str:
         n_bytes = sum(file.size_bytes for file in self.files)
-        counts = f"{self.counts['tracks']} tracks, {self.counts['embeddings']} embeddings"
-        return f"{counts}, {len(self.files)} files of {n_bytes:,} bytes."
+        parts = [counted(self.counts[f"{name}s"], name) for name in ("track", "embedding")]
+        return f"{', '.join(parts)}, {counted(len(self.files), 'file')} of {counted(n_bytes, 'byte')}."
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from mess_core.errors import InputError
 from mess_core.handover.folders import OnProgress, no_progress
 from mess_core.home import Home
 from mess_core.untrusted import LARGEST, are_possible, npy_facts, printable, read_npy, read_text
+from mess_core.words import counted
 
 LARGEST_HALF = float(np.finfo(np.float16).max)  # segments are kept in half precision
 N_NAMED = 3  # examples in a sentence
@@ -44,8 +45,8 @@ class ImportedVectors:
 
     @property
     def summary(self) -> str:
-        known = f", {self.n_known} were known" if self.n_known else ""
-        return f"{self.n_new} of {self.n_rows} vectors taken in as {self.info.id}{known}."
+        known = f", known before: {self.n_known}" if self.n_known else ""
+        return f"{self.n_new} of {counted(self.n_rows, 'vector')} taken in as {self.info.id}{known}."
 
 
 def import_vectors(
@@ -110,7 +111,8 @@ def _read_vectors(path: Path, n_lines: int, ids_name: str) -> np.ndarray:
         raise InputError(f"{name} has shape {shape}, expected (n, dim) or (n, n_layers, dim).")
     if shape[0] != n_lines:
         raise InputError(
-            f"{name} has {shape[0]} rows, {printable(ids_name)} has {n_lines} lines.", "Expected one line per row."
+            f"{name} has {counted(shape[0], 'row')}, {printable(ids_name)} has {counted(n_lines, 'line')}.",
+            "Expected one line per row.",
         )
     if math.prod(shape[1:-1]) > MOST_LAYERS or shape[-1] > MOST_NUMBERS:
         raise InputError(

@@ -17,6 +17,7 @@ import numpy as np
 
 from mess_core.errors import InputError
 from mess_core.layouts.settings import Metric
+from mess_core.words import counted
 
 MIN_TRACKS = 5  # below this there is no shape to show
 ROWS_PER_BLOCK = 1024
@@ -47,7 +48,7 @@ def space_of(vectors: np.ndarray, metric: Metric, is_centred: bool, centre: np.n
     n_bad = int((~np.isfinite(vectors)).any(axis=1).sum())
     if n_bad:
         raise InputError(
-            f"The vectors of {n_bad} of {len(vectors)} tracks hold NaN or infinity.", "Extract them again."
+            f"NaN or infinity is in the vectors of {n_bad} of {counted(len(vectors), 'track')}.", "Extract them again."
         )
     space = vectors.astype(np.float64)
     least = SAME * np.linalg.norm(space, axis=1).max(initial=0.0)  # less is what rounding leaves of equal vectors
@@ -69,7 +70,8 @@ def check_space(space: np.ndarray) -> None:
     n_different = len(np.unique(np.round(space.astype(np.float64) / unit), axis=0))
     if n_different < MIN_TRACKS:
         raise InputError(
-            f"Only {n_different} of {n} tracks differ from each other, a map needs at least {MIN_TRACKS} that do.",
+            f"Only {n_different} of {counted(n, 'track')} differ from each other,"
+            f" a map needs at least {MIN_TRACKS} that do.",
             "Add other music.",
         )
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from mess_core.errors import InputError
 from mess_core.probing.result import Level
+from mess_core.words import counted
 
 TRAIN_MEAN = "train mean"  # the name of the dullest baseline, whose R² is 0
 
@@ -64,10 +65,12 @@ class ProbeData:
         n_rows, n_layers, _ = self.vectors.shape
         if not np.isfinite(self.vectors).all():
             bad = int((~np.isfinite(self.vectors)).any(axis=(1, 2)).sum())
-            raise InputError(f"The vectors of {bad} of {n_rows} rows hold NaN or infinity.", "Extract them again.")
+            raise InputError(
+                f"The vectors of {bad} of {counted(n_rows, 'row')} hold NaN or infinity.", "Extract them again."
+            )
         for what, ids in (("groups", self.groups), ("tracks", self.tracks)):
             if ids is not None and len(ids) != n_rows:
-                raise InputError(f"{len(ids)} {what} for {n_rows} rows, expected one per row.")
+                raise InputError(f"{len(ids)} {what} for {counted(n_rows, 'row')}, expected one per row.")
         group_of = dict(zip(() if self.tracks is None else self.tracks, self.groups, strict=False))
         for track, group in zip(() if self.tracks is None else self.tracks, self.groups, strict=False):
             if group_of[track] != group:
@@ -147,9 +150,9 @@ def _reason(values: np.ndarray, groups: np.ndarray, n_folds: int) -> str:
     if len(values) == 0:
         return "undefined for every row"
     if n_groups < n_folds:
-        return f"defined in {n_groups} group{'s' * (n_groups != 1)}, fewer than the {n_folds} folds"
+        return f"defined in {counted(n_groups, 'group')}, fewer than the {n_folds} folds"
     if np.ptp(values) <= 1e-12 * np.abs(values).max():
-        return f"the same for all {len(values)} rows where it is defined"
+        return f"the same wherever it is defined, in {counted(len(values), 'row')}"
     return ""
 
 

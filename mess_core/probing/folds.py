@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mess_core.errors import InputError
+from mess_core.words import counted
 
 
 def connect_groups(*columns: Sequence[str | None]) -> tuple[str, ...]:
@@ -86,10 +87,13 @@ def assign_folds(groups: Sequence[str], n_folds: int, *, seed: int = 0, repeat: 
         If there are fewer groups than folds.
     """
     if n_folds < 2:
-        raise InputError(f"{n_folds} folds asked for, expected at least 2.")
+        raise InputError(f"{counted(n_folds, 'fold')} asked for, expected at least 2.")
     ids, row_groups, sizes = np.unique(np.asarray(groups, dtype=str), return_inverse=True, return_counts=True)
     if len(ids) < n_folds:
-        raise InputError(f"{len(ids)} groups cannot fill {n_folds} folds.", "Use fewer folds or a finer grouping.")
+        raise InputError(
+            f"{counted(len(ids), 'group')} cannot fill {counted(n_folds, 'fold')}.",
+            "Use fewer folds or a finer grouping.",
+        )
     rng = np.random.default_rng([seed, repeat])
     shuffled = rng.permutation(len(ids))
     by_size = shuffled[np.argsort(-sizes[shuffled], kind="stable")]

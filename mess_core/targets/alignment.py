@@ -33,6 +33,7 @@ import numpy as np
 from mess_core.errors import InputError
 from mess_core.midi import read_events
 from mess_core.targets.notes import CHORD_WIDTH_S, NoteTable
+from mess_core.words import counted
 
 TICK_SLACK = 1 / 64  # quarters: written positions nearer than this are the same; engravers end notes a tick early
 OMIT_COST = 1.0  # for passing over a chord of the score, in units of one wrong note ...
@@ -99,7 +100,8 @@ def align(notes: NoteTable, score: Score) -> Alignment:
     """
     if min(len(notes), len(score)) < FEWEST_NOTES:
         raise InputError(
-            f"{len(notes)} played and {len(score)} written notes cannot be aligned; {FEWEST_NOTES} of each are needed."
+            f"{counted(len(notes), 'played note')} and {counted(len(score), 'written note')} cannot be aligned;"
+            f" {FEWEST_NOTES} of each are needed."
         )
     chord = chord_numbers(score.onset)
     onset = score.onset[np.unique(chord, return_index=True)[1]]

@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 from mess_core.discovery import Discovery
 from mess_core.probing.result import ProbeCell, TargetProbe
 from mess_core.targets.registry import OWN, TARGETS, target_of
+from mess_core.words import counted
 
 QUANTITIES = {
     "r2": ("R²", "Share of the target's variance that the layer tells, on works it was not fitted on"),
@@ -106,12 +107,20 @@ def describe(cell: ProbeCell) -> str:
         f"best baseline {cell.baseline_name}: {number(cell.baseline)}",
         f"gain {number(cell.gain)}, interval {number(cell.gain_low)} to {number(cell.gain_high)}",
         f"p (best of all cells) {'not yet' if cell.p_adj is None else number(cell.p_adj)}",
-        f"rank correlation {number(cell.spearman)}, alpha {cell.alpha:.3g}",
-        f"{cell.n} rows, {cell.n_groups} groups, worth {number(cell.n_eff)} independent ones",
+        f"rank correlation {number(cell.spearman)}, ridge penalty (alpha) {cell.alpha:.3g}",
+        _worth(cell),
     ]
     if cell.level == "segment":
         lines.insert(2, f"between tracks {number(cell.r2_between)}, inside them {number(cell.r2_within)}")
     return "<br>".join([*lines, *(["<b>encodes</b>"] if cell.encodes else [])])
+
+
+def _worth(cell: ProbeCell) -> str:
+    """How much the figures rest on: rows of one group resemble each other, so they count for fewer."""
+    rows = f"{counted(cell.n, 'row')} in {counted(cell.n_groups, 'group')}"
+    if cell.n_eff is None:
+        return rows
+    return f"{rows}; rows of a group are alike, so they count as {counted(round(cell.n_eff), 'separate one')}"
 
 
 def layer_profile(discovery: Discovery, summary: TargetProbe) -> go.Figure:
@@ -172,7 +181,7 @@ def predicted_against_true(
         hoverinfo="skip", showlegend=False,
     )  # fmt: skip
     scale = "" if target.transform == "id" else f", {target.transform}"
-    left_out = "" if step == 1 else f"; {len(rows)} of {len(defined)} rows"
+    left_out = "" if step == 1 else f"; {len(rows)} of {counted(len(defined), 'row')}"
     figure.update_layout(
         xaxis={"title": f"measured ({target.unit}{scale}){left_out}"},
         yaxis={"title": f"predicted from layer {layer}"},
@@ -213,7 +222,7 @@ def residuals_by_group(
     figure.add_vline(0, line={"color": GREYS[0], "width": 1})
     labels = [plain(names[group][:40]) for group in worst]
     figure.update_layout(
-        xaxis={"title": f"predicted minus measured, {len(worst)} of {len(residuals)} groups"},
+        xaxis={"title": f"predicted minus measured, {len(worst)} of {counted(len(residuals), 'group')}"},
         yaxis={"autorange": "reversed", "tickvals": list(range(len(worst))), "ticktext": labels},
         margin={"l": 10, "r": 10, "t": 10, "b": 40},
         height=120 + 22 * len(worst),

@@ -31,7 +31,8 @@ def show_faithfulness(encoder_id: str) -> None:
     result = kept.result
     passed = [aspect for aspect in result.judged if result.passes(aspect)]
     st.markdown(
-        f"**{len(passed)} of {len(result.judged)}** aspects with evidence do what they say, on "
+        f"**{len(passed)} of {len(result.judged)}** {'aspect' if len(result.judged) == 1 else 'aspects'} with evidence "
+        f"{'does what it says' if len(passed) == 1 else 'do what they say'}, on "
         f"{counted(result.n_queries, 'query', 'queries')} of {counted(result.n_groups, 'work')}."
     )
     ways = [way for way in WAYS if result.rows.get(way)]

@@ -51,7 +51,9 @@ def find(encoder_id: str, group: str, level: str) -> Discovery | None:
             "" if n_embedded else "Embed it on the Library page first.",
         )
     elif found.content != home.index_content(library, info):
-        st.caption(f"Measured on {found.n_tracks} of now {n_embedded} embedded tracks; run it again to include them.")
+        st.caption(
+            f"Measured on {found.n_tracks} of now {counted(n_embedded, 'embedded track')}; run it again to include all."
+        )
     with st.container(horizontal=True):
         label = "Run discovery" if found is None else "Run again"
         if st.button(label, type="primary" if found is None else "secondary", disabled=n_embedded < 2):
@@ -93,7 +95,7 @@ def compare(found: Discovery) -> None:
     if beside is not None:
         st.markdown("**The other run**")
         show_scope(others[beside])
-        show_heatmap(others[beside])
+        show_heatmap(others[beside], is_beside=True)
 
 
 def parse_alpha(text: str) -> float:
@@ -125,8 +127,8 @@ def show_scope(found: Discovery) -> None:
 
 
 @st.fragment
-def show_heatmap(found: Discovery) -> None:
-    """The map; a click on a cell opens it below."""
+def show_heatmap(found: Discovery, *, is_beside: bool = False) -> None:
+    """The map; a click on a cell opens it below. Of the run that the page is about, the cell is in the URL."""
     names = {quantity: title for quantity, (title, _) in charts.QUANTITIES.items()}
     quantity = st.segmented_control(
         "Show", list(names), default="r2", required=True, key=f"quantity {found.title}", format_func=names.__getitem__
@@ -135,7 +137,7 @@ def show_heatmap(found: Discovery) -> None:
     st.plotly_chart(
         charts.heatmap(found, quantity),
         key=chart,
-        on_select=lambda: _open_cell(chart, cell),
+        on_select=lambda: _open_cell(chart, cell if is_beside else None),
         selection_mode="points",
         config=_camera(found, quantity),
         alt="R² of every layer for every target",
@@ -144,14 +146,28 @@ def show_heatmap(found: Discovery) -> None:
         f"{charts.QUANTITIES[quantity][1]}. A stroke marks a cell whose gain over the best baseline may be nothing, "
         "a dot one whose gain is real. Click a mark to look closer."
     )
-    if st.session_state.get(cell):
-        _show_cell(found, *st.session_state[cell])
+    opened = st.session_state.get(cell) if is_beside else _cell_of_link(found)
+    if opened:
+        _show_cell(found, *opened)
 
 
-def _open_cell(chart: str, cell: str) -> None:
+def _cell_of_link(found: Discovery) -> tuple[int, str] | None:
+    """The cell in the URL; none where this run has no such cell."""
+    target, layer = state.read("target"), state.read("at")
+    there = {(str(cell.layer), cell.target) for cell in found.result.cells}
+    return (int(layer), target) if (layer, target) in there else None
+
+
+def _open_cell(chart: str, cell: str | None) -> None:
     """After a click on the map. Kept apart from the map, which forgets the click when it is drawn differently."""
     points = [point["customdata"] for point in st.session_state[chart].selection.points if point.get("customdata")]
-    st.session_state[cell] = (int(points[0][0]), str(points[0][1])) if points else None
+    opened = (int(points[0][0]), str(points[0][1])) if points else None
+    if cell is not None:
+        st.session_state[cell] = opened
+        return
+    state.keep("at", str(opened[0]) if opened else "")
+    state.keep("target", opened[1] if opened else "")
+    state.write()  # the rest of the page does not run again for this
 
 
 @dataclass(frozen=True)

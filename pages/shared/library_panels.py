@@ -101,8 +101,8 @@ def add_music(encoder_id: str) -> None:
             home.request_demo(then)
             st.rerun()
     st.caption(
-        "Nothing is copied and no file of yours is ever changed. WAV, FLAC, Ogg and MP3; SMD, MAESTRO, ASAP, "
-        "Vienna 4×22 and folders with a manifest are recognised."
+        "Nothing is copied and no file of yours is ever changed. WAV, FLAC, MP3, AAC, Opus and nearly every other "
+        "format of audio and film; SMD, MAESTRO, ASAP, Vienna 4×22 and folders with a table are recognised."
     )
     with st.expander("Upload a file instead"):
         st.text_input("Library of uploads", value="my music", max_chars=60, key="upload-library")

@@ -66,6 +66,7 @@ def _play(query: Track, tracks: dict[str, Track], same: SamePassage, chosen: lis
             replace(
                 PlayerTrack.of(recordings[each.track_id]),
                 label=_name(recordings[each.track_id]),
+                performer="",
                 offset_s=each.start_s,
                 moment=(each.start_s, each.end_s - each.start_s),
             )

@@ -255,23 +255,29 @@ class View {
   }
 
   #showTracks(tracks) {
-    const shown = JSON.stringify(tracks.map(({ id, label }) => [id, label]));
+    const shown = JSON.stringify(tracks.map(({ id, label, performer }) => [id, label, performer]));
     if (shown === this.shown) return; // the focus stays where it is
     this.shown = shown;
     this.tracks.replaceChildren(...tracks.map((track, index) => this.#trackButton(track, index)));
   }
 
-  #trackButton({ label }, index) {
+  #trackButton({ label, performer }, index) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "track";
     button.setAttribute("role", "radio");
-    button.title = label;
+    button.title = [label, performer].filter(Boolean).join("\n");
     for (const [name, text] of [["number", index + 1], ["label", label], ["note", ""]]) {
       const part = document.createElement("span");
       part.className = name;
       part.textContent = text;
       button.append(part);
+    }
+    if (performer) {
+      const part = document.createElement("span");
+      part.className = "performer";
+      part.textContent = performer;
+      button.querySelector(".label").append(" ", part); // the space parts them where they are read aloud
     }
     button.onclick = () => this.wishes.select(index);
     return button;
@@ -539,10 +545,15 @@ class Player {
   #takeRegion(region, isFresh) {
     const asked = JSON.stringify(region);
     const isNew = isFresh || asked !== this.#regionAsked;
+    const wasAsked = this.#regionAsked !== "null";
     this.#regionAsked = asked;
     const replaces = isNew && region !== null && (isFresh || !this.#isShown(region));
     if (replaces) this.#region = { trackId: null, from: toFrames(region[0]), to: toFrames(region[1]) };
-    if (isNew && region === null && this.#region?.trackId === null) this.#region = null;
+    // What Python has taken up and now no longer asks about is gone, also if it was drawn here.
+    if (isNew && region === null && (wasAsked || this.#region?.trackId === null)) {
+      this.#region = null;
+      this.#sendPassage(null);
+    }
     this.#showRegion(); // also where only the tracks or their offsets changed
     const { clock } = this.engine;
     if (replaces && clock.region) this.engine.moveTo(clock.region.from);
@@ -682,8 +693,8 @@ class Player {
     let note = index === 0 && this.engine.voices.length > 1 ? "query" : "";
     if (isSilent) note = this.engine.position + voice.offset < 0 ? "not yet" : "ended";
     if (voice.error) note = "unavailable";
-    const { id, label } = voice.track;
-    return { id, label, note, isSilent, isFailed: voice.error !== "" };
+    const { id, label, performer } = voice.track;
+    return { id, label, performer, note, isSilent, isFailed: voice.error !== "" };
   }
 
   #status() {

@@ -67,6 +67,7 @@ class PlayerTrack:
     offset_s: float = 0.0
     peaks_url: str | None = None
     moment: tuple[float, float] | None = None
+    performer: str = ""  # on a line of its own: often all that tells one recording from the next
 
     @classmethod
     def of(cls, track: Track, prefix: str = "") -> PlayerTrack:
@@ -78,6 +79,7 @@ class PlayerTrack:
             peaks_url=f"/peaks/{track.sha256}",
             loudness_lufs=track.heard_lufs,
             duration_s=track.duration_s,
+            performer="" if (track.performer or "") in track.title else str(track.performer),
         )
 
 

@@ -17,6 +17,7 @@ from pages.shared.upload import upload
 
 UPLOAD, PICK, RECORD = "Drop a file", "Pick a track", "Record"
 SHORTEST_PASSAGE_S = 1.0
+ASKED, CAME_BY = "query of the last run", "how queries came"  # of this visitor
 
 
 def choose_encoder() -> str:
@@ -35,7 +36,8 @@ def choose_encoder() -> str:
 def choose_query() -> Track | None:
     """A dropped file, a track of the library, or a recording made now; its id is in the URL."""
     home = resources.home()
-    how = st.segmented_control("Query", [UPLOAD, PICK, RECORD], default=UPLOAD, required=True, key="how")
+    _follow_query()
+    how = st.segmented_control("Query", [UPLOAD, PICK, RECORD], required=True, key="how")
     if how == UPLOAD:
         dropped = upload(key="upload", on_upload=_use_upload)
         if dropped is None:
@@ -66,23 +68,41 @@ def choose_query() -> Track | None:
         return None
 
 
+def _follow_query() -> None:
+    """The way of asking that is chosen is the one by which the query came, be it by a link, from the map or by Back."""
+    query = state.query()
+    if "how" in st.session_state and query == st.session_state.get(ASKED):
+        return  # the visitor may look for another one
+    st.session_state[ASKED] = query
+    catalogue = resources.home().catalogue
+    is_picked = query is not None and catalogue.has(query) and catalogue.is_in_library(query)
+    came_by = st.session_state.get(CAME_BY, {})
+    st.session_state["how"] = came_by.get(query, PICK if is_picked else UPLOAD)
+    st.session_state["picked"] = query if is_picked and query in catalogue.titles(frame.library()) else None
+
+
+def _ask(track_id: str, how: str) -> None:
+    st.session_state[CAME_BY] = {**st.session_state.get(CAME_BY, {}), track_id: how}
+    state.set_query(track_id)
+
+
 def _use_upload() -> None:
     value = st.session_state["upload"].upload
     track = resources.home().catalogue.find_sha256(str(value["sha256"])) if value else None
     if track is not None:
-        state.set_query(track.track_id)
+        _ask(track.track_id, UPLOAD)
 
 
 def _use_recording() -> None:
     recording = st.session_state["recording"]
     if recording is not None:
         with frame.explain_errors():
-            state.set_query(keep_recording(resources.home(), recording.getvalue()).track_id)
+            _ask(keep_recording(resources.home(), recording.getvalue()).track_id, RECORD)
 
 
 def _use_picked() -> None:
     if st.session_state["picked"] is not None:
-        state.set_query(st.session_state["picked"])
+        _ask(st.session_state["picked"], PICK)
 
 
 def embed_query(query: Track, encoder_id: str) -> bool:

@@ -43,6 +43,8 @@ KEYS: dict[str, Any] = {
     **dict.fromkeys(ASPECTS, 0.0),  # weights
     "group": "work",  # Layers
     "level": "track",  # Layers
+    "target": "",  # Layers: the cell that is looked at, with its layer
+    "at": "",
     "layer": "",  # Map
     "colour": "",  # Map
     "map_neighbours": 15,

@@ -1,6 +1,7 @@
 """The command line: its shapes, its exit codes, and the same answers as the core."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -431,7 +432,7 @@ def test_what_is_refused_for_one_reason_is_one_line(run, write_wav):
     (folder / "mess.csv").write_text(f"audio\na.wav\n{rows}", "utf-8")
     code, out = run("add", folder)
     first, second = out.splitlines()
-    assert code == 1 and first.startswith("Folder with a table: 1 of 1 recordings registered.")
+    assert code == 1 and first.startswith("Folder with a table: 1 of 1 recording registered.")
     assert second.strip().startswith("830 × The file that it names is not there. row 3 (gone0.wav), row 4")
     (folder / "mess.csv").write_text(f"audio\n{rows}", "utf-8")
     code, out = run("add", folder)
@@ -464,3 +465,51 @@ def test_columns_of_a_table_on_the_command_line(run, write_wav):
     assert run(*asked, "--where", "mood=sad")[0] == 2
     assert run("probe", "--encoder", "mel", "--library", "music", "--group", "mood")[0] == 2
     assert run("probe", "--encoder", "mel", "--library", "music", "--target", "era")[0] == 1
+
+
+ONE = r"\b1 (?!(?:s|is|was|has)\b)[a-z]+s\b"  # "1 tracks", not "1 s"
+ON_ONE_TRACK = (
+    ["extract", "--encoder", "mel"],
+    ["extract", "--encoder", "mel"],  # nothing is left
+    ["targets"],
+    ["probe", "--encoder", "mel"],
+    ["evaluate", "similarity", "--encoder", "mel"],
+    ["evaluate", "faithfulness", "--encoder", "mel"],
+    ["map", "--encoder", "mel"],
+    ["similar", "{audio}", "--encoder", "mel"],
+    ["similar", "{audio}", "--encoder", "mel", "--passage", "0:2"],
+    ["export", "{folder}/handed", "--encoder", "mel"],
+    ["export", "{folder}/served", "--index", "--encoder", "mel"],
+    ["import", "{folder}/handed"],
+    ["import", "--vectors", "{folder}/v.npy", "--ids", "{folder}/v.txt", "--name", "own"],
+    ["check"],
+    ["doctor"],
+    ["backup", "{folder}/copy"],
+    ["remove", "--missing"],
+    ["remove", "one"],
+)
+
+
+def test_one_is_said_in_the_singular(write_wav, tmp_path, capsys):
+    """All verbs on a library of one track: no "1 tracks", "1 files", "1 works"."""
+    audio = write_wav("only", 6.0)
+    np.save(tmp_path / "v.npy", np.ones((1, 4), np.float32))
+    (tmp_path / "v.txt").write_text("only\n")
+    said = {}
+    for verb in (["add", str(audio.parent), "--library", "one"], *ON_ONE_TRACK):
+        words = [word.format(audio=audio, folder=tmp_path) for word in verb]
+        main(["--home", str(tmp_path / "home"), *words])
+        caught = capsys.readouterr()
+        said[" ".join(verb)] = caught.out + caught.err
+    assert all(said.values())
+    wrong = {verb: found for verb, text in said.items() if (found := re.findall(ONE, text))}
+    assert not wrong, [line for verb in wrong for line in said[verb].splitlines() if re.search(ONE, line)]
+
+
+def test_one_missing_file_is_said_in_the_singular(run, write_wav, tmp_path):
+    keep, gone = write_wav("a", 3.0), write_wav("b", 3.0, 1)
+    run("add", keep.parent)
+    gone.unlink()
+    told, forgot = run("remove", "--missing")[1], run("remove", "--missing", "--yes")[1]
+    assert "1 track without a file" in told and "1 track forgotten" in forgot
+    assert not re.search(ONE, told + forgot)

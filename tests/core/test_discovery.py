@@ -768,5 +768,5 @@ def test_targets_measures_and_names_what_failed(home, run, write_wav, in_this_pr
     assert [failure["subject"] for failure in document["failures"]] == ["t1"]
     moved.rename(paths[1])
     code, out = run("targets", "--library", "music", "--json")
-    assert code == 0 and strict(out)["failures"] == [] and "1 of 1 tracks measured" in strict(out)["message"]
+    assert code == 0 and strict(out)["failures"] == [] and "1 of 1 track measured" in strict(out)["message"]
     assert run("targets")[1].strip() == "Nothing to do: every track is measured."

@@ -213,7 +213,7 @@ def test_audio_that_the_table_does_not_name_is_counted(home, write_wav):
     write_wav("b", seed=2)
     manifest(folder, "a.wav,,Nocturne,,,")
     assert scan(home, folder, "music").summary.endswith(
-        "1 of 1 recordings registered. 1 other file is not in the table."
+        "1 of 1 recording registered. 1 other file is not in the table."
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 
 import pytest
 
 from mess_core.datasets import demo
+from mess_core.datasets.folder import read_track
 from mess_core.discovery import kept_paths, path_of
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.errors import InputError
@@ -16,6 +18,7 @@ from mess_core.home import DEMO, Home
 from mess_core.jobs import Job, new_owner
 from mess_core.probing.result import ProbeSettings
 from mess_core.tasks import Task
+from tests.conftest import work
 from tests.core.test_answers import discover, plant_heard_library
 from tests.core.test_discovery import told, work_here
 
@@ -159,7 +162,7 @@ def test_too_few_works_are_compared_but_not_by_aspects(home, n_works):
     assert "direction" not in load_evaluation(home.paths, "planted", MEL, "similarity").result.hubness
     home.request_evaluate("planted", MEL.id, "faithfulness")
     job = run_next(home)
-    assert job.state == "failed" and f"{n_works} works are too few" in job.message
+    assert job.state == "failed" and re.search("1 work is too few|2 works are too few", job.message)
     assert load_evaluation(home.paths, "planted", MEL, "faithfulness") is None
 
 
@@ -253,3 +256,49 @@ def test_columns_of_the_own_table_are_probed_and_kept_apart(home):
             home.gather("planted", MEL, group, level, columns)
     for job in home.jobs.active():
         home.jobs.cancel(job.job_id)
+
+
+def test_estimate_bar_and_sentence_go_by_one_clock(home, write_wav):
+    """What was said before an extraction began is what its bar says at 0, and in proportion from there."""
+    new = [read_track(write_wav(f"t{seed}", 4.0 + 9 * seed, seed)) for seed in range(3)]
+    home.catalogue.add(new[0].audio.parent, new, "music")
+    home.store.set_speed(MEL, 2.0)
+    before = home.estimate("music", MEL)
+    assert before.seconds == 2.0 * before.n_segments
+    job = home.request_extract("music", MEL.id)
+    home.jobs.claim("me", job_id=job.job_id)
+    for n_done in (0, 1, before.n_segments):
+        home.jobs.progress(job.job_id, "me", n_done=n_done, n_total=before.n_segments, message="")
+        running = home.jobs.get(job.job_id)
+        assert home.seconds_left(running) == 2.0 * (before.n_segments - n_done)
+        assert running.n_total == before.n_segments
+
+
+def test_steps_of_one_job_are_one_bar(home, write_wav):
+    """Discovery has several steps; its bar is of the whole, so it never begins anew."""
+    track = read_track(write_wav("a", 3.0))
+    home.catalogue.add(track.audio.parent, [track], "music")
+    job = home.request_extract("music", MEL.id)
+    task = Task(home, home.jobs.claim("me", job_id=job.job_id), "me")
+    shares = []
+    for step in range(4):
+        task.begin_step(step, 4)
+        for n_done in (2, 5):
+            task._last_progress = 0.0
+            task.progress(n_done, 5, "so far")
+            now = home.jobs.get(job.job_id)
+            shares.append(now.n_done / now.n_total)
+            assert now.message == f"step {step + 1} of 4: so far"
+    assert shares == [(step + part) / 4 for step in range(4) for part in (0.4, 1.0)]
+
+
+def test_the_share_that_is_embedded_is_counted_as_the_bar_is(home, write_wav):
+    """In segments: one short track of two is not half."""
+    new = [read_track(write_wav(name, seconds, seed)) for seed, (name, seconds) in enumerate([("s", 3.0), ("l", 40.0)])]
+    home.catalogue.add(new[0].audio.parent, new, "music")
+    assert home.share_embedded("music", MEL) == 0.0
+    whole = home.estimate("music", MEL).n_segments
+    home.request_encode(new[0].track.track_id, MEL.id)
+    work(home)
+    left = home.estimate("music", MEL).n_segments
+    assert home.share_embedded("music", MEL) == pytest.approx((whole - left) / whole) and 0 < whole - left < whole / 4

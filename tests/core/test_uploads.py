@@ -52,12 +52,23 @@ def test_a_file_that_is_in_a_library_is_not_copied(home, write_wav):
 
 @pytest.mark.parametrize(
     ("data", "match"),
-    [(b"", "'a' is empty"), (b"<html>" * 100, "a is no audio that MESS reads"), (b"RIFF", "a is")],
+    [(b"", "'a.wav' is empty"), (b"<html>" * 100, r"^a\.wav is no audio that MESS reads"), (b"RIFF", r"^a\.wav is")],
 )
 def test_what_is_no_audio_is_refused_and_leaves_nothing(home, data, match):
     with pytest.raises(AudioError, match=match):
         send(home, data)
     assert stored(home) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("notes.txt", "notes.txt"), ("C:\\take 1\\a.b.m4a", "a.b.m4a"), ("a\nb.mp3", "a b.mp3"), ("", "upload"),
+     ("x" * 999 + ".opus", "x" * 100 + "…" + "x" * 95 + ".opus")],
+)  # fmt: skip
+def test_a_refusal_names_the_file_as_its_sender_does(home, name, said):
+    with pytest.raises(AudioError) as caught:
+        send(home, b"these are words\n" * 100, name)
+    assert str(caught.value).startswith(f"{said} is no audio")
 
 
 def test_a_file_that_is_too_large_is_refused_before_and_while_it_comes(home, monkeypatch):

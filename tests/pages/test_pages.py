@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from mess_core.passages import ScoreTimes
 from mess_core.probing.result import ProbeSettings
 from mess_core.search.request import Request
 from mess_core.uploads import UploadWriter
-from pages.shared import charts, map_charts
+from pages.shared import charts, home_panels, map_charts
 from tests.conftest import work
 
 ROOT = Path(__file__).parents[2]
@@ -336,8 +337,7 @@ def probed(home, write_wav) -> list[str]:
 
 def open_cell(at: AppTest, home: Home, level: str) -> None:
     """What a click on a mark of the heatmap leaves behind: AppTest cannot click into a figure."""
-    found = home.discovery("music", MEL, "work", level, ProbeSettings(n_permutations=0))
-    at.session_state[f"cell music {found.title}"] = (0, "spectral_centroid")
+    at.session_state["kept at"], at.session_state["kept target"] = "0", "spectral_centroid"
     at.run()
     assert not at.exception
 
@@ -723,3 +723,63 @@ def test_the_first_library_is_shown_as_soon_as_it_is_there(launch, home, write_w
     assert at.selectbox[0].value == "all"
     home.catalogue.add(write_wav("one").parent, [read_track(write_wav("one"))], "music")
     assert at.run().selectbox(key="library").value == "music"
+
+
+@pytest.mark.parametrize("page", [None, *(page for page in PAGES if page != "home.py")])
+def test_one_is_said_in_the_singular_on_every_page(launch, home, write_wav, page):
+    """A library of one track: no "1 tracks", "1 works", "1 nearest recordings"."""
+    new = read_track(write_wav("only", 6.0))
+    home.catalogue.add(new.audio.parent, [new], "one")
+    for is_embedded in (False, True):
+        if is_embedded:
+            home.request_extract("one", NANO.id)
+            work(home)
+        at = launch(page, query=new.track.track_id, library="one")
+        labels = [str(element.label) for kind in (at.button, at.metric) for element in kind]
+        said = "\n".join([words(at), *labels, *(str(metric.value) for metric in at.metric)])
+        assert not re.findall(r"\b1 (?!(?:s|is|was|has)\b)[a-z]+s\b", said)
+
+
+def test_one_neighbour_is_said_in_the_singular(launch, home, write_wav):
+    new = [read_track(write_wav(f"track {seed}", 3.0, seed)) for seed in range(2)]
+    home.catalogue.add(new[0].audio.parent, new, "two")
+    home.request_extract("two", NANO.id)
+    work(home)
+    assert "1 nearest recording\n" in words(launch("pages/4_Listen.py", query=new[0].track.track_id)) + "\n"
+
+
+def test_the_way_of_asking_follows_the_query(launch, library, home, write_wav):
+    """A link, a neighbour or the map asks about a track of the library; a dropped file is dropped, also after Back."""
+    at = launch("pages/4_Listen.py")
+    assert at.segmented_control(key="how").value == "Drop a file"
+    at = launch("pages/4_Listen.py", query=library[1], library="music")
+    assert at.segmented_control(key="how").value == "Pick a track" and at.selectbox(key="picked").value == library[1]
+    next(button for button in at.button if button.label == "Find like this").click().run()
+    assert at.query_params["query"] != [library[1]] and at.selectbox(key="picked").value == state_query(at)
+    at.segmented_control(key="how").set_value("Drop a file").run()  # to look for another one
+    assert at.segmented_control(key="how").value == "Drop a file" and not at.exception
+    writer = UploadWriter(home, "mine.wav")
+    writer.write(write_wav("mine", 3.0, 9).read_bytes())
+    at = launch("pages/4_Listen.py", query=writer.finish().track_id)
+    assert at.segmented_control(key="how").value == "Drop a file"
+
+
+def state_query(at: AppTest) -> str:
+    value = at.query_params["query"]
+    return value if isinstance(value, str) else value[0]
+
+
+def test_the_cell_that_is_looked_at_is_in_the_link(launch, probed):
+    """A link opens it again; one that this run has not is nothing."""
+    for target, layer, is_there in (
+        ("spectral_centroid", "0", True),
+        ("spectral_centroid", "99", False),
+        ("x", "", False),
+    ):
+        at = launch("pages/2_Layers.py", library="music", encoder="mel", target=target, at=layer)
+        assert (len(figures(at)) > 1) == is_there
+
+
+@pytest.mark.parametrize(("share", "percent"), [(0.0, 0), (1e-6, 1), (0.5, 50), (0.9999, 99), (1.0, 100)])
+def test_only_nothing_is_0_percent_and_only_all_is_100(share, percent):
+    assert home_panels._percent(share) == percent
