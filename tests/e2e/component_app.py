@@ -117,6 +117,9 @@ def scene(name: str) -> list[PlayerTrack]:
         return [track("low", label=HOSTILE), track("missing", label=HOSTILE)]
     if name == "moments":
         return [track("low", offset_s=5.0, moment=(20.0, 10.0)), track("high", moment=(40.0, 5.0)), track("short")]
+    if name == "performers":
+        title = "A title that is much longer than there is room for in one line of a button of the player, or two"
+        return [track("low", label=title, performer="Performer A"), track("high", performer="Performer B")]
     if name == "many":
         names = ["low", "high", "short", "ticks24", "ticks44"] * 2
         return [track(name, id=f"{name}{number}") for number, name in enumerate(names)]

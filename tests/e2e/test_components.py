@@ -728,9 +728,23 @@ def test_passage_given_back_as_the_region_changes_nothing(open_player):
     assert probe(page, "position") > chosen[0] + 0.8
     assert probe(page, "region") == chosen
     page.get_by_text("Give the passage back").click()
+    wait_for(page, "p.isRunning && p.region === null")  # what is no longer asked about is not shown
+    page.get_by_text("passages: 2").wait_for()
+    assert report(page)["passage"] is None
     ask_for_region(page, "50 60")
     wait_for(page, "p.isRunning && p.position >= 50")
-    assert report(page)["passage"][0] == "low"
+
+
+def test_who_plays_stands_below_the_title(open_player):
+    """Not cut off with it; both are in the tooltip, and read aloud."""
+    page = open_player("performers")
+    for number in (0, 1):
+        button = page.get_by_role("radio").nth(number)
+        who = f"Performer {'AB'[number]}"
+        expect(button.locator(".performer")).to_have_text(who)
+        box, label = button.locator(".performer").bounding_box(), button.locator(".label").bounding_box()
+        assert box["y"] > label["y"] and box["y"] + box["height"] <= label["y"] + label["height"] + 1
+        assert button.get_attribute("title").endswith(who) and who in button.inner_text()
 
 
 def test_touch_chooses_a_passage(open_player):

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import pretty_midi
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -72,7 +73,9 @@ def tick_all(page: Page) -> None:
 
 def untick_all(page: Page) -> None:
     """The cross above the table."""
-    page.get_by_test_id("stDataFrame").first.hover()
+    table = page.get_by_test_id("stDataFrame").first
+    table.evaluate("table => table.scrollIntoView({block: 'center'})")  # the player above it may have grown
+    table.hover()
     page.get_by_role("button", name="Clear selection").first.click()
     settle(page)
 
@@ -334,3 +337,54 @@ def test_the_library_shown_first_is_the_one_used_last(visit, app):
     expect(visit("Map").get_by_role("combobox", name="Library")).to_have_value("two of them")
     home.remove_library("two of them")
     expect(visit("").get_by_role("combobox", name="Library")).to_have_value("music")  # the largest
+
+
+# --- jobs that end early -------------------------------------------------------------------------------------
+
+
+def test_what_was_cancelled_is_resumed_with_a_click(visit, app, tmp_path):
+    """Cancelled while it waits: the page says so, Resume asks for the same once more, and it comes to its end."""
+    home = Home(app.home)
+    home.catalogue.add(tmp_path, [read_track(write_tone(tmp_path / "resumed.wav", 610))], "later")
+    arguments = {"library": "later", "encoder": MEL.id, "keep_raw": False, "then_discover": False}
+    with held_job(home, "extract", arguments) as job_id:
+        page = visit("Library?library=later")
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_text("ending after the item in hand")).to_be_visible(timeout=PATIENCE_MS)
+        assert home.jobs.get(job_id).is_cancelling
+        home.jobs.finish(job_id, "elsewhere/1/x", "cancelled")
+        expect(page.get_by_text("0 of 1 track kept in later.")).to_be_visible(timeout=PATIENCE_MS)
+        page.get_by_role("button", name="Resume").click()
+        for _ in range(600):
+            if home.n_embedded("later", MEL):
+                break
+            page.wait_for_timeout(100)
+        assert home.n_embedded("later", MEL) == 1
+        expect(page.get_by_role("button", name="Resume")).to_have_count(0, timeout=PATIENCE_MS)
+    home.remove_library("later")
+
+
+def test_what_has_only_midi_is_played_with_a_click(visit, app, tmp_path):
+    """Registering says what was passed over; the click plays it, and then it is a recording as the others."""
+    folder = tmp_path / "performances"
+    folder.mkdir()
+    (folder / "mess.csv").write_text("audio,midi,title\n,played.mid,from the keys\n", "utf-8")
+    notes = pretty_midi.PrettyMIDI()
+    piano = pretty_midi.Instrument(0)
+    piano.notes = [pretty_midi.Note(80, 60 + n % 12, n / 3, (n + 1) / 3) for n in range(15)]
+    notes.instruments.append(piano)
+    notes.write(str(folder / "played.mid"))
+    home = Home(app.home)
+    page = visit("Library")
+    home.request_add(folder, "rendered")
+    play_it = page.get_by_role("button", name="Play what has only MIDI", exact=True)
+    page.goto(f"{app.url}/Library?library=music")
+    expect(play_it).to_be_visible(timeout=PATIENCE_MS)
+    play_it.click()
+    for _ in range(600):
+        if home.catalogue.n_tracks("rendered"):
+            break
+        page.wait_for_timeout(100)
+    assert [track.title for track in home.catalogue.tracks("rendered")] == ["from the keys"]
+    expect(play_it).to_have_count(0, timeout=PATIENCE_MS)
+    home.remove_library("rendered")
