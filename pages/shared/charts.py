@@ -47,7 +47,9 @@ def heatmap(discovery: Discovery, quantity: str) -> go.Figure:
             zmin=0,
             zmax=1,
             colorscale=BLUES,
-            colorbar={"title": QUANTITIES[quantity][0]},
+            colorbar={
+                "title": {"text": QUANTITIES[quantity][0], "side": "right"}
+            },  # above, it would lie under the buttons
             hoverinfo="skip",
             xgap=1,
             ygap=1,
