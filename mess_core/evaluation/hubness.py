@@ -71,7 +71,7 @@ def k_occurrences(nearest: np.ndarray, n_rows: int) -> np.ndarray:
 def hubness_of(occurrences: np.ndarray, k: int) -> Hubness:
     """The figures of one N_k, (n_rows,)."""
     if len(occurrences) == 0 or occurrences.sum() == 0:
-        raise InputError(f"{counted(len(occurrences), 'row')} without any neighbour found, expected at least one.")
+        raise InputError(f"{counted(len(occurrences), 'row')} found 0 times, expected at least one neighbour.")
     off = occurrences - occurrences.mean()
     spread = float(np.sqrt((off**2).mean()))
     return Hubness(

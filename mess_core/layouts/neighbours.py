@@ -48,7 +48,7 @@ def space_of(vectors: np.ndarray, metric: Metric, is_centred: bool, centre: np.n
     n_bad = int((~np.isfinite(vectors)).any(axis=1).sum())
     if n_bad:
         raise InputError(
-            f"NaN or infinity is in the vectors of {n_bad} of {counted(len(vectors), 'track')}.", "Extract them again."
+            f"The vectors of {n_bad} of {counted(len(vectors), 'track')} hold NaN or infinity.", "Extract them again."
         )
     space = vectors.astype(np.float64)
     least = SAME * np.linalg.norm(space, axis=1).max(initial=0.0)  # less is what rounding leaves of equal vectors

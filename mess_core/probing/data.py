@@ -152,7 +152,7 @@ def _reason(values: np.ndarray, groups: np.ndarray, n_folds: int) -> str:
     if n_groups < n_folds:
         return f"defined in {counted(n_groups, 'group')}, fewer than the {n_folds} folds"
     if np.ptp(values) <= 1e-12 * np.abs(values).max():
-        return f"the same wherever it is defined, in {counted(len(values), 'row')}"
+        return f"the same for all {counted(len(values), 'row')} where it is defined"
     return ""
 
 
