@@ -14,14 +14,15 @@ import hashlib
 import io
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 import numpy as np
 
-from mess_core.av_source import MAX_CHANNELS, AudioInfo, AvSource
+from mess_core.av_source import MAX_CHANNELS, AudioInfo, AvSource, ToRate, with_channels
 from mess_core.config import MAX_DURATION_S
 from mess_core.errors import AudioError
 from mess_core.wav_header import OtherCodecError, WavHeader, decode_samples, is_wav, read_wav_header
@@ -30,16 +31,17 @@ MIN_RATE_HZ, MAX_RATE_HZ = 4000, 768_000  # the shelf of the loudness filter, at
 
 _ID3_HEADER_BYTES = 10
 _APE_HEADER_BYTES = 32
-_STRAY_BYTES = 2**16  # as many may lie before the audio
+_STRAY_BYTES = 2**22  # as many may lie before the audio; FFmpeg gives up after 2**20
 _BEGINNINGS = re.compile(rb"(?:RIFF|RF64|BW64).{4}WAVE|fLaC\0\0\0\x22|OggS\0\x02|FORM.{4}AIF[FC]", re.DOTALL)
 _CONTAINERS = frozenset(
     (b"RIFF", b"RF64", b"BW64", b"FORM", b"OggS", b"fLaC", b"caff", b"riff", b"\x1a\x45\xdf\xa3", b"PK\3\4")
 ) | {b"FLV\1", b"\x30\x26\xb2\x75", b"\0\0\1\xba", b".snd", b"wvpk", b"MAC ", b"TTA1", b"tBaK", b"MPCK"}
 _MANY_FRAMES = 6
 _KBITS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_KBITS_1_II = (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384)
 _KBITS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _OGG_HEADER_BYTES = 27
-_OGG_PAGE_BYTES = 65_307  # the largest there is
+_MAX_LINKS = 2000  # of a chained Ogg file: twelve hours of radio in songs of 20 s
 
 
 def inspect_audio(path: Path) -> AudioInfo:
@@ -125,8 +127,10 @@ def _source(file: io.BufferedReader, name: str, n_frames: int | None) -> Source:
         return _FreeFormatSource(view, name)
     is_length_known, is_truncated = True, False
     if start[:4] == b"OggS":
-        is_length_known, is_complete = _read_ogg_pages(view)
+        links, is_length_known, is_complete = _read_ogg_pages(view)
         is_truncated = not is_complete
+        if len(links) > 1:
+            return _ChainedSource(view, name, links, is_truncated)
     return AvSource(view, name, is_length_known=is_length_known, is_truncated=is_truncated, n_frames=n_frames)
 
 
@@ -157,11 +161,14 @@ def audio_start(file: BinaryIO) -> int:
     """Return where the audio begins, in bytes: behind tags, zeros, and other bytes before a header that is known."""
     offset = _skip_tags(file)
     file.seek(offset)
-    start = file.read(_STRAY_BYTES)
-    if not _is_stray(start) or (_mp3_frame_bytes(start, 0) and _first_mp3_frame(start) == 0):
+    start = file.read(2**16)
+    if not _is_stray(start) or _first_frame(start) == 0:
         return offset
-    found = _BEGINNINGS.search(start)
-    return offset + (found.start() if found else _first_mp3_frame(start))
+    start += file.read(_STRAY_BYTES)
+    header, frame = _BEGINNINGS.search(start), _first_frame(start)
+    if header and (frame is None or header.start() < frame):
+        return offset + header.start()
+    return offset + (frame or 0)
 
 
 def _skip_tags(file: BinaryIO) -> int:
@@ -201,28 +208,40 @@ def _is_mp3_frame(start: bytes) -> bool:
     )
 
 
-def _first_mp3_frame(start: bytes) -> int:
-    """Return where many frames of layer III begin to follow each other, or 0: single ones are found in any bytes."""
-    for found in re.finditer(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]", start):
+def _first_frame(start: bytes) -> int | None:
+    """Return where many frames of MP3, MP2 or AAC begin to follow each other: single ones are found in any bytes."""
+    for found in re.finditer(rb"\xff[\xe2-\xe5\xf0-\xf5\xf8-\xfd]", start):
         at, n_frames = found.start(), 0
-        while n_frames < _MANY_FRAMES and (n_bytes := _mp3_frame_bytes(start, at)):
+        while n_frames < _MANY_FRAMES and (n_bytes := _frame_bytes(start, at)):
             at, n_frames = at + n_bytes, n_frames + 1
         if n_frames == _MANY_FRAMES:
             return found.start()
-    return 0
+    return None
 
 
-def _mp3_frame_bytes(data: bytes, at: int) -> int:
-    """Length of the frame of layer III at a position; 0 if there is none, or its header does not tell (ISO 11172-3)."""
-    if len(data) < at + 4 or data[at] != 0xFF or data[at + 1] & 0xE6 != 0xE2:
+def _frame_bytes(data: bytes, at: int) -> int:
+    """Length of the frame of MPEG audio (ISO 11172-3, layers II and III) or of AAC (ISO 13818-7, ADTS) at a position.
+
+    0 if there is none, or its header does not tell.
+    """
+    if len(data) < at + 6 or data[at] != 0xFF or data[at + 1] & 0xE0 != 0xE0:
         return 0
-    version, rate_row = data[at + 1] >> 3 & 3, data[at + 2] >> 2 & 3
-    if version == 1 or rate_row == 3 or data[at + 2] >> 4 in (0, 15):
+    version, layer, rate_row = data[at + 1] >> 3 & 3, 4 - (data[at + 1] >> 1 & 3), data[at + 2] >> 2 & 3
+    if layer == 4 and version >= 2:  # AAC
+        n_bytes = (data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5
+        return n_bytes if n_bytes > 7 and data[at + 2] >> 2 & 15 < 13 else 0
+    if (
+        layer not in (2, 3)
+        or version == 1
+        or (version == 0 and layer == 2)
+        or rate_row == 3
+        or data[at + 2] >> 4 in (0, 15)
+    ):
         return 0
     is_first = version == 3  # MPEG-1; else MPEG-2 (2) or 2.5 (0), at half and a quarter of its rates
-    kbits = (_KBITS_1 if is_first else _KBITS_2)[data[at + 2] >> 4]
+    kbits = ((_KBITS_1 if layer == 3 else _KBITS_1_II) if is_first else _KBITS_2)[data[at + 2] >> 4]
     rate_hz = (44_100, 48_000, 32_000)[rate_row] >> (0, 1, 2)[(3, 2, 0).index(version)]
-    return (144 if is_first else 72) * kbits * 1000 // rate_hz + (data[at + 2] >> 1 & 1)
+    return (144 if is_first or layer == 2 else 72) * kbits * 1000 // rate_hz + (data[at + 2] >> 1 & 1)
 
 
 def _is_free_format(start: bytes) -> bool:
@@ -235,20 +254,64 @@ def _is_stray(before: bytes) -> bool:
     return before[:4] not in _CONTAINERS and before[4:8] not in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 
 
-def _read_ogg_pages(file: BinaryIO) -> tuple[bool, bool]:
-    """Walk the pages of an Ogg file: (it is one stream and nothing else, it ends with a page marked as the last)."""
-    n_streams, is_last = 0, False
-    file.seek(0)
-    while header := file.read(_OGG_HEADER_BYTES):
-        if header[:4] != b"OggS":  # bytes between pages: FFmpeg finds the next one
-            file.seek(max(0, file.seek(0, io.SEEK_END) - _OGG_PAGE_BYTES))
-            tail = file.read()
-            return False, _is_last_page(tail[max(0, tail.rfind(b"OggS")) :])
+@dataclass(frozen=True)
+class _Link:
+    """A part of a chained Ogg file, which could be a file of its own."""
+
+    start: int  # bytes
+    end: int
+    n_streams: int
+    has_sound: bool  # it has a page on which something ends that is heard
+
+
+def _read_ogg_pages(file: BinaryIO) -> tuple[list[_Link], bool, bool]:
+    """Walk the pages of an Ogg file: (its links, it is one stream and nothing else, its last page is marked as that).
+
+    Streams that begin together are one link. Bytes between pages are passed over.
+    """
+    starts: list[int] = []
+    n_streams: list[int] = []
+    has_sound: list[bool] = []
+    is_last, is_beginning, is_whole = False, False, True
+    position = 0
+    while True:
+        file.seek(position)
+        header = file.read(_OGG_HEADER_BYTES)
+        if header[:4] != b"OggS":
+            found = _find_ogg_page(file, position)
+            if found is None:
+                is_whole = is_whole and not header
+                break
+            position, is_whole = found, False
+            continue
         page = header + file.read(header[-1])
         page += file.read(sum(page[_OGG_HEADER_BYTES:]))
         is_last = _is_last_page(page)
-        n_streams += bool(page[5] & 0x02) if len(page) > 5 else 0
-    return n_streams == 1, is_last
+        granule = int.from_bytes(page[6:14], "little", signed=True)
+        is_first = len(page) >= _OGG_HEADER_BYTES and bool(page[5] & 0x02) and granule <= 0
+        if not starts or (is_first and not is_beginning):
+            starts.append(position)
+            n_streams.append(0)
+            has_sound.append(False)
+        is_beginning = is_first
+        n_streams[-1] += is_first
+        has_sound[-1] |= granule > 0
+        position += len(page)
+    links = [_Link(*each) for each in zip(starts, [*starts[1:], position], n_streams, has_sound, strict=True)]
+    return links, n_streams == [1] and is_whole, is_last
+
+
+def _find_ogg_page(file: BinaryIO, position: int) -> int | None:
+    """Where the next page begins, in bytes."""
+    file.seek(position)
+    before = b""
+    while more := file.read(2**20):
+        found = (before + more).find(b"OggS\0")
+        if found >= 0:
+            return position - len(before) + found
+        position += len(more)
+        before = (before + more)[-4:]
+    return None
 
 
 def _is_last_page(page: bytes) -> bool:
@@ -260,10 +323,10 @@ def _is_last_page(page: bytes) -> bool:
 
 
 class _View(io.RawIOBase):
-    """A file from an offset on, so that no decoder sees the tags before the audio."""
+    """A file from an offset on, up to another, so that no decoder sees the tags before the audio."""
 
-    def __init__(self, file: io.BufferedReader, offset: int) -> None:
-        self._file, self._offset = file, offset
+    def __init__(self, file: BinaryIO, offset: int, end: int | None = None) -> None:
+        self._file, self._offset, self._end = file, offset, end
         self._position = 0
 
     def readable(self) -> bool:
@@ -274,7 +337,7 @@ class _View(io.RawIOBase):
 
     def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
         if whence == io.SEEK_END:
-            position += self._file.seek(0, io.SEEK_END) - self._offset
+            position += (self._file.seek(0, io.SEEK_END) if self._end is None else self._end) - self._offset
         elif whence == io.SEEK_CUR:
             position += self._position
         self._position = max(0, position)
@@ -284,10 +347,13 @@ class _View(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        self._file.seek(self._offset + self._position)
-        n_read = self._file.readinto(buffer)
-        self._position += n_read
-        return n_read
+        start = self._offset + self._position
+        n_most = len(buffer) if self._end is None else max(0, min(len(buffer), self._end - start))
+        self._file.seek(start)
+        read = self._file.read(n_most)
+        buffer[: len(read)] = read
+        self._position += len(read)
+        return len(read)
 
 
 class _WavSource:
@@ -359,16 +425,91 @@ class _FreeFormatSource:
         self._sound.close()
 
 
+class _ChainedSource:
+    """Ogg files one behind the other, as recorded radio has them, at the rate and with the channels of the first.
+
+    A passage is found by decoding all that precedes it, so it holds the samples of the whole whatever a link promises.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, links: list[_Link], is_truncated: bool) -> None:
+        self._file, self._name = file, name
+        self._links: list[_Link] = []
+        self.slack_frames = 0
+        infos: list[AudioInfo] = []
+        first_error: AudioError | None = None
+        n_lost = sum(link.has_sound for link in links[_MAX_LINKS:])
+        for link in links[:_MAX_LINKS]:
+            try:
+                source = self._open(link)
+                source.close()
+                _check_kind(source.info, name)
+            except AudioError as error:
+                first_error = first_error or error
+                n_lost += link.has_sound
+                continue
+            self._links.append(link)
+            infos.append(source.info)
+            self.slack_frames += source.slack_frames * infos[0].sample_rate_hz // source.info.sample_rate_hz
+        if not infos:
+            raise first_error or AudioError(f"{name} holds no sound.")
+        self._rate_hz, self._n_channels = infos[0].sample_rate_hz, infos[0].n_channels
+        n_frames = sum(round(info.duration_s * self._rate_hz) for info in infos)
+        self.info = AudioInfo(infos[0].codec, self._rate_hz, self._n_channels, n_frames, is_truncated or n_lost > 0)
+        self._blocks, self._held, self._frame = self._decode(), self._no_samples(), 0
+
+    def seek(self, frame: int) -> None:
+        if frame < self._frame:
+            self._blocks, self._held, self._frame = self._decode(), self._no_samples(), 0
+        while self._frame < frame and len(self.read(min(frame - self._frame, 2**16))):
+            pass
+
+    def read(self, n_frames: int) -> np.ndarray:
+        parts, n_held = [self._held], len(self._held)
+        while n_held < n_frames and (block := next(self._blocks, None)) is not None:
+            parts.append(block)
+            n_held += len(block)
+        held = np.concatenate(parts)
+        samples, self._held = held[:n_frames].copy(), held[n_frames:]
+        self._frame += len(samples)
+        return samples
+
+    def close(self) -> None:
+        self._blocks.close()
+
+    def _open(self, link: _Link) -> AvSource:
+        view = cast(BinaryIO, io.BufferedReader(_View(self._file, link.start, link.end), 2**16))
+        return AvSource(view, self._name, is_length_known=link.n_streams == 1)  # of several, packets are counted
+
+    def _no_samples(self) -> np.ndarray:
+        return np.zeros((0, self._n_channels), dtype=np.float32)
+
+    def _decode(self) -> Generator[np.ndarray, None, None]:
+        """Blocks of all links."""
+        for link in self._links:
+            source, to_rate = self._open(link), ToRate(self._rate_hz)
+            try:
+                while len(samples := source.read(2**16)):
+                    yield to_rate.add(with_channels(samples, self._n_channels), source.info.sample_rate_hz)
+                yield with_channels(to_rate.finish(), self._n_channels)
+            finally:
+                self.slack_frames = max(self.slack_frames, source.slack_frames)  # more where something was damaged
+                source.close()
+
+
 def _check_info(info: AudioInfo, name: str) -> None:
-    if not 1 <= info.n_channels <= MAX_CHANNELS:
-        raise AudioError(f"{name} has {info.n_channels} channels; MESS reads 1 to {MAX_CHANNELS}.")
-    if not MIN_RATE_HZ <= info.sample_rate_hz <= MAX_RATE_HZ:
-        raise AudioError(
-            f"{name} has {info.sample_rate_hz} samples per second; MESS reads {MIN_RATE_HZ} to {MAX_RATE_HZ}."
-        )
+    _check_kind(info, name)
     if info.n_frames <= 0:
         raise AudioError(f"{name} holds no samples.")
     if info.duration_s > MAX_DURATION_S:
         raise AudioError(
             f"{name} is {info.duration_s / 3600:.3g} h long; MESS reads up to {MAX_DURATION_S / 3600:g} h."
+        )
+
+
+def _check_kind(info: AudioInfo, name: str) -> None:
+    if not 1 <= info.n_channels <= MAX_CHANNELS:
+        raise AudioError(f"{name} has {info.n_channels} channels; MESS reads 1 to {MAX_CHANNELS}.")
+    if not MIN_RATE_HZ <= info.sample_rate_hz <= MAX_RATE_HZ:
+        raise AudioError(
+            f"{name} has {info.sample_rate_hz} samples per second; MESS reads {MIN_RATE_HZ} to {MAX_RATE_HZ}."
         )

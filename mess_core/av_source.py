@@ -146,7 +146,7 @@ class AvSource:
             self.close()
             raise
         self.info = AudioInfo(codec, self._rate_hz, self._n_channels, n_frames, is_truncated)
-        self._to_rate = _ToRate(self._rate_hz)
+        self._to_rate = ToRate(self._rate_hz)
         self._held: deque[np.ndarray] = deque()
         self._n_held = 0
         self._frame = 0  # the next one handed out
@@ -244,8 +244,11 @@ class AvSource:
         if self._format not in _TELL_THE_LENGTH:
             return None
         if self._format == "mp3":
+            position = self._file.tell()  # FFmpeg reads on from there
             self._file.seek(0)
-            if not _MP3_LENGTH.search(self._file.read(2**16)):
+            start = self._file.read(2**16)
+            self._file.seek(position)
+            if not _MP3_LENGTH.search(start):
                 return None  # FFmpeg guesses by the first frames' bit rate
         if self._stream.duration and self._tick:
             n_frames = round(self._stream.duration * self._tick)
@@ -327,7 +330,7 @@ class AvSource:
     def _restart(self) -> None:
         if not self._is_fresh:
             self._restart_decoding()
-            self._to_rate = _ToRate(self._rate_hz)
+            self._to_rate = ToRate(self._rate_hz)
         self._held.clear()
         self._n_held = self._frame = 0
 
@@ -365,9 +368,7 @@ class AvSource:
 
     def _with_channels(self, samples: np.ndarray) -> np.ndarray:
         """The channels of the first piece: a stream may change what it holds."""
-        if samples.shape[1] == self._n_channels:
-            return samples
-        return np.repeat(samples.mean(axis=1, keepdims=True), self._n_channels, axis=1)
+        return with_channels(samples, self._n_channels)
 
     # --- passages -----------------------------------------------------------------------------------------
 
@@ -394,7 +395,7 @@ class AvSource:
                 break
         else:
             return False
-        self._to_rate = _ToRate(self._rate_hz)
+        self._to_rate = ToRate(self._rate_hz)
         self._pieces = self._decode(itertools.chain(list(before), packets))
         begun = next(self._pieces, None)
         if begun is None or begun[1] is None or begun[0].sample_rate != self._rate_hz:
@@ -408,7 +409,14 @@ class AvSource:
         return True
 
 
-class _ToRate:
+def with_channels(samples: np.ndarray, n_channels: int) -> np.ndarray:
+    """So many channels, shape (n, n_channels): the same ones, or the mean of all in each."""
+    if samples.shape[1] == n_channels:
+        return samples
+    return np.repeat(samples.mean(axis=1, keepdims=True), n_channels, axis=1)
+
+
+class ToRate:
     """Brings pieces to one rate: a stream may change its own on the way."""
 
     def __init__(self, rate_hz: int) -> None:

@@ -18,11 +18,12 @@ MAX_DURATION_S = 12 * 3600.0  # longer "recordings" are decompression bombs or f
 
 # --- formats ----------------------------------------------------------------------------------------------
 # What a folder is searched for. What a file is, its content decides (`audio_source`); a name only says where to look.
-_SOUND = (
-    "wav wave bwf rf64 w64 aif aiff aifc caf au snd flac wv ape tta tak dsf dff mp3 mp2 m4a m4b aac alac ogg oga opus "
-    "spx wma mpc ac3 eac3 dts amr mka weba"
-)
-_FILMS = "mp4 m4v mov 3gp mkv webm ogv avi wmv flv mpg mpeg m2ts mts"  # their sound is read
+# Left out is `ts`, a film of a television that is more often the source text of a program.
+_SOUND = """
+wav wave bwf rf64 w64 aif aiff aifc caf au snd flac wv ape tta tak dsf dff mp3 mp2 mp1 mpa m2a mpga m4a m4b m4r f4a aac
+adts alac ogg oga opus spx wma mpc ac3 eac3 ec3 dts dtshd amr mka weba shn voc
+"""
+_FILMS = "mp4 m4v f4v mov qt 3gp 3g2 mkv mk3d webm ogv avi wmv asf flv mpg mpeg vob m2ts mts m2t"  # their sound is read
 AUDIO_SUFFIXES = frozenset(f".{name}" for name in f"{_SOUND} {_FILMS}".split())
 
 # --- levels -----------------------------------------------------------------------------------------------

@@ -32,11 +32,11 @@ JUNK_FOLDERS = {
 }  # fmt: skip
 _NO_MUSIC = """
 jpg jpeg jpe jfif png gif bmp tif tiff webp heic avif svg ico psd pdf ps eps djvu epub txt text md rst rtf doc docx odt
-xls xlsx ods ppt pptx csv tsv json jsonl xml html htm css js nfo diz log cue toc m3u m3u8 pls xspf asx wpl md5 sfv sha1
-sha256 ffp st5 accurip par2 lrc srt sub idx ini cfg conf db sqlite url webloc lnk desktop torrent zip rar 7z tar gz bz2
-xz tgz iso exe dll py ipynb sh bat yaml yml toml parquet feather npy npz h5 hdf5 mat pkl pt pth onnx safetensors tex bib
-bak tmp part crdownload lab jams textgrid svl match krn mxl musicxml mscz mscx gp gp5 sib ly abc mei beats ann asd
-annotations reapeaks pek als flp rpp
+xls xlsx ods ppt pptx csv tsv json jsonl xml html htm css js ts tsx nfo diz log cue toc m3u m3u8 pls xspf asx wpl md5
+sfv sha1 sha256 ffp st5 accurip par2 lrc srt sub idx ini cfg conf db sqlite url webloc lnk desktop torrent zip rar 7z
+tar gz bz2 xz tgz iso exe dll py ipynb sh bat yaml yml toml parquet feather npy npz h5 hdf5 mat pkl pt pth onnx
+safetensors tex bib bak tmp part crdownload lab jams textgrid svl match krn mxl musicxml mscz mscx gp gp5 sib ly abc
+mei beats ann asd annotations reapeaks pek als flp rpp
 """
 NO_MUSIC = frozenset(_NO_MUSIC.split())  # what lies beside music and is plainly something else
 

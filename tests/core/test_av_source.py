@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from mess_core import av_source
+from mess_core import audio_source, av_source
 from mess_core.audio import Decoder, inspect_audio, read_excerpt
 from mess_core.audio_source import open_audio
+from mess_core.av_source import AvSource
 from mess_core.errors import AudioError
 
 RATE_HZ = 48_000
@@ -186,6 +187,93 @@ def test_chained_ogg_is_read_whole(tmp_path: Path) -> None:
         np.testing.assert_allclose(source.read(5000), found[3 * RATE_HZ :][:5000], atol=1e-5)
 
 
+LINKS = {  # rate, channels, seconds, tone
+    "rates": ("vorbis", [(44_100, 2, 2.0, 500), (48_000, 2, 3.0, 900)]),
+    "three rates": ("vorbis", [(48_000, 1, 2.0, 500), (22_050, 1, 1.5, 900), (44_100, 1, 3.0, 1300)]),
+    "mono, stereo": ("vorbis", [(44_100, 1, 2.0, 500), (44_100, 2, 3.0, 900)]),
+    "stereo, mono, stereo": ("vorbis", [(44_100, 2, 1.0, 500), (44_100, 1, 2.0, 900), (44_100, 2, 1.0, 1300)]),
+    "opus": ("opus", [(48_000, 1, 2.0, 500), (48_000, 2, 3.0, 900)]),
+    "flac": ("flac", [(44_100, 1, 2.0, 500), (96_000, 2, 3.0, 900)]),
+    "codecs": ("mixed", [(48_000, 1, 2.0, 500), (44_100, 2, 3.0, 900), (48_000, 2, 1.0, 1300)]),
+    "all alike": ("vorbis", [(44_100, 2, 1.0, 500 + 200 * n) for n in range(12)]),
+}
+
+
+def link(codec: str, rate_hz: int, n_channels: int, seconds: float, tone_hz: int) -> bytes:
+    """An Ogg file with a tone."""
+    tone = 0.3 * np.sin(2 * np.pi * tone_hz * np.arange(round(seconds * rate_hz)) / rate_hz)
+    samples = np.stack([tone] * n_channels, axis=1).astype(np.float32)
+    file = io.BytesIO()
+    if codec != "flac":
+        soundfile.write(file, samples, rate_hz, format="OGG", subtype=codec.upper())
+        return file.getvalue()
+    layout = {1: "mono", 2: "stereo"}[n_channels]
+    with av.open(file, "w", format="ogg") as out:
+        stream = out.add_stream("flac", rate=rate_hz, layout=layout)
+        resampler = av.AudioResampler("s16", layout, rate_hz, frame_size=4096)
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), "flt", layout)
+        frame.sample_rate, frame.pts = rate_hz, 0
+        for ready in [*resampler.resample(frame), *resampler.resample(None)]:
+            out.mux(stream.encode(ready))
+        out.mux(stream.encode())
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("name", LINKS)
+@pytest.mark.parametrize("between", [b"", b"junk" * 9])
+def test_a_chained_ogg_of_any_parts_is_read_whole(tmp_path: Path, name: str, between: bytes) -> None:
+    """Each part is there at its time, at the rate and with the channels of the first."""
+    codec, parts = LINKS[name]
+    codecs = ["opus", "vorbis", "flac"] if codec == "mixed" else [codec] * len(parts)
+    path = tmp_path / "a.ogg"
+    path.write_bytes(between.join(link(codec, *part) for codec, part in zip(codecs, parts, strict=True)))
+    rate_hz, n_channels = parts[0][:2]
+    total_s = sum(part[2] for part in parts)
+    info = inspect_audio(path)
+    assert (info.sample_rate_hz, info.n_channels, info.is_truncated) == (rate_hz, n_channels, False)
+    assert info.duration_s == pytest.approx(total_s, abs=0.02 * len(parts))
+    found = whole(path)
+    assert len(found) == pytest.approx(total_s * rate_hz, abs=0.02 * len(parts) * rate_hz)
+    start_s = 0.0
+    for _, _, seconds, tone_hz in parts:
+        piece = found[round((start_s + 0.2) * rate_hz) : round((start_s + seconds - 0.2) * rate_hz)]
+        for channel in piece.T:
+            strength = np.abs(np.fft.rfft(channel * np.hanning(len(channel))))
+            assert strength.argmax() * rate_hz / len(channel) == pytest.approx(tone_hz, abs=5)
+            assert np.sqrt((channel**2).mean()) == pytest.approx(0.3 / np.sqrt(2), rel=0.1)
+        start_s += seconds
+    decoder = Decoder(path, rate_hz)
+    assert sum(map(len, decoder)) == len(found)
+    assert not decoder.facts.is_truncated
+    with open_audio(path) as source:
+        for frame in (len(found) - 5000, round(1.5 * rate_hz), 0, round(parts[0][2] * rate_hz) - 2000):
+            source.seek(frame)
+            np.testing.assert_array_equal(source.read(4000), found[frame:][:4000])
+
+
+def test_a_part_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part in a codec that is not read, damaged or cut is left out or short; so are those beyond what is searched."""
+    good, other = link("vorbis", 44_100, 2, 2.0, 500), link("vorbis", 44_100, 2, 1.0, 900)
+    damaged = other.replace(b"vorbis", b"sibrov")
+    for content, seconds in (
+        (good + damaged + other, 3.0),
+        (damaged + good, 2.0),
+        (good + other[: len(other) // 2], 2),
+    ):
+        (tmp_path / "a.ogg").write_bytes(content)
+        assert inspect_audio(tmp_path / "a.ogg").is_truncated
+        assert len(whole(tmp_path / "a.ogg")) >= seconds * 44_100 - 1000
+    empty = link("vorbis", 44_100, 2, 0.0, 500)
+    (tmp_path / "a.ogg").write_bytes(good + empty + other)
+    assert not inspect_audio(tmp_path / "a.ogg").is_truncated
+    monkeypatch.setattr(audio_source, "_MAX_LINKS", 2)
+    (tmp_path / "a.ogg").write_bytes(good + other + other)
+    assert inspect_audio(tmp_path / "a.ogg").is_truncated
+    (tmp_path / "a.ogg").write_bytes(damaged + damaged)
+    with pytest.raises(AudioError, match=r"^a\.ogg "):
+        inspect_audio(tmp_path / "a.ogg")
+
+
 @pytest.mark.parametrize("name", ["mp3", "flac", "ogg", "aac"])
 @pytest.mark.parametrize("n_junk", [5000, 90_000])
 def test_bytes_amid_the_audio_cost_little(made: Made, tmp_path: Path, name: str, n_junk: int) -> None:
@@ -231,13 +319,35 @@ def test_a_length_that_is_not_there_is_counted(tmp_path: Path) -> None:
     assert inspect_audio(path).duration_s == pytest.approx(SECONDS, abs=0.1)
 
 
-@pytest.mark.parametrize("n_junk", [4, 100, 3000, 20_000, 60_000])
-def test_an_mp3_behind_any_bytes(made: Made, tmp_path: Path, n_junk: int) -> None:
+@pytest.mark.parametrize("n_junk", [0, 1, 999, 20_000, 65_535, 65_536, 200_000, 1_000_000, 3_000_000])
+@pytest.mark.parametrize("name", ["mp3", "mp2", "aac"])
+def test_frames_behind_any_bytes(made: Made, tmp_path: Path, n_junk: int, name: str) -> None:
     """Random bytes hold headers of frames by chance; the first of many that follow each other is the first."""
-    expected = whole(made["mp3"])
-    for seed in range(4):
-        (tmp_path / "a.mp3").write_bytes(np.random.default_rng(seed).bytes(n_junk) + made["mp3"].read_bytes())
-        np.testing.assert_array_equal(whole(tmp_path / "a.mp3"), expected)
+    expected, info = whole(made[name]), inspect_audio(made[name])
+    expected_excerpt, _ = read_excerpt(made[name], 2.5, 1.0)
+    path = tmp_path / "a"
+    for junk in (bytes(n_junk), np.random.default_rng(0).bytes(n_junk), np.random.default_rng(1).bytes(n_junk)):
+        path.write_bytes(junk + made[name].read_bytes())
+        assert inspect_audio(path) == info
+        np.testing.assert_array_equal(whole(path), expected)
+        np.testing.assert_array_equal(read_excerpt(path, 2.5, 1.0)[0], expected_excerpt)
+        decoder = Decoder(path, RATE_HZ)
+        assert sum(map(len, decoder)) == len(expected)
+        assert not decoder.facts.is_truncated
+
+
+@pytest.mark.parametrize("n_junk", [0, 65_536, 200_000])
+@pytest.mark.parametrize("name", ["mp3", "mp2", "ac3"])
+def test_a_length_that_is_known_changes_no_sample(made: Made, n_junk: int, name: str) -> None:
+    """Whether or not packets are counted, wherever FFmpeg finds the first of them: nothing comes twice."""
+    content = bytes(n_junk) + made[name].read_bytes()
+    counted = AvSource(io.BytesIO(content), "a", is_length_known=False)
+    expected = counted.read(10**7)
+    counted.close()
+    assert len(expected) == pytest.approx(SECONDS * RATE_HZ, abs=0.1 * RATE_HZ)
+    known = AvSource(io.BytesIO(content), "a", n_frames=len(expected))
+    np.testing.assert_array_equal(known.read(10**7), expected)
+    known.close()
 
 
 def test_an_mp4_behind_a_tag(made: Made, tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import pytest
 
+from mess_core.av_source import FORMATS
 from mess_core.config import AUDIO_SUFFIXES
 from mess_core.datasets.folder import FOLDER
-from mess_core.datasets.walking import find_music
+from mess_core.datasets.walking import NO_MUSIC, find_music
 from mess_core.errors import InputError
 from mess_core.scan import scan
 
@@ -27,6 +29,20 @@ def test_every_kind_that_is_read_is_found(tmp_path: Path) -> None:
     """Whatever the case of its suffix."""
     plant(tmp_path, *(f"a{suffix}" for suffix in AUDIO_SUFFIXES), "B.FLAC")
     assert len(found(tmp_path)) == len(AUDIO_SUFFIXES) + 1
+
+
+def test_every_format_is_looked_for_by_each_of_its_names() -> None:
+    """What FFmpeg calls them; pictures, subtitles, lists, other things of that name and source text are not."""
+    names = {suffix for name in FORMATS for suffix in av.ContainerFormat(name, "r").extensions} | {"vob", "asf", "voc"}
+    others = {"heif", "heic", "avif", "mks", "psp", "ism", "isma", "ismv", "mj2", "mac", "apl"}
+    assert {f".{name}" for name in names - others} <= AUDIO_SUFFIXES
+    assert not {suffix.removeprefix(".") for suffix in AUDIO_SUFFIXES} & NO_MUSIC
+
+
+def test_source_text_is_no_music(tmp_path: Path) -> None:
+    """A film of a television has the suffix of TypeScript: it is neither searched nor named as unread."""
+    plant(tmp_path, "a.ts", "b.tsx", "c.vob", "d.m2ts")
+    assert found(tmp_path) == ["c.vob", "d.m2ts"] and not find_music(tmp_path).unread
 
 
 def test_hidden_files_bins_and_thumbnails_are_left_out(tmp_path: Path) -> None:
