@@ -24,7 +24,7 @@ from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.files import inside
 from mess_core.passages import Passages, ScoreTimes
 from mess_core.takeover import CarriedEmbedding, Changed, Place, current_id, is_gone, settle
-from mess_core.untrusted import parse_json_value
+from mess_core.untrusted import parse_json_value, printable
 
 TRACK_ID_DIGITS = 16
 FORGETS = "It is never followed; `check --repair` forgets it."
@@ -496,7 +496,7 @@ class Catalogue:
         list of str
             Files of embeddings that no row points to any more, relative to the data folder.
         """
-        _check_library_name(library)
+        check_library_name(library)
         changed: dict[tuple[str, str], Changed] = {}
         with self.database.transaction() as connection:
             if guard is not None:
@@ -567,7 +567,7 @@ class Catalogue:
 
     def describe(self, root: Path, described: Iterable[Described], library: str, *, guard: Guard | None = None) -> None:
         """Known tracks join a library and take on what is said of them now; what was edited by hand stays."""
-        _check_library_name(library)
+        check_library_name(library)
         columns = (*NAMES, "collection")
         with self.database.transaction() as connection:
             if guard is not None:
@@ -609,7 +609,7 @@ class Catalogue:
 
     def add_to_library(self, library: str, track_ids: Sequence[str]) -> None:
         """Tracks that are known join a library."""
-        _check_library_name(library)
+        check_library_name(library)
         with self.database.transaction() as connection:
             connection.executemany(
                 "INSERT OR IGNORE INTO library_tracks VALUES (?, ?)", [(library, track_id) for track_id in track_ids]
@@ -750,9 +750,14 @@ def _write_details(connection: sqlite3.Connection, track_id: str, details: Mappi
     )
 
 
-def _check_library_name(library: str | None) -> None:
-    if library == ALL or library == "":
+def check_library_name(library: str | None) -> None:
+    """Raise an InputError if no library may be called so; None is no library."""
+    if library is None:
+        return
+    if library == ALL:
         raise InputError(f"A library cannot be called {library!r}.", f"{ALL!r} is the union of all of them.")
+    if not any(character.isprintable() and not character.isspace() for character in library):
+        raise InputError(f"A library cannot be called {printable(library)!r}.", "Give it a name that can be seen.")
 
 
 def _literal(word: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import sqlite3
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from mess_core.audio import n_segments, samples_sha256, sha256_file
-from mess_core.catalogue import ALL, Catalogue, MissingTrack, NewTrack, Track, track_id_of
+from mess_core.catalogue import ALL, Catalogue, MissingTrack, NewTrack, Track, check_library_name, track_id_of
 from mess_core.config import Paths
 from mess_core.custody import TRASH, Custody
 from mess_core.database import COPIES, RESTORE, Database, Guard
@@ -38,14 +39,14 @@ from mess_core.encoders.mel import MEL, MFCC
 from mess_core.encoders.registry import RANDOM, encoder_ids, encoder_info
 from mess_core.errors import ArtefactMismatchError, AudioError, InputError, MessError, StorageError
 from mess_core.files import TMP_SUFFIX, inside, own_files
-from mess_core.jobs import PRIORITY_SOON, PRIORITY_WAITED_FOR, Job, Jobs
+from mess_core.jobs import PRIORITY_SOON, PRIORITY_WAITED_FOR, Job, Jobs, Pace
 from mess_core.layouts.settings import MapSettings
 from mess_core.layouts.settings import check_settings as check_map_settings
 from mess_core.measurements import Measurements
 from mess_core.opinions import Opinions
 from mess_core.probing.directions import Directions
 from mess_core.probing.result import Level, ProbeSettings, check_settings
-from mess_core.untrusted import parse_json_value, understanding
+from mess_core.untrusted import parse_json_value, printable, understanding
 from mess_core.upkeep import check_kept, sweep_kept
 from mess_core.words import counted
 
@@ -55,7 +56,6 @@ NOT_COPIED = ("cache", COPIES, TRASH)  # folders of the data folder
 T = TypeVar("T")
 UPLOADS = "uploads"  # folder of the data folder
 LAST_CHECK = "last_check"  # the setting that remembers it
-MIN_SHARE_TO_TELL, MIN_TO_TELL_S = 0.05, 2.0  # before that, how long a job takes is a guess
 FAST_ENOUGH = 20.0  # times real time: below it an untrained twin is not extracted without being asked for
 
 
@@ -91,6 +91,7 @@ class Home:
         self.measurements = Measurements(self.catalogue)
         self.jobs = Jobs(self.database)
         self.opinions = Opinions(self.database)
+        self._paces: dict[int, Pace] = {}  # of running jobs, as far as anybody has looked
 
     # --- asking for work ------------------------------------------------------------------------------------
 
@@ -113,14 +114,21 @@ class Home:
         Raises
         ------
         InputError
-            If there is nothing at the path: that is said at once.
+            If there is nothing at the path, or the library cannot be called so: that is said at once.
         """
+        check_library_name(library)
+        shown = printable(str(path))
         try:
             is_there = path.exists()
         except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the path and its rights.") from error
+            raise InputError(f"{shown} cannot be read: {error.strerror}.", "Check the path and its rights.") from error
+        if not is_there and (address := _web_address(path)) is not None:
+            raise InputError(
+                f"{printable(address)} is a web address; MESS reads files on this machine.",
+                "Download it first, then name the file or its folder.",
+            )
         if not is_there:
-            raise InputError(f"There is no file or folder at {path}.", "Check the path; is the disk mounted?")
+            raise InputError(f"There is no file or folder at {shown}.", "Check the path; is the disk mounted?")
         arguments = {
             "path": str(path),
             "library": library,
@@ -391,18 +399,20 @@ class Home:
     def seconds_left(self, job: Job) -> float | None:
         """How long a job may still take; None while nobody can say. Every sentence on time goes by this or `estimate`.
 
-        An extraction goes by the speed of its encoder here, as its estimate did before it began.
+        An extraction goes by the speed of its encoder here, as its estimate did before it began; others by how fast
+        they were seen to go lately.
         """
         if job.state != "running" or job.started_at is None or job.n_total <= 0:
+            self._paces.pop(job.job_id, None)
             return None
-        n_left = max(0, job.n_total - job.n_done)
+        known_s = None
         if job.kind == "extract" and job.n_total > 1:
             per_segment = self.store.speed(encoder_info(job.arguments["encoder"], self.paths))
-            return None if per_segment is None else per_segment * n_left
-        elapsed_s = time.time() - job.started_at
-        if job.n_done < MIN_SHARE_TO_TELL * job.n_total or elapsed_s < MIN_TO_TELL_S:
-            return None
-        return elapsed_s * n_left / job.n_done
+            if per_segment is None:
+                return None
+            known_s = per_segment * max(0, job.n_total - job.n_done)
+        pace = self._paces.setdefault(job.job_id, Pace(job.started_at))
+        return pace.left_s(time.time(), job.n_done / job.n_total, known_s)
 
     def share_embedded(self, library: str, info: EncoderInfo) -> float:
         """How much of a library is embedded, 0 to 1, counted in segments as the bar of its extraction is."""
@@ -701,3 +711,17 @@ def _prune(copy: Home) -> None:
 def count_segments(duration_s: float, info: EncoderInfo) -> int:
     """How many segments a recording of this length has."""
     return n_segments(round(duration_s * info.sample_rate_hz), info.segment_samples, info.hop_samples)
+
+
+def _web_address(path: Path) -> str | None:
+    """The address that was typed in place of a path, which has made one of its slashes out of two; None of a path.
+
+    Examples
+    --------
+    >>> _web_address(Path("https://example.com/a.mp3")), _web_address(Path("/music/C:/a.mp3"))
+    ('https://example.com/a.mp3', None)
+    """
+    for number, part in enumerate(path.parts):
+        if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+:", part):  # one letter is a drive
+            return f"{part}//{'/'.join(path.parts[number + 1 :])}"
+    return None

@@ -32,6 +32,10 @@ PRIORITY_SOON = 5  # short, and others wait for what it finds: the registration 
 PRIORITY_WAITED_FOR = 10  # a person looks at a spinner: the encoding of a query
 OWNED = "SELECT job_id, owner, resource FROM jobs WHERE state = 'running' AND lease_until > ?"
 ONLY_MIDI = "only MIDI"  # said of recordings that were passed over, though they could be played
+TOLD_S = 24 * 3600.0  # how long a registration in which nothing went wrong is told of
+MIN_SHARE_TO_TELL, MIN_TO_TELL_S = 0.05, 2.0  # before that, how long a job takes is a guess
+LONG_ENOUGH_S = 10.0  # a shorter look at a job that goes item by item says little of its pace
+EVERY = 0.01  # of the time it was watched: how often its progress is noted
 MAX_ATTEMPTS = 3  # a job that kills its worker this often without progress is given up
 
 
@@ -125,6 +129,50 @@ def is_dead(owner: str) -> bool:
     return False
 
 
+class Pace:
+    """How fast a job goes, by what was seen of it; the latter half of that counts, so that a quick start is forgotten.
+
+    Whatever is seen, the time left rises by no more than the time that has passed since it was told: work that stands
+    still puts its end off by as long as it stands.
+    """
+
+    def __init__(self, started_at: float) -> None:
+        self.started_at = started_at
+        self._seen: list[tuple[float, float]] = []  # s since the epoch, share done; replaced, never changed: threads
+        self._told: tuple[float, float] | None = None  # s since the epoch, s left
+
+    def left_s(self, at_s: float, share: float, known_s: float | None = None) -> float | None:
+        """Seconds left of a job that is this far now; None while that would be a guess.
+
+        Parameters
+        ----------
+        share : float, 0 to 1
+        known_s : float, seconds or None
+            What is left by a speed known otherwise.
+        """
+        left_s = known_s if known_s is not None else self._by_what_was_seen(at_s, share)
+        if left_s is None:
+            return None
+        if self._told is not None:
+            told_at_s, told_s = self._told
+            left_s = min(left_s, told_s + max(0.0, at_s - told_at_s))
+        self._told = (at_s, left_s)
+        return left_s
+
+    def _by_what_was_seen(self, at_s: float, share: float) -> float | None:
+        first_s = self._seen[0][0] if self._seen else at_s
+        from_s, from_share = max(
+            (each for each in self._seen if each[0] <= (first_s + at_s) / 2), default=(at_s, share)
+        )
+        if not self._seen or at_s - self._seen[-1][0] > EVERY * (at_s - first_s):
+            self._seen = [*self._seen, (at_s, share)]
+        if at_s - from_s < LONG_ENOUGH_S or share <= from_share:  # watched too briefly: its mean since it began
+            from_s, from_share = self.started_at, 0.0
+        if share < MIN_SHARE_TO_TELL or at_s - from_s < MIN_TO_TELL_S:
+            return None
+        return (at_s - from_s) * (1 - share) / (share - from_share)
+
+
 class Jobs:
     """The queue in the catalogue's database."""
 
@@ -191,15 +239,17 @@ class Jobs:
     def outcomes(self, kinds: Sequence[str]) -> list[Job]:
         """How jobs of these kinds ended, where somebody should know: failed, cancelled, or with items left out.
 
+        Of a registration somebody should also know, for a day, that all went well: it leads on.
         The newest comes first, and of each question only the latest answer, until it is dismissed or asked once more.
         """
         rows = self.database.connection.execute(
             f"SELECT * FROM jobs AS job WHERE kind IN ({', '.join('?' for _ in kinds)}) AND dismissed_at IS NULL"
-            " AND (state IN ('failed', 'cancelled') OR (state = 'done'"
-            " AND (message LIKE ? OR EXISTS (SELECT 1 FROM job_failures WHERE job_failures.job_id = job.job_id))))"
+            " AND (state IN ('failed', 'cancelled') OR (state = 'done' AND (message LIKE ?"
+            " OR (kind = 'add' AND finished_at > ?)"
+            " OR EXISTS (SELECT 1 FROM job_failures WHERE job_failures.job_id = job.job_id))))"
             " AND NOT EXISTS (SELECT 1 FROM jobs AS later WHERE later.key = job.key AND later.job_id > job.job_id)"
             " ORDER BY job_id DESC",
-            (*kinds, f"%{ONLY_MIDI}%"),
+            (*kinds, f"%{ONLY_MIDI}%", time.time() - TOLD_S),
         )
         return [_job(row) for row in rows]
 

@@ -12,6 +12,7 @@ disk may be unmounted. One file that cannot be read stops nothing.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -71,6 +72,18 @@ class Scanned:
             where = "in the table" if self.collection is MANIFEST else "part of it: --dataset folder takes everything"
             text += f" {self.n_unlisted} other {'file is' if self.n_unlisted == 1 else 'files are'} not {where}."
         return f"{text} {unread_sentence(self.unread)}".strip()
+
+
+def n_registered(summary: str) -> int:
+    """How many recordings are in the library, by the summary of a scan: all that a job keeps of it.
+
+    Examples
+    --------
+    >>> n_registered("Vienna 4×22: 87 of 88 recordings registered. 3 of 4 others are not in the table.")
+    87
+    """
+    found = re.search(r"(\d+) of [\d,]+ (?:file|recording)s? registered\.", summary)
+    return int(found[1]) if found else 0
 
 
 def scan(

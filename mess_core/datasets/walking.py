@@ -39,6 +39,7 @@ safetensors tex bib bak tmp part crdownload lab jams textgrid svl match krn mxl 
 mei beats ann asd annotations reapeaks pek als flp rpp
 """
 NO_MUSIC = frozenset(_NO_MUSIC.split())  # what lies beside music and is plainly something else
+MOST_KINDS = 5  # that a sentence names
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,14 @@ def unread_sentence(unread: Mapping[str, int]) -> str:
     Examples
     --------
     >>> unread_sentence({"sf2": 1, "mod": 2})
-    '3 files in formats MESS does not read: 2 mod, 1 sf2.'
+    '3 files in formats MESS does not read: 2 .mod, 1 .sf2.'
     """
     if not unread:
         return ""
     n = sum(unread.values())
     kinds = sorted(unread.items(), key=lambda item: (-item[1], item[0]))
-    named = ", ".join(f"{count} {kind[:12]}" for kind, count in kinds[:8])
-    more = f", {sum(count for _, count in kinds[8:])} of other kinds" if len(kinds) > 8 else ""
+    named = ", ".join(f"{count} .{kind[:12]}" for kind, count in kinds[:MOST_KINDS])
+    more = " and others" if len(kinds) > MOST_KINDS else ""
     return f"{n} {'file' if n == 1 else 'files'} in formats MESS does not read: {named}{more}."
 
 

@@ -11,7 +11,7 @@ from mess_core.evaluation.hubness import HUB_SKEWNESS
 from mess_core.evaluation.kept import Evaluation, What
 from mess_core.evaluation.similarity import PERFORMER, WORK, SimilarityStudy
 from mess_core.words import counted
-from pages.shared import charts, frame, resources
+from pages.shared import charts, frame, jobs_panel, resources
 from pages.shared.aspect_panels import title
 
 WAYS = {
@@ -177,9 +177,11 @@ def _kept(encoder_id: str, what: What, hint: str) -> Evaluation | None:
         st.caption(f"Not measured yet. {hint}")
     elif is_stale:
         st.caption("Measured before the library changed; measure again to include what is new.")
-    if (kept is None or is_stale) and st.button("Measure", key=f"evaluate {what}"):
-        home.request_evaluate(library, encoder_id, what)
-        st.rerun()
+    if kept is None or is_stale:
+        job = jobs_panel.asked("evaluate", library=library, encoder=encoder_id, what=what)
+        if jobs_panel.work_button("Measure", job, key=f"evaluate {what}"):
+            home.request_evaluate(library, encoder_id, what)
+            st.rerun()
     return kept
 
 

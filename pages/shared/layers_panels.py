@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,10 +13,11 @@ from mess_core.catalogue import Track
 from mess_core.discovery import GROUPS, MIN_GROUPS, MIN_TRACKS, Discovery
 from mess_core.errors import InputError
 from mess_core.exports import cells_as_csv
+from mess_core.jobs import Job
 from mess_core.probing.result import ProbeSettings
 from mess_core.targets.registry import target_of
 from mess_core.words import counted
-from pages.shared import charts, frame, resources, state
+from pages.shared import charts, frame, jobs_panel, resources, state
 from pages.shared.player import PlayerTrack, player
 
 FEW_GROUPS = 10  # below it an interval says little
@@ -56,12 +57,23 @@ def find(encoder_id: str, group: str, level: str) -> Discovery | None:
         )
     with st.container(horizontal=True):
         label = "Run discovery" if found is None else "Run again"
-        if st.button(label, type="primary" if found is None else "secondary", disabled=n_embedded < 2):
+        job = _asked(library, encoder_id, group, level)
+        kind = "primary" if found is None else "secondary"
+        if jobs_panel.work_button(label, job, type=kind, disabled=n_embedded < 2):
             home.request_probe(library, encoder_id, group, level, then_evaluate=group == "work")
             st.rerun()
         with st.popover("Other settings"):
             _other_settings(encoder_id, group, level)
     return found
+
+
+def _asked(library: str, encoder_id: str, group: str, level: str) -> Job | None:
+    """The job that will find this, or that measures what it needs and then asks for it."""
+    chosen = {"library": library, "encoder": encoder_id, "group": group, "level": level}
+    job = jobs_panel.asked("probe", **chosen, settings=asdict(ProbeSettings()))
+    if job is None and (group, level) == ("work", "track"):
+        job = jobs_panel.asked("targets", library=library, then_probe=encoder_id)
+    return job
 
 
 def _other_settings(encoder_id: str, group: str, level: str) -> None:

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import streamlit as st
 
-from mess_core.catalogue import ALL, NAMES, Track
+from mess_core.catalogue import ALL, NAMES, Track, check_library_name
 from mess_core.datasets.playlist import library_name
 from mess_core.datasets.registry import COLLECTIONS
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.mert import LICENCE_NOTICE
 from mess_core.encoders.registry import DEFAULT, EncoderChoice, encoder_choices
 from mess_core.encoders.weights import use_folder
-from mess_core.errors import MessError
+from mess_core.errors import InputError, MessError
 from mess_core.home import DEMO
 from mess_core.words import counted
-from pages.shared import frame, resources, state
+from pages.shared import frame, jobs_panel, resources, state
 from pages.shared.upload import upload
 
 READY = ("embedded", "present")
@@ -27,6 +27,7 @@ CONTROL = "random:"
 MOST_SHOWN = 1000  # rows of a table: more than anybody reads, few enough to come at once
 N_EDITS = "number of edits"
 REFUSED = "why a folder was not added"
+LONGEST_NAME = 60  # characters of a library's name
 
 
 def choose_encoder() -> str:
@@ -92,7 +93,7 @@ def add_music(encoder_id: str) -> None:
             "Play what has only MIDI", help="Of a collection of performances without recordings, with our synthesiser."
         )
         if st.form_submit_button("Add", type="primary"):
-            _add(chosen.strip(), library.strip(), then, renders=renders)
+            _add(chosen.strip(), library, then, renders=renders)
         if REFUSED in st.session_state:  # until the next try: the page may run again by itself
             frame.notice("That did not work", *st.session_state[REFUSED])
     with demo:
@@ -105,7 +106,7 @@ def add_music(encoder_id: str) -> None:
         "format of audio and film; SMD, MAESTRO, ASAP, Vienna 4×22 and folders with a table are recognised."
     )
     with st.expander("Upload a file instead"):
-        st.text_input("Library of uploads", value="my music", max_chars=60, key="upload-library")
+        st.text_input("Library of uploads", value="my music", max_chars=LONGEST_NAME, key="upload-library")
         upload(key="library-upload", on_upload=_keep_upload)
         st.caption("For a browser on another machine; the copy is kept in MESS's data folder.")
     with st.expander("Download a published collection instead"):
@@ -123,7 +124,13 @@ def _add(chosen: str, library: str, then: str, *, renders: bool) -> None:
         return
     target = Path(os.path.expanduser(chosen))  # noqa: PTH111 — Path's own raises for ~nobody
     try:
-        resources.home().request_add(target, library or library_name(target), then, renders=renders)
+        check_library_name(library.strip() or library or None)  # spaces alone are no name, and not none either
+        if len(library.strip()) > LONGEST_NAME:
+            raise InputError(
+                f"The name of a library has at most {LONGEST_NAME} characters; this one has {len(library.strip()):,}."
+            )
+        name = library.strip() or library_name(target)[:LONGEST_NAME].strip()
+        resources.home().request_add(target, name, then, renders=renders)
     except MessError as error:
         st.session_state[REFUSED] = (error.message, error.hint)
     else:
@@ -197,7 +204,9 @@ def embed_button(info: EncoderInfo, n_tracks: int) -> None:
         st.caption(f"Every track is embedded with {info.title}.")
         return
     label = f"Embed {counted(n_tracks, 'track')} with {info.title}"
-    if st.button(label, type="primary", disabled=not _is_ready(info.id)):
+    job = jobs_panel.asked("extract", library=frame.library(), encoder=info.id)
+    job = job or jobs_panel.asked("extract", library=ALL, encoder=info.id)
+    if jobs_panel.work_button(label, job, type="primary", disabled=not _is_ready(info.id)):
         home.request_extract(frame.library(), info.id, then_discover=True)
         st.rerun()
 
@@ -230,11 +239,11 @@ def show_tracks(encoder_id: str) -> None:
         st.caption("No track has these words in its names.")
     else:
         _edit_tracks(tracks, encoder_id)
-    more = f" The first {MOST_SHOWN:,} by title are shown: filter to see others." if n_found > MOST_SHOWN else ""
-    st.caption(
-        f"{counted(n_found, 'track')}.{more} "
-        "Click a name and type to change it; that stays when its folder is read again."
-    )
+        more = f" The first {MOST_SHOWN:,} by title are shown: filter to see others." if n_found > MOST_SHOWN else ""
+        st.caption(
+            f"{counted(n_found, 'track')}.{more} "
+            "Click a name and type to change it; that stays when its folder is read again."
+        )
     _forget_missing(library)
     if library in [summary.name for summary in home.catalogue.libraries()]:
         with st.popover("Remove this library"):

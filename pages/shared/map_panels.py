@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 
 import streamlit as st
 
 from mess_core.catalogue import Track
 from mess_core.exports import map_as_csv, tracks_as_csv, tracks_as_m3u8
+from mess_core.jobs import Job
 from mess_core.layouts.settings import MapSettings
 from mess_core.maps import MapView, segment_path
 from mess_core.words import counted
-from pages.shared import charts, frame, map_charts, map_views, resources, state
+from pages.shared import charts, frame, jobs_panel, map_charts, map_views, resources, state
 from pages.shared.map_charts import Colour
 from pages.shared.player import PlayerTrack, follow_on_map, keep_heard, player
 
@@ -59,8 +61,15 @@ def offer_to_draw(encoder_id: str, settings: MapSettings) -> None:
         else f"A map needs five embedded recordings; this library has {n_embedded}.",
         "" if n_embedded >= 5 else "Embed some on the Library page.",
     )
-    if st.button("Draw the map", type="primary", disabled=n_embedded < 5):
+    job = _asked(encoder_id, settings)
+    if jobs_panel.work_button("Draw the map", job, type="primary", disabled=n_embedded < 5):
         _draw(encoder_id, settings)
+
+
+def _asked(encoder_id: str, settings: MapSettings, **others: bool) -> Job | None:
+    """The job that draws this map."""
+    chosen = {"library": frame.library(), "encoder": encoder_id, "settings": asdict(settings), "layer": None}
+    return jobs_panel.asked("map", **chosen, **others)
 
 
 def _draw(encoder_id: str, settings: MapSettings, *, with_stability: bool = False) -> None:
@@ -191,10 +200,12 @@ def show_trust(view: MapView, encoder_id: str, settings: MapSettings) -> None:
     with st.container(horizontal=True):
         is_stale = not map_views.shows_all(encoder_id, settings)
         why_not = None if is_stale else "The map shows the library as it is."
-        if st.button("Draw again", disabled=not is_stale, help=why_not):
+        if jobs_panel.work_button("Draw again", _asked(encoder_id, settings), disabled=not is_stale, help=why_not):
             _draw(encoder_id, settings)
-        if view.stability is None and st.button("Is it stable?", help="Draws every layer again from another start."):
-            _draw(encoder_id, settings, with_stability=True)
+        if view.stability is None:
+            job = _asked(encoder_id, settings, with_stability=True)
+            if jobs_panel.work_button("Is it stable?", job, help="Draws every layer again from another start."):
+                _draw(encoder_id, settings, with_stability=True)
         titles = {track.track_id: track.title for track in map_views.tracks_of(view)}
         st.download_button(
             "CSV", partial(map_as_csv, view, titles), f"map-{view.name.replace(' ', '-')}.csv", "text/csv",

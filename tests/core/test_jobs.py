@@ -6,13 +6,14 @@ import socket
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import pytest
 
 from mess_core import jobs as module
 from mess_core.errors import LeaseLostError
 from mess_core.home import Home
-from mess_core.jobs import PRIORITY_WAITED_FOR, Failure, Jobs, is_dead, new_owner
+from mess_core.jobs import MIN_SHARE_TO_TELL, PRIORITY_WAITED_FOR, Failure, Jobs, Pace, is_dead, new_owner
 
 
 @pytest.fixture
@@ -196,9 +197,10 @@ def test_how_a_job_ended_stays_readable_until_it_is_dismissed_or_asked_again(hom
     end(jobs, fine, "done", "3 of 3 files registered.")
     end(jobs, other, "failed", "No.")
     told = jobs.outcomes(["extract", "add"])
-    assert [job.job_id for job in told] == [partly.job_id, cancelled.job_id, failed.job_id]
-    assert told[1].message == "3 of 10 tracks"  # how far it was
+    assert [job.job_id for job in told] == [fine.job_id, partly.job_id, cancelled.job_id, failed.job_id]
+    assert told[2].message == "3 of 10 tracks"  # how far it was
     jobs.dismiss(failed.job_id)
+    jobs.dismiss(fine.job_id)  # a registration that went well leads on until somebody has read it
     again = jobs.resume(cancelled.job_id)
     assert (again.kind, again.arguments, again.state) == ("extract", {"n": 1}, "queued")
     assert jobs.resume(cancelled.job_id).job_id == again.job_id
@@ -225,3 +227,42 @@ def test_progress_never_runs_backwards(home):
         shares.append(now.n_done / now.n_total if now.n_total else shares[-1])
         assert now.n_done <= now.n_total or now.n_total == 0
     assert shares == sorted(shares) and shares[-1] == 1
+
+
+# When a job that begins at 0 is how far, by what it is like; its whole length is known.
+COURSES = {
+    "steady": (600.0, lambda at_s: at_s / 600),
+    "quick first": (660.0, lambda at_s: 0.5 * at_s / 60 if at_s < 60 else 0.5 + 0.5 * (at_s - 60) / 600),
+    "slow first": (600.0, lambda at_s: 0.5 * at_s / 450 if at_s < 450 else 0.5 + 0.5 * (at_s - 450) / 150),
+    "item by item": (600.0, lambda at_s: at_s // 20 / 30),
+    "standing still": (900.0, lambda at_s: min(at_s, 300.0) / 600 if at_s < 600 else (at_s - 300) / 600),
+}
+
+
+@pytest.mark.parametrize("course", COURSES)
+@pytest.mark.parametrize("every_s", [1.0, 7.0])
+def test_the_time_left_follows_the_pace_and_never_runs_up_faster_than_time(course, every_s):
+    """An end is put off by no more than the time that has passed; a few per cent are done before anything is said."""
+    length_s, share_at = COURSES[course]
+    pace, told = Pace(0.0), {}
+    for step in range(1, int(length_s / every_s)):
+        at_s = step * every_s
+        left_s = pace.left_s(at_s, share_at(at_s))
+        assert (left_s is None) == (share_at(at_s) < MIN_SHARE_TO_TELL or at_s < 2), at_s
+        if left_s is not None:
+            told[at_s] = left_s
+    times = sorted(told)
+    for before, after in pairwise(times):
+        assert told[after] <= told[before] + (after - before) + 1e-9
+    late = [at_s for at_s in times if 0.93 * length_s < at_s]
+    assert all(told[at_s] == pytest.approx(length_s - at_s, abs=0.07 * length_s) for at_s in late)
+    if course == "steady":
+        assert all(told[at_s] == pytest.approx(length_s - at_s) for at_s in times)
+
+
+def test_a_job_that_was_under_way_for_long_is_judged_by_what_is_seen_of_it():
+    """A night of standing still, before anybody looked, is not counted for ever."""
+    pace = Pace(0.0)
+    for at_s in range(30_000, 30_100):
+        left_s = pace.left_s(at_s, 0.5 + (at_s - 30_000) / 1000)
+    assert left_s == pytest.approx(401, rel=0.01)

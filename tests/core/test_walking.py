@@ -79,7 +79,7 @@ def test_what_may_be_music_is_counted_by_kind(tmp_path: Path, home) -> None:
     """In one line, also where nothing else is there; pictures, texts and playlists are not."""
     plant(tmp_path / "m", "a.mod", "b.MOD", "c.sf2", "cover.jpg", "a.cue", "rip.log", "list.m3u8", "README", "n.txt")
     assert FOLDER.read(tmp_path / "m").unread == {"mod": 2, "sf2": 1}
-    sentence = r"No audio file lies below .*3 files in formats MESS does not read: 2 mod, 1 sf2\."
+    sentence = r"No audio file lies below .*3 files in formats MESS does not read: 2 \.mod, 1 \.sf2\."
     with pytest.raises(InputError, match=sentence):
         scan(home, tmp_path / "m", "music")
 

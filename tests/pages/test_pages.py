@@ -29,51 +29,12 @@ from mess_core.uploads import UploadWriter
 from pages.shared import charts, home_panels, map_charts
 from tests.conftest import work
 
-ROOT = Path(__file__).parents[2]
 PAGES = {
     "pages/1_Library.py": "Library",
     "pages/2_Layers.py": "Layers",
     "pages/3_Map.py": "Map",
     "pages/4_Listen.py": "Listen",
 }
-
-
-@pytest.fixture(autouse=True)
-def fresh(home, monkeypatch):
-    """Each test has its own data folder; what Streamlit cached belongs to another one."""
-    monkeypatch.setenv("MESS_HOME", str(home.paths.root))
-    st.cache_resource.clear()
-    st.cache_data.clear()
-    yield
-    st.cache_resource.clear()
-
-
-@pytest.fixture
-def launch():
-    """Open a page as a visitor does: home first, then the page."""
-
-    def launch(page: str | None = None, **query: str) -> AppTest:
-        at = AppTest.from_file(str(ROOT / "home.py"), default_timeout=60)
-        for name, value in query.items():
-            at.query_params[name] = value
-        at.run()
-        if page:
-            at.switch_page(page)
-            at.run()
-        assert not at.exception
-        return at
-
-    return launch
-
-
-@pytest.fixture
-def library(home, write_wav) -> list[str]:
-    """Four recordings, embedded with the embedded encoder; returns their track ids."""
-    new = [read_track(write_wav(f"track {seed}", 3.0, seed)) for seed in range(4)]
-    home.catalogue.add(new[0].audio.parent, new, "music")
-    home.request_extract("music", NANO.id)
-    work(home)
-    return [item.track.track_id for item in new]
 
 
 def ask(home: Home, track_id: str, library: str = "all", **request) -> tuple[FoundTrack, ...]:
@@ -463,6 +424,7 @@ def test_a_stale_evaluation_says_so_and_is_measured_again(launch, bright, write_
     assert "Measured before the library changed" in words(at)
     next(button for button in at.button if button.key == "evaluate faithfulness").click().run()
     assert [job.kind for job in home.jobs.active()] == ["evaluate"]
+    assert at.button(key="evaluate faithfulness").disabled and not at.button(key="evaluate similarity").disabled
 
 
 def test_a_preset_sets_the_sliders_it_has_evidence_for(launch, bright):
@@ -601,6 +563,8 @@ def test_a_map_is_drawn_by_a_click(launch, bright):
     assert "No map yet" in words(at)
     next(button for button in at.button if button.label == "Draw the map").click().run()
     assert [job.kind for job in Home().jobs.active()] == ["map"]
+    assert next(button for button in at.button if button.label == "Draw the map").disabled
+    assert "waits for its turn" in words(at)
 
 
 def test_the_map_shows_every_recording_and_how_far_to_trust_it(launch, drawn):
@@ -667,6 +631,8 @@ def test_a_recording_added_later_is_placed_and_said_to_be(launch, drawn, write_w
     assert "beside their nearest (diamonds): 1 recording." in words(at)
     next(button for button in at.button if button.label == "Draw again").click().run()
     assert [job.kind for job in drawn.jobs.active()] == ["map"]
+    disabled = {button.label: button.disabled for button in at.button}
+    assert disabled["Draw again"] and not disabled["Is it stable?"]
 
 
 def test_columns_of_the_own_table_are_shown_and_narrow_a_search(launch, home, library):
