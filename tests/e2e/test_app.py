@@ -222,7 +222,7 @@ def test_progress_survives_a_reload_and_is_seen_in_a_second_tab(visit, app, tmp_
         first, second = visit(), visit("Library")
         first.reload()
         for page in (first, second):
-            expect(page.get_by_text("Downloading weights")).to_be_visible(timeout=PATIENCE_MS)
+            expect(page.get_by_text("Downloading the weights")).to_be_visible(timeout=PATIENCE_MS)
         second.get_by_role("button", name="Cancel").click()
         expect(first.get_by_text("ending after the item in hand")).to_be_visible(timeout=PATIENCE_MS)
     finally:

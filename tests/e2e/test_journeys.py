@@ -221,6 +221,9 @@ def held_job(home: Home, kind: str, arguments: dict, n_done: int = 3, n_total: i
             connection.execute("DELETE FROM jobs WHERE job_id = ?", (job.job_id,))
 
 
+EMBEDDING = re.compile(r"Embedding music \(\d+ tracks?\) with Log-mel · 30%")
+
+
 def test_a_recording_is_dropped_while_the_library_is_embedded(visit, app, tmp_path):
     """Both are seen at work, each once; the neighbours come, and nothing breaks on any page meanwhile."""
     home = Home(app.home)
@@ -228,16 +231,16 @@ def test_a_recording_is_dropped_while_the_library_is_embedded(visit, app, tmp_pa
     arguments = {"library": "music", "encoder": MEL.id, "keep_raw": False, "then_discover": False}
     with held_job(home, "extract", arguments), held_job(home, "targets", {"library": "music", "then_probe": None}):
         page = visit("Listen?library=music")
-        expect(page.get_by_text("Embedding · 30%")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.get_by_text(EMBEDDING)).to_be_visible(timeout=PATIENCE_MS)
         page.locator("input[type=file]").set_input_files(write_tone(tmp_path / "dropped meanwhile.wav", 250))
         expect(radios(page).first).to_contain_text("dropped meanwhile", timeout=PATIENCE_MS)
         for path in ("", "Library?library=music", "Layers?library=music", "Map?library=music", "Listen?library=music"):
             page.goto(f"{app.url}/{path}")
-            expect(page.get_by_text("Embedding · 30%")).to_have_count(1, timeout=PATIENCE_MS)
+            expect(page.get_by_text(EMBEDDING)).to_have_count(1, timeout=PATIENCE_MS)
             settle(page)
             assert page.get_by_role("button", name="Cancel").count() == 2
             assert not page.get_by_test_id("stException").count()
-    expect(page.get_by_text("Embedding · 30%")).to_have_count(0, timeout=PATIENCE_MS)
+    expect(page.get_by_text(EMBEDDING)).to_have_count(0, timeout=PATIENCE_MS)
     home.forget_tracks([track.track_id for track in home.catalogue.tracks("music") if "embedded" in track.title])
 
 
