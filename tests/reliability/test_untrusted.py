@@ -109,7 +109,7 @@ WRONG = [
     ("discovery", ("aspects", "brightness", "layers"), ["0"]),
     ("discovery", ("aspects", "brightness", "label"), {}),
     ("discovery", ("n_tracks",), "many"),
-    ("discovery", ("group",), "../../x"),
+    ("discovery", ("group",), ["work"]),
     ("discovery", ("extra",), 1),
     ("faithfulness", ("result",), []),
     ("faithfulness", ("result", "rows"), {"direction": {"tempo": 5}}),
