@@ -177,6 +177,7 @@ class _Reader:
         self.metres: dict[int, tuple[int, int]] = {}
         self.names: dict[int, str] = {}
         self.n_events = 0
+        self.is_cut = False  # an event says that it goes on where its track, or the file, has ended
         # of the track that is being read
         self.track = self.tick = 0
         self.held: dict[tuple[int, int], list[tuple[int, int]]] = {}  # channel, pitch -> start, velocity
@@ -191,6 +192,8 @@ class _Reader:
             self.track += 1
         if not self.track:
             raise InputError("it holds no track.")
+        if self.is_cut and not self.notes:
+            raise InputError("it is cut off or damaged before its first note.", "Save or fetch it again.")
         if smpte_tick_s:
             tempi = [(0, smpte_tick_s)]
         else:
@@ -229,7 +232,9 @@ class _Reader:
         self.tick, self.held, self.pedal_down = 0, {}, {}
         try:
             at = self._read_events(memoryview(self.data)[:end], at)
+            self.is_cut |= at > end
         except IndexError:  # it breaks off
+            self.is_cut = True
             at = end
         self.pedal += [(since, self.tick) for since in self.pedal_down.values() if since < self.tick]
         for (channel, pitch), started in self.held.items():  # one that is struck where the track ends is a note, too

@@ -5,8 +5,9 @@ The table is called `mess.csv`, `manifest.csv` or `mess.parquet` and lies in the
 
     audio, midi, score                      paths below the folder; a row has audio, or MIDI to be rendered
     file, path, filename, …                 other names for `audio`, as many tables have them
-    title, work, movement, composer, performer (or artist), conductor, instrument, session, split,
+    title, work, movement, composer, performer, conductor, instrument, session, split,
     album, album_artist, disc               names
+    name, track title, artist, …            other names for these
 
 All other columns are kept as the track's details. Capitals, spaces and underscores in a column's name do not count, nor
 does how a path is written: with backslashes, in other case or with accents composed otherwise, it finds its file. A row
@@ -15,8 +16,9 @@ that cannot be used is refused by its number; the others stay.
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,14 +32,22 @@ from mess_core.untrusted import MOST_ROWS, MOST_TABLE_BYTES, open_parquet, print
 
 TABLES = ("mess.csv", "mess.tsv", "mess.txt", "manifest.csv", "mess.parquet")
 OWN = "mess"  # a table of this stem is meant for MESS, whatever is in it
+GONE = "The file that it names is not there."
 FILES = ("audio", "midi", "score")
 ALIASES = {
     "audio": ("audio", "audio file", "audio path", "file", "path", "filename", "file name", "file path", "filepath",
               "audio filename", "location"),
     "midi": ("midi", "midi file", "midi path", "midi filename"),
     "score": ("score", "score file", "score path"),
-    "performer": ("performer", "performers", "artist"),
+    "title": ("title", "track title", "track name", "song title", "song name", "track", "song", "name"),
+    "work": ("work", "work title", "work name"),
+    "movement": ("movement", "movement title", "movement name"),
+    "composer": ("composer", "composers", "composer name"),
+    "performer": ("performer", "performers", "performer name", "artist", "artists", "artist name"),
+    "conductor": ("conductor", "conductors", "conductor name"),
+    "album": ("album", "album title", "album name"),
     "album artist": ("album artist", "albumartist"),
+    "disc": ("disc", "disc number", "discnumber"),
 }  # fmt: skip
 
 
@@ -80,14 +90,43 @@ def _tables(folder: Path) -> list[Path]:
 
 
 def table_in(folder: Path) -> Path | None:
-    """The first table of the folder that names audio or MIDI."""
-    naming = {*ALIASES["audio"], *ALIASES["midi"]}
-    return next((table for table in _tables(folder) if naming & {_key(name) for name in header_of(table)}), None)
+    """The first table of the folder that names audio or MIDI, and in more than its header."""
+    return next((table for table in _tables(folder) if _names_files(table) and not _is_without_rows(table)), None)
+
+
+def _names_files(table: Path) -> bool:
+    return not {*ALIASES["audio"], *ALIASES["midi"]}.isdisjoint(map(_key, header_of(table)))
+
+
+def _is_without_rows(table: Path) -> bool:
+    """Whether there is nothing below the header but comments; what cannot be read is said when it is described."""
+    try:
+        return all(_is_comment(row) and not _is_here(table.parent, row) for row in _rows_of(table).values())
+    except MessError:
+        return False
+
+
+def _is_comment(row: Mapping[str, str]) -> bool:
+    return next(iter(row.values()), "").startswith("#")
+
+
+def _is_here(folder: Path, row: Mapping[str, str]) -> bool:
+    """Whether what looks like a comment is the name of a file after all."""
+    try:
+        return bool(_find(folder, next(iter(row.values()))))
+    except InputError:
+        return False
+
+
+def _rows_of(table: Path) -> dict[int, dict[str, str]]:
+    return _read_parquet(table) if table.suffix.lower() == ".parquet" else read_table(table)
 
 
 def unusable_table(folder: Path) -> tuple[str, str] | None:
     """A table that is meant for MESS and cannot be used, and why not."""
     for table in _tables(folder):
+        if _names_files(table) and _is_without_rows(table):
+            return printable(table.name), f"The table is not used: {printable(table.name)} has no rows."
         if table.stem.lower() != OWN:
             continue
         try:
@@ -119,9 +158,18 @@ def _find(folder: Path, text: str) -> Path:
     InputError
         If it leads out of the folder, or is not there.
     """
-    path = below(folder, text)
-    if path.is_file():
-        return path
+    is_url = bool(re.match(r"[a-z][a-z0-9+.-]+:/|file:", text.strip(), re.IGNORECASE))  # one letter is a drive
+    try:
+        path = below(folder, text)
+        if path.is_file():
+            return path
+    except InputError:
+        if not is_url:
+            raise
+    except OSError as error:  # longer than names can be
+        raise InputError(GONE) from error
+    if is_url:
+        raise InputError("A URL is not taken.", "Write the path below the table's folder.")
     if "\\" in text:
         path = below(folder, text.replace("\\", "/"))
     found = folder
@@ -133,7 +181,7 @@ def _find(folder: Path, text: str) -> Path:
         name = unicodedata.normalize("NFC", part)
         found = found / composed.get(name, folded.get(name.casefold(), part))
     if not found.is_file():
-        raise InputError("The file that it names is not there.")
+        raise InputError(GONE)
     return found
 
 
@@ -147,7 +195,7 @@ def _recording(folder: Path, row: Mapping[str, str], roles: Mapping[str, list[st
     if not {"audio", "midi"} & set(files):
         raise InputError("It names neither audio nor MIDI.")
     names: dict[str, Any] = {name: tidy(text(name)) for name in NAMES}
-    used = {column for columns in roles.values() for column in columns}
+    used = {next((c for c in columns if row.get(c)), None) for columns in roles.values()}  # another name is a detail
     further = ((tidy(column), tidy(value)) for column, value in row.items() if column not in used)
     details = {column: value for column, value in further if column and value}
     kept = dict(list(details.items())[:MOST_DETAILS])
@@ -165,13 +213,17 @@ def _roles(columns: list[str]) -> dict[str, list[str]]:
 
 def _describe(folder: Path) -> Description:
     table = table_in(folder)
+    if table is None and (unusable := unusable_table(folder)):
+        raise InputError(unusable[1])
     if table is None:
         raise InputError(
             f"{folder} holds no table of recordings.",
             f"Expected {' or '.join(TABLES)} with a column audio or midi; other columns: score, {', '.join(NAMES)}.",
         )
-    rows = _read_parquet(table) if table.suffix.lower() == ".parquet" else read_table(table)
-    roles = _roles(list(dict.fromkeys(column for row in rows.values() for column in row)))
+    rows = _rows_of(table)
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    numbers = {column for column in columns if _key(column) == "track" and _is_numbering(rows.values(), column)}
+    roles = _roles([column for column in columns if column not in numbers])
     refused: list[tuple[str, str]] = []
     recordings: list[Recording] = []
     first_row: dict[Path, int] = {}
@@ -182,7 +234,7 @@ def _describe(folder: Path) -> Description:
             if file in first_row:
                 raise InputError("It names the same file as a row above it.")
         except InputError as error:
-            if not next(iter(row.values()), "").startswith("#"):  # a comment, unless the file is there
+            if not _is_comment(row):
                 refused.append((_row_name(number, row, roles), f"{error.message} {error.hint}".strip()))
             continue
         first_row[file] = number
@@ -190,6 +242,11 @@ def _describe(folder: Path) -> Description:
     listed = {file for recording in recordings for file in (recording.audio,) if file}
     n_unlisted = sum(path not in listed for path in find_music(folder).audio)
     return Description(recordings, refused, n_unlisted=n_unlisted)
+
+
+def _is_numbering(rows: Iterable[Mapping[str, str]], column: str) -> bool:
+    """Whether a column says which track of an album it is (3, 3/12, A2), and not what it is called."""
+    return all(re.fullmatch(r"([A-Z]?\d+([/.-]\d+)?)?", row.get(column, "")) for row in rows)
 
 
 def _row_name(number: int, row: Mapping[str, str], roles: Mapping[str, list[str]]) -> str:

@@ -90,7 +90,7 @@ def _header(text: str) -> tuple[str, int, list[str]]:
     return separator or ",", 0, []
 
 
-FIRST_COLUMNS = {"audio", "midi", "file", "path", "filename"}
+FIRST_COLUMNS = {"audio", "midi", "file", "path", "filename", "filepath", "location"}
 
 
 def _names(line: str, separator: str) -> tuple[str, set[str]]:

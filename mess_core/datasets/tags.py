@@ -1,9 +1,10 @@
 """The tags of an audio file, by the catalogue's words: title, work, movement, composer, performer, album and so on.
 
-tinytag reads ID3, Vorbis comments, MP4, RIFF INFO and ASF, FFmpeg the rest (APE, Matroska, …). What is ours: ID3 whose
-bytes are unsynchronised; text in an encoding that nobody wrote down, or that is not what was written down; and what
-the fields mean, by the conventions of Picard and of Vorbis comments. Who composed is never taken for who plays: where
-ARTIST names the composer, PERFORMER or the album's artist does.
+tinytag reads ID3, Vorbis comments, MP4, RIFF INFO and ASF, FFmpeg the rest (Matroska, …). What is ours: APE tags at the
+end of a file, which neither reads behind MP3; ID3 whose bytes are unsynchronised; text in an encoding that nobody wrote
+down, or that is not what was written down; and what the fields mean, by the conventions of Picard and of Vorbis
+comments. Who composed is never taken for who plays: where ARTIST names the composer, PERFORMER or the album's artist
+does.
 
 Tags are untrusted: they are read within bounds, pictures are passed over, and whatever is wrong with them leaves a file
 without tags, never without a track.
@@ -15,7 +16,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from io import SEEK_SET
+from io import SEEK_END, SEEK_SET
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -29,6 +30,7 @@ MOST_TAG_BYTES = 2 * 2**20  # of a file, read for its tags
 MOST_TAG_READS = 20_000
 MOST_ID3_BYTES = 16 * 2**20  # with pictures, where the whole must be read
 MOST_VALUE = 2000  # characters looked at
+MOST_APE_ITEMS = 1000
 
 # The catalogue's word, or ARTIST and GROUPING, whose meaning depends -> the names that it has in files, the best first.
 FIELDS = {
@@ -93,6 +95,7 @@ def _fields(path: Path) -> dict[str, str]:
             found = dict(_by_tinytag(path, file))
         except TinyTagException:
             found = {}
+        found = _with_ape(found, _by_ape(file), is_first=not _begins_with_id3(file))
         if not found or any("\ufffd" in text for text in found.values()):
             raw = _by_ffmpeg(file) if "\ufffd" in "".join(found.values()) or not _is_known(path, file) else {}
             replaced = {data.decode("utf-8", "replace"): data for data in raw.values()}
@@ -236,6 +239,62 @@ def _number7(data: bytes) -> int:
 
 def _as_number7(number: int) -> bytes:
     return bytes(number >> shift & 0x7F for shift in (21, 14, 7, 0))
+
+
+# --- APE ----------------------------------------------------------------------------------------------------
+
+
+def _by_ape(file: BinaryIO) -> dict[str, str]:
+    """The fields of an APE tag at the end of a file; ID3v1 and lyrics may lie behind it.
+
+    Source: APEv2 specification, Hydrogenaudio Knowledgebase. An item is: length of the value, flags, key, 0, value.
+    """
+    end = file.seek(0, SEEK_END)
+    if _at(file, end - 128, 3) == b"TAG":
+        end -= 128
+        lyrics = _at(file, end - 15, 15)
+        if lyrics[6:] == b"LYRICS200" and lyrics[:6].isdigit():
+            end -= int(lyrics[:6]) + 15
+    footer = _at(file, end - 32, 32)
+    if footer[:8] != b"APETAGEX" or len(footer) < 32:
+        return {}
+    size, n_items = (int.from_bytes(footer[a : a + 4], "little") for a in (12, 16))
+    at, last = max(end - size, 0), end - 32
+    found: dict[str, str] = {}
+    for _ in range(min(n_items, MOST_APE_ITEMS)):
+        head = _at(file, at, 8 + 256)
+        key, nul, _ = head[8:].partition(b"\0")
+        if not nul:
+            break
+        n_bytes, flags = (int.from_bytes(head[a : a + 4], "little") for a in (0, 4))
+        start, name = at + 8 + len(key) + 1, key.decode("latin-1").lower()
+        at = start + n_bytes
+        if at > last:
+            break
+        if name in KNOWN and not flags & 0x06:  # text, not a picture or an address
+            value = _text(_at(file, start, min(n_bytes, 4 * MOST_VALUE)).partition(b"\0")[0])  # the first of several
+            found.setdefault(name, value.partition("/")[0] if name == "disc" else value)
+    return found
+
+
+def _with_ape(found: dict[str, str], ape: Mapping[str, str], *, is_first: bool) -> dict[str, str]:
+    """Both together; what the other tag cut off, as ID3v1 does after 30 characters, is whole in this one."""
+    for name, text in ape.items():
+        if text and (is_first or text.startswith(found.get(name, ""))):
+            found[name] = text
+    return found
+
+
+def _begins_with_id3(file: BinaryIO) -> bool:
+    return _at(file, 0, 3) == b"ID3"
+
+
+def _at(file: BinaryIO, at: int, size: int) -> bytes:
+    """Bytes somewhere in a file; none before its start."""
+    if at < 0:
+        return b""
+    file.seek(at)
+    return file.read(size)
 
 
 # --- FFmpeg -------------------------------------------------------------------------------------------------

@@ -525,3 +525,65 @@ def test_a_header_of_any_length_is_a_sentence(tmp_path):
     (tmp_path / "mess.csv").write_text("x" * 200_000 + ",audio\na.wav\n", "utf-8")
     ((_, why),) = FOLDER.read(tmp_path).refused
     assert "not used" in why
+
+
+@pytest.mark.parametrize("name", ["mess.csv", "manifest.csv", "mess.parquet"])
+def test_a_table_without_rows_leaves_a_plain_folder(tmp_path, name):
+    """Nothing below the header, or comments alone; a row that looks like one and names a file is a row."""
+    plant(tmp_path, "a.wav", "#1.wav")
+    if name.endswith(".parquet"):
+        pq.write_table(pa.table({"audio": pa.array([], pa.string())}), tmp_path / name)
+    for text in ["audio,title\n", "audio,title\n\n# side 1\n#" + "x" * 300 + ".wav,x\n"]:
+        if name.endswith(".csv"):
+            (tmp_path / name).write_text(text, "utf-8")
+        assert detect(tmp_path) is FOLDER
+        description = FOLDER.read(tmp_path)
+        assert [recording.audio.name for recording in description.recordings] == ["#1.wav", "a.wav"]
+        assert description.refused == [(name, f"The table is not used: {name} has no rows.")]
+        with pytest.raises(InputError, match="has no rows"):
+            MANIFEST.read(tmp_path)
+    if name.endswith(".csv"):
+        (tmp_path / name).write_text("audio,title\n#1.wav,First\n", "utf-8")
+        assert [recording.title for recording in detect(tmp_path).read(tmp_path).recordings] == ["First"]
+
+
+@pytest.mark.parametrize(
+    ("header", "names", "details"),
+    [
+        ("Path,Name", {"title": "b"}, {}),
+        ("filename,Track Title", {"title": "b"}, {}),
+        ("filepath,track,year", {"title": "b"}, {"year": "c"}),
+        ("Location;song;Artist", {"title": "b", "performer": "c"}, {}),
+        ("FILE,Work_Title,composer name", {"work": "b", "composer": "c"}, {}),
+        ("audio,title,name", {"title": "b"}, {"name": "c"}),  # the better one; the other is not lost
+        ("#filepath,Name", {"title": "b"}, {}),
+        ("audio,Titel,Komponist", {}, {"Titel": "b", "Komponist": "c"}),
+    ],
+)
+def test_names_by_the_words_that_other_programs_have_for_them(tmp_path, header, names, details):
+    plant(tmp_path, "a.wav")
+    n_columns = len(header.replace(";", ",").split(","))
+    row = (";" if ";" in header else ",").join(["a.wav", "b", "c"][:n_columns])
+    (tmp_path / "mess.csv").write_text(f"{header}\n{row}\n", "utf-8")
+    (recording,) = MANIFEST.read(tmp_path).recordings
+    assert (recording.names, dict(recording.details)) == (names, details)
+
+
+def test_a_track_that_is_a_number_is_no_title(tmp_path):
+    plant(tmp_path, "a.wav", "b.wav")
+    (tmp_path / "mess.csv").write_text("file,Track\na.wav,3/12\nb.wav,4\n", "utf-8")
+    first, second = MANIFEST.read(tmp_path).recordings
+    assert first.names == second.names == {} and first.details == {"Track": "3/12"}
+    (tmp_path / "mess.csv").write_text("file,Track\na.wav,99 Luftballons\nb.wav,1999\n", "utf-8")
+    assert [recording.title for recording in MANIFEST.read(tmp_path).recordings] == ["99 Luftballons", "1999"]
+
+
+def test_a_url_in_a_table_is_called_one(tmp_path):
+    """Wherever it would lead; a name longer than names can be is a file that is not there."""
+    plant(tmp_path, "b.wav", "cd:/b.wav")
+    urls = [f"file://{tmp_path}/b.wav", "HTTP://x.org/../../../../b.wav", "file:b.wav", "smb://nas/b.wav"]
+    (tmp_path / "mess.csv").write_text("\n".join(["audio", *urls, "x" * 300 + ".wav", "cd:/b.wav"]), "utf-8")
+    description = MANIFEST.read(tmp_path)
+    *reasons, last = (reason for _, reason in description.refused)
+    assert reasons == ["A URL is not taken. Write the path below the table's folder."] * 4 and "is not there" in last
+    assert [recording.audio for recording in description.recordings] == [tmp_path / "cd:" / "b.wav"]

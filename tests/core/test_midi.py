@@ -234,6 +234,21 @@ def test_what_is_around_it(tmp_path: Path) -> None:
     assert len(read(two[:18] + b"\x00\x00\x0f\xff" + two[22:], tmp_path)[0]) == 5  # the first track's size covers both
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        smf(b"\x00\xff\x01\xff\x7f" + FOUR),  # a text longer than the file
+        smf(b"\x00\xf0\xff\x7f" + FOUR),
+        smf(FOUR)[:25],
+        smf(b"\x00\x90\x3c"),
+    ],
+)
+def test_what_breaks_off_before_its_first_note_is_called_damaged(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(InputError, match="cut off or damaged before its first note"):
+        read(data, tmp_path)
+    assert read(smf(b"\x00\xff\x01\x01a"), tmp_path)[0] == ()  # whole, and without notes
+
+
 def test_nothing_larger_than_a_performance_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Notes, events, hours and bytes are bounded; each is named."""
     monkeypatch.setattr("mess_core.midi.MOST_NOTES", 1000)

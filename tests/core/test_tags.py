@@ -179,3 +179,47 @@ def test_absurd_tags_are_harmless(tmp_path: Path) -> None:
     for lie in (b"\x7f\x7f\x7f\x7f", b"\x00\x00\x00\x01"):
         tag = id3([("TIT2", utf8("A"))])
         read_tags(mp3(tmp_path, tag[:6] + lie + tag[10:]))
+
+
+def ape(*items: tuple[str, bytes, int], n_items: int | None = None) -> bytes:
+    """An APEv2 tag without a header: key, value and flags of each item."""
+    body = b"".join(
+        len(value).to_bytes(4, "little") + flags.to_bytes(4, "little") + key.encode() + b"\0" + value
+        for key, value, flags in items
+    )
+    numbers = (2000, len(body) + 32, len(items) if n_items is None else n_items, 0)
+    return body + b"APETAGEX" + b"".join(n.to_bytes(4, "little") for n in numbers) + bytes(8)
+
+
+LONG = "Étude № 1, whose name is longer than thirty letters"
+APE_ITEMS = [
+    ("Cover Art (Front)", b"front.jpg\0" + bytes(3_000_000), 2), ("Title", LONG.encode(), 0),
+    ("ARTIST", b"Ann\0Bob", 0), ("Composer", b"Chopin", 0), ("Album", b"Box", 0), ("Disc", b"2/3", 0),
+]  # fmt: skip
+ID3V1 = b"TAG" + LONG.encode("latin-1", "replace")[:30] + b"Ann".ljust(30, b"\0") + b"Box".ljust(30, b"\0") + bytes(35)
+LYRICS = b"LYRICSBEGINLYR00003abc" + b"000022" + b"LYRICS200"
+
+
+@pytest.mark.parametrize("behind", [b"", ID3V1, LYRICS + ID3V1], ids=["nothing", "ID3v1", "lyrics and ID3v1"])
+def test_ape_at_the_end_of_an_mp3(tmp_path: Path, behind: bytes) -> None:
+    """With a picture before all else, and what ID3v1 cuts off is whole."""
+    path = mp3(tmp_path, b"")
+    path.write_bytes(path.read_bytes() + ape(*APE_ITEMS) + behind)
+    assert read_tags(path) == {"title": LONG, "performer": "Ann", "composer": "Chopin", "album": "Box", "disc": "2"}
+
+
+def test_id3v2_goes_before_ape(tmp_path: Path) -> None:
+    path = mp3(tmp_path, id3([("TIT2", utf8("Mine"))]))
+    path.write_bytes(path.read_bytes() + ape(("Title", b"Theirs", 0), ("Composer", b"Chopin", 0)))
+    assert read_tags(path) == {"title": "Mine", "composer": "Chopin"}
+
+
+@pytest.mark.parametrize("size", [0, 31, 40, 2**32 - 1])
+def test_an_ape_tag_that_lies_is_harmless(tmp_path: Path, size: int) -> None:
+    """About its size, the number of its items and the length of a value."""
+    tag = ape(("Title", b"T", 0), n_items=2**32 - 1)
+    lying = tag[:-20] + size.to_bytes(4, "little") + tag[-16:]
+    for data in (lying, b"\xff\xff\xff\xff" + tag[4:], tag[-32:]):
+        path = mp3(tmp_path, b"")
+        path.write_bytes(path.read_bytes() + data)
+        assert set(read_tags(path)) <= {"title"}
