@@ -311,6 +311,18 @@ class Catalogue:
         counts = Counter(pair for details in self.details(library).values() for pair in details.items())
         return sorted(pair for pair, n_tracks in counts.items() if n_tracks > 1)
 
+    def values_of(self, library: str, name: str) -> list[str]:
+        """What tracks of a library have as one of their names, or in a column of the user's own table, in order."""
+        said = {details[name] for details in self.details(library).values() if name in details}
+        if name in NAMES:
+            rows = self.database.connection.execute(
+                f"SELECT DISTINCT {name} AS value FROM tracks WHERE track_id IN"
+                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))",
+                (library, ALL),
+            )
+            said |= {row["value"] for row in rows if row["value"]}
+        return sorted(said)
+
     def details_of(self, track_id: str) -> dict[str, str]:
         rows = self.database.connection.execute(
             "SELECT name, value FROM details WHERE track_id = ? ORDER BY rowid", (track_id,)

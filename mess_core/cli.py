@@ -1,6 +1,7 @@
 """The verbs on the command line. The app's buttons do the same work through the same functions.
 
-Exit codes: 0 done; 1 done, but items failed or `check` found problems (they are named); 2 wrong use, or no such track.
+Exit codes: 0 done; 1 done, but items failed or `check` found problems (they are named); 2 wrong use, or no such track;
+141 whoever read the output has stopped, as for SIGPIPE.
 With `--json` standard output holds one strict JSON document and nothing else; progress goes to standard error.
 """
 
@@ -8,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mess_core import tracking
 from mess_core.answers import (
@@ -27,13 +29,14 @@ from mess_core.answers import (
 )
 from mess_core.aspects import ASPECTS
 from mess_core.catalogue import ALL, FILTERS, NAMES
+from mess_core.datasets.collection import Collection
 from mess_core.datasets.folder import read_track
 from mess_core.datasets.playlist import library_name
 from mess_core.datasets.registry import AUTO, COLLECTIONS
 from mess_core.discovery import GROUPS
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, load_encoder
-from mess_core.errors import InputError, MessError, UnknownTrackError
+from mess_core.errors import DataMissingError, InputError, MessError, UnknownTrackError
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.kept import load_evaluation
 from mess_core.exports import as_document, write_playlist
@@ -56,12 +59,31 @@ from mess_core.untrusted import harmless
 from mess_core.words import counted
 
 DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
+NOBODY_READS = 128 + 13  # SIGPIPE
+MOST_VALUES_NAMED = 10
 WAIT_S = 0.3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    try:
+        try:
+            return _main(sys.argv[1:] if arguments is None else arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # `| head`: nothing more is to be said, at the exit neither
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
+
+
+def _main(arguments: Sequence[str]) -> int:
+    try:
+        options = _parser().parse_args(arguments)
+    except _WrongUseError as error:
+        if "--json" in arguments:
+            _print_json({"error": error.message, "hint": error.hint})
+        print(f"{error.usage}mess: {harmless(str(error))}", file=sys.stderr)
+        raise SystemExit(WRONG_USE) from None
     try:
         home = Home(options.home)
         code: int = options.run(home, options)
@@ -76,9 +98,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+class _WrongUseError(InputError):
+    """Arguments that cannot be meant; `usage` is how they are given."""
+
+    usage = ""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        error = _WrongUseError(f"{message[:1].upper()}{message[1:].rstrip('.')}.", f"See {self.prog} --help.")
+        error.usage = self.format_usage()
+        raise error
+
+
+def _path(text: str) -> Path:
+    """A path that was typed; the empty one, as of a variable that is not set, is not the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m mess_core", description="Music Embedding Similarity Search.")
-    parser.add_argument("--home", type=Path, help="data folder (default: $MESS_HOME, or data/ in the repository)")
+    parser = _Parser(prog="python -m mess_core", description="Music Embedding Similarity Search.")
+    parser.add_argument("--home", type=_path, help="data folder (default: $MESS_HOME, or data/ in the repository)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
@@ -98,14 +140,14 @@ def _parser() -> argparse.ArgumentParser:
     verb("demo", _demo, "Make the demo library and register it.")
 
     add = verb("add", _add, "Register audio files, folders and collections; copies nothing.")
-    add.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    add.add_argument("paths", nargs="+", type=_path, metavar="PATH")
     add.add_argument("--dataset", choices=[AUTO, *COLLECTIONS], default=AUTO, help="what the folder holds")
     add.add_argument("--library", help="name of the library (default: the folder's name)")
     add.add_argument("--render", action="store_true", help="play performances of which there is only MIDI")
 
     fetch = verb("fetch", _fetch, "Download a published collection into a folder of yours, and register it.")
     fetch.add_argument("collection", choices=[each.id for each in COLLECTIONS.values() if each.downloads])
-    fetch.add_argument("folder", type=Path, metavar="FOLDER")
+    fetch.add_argument("folder", type=_path, metavar="FOLDER")
     fetch.add_argument("--number", type=int, default=0, metavar="N", help="which of its downloads, from 0")
     fetch.add_argument("--library", help="name of the library (default: the collection's id)")
     fetch.add_argument("--render", action="store_true", help="play performances of which there is only MIDI")
@@ -117,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     remove.add_argument("--yes", action="store_true", help="forget what --missing lists")
     remove.add_argument("--library", default=ALL, help="only of this one, with --missing")
     remove.add_argument(
-        "--root", dest="roots", action="append", type=Path, default=[], metavar="FOLDER",
+        "--root", dest="roots", action="append", type=_path, default=[], metavar="FOLDER",
         help="a folder or disk that will not come back, with --missing; repeatable",
     )  # fmt: skip
 
@@ -163,7 +205,7 @@ def _parser() -> argparse.ArgumentParser:
         similar.add_argument(f"--{name}", choices=COPIES, default="keep")
     similar.add_argument("--where", action="append", default=[], metavar="NAME=VALUE",
                          help="only where a name or a column of your table says so; repeatable")  # fmt: skip
-    similar.add_argument("--playlist", type=Path, metavar="FILE.m3u8", help="also write the answer as a playlist")
+    similar.add_argument("--playlist", type=_path, metavar="FILE.m3u8", help="also write the answer as a playlist")
     similar.add_argument("--hubs", choices=["auto", "on", "off"], default="auto", help="correct for hubs (CSLS)")
 
     evaluate = verb("evaluate", _evaluate, "How well search does what it says, with intervals and chance.")
@@ -177,16 +219,16 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument("--layer", type=int, metavar="L", help="only this layer")
 
     export = verb("export", _export, "Hand over a library: embeddings, targets, hashes, licences.")
-    export.add_argument("folder", type=Path, metavar="FOLDER")
+    export.add_argument("folder", type=_path, metavar="FOLDER")
     export.add_argument("--library", default=ALL)
     export.add_argument("--encoder", dest="encoders", action="append", metavar="ID", help="only this one; repeatable")
     export.add_argument("--index", action="store_true", help="write the search index of one encoder, for a service")
 
     sub = verb("import", _import, "Take in an exported library, or vectors of another program; keeps what is here.")
-    sub.add_argument("folder", nargs="?", type=Path, metavar="FOLDER")
+    sub.add_argument("folder", nargs="?", type=_path, metavar="FOLDER")
     sub.add_argument("--library", help="what the tracks join; with --vectors, where they are looked for")
-    sub.add_argument("--vectors", type=Path, metavar="FILE.npy", help="(n, dim) or (n, n_layers, dim)")
-    sub.add_argument("--ids", type=Path, metavar="FILE.txt", help="a track id, title or file name per row")
+    sub.add_argument("--vectors", type=_path, metavar="FILE.npy", help="(n, dim) or (n, n_layers, dim)")
+    sub.add_argument("--ids", type=_path, metavar="FILE.txt", help="a track id, title or file name per row")
     sub.add_argument("--name", help="what they are called here: imported:NAME")
 
     check = verb("check", _check, "Verify every stored array; name what is damaged.")
@@ -196,7 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     back_up = verb("backup", _back_up, "Copy the data folder, also while the app is running.")
-    back_up.add_argument("folder", type=Path, metavar="FOLDER")
+    back_up.add_argument("folder", type=_path, metavar="FOLDER")
 
     verb("doctor", _doctor, "Versions, devices, weights, disk: what is missing and how to get it.")
     return parser
@@ -215,12 +257,20 @@ def _add(home: Home, options: argparse.Namespace) -> int:
     for path in options.paths:
         if not path.exists():
             raise InputError(f"There is no file or folder at {path}.", "Check the path; is the disk mounted?")
+        if options.dataset != AUTO and path.is_dir():
+            _check_dataset(path, COLLECTIONS[options.dataset])
     library = options.library or library_name(options.paths[0])
     jobs = [
         _run(home, home.request_add(path.resolve(), library, collection=options.dataset, renders=options.render))
         for path in options.paths
     ]
     return _report(home, jobs, options, library=library)
+
+
+def _check_dataset(folder: Path, wanted: Collection) -> None:
+    """Refuse a folder that is not the collection it is said to be, in that collection's own words if it has any."""
+    if not wanted.is_at(folder) and not wanted.read(folder).recordings:
+        raise InputError(f"{folder} does not hold {wanted.title}.", "Leave out --dataset, or name its folder.")
 
 
 def _fetch(home: Home, options: argparse.Namespace) -> int:
@@ -313,6 +363,7 @@ def _probe(home: Home, options: argparse.Namespace) -> int:
         seed=options.seed,
         columns=tuple(options.columns),
     )
+    _require_embeddings(home, options.library, info)
     if options.mlflow:
         tracking.open_store(home.paths)
     started_s = time.monotonic()
@@ -347,6 +398,7 @@ def _similar(home: Home, options: argparse.Namespace) -> int:
         splits=tuple(options.splits),
         where=parse_where(options.where, [*NAMES, *home.catalogue.detail_names(options.library)]),
     )
+    _check_values(home, options.library, request.where)
     passage = parse_passage(options.passage) if options.passage else None
     plan = make_plan(
         home,
@@ -379,6 +431,7 @@ def _evaluate(home: Home, options: argparse.Namespace) -> int:
     use_all_cores()
     home.catalogue.require_library(options.library)
     info = encoder_info(options.encoder, home.paths)
+    _require_embeddings(home, options.library, info)
     job = _run(home, home.request_evaluate(options.library, info.id, options.what))
     kept = load_evaluation(home.paths, options.library, info, options.what)
     if job.state != "done" or kept is None:
@@ -392,6 +445,7 @@ def _map(home: Home, options: argparse.Namespace) -> int:
     home.catalogue.require_library(options.library)
     info = encoder_info(options.encoder, home.paths)
     check_layer(options.layer, info)
+    _require_embeddings(home, options.library, info)
     job = _run(home, home.request_map(options.library, info.id, layer=options.layer))
     if job.state != "done":
         return _report(home, [job], options, library=options.library, encoder=info.id)
@@ -480,6 +534,28 @@ def _doctor(home: Home, options: argparse.Namespace) -> int:
     ]
     _print(options, document, lines)
     return DONE
+
+
+# --- checks -------------------------------------------------------------------------------------------------
+
+
+def _require_embeddings(home: Home, library: str, info: EncoderInfo) -> None:
+    """Say at once what the job would fail for."""
+    if home.store.known(info).keys().isdisjoint(home.catalogue.track_ids(library)):
+        raise DataMissingError(
+            f"No track of library {library!r} has an embedding by {info.id} yet.",
+            f"python -m mess_core extract --encoder {info.id}",
+        )
+
+
+def _check_values(home: Home, library: str, where: Sequence[tuple[str, str]]) -> None:
+    """Refuse what no track of the library says: a slip of the pen, where an empty answer would look like one."""
+    for name, wanted in where:
+        said = home.catalogue.values_of(library, name)
+        if wanted.casefold() not in {value.casefold() for value in said}:
+            more = f" and {len(said) - MOST_VALUES_NAMED:,} more" if len(said) > MOST_VALUES_NAMED else ""
+            there_is = f"There is: {', '.join(said[:MOST_VALUES_NAMED])}{more}." if said else "No track has any."
+            raise InputError(f"No track has {wanted!r} as its {name}.", there_is)
 
 
 # --- helpers ------------------------------------------------------------------------------------------------

@@ -129,6 +129,8 @@ class Home:
             )
         if not is_there:
             raise InputError(f"There is no file or folder at {shown}.", "Check the path; is the disk mounted?")
+        if not (path.is_dir() or path.is_file()):
+            raise InputError(f"{shown} is neither a file nor a folder.", "Name a file, or a folder with recordings.")
         arguments = {
             "path": str(path),
             "library": library,

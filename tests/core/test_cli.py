@@ -1,7 +1,11 @@
 """The command line: its shapes, its exit codes, and the same answers as the core."""
 
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -513,3 +517,66 @@ def test_one_missing_file_is_said_in_the_singular(run, write_wav, tmp_path):
     told, forgot = run("remove", "--missing")[1], run("remove", "--missing", "--yes")[1]
     assert "1 track without a file" in told and "1 track forgotten" in forgot
     assert not re.search(ONE, told + forgot)
+
+
+def test_wrong_use_of_files_and_collections_is_exit_2(run, write_wav, capsys):
+    """Nothing is queued for what cannot be meant."""
+    folder = write_wav("a").parent
+    for arguments in (
+        ["add", "/dev/null"],
+        *(["add", folder, "--dataset", id] for id in ("maestro", "smd", "asap", "vienna4x22", "manifest")),
+    ):
+        code, out = run(*arguments, "--json")
+        assert code == 2 and json.loads(out)["error"].endswith("."), arguments
+
+
+@pytest.mark.parametrize("verb", [["map"], ["probe"], ["evaluate", "similarity"], ["evaluate", "faithfulness"]])
+def test_what_needs_embeddings_says_so_as_similar_does(run, write_wav, verb):
+    folder = write_wav("a").parent
+    run("add", folder, "--library", "music")
+    asked = ("--encoder", "mel", "--library", "music", "--json")
+    (code, out), (expected, said) = run(*verb, *asked), run("similar", folder / "a.wav", *asked)
+    assert code == expected == 2 and json.loads(out)["hint"] == json.loads(said)["hint"]
+    assert "has an embedding by mel yet" in json.loads(out)["error"]
+
+
+@pytest.mark.parametrize("arguments", [["nosuch"], ["similar"], ["add", ""], ["similar", "x", "-k", "x"], ["map", "x"]])
+def test_what_the_parser_refuses_is_a_document_too(tmp_path, arguments, capsys):
+    """Wherever --json stands; usage goes to standard error."""
+    for asked in (["--json", *arguments], [*arguments, "--json"], arguments):
+        with pytest.raises(SystemExit) as stopped:
+            main(["--home", str(tmp_path), *asked])
+        out, err = capsys.readouterr()
+        assert stopped.value.code == 2 and err.startswith("usage: ")
+        if "--json" in asked:
+            assert json.loads(out).keys() == {"error", "hint"}
+        else:
+            assert out == ""
+
+
+def test_a_value_that_no_track_has_is_exit_2_and_names_what_there_is(run, write_wav):
+    paths = [write_wav(f"t{number:02}", seconds=1, seed=number) for number in range(12)]
+    rows = [f"{path.name},era {number:02},Ann" for number, path in enumerate(paths)]
+    (paths[0].parent / "mess.csv").write_text("\n".join(["audio,era,performer", *rows]), "utf-8")
+    run("add", paths[0].parent, "--library", "music")
+    run("extract", "--encoder", "mel", "--library", "music")
+    asked = ("similar", paths[0], "--encoder", "mel", "--library", "music", "--json", "--where")
+    code, out = run(*asked, "era=zzz")
+    document = json.loads(out)
+    assert code == 2 and document["error"] == "No track has 'zzz' as its era."
+    assert document["hint"] == f"There is: {', '.join(f'era {number:02}' for number in range(10))} and 2 more."
+    assert json.loads(run(*asked, "performer=Bob")[1])["hint"] == "There is: Ann."
+    assert json.loads(run(*asked, "composer=Bob")[1])["hint"] == "No track has any."
+    assert run(*asked, "performer=ANN")[0] == run(*asked, "era=ERA 03")[0] == 0
+
+
+@pytest.mark.parametrize("arguments", [["doctor", "--json"], ["--help"]])
+def test_a_reader_that_stops_is_no_traceback(tmp_path, arguments):
+    """`| head`: the pipe is closed before anything is written."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "mess_core", "--home", str(tmp_path), *arguments]
+    surroundings = {"env": {**os.environ, "PYTHONUNBUFFERED": ""}, "cwd": Path(__file__).parents[2]}
+    ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=120, **surroundings)
+    os.close(writer)
+    assert ended.returncode == 128 + 13 and ended.stderr == b""
