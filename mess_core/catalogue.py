@@ -23,7 +23,7 @@ from mess_core.database import Database, Guard, Remembered
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, MessError, UnknownTrackError
 from mess_core.files import inside
 from mess_core.passages import Passages, ScoreTimes
-from mess_core.takeover import CarriedEmbedding, Changed, Place, current_id, is_gone, settle
+from mess_core.takeover import CarriedEmbedding, Changed, Place, audio_places, current_id, is_gone, settle
 from mess_core.untrusted import parse_json_value, printable
 
 TRACK_ID_DIGITS = 16
@@ -124,6 +124,24 @@ class MissingTrack:
     track_id: str
     title: str
     path: Path
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Recordings whose files are no more where they were; one that was retagged may be among the new ones.
+
+    samples : their hashes
+    lengths : rate in Hz, channels and whole seconds of each; None for seconds where it broke off before its end
+    """
+
+    samples: set[str] = field(default_factory=set)
+    lengths: set[tuple[int, int, int | None]] = field(default_factory=set)
+
+    def may_have(self, track: Track) -> bool:
+        """Whether a new file may be one of them, by its header: decoding it tells. Headers may be wrong by a second."""
+        whole_s = int(track.duration_s)
+        seconds = (None, whole_s - 1, whole_s, whole_s + 1)
+        return any((track.sample_rate_hz, track.n_channels, each) in self.lengths for each in seconds)
 
 
 @dataclass(frozen=True)
@@ -476,6 +494,76 @@ class Catalogue:
         """
         return [row["track_id"] for place in self._places(path) for row in self._at(place)]
 
+    def lost(self) -> Lost:
+        """What has known samples and no file where, and as, it was seen: retagged, it may lie elsewhere.
+
+        What lies on a folder that is not there does not count, as in `missing_files`.
+        """
+        rows = self.database.connection.execute(
+            "SELECT track_id, samples_sha256, sample_rate_hz, n_channels, duration_s, is_truncated,"
+            " root_id, relative_path, size_bytes, mtime_ns FROM files JOIN tracks USING (track_id)"
+            " WHERE role = 'audio' AND samples_sha256 IS NOT NULL"
+        ).fetchall()
+        roots = {row["root_id"]: self._root(row["path"]) for row in self._roots()}
+        there: set[str] = set()
+        for row in rows:
+            root, name = roots[row["root_id"]], os.fsdecode(row["relative_path"])
+            if not (root is None or _is_other(root, name, (row["size_bytes"], row["mtime_ns"]))):
+                there.add(row["track_id"])
+        found = Lost()
+        for row in rows:
+            if row["track_id"] not in there:
+                found.samples.add(row["samples_sha256"])
+                form = row["sample_rate_hz"], row["n_channels"]
+                found.lengths.add((*form, None if row["is_truncated"] else int(row["duration_s"])))
+        return found
+
+    def changes(self, new_tracks: Sequence[NewTrack]) -> list[Changed]:
+        """From which known tracks new ones may take over: those at their path, and those of their samples.
+
+        A track of equal samples counts where it lost a path to other bytes among these, or has none left at all.
+        A copy that was retagged while the first stays takes nothing, and neither does one that was known before.
+        """
+        changed: dict[tuple[str, str], Changed] = {}
+        of_samples: dict[str, list[str]] = {}
+        for new in new_tracks:
+            track_id, samples = new.track.track_id, new.track.samples_sha256
+            for place in self._places(new.audio):
+                for row in self._at(place):
+                    if row["track_id"] != track_id:
+                        change = changed.setdefault((row["track_id"], track_id), Changed(row["track_id"], track_id))
+                        change.places.add(place)
+                        change.companions.update(
+                            (role, each) for role, path in new.companions.items() for each in self._places(path)
+                        )
+            if samples is not None and track_id not in of_samples.setdefault(samples, []):
+                of_samples[samples].append(track_id)
+        there = {new.track.track_id for new in new_tracks}
+        losing = {change.old_id for change in changed.values()}
+        taken = {place for change in changed.values() for place in change.places}
+        for samples, new_ids in of_samples.items():
+            rows = self.database.connection.execute(
+                "SELECT track_id FROM tracks WHERE samples_sha256 = ? ORDER BY added_at DESC, track_id", (samples,)
+            )
+            known = {row["track_id"]: None for row in rows}  # in order
+            settled = {pair for pair in changed if pair[0] in known and pair[1] in new_ids}  # at the same path
+            done = {track_id for pair in settled for track_id in pair}
+            old_ids = [
+                track_id
+                for track_id in known
+                if track_id not in there | done and (track_id in losing or self._has_no_path(track_id, taken))
+            ]
+            heirs = [track_id for track_id in new_ids if track_id not in done and not self.has(track_id)]
+            for n, track_id in enumerate(heirs if old_ids else ()):  # one each; the last one for all that are left
+                old_id = old_ids[min(n, len(old_ids) - 1)]
+                changed[old_id, track_id] = Changed(old_id, track_id)
+        return list(changed.values())
+
+    def _has_no_path(self, track_id: str, taken: Collection[Place]) -> bool:
+        """Whether a track that had paths has none left. An imported one never had any, and waits for its own file."""
+        places = audio_places(self.database.connection, track_id)
+        return bool(places) and all(place in taken or self._is_gone(place) for place in places)
+
     # --- writing --------------------------------------------------------------------------------------------
 
     def add(
@@ -509,25 +597,16 @@ class Catalogue:
             Files of embeddings that no row points to any more, relative to the data folder.
         """
         check_library_name(library)
-        changed: dict[tuple[str, str], Changed] = {}
+        since = time.time() if since is None else since
         with self.database.transaction() as connection:
             if guard is not None:
                 guard(connection)
             write_files = self._file_writer(connection, root)
             new_tracks = list(new_tracks)
+            changed = self.changes(new_tracks)
             for new in new_tracks:
                 track_id = new.track.track_id
                 connection.execute("DELETE FROM replaced WHERE old_track_id = ?", (track_id,))  # these bytes are back
-                for place in self._places(new.audio):
-                    for row in self._at(place):
-                        if row["track_id"] != track_id:
-                            change = changed.setdefault((row["track_id"], track_id), Changed(row["track_id"], track_id))
-                            change.places.add(place)
-                            change.companions.update(
-                                (role, each) for role, path in new.companions.items() for each in self._places(path)
-                            )
-            for new in new_tracks:
-                track_id = new.track.track_id
                 connection.execute(INSERT_TRACK, (*(getattr(new.track, name) for name in TRACK_FIELDS), time.time()))
                 _apply_edits(connection, track_id)
                 self.passages.write(track_id, new.score_times)
@@ -541,9 +620,9 @@ class Catalogue:
                     connection.execute("INSERT OR IGNORE INTO library_tracks VALUES (?, ?)", (library, track_id))
             if not changed:
                 return []
-            dropped = settle(connection, list(changed.values()), self._is_gone, carried or {}, since or time.time())
-            for _, track_id in changed:
-                _apply_edits(connection, track_id)
+            dropped = settle(connection, changed, self._is_gone, carried or {}, since)
+            for change in changed:
+                _apply_edits(connection, change.new_id)
             return dropped
 
     def add_nameless(self, track: Track, library: str) -> None:
@@ -744,6 +823,15 @@ class Catalogue:
     def _absent(self, track_id: str) -> Path:
         """What stands for audio that was never here; a folder of its own, so that no two are of one album."""
         return self.paths.root / "absent" / track_id / f"audio of {track_id}"
+
+
+def _is_other(root: Path, relative: str, seen: tuple[int, int]) -> bool:
+    """Whether a file is gone, or has another size or time than it had."""
+    try:
+        stat = (root / relative).stat()
+    except (OSError, ValueError):
+        return is_gone(root, relative)
+    return (stat.st_size, stat.st_mtime_ns) != seen
 
 
 def _apply_edits(connection: sqlite3.Connection, track_id: str) -> None:

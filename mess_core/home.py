@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from mess_core.audio import n_segments, samples_sha256, sha256_file
-from mess_core.catalogue import ALL, Catalogue, MissingTrack, NewTrack, Track, check_library_name, track_id_of
+from mess_core.catalogue import ALL, Catalogue, Lost, MissingTrack, NewTrack, Track, check_library_name, track_id_of
 from mess_core.config import Paths
 from mess_core.custody import TRASH, Custody
 from mess_core.database import COPIES, RESTORE, Database, Guard
@@ -591,19 +591,25 @@ class Home:
     ) -> None:
         """Register tracks, as `Catalogue.add`; what was computed of a file stays where only its tags changed."""
         new_tracks = [self.with_samples(new) for new in new_tracks]
+        samples = {new.track.track_id: new.track.samples_sha256 for new in new_tracks}
         carried = {
-            (old.track_id, new.track.track_id): self.store.write_again(old.track_id, new.track.track_id)
-            for new in new_tracks
-            if new.track.samples_sha256 is not None
-            for old in self._others_at(new)
-            if old.samples_sha256 == new.track.samples_sha256
+            (change.old_id, change.new_id): self.store.write_again(change.old_id, change.new_id)
+            for change in self.catalogue.changes(new_tracks)
+            if samples[change.new_id] is not None
+            and self.catalogue.track(change.old_id).samples_sha256 == samples[change.new_id]
         }
         dropped = self.catalogue.add(root, new_tracks, library, carried=carried, since=since, guard=guard)
         self.store.remove_files(dropped)
 
-    def with_samples(self, new: NewTrack) -> NewTrack:
-        """Decode a file where it lies in place of another of known samples, to see whether these are the same."""
-        if new.track.samples_sha256 is None and any(old.samples_sha256 for old in self._others_at(new)):
+    def with_samples(self, new: NewTrack, lost: Lost | None = None) -> NewTrack:
+        """Decode a file that may be another of known samples, to see whether these are the same.
+
+        It may be the one that lay at its path, or one of the lost of about its length.
+        """
+        if new.track.samples_sha256 is not None:
+            return new
+        may_be_lost = lost is not None and lost.may_have(new.track) and not self.catalogue.has(new.track.track_id)
+        if may_be_lost or any(old.samples_sha256 for old in self._others_at(new)):
             with contextlib.suppress(AudioError):  # they are not the same then
                 return replace(new, track=replace(new.track, samples_sha256=samples_sha256(new.audio)))
         return new

@@ -5,9 +5,9 @@
     recording, new or changed -> opened -> track
     recording without audio -> rendered, if that was asked for -> opened -> track
 
-Commits come once a second: a scan that is killed goes on after the last one. Files whose bytes changed come last and
-together: only then is it known whether a track that lost its path has another. What is not there is never deleted: a
-disk may be unmounted. One file that cannot be read stops nothing.
+Commits come once a second: a scan that is killed goes on after the last one. Files whose bytes changed, or that may be
+what lay elsewhere, come last and together: only then is it known whether a track that lost its path has another. What
+is not there is never deleted: a disk may be unmounted. One file that cannot be read stops nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mess_core.catalogue import Described, NewTrack
+from mess_core.catalogue import Described, Lost, NewTrack
 from mess_core.config import Paths
 from mess_core.database import Guard
 from mess_core.datasets.collection import Collection, Description, Recording, open_recording
@@ -137,6 +137,7 @@ def scan(
     new: list[NewTrack] = []
     old: list[Described] = []
     changed: list[NewTrack] = []
+    lost: Lost | None = None
     n_new = n_known = 0
     began_at, committed_s = time.time(), time.monotonic()
 
@@ -156,10 +157,12 @@ def scan(
                 n_known += 1
             else:
                 opened = open_recording(_with_audio(home.paths, recording), name_of)
-                if set(home.catalogue.tracks_at(opened.audio)) <= {opened.track.track_id}:
-                    new.append(opened)
-                else:
-                    changed.append(home.with_samples(opened))
+                if lost is None:  # asks the disk for every file of known samples, once, and only if there is a new one
+                    lost = home.catalogue.lost()
+                opened = home.with_samples(opened, lost)
+                is_alone = set(home.catalogue.tracks_at(opened.audio)) <= {opened.track.track_id}
+                is_back = opened.track.samples_sha256 in lost.samples
+                (new if is_alone and not is_back else changed).append(opened)
                 n_new += 1
         except Exception as error:  # whatever is in one file, the others are registered
             n_refused += 1

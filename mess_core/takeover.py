@@ -2,11 +2,14 @@
 
     retagged       other bytes, equal samples: the new track takes over everything, with embeddings and targets
     made anew      other samples at the same path: names, libraries and opinions, but nothing that was computed
+    moved, renamed and retagged at once: as retagged, for equal samples go before an equal path
     moved, copied  the same bytes at another path: the same track, and nothing happens here
+    copied, and the copy retagged: two tracks, and the first keeps everything
     swapped, and known content put in another's place: every track keeps what is its own
 
-A track gives way when no file of it is left. Its id then stands for the new track (table `replaced`): in links, in
-searches, and in what comes late. The whole of a scan is settled at once, when it is known what lies where by now.
+A track gives way when no file of it is left and another has its path or its samples. Its id then stands for the new
+track (table `replaced`): in links, in searches, and in what comes late. The whole of a scan is settled at once, when it
+is known what lies where by now.
 """
 
 from __future__ import annotations
@@ -39,7 +42,10 @@ class CarriedEmbedding(NamedTuple):
 
 @dataclass
 class Changed:
-    """Where the bytes of one track lay, those of another lie now. companions : (role, place) of the new one's"""
+    """Where the bytes of one track lay, those of another lie now. Without places: elsewhere, and of equal samples.
+
+    companions : (role, place) of the new one's
+    """
 
     old_id: str
     new_id: str
@@ -105,13 +111,15 @@ def settle(
                 (change.old_id, role, *place),
             )
     n_places = {place for change in changed for place in change.places}
+    equal = {(each.old_id, each.new_id) for each in changed if _has_equal_samples(connection, each)}
+    of_others = {new_id for _, new_id in equal}  # known by their samples: they are not what their path was called
     by_old: dict[str, list[Changed]] = {}
     for change in changed:
         by_old.setdefault(change.old_id, []).append(change)
     dropped: list[str] = []
     for old_id, changes in by_old.items():
         is_left = False
-        for place in _audio_places(connection, old_id):
+        for place in audio_places(connection, old_id):
             if gone(place):
                 connection.execute(
                     "DELETE FROM files WHERE track_id = ? AND role = 'audio' AND root_id = ? AND relative_path = ?",
@@ -119,11 +127,17 @@ def settle(
                 )
             else:
                 is_left = True
-        same = [change for change in changes if _has_equal_samples(connection, change)]
-        heirs = [
+        same = [
             change
             for change in changes
-            if change in same or not (is_left or _is_known_elsewhere(connection, change.new_id, n_places, since))
+            if (old_id, change.new_id) in equal and not (is_left and _was_here(connection, change.new_id, since))
+        ]
+        heirs = same or [
+            change
+            for change in changes
+            if not (
+                is_left or change.new_id in of_others or _is_known_elsewhere(connection, change.new_id, n_places, since)
+            )
         ]
         for change in heirs:
             _inherit_names(connection, change)
@@ -131,7 +145,7 @@ def settle(
             _inherit_sound(connection, change, carried.get((old_id, change.new_id), ()))
         if not is_left:
             first = next(iter([*same, *heirs, *changes]))
-            for change in changes:
+            for change in same or changes:
                 connection.execute(
                     "INSERT OR IGNORE INTO library_tracks SELECT library, ? FROM library_tracks WHERE track_id = ?",
                     (change.new_id, old_id),
@@ -146,7 +160,7 @@ def settle(
     return dropped
 
 
-def _audio_places(connection: sqlite3.Connection, track_id: str) -> list[Place]:
+def audio_places(connection: sqlite3.Connection, track_id: str) -> list[Place]:
     rows = connection.execute(
         "SELECT root_id, relative_path FROM files WHERE track_id = ? AND role = 'audio'", (track_id,)
     )
@@ -164,8 +178,12 @@ def _has_equal_samples(connection: sqlite3.Connection, change: Changed) -> bool:
 
 def _is_known_elsewhere(connection: sqlite3.Connection, track_id: str, changed: set[Place], since: float) -> bool:
     """Whether a track was here before the scan, at a path of its own: what another file was called is not about it."""
+    return _was_here(connection, track_id, since) and not set(audio_places(connection, track_id)) <= changed
+
+
+def _was_here(connection: sqlite3.Connection, track_id: str, since: float) -> bool:
     row = connection.execute("SELECT 1 FROM tracks WHERE track_id = ? AND added_at < ?", (track_id, since)).fetchone()
-    return row is not None and not set(_audio_places(connection, track_id)) <= changed
+    return row is not None
 
 
 def _inherit_names(connection: sqlite3.Connection, change: Changed) -> None:

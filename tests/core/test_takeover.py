@@ -179,6 +179,138 @@ def test_two_files_that_change_names_keep_what_is_theirs(home: Home, folder: Pat
     assert home.catalogue.file_paths(b, "midi") == [folder / "a.mid"]
 
 
+@pytest.mark.parametrize("names", ["cd", "cde"])
+def test_files_that_change_names_and_are_retagged_at_once_keep_what_is_theirs(
+    home: Home, folder: Path, names: str
+) -> None:
+    """Two of them, and three in a ring: each is known by its samples, whatever its path was called."""
+    ids = {name: write(folder / f"{name}.wav", n) for n, name in enumerate(names)}
+    scan(home, folder, "music")
+    for name, track_id in ids.items():
+        (folder / f"{name}.mid").write_bytes(name.encode())
+        for info in (MEL, MFCC):
+            embed(home, folder / f"{name}.wav", info)
+        home.catalogue.edit(track_id, composer=f"composer of {name}")
+        home.catalogue.add_to_library(f"with {name}", [track_id])
+        home.opinions.judge(track_id, "like")
+        home.opinions.add_play(track_id, ord(name))
+    places = dict(zip(names, names[1:] + names[0], strict=True))  # whose samples -> where they lie now
+    now = {name: write(folder / f"{place}.wav", names.index(name), tag=1) for name, place in places.items()}
+    scan(home, folder, "music")
+    assert set(home.catalogue.track_ids("all")) == set(now.values())
+    for name, track_id in now.items():
+        path = folder / f"{places[name]}.wav"
+        assert home.catalogue.track(track_id).composer == f"composer of {name}"
+        assert home.catalogue.track(ids[name]).track_id == track_id
+        assert home.catalogue.file_paths(track_id) == [path]
+        assert home.catalogue.file_paths(track_id, "midi") == [path.with_suffix(".mid")]
+        assert home.catalogue.track_ids(f"with {name}") == [track_id]
+        assert home.measurements.of_track(track_id)["tempo"].value == told(samples_sha256(path))
+        assert all(home.store.read(track_id, info).mean[0, 0] == told(samples_sha256(path)) for info in (MEL, MFCC))
+    assert home.opinions.verdicts() == dict.fromkeys(now.values(), "like")
+    assert home.opinions.seconds_heard() == {track_id: ord(name) for name, track_id in now.items()}
+    assert len(list(home.paths.embeddings.rglob("*.safetensors"))) == 2 * len(names) and home.check() == []
+
+
+def test_pushed_aside_by_other_music_it_keeps_its_names(home: Home, folder: Path) -> None:
+    """Other music at its path, and itself retagged at another: that one has its names, and the other has none."""
+    old = write(folder / "a.wav", 1)
+    scan(home, folder, "music")
+    embed(home, folder / "a.wav")
+    home.catalogue.edit(old, title="By hand")
+    home.catalogue.add_to_library("two", [old])
+    other, new = write(folder / "a.wav", 2), write(folder / "z.wav", 1, tag=1)
+    scan(home, folder, "music")
+    assert home.catalogue.track(new).title == "By hand" and home.catalogue.track(other).title == "a"
+    assert home.catalogue.track_ids("two") == [new] and set(home.catalogue.track_ids("all")) == {new, other}
+    assert home.store.known(MEL).keys() == {new} and home.measurements.of_track(other) == {}
+
+
+@pytest.mark.parametrize("is_seen", [False, True])
+def test_gone_and_back_under_another_name_and_retagged_it_is_still_one(home: Home, folder: Path, is_seen: bool) -> None:
+    """Whether its absence was seen or not, and below another folder that was added."""
+    write(folder / "other.wav", 2)
+    old = write(folder / "g.wav", 1)
+    scan(home, folder, "music")
+    home.catalogue.add_to_library("two", [old])
+    for info in (MEL, MFCC):
+        embed(home, folder / "g.wav", info)
+    home.catalogue.edit(old, title="By hand")
+    home.opinions.judge(old, "like")
+    (folder / "g.wav").unlink()
+    if is_seen:
+        scan(home, folder, "music")
+        assert home.catalogue.track(old).track_id == old
+    elsewhere = folder.parent / "new disk"
+    elsewhere.mkdir()
+    new = write(elsewhere / "back.wav", 1, tag=1)
+    scan(home, elsewhere, "music")
+    assert home.catalogue.track(old) == home.catalogue.track(new) and home.catalogue.track(new).title == "By hand"
+    assert home.catalogue.n_tracks("music") == 2 and home.catalogue.track_ids("two") == [new]
+    assert home.catalogue.file_paths(new) == [elsewhere / "back.wav"] and home.opinions.verdicts() == {new: "like"}
+    assert home.store.known(MEL).keys() == home.store.known(MFCC).keys() == {new} and home.check() == []
+    assert [tuple(row)[:2] for row in home.database.connection.execute("SELECT * FROM replaced")] == [(old, new)]
+
+
+def test_a_copy_that_is_retagged_is_another_track(home: Home, folder: Path) -> None:
+    """The first keeps everything: beside it, in place of one of its two paths, and when the two change names."""
+    old = write(folder / "a.wav", 1)
+    scan(home, folder, "music")
+    embed(home, folder / "a.wav")
+    home.catalogue.edit(old, title="By hand")
+    home.opinions.judge(old, "like")
+    copy = write(folder / "b.wav", 1, tag=1)
+    scan(home, folder, "music")
+    assert set(home.catalogue.track_ids("music")) == {old, copy} and home.catalogue.track(copy).title == "b"
+    assert home.catalogue.track(old).title == "By hand" and home.opinions.verdicts() == {old: "like"}
+    embed(home, folder / "b.wav")
+    (folder / "a.wav").rename(folder / "x")
+    (folder / "b.wav").rename(folder / "a.wav")
+    (folder / "x").rename(folder / "b.wav")
+    scan(home, folder, "music")
+    assert home.catalogue.file_paths(old) == [folder / "b.wav"] and home.catalogue.file_paths(copy) == [
+        folder / "a.wav"
+    ]
+    assert home.catalogue.track(old).title == "By hand" and home.catalogue.track(copy).title == "b"
+    (
+        folder / "b.wav"
+    ).unlink()  # the first is gone, the copy was another before, and is put elsewhere: it stays another
+    (folder / "a.wav").rename(folder / "c.wav")
+    scan(home, folder, "music")
+    assert set(home.catalogue.track_ids("music")) == {old, copy} and home.catalogue.track(copy).title == "b"
+
+
+def test_nothing_is_decoded_but_what_may_be_what_is_lost(
+    home: Home, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are registered by their headers, unless a recording of that rate and length has lost its path."""
+    decoded: list[str] = []
+
+    def counting(path: Path) -> str:
+        decoded.append(path.name)
+        return samples_sha256(path)
+
+    monkeypatch.setattr("mess_core.home.samples_sha256", counting)
+    for n in range(3):
+        write(folder / f"{n}.wav", n)
+    scan(home, folder, "music")
+    for n in range(3):
+        embed(home, folder / f"{n}.wav")
+    write(folder / "new.wav", 3)
+    (folder / "copy.wav").write_bytes(sound(1))
+    scan(home, folder, "music")
+    assert decoded == []
+    (folder / "0.wav").unlink()
+    (folder / "1.wav").replace(folder / "copy.wav")
+    (folder / "moved.wav").write_bytes(sound(2))
+    write(folder / "as long.wav", 4)
+    for name, n_frames, rate_hz in (("longer", 4 * RATE_HZ, RATE_HZ), ("of another rate", 16000, 16000)):
+        noise = np.random.default_rng(5).uniform(-0.3, 0.3, (n_frames, 1)).astype(np.float32)
+        (folder / f"{name}.wav").write_bytes(wav_bytes(noise, rate_hz))
+    scan(home, folder, "music")
+    assert decoded == ["as long.wav"]
+
+
 def test_moved_then_retagged_it_is_still_one(home: Home, folder: Path) -> None:
     """The path that it left does not keep the old id alive; a disk that is not there does."""
     write(folder / "a.wav", 1)
@@ -328,6 +460,17 @@ class Folder(RuleBasedStateMachine):
         if (self.folder / name).exists():
             self.put(other, (self.folder / name).read_bytes())
 
+    @rule(name=names, other=names, tag=st.integers(3, 5))
+    def retag_and_move(self, name: str, other: str, tag: int) -> None:
+        """In one step; where another lies there, they change places, both retagged."""
+        files = {each: (self.folder / each).read_bytes() for each in (name, other) if (self.folder / each).exists()}
+        if name not in files:
+            return
+        (self.folder / name).unlink()
+        self.put(other, files[name][:-4] + struct.pack("<I", tag))
+        if other in files and name != other:
+            self.put(name, files[other][:-4] + struct.pack("<I", tag))
+
     @rule(name=names, other=names)
     def swap(self, name: str, other: str) -> None:
         paths = self.folder / name, self.folder / other
@@ -356,9 +499,12 @@ class Folder(RuleBasedStateMachine):
         before = {path.name: self.home.catalogue.tracks_at(path) for path in self.paths()}
         there = {path.name: id_of(path) for path in self.folder.iterdir()}
         known = {row[0] for row in self.home.database.connection.execute("SELECT track_id FROM tracks")}
+        rows = self.home.database.connection.execute("SELECT track_id, value FROM edits WHERE field = 'title'")
+        edited = {row["track_id"]: row["value"] for row in rows.fetchall()}
         if there:
             scan(self.home, self.folder, "music")
             self.is_scanned = True
+            self.one_lost_is_the_one_that_came(known, set(there.values()), edited)
         for name, ids in before.items():  # a title goes with its content, else to what came in its place
             for old in ids:
                 now = there.get(name)
@@ -369,6 +515,17 @@ class Folder(RuleBasedStateMachine):
         for path in self.folder.iterdir():
             if id_of(path) not in self.home.store.known(MEL):
                 embed(self.home, path)
+
+    def one_lost_is_the_one_that_came(self, known: set[str], there: set[str], edited: dict[str, str]) -> None:
+        """Where one recording is lost and one of its samples came, this is it, wherever it lies."""
+        for samples in set(self.samples_of.values()):
+            lost = [each for each in known - there if self.samples_of[each] == samples]
+            came = [each for each in there - known if self.samples_of[each] == samples]
+            if len(lost) == len(came) == 1:
+                assert self.home.catalogue.track(lost[0]).track_id == came[0]
+                assert self.home.store.has(came[0], MEL)
+                if lost[0] in edited and came[0] not in edited:
+                    assert self.home.catalogue.track(came[0]).title == edited[lost[0]]
 
     @invariant()
     def one_track_at_a_path(self) -> None:
