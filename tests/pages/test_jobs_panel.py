@@ -152,6 +152,18 @@ def test_nothing_is_resumed_where_nothing_is_left(launch, home, library, write_w
     assert [each.kind for each in home.jobs.active()] == ["extract"]
 
 
+@pytest.mark.parametrize("n_done", [3, 4])
+def test_measuring_is_resumed_only_where_tracks_are_left(launch, home, library, n_done):
+    job = home.jobs.submit("targets", {"library": "music", "then_probe": None})
+    owner = new_owner()
+    home.jobs.claim(owner)
+    home.jobs.progress(job.job_id, owner, n_done=n_done, n_total=4, message=f"{n_done} of 4 tracks measured")
+    home.jobs.finish(job.job_id, owner, "cancelled")
+    at = launch(LIBRARY, library="music")
+    assert "Measuring music was cancelled" in words(at) and f"It was at: {n_done} of 4 tracks measured." in words(at)
+    assert ("Resume" in [each.label for each in at.button]) == (n_done < 4)
+
+
 def test_a_button_whose_work_is_asked_for_is_disabled_and_says_so(launch, home, library):
     at = launch(LIBRARY, library="music")
     at.radio(key="extractor").set_value(MEL.id).run()
