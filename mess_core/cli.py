@@ -33,7 +33,7 @@ from mess_core.datasets.collection import Collection
 from mess_core.datasets.folder import read_track
 from mess_core.datasets.playlist import library_name
 from mess_core.datasets.registry import AUTO, COLLECTIONS
-from mess_core.discovery import GROUPS
+from mess_core.discovery import GROUPS, check_columns
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, load_encoder
 from mess_core.errors import DataMissingError, InputError, MessError, UnknownTrackError
@@ -363,9 +363,10 @@ def _probe(home: Home, options: argparse.Namespace) -> int:
         seed=options.seed,
         columns=tuple(options.columns),
     )
-    _require_embeddings(home, options.library, info)
     if options.mlflow:
         tracking.open_store(home.paths)
+    check_columns(home.catalogue, options.library, options.group, options.level, settings.columns)
+    _require_embeddings(home, options.library, info)
     started_s = time.monotonic()
     job = _run(home, home.request_probe(options.library, info.id, options.group, options.level, settings))
     found = home.discovery(options.library, info, options.group, options.level, settings)

@@ -56,6 +56,7 @@ NOT_COPIED = ("cache", COPIES, TRASH)  # folders of the data folder
 T = TypeVar("T")
 UPLOADS = "uploads"  # folder of the data folder
 LAST_CHECK = "last_check"  # the setting that remembers it
+ROOM_BYTES = 2**20  # SQLite's log and its index need some of it; with less a catalogue opens for reading alone
 FAST_ENOUGH = 20.0  # times real time: below it an untrained twin is not extracted without being asked for
 
 
@@ -679,11 +680,12 @@ class Home:
         try:
             return act()
         except StorageError as error:
-            if "full" not in str(error.__cause__):
+            if "full" not in str(error.__cause__) and shutil.disk_usage(self.paths.root).free > ROOM_BYTES:
                 raise
             for path in own_files(self.paths.root, (self.paths.cache / "packed").glob("*")):
                 with contextlib.suppress(OSError):
                     path.unlink()
+            self.database.close()  # what found a full disk was opened for reading alone
             return act()
 
     def sweep(self, now: float | None = None) -> None:

@@ -724,11 +724,11 @@ def test_probe_takes_its_options(home, run, options):
 
 
 def test_probe_before_extract_says_what_to_do(home, run):
-    """No embedding yet: exit 1, one sentence, the command that helps."""
+    """No embedding yet: exit 2, one sentence, the command that helps."""
     plant_tracks(home, [a_track(0)])
     code, out = run("probe", "--library", "planted", "--encoder", MEL.id, "--json")
     document = strict(out)
-    assert code == 1 and not document["done"] and "extract --encoder mel" in document["message"]
+    assert code == 2 and document.keys() == {"error", "hint"} and "extract --encoder mel" in document["hint"]
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_a_copy_of_what_is_damaged_is_made_and_said_to_be_so(
     path.write_bytes(path.read_bytes()[:-1])
     assert main(["--home", str(home.paths.root), "backup", str(tmp_path / "copy")]) == 2
     said = capsys.readouterr().err
-    assert "is not whole, 1 of its files" in said and path.name in said and "mess_core check" in said
+    assert "is not whole, damaged or missing: 1 file;" in said and path.name in said and "mess_core check" in said
     assert Home(tmp_path / "copy").catalogue.n_tracks("music") == 12
 
 

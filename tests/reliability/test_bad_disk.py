@@ -202,10 +202,13 @@ def test_a_disk_that_takes_nothing_can_still_be_used(
     assert Home(root).check() == []
 
 
-def test_removing_makes_room_on_a_full_disk(everything: Everything, small_disk: Path) -> None:
+@pytest.mark.parametrize("is_open", [False, True])
+def test_removing_makes_room_on_a_full_disk(everything: Everything, small_disk: Path, is_open: bool) -> None:
+    """Also where SQLite's log is not there yet, for which there is no room."""
     root = small_disk / "home"
     shutil.copytree(everything.home.paths.root, root)
     home = Home(root)
+    assert not is_open or home.catalogue.n_tracks("music")
     packed = home.paths.cache / "packed"
     packed.mkdir(parents=True, exist_ok=True)
     (packed / "large.npy").write_bytes(bytes(300_000))

@@ -37,7 +37,7 @@ home.catalogue.add(music.parent, [new], "music")
 rng = np.random.default_rng(0)
 mean = rng.standard_normal((MEL.n_layers, MEL.embedding_dim)).astype(np.float32)
 segments = rng.standard_normal((3000, *mean.shape)).astype(np.float16)
-large = TrackEmbedding(segments, np.arange(3000, dtype=np.float32), mean, mean[:, : MEL.dim])
+large = TrackEmbedding(segments, np.arange(3000, dtype=np.float32), mean, np.abs(mean[:, : MEL.dim]))
 sound = wav_bytes(rng.uniform(-1, 1, (400_000, 1)).astype(np.float32), 24_000)
 
 def embed():
