@@ -195,7 +195,7 @@ def test_what_is_no_audio_is_refused_in_one_sentence(visit, watch, tmp_path):
     page = visit("Listen")
     (tmp_path / "page.wav").write_text("<html>")
     page.locator("input[type=file]").set_input_files(tmp_path / "page.wav")
-    expect(page.get_by_role("alert")).to_contain_text("page is no audio that MESS reads", timeout=PATIENCE_MS)
+    expect(page.get_by_role("alert")).to_contain_text("page.wav is no audio that MESS reads", timeout=PATIENCE_MS)
 
 
 def test_a_hostile_name_is_text_on_every_page(visit, app):
