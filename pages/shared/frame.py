@@ -58,8 +58,12 @@ def seconds(duration_s: float) -> str:
 
 
 def plain(text: str) -> str:
-    """Untrusted text where Streamlit would read Markdown, as it does in the label of a button."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!:$~<>|])", r"\\\1", " ".join(text.split()))
+    """Untrusted text where Streamlit would read Markdown, as it does in the label of a button.
+
+    Addresses become links whether or not their signs are escaped, so a sign that nobody sees is put into them.
+    """
+    apart = re.sub(r"(?i)https?:(?=//)|www(?=\.)|@", lambda found: f"{found[0]}\u2060", " ".join(text.split()))
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!:$~<>|])", r"\\\1", apart)
 
 
 def clock(time_s: float) -> str:
