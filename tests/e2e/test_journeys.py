@@ -11,6 +11,7 @@ from pathlib import Path
 import pretty_midi
 import pytest
 from playwright.sync_api import Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from mess_core.datasets.folder import read_track
 from mess_core.encoders.mel import MEL
@@ -72,11 +73,17 @@ def tick_all(page: Page) -> None:
 
 
 def untick_all(page: Page) -> None:
-    """The cross above the table."""
+    """The cross above the table, which may come to lie under the header while the player above grows."""
     table = page.get_by_test_id("stDataFrame").first
-    table.evaluate("table => table.scrollIntoView({block: 'center'})")  # the player above it may have grown
-    table.hover()
-    page.get_by_role("button", name="Clear selection").first.click()
+    cross = page.get_by_role("button", name="Clear selection").first
+    for patience_ms in (3000, 3000, PATIENCE_MS):
+        table.evaluate("table => table.scrollIntoView({block: 'center'})")
+        table.hover()
+        try:
+            cross.click(timeout=patience_ms)
+            break
+        except PlaywrightTimeoutError:
+            continue
     settle(page)
 
 
