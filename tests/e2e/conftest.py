@@ -21,9 +21,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from mess_core.home import Home
+
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "test-results"
 START_LIMIT_S = 60.0
+PATIENCE_MS = 60_000
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",  # a container has no user namespaces
     "--disable-gpu",
@@ -96,6 +99,21 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
         server.stop()
 
 
+@pytest.fixture(scope="module")
+def app(serve, bright_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """The app on a library of twelve recordings, in which brightness, and only that, is easily told."""
+    root = tmp_path_factory.mktemp("bright") / "home"
+    shutil.copytree(bright_library, root)
+    return serve(ROOT / "app.py", home=root)
+
+
+@pytest.fixture
+def tracks(app: Server) -> list[str]:
+    """The ids of its recordings, the darkest first."""
+    known = Home(app.home).catalogue.tracks("music")
+    return [track.track_id for track in sorted(known, key=lambda track: int(track.title.split()[1]))]
+
+
 @pytest.fixture(scope="session")
 def browser():
     """Chromium without a window, shared by all tests."""
@@ -153,6 +171,15 @@ def pytest_runtest_makereport(item, call):
     if report.when == "call" and report.failed:
         item.has_failed = True
     return report
+
+
+def settle(page) -> None:
+    """Wait until the page has nothing more to say."""
+    page.wait_for_timeout(300)
+    page.wait_for_function(
+        "() => document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'",
+        timeout=PATIENCE_MS,
+    )
 
 
 def _keep_inside(route, watch: Watch) -> None:

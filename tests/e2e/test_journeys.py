@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pretty_midi
 import pytest
@@ -16,29 +14,12 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from mess_core.datasets.folder import read_track
 from mess_core.encoders.mel import MEL
 from mess_core.home import Home
+from tests.e2e.conftest import PATIENCE_MS, settle
 from tests.e2e.test_app import write_tone
-from tests.e2e.test_listen import settle
 
 pytestmark = pytest.mark.e2e
 
-ROOT = Path(__file__).parents[2]
-PATIENCE_MS = 60_000
 ROW_PX, MARKER_PX = 35, 18  # of Streamlit's table: the height of a row, the middle of the boxes to tick
-
-
-@pytest.fixture(scope="module")
-def app(serve, bright_library, tmp_path_factory):
-    """The server on a library of twelve recordings."""
-    root = tmp_path_factory.mktemp("journeys") / "home"
-    shutil.copytree(bright_library, root)
-    return serve(ROOT / "app.py", home=root)
-
-
-@pytest.fixture
-def tracks(app) -> list[str]:
-    """The ids of the recordings, the darkest first."""
-    known = Home(app.home).catalogue.tracks("music")
-    return [track.track_id for track in sorted(known, key=lambda track: int(track.title.split()[1]))]
 
 
 @pytest.fixture
@@ -83,7 +64,8 @@ def untick_all(page: Page) -> None:
             cross.click(timeout=patience_ms)
             break
         except PlaywrightTimeoutError:
-            continue
+            if patience_ms == PATIENCE_MS:
+                raise
     settle(page)
 
 

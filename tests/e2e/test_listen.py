@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from mess_core.home import Home
+from tests.e2e.conftest import PATIENCE_MS, settle
 
 pytestmark = pytest.mark.e2e
-
-ROOT = Path(__file__).parents[2]
-PATIENCE_MS = 60_000
-
-
-@pytest.fixture(scope="module")
-def app(serve, bright_library, tmp_path_factory):
-    """The server on a library in which brightness, and only that, is easily told."""
-    root = tmp_path_factory.mktemp("listen") / "home"
-    shutil.copytree(bright_library, root)
-    return serve(ROOT / "app.py", home=root)
-
-
-@pytest.fixture
-def tracks(app) -> list[str]:
-    """The ids of the recordings, the darkest first."""
-    known = Home(app.home).catalogue.tracks("music")
-    return [track.track_id for track in sorted(known, key=lambda track: int(track.title.split()[1]))]
 
 
 @pytest.fixture
@@ -44,15 +26,6 @@ def listen(app, open_page):
         return page
 
     return listen
-
-
-def settle(page: Page) -> None:
-    """Wait until the page has nothing more to say."""
-    page.wait_for_timeout(300)
-    page.wait_for_function(
-        "() => document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'",
-        timeout=PATIENCE_MS,
-    )
 
 
 def nearest(page: Page) -> str:
