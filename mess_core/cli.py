@@ -255,8 +255,6 @@ def _demo(home: Home, options: argparse.Namespace) -> int:
 
 def _add(home: Home, options: argparse.Namespace) -> int:
     for path in options.paths:
-        if not path.exists():
-            raise InputError(f"There is no file or folder at {path}.", "Check the path; is the disk mounted?")
         if options.dataset != AUTO and path.is_dir():
             _check_dataset(path, COLLECTIONS[options.dataset])
     library = options.library or library_name(options.paths[0])

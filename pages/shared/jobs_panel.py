@@ -265,7 +265,7 @@ def _is_left(job: Job) -> bool:
     """Whether anything of an ended job is still to be done."""
     home, library = resources.home(), job.arguments.get("library")
     if job.kind == "extract":
-        return bool(home.missing_tracks(library, resources.info(job.arguments["encoder"])))
+        return home.n_embedded(library, resources.info(job.arguments["encoder"])) < home.catalogue.n_tracks(library)
     if job.kind == "targets":
         return job.n_total == 0 or job.n_done < job.n_total  # its row knows; asking the files takes a page too long
     return True
