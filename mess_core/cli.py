@@ -45,7 +45,7 @@ from mess_core.handover.incoming import import_library
 from mess_core.handover.outgoing import export_library
 from mess_core.handover.served import export_index
 from mess_core.handover.vectors import import_vectors
-from mess_core.home import DEMO, Home, count_segments
+from mess_core.home import DEMO, Home, check_path, count_segments
 from mess_core.jobs import Job, grouped, new_owner
 from mess_core.maps import MapView, check_layer, load_view
 from mess_core.matching import parse_passage
@@ -254,7 +254,8 @@ def _demo(home: Home, options: argparse.Namespace) -> int:
 
 
 def _add(home: Home, options: argparse.Namespace) -> int:
-    for path in options.paths:
+    for path in options.paths:  # all of them before any is registered
+        check_path(path)
         if options.dataset != AUTO and path.is_dir():
             _check_dataset(path, COLLECTIONS[options.dataset])
     library = options.library or library_name(options.paths[0])

@@ -118,20 +118,7 @@ class Home:
             If there is nothing at the path, or the library cannot be called so: that is said at once.
         """
         check_library_name(library)
-        shown = printable(str(path))
-        try:
-            is_there = path.exists()
-        except OSError as error:
-            raise InputError(f"{shown} cannot be read: {error.strerror}.", "Check the path and its rights.") from error
-        if not is_there and (address := _web_address(path)) is not None:
-            raise InputError(
-                f"{printable(address)} is a web address; MESS reads files on this machine.",
-                "Download it first, then name the file or its folder.",
-            )
-        if not is_there:
-            raise InputError(f"There is no file or folder at {shown}.", "Check the path; is the disk mounted?")
-        if not (path.is_dir() or path.is_file()):
-            raise InputError(f"{shown} is neither a file nor a folder.", "Name a file, or a folder with recordings.")
+        check_path(path)
         arguments = {
             "path": str(path),
             "library": library,
@@ -721,6 +708,24 @@ def _prune(copy: Home) -> None:
 def count_segments(duration_s: float, info: EncoderInfo) -> int:
     """How many segments a recording of this length has."""
     return n_segments(round(duration_s * info.sample_rate_hz), info.segment_samples, info.hop_samples)
+
+
+def check_path(path: Path) -> None:
+    """InputError if nothing lies at a path that could be registered."""
+    shown = printable(str(path))
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        raise InputError(f"{shown} cannot be read: {error.strerror}.", "Check the path and its rights.") from error
+    if not is_there and (address := _web_address(path)) is not None:
+        raise InputError(
+            f"{printable(address)} is a web address; MESS reads files on this machine.",
+            "Download it first, then name the file or its folder.",
+        )
+    if not is_there:
+        raise InputError(f"There is no file or folder at {shown}.", "Check the path; is the disk mounted?")
+    if not (path.is_dir() or path.is_file()):
+        raise InputError(f"{shown} is neither a file nor a folder.", "Name a file, or a folder with recordings.")
 
 
 def _web_address(path: Path) -> str | None:

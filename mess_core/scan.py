@@ -29,7 +29,7 @@ from mess_core.datasets.registry import AUTO, detect
 from mess_core.datasets.registry import collection as collection_of
 from mess_core.datasets.walking import MIDI_SUFFIXES, find_music, unread_sentence
 from mess_core.errors import InputError, MessError, of_item
-from mess_core.home import Home
+from mess_core.home import Home, check_path
 from mess_core.untrusted import printable
 from mess_core.words import counted
 
@@ -119,8 +119,7 @@ def scan(
     InputError
         If there is nothing at the path, or nothing that MESS reads.
     """
-    if not path.exists():
-        raise InputError(f"There is no file or folder at {path}.", "Check the path; is the disk mounted?")
+    check_path(path)
     collection, description = _describe(path, collection_id)
     recordings, root, n_refused = description.recordings, description.root or path, len(description.refused)
     for name, why in description.refused[:MOST_NAMED]:

@@ -580,3 +580,9 @@ def test_a_reader_that_stops_is_no_traceback(tmp_path, arguments):
     ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=120, **surroundings)
     os.close(writer)
     assert ended.returncode == 128 + 13 and ended.stderr == b""
+
+
+def test_nothing_is_registered_where_one_of_several_paths_is_wrong(run, home, write_wav, tmp_path):
+    code, out = run("add", write_wav("a"), tmp_path / "nowhere", "--json")
+    assert code == 2 and "There is no file or folder at" in json.loads(out)["error"]
+    assert home.catalogue.libraries() == []
