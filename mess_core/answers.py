@@ -7,6 +7,7 @@ plan, index, query        -> answer    neighbours with titles and paths, and the
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -309,15 +310,24 @@ def answer(home: Home, index: NeighbourIndex, plan: Plan, query: Query) -> Answe
 
 def _onsets_of(home: Home, query: Query, track_id: str | None) -> np.ndarray | None:
     """What begins when in a track, or in the query; None where its sound is not here, or cannot be read."""
+    asked = track_id or query.track_id
     try:
-        path = home.catalogue.audio_path(track_id or query.track_id)
+        path = home.catalogue.audio_path(asked)
     except MessError:  # a file that is in no library
         path = Path(query.text)
     try:
-        audio, rate_hz = read_excerpt(path, 0.0, HEARD_S)
+        return _onsets(path, asked)
     except (MessError, OSError):
         return None
-    return onsets(soxr.resample(audio.mean(axis=1), rate_hz, RATE_HZ))
+
+
+@functools.lru_cache(maxsize=128)  # 0.2 MB each; a page asks again at every move of a slider
+def _onsets(path: Path, content: str) -> np.ndarray:
+    """The onsets of a file's beginning; `content` is the id of its track, another one when its bytes are others."""
+    audio, rate_hz = read_excerpt(path, 0.0, HEARD_S)
+    found = onsets(soxr.resample(audio.mean(axis=1), rate_hz, RATE_HZ))
+    found.setflags(write=False)
+    return found
 
 
 def answer_passage(home: Home, index: SegmentIndex, plan: Plan, query: Query, passage: tuple[float, float]) -> Answer:

@@ -11,6 +11,7 @@ Carbonell & Goldstein (1998).
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -79,6 +80,7 @@ def select(
         Similarity between results, and whether one is a near-duplicate of the other.
     is_copy_of_query : callable (row) -> bool
     """
+    facts_of = functools.cache(facts_of)  # a candidate is asked by every filter and every cap
     caps = {name: getattr(request, f"max_per_{name}") for name in ("work", "performer", "album")}
     if request.versions == "collapse":
         caps["work"] = 1
