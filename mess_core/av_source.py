@@ -117,6 +117,7 @@ class AvSource:
         n_frames: int | None = None,
     ) -> None:
         self._file, self._name = file, name
+        self._n_lost = 0  # packets since the last piece
         self._open()
         self._pieces = self._decode()
         try:
@@ -315,8 +316,6 @@ class AvSource:
             for piece in pieces:
                 if piece.samples > 0:
                     yield piece, piece.pts
-
-    _n_lost = 0  # packets since the last piece
 
     def _reopen(self) -> None:
         self.close()
