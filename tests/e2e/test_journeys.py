@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Iterator
 
 import pretty_midi
 import pytest
 from playwright.sync_api import Page, expect
-from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from mess_core.datasets.folder import read_track
 from mess_core.encoders.mel import MEL
@@ -54,18 +54,24 @@ def tick_all(page: Page) -> None:
 
 
 def untick_all(page: Page) -> None:
-    """The cross above the table, which may come to lie under the header while the player above grows."""
+    """The cross above the table, which shows only while the mouse is on the table.
+
+    By hand: a click of Playwright looks whether the cross is on top before it moves the mouse there.
+    """
     table = page.get_by_test_id("stDataFrame").first
     cross = page.get_by_role("button", name="Clear selection").first
-    for patience_ms in (3000, 3000, PATIENCE_MS):
+    is_on_top = "(cross, [x, y]) => cross.contains(document.elementFromPoint(x, y))"
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while True:
         table.evaluate("table => table.scrollIntoView({block: 'center'})")
-        table.hover()
-        try:
-            cross.click(timeout=patience_ms)
+        box = cross.bounding_box()
+        middle = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+        page.mouse.move(*middle)
+        page.wait_for_timeout(200)
+        if cross.bounding_box() == box and cross.evaluate(is_on_top, middle):
             break
-        except PlaywrightTimeoutError:
-            if patience_ms == PATIENCE_MS:
-                raise
+        assert time.monotonic() < deadline, "the cross above the table was never on top"
+    page.mouse.click(*middle)
     settle(page)
 
 
