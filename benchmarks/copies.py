@@ -24,11 +24,11 @@ import numpy as np
 import soundfile
 import soxr
 
-from mess_core.audio import read_excerpt
-from mess_core.datasets.rendering import excerpt, stretches
-from mess_core.midi import read_midi
+from mess_core.audio.decode import read_excerpt
+from mess_core.collections.rendering import excerpt, stretches
+from mess_core.notes.midi import read_midi
+from mess_core.notes.synthesis import SAMPLE_RATE_HZ
 from mess_core.search.copies import COPY, HEARD_S, RATE_HZ, copy_score, onsets
-from mess_core.synthesis import SAMPLE_RATE_HZ
 
 LEAD_IN_S = 1.1
 PIECE = "piece "

@@ -31,7 +31,7 @@ SHORT_S = 300
 
 def with_mess(path: Path) -> None:
     """Decode, resample, measure loudness, cut into segments."""
-    from mess_core.audio import Decoder, segments
+    from mess_core.audio.decode import Decoder, segments
 
     for _ in segments(Decoder(path, RATE_HZ), 5 * RATE_HZ, 5 * RATE_HZ // 2, RATE_HZ):
         pass
@@ -39,7 +39,7 @@ def with_mess(path: Path) -> None:
 
 def with_mess_without_loudness(path: Path) -> None:
     """Decode, resample, cut into segments."""
-    from mess_core.audio import Decoder, segments
+    from mess_core.audio.decode import Decoder, segments
 
     for _ in segments(Decoder(path, RATE_HZ, measure_loudness=False), 5 * RATE_HZ, 5 * RATE_HZ // 2, RATE_HZ):
         pass
@@ -87,7 +87,7 @@ def measure(way: str, path: Path) -> None:
     import soundfile  # noqa: F401
     import soxr  # noqa: F401
 
-    import mess_core.audio  # noqa: F401
+    import mess_core.audio.decode  # noqa: F401
 
     if way == LIBROSA:
         import librosa

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mess_core.answers import answer, build_index, make_plan, query_of
+from mess_core.embeddings.extraction import BATCH_SIZE_CPU, use_all_cores
 from mess_core.encoders.nano import NANO, Nano
-from mess_core.extraction import BATCH_SIZE_CPU, use_all_cores
-from mess_core.home import DEMO, Home
+from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.request import Request
+from mess_core.workspace.home import DEMO, Home
 
 ROOT = Path(__file__).parent.parent
 PORT = 8765

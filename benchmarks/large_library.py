@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mess_core.datasets.folder import audio_files
-from mess_core.home import Home
-from mess_core.scan import scan
+from mess_core.collections.walking import audio_files
+from mess_core.workspace.home import Home
+from mess_core.workspace.scan import scan
 
 N_FOLDERS, N_SAMPLES, RATE_HZ = 100, 800, 8000
 LIBRARY = "large"

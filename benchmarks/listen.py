@@ -41,22 +41,22 @@ import numpy as np
 import soundfile
 
 from benchmarks.first_minute import ROOT, limit_s
-from mess_core.answers import Answer, Plan, answer, build_index, make_plan, query_of
-from mess_core.catalogue import NewTrack, Track, track_id_of
-from mess_core.discovery import save
-from mess_core.embeddings import TrackEmbedding
+from mess_core.catalogue.catalogue import NewTrack, Track, track_id_of
+from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.nano import NANO
 from mess_core.evaluation.faithfulness import measure_faithfulness
 from mess_core.evaluation.kept import Evaluation, save_evaluation
-from mess_core.home import Home, count_segments
-from mess_core.maps import load_view
+from mess_core.maps.drawing import load_view
 from mess_core.probing.data import ProbeData
+from mess_core.probing.discovery import save
 from mess_core.probing.probe import fit_cells
 from mess_core.probing.result import ProbeSettings
-from mess_core.reasons import find_reasons
+from mess_core.search.answers import Answer, Plan, answer, build_index, make_plan, query_of
 from mess_core.search.neighbours import NeighbourIndex
+from mess_core.search.reasons import find_reasons
 from mess_core.search.request import Request
 from mess_core.targets.registry import TARGETS
+from mess_core.workspace.home import Home, count_segments
 
 N_TRACKS, N_SEGMENTS, LIBRARY = 10_000, 8, "large"
 DURATION_S, RATE_HZ = 22.5, 24_000

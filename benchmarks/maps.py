@@ -20,15 +20,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mess_core.catalogue import NewTrack, Track, track_id_of
-from mess_core.embeddings import TrackEmbedding
+from mess_core.catalogue.catalogue import NewTrack, Track, track_id_of
+from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.nano import NANO
-from mess_core.home import Home
-from mess_core.layouts.layout import align, movement, pca_layout, umap_layout
-from mess_core.layouts.neighbours import Nearest, find_nearest, space_of
-from mess_core.layouts.settings import MapSettings
-from mess_core.layouts.trust import measure_trust
-from mess_core.maps import load_view, make_map
+from mess_core.maps.drawing import load_view, make_map
+from mess_core.maps.layout import align, movement, pca_layout, umap_layout
+from mess_core.maps.neighbours import Nearest, find_nearest, space_of
+from mess_core.maps.settings import MapSettings
+from mess_core.maps.trust import measure_trust
+from mess_core.workspace.home import Home
 
 ROOT = Path(__file__).parent.parent
 N_DEMO, N_LARGE, DIM_LARGE = 120, 10_000, 768

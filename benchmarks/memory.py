@@ -21,9 +21,9 @@ import soundfile
 
 from benchmarks.first_minute import PORT, ROOT, is_healthy
 from mess_core.config import Paths
+from mess_core.embeddings.extraction import ExtractedTrack, Source, extract, use_all_cores
 from mess_core.encoders.registry import load_encoder
-from mess_core.extraction import ExtractedTrack, Source, extract, use_all_cores
-from mess_core.home import Home
+from mess_core.workspace.home import Home
 
 RATE_HZ = 44_100
 HOURS = 3

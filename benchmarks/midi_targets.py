@@ -22,8 +22,8 @@ from scipy.stats import spearmanr
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from mess_core.datasets.demo import perform, plan_demo  # noqa: E402
-from mess_core.datasets.demo_scores import read_score as written_notes  # noqa: E402
+from mess_core.collections.demo import perform, plan_demo  # noqa: E402
+from mess_core.collections.demo_scores import read_score as written_notes  # noqa: E402
 from mess_core.targets.alignment import Score, align  # noqa: E402
 from mess_core.targets.key_overlap import overlaps_by_score, overlaps_by_skyline  # noqa: E402
 from mess_core.targets.local_tempo import (  # noqa: E402
@@ -79,7 +79,7 @@ def estimates(notes: NoteTable) -> dict[str, float]:
 
 def asap(folder: Path) -> None:
     """All performances of ASAP that are here."""
-    from tests.core.test_targets_midi import read_asap
+    from tests.targets.test_midi import read_asap
 
     rows: Rows = []
     errors_s, shares, elapsed_s, longest = [], [], 0.0, (0, 0.0, 0.0)

@@ -28,9 +28,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mess_core.audio import Decoder
+from mess_core.audio.decode import Decoder
+from mess_core.audio.wav_header import decode_samples, read_wav_header
 from mess_core.errors import AudioError
-from mess_core.wav_header import decode_samples, read_wav_header
 
 RATE_HZ = 8000
 EDGES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)

@@ -32,15 +32,15 @@ import numpy as np
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from mess_core.discovery import Discovery, groups_of  # noqa: E402
+from mess_core.embeddings.extraction import use_all_cores  # noqa: E402
 from mess_core.encoders.base import EncoderInfo  # noqa: E402
 from mess_core.encoders.registry import DEFAULT, encoder_info  # noqa: E402
 from mess_core.errors import ArtefactMismatchError  # noqa: E402
-from mess_core.extraction import use_all_cores  # noqa: E402
-from mess_core.home import DEMO, Home  # noqa: E402
-from mess_core.jobs import Job, new_owner  # noqa: E402
+from mess_core.probing.discovery import Discovery, groups_of  # noqa: E402
 from mess_core.probing.result import label_of  # noqa: E402
-from mess_core.tasks import Task  # noqa: E402
+from mess_core.storage.jobs import Job, new_owner  # noqa: E402
+from mess_core.work.tasks import Task  # noqa: E402
+from mess_core.workspace.home import DEMO, Home  # noqa: E402
 
 SAMPLE_RATE_HZ, HOP = 24_000, 512
 ALPHA, N_FOLDS, SEED = 1.0, 5, 42

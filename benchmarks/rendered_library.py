@@ -30,14 +30,14 @@ import numpy as np
 import soundfile
 from threadpoolctl import threadpool_limits
 
-from mess_core.catalogue import NewTrack, Track
-from mess_core.datasets.demo import ROTATION, VERSION
-from mess_core.datasets.folder import read_track
-from mess_core.datasets.rendering import excerpt
-from mess_core.files import write_atomically
-from mess_core.home import Home
-from mess_core.midi import read_midi, write_midi
-from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, render
+from mess_core.catalogue.catalogue import NewTrack, Track
+from mess_core.collections.demo import ROTATION, VERSION
+from mess_core.collections.opening import read_track
+from mess_core.collections.rendering import excerpt
+from mess_core.notes.midi import read_midi, write_midi
+from mess_core.notes.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, render
+from mess_core.storage.files import write_atomically
+from mess_core.workspace.home import Home
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "perf-midi"
 LIBRARY = "perf-midi"

@@ -25,9 +25,9 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mess_core.aspects import ASPECTS, AspectEvidence
-from mess_core.embeddings import EmbeddingSet
+from mess_core.embeddings.store import EmbeddingSet
 from mess_core.encoders.mert import MERT_95M
+from mess_core.probing.aspects import ASPECTS, AspectEvidence
 from mess_core.probing.directions import Directions
 from mess_core.search.geometry import DirectionGeometry, LayerGeometry
 from mess_core.search.neighbours import NeighbourIndex

@@ -26,7 +26,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from benchmarks.listen import ROOT, served
-from mess_core.home import Home
+from mess_core.workspace.home import Home
 
 GOAL_S = 4.0  # the 95th percentile of fifty
 PATIENCE_S = 300.0

@@ -25,8 +25,8 @@ import numpy as np
 
 from benchmarks.first_minute import PORT, ROOT, is_healthy
 from benchmarks.memory import resident_bytes
-from mess_core.audio import wav_bytes
-from mess_core.home import Home
+from mess_core.audio.decode import wav_bytes
+from mess_core.workspace.home import Home
 
 RATE_HZ = 44_100
 N_UPLOADS, N_PLAYS, N_SESSIONS = 200, 500, 50

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from mess_core.audio import Decoder  # noqa: E402
+from mess_core.audio.decode import Decoder  # noqa: E402
 from mess_core.targets import attack, audio, dynamics, form, harmony, rhythm, spectrum  # noqa: E402
 from mess_core.targets.frames import SAMPLE_RATE_HZ  # noqa: E402
 from mess_core.targets.moments import MomentStream  # noqa: E402
@@ -93,9 +93,9 @@ def write_music(path: Path, duration_s: float) -> None:
     import soundfile
     import soxr
 
-    from mess_core.datasets.demo import perform, plan_demo
-    from mess_core.synthesis import SAMPLE_RATE_HZ as RENDERED_HZ
-    from mess_core.synthesis import render
+    from mess_core.collections.demo import perform, plan_demo
+    from mess_core.notes.synthesis import SAMPLE_RATE_HZ as RENDERED_HZ
+    from mess_core.notes.synthesis import render
 
     plan = next(plan for plan in plan_demo() if plan.instrument == "piano")
     performance = perform(plan)

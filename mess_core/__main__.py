@@ -2,7 +2,7 @@
 
 import sys
 
-from mess_core.cli import main
+from mess_core.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

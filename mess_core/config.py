@@ -17,7 +17,7 @@ MIN_DURATION_S = 0.1  # the shortest one-shot: below is a click
 MAX_DURATION_S = 12 * 3600.0  # longer "recordings" are decompression bombs or forgotten recorders
 
 # --- formats ----------------------------------------------------------------------------------------------
-# What a folder is searched for. What a file is, its content decides (`audio_source`); a name only says where to look.
+# What a folder is searched for. What a file is, its content decides (`audio.source`); a name only says where to look.
 # Left out is `ts`, a film of a television that is more often the source text of a program.
 _SOUND = """
 wav wave bwf rf64 w64 aif aiff aifc caf au snd flac wv ape tta tak dsf dff mp3 mp2 mp1 mpa m2a mpga m4a m4b m4r f4a aac

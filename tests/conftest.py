@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from mess_core.datasets.folder import read_track
+from mess_core.collections.opening import read_track
 from mess_core.encoders.base import Encoder, EncoderInfo, check_waveforms
 from mess_core.encoders.mel import MEL
-from mess_core.home import Home
-from mess_core.jobs import new_owner
-from mess_core.tasks import Task
+from mess_core.storage.jobs import new_owner
+from mess_core.work.tasks import Task
+from mess_core.workspace.home import Home
 
 # librosa, the oracle of some tests, lets numba keep what it compiled in one place, and processes that fill it at
 # once crash each other. Each that runs tests beside others has a place of its own, kept for the next time.

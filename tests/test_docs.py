@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mess_core.cli import _parser
+from mess_core.cli.main import _parser
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
 from mess_core.encoders.registry import PUBLISHED
-from mess_core.home import Home
+from mess_core.workspace.home import Home
 from pages.shared.page import PAGES
 
 ROOT = Path(__file__).parent.parent
@@ -53,9 +53,9 @@ def test_every_link_into_the_repository_leads_somewhere():
 
 def test_the_python_example_runs(home: Home, write_wav, monkeypatch, capsys):
     """On a library called demo with two recordings."""
-    from mess_core.datasets.folder import read_track
-    from mess_core.jobs import new_owner
-    from mess_core.tasks import Task
+    from mess_core.collections.opening import read_track
+    from mess_core.storage.jobs import new_owner
+    from mess_core.work.tasks import Task
 
     new = [read_track(write_wav(f"t{seed}", 3.0, seed)) for seed in range(2)]
     home.catalogue.add(new[0].audio.parent, new, "demo")

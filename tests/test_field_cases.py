@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mess_core.audio import Decoder
-from mess_core.catalogue import Track
-from mess_core.cli import main
+from mess_core.audio.decode import Decoder
+from mess_core.catalogue.catalogue import Track
+from mess_core.cli.main import main
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
-from mess_core.home import Home
 from mess_core.targets.notes import read_notes
+from mess_core.workspace.home import Home
 from tests.conftest import SHARED
 
 CASES = SHARED / "field-cases"

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from mess_core.errors import ArtefactMismatchError, DataMissingError
-from mess_core.files import write_atomically
-from mess_core.processes import process_pool
+from mess_core.parallel import process_pool
+from mess_core.storage.files import write_atomically
 from training.passages import PASSAGE_S
 from training.recordings import TrainingRecording, make_twins
 from training.soundfont import SoundFont

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from mess_core.config import HOP_S, SEGMENT_S
-from mess_core.embeddings import TrackEmbedding
+from mess_core.embeddings.extraction import ExtractedTrack, FailedTrack, Source, extract
+from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.base import Encoder
 from mess_core.encoders.mel import Mel
 from mess_core.encoders.nano import Nano
-from mess_core.extraction import ExtractedTrack, FailedTrack, Source, extract
-from mess_core.files import write_atomically
+from mess_core.storage.files import write_atomically
 from training import speed
 from training.bars import (
     SEARCH,

@@ -23,14 +23,14 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mess_core.datasets.demo import LEAD_IN_S
-from mess_core.datasets.rendering import excerpt
+from mess_core.collections.demo import LEAD_IN_S
+from mess_core.collections.rendering import excerpt
 from mess_core.encoders.mel import PEAK_LEVEL
 from mess_core.errors import DataMissingError
-from mess_core.files import write_atomically
-from mess_core.midi import PedalSpan, read_midi
-from mess_core.processes import process_pool
-from mess_core.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, render
+from mess_core.notes.midi import PedalSpan, read_midi
+from mess_core.notes.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, render
+from mess_core.parallel import process_pool
+from mess_core.storage.files import write_atomically
 from mess_core.targets.midi import measure, prepare
 from mess_core.targets.notes import NoteTable
 from training.passages import MELODIC, Part, Passage

@@ -18,8 +18,8 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from mess_core.encoders.mel import LOG_FLOOR
-from mess_core.midi import Note
-from mess_core.synthesis import sound_ends
+from mess_core.notes.midi import Note
+from mess_core.notes.synthesis import sound_ends
 from training.passages import Passage
 from training.voices import DRUMS, FAMILY_NAMES, LOWEST
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mess_core.midi import Note, PedalSpan
+from mess_core.notes.midi import Note, PedalSpan
 from training.sources import Music
 from training.voices import FAMILY_NAMES, HIGHEST, LOWEST, Hit, Kit, Voice, draw_kit, draw_voice
 

@@ -22,7 +22,7 @@ from scipy.signal import oaconvolve
 
 from mess_core.encoders.mel import MEL_HOP_SAMPLES, PEAK_LEVEL, LogMel
 from mess_core.encoders.nano import FFT_SAMPLES
-from mess_core.synthesis import SAMPLE_RATE_HZ
+from mess_core.notes.synthesis import SAMPLE_RATE_HZ
 from training.labels import FRAME_RATE_HZ, Labels, label
 from training.passages import PASSAGE_S, Part, Passage, arrange, choose
 from training.soundfont import SoundFont

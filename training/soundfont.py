@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mess_core.errors import DataMissingError, DependencyMissingError
-from mess_core.synthesis import SAMPLE_RATE_HZ, sound_ends
+from mess_core.notes.synthesis import SAMPLE_RATE_HZ, sound_ends
 from training.passages import Passage
 from training.voices import drum
 

@@ -23,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mess_core.datasets.demo import PERFORMERS, DemoPlan, perform
-from mess_core.datasets.demo_scores import PIECES, read_score
+from mess_core.collections.demo import PERFORMERS, DemoPlan, perform
+from mess_core.collections.demo_scores import PIECES, read_score
 from mess_core.errors import DataMissingError, InputError
-from mess_core.midi import Note, PedalSpan, notes_of, read_events, read_midi
+from mess_core.notes.midi import Note, PedalSpan, notes_of, read_events, read_midi
 
 SHARES = {"pop909": 0.7, "vienna": 0.15, "demo": 0.15}  # of the recordings; what is absent is shared by the others
 N_HELD_OUT = 40  # the last songs of POP909 are never learned from: the curves are also drawn on them

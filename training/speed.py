@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mess_core.extraction import ExtractedTrack, Source, extract
+from mess_core.embeddings.extraction import ExtractedTrack, Source, extract
 
 ROOT = Path(__file__).parents[1]
 RATE_HZ = 44_100

@@ -28,7 +28,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mess_core.encoders.nano import build_network
 from mess_core.errors import ArtefactMismatchError, DataMissingError
-from mess_core.files import write_atomically
+from mess_core.storage.files import write_atomically
 from training.batches import Batch, Recordings
 from training.data import WORK, find_shards
 from training.teachers import Heads, hide

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mess_core import synthesis
-from mess_core.midi import Note, PedalSpan
-from mess_core.synthesis import INSTRUMENTS, RESTRIKE_S, SAMPLE_RATE_HZ, Instrument, sound_ends
+from mess_core.notes import synthesis
+from mess_core.notes.midi import Note, PedalSpan
+from mess_core.notes.synthesis import INSTRUMENTS, RESTRIKE_S, SAMPLE_RATE_HZ, Instrument, sound_ends
 
 _BRASS = Instrument(
     "brass", 56, -16.5, slope=0.7, cutoff_hz=1600, cutoff_octaves=3.2, release_s=0.07, attack_s=0.035,

@@ -18,7 +18,7 @@ from mess_core.encoders import nano
 from mess_core.encoders.base import WeightFile
 from mess_core.encoders.nano import NANO, NORM, WEIGHTS, Nano
 from mess_core.errors import DataMissingError
-from mess_core.files import write_atomically
+from mess_core.storage.files import write_atomically
 
 CARD = "weights.json"
 SHIPPED = Path(nano.__file__).resolve().parent

@@ -14,8 +14,8 @@ from pathlib import Path
 from mess_core.config import Paths
 from mess_core.encoders.base import EncoderInfo, WeightFile
 from mess_core.errors import ArtefactMismatchError, InputError
-from mess_core.files import read_sealed, seal, write_atomically
-from mess_core.untrusted import build
+from mess_core.storage.files import read_sealed, seal, write_atomically
+from mess_core.storage.untrusted import build
 from mess_core.words import counted
 
 IMPORTED = "imported:"

@@ -31,7 +31,7 @@ import numpy as np
 
 from mess_core.encoders.base import HEARD, Encoder, EncoderInfo, WeightFile, check_waveforms, random_twin
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
-from mess_core.untrusted import read_json
+from mess_core.storage.untrusted import read_json
 
 CONFIG_FILE = "config.json"
 MOST_CONFIG_BYTES = 2**20

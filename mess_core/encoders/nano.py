@@ -23,7 +23,7 @@ import numpy as np
 
 from mess_core.encoders.base import Encoder, EncoderInfo, WeightFile, check_waveforms, random_twin, verify_file
 from mess_core.encoders.mel import MEL_NORMALISER, N_BANDS, LogMel
-from mess_core.untrusted import MOST_TENSORS_BYTES, parse_safetensors, read_json, read_untrusted
+from mess_core.storage.untrusted import MOST_TENSORS_BYTES, parse_safetensors, read_json, read_untrusted
 
 if TYPE_CHECKING:
     import torch

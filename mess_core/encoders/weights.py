@@ -27,8 +27,8 @@ from typing import Any, Literal
 from mess_core.config import Paths
 from mess_core.encoders.base import EncoderInfo, WeightFile
 from mess_core.errors import ArtefactMismatchError, DataMissingError, MessError, StorageError
-from mess_core.files import SEAL, seal, unseal, write_atomically
-from mess_core.untrusted import parse_json, read_untrusted, understanding
+from mess_core.storage.files import SEAL, seal, unseal, write_atomically
+from mess_core.storage.untrusted import parse_json, read_untrusted, understanding
 from mess_core.words import counted
 
 CHUNK_BYTES = 1024 * 1024  # between two looks at `should_stop`

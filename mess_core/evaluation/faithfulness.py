@@ -28,8 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from mess_core.aspects import ASPECTS, AspectEvidence, weigh_aspects
 from mess_core.errors import DataMissingError
+from mess_core.probing.aspects import ASPECTS, AspectEvidence, weigh_aspects
 from mess_core.probing.data import ProbeData
 from mess_core.probing.directions import Directions, fit_directions
 from mess_core.probing.folds import assign_folds
@@ -38,7 +38,7 @@ from mess_core.probing.resampling import draw_groups, intervals
 from mess_core.probing.result import ProbeSettings
 from mess_core.probing.scores import average_ranks, spearman
 from mess_core.search.geometry import ALL_LAYERS, DirectionGeometry, Geometry, LayerGeometry
-from mess_core.untrusted import build, understanding
+from mess_core.storage.untrusted import build, understanding
 from mess_core.words import counted
 
 K = 10

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mess_core.config import Paths
-from mess_core.discovery import safe_name
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.similarity import SimilarityStudy
-from mess_core.files import read_sealed, seal, write_atomically
-from mess_core.untrusted import build, printable, understanding
+from mess_core.probing.discovery import safe_name
+from mess_core.storage.files import read_sealed, seal, write_atomically
+from mess_core.storage.untrusted import build, printable, understanding
 
 FORMAT = "mess-evaluation-2"
 UNSEALED = ("mess-evaluation-1",)  # the same without a seal

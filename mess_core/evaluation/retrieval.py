@@ -34,9 +34,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mess_core.errors import InputError
-from mess_core.evaluation.hubness import N_NEIGHBOURS
 from mess_core.probing.resampling import draw_groups, intervals
 from mess_core.probing.scores import sum_by
+from mess_core.search.hubness import N_NEIGHBOURS
 
 N_BOOTSTRAPS = 2000
 

@@ -33,17 +33,6 @@ from typing import Any
 import numpy as np
 
 from mess_core.errors import ArtefactMismatchError, InputError
-from mess_core.evaluation.hubness import (
-    HUB_SKEWNESS,
-    N_NEIGHBOURS,
-    Hubness,
-    csls,
-    hubness_of,
-    k_occurrences,
-    local_means,
-    mean_cosine,
-    unit_vectors,
-)
 from mess_core.evaluation.retrieval import (
     RetrievalScore,
     RetrievalTask,
@@ -54,7 +43,18 @@ from mess_core.evaluation.retrieval import (
 )
 from mess_core.probing.probe import OnProgress, no_progress
 from mess_core.probing.ridge import one_blas_thread
-from mess_core.untrusted import build, understanding
+from mess_core.search.hubness import (
+    HUB_SKEWNESS,
+    N_NEIGHBOURS,
+    Hubness,
+    csls,
+    hubness_of,
+    k_occurrences,
+    local_means,
+    mean_cosine,
+    unit_vectors,
+)
+from mess_core.storage.untrusted import build, understanding
 
 FORMAT = "mess-similarity-1"
 WORK, PERFORMER = "work", "performer"

@@ -21,8 +21,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mess_core.errors import ArtefactMismatchError, InputError, MessError, StorageError
-from mess_core.files import TMP_SUFFIX, read_sealed, seal, sync_folder
-from mess_core.untrusted import build, open_untrusted, printable, sha256_of, understanding
+from mess_core.storage.files import TMP_SUFFIX, read_sealed, seal, sync_folder
+from mess_core.storage.untrusted import build, open_untrusted, printable, sha256_of, understanding
 from mess_core.words import counted
 
 MANIFEST = "manifest.json"

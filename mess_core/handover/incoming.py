@@ -17,10 +17,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from mess_core.catalogue import ALL, NAMES, TRACK_FIELDS, TRACK_ID_DIGITS, Track
+from mess_core.catalogue.catalogue import ALL, NAMES, TRACK_FIELDS, TRACK_ID_DIGITS, Track
+from mess_core.catalogue.passages import ScoreTimes
+from mess_core.collections.collection import MOST_DETAILS, tidy
 from mess_core.config import MAX_DURATION_S
-from mess_core.datasets.collection import MOST_DETAILS, tidy
-from mess_core.embeddings import TrackEmbedding, check_embedding
+from mess_core.embeddings.store import TrackEmbedding, check_embedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.imported import IMPORTED, MOST_RATE_HZ, info_of, keep_imported
 from mess_core.encoders.registry import encoder_info
@@ -37,10 +38,7 @@ from mess_core.handover.folders import (
 )
 from mess_core.handover.outgoing import FORMAT, OLDER, embedding_path
 from mess_core.handover.parquet import SCORE_TIMES, SEGMENT_TARGETS, TARGETS, TRACKS, Row, read_table
-from mess_core.home import Home
-from mess_core.passages import ScoreTimes
-from mess_core.targets.registry import TARGETS as KNOWN_TARGETS
-from mess_core.untrusted import (
+from mess_core.storage.untrusted import (
     LARGEST,
     MOST_TENSORS_BYTES,
     are_possible,
@@ -50,7 +48,9 @@ from mess_core.untrusted import (
     read_untrusted,
     understanding,
 )
+from mess_core.targets.registry import TARGETS as KNOWN_TARGETS
 from mess_core.words import counted
+from mess_core.workspace.home import Home
 
 SHA256 = re.compile("[0-9a-f]{64}")
 MOST_CHANNELS, MOST_LUFS, MOST_EVENTS = 256, 200.0, 10**9

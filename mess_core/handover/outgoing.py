@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import mess_core
-from mess_core.catalogue import TRACK_FIELDS, Track, readable
+from mess_core.catalogue.catalogue import TRACK_FIELDS, Track, readable
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.imported import info_of
 from mess_core.encoders.registry import encoder_info
@@ -37,10 +37,10 @@ from mess_core.handover.parquet import (
     write_table,
 )
 from mess_core.handover.served import build_served
-from mess_core.home import Home
+from mess_core.storage.untrusted import MOST_TENSORS_BYTES, parse_json, read_untrusted
 from mess_core.targets.registry import VERSIONS
-from mess_core.untrusted import MOST_TENSORS_BYTES, parse_json, read_untrusted
 from mess_core.words import counted
+from mess_core.workspace.home import Home
 
 FORMAT = "mess-library-2"
 OLDER = ("mess-library-1",)  # the same without album, album artist, disc, movement, conductor and details
@@ -224,7 +224,7 @@ def _collections(tracks: Sequence[Track]) -> list[dict[str, Any]]:
     names = sorted({track.collection for track in tracks if track.collection})
     if not names:
         return []
-    from mess_core.datasets.registry import COLLECTIONS
+    from mess_core.collections.published import COLLECTIONS
 
     return [
         {

@@ -10,10 +10,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mess_core.catalogue import Track
+from mess_core.catalogue.catalogue import Track
 from mess_core.errors import ArtefactMismatchError
 from mess_core.handover.folders import COPY_AGAIN
-from mess_core.untrusted import open_parquet
+from mess_core.storage.untrusted import open_parquet
 
 if TYPE_CHECKING:
     import pyarrow

@@ -26,7 +26,6 @@ from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.imported import info_of
 from mess_core.encoders.registry import encoder_info
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
-from mess_core.evaluation.hubness import local_means
 from mess_core.evaluation.kept import csls_helps
 from mess_core.handover.folders import (
     COPY_AGAIN,
@@ -38,10 +37,10 @@ from mess_core.handover.folders import (
     whole_folder,
     write_manifest,
 )
-from mess_core.home import Home
 from mess_core.search.geometry import LayerGeometry
+from mess_core.search.hubness import local_means
 from mess_core.search.neighbours import HUB_NEIGHBOURS, HUB_REFERENCES, SEED
-from mess_core.untrusted import (
+from mess_core.storage.untrusted import (
     MOST_ARRAY_BYTES,
     MOST_TENSORS_BYTES,
     open_untrusted,
@@ -50,6 +49,7 @@ from mess_core.untrusted import (
     read_untrusted,
     understanding,
 )
+from mess_core.workspace.home import Home
 
 if TYPE_CHECKING:
     import faiss

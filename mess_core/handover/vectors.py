@@ -18,15 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mess_core.catalogue import ALL
-from mess_core.embeddings import TrackEmbedding
+from mess_core.catalogue.catalogue import ALL
+from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.imported import IMPORTED, MOST_LAYERS, MOST_NUMBERS, check_name, keep_imported
 from mess_core.errors import InputError
 from mess_core.handover.folders import OnProgress, no_progress
-from mess_core.home import Home
-from mess_core.untrusted import LARGEST, are_possible, npy_facts, printable, read_npy, read_text
+from mess_core.storage.untrusted import LARGEST, are_possible, npy_facts, printable, read_npy, read_text
 from mess_core.words import counted
+from mess_core.workspace.home import Home
 
 LARGEST_HALF = float(np.finfo(np.float16).max)  # segments are kept in half precision
 N_NAMED = 3  # examples in a sentence

@@ -27,7 +27,7 @@ from mess_core.errors import ArtefactMismatchError
 from mess_core.probing.data import ProbeData, blocks_of
 from mess_core.probing.result import ProbeResult
 from mess_core.probing.ridge import FoldedFeatures, one_blas_thread
-from mess_core.untrusted import parse_json, parse_safetensors, tensor_metadata, understanding
+from mess_core.storage.untrusted import parse_json, parse_safetensors, tensor_metadata, understanding
 
 FORMAT = "mess-directions-1"
 

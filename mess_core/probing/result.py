@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mess_core.errors import ArtefactMismatchError, InputError
-from mess_core.untrusted import build, understanding
+from mess_core.storage.untrusted import build, understanding
 
 FORMAT = "mess-probe-1"
 ALPHAS = tuple(float(alpha) for alpha in np.logspace(-2, 7, 28))  # on standardised features

@@ -37,8 +37,8 @@ from typing import Protocol
 
 import numpy as np
 
-from mess_core.aspects import AspectEvidence
 from mess_core.errors import ArtefactMismatchError, InputError
+from mess_core.probing.aspects import AspectEvidence
 from mess_core.probing.directions import Directions
 
 MAX_PAIRS = 100_000  # pairs that stand for a library: a percentile is exact to 0.3 points

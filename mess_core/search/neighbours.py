@@ -28,7 +28,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mess_core.embeddings import EmbeddingSet
+from mess_core.embeddings.store import EmbeddingSet
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.search.copies import NEAR, SAME, is_copy

@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mess_core.aspects import ASPECTS
 from mess_core.errors import InputError
+from mess_core.probing.aspects import ASPECTS
 
 Wanted = Literal["auto", "layer", "direction"]
 Copies = Literal["keep", "collapse", "exclude"]

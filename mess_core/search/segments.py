@@ -10,7 +10,7 @@ nearest among all of them, which names the tracks worth a closer look; those are
 
 Source
 ------
-Khattab & Zaharia (2020) for late interaction; `mess_core.matching` for the rest.
+Khattab & Zaharia (2020) for late interaction; `mess_core.search.matching` for the rest.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mess_core.errors import DataMissingError
-from mess_core.matching import Moment, align, max_sim_by_track, span
 from mess_core.search.geometry import Geometry
+from mess_core.search.matching import Moment, align, max_sim_by_track, span
 from mess_core.search.percentiles import Percentiles
 from mess_core.search.rows import Kind, RowIndex
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mess_core.catalogue import FILTERS
+from mess_core.catalogue.catalogue import FILTERS
 from mess_core.search.request import Request
 
 POOL_AT_LEAST, POOL_PER_RESULT = 100, 10  # candidates among which diversity chooses

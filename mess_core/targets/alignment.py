@@ -31,7 +31,7 @@ from pathlib import Path
 import numpy as np
 
 from mess_core.errors import InputError
-from mess_core.midi import read_events
+from mess_core.notes.midi import read_events
 from mess_core.targets.notes import CHORD_WIDTH_S, NoteTable
 from mess_core.words import counted
 

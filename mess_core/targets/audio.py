@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mess_core import audio
+from mess_core.audio import decode as audio
 from mess_core.config import MIN_DURATION_S
 from mess_core.errors import AudioError, InputError
 from mess_core.targets import attack, dynamics, form, harmony, rhythm, spectrum
@@ -171,7 +171,7 @@ def measure_audio_segments(
     ----------
     path : Path
     segment_s, hop_s : float, seconds
-        As for `mess_core.audio.segments`: the last segment ends where the recording ends.
+        As for `mess_core.audio.decode.segments`: the last segment ends where the recording ends.
     sample_rate_hz : int
         Of the encoder whose segments these are: it decides whether a last sample makes one more segment.
 
@@ -193,7 +193,7 @@ def measure_audio_segments(
 
 
 def segment_spans_s(spans_s: np.ndarray, segment_s: float, hop_s: float, sample_rate_hz: int = 24_000) -> np.ndarray:
-    """Start and end of each segment that `mess_core.audio.segments` makes, seconds, shape (n_segments, 2).
+    """Start and end of each segment that `mess_core.audio.decode.segments` makes, seconds, shape (n_segments, 2).
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
 
-from mess_core.loudness import LoudnessMeter
+from mess_core.audio.loudness import LoudnessMeter
 from mess_core.targets.base import TargetValue
 from mess_core.targets.frames import SAMPLE_RATE_HZ
 

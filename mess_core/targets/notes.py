@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mess_core.midi import Note, PedalSpan, read_midi
+from mess_core.notes.midi import Note, PedalSpan, read_midi
 
 CHORD_WIDTH_S = 0.050  # onsets this close to the first one belong to one chord
 

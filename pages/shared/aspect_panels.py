@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mess_core.aspects import ASPECTS, PRESETS, AspectEvidence
-from mess_core.catalogue import ALL
-from mess_core.discovery import Discovery
+from mess_core.catalogue.catalogue import ALL
 from mess_core.evaluation.faithfulness import Faithfulness
+from mess_core.probing.aspects import ASPECTS, PRESETS, AspectEvidence
+from mess_core.probing.discovery import Discovery
 from mess_core.search.request import COPIES, Request
 from pages.shared import frame, resources, state
 

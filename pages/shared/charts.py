@@ -12,7 +12,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from mess_core.discovery import Discovery
+from mess_core.probing.discovery import Discovery
 from mess_core.probing.result import ProbeCell, TargetProbe
 from mess_core.targets.registry import OWN, TARGETS, target_of
 from mess_core.words import counted

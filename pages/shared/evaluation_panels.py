@@ -5,11 +5,11 @@ from __future__ import annotations
 import plotly.graph_objects as go
 import streamlit as st
 
-from mess_core.aspects import ASPECTS
 from mess_core.evaluation.faithfulness import DIRECTION, LAYER, MAX_RATIO, NOT, ORACLE, Faithfulness, Ratio
-from mess_core.evaluation.hubness import HUB_SKEWNESS
 from mess_core.evaluation.kept import Evaluation, What
 from mess_core.evaluation.similarity import PERFORMER, WORK, SimilarityStudy
+from mess_core.probing.aspects import ASPECTS
+from mess_core.search.hubness import HUB_SKEWNESS
 from mess_core.words import counted
 from pages.shared import charts, frame, jobs_panel, resources
 from pages.shared.aspect_panels import title

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import streamlit as st
 
-from mess_core.catalogue import ALL
+from mess_core.catalogue.catalogue import ALL
 from mess_core.errors import MessError
 from pages.shared import state
 

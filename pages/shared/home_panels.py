@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from mess_core.encoders.registry import DEFAULT
-from mess_core.home import DEMO
+from mess_core.workspace.home import DEMO
 from pages.shared import frame, resources
 
 FLOW = """\

@@ -15,14 +15,14 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from mess_core.catalogue import ALL
-from mess_core.datasets.registry import COLLECTIONS
+from mess_core.catalogue.catalogue import ALL
+from mess_core.collections.published import COLLECTIONS
 from mess_core.encoders.registry import encoder_ids
 from mess_core.errors import MessError
-from mess_core.jobs import ONLY_MIDI, Failure, Job, grouped
-from mess_core.scan import n_registered
-from mess_core.untrusted import printable
+from mess_core.storage.jobs import ONLY_MIDI, Failure, Job, grouped
+from mess_core.storage.untrusted import printable
 from mess_core.words import counted
+from mess_core.workspace.scan import n_registered
 from pages.shared import frame, resources, state
 
 POLL_S = 1.0

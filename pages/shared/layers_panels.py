@@ -9,12 +9,12 @@ from typing import Any
 
 import streamlit as st
 
-from mess_core.catalogue import Track
-from mess_core.discovery import GROUPS, MIN_GROUPS, MIN_TRACKS, Discovery
+from mess_core.catalogue.catalogue import Track
 from mess_core.errors import InputError
-from mess_core.exports import cells_as_csv
-from mess_core.jobs import Job
+from mess_core.handover.exports import cells_as_csv
+from mess_core.probing.discovery import GROUPS, MIN_GROUPS, MIN_TRACKS, Discovery
 from mess_core.probing.result import ProbeSettings
+from mess_core.storage.jobs import Job
 from mess_core.targets.registry import target_of
 from mess_core.words import counted
 from pages.shared import charts, frame, jobs_panel, resources, state

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from mess_core.catalogue import ALL, NAMES, Track, check_library_name
-from mess_core.datasets.playlist import library_name
-from mess_core.datasets.registry import COLLECTIONS
+from mess_core.catalogue.catalogue import ALL, NAMES, Track, check_library_name
+from mess_core.collections.playlist import library_name
+from mess_core.collections.published import COLLECTIONS
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.mert import LICENCE_NOTICE
 from mess_core.encoders.registry import DEFAULT, EncoderChoice, encoder_choices
 from mess_core.encoders.weights import use_folder
 from mess_core.errors import InputError, MessError
-from mess_core.home import DEMO
 from mess_core.words import counted
+from mess_core.workspace.home import DEMO
 from pages.shared import frame, jobs_panel, resources, state
 from pages.shared.upload import upload
 

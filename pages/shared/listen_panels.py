@@ -8,11 +8,11 @@ from typing import Any
 
 import streamlit as st
 
-from mess_core import answers
-from mess_core.answers import Answer, FoundTrack, make_plan, query_of
-from mess_core.catalogue import ALL, Track
-from mess_core.exports import as_csv, as_json, as_m3u8
-from mess_core.reasons import Reason, find_reasons, in_one_line
+from mess_core.catalogue.catalogue import ALL, Track
+from mess_core.handover.exports import as_csv, as_json, as_m3u8
+from mess_core.search import answers
+from mess_core.search.answers import Answer, FoundTrack, make_plan, query_of
+from mess_core.search.reasons import Reason, find_reasons, in_one_line
 from mess_core.search.request import Request
 from mess_core.words import counted
 from pages.shared import frame, resources, state

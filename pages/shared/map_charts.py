@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mess_core.layouts.names import Region
-from mess_core.maps import MapView, PathPoint, view_name
+from mess_core.maps.drawing import MapView, PathPoint, view_name
+from mess_core.maps.names import Region
 from pages.shared.charts import GREYS, plain
 
 MOST_NAMES = 12  # values of a name that have a colour of their own; the rest is grey

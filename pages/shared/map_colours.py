@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mess_core.answers import make_plan, query_of
-from mess_core.maps import MapView
-from mess_core.reasons import aspect_coordinates
+from mess_core.maps.drawing import MapView
+from mess_core.search.answers import make_plan, query_of
 from mess_core.search.neighbours import NeighbourIndex
+from mess_core.search.reasons import aspect_coordinates
 from mess_core.search.request import Request
 from mess_core.targets.registry import TARGETS
 from pages.shared import frame, map_charts, map_views, resources, state

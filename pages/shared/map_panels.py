@@ -9,11 +9,11 @@ from functools import partial
 
 import streamlit as st
 
-from mess_core.catalogue import Track
-from mess_core.exports import map_as_csv, tracks_as_csv, tracks_as_m3u8
-from mess_core.jobs import Job
-from mess_core.layouts.settings import MapSettings
-from mess_core.maps import MapView, segment_path
+from mess_core.catalogue.catalogue import Track
+from mess_core.handover.exports import map_as_csv, tracks_as_csv, tracks_as_m3u8
+from mess_core.maps.drawing import MapView, segment_path
+from mess_core.maps.settings import MapSettings
+from mess_core.storage.jobs import Job
 from mess_core.words import counted
 from pages.shared import charts, frame, jobs_panel, map_charts, map_views, resources, state
 from pages.shared.map_charts import Colour

@@ -6,11 +6,11 @@ from collections.abc import Hashable
 
 import streamlit as st
 
-from mess_core.catalogue import Track
+from mess_core.catalogue.catalogue import Track
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import DataMissingError
-from mess_core.layouts.settings import MapSettings
-from mess_core.maps import MapNames, MapView, is_complete, load_view, name_view
+from mess_core.maps.drawing import MapNames, MapView, is_complete, load_view, name_view
+from mess_core.maps.settings import MapSettings
 from pages.shared import frame, resources
 
 BY_FINGERPRINT = {EncoderInfo: lambda info: info.fingerprint}

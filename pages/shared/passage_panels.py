@@ -7,9 +7,9 @@ from dataclasses import replace
 import plotly.graph_objects as go
 import streamlit as st
 
-from mess_core.catalogue import Track
-from mess_core.comparisons import PassageCurve, compare_passages
-from mess_core.passages import SamePassage
+from mess_core.catalogue.catalogue import Track
+from mess_core.catalogue.passages import SamePassage
+from mess_core.search.comparisons import PassageCurve, compare_passages
 from mess_core.words import counted
 from pages.shared import charts, frame, resources
 from pages.shared.map_charts import PALETTE

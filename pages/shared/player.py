@@ -28,10 +28,10 @@ from typing import Any
 
 import streamlit as st
 
-from mess_core.catalogue import Track
+from mess_core.catalogue.catalogue import Track
+from mess_core.catalogue.opinions import heard_since
 from mess_core.config import EXCERPT_DEFAULT_S
 from mess_core.errors import InputError
-from mess_core.opinions import heard_since
 from pages.shared import resources
 
 PASSAGE_MIN_S = 1.0  # as in player.js: a shorter one cannot be chosen

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mess_core.catalogue import Track
+from mess_core.catalogue.catalogue import Track
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import DEFAULT, encoder_ids
 from mess_core.errors import UnknownTrackError
-from mess_core.uploads import keep_recording
 from mess_core.words import counted
+from mess_core.workspace.uploads import keep_recording
 from pages.shared import frame, resources, state
 from pages.shared.jobs_panel import wait_for
 from pages.shared.library_panels import embed_button

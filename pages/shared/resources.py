@@ -10,16 +10,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from mess_core.answers import Plan, build_index, build_segment_index
-from mess_core.catalogue import ALL
-from mess_core.discovery import Discovery, kept_paths, path_of, read
+from mess_core.catalogue.catalogue import ALL
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import encoder_ids, encoder_info
 from mess_core.errors import ArtefactMismatchError
 from mess_core.evaluation.kept import Evaluation, What, load_evaluation
-from mess_core.home import Home
+from mess_core.probing.discovery import Discovery, kept_paths, path_of, read
+from mess_core.search.answers import Plan, build_index, build_segment_index
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.segments import SegmentIndex
+from mess_core.workspace.home import Home
 
 
 @st.cache_resource(show_spinner=False)

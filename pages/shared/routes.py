@@ -23,8 +23,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from mess_core.audio import read_excerpt, wav_bytes, waveform_peaks
-from mess_core.catalogue import Track
+from mess_core.audio.decode import read_excerpt, wav_bytes, waveform_peaks
+from mess_core.catalogue.catalogue import Track
 from mess_core.config import EXCERPT_DEFAULT_S, EXCERPT_MAX_S, PEAKS_BINS
 from mess_core.encoders.registry import DEFAULT
 from mess_core.errors import (
@@ -35,11 +35,11 @@ from mess_core.errors import (
     StorageError,
     UnknownTrackError,
 )
-from mess_core.files import seal, unseal, write_atomically
-from mess_core.home import Home
-from mess_core.untrusted import read_untrusted
-from mess_core.uploads import UploadWriter
-from mess_core.worker import WorkerKeeper
+from mess_core.storage.files import seal, unseal, write_atomically
+from mess_core.storage.untrusted import read_untrusted
+from mess_core.work.worker import WorkerKeeper
+from mess_core.workspace.home import Home
+from mess_core.workspace.uploads import UploadWriter
 from pages.shared.guards import INDEX_ROUTES
 
 STATUS = {UnknownTrackError: 404, DataMissingError: 404, StorageError: 507, InputError: 400, MessError: 500}

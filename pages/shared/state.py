@@ -15,9 +15,9 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from mess_core.aspects import ASPECTS
 from mess_core.errors import InputError
-from mess_core.matching import parse_passage
+from mess_core.probing.aspects import ASPECTS
+from mess_core.search.matching import parse_passage
 
 KEYS: dict[str, Any] = {
     "library": "",  # the sidebar; none is the one used last

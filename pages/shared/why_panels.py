@@ -7,9 +7,9 @@ import math
 import plotly.graph_objects as go
 import streamlit as st
 
-from mess_core.answers import Answer, FoundTrack
-from mess_core.comparisons import MomentMap, compare_targets, map_moments
-from mess_core.reasons import Reason
+from mess_core.search.answers import Answer, FoundTrack
+from mess_core.search.comparisons import MomentMap, compare_targets, map_moments
+from mess_core.search.reasons import Reason
 from mess_core.targets.registry import TARGETS
 from pages.shared import charts, frame, resources
 from pages.shared.aspect_panels import title

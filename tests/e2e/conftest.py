@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mess_core.home import Home
+from mess_core.workspace.home import Home
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "test-results"

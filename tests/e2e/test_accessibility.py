@@ -14,8 +14,8 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
-from mess_core.home import Home
-from mess_core.passages import ScoreTimes
+from mess_core.catalogue.passages import ScoreTimes
+from mess_core.workspace.home import Home
 from tests.e2e.test_app import PATIENCE_MS, ROOT, wait_for_jobs, write_tone
 
 pytestmark = pytest.mark.e2e

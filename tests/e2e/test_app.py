@@ -16,8 +16,8 @@ import soundfile
 from playwright.sync_api import expect
 
 from mess_core.encoders.nano import NANO
-from mess_core.home import DEMO, Home
 from mess_core.probing.result import ProbeSettings
+from mess_core.workspace.home import DEMO, Home
 from tests.conftest import SHARED
 
 pytestmark = pytest.mark.e2e
@@ -362,7 +362,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(app):
 def test_a_killed_worker_is_replaced_and_the_page_goes_on(visit, app, tmp_path):
     """Kill -9 of the worker: the next query is answered by the next worker."""
     workers = subprocess.run(
-        ["pgrep", "-P", str(app.process.pid), "-f", "mess_core.worker"], capture_output=True, text=True, check=True
+        ["pgrep", "-P", str(app.process.pid), "-f", "mess_core.work.worker"], capture_output=True, text=True, check=True
     ).stdout.split()
     assert workers
     subprocess.run(["kill", "-9", *workers], check=True)
@@ -401,5 +401,7 @@ def test_leaving_ends_the_worker(serve, tmp_path_factory):
     time.sleep(2.0)
     server.stop()
     time.sleep(1.0)
-    left = subprocess.run(["pgrep", "-f", f"mess_core.worker --home {home.paths.root}"], capture_output=True, text=True)
+    left = subprocess.run(
+        ["pgrep", "-f", f"mess_core.work.worker --home {home.paths.root}"], capture_output=True, text=True
+    )
     assert left.stdout == "", sys.executable

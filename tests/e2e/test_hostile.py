@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from mess_core.catalogue import NAMES
+from mess_core.catalogue.catalogue import NAMES
 from mess_core.encoders.mel import MEL
-from mess_core.home import Home
-from mess_core.jobs import Failure
-from mess_core.maps import make_map
+from mess_core.maps.drawing import make_map
+from mess_core.storage.jobs import Failure
+from mess_core.workspace.home import Home
 
 pytestmark = pytest.mark.e2e
 

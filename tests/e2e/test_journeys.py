@@ -11,9 +11,9 @@ import pretty_midi
 import pytest
 from playwright.sync_api import Page, expect
 
-from mess_core.datasets.folder import read_track
+from mess_core.collections.opening import read_track
 from mess_core.encoders.mel import MEL
-from mess_core.home import Home
+from mess_core.workspace.home import Home
 from tests.e2e.conftest import PATIENCE_MS, settle
 from tests.e2e.test_app import write_tone
 

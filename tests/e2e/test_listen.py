@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from mess_core.home import Home
+from mess_core.workspace.home import Home
 from tests.e2e.conftest import PATIENCE_MS, settle
 
 pytestmark = pytest.mark.e2e

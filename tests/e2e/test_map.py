@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from mess_core.home import Home
+from mess_core.workspace.home import Home
 
 pytestmark = pytest.mark.e2e
 

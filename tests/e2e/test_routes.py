@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from mess_core.audio import wav_bytes
-from mess_core.home import Home
+from mess_core.audio.decode import wav_bytes
+from mess_core.workspace.home import Home
 from tests.e2e.test_app import request
 
 pytestmark = pytest.mark.e2e

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.sessions import Session, opened
-from mess_core.home import Home
+from mess_core.workspace.home import Home
 from tests.e2e.conftest import ROOT
 
 pytestmark = pytest.mark.e2e

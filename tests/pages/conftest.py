@@ -8,7 +8,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from mess_core.datasets.folder import read_track
+from mess_core.collections.opening import read_track
 from mess_core.encoders.nano import NANO
 from tests.conftest import work
 

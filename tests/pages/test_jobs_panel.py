@@ -8,10 +8,10 @@ from itertools import pairwise
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mess_core.datasets.folder import read_track
+from mess_core.collections.opening import read_track
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
-from mess_core.jobs import Failure, new_owner
+from mess_core.storage.jobs import Failure, new_owner
 from tests.conftest import work
 from tests.pages.test_pages import words
 
@@ -248,7 +248,7 @@ def test_the_time_left_is_that_of_lately(launch, home, library, monkeypatch):
     told = []
     for after_s in range(5, 200, 5):
         home.jobs.progress(job.job_id, owner, n_done=500 + after_s, n_total=1000, message="layer 3")
-        monkeypatch.setattr("mess_core.home.time.time", lambda now=began + after_s: now)
+        monkeypatch.setattr("mess_core.workspace.home.time.time", lambda now=began + after_s: now)
         told.append(home.seconds_left(home.jobs.get(job.job_id)))
     assert all(after - before <= 5.001 for before, after in pairwise(told))
     assert told[0] == pytest.approx(4.9, abs=0.2) and told[-1] == pytest.approx(305, rel=0.4)

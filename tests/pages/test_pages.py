@@ -14,18 +14,18 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from mess_core.answers import FoundTrack, answer, build_index, make_plan, query_of
-from mess_core.aspects import ASPECTS
-from mess_core.datasets.folder import read_track
-from mess_core.embeddings import TrackEmbedding
+from mess_core.catalogue.passages import ScoreTimes
+from mess_core.collections.opening import read_track
+from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
-from mess_core.home import Home
-from mess_core.maps import load_view
-from mess_core.passages import ScoreTimes
+from mess_core.maps.drawing import load_view
+from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.result import ProbeSettings
+from mess_core.search.answers import FoundTrack, answer, build_index, make_plan, query_of
 from mess_core.search.request import Request
-from mess_core.uploads import UploadWriter
+from mess_core.workspace.home import Home
+from mess_core.workspace.uploads import UploadWriter
 from pages.shared import charts, home_panels, map_charts
 from tests.conftest import work
 

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mess_core.answers import build_segment_index, make_plan, recall_path
-from mess_core.datasets.demo import make_demo, plan_demo
+from mess_core.collections.demo import make_demo, plan_demo
+from mess_core.embeddings.hidden_states import RawWriter
 from mess_core.encoders.imported import keep_imported
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.weights import use_folder
-from mess_core.files import seal, write_atomically
-from mess_core.home import Home
-from mess_core.layouts.settings import MapSettings
-from mess_core.maps import make_map
-from mess_core.raw import RawWriter
+from mess_core.maps.drawing import make_map
+from mess_core.maps.settings import MapSettings
+from mess_core.search.answers import build_segment_index, make_plan, recall_path
 from mess_core.search.request import Request
-from mess_core.uploads import UploadWriter
+from mess_core.storage.files import seal, write_atomically
+from mess_core.workspace.home import Home
+from mess_core.workspace.uploads import UploadWriter
 
 SETTINGS = MapSettings(n_neighbours=4)
 
@@ -96,6 +96,6 @@ def everything(everything_once: Path, tmp_path: Path) -> Everything:
 
 
 def _wav() -> bytes:
-    from mess_core.audio import wav_bytes
+    from mess_core.audio.decode import wav_bytes
 
     return wav_bytes(np.random.default_rng(0).uniform(-0.3, 0.3, (24_000, 1)).astype(np.float32), 24_000)

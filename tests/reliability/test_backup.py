@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mess_core.cli import main
+from mess_core.cli.main import main
 from mess_core.encoders.mel import MEL
 from mess_core.errors import InputError, StorageError
-from mess_core.home import Home
+from mess_core.workspace.home import Home
 from tests.reliability.conftest import Everything
 
 

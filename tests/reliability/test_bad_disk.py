@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mess_core.cli import main
-from mess_core.doctor import examine
+from mess_core.cli.doctor import examine
+from mess_core.cli.main import main
 from mess_core.encoders.mel import MEL
 from mess_core.errors import MessError, StorageError
-from mess_core.home import Home
+from mess_core.workspace.home import Home
 from tests.conftest import work
 from tests.reliability.conftest import Everything
 

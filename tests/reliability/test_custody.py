@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from mess_core.cli import main
-from mess_core.custody import N_COPIES, TRASH_KEEP_DAYS
-from mess_core.database import catalogue_copies
-from mess_core.doctor import examine
-from mess_core.embeddings import TMP_KEEP_S
+from mess_core.cli.doctor import examine
+from mess_core.cli.main import main
+from mess_core.embeddings.store import TMP_KEEP_S
 from mess_core.encoders.mel import MEL
 from mess_core.errors import ArtefactMismatchError
-from mess_core.home import Home
-from mess_core.rebuild import RECOVERED, rebuild
+from mess_core.storage.custody import N_COPIES, TRASH_KEEP_DAYS
+from mess_core.storage.database import catalogue_copies
+from mess_core.workspace.home import Home
+from mess_core.workspace.rebuild import RECOVERED, rebuild
 from tests.reliability.conftest import Everything
 
 DAY_S = 86400.0
@@ -205,7 +205,7 @@ def test_the_catalogue_is_copied_once_a_day_and_seven_are_kept(everything: Every
 
 
 def test_a_migration_leaves_a_copy_of_what_was(tmp_path: Path) -> None:
-    from tests.core.test_database import ROWS_1, SCHEMA_1
+    from tests.storage.test_database import ROWS_1, SCHEMA_1
 
     old = sqlite3.connect(tmp_path / "mess.sqlite")
     old.executescript(f"{SCHEMA_1} PRAGMA user_version = 1; {ROWS_1}")

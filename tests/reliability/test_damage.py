@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mess_core.doctor import examine
-from mess_core.embeddings import PACKED_KEEP_S, TMP_KEEP_S
+from mess_core.cli.doctor import examine
+from mess_core.embeddings.store import PACKED_KEEP_S, TMP_KEEP_S
 from mess_core.encoders.mel import MEL
 from mess_core.errors import ArtefactMismatchError
 from mess_core.evaluation.kept import load_evaluation
-from mess_core.files import seal, unseal
-from mess_core.maps import load_view
+from mess_core.maps.drawing import load_view
+from mess_core.storage.files import seal, unseal
 from tests.reliability.conftest import KINDS, SETTINGS, Everything
 
 N_FLIPS = 12  # per kind here; 2000 random bits of sealed documents below

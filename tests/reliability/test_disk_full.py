@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mess_core.home import Home
+from mess_core.workspace.home import Home
 
 pytest.importorskip("resource")
 ROOT = Path(__file__).parents[2]
@@ -18,17 +18,17 @@ CHILD = """
 import json, resource, sys
 from pathlib import Path
 import numpy as np
-from mess_core.audio import wav_bytes
+from mess_core.audio.decode import wav_bytes
 from mess_core.config import Paths
-from mess_core.database import Database
-from mess_core.datasets.folder import read_track
-from mess_core.embeddings import TrackEmbedding
+from mess_core.storage.database import Database
+from mess_core.collections.opening import read_track
+from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.mel import MEL
 from mess_core.errors import StorageError
-from mess_core.home import Home
-from mess_core.packed import read_packed, write_packed
-from mess_core.raw import RawWriter
-from mess_core.uploads import UploadWriter
+from mess_core.workspace.home import Home
+from mess_core.storage.packed import read_packed, write_packed
+from mess_core.embeddings.hidden_states import RawWriter
+from mess_core.workspace.uploads import UploadWriter
 
 root, music = Path(sys.argv[1]), Path(sys.argv[2])
 home = Home(root)

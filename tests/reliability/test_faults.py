@@ -20,21 +20,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mess_core.audio import samples_sha256, wav_bytes
-from mess_core.datasets.folder import read_track
-from mess_core.discovery import save
-from mess_core.embeddings import TrackEmbedding
+from mess_core.audio.decode import samples_sha256, wav_bytes
+from mess_core.collections.opening import read_track
+from mess_core.embeddings.hidden_states import RawWriter, verify_raw
+from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.mel import MEL
 from mess_core.errors import MessError, StorageError
 from mess_core.evaluation.kept import load_evaluation, save_evaluation
-from mess_core.files import TMP_SUFFIX
-from mess_core.home import Home
-from mess_core.layouts.kept import read_view, write_view
-from mess_core.packed import read_packed, write_packed
-from mess_core.raw import RawWriter, verify_raw
-from mess_core.scan import scan
-from mess_core.uploads import UploadWriter
+from mess_core.maps.kept import read_view, write_view
+from mess_core.probing.discovery import save
+from mess_core.storage.files import TMP_SUFFIX
+from mess_core.storage.packed import read_packed, write_packed
+from mess_core.workspace.home import Home
+from mess_core.workspace.scan import scan
+from mess_core.workspace.uploads import UploadWriter
 from tests.reliability.conftest import Everything
 
 FAULTS = (errno.EIO, errno.ENOSPC, errno.EACCES, errno.EMFILE)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from mess_core.catalogue import track_id_of
-from mess_core.doctor import examine
+from mess_core.catalogue.catalogue import track_id_of
+from mess_core.cli.doctor import examine
 from mess_core.encoders.mel import MEL
 from mess_core.errors import ArtefactMismatchError, DataMissingError, MessError
-from mess_core.files import inside, own_files, read_sealed, seal, write_atomically
-from mess_core.home import Home
+from mess_core.storage.files import inside, own_files, read_sealed, seal, write_atomically
+from mess_core.workspace.home import Home
 from tests.reliability.conftest import Everything
 
 SECRET = b"RIFF nobody may touch or see this"

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from mess_core.embeddings import TMP_KEEP_S
-from mess_core.files import TMP_SUFFIX
-from mess_core.home import Home
+from mess_core.embeddings.store import TMP_KEEP_S
+from mess_core.storage.files import TMP_SUFFIX
+from mess_core.workspace.home import Home
 from tests.reliability.conftest import Everything
 from tests.reliability.test_faults import MOST_CALLS, OPERATIONS, Faults, save_map
 

@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mess_core.datasets.folder import audio_files, read_track
+from mess_core.collections.opening import read_track
+from mess_core.collections.walking import audio_files
 from mess_core.encoders.mel import MEL
 from mess_core.errors import InputError, LeaseLostError
-from mess_core.home import Home
-from mess_core.worker import WorkerKeeper
+from mess_core.work.worker import WorkerKeeper
+from mess_core.workspace.home import Home
 from tests.conftest import work
-from tests.core.test_embeddings import embedding
-from tests.core.test_worker import N_TRACKS, contents, end, start_worker, uninterrupted, wait_until
-from tests.core.test_worker import queued as queued  # a fixture
+from tests.embeddings.test_store import embedding
+from tests.work.test_worker import N_TRACKS, contents, end, start_worker, uninterrupted, wait_until
+from tests.work.test_worker import queued as queued  # a fixture
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
 

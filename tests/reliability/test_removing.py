@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from mess_core import tasks
-from mess_core.datasets.folder import read_track
+from mess_core.collections.opening import read_track
 from mess_core.encoders.mel import MEL
 from mess_core.errors import UnknownTrackError
-from mess_core.home import Home
-from mess_core.jobs import new_owner
-from mess_core.scan import scan
-from mess_core.tasks import Task
+from mess_core.storage.jobs import new_owner
+from mess_core.work import tasks
+from mess_core.work.tasks import Task
+from mess_core.workspace.home import Home
+from mess_core.workspace.scan import scan
 from tests.conftest import work
 from tests.reliability.test_faults import _embedding
 
@@ -39,8 +39,8 @@ def test_what_comes_late_is_refused_and_leaves_nothing(library: Home) -> None:
     home.store.write(other, MEL, _embedding(0))
     files = home.measurements.files(gone)
     home.forget_tracks([gone])
-    from mess_core.measurements import Measured
     from mess_core.targets.base import TargetValue
+    from mess_core.targets.measurements import Measured
 
     measured = Measured(gone, {"tempo": TargetValue.none("x")}, [{"tempo": TargetValue.none("x")}])
     for act in (

@@ -7,11 +7,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mess_core.answers import answer, build_index, make_plan, query_of
 from mess_core.encoders.mel import MEL
-from mess_core.exports import as_document
-from mess_core.home import Home
+from mess_core.handover.exports import as_document
+from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.request import Request
+from mess_core.workspace.home import Home
 
 N_SESSIONS = 50
 REQUESTS = (

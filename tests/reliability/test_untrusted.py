@@ -19,16 +19,16 @@ import streamlit as st
 from safetensors.numpy import load, save
 from streamlit.testing.v1 import AppTest
 
-from mess_core.doctor import examine
+from mess_core.cli.doctor import examine
 from mess_core.encoders.mel import MEL
 from mess_core.errors import ArtefactMismatchError, MessError
-from mess_core.files import seal, unseal
 from mess_core.handover import folders
 from mess_core.handover.folders import MANIFEST
 from mess_core.handover.incoming import import_library
 from mess_core.handover.outgoing import export_library
 from mess_core.handover.vectors import import_vectors
-from mess_core.home import Home
+from mess_core.storage.files import seal, unseal
+from mess_core.workspace.home import Home
 from tests.reliability.conftest import KINDS, Everything
 
 ROOT = Path(__file__).parent.parent.parent
@@ -308,7 +308,7 @@ def test_the_command_line_stays_small_and_quick(tmp_path: Path, exported: Path) 
     (tmp_path / "export" / MANIFEST).unlink()
     (tmp_path / "export" / MANIFEST).symlink_to("/dev/zero")
     limit = "import resource; resource.setrlimit(resource.RLIMIT_DATA, (3 << 30, 3 << 30)); "
-    run = "import sys; from mess_core.cli import main; sys.exit(main(sys.argv[1:]))"
+    run = "import sys; from mess_core.cli.main import main; sys.exit(main(sys.argv[1:]))"
     for verb, code in ((["doctor"], (0, 1)), (["check"], (1,)), (["import", str(tmp_path / "export")], (1, 2))):
         done = subprocess.run(
             [sys.executable, "-c", limit + run, "--home", str(root), *verb],

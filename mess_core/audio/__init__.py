@@ -1,0 +1,1 @@
+"""Audio files: opened whatever their format, checked, mixed to mono, resampled, cut into segments."""

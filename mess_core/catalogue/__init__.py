@@ -1,0 +1,1 @@
+"""The catalogue: tracks and what is known of them, scores, opinions. Truth, in one SQLite file."""

@@ -1,0 +1,1 @@
+"""The command line: verbs, tables of results, doctor, tracking."""

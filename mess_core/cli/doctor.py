@@ -1,0 +1,240 @@
+"""What is here, what is missing, and the command that gets it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shlex
+import shutil
+import stat
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from mess_core import __version__
+from mess_core.embeddings.extraction import choose_device
+from mess_core.encoders.registry import PUBLISHED, encoder_ids, encoder_info
+from mess_core.encoders.weights import weights_state
+from mess_core.errors import MessError
+from mess_core.search.answers import read_recall
+from mess_core.search.rows import kind_for
+from mess_core.storage.custody import TRASH, TRASH_KEEP_DAYS
+from mess_core.storage.database import RESTORE
+from mess_core.storage.files import own_files
+from mess_core.words import counted
+from mess_core.workspace.home import Home
+
+PACKAGES = ("streamlit", "torch", "transformers", "faiss-cpu", "soundfile", "soxr", "pyloudnorm", "librosa")
+LOW_DISK_BYTES = 2 * 1024**3
+NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "9p"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the examination. `cure` is empty where nothing is wrong."""
+
+    subject: str
+    state: str
+    is_ok: bool
+    cure: str = ""
+
+
+def examine(home: Home) -> list[Finding]:
+    """Look at versions, device, disk, weights, libraries, roots, and what went wrong lately.
+
+    Never fails: what cannot be looked at is a finding itself.
+    """
+    findings: list[Finding] = []
+    for subject, look in {
+        "mess": _versions,
+        "data folder": _folder,
+        "cache": _cache,
+        "catalogue": _catalogue,
+        "catalogue copies": _copies,
+        "trash": _trash,
+        "weights": _weights,
+        "libraries": _libraries,
+        "music folder": _music,
+        "last check": _last_check,
+        "failed jobs": _failed_jobs,
+        "older files": _older_files,
+    }.items():
+        try:
+            findings += look(home)
+        except MessError as error:
+            findings.append(Finding(subject, error.message, False, error.hint))
+        except Exception as error:  # whatever is wrong with it: the next one may be in order
+            findings.append(Finding(subject, f"cannot be looked at: {type(error).__name__}: {error}", False, RESTORE))
+    return _once(findings)
+
+
+def _once(findings: list[Finding]) -> list[Finding]:
+    """What is wrong with the catalogue is wrong with all that is read from it: said the first time only."""
+    said: set[str] = set()
+    kept = []
+    for finding in findings:
+        if finding.is_ok or finding.state not in said:
+            kept.append(finding)
+        said.add(finding.state)
+    return kept
+
+
+def _versions(home: Home) -> list[Finding]:
+    return [
+        Finding("mess", f"{__version__}, Python {platform.python_version()}, {platform.system()}", True),
+        *(_package(name) for name in PACKAGES),
+        Finding("compute device", choose_device(), True),
+    ]
+
+
+def _folder(home: Home) -> list[Finding]:
+    root = home.paths.root
+    findings = [Finding("data folder", str(root), True)]
+    free = shutil.disk_usage(root).free
+    is_enough = free > LOW_DISK_BYTES
+    cure = "" if is_enough else "Free some space: embeddings and uploads need room."
+    findings.append(Finding("free disk", f"{free / 1e9:.1f} GB", is_enough, cure))
+    if not os.access(root, os.W_OK):
+        cure = "What is there can be searched and copied with `backup`; to change anything, make it writable."
+        findings.append(Finding("data folder", "may not be written to", False, cure))
+    file_system = _file_system(root)
+    if file_system in NETWORK_FILE_SYSTEMS:
+        cure = "Set MESS_HOME to a local folder: SQLite's write-ahead log does not work on network file systems."
+        findings.append(Finding("file system", file_system, False, cure))
+    if os.name != "nt" and stat.S_IMODE(root.stat().st_mode) & 0o077:
+        cure = f"It holds what was listened to; to keep it to yourself: chmod 700 {shlex.quote(str(root))}"
+        findings.append(Finding("data folder rights", "others on this machine can read it", False, cure))
+    return findings
+
+
+def _cache(home: Home) -> list[Finding]:
+    if home.paths.cache.exists() and not home.paths.cache.is_dir():
+        return [Finding("cache", f"{home.paths.cache} is a file", False, "Delete it: a folder is made in its place.")]
+    return []
+
+
+def _catalogue(home: Home) -> list[Finding]:
+    """Its structure, as far as SQLite looks in a moment."""
+    found = [str(row[0]) for row in home.database.connection.execute("PRAGMA quick_check(3)")]
+    if found != ["ok"]:
+        return [Finding("catalogue", f"damaged: {'; '.join(found)[:300]}", False, RESTORE)]
+    return []
+
+
+def _copies(home: Home) -> list[Finding]:
+    newest = home.custody.newest_copy()
+    if newest is None:
+        state = "none yet; the app keeps one of each day, seven in all"
+        return [Finding("catalogue copies", state, True)]
+    _, day = newest
+    age_days = (date.today() - date.fromisoformat(day)).days
+    when = "today" if age_days == 0 else f"{age_days} day{'s' if age_days > 1 else ''} old"
+    state = f"newest of {day} ({when}); to go back to it: move mess.sqlite away, python -m mess_core check --rebuild"
+    return [Finding("catalogue copies", state, True)]
+
+
+def _trash(home: Home) -> list[Finding]:
+    files = list(own_files(home.paths.root, (home.paths.root / TRASH).rglob("*")))
+    if not files:
+        return []
+    n_bytes = sum(path.stat().st_size for path in files)
+    state = f"{counted(len(files), 'file')}, {n_bytes / 1e6:.0f} MB; each is deleted after {TRASH_KEEP_DAYS} days"
+    return [Finding("trash", state, True)]
+
+
+def _weights(home: Home) -> list[Finding]:
+    findings = []
+    for published in PUBLISHED:
+        state = weights_state(encoder_info(published.id, home.paths), home.paths)
+        is_here = state.status == "present"
+        findings.append(Finding(f"weights {published.id}", state.message, is_here, "" if is_here else state.hint))
+    return findings
+
+
+def _libraries(home: Home) -> list[Finding]:
+    findings = []
+    for library in home.catalogue.libraries():
+        findings.append(
+            Finding(
+                f"library {library.name}",
+                f"{counted(library.n_tracks, 'track')}, {library.duration_s / 3600:.1f} h",
+                True,
+            )
+        )
+        findings += [_search(home, library.name, encoder_id) for encoder_id in encoder_ids(home.paths)
+                     if home.n_embedded(library.name, encoder_info(encoder_id, home.paths))]  # fmt: skip
+    return findings or [Finding("libraries", "none yet", False, "python -m mess_core demo")]
+
+
+def _music(home: Home) -> list[Finding]:
+    return [
+        Finding("music folder", f"{root} is not there", False, "Mount the disk; nothing was forgotten.")
+        for root in home.catalogue.missing_roots()
+    ]
+
+
+def _last_check(home: Home) -> list[Finding]:
+    """What the last `check` left; it reads every byte, so it is not done here."""
+    last = home.last_check()
+    if last is None:
+        return [Finding("last check", "never; it reads every stored file: python -m mess_core check", True)]
+    at, n_problems = last
+    found = f"{n_problems} problem{'s' if n_problems > 1 else ''}" if n_problems else "nothing wrong"
+    cure = "python -m mess_core check --repair" if n_problems else ""
+    return [Finding("last check", f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M}, {found}", not n_problems, cure)]
+
+
+def _failed_jobs(home: Home) -> list[Finding]:
+    """Jobs that failed and were not done since."""
+    rows = home.database.connection.execute(
+        "SELECT kind, message, hint FROM jobs WHERE state = 'failed' AND job_id IN"
+        " (SELECT max(job_id) FROM jobs GROUP BY key) ORDER BY job_id DESC"
+    ).fetchall()
+    if not rows:
+        return []
+    newest = f"{rows[0]['kind']}: {rows[0]['message']}"
+    return [Finding("failed jobs", f"{len(rows)}; {newest}", False, rows[0]["hint"] or "Ask for it again.")]
+
+
+def _older_files(home: Home) -> list[Finding]:
+    """Embeddings by encoders as they were: kept, and never mixed with those of today."""
+    today = [encoder_info(encoder_id, home.paths).fingerprint for encoder_id in encoder_ids(home.paths)]
+    (n_older,) = home.database.connection.execute(
+        f"SELECT count(*) FROM embeddings WHERE fingerprint NOT IN ({', '.join('?' * len(today))})", today
+    ).fetchone()
+    if not n_older:
+        return []
+    state = f"{counted(n_older, 'embedding')} by encoders or settings that are not in use here"
+    return [Finding("older files", state, True)]
+
+
+def _search(home: Home, library: str, encoder_id: str) -> Finding:
+    """Which index answers, and what it misses."""
+    info = encoder_info(encoder_id, home.paths)
+    n_tracks = home.n_embedded(library, info)
+    kind = kind_for(n_tracks, info.n_layers * (info.embedding_dim + 1))
+    state = f"{counted(n_tracks, 'track')}, {'exact: every track compared' if kind == 'flat' else kind}"
+    figures = read_recall(home, library, info, "layer") if kind != "flat" else []
+    state += "".join(f"; {f.weighting}: {f.share:.1%} found in {f.median_s * 1e3:.1f} ms" for f in figures)
+    return Finding(f"search {library} {encoder_id}", state, True)
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, importlib.metadata.version(name), True)
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, "not installed", False, "pip install -r requirements.txt")
+
+
+def _file_system(path: Path) -> str:
+    """Type of the file system that holds a path, where the system tells (Linux)."""
+    mounts = Path("/proc/self/mounts")
+    if not mounts.exists():
+        return ""
+    best, kind = "", ""
+    for line in mounts.read_text().splitlines():
+        _, mount, file_system, *_ = line.split()
+        if path.is_relative_to(mount) and len(mount) >= len(best):
+            best, kind = mount, file_system
+    return kind

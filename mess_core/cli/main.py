@@ -1,0 +1,659 @@
+"""The verbs on the command line. The app's buttons do the same work through the same functions.
+
+Exit codes: 0 done; 1 done, but items failed or `check` found problems (they are named); 2 wrong use, or no such track;
+141 whoever read the output has stopped, as for SIGPIPE.
+With `--json` standard output holds one strict JSON document and nothing else; progress goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mess_core.catalogue.catalogue import ALL, FILTERS, NAMES
+from mess_core.cli import tracking
+from mess_core.cli.tables import answer_table, leak_table, map_table, probe_table, study_table
+from mess_core.collections.collection import Collection
+from mess_core.collections.opening import read_track
+from mess_core.collections.playlist import library_name
+from mess_core.collections.published import AUTO, COLLECTIONS
+from mess_core.embeddings.extraction import ExtractedTrack, FailedTrack, Source, choose_device, extract, use_all_cores
+from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, load_encoder
+from mess_core.errors import DataMissingError, InputError, MessError, UnknownTrackError
+from mess_core.evaluation.faithfulness import Faithfulness
+from mess_core.evaluation.kept import load_evaluation
+from mess_core.handover.exports import as_document, write_playlist
+from mess_core.handover.incoming import import_library
+from mess_core.handover.outgoing import export_library
+from mess_core.handover.served import export_index
+from mess_core.handover.vectors import import_vectors
+from mess_core.maps.drawing import MapView, check_layer, load_view
+from mess_core.probing.aspects import ASPECTS
+from mess_core.probing.discovery import GROUPS, check_columns
+from mess_core.probing.result import ProbeSettings
+from mess_core.search.answers import (
+    Query,
+    answer,
+    answer_passage,
+    build_index,
+    build_segment_index,
+    facts_of,
+    make_plan,
+    query_of,
+)
+from mess_core.search.matching import parse_passage
+from mess_core.search.request import COPIES, Request, parse_aspects, parse_where
+from mess_core.search.selection import Facts
+from mess_core.storage.jobs import Job, grouped, new_owner
+from mess_core.storage.untrusted import harmless
+from mess_core.words import counted
+from mess_core.work.tasks import Task
+from mess_core.workspace.home import DEMO, Home, check_path, count_segments
+from mess_core.workspace.rebuild import rebuild
+
+DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
+NOBODY_READS = 128 + 13  # SIGPIPE
+MOST_VALUES_NAMED = 10
+WAIT_S = 0.3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code."""
+    try:
+        try:
+            return _main(sys.argv[1:] if arguments is None else arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # `| head`: nothing more is to be said, at the exit neither
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
+
+
+def _main(arguments: Sequence[str]) -> int:
+    try:
+        options = _parser().parse_args(arguments)
+    except _WrongUseError as error:
+        if "--json" in arguments:
+            _print_json({"error": error.message, "hint": error.hint})
+        print(f"{error.usage}mess: {harmless(str(error))}", file=sys.stderr)
+        raise SystemExit(WRONG_USE) from None
+    try:
+        home = Home(options.home)
+        code: int = options.run(home, options)
+    except MessError as error:
+        if options.json:
+            _print_json({"error": error.message, "hint": error.hint})
+        print(f"mess: {harmless(str(error))}", file=sys.stderr)
+        return WRONG_USE
+    except KeyboardInterrupt:
+        print("mess: stopped; what was done is kept, the same command goes on.", file=sys.stderr)
+        return SOME_FAILED
+    return code
+
+
+class _WrongUseError(InputError):
+    """Arguments that cannot be meant; `usage` is how they are given."""
+
+    usage = ""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        error = _WrongUseError(f"{message[:1].upper()}{message[1:].rstrip('.')}.", f"See {self.prog} --help.")
+        error.usage = self.format_usage()
+        raise error
+
+
+def _path(text: str) -> Path:
+    """A path that was typed; the empty one, as of a variable that is not set, is not the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m mess_core", description="Music Embedding Similarity Search.")
+    parser.add_argument("--home", type=_path, help="data folder (default: $MESS_HOME, or data/ in the repository)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=help_text, description=help_text)
+        sub.set_defaults(run=run)
+        # also accepted after the verb, where most people type it
+        sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        return sub
+
+    def encoder_option(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--encoder", default=DEFAULT, metavar="ID", help=f"one of: {', '.join(encoder_ids())}")
+
+    def mlflow_option(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--mlflow", action="store_true", help="also log the run to MLflow, in the data folder")
+
+    verb("demo", _demo, "Make the demo library and register it.")
+
+    add = verb("add", _add, "Register audio files, folders and collections; copies nothing.")
+    add.add_argument("paths", nargs="+", type=_path, metavar="PATH")
+    add.add_argument("--dataset", choices=[AUTO, *COLLECTIONS], default=AUTO, help="what the folder holds")
+    add.add_argument("--library", help="name of the library (default: the folder's name)")
+    add.add_argument("--render", action="store_true", help="play performances of which there is only MIDI")
+
+    fetch = verb("fetch", _fetch, "Download a published collection into a folder of yours, and register it.")
+    fetch.add_argument("collection", choices=[each.id for each in COLLECTIONS.values() if each.downloads])
+    fetch.add_argument("folder", type=_path, metavar="FOLDER")
+    fetch.add_argument("--number", type=int, default=0, metavar="N", help="which of its downloads, from 0")
+    fetch.add_argument("--library", help="name of the library (default: the collection's id)")
+    fetch.add_argument("--render", action="store_true", help="play performances of which there is only MIDI")
+    fetch.add_argument("--accept-licence", action="store_true", help="you have read its licence and agree")
+
+    remove = verb("remove", _remove, "Forget a track or a library; never touches music files.")
+    remove.add_argument("name", nargs="?", metavar="TRACK|LIBRARY")
+    remove.add_argument("--missing", action="store_true", help="list the tracks of which no file is left")
+    remove.add_argument("--yes", action="store_true", help="forget what --missing lists")
+    remove.add_argument("--library", default=ALL, help="only of this one, with --missing")
+    remove.add_argument(
+        "--root", dest="roots", action="append", type=_path, default=[], metavar="FOLDER",
+        help="a folder or disk that will not come back, with --missing; repeatable",
+    )  # fmt: skip
+
+    sub = verb("extract", _extract, "Embed every track that is not embedded yet; resumes where it stopped.")
+    encoder_option(sub)
+    sub.add_argument("--library", default=ALL)
+    sub.add_argument("--keep-raw", action="store_true", help="also keep hidden states of all frames (very large)")
+    mlflow_option(sub)
+
+    sub = verb("targets", _targets, "Measure the proxy targets that are not measured yet.")
+    sub.add_argument("--library", default=ALL)
+
+    probe = verb("probe", _probe, "Discovery: what of the targets each layer tells, with intervals and baselines.")
+    encoder_option(probe)
+    probe.add_argument("--library", default=ALL)
+    probe.add_argument("--group", default="work", metavar="|".join([*GROUPS, "COLUMN"]),
+                       help="what is never on both sides of a split; COLUMN is one of your own table")  # fmt: skip
+    probe.add_argument("--target", dest="columns", action="append", default=[], metavar="COLUMN",
+                       help="probe the numbers in a column of your own table instead; repeatable")  # fmt: skip
+    probe.add_argument("--level", choices=["track", "segment"], default="track")
+    probe.add_argument("--alpha", type=float, help="one ridge penalty instead of a grid")
+    probe.add_argument("--folds", type=int, default=ProbeSettings.n_folds)
+    probe.add_argument("--permutations", type=int, default=ProbeSettings.n_permutations)
+    probe.add_argument("--seed", type=int, default=ProbeSettings.seed)
+    mlflow_option(probe)
+
+    similar = verb("similar", _similar, "The nearest tracks to a query.")
+    similar.add_argument("query", metavar="QUERY", help="a track id or any audio file")
+    similar.add_argument("-k", type=int, default=10)
+    encoder_option(similar)
+    similar.add_argument("--library", default=ALL)
+
+    similar.add_argument("--aspects", metavar="A=W,…", help=f"what matters, and how much: {', '.join(ASPECTS)}")
+    similar.add_argument("--not", dest="avoid", metavar="A,…", help="aspects that must not count")
+    similar.add_argument("--geometry", choices=["auto", "layer", "direction"], default="auto")
+    similar.add_argument("--passage", metavar="START:END", help="seconds of the query to look for, inside other tracks")
+    similar.add_argument("--diversity", type=float, default=0.0, help="0 to 1: rank what repeats a result lower")
+    for name in ("work", "performer", "album"):
+        similar.add_argument(f"--max-per-{name}", type=int, metavar="N")
+    for name in FILTERS:
+        similar.add_argument(f"--{name}", dest=f"{name}s", action="append", default=[], help="only these; repeatable")
+    for name in ("duplicates", "versions"):
+        similar.add_argument(f"--{name}", choices=COPIES, default="keep")
+    similar.add_argument("--where", action="append", default=[], metavar="NAME=VALUE",
+                         help="only where a name or a column of your table says so; repeatable")  # fmt: skip
+    similar.add_argument("--playlist", type=_path, metavar="FILE.m3u8", help="also write the answer as a playlist")
+    similar.add_argument("--hubs", choices=["auto", "on", "off"], default="auto", help="correct for hubs (CSLS)")
+
+    evaluate = verb("evaluate", _evaluate, "How well search does what it says, with intervals and chance.")
+    evaluate.add_argument("what", choices=["similarity", "faithfulness"])
+    encoder_option(evaluate)
+    evaluate.add_argument("--library", default=ALL)
+
+    draw = verb("map", _map, "Draw the library as each layer sees it, and say how far to trust that.")
+    encoder_option(draw)
+    draw.add_argument("--library", default=ALL)
+    draw.add_argument("--layer", type=int, metavar="L", help="only this layer")
+
+    export = verb("export", _export, "Hand over a library: embeddings, targets, hashes, licences.")
+    export.add_argument("folder", type=_path, metavar="FOLDER")
+    export.add_argument("--library", default=ALL)
+    export.add_argument("--encoder", dest="encoders", action="append", metavar="ID", help="only this one; repeatable")
+    export.add_argument("--index", action="store_true", help="write the search index of one encoder, for a service")
+
+    sub = verb("import", _import, "Take in an exported library, or vectors of another program; keeps what is here.")
+    sub.add_argument("folder", nargs="?", type=_path, metavar="FOLDER")
+    sub.add_argument("--library", help="what the tracks join; with --vectors, where they are looked for")
+    sub.add_argument("--vectors", type=_path, metavar="FILE.npy", help="(n, dim) or (n, n_layers, dim)")
+    sub.add_argument("--ids", type=_path, metavar="FILE.txt", help="a track id, title or file name per row")
+    sub.add_argument("--name", help="what they are called here: imported:NAME")
+
+    check = verb("check", _check, "Verify every stored array; name what is damaged.")
+    check.add_argument("--repair", action="store_true", help="forget what is damaged, so that it is extracted again")
+    check.add_argument(
+        "--rebuild", action="store_true", help="read embeddings and uploads back into a catalogue that is gone or old"
+    )
+
+    back_up = verb("backup", _back_up, "Copy the data folder, also while the app is running.")
+    back_up.add_argument("folder", type=_path, metavar="FOLDER")
+
+    verb("doctor", _doctor, "Versions, devices, weights, disk: what is missing and how to get it.")
+    return parser
+
+
+# --- verbs --------------------------------------------------------------------------------------------------
+
+
+def _demo(home: Home, options: argparse.Namespace) -> int:
+    home.database.set_setting("demo", "wanted")
+    job = _run(home, home.jobs.submit("demo", {"then_extract": None}, resource="demo"))
+    return _report(home, [job], options, library=DEMO)
+
+
+def _add(home: Home, options: argparse.Namespace) -> int:
+    for path in options.paths:  # all of them before any is registered
+        check_path(path)
+        if options.dataset != AUTO and path.is_dir():
+            _check_dataset(path, COLLECTIONS[options.dataset])
+    library = options.library or library_name(options.paths[0])
+    jobs = [
+        _run(home, home.request_add(path.resolve(), library, collection=options.dataset, renders=options.render))
+        for path in options.paths
+    ]
+    return _report(home, jobs, options, library=library)
+
+
+def _check_dataset(folder: Path, wanted: Collection) -> None:
+    """Refuse a folder that is not the collection it is said to be, in that collection's own words if it has any."""
+    if not wanted.is_at(folder) and not wanted.read(folder).recordings:
+        raise InputError(f"{folder} does not hold {wanted.title}.", "Leave out --dataset, or name its folder.")
+
+
+def _fetch(home: Home, options: argparse.Namespace) -> int:
+    found = COLLECTIONS[options.collection]
+    if not options.accept_licence:
+        offers = (
+            f"{number}: {each.holds}, {each.size_bytes / 1e6:,.0f} MB" for number, each in enumerate(found.downloads)
+        )
+        raise InputError(
+            f"{found.title} ({'; '.join(offers)}) is under {found.licence}: {found.homepage}",
+            "If you agree, add --accept-licence.",
+        )
+    library = options.library or found.id
+    folder = options.folder.expanduser().resolve()
+    job = _run(home, home.request_fetch(found.id, options.number, folder, library, renders=options.render))
+    jobs = [job, *(_run(home, each) for each in home.jobs.active() if each.kind == "add" and job.state == "done")]
+    return _report(home, jobs, options, library=library)
+
+
+def _remove(home: Home, options: argparse.Namespace) -> int:
+    if options.missing == (options.name is not None):
+        raise InputError("Nothing to remove.", "Name a TRACK or LIBRARY, or give --missing.")
+    if options.missing:
+        return _remove_missing(home, options)
+    if options.name in [library.name for library in home.catalogue.libraries()]:
+        n_tracks = home.remove_library(options.name)
+    else:
+        home.forget_tracks([home.catalogue.track(options.name).track_id])
+        n_tracks = 1
+    _print(
+        options,
+        {"removed": options.name, "n_tracks": n_tracks},
+        f"{counted(n_tracks, 'track')} forgotten; no music file touched.",
+    )
+    return DONE
+
+
+def _remove_missing(home: Home, options: argparse.Namespace) -> int:
+    """List what has no file left; forget it only if told so."""
+    missing = home.missing_files(options.library, options.roots)
+    if options.yes:
+        missing = home.forget_missing(options.library, [each.track_id for each in missing], options.roots)
+    elsewhere = [str(root) for root in home.catalogue.missing_roots()]
+    rows = [{"track_id": each.track_id, "title": each.title, "path": str(each.path)} for each in missing]
+    document = {"missing": rows, "is_forgotten": options.yes, "folders_not_there": elsewhere}
+    lines = [f"{each.track_id}  {each.path}" for each in missing]
+    if options.yes:
+        lines.append(f"{counted(len(missing), 'track')} forgotten; no music file touched.")
+    else:
+        lines.append(
+            f"{counted(len(missing), 'track')} without a file.{' --yes forgets what is listed.' if missing else ''}"
+        )
+    lines += [f"{root} is not there; what it held counts only with --root {root}" for root in elsewhere]
+    _print(options, document, lines)
+    return DONE
+
+
+def _extract(home: Home, options: argparse.Namespace) -> int:
+    use_all_cores()
+    home.catalogue.require_library(options.library)
+    load_encoder(options.encoder, home.paths)  # weights missing or damaged: said now, not after the queue
+    info = encoder_info(options.encoder, home.paths)
+    missing = home.missing_tracks(options.library, info)
+    if options.mlflow:
+        tracking.open_store(home.paths)
+    started_s = time.monotonic()
+    job = _run(home, home.request_extract(options.library, options.encoder, keep_raw=options.keep_raw))
+    if options.mlflow and job.state == "done":
+        done = [track for track in missing if home.store.has(track.track_id, info)]
+        n_segments = sum(count_segments(track.duration_s, info) for track in done)
+        seconds = time.monotonic() - started_s
+        tracking.log_extraction(home.paths, info, options.library, len(done), n_segments, seconds)
+    return _report(home, [job], options, library=options.library, encoder=options.encoder)
+
+
+def _targets(home: Home, options: argparse.Namespace) -> int:
+    home.catalogue.require_library(options.library)
+    job = _run(home, home.request_targets(options.library))
+    return _report(home, [job], options, library=options.library)
+
+
+def _probe(home: Home, options: argparse.Namespace) -> int:
+    use_all_cores()
+    home.catalogue.require_library(options.library)
+    info = encoder_info(options.encoder, home.paths)
+    settings = ProbeSettings(
+        alphas=ProbeSettings.alphas if options.alpha is None else (options.alpha,),
+        n_folds=options.folds,
+        n_permutations=options.permutations,
+        seed=options.seed,
+        columns=tuple(options.columns),
+    )
+    if options.mlflow:
+        tracking.open_store(home.paths)
+    check_columns(home.catalogue, options.library, options.group, options.level, settings.columns)
+    _require_embeddings(home, options.library, info)
+    started_s = time.monotonic()
+    job = _run(home, home.request_probe(options.library, info.id, options.group, options.level, settings))
+    found = home.discovery(options.library, info, options.group, options.level, settings)
+    if job.state != "done" or found is None:
+        return _report(home, [job], options, library=options.library, encoder=info.id)
+    if options.mlflow:
+        tracking.log_probe(home.paths, found, time.monotonic() - started_s)
+    _print(options, found.as_document(), [job.message, *probe_table(found.result)])
+    return DONE
+
+
+def _similar(home: Home, options: argparse.Namespace) -> int:
+    info = encoder_info(options.encoder, home.paths)
+    request = Request(
+        aspects=parse_aspects(options.aspects) if options.aspects else {},
+        avoid=tuple(aspect.strip() for aspect in options.avoid.split(",")) if options.avoid else (),
+        geometry=options.geometry,
+        k=options.k,
+        diversity=options.diversity,
+        max_per_work=options.max_per_work,
+        max_per_performer=options.max_per_performer,
+        max_per_album=options.max_per_album,
+        duplicates=options.duplicates,
+        versions=options.versions,
+        hubs=options.hubs,
+        composers=tuple(options.composers),
+        performers=tuple(options.performers),
+        instruments=tuple(options.instruments),
+        collections=tuple(options.collections),
+        splits=tuple(options.splits),
+        where=parse_where(options.where, [*NAMES, *home.catalogue.detail_names(options.library)]),
+    )
+    _check_values(home, options.library, request.where)
+    passage = parse_passage(options.passage) if options.passage else None
+    plan = make_plan(
+        home,
+        options.library,
+        info,
+        request,
+        home.discovery_for(options.library, info),
+        is_of_passage=passage is not None,
+    )
+    for notice in plan.notices:
+        print(f"mess: {harmless(notice)}", file=sys.stderr)
+    if passage is None:
+        index = build_index(home, plan)  # says what is missing before the query is embedded
+        found = answer(home, index, plan, _query(home, options.query, info))
+    else:
+        segments = build_segment_index(home, plan)
+        found = answer_passage(home, segments, plan, _query(home, options.query, info), passage)
+    if home.catalogue.has(found.query.track_id):
+        for notice in home.catalogue.track(found.query.track_id).notices:
+            print(f"mess: {notice}", file=sys.stderr)
+    if found.is_strange:
+        print("mess: The query is unlike everything in this library; the nearest may still be far.", file=sys.stderr)
+    if options.playlist:
+        write_playlist(found, options.playlist)
+    _print(options, as_document(found), answer_table(found))
+    return DONE
+
+
+def _evaluate(home: Home, options: argparse.Namespace) -> int:
+    use_all_cores()
+    home.catalogue.require_library(options.library)
+    info = encoder_info(options.encoder, home.paths)
+    _require_embeddings(home, options.library, info)
+    job = _run(home, home.request_evaluate(options.library, info.id, options.what))
+    kept = load_evaluation(home.paths, options.library, info, options.what)
+    if job.state != "done" or kept is None:
+        return _report(home, [job], options, library=options.library, encoder=info.id)
+    table = leak_table(kept.result) if isinstance(kept.result, Faithfulness) else study_table(kept.result)
+    _print(options, kept.as_document(), [job.message, *table])
+    return DONE
+
+
+def _map(home: Home, options: argparse.Namespace) -> int:
+    home.catalogue.require_library(options.library)
+    info = encoder_info(options.encoder, home.paths)
+    check_layer(options.layer, info)
+    _require_embeddings(home, options.library, info)
+    job = _run(home, home.request_map(options.library, info.id, layer=options.layer))
+    if job.state != "done":
+        return _report(home, [job], options, library=options.library, encoder=info.id)
+    layers = range(info.n_layers) if options.layer is None else [options.layer]
+    views = [view for layer in layers if (view := load_view(home, options.library, info, layer))]
+    aspects = load_view(home, options.library, info, None) if options.layer is None else None
+    document = {
+        "encoder": info.id,
+        "library": options.library,
+        "layers": [{"layer": view.layer, **_trust_of(view)} for view in views],
+        "aspects": None if aspects is None else _trust_of(aspects),
+    }
+    _print(options, document, [job.message, *map_table([*views, *([aspects] if aspects else [])])])
+    return DONE
+
+
+def _trust_of(view: MapView) -> dict[str, Any]:
+    return {
+        "trustworthiness": view.trust.trustworthiness,
+        "continuity": view.trust.continuity,
+        "preservation": view.trust.preservation,
+        "path": str(view.path),
+    }
+
+
+def _export(home: Home, options: argparse.Namespace) -> int:
+    if options.index:
+        (encoder_id, *others) = options.encoders or [DEFAULT]
+        if others:
+            raise InputError("An index is of one encoder.", "Give --encoder once.")
+        index = export_index(home, options.library, encoder_id, options.folder, _show_progress)
+        facts = {"folder": str(options.folder), "library": options.library, "encoder": index.info.id}
+        document = {**facts, "n_tracks": len(index.track_ids), "corrects_hubs": index.corrects_hubs}
+        _print(
+            options, document, f"{counted(len(index.track_ids), 'track')} by {index.info.title}, in {options.folder}."
+        )
+        return DONE
+    manifest = export_library(home, options.library, options.folder, options.encoders, _show_progress)
+    document = {**vars(manifest), "folder": str(options.folder), "files": len(manifest.files)}
+    _print(options, document, [manifest.summary, *manifest.left_out])
+    return DONE
+
+
+def _import(home: Home, options: argparse.Namespace) -> int:
+    asked = (options.vectors, options.ids, options.name)
+    if options.folder is not None and not any(asked):
+        taken = import_library(home, options.folder, options.library, _show_progress)
+        _print(options, vars(taken), taken.summary)
+        return DONE
+    if options.folder is not None or not all(asked):
+        raise InputError("Nothing to import.", "Name a FOLDER, or all three of --vectors, --ids and --name.")
+    found = import_vectors(home, options.name, options.vectors, options.ids, options.library or ALL, _show_progress)
+    refused = [{"name": name, "reason": why} for name, why in found.refused]
+    facts = {"encoder": found.info.id, "fingerprint": found.info.fingerprint, "library": found.library}
+    document = {**facts, "n_rows": found.n_rows, "n_new": found.n_new, "n_known": found.n_known, "refused": refused}
+    _print(options, document, [found.summary, *(f"  {name}: {why}" for name, why in found.refused)])
+    return SOME_FAILED if refused else DONE
+
+
+def _check(home: Home, options: argparse.Namespace) -> int:
+    rebuilt = rebuild(home) if options.rebuild else None
+    problems = home.check(repair=options.repair)
+    document = {"ok": not problems, "problems": [vars(problem) for problem in problems]}
+    lines = [f"{problem.kind}: {problem.what} {problem.cure}" for problem in problems]
+    lines = lines or ["Every stored array and row is as it was written."]
+    if rebuilt is not None:
+        document["rebuilt"] = vars(rebuilt)
+        lines = [*rebuilt.summary.splitlines(), *lines]
+    _print(options, document, lines)
+    return SOME_FAILED if problems else DONE
+
+
+def _back_up(home: Home, options: argparse.Namespace) -> int:
+    home.back_up(options.folder)
+    _print(options, {"folder": str(options.folder)}, f"Copied to {options.folder}; --home {options.folder} opens it.")
+    return DONE
+
+
+def _doctor(home: Home, options: argparse.Namespace) -> int:
+    from mess_core.cli.doctor import examine
+
+    findings = examine(home)
+    document = {"ok": all(finding.is_ok for finding in findings), "findings": [vars(finding) for finding in findings]}
+    lines = [
+        f"{'ok ' if f.is_ok else ' ! '} {f.subject:<22} {f.state}{f'  -> {f.cure}' if f.cure else ''}" for f in findings
+    ]
+    _print(options, document, lines)
+    return DONE
+
+
+# --- checks -------------------------------------------------------------------------------------------------
+
+
+def _require_embeddings(home: Home, library: str, info: EncoderInfo) -> None:
+    """Say at once what the job would fail for."""
+    if home.store.known(info).keys().isdisjoint(home.catalogue.track_ids(library)):
+        raise DataMissingError(
+            f"No track of library {library!r} has an embedding by {info.id} yet.",
+            f"python -m mess_core extract --encoder {info.id}",
+        )
+
+
+def _check_values(home: Home, library: str, where: Sequence[tuple[str, str]]) -> None:
+    """Refuse what no track of the library says: a slip of the pen, where an empty answer would look like one."""
+    for name, wanted in where:
+        said = home.catalogue.values_of(library, name)
+        if wanted.casefold() not in {value.casefold() for value in said}:
+            more = f" and {len(said) - MOST_VALUES_NAMED:,} more" if len(said) > MOST_VALUES_NAMED else ""
+            there_is = f"There is: {', '.join(said[:MOST_VALUES_NAMED])}{more}." if said else "No track has any."
+            raise InputError(f"No track has {wanted!r} as its {name}.", there_is)
+
+
+# --- helpers ------------------------------------------------------------------------------------------------
+
+
+def _query(home: Home, text: str, info: EncoderInfo) -> Query:
+    """The query: from the store if it is known, else embedded now and not kept."""
+    path = Path(text)
+    if path.is_file():
+        track = read_track(path).track
+    else:
+        try:
+            track = home.catalogue.track(text)
+        except UnknownTrackError as error:
+            raise UnknownTrackError(
+                f"{text!r} is neither a file nor a track id of the catalogue.", "Give the path of an audio file."
+            ) from error
+    if home.store.has(track.track_id, info):
+        return query_of(home, home.catalogue.track(track.track_id), info, text)
+    if not path.is_file():
+        path = home.catalogue.audio_path(track.track_id)
+    use_all_cores()
+    encoder = load_encoder(info.id, home.paths, choose_device())
+    for event in extract([Source(track.track_id, track.title, path)], encoder):
+        if isinstance(event, FailedTrack):
+            raise event.error
+        if isinstance(event, ExtractedTrack):
+            heard, known = event.facts, home.catalogue.find_sha256(track.sha256)
+            facts = Facts() if known is None else facts_of(home, known.track_id)
+            return Query(text, track.track_id, event.embedding, heard.duration_s, facts)
+    raise InputError(f"{text!r} holds no audio.")
+
+
+def _run(home: Home, job: Job) -> Job:
+    """Do a job here; if a live worker has it already, wait for that one. A dead one's lease is taken at once."""
+    owner = new_owner()
+    while home.jobs.get(job.job_id).is_active:
+        claimed = home.jobs.claim(owner, job_id=job.job_id)
+        if claimed is not None:
+            with _ProgressLine(home, job.job_id):
+                Task(home, claimed, owner).run()
+        else:
+            time.sleep(WAIT_S)
+    return home.jobs.get(job.job_id)
+
+
+class _ProgressLine:
+    """One line on standard error that follows a job, if a person is looking."""
+
+    def __init__(self, home: Home, job_id: int) -> None:
+        import threading
+
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, args=(home, job_id), daemon=True)
+
+    def __enter__(self) -> None:
+        if sys.stderr.isatty():
+            self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+            print(file=sys.stderr)
+
+    def _follow(self, home: Home, job_id: int) -> None:
+        while not self._is_over.wait(WAIT_S):
+            job = home.jobs.get(job_id)
+            share = job.n_done / job.n_total if job.n_total else 0.0
+            print(f"\r{job.kind}: {share:4.0%}  {harmless(job.message)[:60]:<60}", end="", file=sys.stderr, flush=True)
+
+
+def _show_progress(n_done: int, n_total: int) -> None:
+    """The same for work that is no job."""
+    if sys.stderr.isatty() and n_total:
+        print(f"\r{n_done / n_total:4.0%}", end="\n" if n_done == n_total else "", file=sys.stderr, flush=True)
+
+
+def _report(home: Home, jobs: Sequence[Job], options: argparse.Namespace, **facts: Any) -> int:
+    """Print how jobs ended, with every failed item; returns the exit code."""
+    failures = [failure for job in jobs for failure in home.jobs.failures(job.job_id)]
+    is_done = all(job.state == "done" for job in jobs)
+    message = " ".join(f"{job.message or job.state} {job.hint}".strip() for job in jobs)
+    document = {"done": is_done, "message": message, **facts, "failures": [vars(failure) for failure in failures]}
+    lines = [message, *(f"  {group.line}" for group in grouped(failures))]
+    _print(options, document, lines)
+    return DONE if is_done and not failures else SOME_FAILED
+
+
+def _print(options: argparse.Namespace, document: dict[str, Any], text: str | Sequence[str]) -> None:
+    """A line, or lines, or the document; no name in a line can do anything to the terminal."""
+    if options.json:
+        _print_json(document)
+    else:
+        encoding = sys.stdout.encoding or "utf-8"
+        for line in [text] if isinstance(text, str) else text:
+            print(harmless(line).encode(encoding, "replace").decode(encoding))
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    print(json.dumps(document, indent=2, allow_nan=False))

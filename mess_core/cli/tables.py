@@ -1,0 +1,121 @@
+"""Tables: results as lines of text, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mess_core.evaluation.faithfulness import NOT, ORACLE, Faithfulness, Ratio
+from mess_core.evaluation.similarity import PERFORMER, WORK, SimilarityFigure, SimilarityStudy
+from mess_core.maps.drawing import MapView
+from mess_core.probing.result import ProbeResult
+from mess_core.search.answers import Answer
+
+
+def answer_table(answer: Answer) -> list[str]:
+    """One line per neighbour: how near, in what, and where to listen."""
+    asked = [aspect for aspect in answer.plan.request.weights if any(f.neighbour.aspects for f in answer.found)]
+    headings = "".join(f"  {aspect:>17}" for aspect in asked)
+    lines = [f"  #  similarity  closer than{headings}  moment           track"]
+    for found in answer.found:
+        neighbour, moment = found.neighbour, found.moment
+        scores = neighbour.aspects or {}
+        aspects = "".join(f"  {_percent(scores[aspect].percentile):>17}" for aspect in asked)
+        at = "–" if moment is None else f"{moment.query_s:.1f} ~ {moment.track_s:.1f} s"
+        lines.append(
+            f"{neighbour.rank:3d}  {neighbour.similarity:10.3f}  {_percent(neighbour.percentile):>11}{aspects}"
+            f"  {at:<15}  {found.track.title}"
+        )
+    return lines
+
+
+def probe_table(result: ProbeResult) -> list[str]:
+    """One line per target: its best layer."""
+    lines = ["target                  layer     R²  interval         gain  interval         label"]
+    for summary in result.targets:
+        if summary.best_layer is None:
+            lines.append(f"{summary.target:<22}  {'–':>5}  {summary.reason}")
+            continue
+        cell = result.cell(summary.best_layer, summary.target)
+        lines.append(
+            f"{cell.target:<22}  {cell.layer:5d}  {_two(cell.r2)}  [{_two(cell.r2_low)}, {_two(cell.r2_high)}]"
+            f"  {_two(cell.gain)}  [{_two(cell.gain_low)}, {_two(cell.gain_high)}]  {cell.label}{' *' * cell.encodes}"
+        )
+    lines.append("* encodes: better than every baseline and than chance")
+    return lines
+
+
+def leak_table(result: Faithfulness) -> list[str]:
+    """Rank difference to the ten nearest over that to all: 1 is chance, 0 perfect."""
+    looked_at = list(result.correlations)
+    lines = [f"{'searched by':<36}" + "".join(f"{aspect[:8]:>9}" for aspect in looked_at)]
+
+    def line(name: str, row: Mapping[str, Ratio]) -> str:
+        return f"{name:<36}" + "".join(f"{_two(row[aspect].value):>9}" for aspect in looked_at)
+
+    for way, rows in result.rows.items():
+        for aspect, row in rows.items():
+            if way == "direction" or aspect in result.judged:
+                is_judged = way not in (NOT, ORACLE) and aspect in result.judged
+                verdict = ("passes" if result.passes(aspect, way) else "FAILS") if is_judged else ""
+                lines.append(line(f"{way} {aspect} {verdict}", row))
+    lines += [line(name, row) for name, row in result.references.items()]
+    lines += ["own column, with interval; chance is 1"]
+    for aspect in result.judged:
+        own = result.rows["direction"][aspect][aspect]
+        family = ", ".join(result.family(aspect)) or "–"
+        lines.append(
+            f"  {aspect:<18} {_two(own.value)} [{_two(own.low)}, {_two(own.high)}]"
+            f"  one family with: {family}; leaks into: {', '.join(result.leaks(aspect)) or '–'}"
+        )
+    return lines
+
+
+def study_table(study: SimilarityStudy) -> list[str]:
+    """Each task: every measure at its best layer, and over all layers, with interval and chance."""
+    lines = [f"{'task':<22}{'measure':<18}{'layer':>6}{'value':>7}  {'interval':<14}{'chance':>7}"]
+    best: dict[tuple[str, str, bool], SimilarityFigure] = {}
+    for figure in study.figures:
+        key = figure.task, figure.measure, figure.layer is None
+        sign = 1 if figure.task in (WORK, PERFORMER) else -1  # the other tasks are rank differences: less is better
+        if figure.score.value is not None and (
+            key not in best or sign * figure.score.value > sign * (best[key].score.value or 0.0)
+        ):
+            best[key] = figure
+    for (task, measure, _), figure in best.items():
+        score = figure.score
+        layer = "all" if figure.layer is None else str(figure.layer)
+        lines.append(
+            f"{task:<22}{measure:<18}{layer:>6}{_two(score.value):>7}  [{_two(score.low)}, {_two(score.high)}]"
+            f"{_two(score.chance):>8}"
+        )
+    for name, hubs in study.hubness.items():
+        lines.append(f"hubness by {name}: skewness {hubs.skewness:.2f}, largest {hubs.largest} of {study.n_tracks}")
+    raw = [pair[0] for pair in study.anisotropy]
+    centred = [pair[1] for pair in study.anisotropy]
+    lines.append(
+        f"mean cosine of pairs: {min(raw):.2f} to {max(raw):.2f}, centred {min(centred):.2f} to {max(centred):.2f}"
+    )
+    return lines
+
+
+def map_table(views: Sequence[MapView]) -> list[str]:
+    """One line per view: what of it is true, and of the same tracks by PCA."""
+    lines = [
+        "view       trustworthiness     continuity          neighbours kept     of them by chance",
+        "           UMAP    PCA         UMAP    PCA         UMAP    PCA",
+    ]
+    for view in views:
+        own, pca = view.trust, view.pca_trust
+        lines.append(
+            f"{view.name:<9}  {own.trustworthiness:.3f}   {pca.trustworthiness:.3f}       {own.continuity:.3f}   "
+            f"{pca.continuity:.3f}       {own.preservation:.3f}   {pca.preservation:.3f}       {own.chance:.3f}"
+        )
+    return lines
+
+
+def _two(value: float | None) -> str:
+    return "    –" if value is None else f"{value:5.2f}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} %"

@@ -1,0 +1,123 @@
+"""Runs as MLflow sees them: parameters, timings and figures of probing and extraction, for `mlflow ui` to compare.
+
+Optional. All of it lies in the data folder, `mlflow.sqlite` and `mlflow-artifacts/`, and nothing is sent anywhere. An
+R² is the metric `r2.<target>` whose step is the layer, so that MLflow draws the profile over the layers by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mess_core.config import Paths
+from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.registry import encoder_info
+from mess_core.errors import DependencyMissingError, StorageError
+from mess_core.probing.discovery import Discovery, path_of
+
+PROBING, EXTRACTION = "MESS probing", "MESS extraction"
+METRICS_PER_CALL = 1000  # MLflow refuses more in one call
+OF_CELL = ("r2", "gain", "p_adj")  # step = layer
+OF_TARGET = ("nested_r2", "nested_r2_low", "nested_r2_high")
+SILENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet"}
+
+Metrics = list[tuple[str, float | None, int]]  # name, value, step
+
+
+def open_store(paths: Paths) -> None:
+    """Make or open the store, so that what is wrong with it is said before the work and not after.
+
+    Raises
+    ------
+    DependencyMissingError
+        If MLflow is not installed.
+    StorageError
+        If the store cannot be opened, for example because it is of another version of MLflow.
+    """
+    with _client(paths):
+        pass
+
+
+def log_probe(paths: Paths, discovery: Discovery, seconds: float) -> str:
+    """Log what was found, what it rests on, and the file itself; returns the id of the run."""
+    result = discovery.result
+    facts = ("encoder", "fingerprint", "library", "group", "level", "n_tracks", "content")
+    parameters = {name: getattr(discovery, name) for name in facts} | asdict(result.settings)
+    parameters |= {"n_groups": result.n_groups, "n_rows": result.n_rows}
+    parameters["target_versions"] = json.dumps(discovery.target_versions)
+    metrics: Metrics = [("seconds", seconds, 0), ("n_encoded", len({c.target for c in result.cells if c.encodes}), 0)]
+    metrics += [(f"{name}.{cell.target}", getattr(cell, name), cell.layer) for name in OF_CELL for cell in result.cells]
+    metrics += [(f"{name}.{t.target}", getattr(t, name), 0) for name in OF_TARGET for t in result.targets]
+    info = encoder_info(discovery.encoder, paths)
+    artefact = path_of(paths, discovery.library, info, discovery.group, discovery.level, result.settings)
+    title = f"{discovery.library}, {discovery.encoder}, {discovery.group}, {discovery.level}"
+    return _log(paths, PROBING, title, parameters, metrics, artefact)
+
+
+def log_extraction(
+    paths: Paths, info: EncoderInfo, library: str, n_tracks: int, n_segments: int, seconds: float
+) -> str:
+    """Log how long an encoder took for what it embedded; returns the id of the run."""
+    facts = ("fingerprint", "revision", "n_layers", "dim", "sample_rate_hz", "segment_s", "hop_s", "pooling")
+    parameters = {"encoder": info.id, "library": library} | {name: getattr(info, name) for name in facts}
+    metrics: Metrics = [("seconds", seconds, 0), ("n_tracks", n_tracks, 0), ("n_segments", n_segments, 0)]
+    metrics.append(("segments_per_second", n_segments / seconds if seconds else None, 0))
+    return _log(paths, EXTRACTION, f"{library}, {info.id}", parameters, metrics)
+
+
+def _log(
+    paths: Paths, experiment: str, title: str, parameters: Mapping[str, Any], metrics: Metrics, file: Path | None = None
+) -> str:
+    with _client(paths) as client:
+        from mlflow.entities import Metric, Param
+
+        place = (paths.root / "mlflow-artifacts").as_uri()
+        known = client.get_experiment_by_name(experiment)
+        if known and known.artifact_location != place:  # the data folder was moved or copied: not into the old one
+            experiment = f"{experiment} in {paths.root}"
+            known = client.get_experiment_by_name(experiment)
+        experiment_id = known.experiment_id if known else client.create_experiment(experiment, place)
+        run_id: str = client.create_run(experiment_id, run_name=title).info.run_id
+        client.log_batch(run_id, params=[Param(name, str(value)) for name, value in parameters.items()])
+        now_ms = int(1000 * time.time())
+        entries = [Metric(name, float(value), now_ms, step) for name, value, step in metrics if value is not None]
+        for start in range(0, len(entries), METRICS_PER_CALL):
+            client.log_batch(run_id, metrics=entries[start : start + METRICS_PER_CALL])
+        if file is not None:
+            client.log_artifact(run_id, str(file))
+        client.set_terminated(run_id)
+    return run_id
+
+
+@contextmanager
+def _client(paths: Paths) -> Iterator[Any]:
+    """MLflow's client on our store, without telemetry, warnings and chatter."""
+    os.environ.update(SILENT)
+    store = paths.root / "mlflow.sqlite"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import alembic  # noqa: F401
+            from mlflow import MlflowClient
+            from mlflow.exceptions import MlflowException
+            from sqlalchemy.exc import SQLAlchemyError
+        except ImportError as error:
+            message = f"--mlflow needs MLflow, which is not installed here ({error})."
+            raise DependencyMissingError(message, "pip install -r requirements-extra.txt") from error
+        for name in ("alembic", "mlflow"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        try:
+            client = MlflowClient(f"sqlite:///{store}")
+            client.search_experiments(max_results=1)  # it opens the store only when it is asked something
+            yield client
+        except (MlflowException, SQLAlchemyError) as error:
+            reason = str(error).partition("\n")[0]
+            raise StorageError(f"MLflow refused: {reason}", f"Move {store} away to start anew.") from error

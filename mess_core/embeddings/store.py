@@ -1,0 +1,519 @@
+"""Embeddings: from hidden states to vectors, and the store that keeps them.
+
+Pooling
+-------
+    hidden states (n_segments, n_layers, n_frames, dim)
+      -> pool_frames: mean over frames (or mean and std, for `mel`)     (n_segments, n_layers, embedding_dim) float16
+      -> plain mean over segments                                       (n_layers, embedding_dim) float32
+
+The store
+---------
+One safetensors file per track and encoder, named by content identity, never changed: written to a temporary name,
+flushed to disk, renamed, and only then entered in the catalogue with its sha256. No vector format notices a flipped
+bit by itself, so every read is checked against that hash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from mess_core.catalogue.takeover import CarriedEmbedding
+from mess_core.config import MAX_DURATION_S, Paths
+from mess_core.encoders.base import EncoderInfo
+from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError, UnknownTrackError
+from mess_core.storage.custody import Custody
+from mess_core.storage.database import Database, Guard
+from mess_core.storage.files import TMP_SUFFIX, inside, own_files, write_atomically
+from mess_core.storage.packed import read_packed, remove_packed, verify_packed, write_packed
+from mess_core.storage.untrusted import (
+    MOST_TENSORS_BYTES,
+    are_possible,
+    parse_json,
+    parse_safetensors,
+    printable,
+    read_untrusted,
+    sha256_of,
+    tensor_metadata,
+    understanding,
+)
+
+FORMAT = "mess-embedding-1"
+EMBEDDINGS = "embeddings"  # folder of the data folder
+PACKED_KEEP_S = 30 * 24 * 3600.0  # packed arrays of libraries as they were are made again if anybody wants them
+TMP_KEEP_S = 3600.0  # a temporary file older than this has no living writer
+_BY_OTHER_VERSIONS = "fingerprint IN (SELECT fingerprint FROM encoders WHERE encoder = ? AND fingerprint != ?)"
+
+
+@dataclass(frozen=True)
+class TrackEmbedding:
+    """What is kept of one track.
+
+    segments : (n_segments, n_layers, embedding_dim) float16, frames pooled
+    starts_s : (n_segments,) float32, where each segment begins; the last one is end-aligned
+    mean : (n_layers, embedding_dim) float32, plain mean over segments: the track embedding
+    frame_std : (n_layers, dim) float32, standard deviation over all frames
+    """
+
+    segments: np.ndarray
+    starts_s: np.ndarray
+    mean: np.ndarray
+    frame_std: np.ndarray
+
+
+@dataclass(frozen=True)
+class EmbeddingSet:
+    """The track embeddings of one library by one encoder; row i belongs to `track_ids[i]`.
+
+    vectors : (n_tracks, n_layers, embedding_dim) float32, read-only
+    content : str, sha256 over ids and hashes: two sets with equal `content` are equal
+    """
+
+    info: EncoderInfo
+    track_ids: tuple[str, ...]
+    vectors: np.ndarray
+    content: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that `check` found wrong, and what cures it."""
+
+    kind: str
+    what: str
+    cure: str
+
+
+@dataclass(frozen=True)
+class StoredFacts:
+    """What the file of an embedding says of itself. shapes : of its four arrays, in order"""
+
+    track_id: str
+    fingerprint: str
+    shapes: tuple[tuple[int, ...], ...]
+    last_start_s: float
+    sha256: str
+    size_bytes: int
+
+    @property
+    def n_segments(self) -> int:
+        return self.shapes[1][0]
+
+    def fits(self, info: EncoderInfo) -> bool:
+        """Whether this encoder makes arrays of these shapes."""
+        n, layers = self.n_segments, info.n_layers
+        expected = ((n, layers, info.embedding_dim), (n,), (layers, info.embedding_dim), (layers, info.dim))
+        return n > 0 and self.shapes == expected
+
+
+def pool_frames(hidden_states: np.ndarray, pooling: Literal["mean", "mean+std"]) -> np.ndarray:
+    """(…, n_frames, dim) -> (…, embedding_dim): the mean over frames, followed by their std if asked."""
+    mean = hidden_states.mean(axis=-2)
+    if pooling == "mean":
+        return mean
+    return np.concatenate([mean, hidden_states.std(axis=-2)], axis=-1)
+
+
+class TrackPooler:
+    """Collects a track segment by segment and pools it; holds n_segments vectors, never hidden states."""
+
+    def __init__(self, info: EncoderInfo) -> None:
+        self.info = info
+        self.starts_s: list[float] = []
+        self.segments: list[np.ndarray] = []
+        self._n_frames = 0
+        self._sum = np.zeros((info.n_layers, info.dim))
+        self._sum_of_squares = np.zeros((info.n_layers, info.dim))
+        self._sum_of_segments = np.zeros((info.n_layers, info.embedding_dim))
+
+    def add(self, start_s: float, hidden_states: np.ndarray) -> None:
+        """One segment: hidden states (n_layers, n_frames, dim)."""
+        pooled = pool_frames(hidden_states, self.info.pooling)
+        self.starts_s.append(start_s)
+        self.segments.append(pooled.astype(np.float16))
+        self._sum_of_segments += pooled
+        self._n_frames += hidden_states.shape[1]
+        self._sum += hidden_states.sum(axis=1, dtype=np.float64)
+        self._sum_of_squares += np.einsum("lfd,lfd->ld", hidden_states, hidden_states)
+
+    def pool(self) -> TrackEmbedding:
+        frame_mean = self._sum / self._n_frames
+        variance = self._sum_of_squares / self._n_frames - frame_mean**2
+        return TrackEmbedding(
+            segments=np.stack(self.segments),
+            starts_s=np.asarray(self.starts_s, np.float32),
+            mean=(self._sum_of_segments / len(self.segments)).astype(np.float32),
+            frame_std=np.sqrt(variance.clip(min=0.0)).astype(np.float32),
+        )
+
+
+class EmbeddingStore:
+    """The embeddings of one data folder."""
+
+    def __init__(self, paths: Paths, database: Database, custody: Custody | None = None) -> None:
+        self.paths = paths
+        self.database = database
+        self.custody = custody or Custody(paths)
+
+    def write(self, track_id: str, info: EncoderInfo, embedding: TrackEmbedding, guard: Guard | None = None) -> None:
+        """Keep one track's embedding. Either all of it is there afterwards, or nothing is.
+
+        Parameters
+        ----------
+        guard : callable or None
+            Called with the connection inside the transaction; raises if the writer has lost its right to write.
+
+        Raises
+        ------
+        UnknownTrackError
+            If the track was removed meanwhile; nothing is left of it.
+        """
+        data = _pack(track_id, info, embedding)
+        sha256 = hashlib.sha256(data).hexdigest()
+        path = self._free_path(self.paths.embeddings / info.folder / track_id[:2], track_id, sha256)
+        older = self._row(track_id, info)
+        name = path.relative_to(self.paths.root).as_posix()
+        was_there = path.exists()
+        write_atomically(path, data)
+        try:
+            with self.database.transaction() as connection:
+                if guard is not None:
+                    guard(connection)
+                remember_encoder(connection, info)
+                connection.execute(
+                    "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (track_id, info.fingerprint, name, sha256, len(data), len(embedding.segments), time.time()),
+                )
+        except UnknownTrackError:
+            if not was_there:
+                self.remove_files([name])
+            raise
+        if older is not None and self.paths.root / older["path"] != path:
+            self.remove_files([older["path"]])
+
+    def write_again(self, track_id: str, new_id: str) -> list[CarriedEmbedding]:
+        """Write a track's embeddings of every encoder once more, for another track with the same samples.
+
+        Files only: the catalogue enters them together with the track. What is damaged is left out.
+        """
+        carried = []
+        rows = self.database.connection.execute("SELECT * FROM embeddings WHERE track_id = ?", (track_id,)).fetchall()
+        for row in rows:
+            with contextlib.suppress(ArtefactMismatchError):
+                data = _renamed(self._verified_bytes(row), new_id, row["path"])
+                sha256 = hashlib.sha256(data).hexdigest()
+                folder = Path(row["path"]).parts[1]
+                path = self._free_path(self.paths.embeddings / folder / new_id[:2], new_id, sha256)
+                write_atomically(path, data)
+                relative = path.relative_to(self.paths.root).as_posix()
+                facts = (row["fingerprint"], relative, sha256, len(data), row["n_segments"], row["created_at"])
+                carried.append(CarriedEmbedding(*facts))
+        return carried
+
+    def facts_of_file(self, path: Path) -> StoredFacts:
+        """Read what a file says of itself, without the catalogue. ArtefactMismatchError if it is no whole embedding."""
+        data = read_untrusted(path, MOST_TENSORS_BYTES, name=f"The embedding file {printable(path.name)}")
+        arrays = vars(_unpack(data, path.name))
+        facts = _facts_in(data, path.name)
+        shapes = tuple(array.shape for array in arrays.values())
+        sha256 = hashlib.sha256(data).hexdigest()
+        last_s = float(arrays["starts_s"].max())
+        return StoredFacts(facts["track_id"], facts["fingerprint"], shapes, last_s, sha256, len(data))
+
+    def enter(self, path: Path, info: EncoderInfo, facts: StoredFacts) -> None:
+        """Enter a file that lies in its place into the catalogue; a row that is there stays."""
+        name = path.relative_to(self.paths.root).as_posix()
+        with self.database.transaction() as connection:
+            remember_encoder(connection, info)
+            connection.execute(
+                "INSERT OR IGNORE INTO embeddings VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (facts.track_id, info.fingerprint, name, facts.sha256, facts.size_bytes, facts.n_segments, time.time()),
+            )
+
+    def read(self, track_id: str, info: EncoderInfo) -> TrackEmbedding:
+        """One track's embedding, verified.
+
+        Raises
+        ------
+        DataMissingError
+            If it was not extracted yet.
+        ArtefactMismatchError
+            If the file is gone or damaged; `check --repair` forgets it so that it is extracted again.
+        """
+        row = self._row(track_id, info)
+        if row is None:
+            raise DataMissingError(
+                f"Track {track_id} has no embedding by {info.id}.", f"python -m mess_core extract --encoder {info.id}"
+            )
+        return _unpack(self._verified_bytes(row), row["path"])
+
+    def has(self, track_id: str, info: EncoderInfo) -> bool:
+        return self._row(track_id, info) is not None
+
+    def file_paths(self, track_id: str) -> list[Path]:
+        """The files of a track's embeddings by every encoder; none that the catalogue places elsewhere."""
+        rows = self.database.connection.execute("SELECT path FROM embeddings WHERE track_id = ?", (track_id,))
+        paths = []
+        for row in rows:
+            with contextlib.suppress(ArtefactMismatchError):
+                paths.append(self.path_of(row["path"]))
+        return paths
+
+    def path_of(self, name: str) -> Path:
+        """The file that the catalogue names. ArtefactMismatchError if that leads out of the folder of embeddings."""
+        return inside(self.paths.root, name, EMBEDDINGS)
+
+    def remove_files(self, names: Iterable[str]) -> None:
+        """Delete files that no row points to any more; what cannot be deleted is swept later."""
+        for name in names:
+            with contextlib.suppress(OSError, ArtefactMismatchError):
+                self.path_of(name).unlink(missing_ok=True)
+
+    def known(self, info: EncoderInfo) -> dict[str, str]:
+        """track_id -> sha256 of every embedding by this encoder."""
+        rows = self.database.connection.execute(
+            "SELECT track_id, sha256 FROM embeddings WHERE fingerprint = ?", (info.fingerprint,)
+        )
+        return {row["track_id"]: row["sha256"] for row in rows}
+
+    def content(self, track_ids: Sequence[str], info: EncoderInfo) -> str:
+        """What `load` would return, as a key: it changes when a track is added, removed or extracted again."""
+        known = self.known(info)
+        present = [(track_id, known[track_id]) for track_id in sorted(track_ids) if track_id in known]
+        return hashlib.sha256(json.dumps([info.fingerprint, present]).encode()).hexdigest()
+
+    def load(self, track_ids: Sequence[str], info: EncoderInfo) -> EmbeddingSet:
+        """The track embeddings of those tracks that have one, in order of track id.
+
+        Packed into one cache file on first use: ten thousand small files take seconds to open, one takes none.
+        """
+        while True:
+            content = self.content(track_ids, info)
+            try:
+                return self._load(track_ids, info)
+            except (ArtefactMismatchError, DataMissingError):
+                if self.content(track_ids, info) == content:  # else something was removed while we read
+                    raise
+
+    def _load(self, track_ids: Sequence[str], info: EncoderInfo) -> EmbeddingSet:
+        known = self.known(info)
+        present = tuple(track_id for track_id in sorted(track_ids) if track_id in known)
+        content = self.content(track_ids, info)
+        shape = (len(present), info.n_layers, info.embedding_dim)
+        path = self.paths.cache / "packed" / f"{content}.npy"
+        vectors = read_packed(path, shape)
+        if vectors is None:
+            vectors = np.empty(shape, np.float32)
+            for row, track_id in enumerate(present):
+                vectors[row] = self.read(track_id, info).mean
+            write_packed(path, vectors)
+        vectors.setflags(write=False)
+        return EmbeddingSet(info, present, vectors, content)
+
+    def segment_counts(self, track_ids: Sequence[str], info: EncoderInfo) -> np.ndarray:
+        """How many segments each of these embedded tracks has, (n_tracks,) int."""
+        rows = self.database.connection.execute(
+            "SELECT track_id, n_segments FROM embeddings WHERE fingerprint = ?", (info.fingerprint,)
+        )
+        known = {row["track_id"]: row["n_segments"] for row in rows}
+        return np.array([known[track_id] for track_id in track_ids], int)
+
+    def speed(self, info: EncoderInfo) -> float | None:
+        """Seconds per segment of this encoder here; None until it has run."""
+        row = self.database.connection.execute(
+            "SELECT seconds_per_segment FROM encoders WHERE fingerprint = ?", (info.fingerprint,)
+        ).fetchone()
+        return row["seconds_per_segment"] if row else None
+
+    def set_speed(self, info: EncoderInfo, seconds_per_segment: float) -> None:
+        """Remember how fast this encoder was here, for the next estimate."""
+        with self.database.transaction() as connection:
+            remember_encoder(connection, info)
+            connection.execute(
+                "UPDATE encoders SET seconds_per_segment = ? WHERE fingerprint = ?",
+                (seconds_per_segment, info.fingerprint),
+            )
+
+    # --- keeping it whole -----------------------------------------------------------------------------------
+
+    def check(self, *, repair: bool = False) -> Iterator[Problem]:
+        """Verify every stored array; with `repair`, forget what is damaged so that it is extracted again."""
+        rows = self.database.connection.execute("SELECT * FROM embeddings ORDER BY path").fetchall()
+        for row in rows:
+            try:
+                _unpack(self._verified_bytes(row), row["path"])
+            except StorageError as error:
+                yield Problem("embedding", error.message, error.hint)
+            except ArtefactMismatchError as error:
+                now = self._row_of(row["track_id"], row["fingerprint"])
+                if now is None or now["path"] != row["path"]:  # forgotten or extracted again while we looked
+                    continue
+                yield Problem("embedding", error.message, error.hint)
+                if repair:
+                    self.forget(row["track_id"], row["fingerprint"])
+        for packed in sorted(own_files(self.paths.root, (self.paths.cache / "packed").glob("*.npy"), of_any_kind=True)):
+            try:
+                verify_packed(packed)
+            except ArtefactMismatchError as error:
+                yield Problem("cache", error.message, "It may be deleted at any time; `check --repair` does.")
+                if repair:
+                    remove_packed(packed)
+            except FileNotFoundError:  # swept while we looked
+                continue
+
+    def forget(self, track_id: str, fingerprint: str) -> None:
+        """Drop one embedding, row first, so that a row never points to nothing."""
+        row = self._row_of(track_id, fingerprint)
+        if row is None:
+            return
+        with self.database.transaction() as connection:
+            connection.execute("DELETE FROM embeddings WHERE track_id = ? AND fingerprint = ?", (track_id, fingerprint))
+        self.remove_files([row["path"]])
+
+    def size_of_other_versions(self, info: EncoderInfo) -> int:
+        """Bytes of what other versions of an encoder have embedded. Nothing reads it any more."""
+        row = self.database.connection.execute(
+            f"SELECT coalesce(sum(size_bytes), 0) AS n FROM embeddings WHERE {_BY_OTHER_VERSIONS}",
+            (info.id, info.fingerprint),
+        ).fetchone()
+        return int(row["n"])
+
+    def forget_other_versions(self, info: EncoderInfo) -> None:
+        """Drop what other versions of an encoder have embedded, rows first."""
+        with self.database.transaction() as connection:
+            rows = connection.execute(
+                f"DELETE FROM embeddings WHERE {_BY_OTHER_VERSIONS} RETURNING path", (info.id, info.fingerprint)
+            ).fetchall()
+        self.remove_files(row["path"] for row in rows)
+
+    def sweep(self, now: float | None = None) -> int:
+        """Put what no row points to into the trash, left-over temporary files aside; returns how many files went."""
+        now = now or time.time()
+        for packed in own_files(self.paths.root, (self.paths.cache / "packed").glob("*.npy")):
+            if now - packed.stat().st_mtime > PACKED_KEEP_S:
+                remove_packed(packed)
+        known = {row["path"] for row in self.database.connection.execute("SELECT path FROM embeddings")}
+        n_swept = 0
+        for path in sorted(own_files(self.paths.root, self.paths.embeddings.rglob("*"))):
+            if path.relative_to(self.paths.root).as_posix() in known:
+                continue
+            with contextlib.suppress(OSError):  # somebody else was faster
+                if now - path.stat().st_mtime > TMP_KEEP_S:  # a younger one may be a write that is under way
+                    if path.suffix == TMP_SUFFIX:
+                        path.unlink()
+                        n_swept += 1
+                    else:
+                        n_swept += self.custody.discard(path, now)
+        return n_swept
+
+    def _free_path(self, folder: Path, track_id: str, sha256: str) -> Path:
+        """Where these bytes go: never in place of others, so that a row has its own until it points to the new ones.
+
+        The same audio gives other bytes where another batch, processor or library of linear algebra rounds otherwise.
+        """
+        path = folder / f"{track_id}.safetensors"
+        try:
+            is_free = not path.exists() or sha256_of(path, MOST_TENSORS_BYTES) == sha256
+        except (OSError, ArtefactMismatchError):
+            is_free = False
+        return path if is_free else path.with_name(f"{track_id}-{sha256[:16]}.safetensors")
+
+    def raw_path(self, track_id: str, info: EncoderInfo) -> Path:
+        """Where `extract --keep-raw` puts the hidden states themselves."""
+        return self.paths.cache / "raw" / info.folder / f"{track_id}.safetensors"
+
+    def _row(self, track_id: str, info: EncoderInfo) -> sqlite3.Row | None:
+        return self._row_of(track_id, info.fingerprint)
+
+    def _row_of(self, track_id: str, fingerprint: str) -> sqlite3.Row | None:
+        row: sqlite3.Row | None = self.database.connection.execute(
+            "SELECT * FROM embeddings WHERE track_id = ? AND fingerprint = ?", (track_id, fingerprint)
+        ).fetchone()
+        return row
+
+    def _verified_bytes(self, row: sqlite3.Row) -> bytes:
+        path = self.path_of(row["path"])
+        cure = "Run: python -m mess_core check --repair, then extract again."
+        try:
+            name = f"The embedding file {printable(row['path'])}"
+            data = read_untrusted(path, MOST_TENSORS_BYTES, name=name, cure=cure)
+        except FileNotFoundError as error:  # what the disk withholds may be whole, and is not forgotten
+            raise ArtefactMismatchError(f"The embedding file {row['path']} is gone.", cure) from error
+        if hashlib.sha256(data).hexdigest() != row["sha256"]:
+            raise ArtefactMismatchError(f"The embedding file {row['path']} is damaged: its sha256 changed.", cure)
+        return data
+
+
+def remember_encoder(connection: sqlite3.Connection, info: EncoderInfo) -> None:
+    connection.execute(
+        "INSERT OR IGNORE INTO encoders (fingerprint, encoder, facts) VALUES (?, ?, ?)",
+        (info.fingerprint, info.id, json.dumps(asdict(info), sort_keys=True)),
+    )
+
+
+def _pack(track_id: str, info: EncoderInfo, embedding: TrackEmbedding) -> bytes:
+    from safetensors.numpy import save
+
+    facts = {"format": FORMAT, "track_id": track_id, "encoder": info.id, "fingerprint": info.fingerprint}
+    facts |= {"licence": info.licence}
+    # One entry, because safetensors writes several in random order and the same input must give the same bytes.
+    metadata = {"mess": json.dumps(facts, sort_keys=True)}
+    return save({name: np.ascontiguousarray(array) for name, array in vars(embedding).items()}, metadata=metadata)
+
+
+def _renamed(data: bytes, track_id: str, name: str) -> bytes:
+    """The same file as if it had been made of another track: all but the id in its header stays."""
+    from safetensors.numpy import save
+
+    arrays = vars(_unpack(data, name))
+    facts = _facts_in(data, name)
+    metadata = {"mess": json.dumps(facts | {"track_id": track_id}, sort_keys=True)}
+    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata=metadata)
+
+
+def _facts_in(data: bytes, name: str) -> dict[str, Any]:
+    """What the header says: track, encoder, fingerprint, licence."""
+    name = f"The embedding file {printable(name)}"
+    with understanding(name):
+        facts = parse_json(tensor_metadata(data, name)["mess"], name)
+        if facts["format"] != FORMAT or not all(isinstance(facts[key], str) for key in ("track_id", "fingerprint")):
+            raise ArtefactMismatchError(f"{name} does not say what it is.")
+    return facts
+
+
+def _unpack(data: bytes, name: str) -> TrackEmbedding:
+    arrays = parse_safetensors(data, f"The embedding file {printable(name)}")
+    with understanding(f"The embedding file {printable(name)}"):
+        embedding = TrackEmbedding(**arrays)
+    check_embedding(embedding, f"The embedding file {printable(name)}")
+    return embedding
+
+
+def check_embedding(embedding: TrackEmbedding, name: str, cure: str = "") -> None:
+    """ArtefactMismatchError unless the parts of an embedding fit each other and hold numbers that can be."""
+    n = len(embedding.segments) if embedding.segments.ndim == 3 else 0
+    layers = embedding.segments.shape[1:]
+    expected = {
+        "segments": ((n, *layers), np.float16),
+        "starts_s": ((n,), np.float32),
+        "mean": (layers, np.float32),
+        "frame_std": ((*layers[:1], *embedding.frame_std.shape[1:2]), np.float32),
+    }
+    for part, (shape, kind) in expected.items():
+        array = getattr(embedding, part)
+        if not n or array.shape != shape or array.dtype != kind or not are_possible(array):
+            raise ArtefactMismatchError(f"{name} is none: its {part} cannot be.", cure)
+    starts_s = embedding.starts_s
+    if starts_s[0] < 0 or starts_s[-1] > MAX_DURATION_S or (np.diff(starts_s) < 0).any():
+        raise ArtefactMismatchError(f"{name} is none: its segments begin at no possible time.", cure)
+    if (embedding.frame_std < 0).any():
+        raise ArtefactMismatchError(f"{name} is none: it varies by less than nothing.", cure)

@@ -1,0 +1,168 @@
+"""Search results as files that other programs read: a JSON document, a CSV table, an M3U8 playlist.
+
+Titles are untrusted text. A spreadsheet runs a cell that begins with `=`, `+`, `-` or `@`, so such text is quoted with
+an apostrophe; a playlist is one line per entry, so line breaks become spaces.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from mess_core.catalogue.catalogue import NAMES, Track
+from mess_core.maps.drawing import MapView
+from mess_core.probing.discovery import Discovery
+from mess_core.probing.result import ProbeCell
+from mess_core.search.answers import Answer
+from mess_core.storage.files import write_atomically
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+COLUMNS = ("rank", "track_id", "title", "work", "performer", "instrument", "similarity", "percentile", "path")
+ALWAYS = ("title", "work", "composer", "performer", "instrument")
+ASPECT_COLUMNS = ("similarity", "percentile", "weight", "contribution")
+
+
+def as_document(answer: Answer) -> dict[str, Any]:
+    """The shape of `similar --json`: other programs rely on it; keys may be added, not renamed."""
+    return {
+        "query": answer.query.text,
+        "query_track_id": answer.query.track_id,
+        "encoder": answer.plan.info.id,
+        "fingerprint": answer.plan.info.fingerprint,
+        "library": answer.plan.library,
+        "geometry": answer.plan.geometry,
+        "request": asdict(answer.plan.request),
+        "discovered_on": answer.plan.discovery.library if answer.plan.discovery else None,
+        "index": answer.kind,
+        "is_strange": answer.is_strange,
+        "notices": list(answer.plan.notices),
+        "results": [
+            {
+                "rank": found.neighbour.rank,
+                "track_id": found.track.track_id,
+                "title": found.track.title,
+                "path": str(found.path),
+                "similarity": found.neighbour.similarity,
+                "percentile": found.neighbour.percentile,
+                "aspects": None
+                if found.neighbour.aspects is None
+                else {aspect: asdict(score) for aspect, score in found.neighbour.aspects.items()},
+                "moment": None if found.moment is None else asdict(found.moment),
+            }
+            for found in answer.found
+        ],
+    }
+
+
+def as_json(answer: Answer) -> str:
+    return json.dumps(as_document(answer), indent=2, allow_nan=False)
+
+
+def as_csv(answer: Answer) -> str:
+    """One row per neighbour, with a heading."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    aspects = list(answer.plan.request.weights)
+    writer.writerow([*COLUMNS, *(f"{aspect}_{column}" for aspect in aspects for column in ASPECT_COLUMNS)])
+    for found in answer.found:
+        facts = {**vars(found.track), **vars(found.neighbour), "path": str(found.path)}
+        scores = found.neighbour.aspects or {}
+        of_aspects = [getattr(scores.get(aspect), name, None) for aspect in aspects for name in ASPECT_COLUMNS]
+        writer.writerow([*(_cell(facts[column]) for column in COLUMNS), *of_aspects])
+    return _text(text.getvalue())
+
+
+def as_m3u8(answer: Answer) -> str:
+    """A playlist, the nearest first; any player opens it."""
+    paths = {found.track.track_id: str(found.path) for found in answer.found}
+    return tracks_as_m3u8([found.track for found in answer.found], paths)
+
+
+def write_playlist(answer: Answer, file: Path) -> None:
+    """A playlist beside music: paths are relative to it, where that is possible, so both may be moved together.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses.
+    """
+    folder = file.expanduser().resolve().parent
+    paths = {found.track.track_id: relative_to(folder, found.path) for found in answer.found}
+    text = tracks_as_m3u8([found.track for found in answer.found], paths)
+    write_atomically(file.expanduser().resolve(), text.encode())
+
+
+def relative_to(folder: Path, path: Path) -> str:
+    """A path as seen from a folder, with slashes; absolute where the two share no disk."""
+    try:
+        relative = Path(os.path.relpath(path, folder)).as_posix()
+        return f"./{relative}" if relative.startswith("#") else relative  # which would be a comment
+    except ValueError:  # another drive
+        return str(path)
+
+
+def tracks_as_csv(
+    tracks: Sequence[Track], paths: Mapping[str, str], details: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+) -> str:
+    """One row per track, with a heading; `paths` and the columns of the user's own table by track id."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    names = [name for name in NAMES if name in ALWAYS or any(getattr(track, name) for track in tracks)]
+    columns = ["track_id", *names, "duration_s"]
+    own = list(dict.fromkeys(name for track in tracks for name in details.get(track.track_id, {})))
+    writer.writerow([*columns, *map(_cell, own), "path"])
+    for track in tracks:
+        said = details.get(track.track_id, {})
+        cells = [*(getattr(track, column) for column in columns), *(said.get(name) for name in own)]
+        writer.writerow([*map(_cell, cells), _cell(paths[track.track_id])])
+    return _text(text.getvalue())
+
+
+def tracks_as_m3u8(tracks: Sequence[Track], paths: Mapping[str, str]) -> str:
+    """A playlist, in the order given."""
+    lines = ["#EXTM3U"]
+    for track in tracks:
+        lines += [f"#EXTINF:{round(track.duration_s)},{_one_line(track.title)}", _one_line(paths[track.track_id])]
+    return _text("\n".join(lines) + "\n")
+
+
+def map_as_csv(view: MapView, titles: Mapping[str, str]) -> str:
+    """One row per track: where it lies, and how much of its neighbourhood the map shows."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(["track_id", "title", "x", "y", "pca_x", "pca_y", "neighbours_kept", "is_placed"])
+    columns = (view.track_ids, view.x, view.y, view.pca_x, view.pca_y, view.preservation, view.is_placed)
+    for track_id, *rest in zip(*columns, strict=True):
+        writer.writerow([track_id, _cell(titles.get(str(track_id), "")), *rest])
+    return _text(text.getvalue())
+
+
+def cells_as_csv(discovery: Discovery) -> str:
+    """One row per layer and target."""
+    text = io.StringIO()
+    columns = list(ProbeCell.__dataclass_fields__)
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(columns)
+    for cell in discovery.result.cells:
+        writer.writerow([_cell(getattr(cell, column)) for column in columns])
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines()).replace("\0", " ")
+
+
+def _text(text: str) -> str:
+    """A path that is not UTF-8 cannot be written as text; its odd bytes are replaced."""
+    return text.encode("utf-8", "replace").decode("utf-8")

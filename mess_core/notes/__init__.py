@@ -1,0 +1,1 @@
+"""Notes: MIDI files read as notes, and notes played as audio."""

@@ -1,0 +1,400 @@
+"""Discovery: probing a library's embeddings for every target, and keeping what was found.
+
+One readable JSON per library, encoder, grouping and level, with everything that it rests on: track ids, hashes of the
+embeddings, versions of the targets, seeds and folds. A result is valid for its encoder until it is replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from mess_core.catalogue.catalogue import Catalogue, Track
+from mess_core.config import Paths
+from mess_core.embeddings.store import EmbeddingStore
+from mess_core.encoders.base import EncoderInfo
+from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
+from mess_core.probing.aspects import LABELS as EVIDENCE
+from mess_core.probing.aspects import AspectEvidence, weigh_aspects
+from mess_core.probing.data import ProbeData
+from mess_core.probing.directions import Directions, fit_directions
+from mess_core.probing.folds import connect_groups
+from mess_core.probing.result import Level, ProbeResult, ProbeSettings
+from mess_core.storage.files import read_sealed, seal, write_atomically
+from mess_core.storage.untrusted import LARGEST, MOST_TENSORS_BYTES, build, printable, read_untrusted, understanding
+from mess_core.targets.measurements import Measurements, probe_scale, probed_targets
+from mess_core.targets.registry import VERSIONS
+
+FORMAT = "mess-discovery-3"
+UNSEALED = ("mess-discovery-2",)  # the same without a seal
+MIN_TRACKS, MIN_GROUPS = 30, 10  # below this discovery does not run by itself: the intervals would say nothing
+DENSITY = "onset_density"
+NUISANCES = {"track": ("duration_s", "loudness_lufs", "mean_pitch"), "segment": ("loudness_lufs", "mean_pitch")}
+# Without a score these are estimates that hardly agree with the truth (benchmarks/midi_targets.py): not probed.
+NEED_A_SCORE = ("rubato", "tempo_variability")
+
+Group = str  # one of GROUPS, or a column of the user's own table
+GROUPS = ("work", "recording", "performer", "session")
+
+
+@dataclass(frozen=True, eq=False)
+class Discovery:
+    """What was found, and what it rests on.
+
+    row_ids : a track id per row; at segment level `<track id>:<segment>`
+    content : hash of the embeddings that were probed
+    n_without_work : tracks that are their own work because the catalogue knows none
+    directions_sha256 : of the file that holds the directions (`load_directions`)
+    """
+
+    library: str
+    encoder: str
+    fingerprint: str
+    group: Group
+    level: Level
+    row_ids: tuple[str, ...]
+    content: str
+    target_versions: Mapping[str, int]
+    n_tracks: int
+    n_without_work: int
+    directions_sha256: str
+    result: ProbeResult
+    aspects: Mapping[str, AspectEvidence]
+
+    @property
+    def title(self) -> str:
+        """What sets this run apart from others of its library."""
+        defaults, settings = asdict(ProbeSettings()), asdict(self.result.settings)
+        other = [f"{name} {_brief(value)}" for name, value in settings.items() if value != defaults[name]]
+        return " · ".join([self.encoder, self.group, self.level, *other])
+
+    def as_document(self) -> dict[str, Any]:
+        """The shape of `probe --json`: other programs rely on it; keys may be added, not renamed."""
+        return {
+            "encoder": self.encoder,
+            "fingerprint": self.fingerprint,
+            "library": self.library,
+            "group": self.group,
+            "level": self.level,
+            "n_tracks": self.n_tracks,
+            "n_groups": self.result.n_groups,
+            "has_null": self.result.has_null,
+            "cells": [asdict(cell) for cell in self.result.cells],
+            "aspects": {name: asdict(evidence) for name, evidence in self.aspects.items()},
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """Everything a probe needs, as arrays, and what it rests on."""
+
+    data: ProbeData
+    row_ids: tuple[str, ...]
+    content: str
+    n_tracks: int
+    n_without_work: int
+
+
+def gather(
+    catalogue: Catalogue,
+    store: EmbeddingStore,
+    measurements: Measurements,
+    library: str,
+    info: EncoderInfo,
+    controls: Mapping[str, EncoderInfo],
+    group: Group,
+    level: Level,
+    columns: Sequence[str] = (),
+) -> Gathered:
+    """Bring together embeddings, targets, groups and baselines of the tracks that have all of them.
+
+    Parameters
+    ----------
+    controls : mapping of baseline name to EncoderInfo
+        Encoders whose embeddings are baselines; one with as many layers is compared layer by layer.
+    columns : sequence of str
+        Columns of the user's own table to be probed in place of the measured targets.
+    """
+    tracks = [track for track in catalogue.tracks(library) if store.has(track.track_id, info)]
+    if not tracks:
+        raise DataMissingError(
+            f"No track of library {library!r} has an embedding by {info.id} yet.",
+            f"python -m mess_core extract --encoder {info.id}",
+        )
+    track_ids = [track.track_id for track in tracks]
+    if level == "track":
+        rows = [(track_id, 0) for track_id in track_ids]
+        row_ids = tuple(track_ids)
+        vectors = store.load(track_ids, info).vectors
+        baselines = {name: _squeezed(store.load(track_ids, control).vectors) for name, control in controls.items()}
+        values = {target: measurements.values(track_ids, target) for target in probed_targets(level)}
+        nuisances = [measurements.values(track_ids, target) for target in NUISANCES[level]]
+        for target in NEED_A_SCORE:
+            values[target] = measurements.values(track_ids, target, good_only=True)
+    else:
+        segments = {track_id: store.read(track_id, info).segments for track_id in track_ids}
+        rows = [(track_id, number) for track_id in track_ids for number in range(len(segments[track_id]))]
+        row_ids = tuple(f"{track_id}:{number}" for track_id, number in rows)
+        vectors = np.concatenate([segments[track_id] for track_id in track_ids]).astype(np.float32)
+        baselines = {
+            name: _squeezed(np.concatenate([store.read(track_id, control).segments for track_id in track_ids]))
+            for name, control in controls.items()
+        }
+        values = {target: measurements.segment_values(rows, target) for target in probed_targets(level)}
+        nuisances = [measurements.segment_values(rows, target) for target in NUISANCES[level]]
+    others = [column for column in nuisances if np.isfinite(column).any()]
+    baselines["nuisances"] = np.stack([*others, values[DENSITY]], axis=1)
+    if others:
+        baselines["nuisances but density"] = np.stack(others, axis=1)
+    details = catalogue.details(library)
+    groups = dict(zip(track_ids, groups_of(tracks, group, details), strict=True))
+    targets = {target: probe_scale(column, target) for target, column in values.items()}
+    if columns:
+        targets = {name: numbers_of(name, [details.get(t, {}).get(name, "") for t in track_ids]) for name in columns}
+    row_tracks = [track_id for track_id, _ in rows]
+    data = ProbeData(
+        vectors=vectors,
+        targets=targets,
+        groups=[groups[track_id] for track_id in row_tracks],
+        baselines=baselines,
+        identities=_composers({track.track_id: track.composer for track in tracks}, row_tracks),
+        tracks=row_tracks if level == "segment" else None,
+        not_for={DENSITY: ["nuisances"]},
+        conditions=dict.fromkeys(NEED_A_SCORE, "only what was measured with a score counts"),
+    )
+    return Gathered(data, row_ids, store.content(track_ids, info), len(tracks), sum(not track.work for track in tracks))
+
+
+def groups_of(
+    tracks: Sequence[Track], group: Group, details: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+) -> tuple[str, ...]:
+    """The group of each track: what shares a work, a performer or a session is never on both sides of a split.
+
+    `details` by track id, where the group is a column of the user's own table.
+    """
+    ids = [track.track_id for track in tracks]
+    columns: dict[str, list[str | None]] = {
+        "recording": [None] * len(ids),
+        "work": [f"{track.composer}: {track.work}" if track.work else None for track in tracks],
+        "performer": [track.performer for track in tracks],
+        "session": [f"{track.performer}, {track.session}" if track.session else track.performer for track in tracks],
+    }
+    own = [details.get(track_id, {}).get(group) for track_id in ids]
+    return connect_groups(ids, columns.get(group, own))
+
+
+def numbers_of(column: str, cells: Sequence[str]) -> np.ndarray:
+    """The numbers in a column of a table, shape (n_tracks,); NaN where there is none. A comma is taken for a point.
+
+    Raises
+    ------
+    InputError
+        If there is no number in it.
+    """
+
+    def number(cell: str) -> float:
+        try:
+            value = float(cell.replace(",", ".") if cell.count(",") == 1 else cell)
+        except ValueError:
+            return np.nan
+        return value if abs(value) <= LARGEST else np.nan
+
+    numbers = np.array([number(cell) for cell in cells], dtype=np.float64)
+    if not np.isfinite(numbers).any():
+        raise InputError(f"The column {column!r} holds no numbers.", "Text can say what is kept apart, as a group.")
+    return numbers
+
+
+def check_columns(catalogue: Catalogue, library: str, group: Group, level: Level, columns: Sequence[str]) -> None:
+    """Refuse a grouping or a column that no track of a library has.
+
+    Raises
+    ------
+    InputError
+        With those that there are.
+    """
+    known = catalogue.detail_names(library)
+    for column in [*([] if group in GROUPS else [group]), *columns]:
+        if column not in known:
+            there = ", ".join(known) or "none; a mess.csv in the folder gives some"
+            raise InputError(f"No track of {library!r} has a column {column!r}.", f"Columns of your table: {there}.")
+    if columns and level != "track":
+        raise InputError("A column of your table tells of whole tracks, not of segments.", "Probe it with level track.")
+
+
+def path_of(
+    paths: Paths, library: str, info: EncoderInfo, group: Group, level: Level, settings: ProbeSettings | None = None
+) -> Path:
+    """Where the result lies; runs with other than the default settings lie beside it, under a hash of theirs."""
+    named = group if group in GROUPS else f"={safe_name(group)}"  # no name of a library holds this sign
+    name = f"{safe_name(library)}-{named}-{level}"
+    if settings is not None and settings != ProbeSettings():
+        plain = asdict(settings)
+        plain.pop("columns" if not settings.columns else "", None)  # so runs without keep the names they had
+        name += f"-{hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:8]}"
+    return paths.root / "probing" / info.folder / f"{name}.json"
+
+
+def kept_paths(paths: Paths, library: str) -> list[Path]:
+    """The files of every run that was kept for a library, by any encoder and with any settings."""
+    group = f"({'|'.join(GROUPS)}|=[^=]*)"
+    name = re.compile(rf"{re.escape(safe_name(library))}-{group}-(track|segment)(-[0-9a-f]{{8}})?\.json")
+    return sorted(path for path in (paths.root / "probing").glob("*/*.json") if name.fullmatch(path.name))
+
+
+def safe_name(library: str) -> str:
+    """A library's name is untrusted text; this is a file name."""
+    name = quote(library, safe=" ")
+    return name if len(name) <= 100 else f"{name[:80]}-{hashlib.sha256(library.encode()).hexdigest()[:8]}"
+
+
+def save(
+    paths: Paths, info: EncoderInfo, gathered: Gathered, result: ProbeResult, library: str, group: Group
+) -> Discovery:
+    """Keep a result, in place of an older one of the same library, encoder, grouping and level.
+
+    The directions are written first, under a name that ends in their hash: whoever reads the result finds them.
+    """
+    path = path_of(paths, library, info, group, result.level, result.settings)
+    directions = fit_directions(gathered.data, result).to_bytes()
+    sha256 = hashlib.sha256(directions).hexdigest()
+    write_atomically(directions_path(path, sha256), directions)
+    discovery = Discovery(
+        library=library,
+        encoder=info.id,
+        fingerprint=info.fingerprint,
+        group=group,
+        level=result.level,
+        row_ids=gathered.row_ids,
+        content=gathered.content,
+        target_versions=dict(VERSIONS),
+        n_tracks=gathered.n_tracks,
+        n_without_work=gathered.n_without_work,
+        directions_sha256=sha256,
+        result=result,
+        aspects=weigh_aspects(result),
+    )
+    plain = {name: getattr(discovery, name) for name in Discovery.__dataclass_fields__}
+    plain |= {"format": FORMAT, "result": result.to_dict()}
+    plain["aspects"] = {name: asdict(evidence) for name, evidence in discovery.aspects.items()}
+    write_atomically(path, seal(plain))
+    own = re.compile(rf"{re.escape(path.stem)}\.[0-9a-f]{{16}}\.safetensors")  # another library's name may go on alike
+    for older in path.parent.glob("*.safetensors"):
+        if own.fullmatch(older.name) and older != directions_path(path, sha256):
+            with contextlib.suppress(OSError):  # the result is kept; what nothing points to is swept later
+                older.unlink()
+    return discovery
+
+
+def load_directions(paths: Paths, info: EncoderInfo, discovery: Discovery) -> Directions:
+    """The directions of a kept result.
+
+    Raises
+    ------
+    ArtefactMismatchError
+        If the file is gone, damaged, or of another version.
+    """
+    settings = discovery.result.settings
+    path = directions_path(
+        path_of(paths, discovery.library, info, discovery.group, discovery.level, settings), discovery.directions_sha256
+    )
+    try:
+        data = read_untrusted(path, MOST_TENSORS_BYTES, cure="Probe again.")
+    except OSError as error:
+        raise ArtefactMismatchError(f"The directions {path.name} are gone.", "Probe again.") from error
+    return Directions.from_bytes(data, discovery.directions_sha256)
+
+
+def directions_path(path: Path, sha256: str) -> Path:
+    """Where the directions of the result at `path` lie. ArtefactMismatchError if what names them is no hash."""
+    if not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise ArtefactMismatchError(f"{path.name} names its directions by {sha256[:40]!r}, expected a sha256.")
+    return path.with_name(f"{path.stem}.{sha256[:16]}.safetensors")
+
+
+def load(
+    paths: Paths, library: str, info: EncoderInfo, group: Group, level: Level, settings: ProbeSettings | None = None
+) -> Discovery | None:
+    """The kept result, or None if there is none.
+
+    Raises
+    ------
+    ArtefactMismatchError
+        If it is damaged or of another version.
+    """
+    path = path_of(paths, library, info, group, level, settings)
+    if not path.is_file():
+        return None
+    discovery = read(path)
+    if discovery.fingerprint != info.fingerprint:
+        raise ArtefactMismatchError(f"{path.name} was made by another encoder.", "Probe again.")
+    return discovery
+
+
+def read(path: Path) -> Discovery:
+    """A kept result by its path; errors as `load`."""
+    cure = "Probe again: python -m mess_core probe"
+    plain = read_sealed(path, cure=cure, unsealed=UNSEALED)
+    if plain.get("format") not in (FORMAT, *UNSEALED):
+        raise ArtefactMismatchError(f"{printable(path.name)} was made by another version.", cure)
+    return from_document(plain, printable(path.name))
+
+
+def from_document(plain: Mapping[str, Any], name: str) -> Discovery:
+    """The discovery that a kept document describes; ArtefactMismatchError where it says what cannot be."""
+    with understanding(name, "Probe again: python -m mess_core probe"):
+        entries = {key: value for key, value in plain.items() if key != "format"}
+        if not isinstance(entries["group"], str) or entries["level"] not in ("track", "segment"):
+            raise ValueError(f"it is grouped by {entries['group']!r}, of level {entries['level']!r}")
+        known: dict[str, Any] = {"result": ProbeResult.from_dict(entries["result"])}
+        known["aspects"] = {aspect: _evidence(evidence) for aspect, evidence in entries["aspects"].items()}
+        known["row_ids"] = _texts(entries["row_ids"])
+        known["target_versions"] = dict(entries["target_versions"])
+        return build(Discovery, entries, **known)
+
+
+def _evidence(plain: Mapping[str, Any]) -> AspectEvidence:
+    if not all(type(layer) is int and layer >= 0 for layer in plain["layers"]):
+        raise ValueError("a layer is no number")
+    if plain["label"] not in EVIDENCE:
+        raise ValueError(f"evidence is {plain['label']!r}")
+    texts = {name: _texts(plain[name]) for name in ("targets", "searched")}
+    return build(AspectEvidence, plain, layers=tuple(plain["layers"]), **texts)
+
+
+def _texts(plain: Sequence[Any]) -> tuple[str, ...]:
+    if isinstance(plain, str) or not all(isinstance(text, str) for text in plain):
+        raise TypeError("a name is no text")
+    return tuple(plain)
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, tuple) and value and isinstance(value[0], str):
+        return ", ".join(value)
+    if isinstance(value, tuple):
+        return f"{value[0]:g}" if len(value) == 1 else f"{value[0]:g}…{value[-1]:g} ({len(value)})"
+    return str(value)
+
+
+def _squeezed(vectors: np.ndarray) -> np.ndarray:
+    """(n, 1, d) -> (n, d): a baseline of one layer is the same for every layer."""
+    vectors = vectors.astype(np.float32)
+    return vectors[:, 0] if vectors.shape[1] == 1 else vectors
+
+
+def _composers(composer_of: Mapping[str, str | None], row_tracks: Sequence[str]) -> dict[str, np.ndarray]:
+    """Composer one-hot: what it tells of a target, a leak could tell too. Only where there are several."""
+    names = sorted({name for name in composer_of.values() if name})
+    if len(names) < 2:
+        return {}
+    return {"composer": np.array([[composer_of[track_id] == name for name in names] for track_id in row_tracks], float)}

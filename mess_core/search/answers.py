@@ -1,0 +1,432 @@
+"""Answers: from a question about a library to a list that a person can read.
+
+request, library, encoder -> plan      which geometry, whose discovery; what the asker should know
+plan                      -> index     built once, good for every query of the same plan
+plan, index, query        -> answer    neighbours with titles and paths, and the moments that resemble each other
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import soxr
+
+from mess_core.audio.decode import read_excerpt
+from mess_core.catalogue.catalogue import NAMES, Track
+from mess_core.embeddings.store import TrackEmbedding
+from mess_core.encoders.base import EncoderInfo
+from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, MessError
+from mess_core.evaluation.kept import csls_helps
+from mess_core.probing.aspects import AspectEvidence
+from mess_core.probing.discovery import Discovery, groups_of, safe_name
+from mess_core.search.copies import HEARD_S, RATE_HZ, onsets
+from mess_core.search.geometry import DirectionGeometry, Geometry, LayerGeometry
+from mess_core.search.matching import Moment, best_moments, passage_rows
+from mess_core.search.neighbours import Neighbour, NeighbourIndex
+from mess_core.search.recall import Recall, measure_recall
+from mess_core.search.request import Request, check_request
+from mess_core.search.rows import Kind
+from mess_core.search.segments import SegmentIndex, similarity_matrix
+from mess_core.search.selection import POOL_AT_LEAST, POOL_PER_RESULT, Candidate, Facts, select
+from mess_core.storage.files import read_sealed, seal, write_atomically
+from mess_core.storage.packed import read_packed, write_packed
+from mess_core.storage.untrusted import build
+from mess_core.workspace.home import Home
+
+MOST_LAYER_SEGMENTS = 100_000  # of one layer in single precision: 300 MB with MERT-95M
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is compared; `text` is as the person gave it."""
+
+    text: str
+    track_id: str
+    embedding: TrackEmbedding
+    duration_s: float
+    facts: Facts = field(default_factory=Facts)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How a request will be answered.
+
+    request : with everything resolved: only aspects that count
+    discovery : whose directions and layers are used; None if none was found or needed
+    avoid : targets whose share is taken out
+    notices : what the asker should know, in sentences
+    key : changes whenever an index built for this plan would
+    """
+
+    library: str
+    info: EncoderInfo
+    request: Request
+    geometry: Literal["layer", "direction"]
+    discovery: Discovery | None
+    avoid: tuple[str, ...]
+    notices: tuple[str, ...]
+    key: str
+
+
+@dataclass(frozen=True)
+class FoundTrack:
+    """A neighbour with what the catalogue knows of it; `path` is where its audio is, or was last seen.
+
+    moment : where query and track resemble each other most; None if their segments cannot be read
+    """
+
+    neighbour: Neighbour
+    track: Track
+    path: Path
+    moment: Moment | None
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What was asked, how it was answered, and the nearest tracks. `kind` is the index that was searched."""
+
+    query: Query
+    plan: Plan
+    found: tuple[FoundTrack, ...]
+    is_strange: bool | None
+    kind: Kind
+
+
+# --- planning -----------------------------------------------------------------------------------------------
+
+
+def make_plan(
+    home: Home,
+    library: str,
+    info: EncoderInfo,
+    request: Request,
+    discovery: Discovery | None,
+    *,
+    is_of_passage: bool = False,
+) -> Plan:
+    """Decide how a request is answered; `discovery` is that of `Home.discovery_for`.
+
+    Segments are compared in one layer, from which nothing can be left out: a passage without something is searched
+    along directions, unless the layer was asked for.
+
+    Raises
+    ------
+    InputError
+        If the request cannot be meant, or asks for or avoids an aspect of which nothing is known here.
+    DataMissingError
+        If "direction" is asked for and nothing was discovered.
+    """
+    home.catalogue.require_library(library)
+    check_request(request)
+    notices = []
+    if discovery is None:
+        cure = f"python -m mess_core probe --encoder {info.id}, after adding at least 30 recordings of 10 works."
+        if request.geometry == "direction":
+            raise DataMissingError(f"Nothing was discovered for {info.id} yet, so there are no directions.", cure)
+        if request.avoid:
+            raise DataMissingError(
+                f"Nothing was discovered for {info.id} yet, so {request.avoid[0]} cannot be left out.", cure
+            )
+        if request.aspects:
+            notices.append("No discovery yet: aspects cannot be told apart, all layers weigh the same.")
+        request = replace(request, aspects={}, geometry="layer")
+    else:
+        unknown = AspectEvidence((), (), "none")  # of an aspect that is newer than the discovery
+        if is_of_passage and request.avoid and not request.weights and request.geometry == "auto":
+            request = replace(request, geometry="direction")
+            notices.append("Without the aspects left out, a passage is searched by all others that have evidence.")
+        if request.geometry == "direction" and not request.weights:
+            left_out = set(_targets_of(request.avoid, discovery))
+            known = [
+                aspect
+                for aspect, evidence in discovery.aspects.items()
+                if evidence.has_evidence and not left_out.issuperset(evidence.searched)
+            ]
+            if not known:
+                raise DataMissingError(
+                    "No aspect has evidence here, so there is no direction to search in.", "Use the geometry layer."
+                )
+            request = replace(request, aspects=dict.fromkeys(known, 1.0))
+        for aspect in [*request.weights, *request.avoid]:
+            evidence = discovery.aspects.get(aspect, unknown)
+            if not evidence.searched:
+                raise InputError(f"Nothing can be said of {aspect} here: {evidence.reason}.", "Ask for another aspect.")
+            if not evidence.has_evidence:
+                notices.append(f"There is no evidence for {aspect} here: {evidence.reason}.")
+        if discovery.library != library and (request.weights or request.avoid):
+            notices.append(f"Aspects as discovered on the library {discovery.library}.")
+    geometry: Literal["layer", "direction"] = "layer"
+    if discovery is not None and (request.geometry == "direction" or (request.geometry == "auto" and request.weights)):
+        geometry = "direction"
+    avoid = _targets_of(request.avoid, discovery)
+    rests_on: list[object] = [home.index_content(library, info), geometry, avoid]
+    if discovery is not None:
+        aspects = {aspect: asdict(evidence) for aspect, evidence in discovery.aspects.items()}
+        rests_on += [discovery.directions_sha256, aspects]
+    key = hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()
+    return Plan(library, info, request, geometry, discovery, avoid, tuple(notices), key)
+
+
+def _targets_of(aspects: Sequence[str], discovery: Discovery | None) -> tuple[str, ...]:
+    if discovery is None:
+        return ()
+    found = (discovery.aspects[aspect].searched for aspect in aspects if aspect in discovery.aspects)
+    return tuple(sorted({target for searched in found for target in searched}))
+
+
+# --- indexes ------------------------------------------------------------------------------------------------
+
+
+def build_index(home: Home, plan: Plan) -> NeighbourIndex:
+    """The index of a plan's library in its geometry. What an approximate one misses is measured and kept."""
+    tracks = {track.track_id: track for track in home.catalogue.tracks(plan.library)}
+    embeddings = home.store.load(list(tracks), plan.info)
+    works = groups_of([tracks[track_id] for track_id in embeddings.track_ids], "work")
+    if not embeddings.track_ids:
+        return NeighbourIndex(embeddings, LayerGeometry(np.zeros((1, 1, 1))))  # says what is missing
+    index = NeighbourIndex(embeddings, _geometry(home, plan, embeddings.vectors), works)
+    if index.rows.kind != "flat":
+        figures = {"kind": index.rows.kind, "recall": [asdict(figure) for figure in measure_recall(index)]}
+        write_atomically(recall_path(home, plan.library, plan.info, plan.geometry), seal(figures))
+    return index
+
+
+def recall_path(home: Home, library: str, info: EncoderInfo, geometry: str) -> Path:
+    """Where the figures of an approximate index lie."""
+    return home.paths.cache / "recall" / f"{safe_name(library)}-{info.folder}-{geometry}.json"
+
+
+def read_recall(home: Home, library: str, info: EncoderInfo, geometry: str) -> list[Recall]:
+    """What the approximate index of a library misses; empty if it is exact or was not measured yet."""
+    try:
+        path = recall_path(home, library, info, geometry)
+        return [build(Recall, figure) for figure in read_sealed(path)["recall"]]
+    except (OSError, KeyError, TypeError, ValueError, ArtefactMismatchError):
+        return []
+
+
+def build_segment_index(home: Home, plan: Plan) -> SegmentIndex:
+    """The segments of a plan's library: in its directions, or in one layer.
+
+    Raises
+    ------
+    InputError
+        If the library has more segments than are searched in a layer, or something is to be left out of one layer.
+    """
+    if plan.geometry == "layer" and plan.avoid:
+        raise InputError(
+            f"Passages are searched in one layer, from which {' and '.join(plan.request.avoid)} cannot be left out.",
+            "Leave nothing out, or search the whole recording, or set how near is measured to auto.",
+        )
+    embeddings = home.store.load(home.catalogue.track_ids(plan.library), plan.info)
+    if not embeddings.track_ids:
+        raise DataMissingError(
+            f"No track of this library has an embedding by {plan.info.id} yet.",
+            f"python -m mess_core extract --encoder {plan.info.id}",
+        )
+    geometry = segment_geometry(home, plan, embeddings.vectors)
+    counts = home.store.segment_counts(embeddings.track_ids, plan.info)
+    n_segments = int(counts.sum())
+    if plan.geometry == "layer" and n_segments > MOST_LAYER_SEGMENTS:
+        raise InputError(
+            f"This library has {n_segments} segments; passages are searched in a layer up to {MOST_LAYER_SEGMENTS}.",
+            "Ask for an aspect, so that directions are searched: they have no limit.",
+        )
+    folder = home.paths.cache / "packed"
+    items = read_packed(folder / f"{plan.key}-segments.npy", (n_segments, geometry.n_columns))
+    starts_s = read_packed(folder / f"{plan.key}-starts.npy", (n_segments,))
+    if items is None or starts_s is None:
+        items, starts_s = np.empty((n_segments, geometry.n_columns), np.float32), np.empty(n_segments, np.float32)
+        first = 0
+        for track_id, count in zip(embeddings.track_ids, counts, strict=True):
+            embedding = home.store.read(track_id, plan.info)
+            items[first : first + count] = segment_items(plan, geometry, embedding.segments)
+            starts_s[first : first + count] = embedding.starts_s
+            first += count
+        write_packed(folder / f"{plan.key}-segments.npy", items)
+        write_packed(folder / f"{plan.key}-starts.npy", starts_s)
+    return SegmentIndex(embeddings.track_ids, items, starts_s, counts, plan.info.segment_s, geometry)
+
+
+def _geometry(home: Home, plan: Plan, vectors: np.ndarray) -> Geometry:
+    if plan.discovery is None:
+        return LayerGeometry(vectors)
+    if plan.geometry == "layer" and not plan.avoid:
+        return LayerGeometry(vectors, plan.discovery.aspects)
+    directions = home.directions(plan.discovery, plan.info)
+    if plan.geometry == "direction":
+        return DirectionGeometry(directions, plan.discovery.aspects, vectors, plan.avoid)
+    return LayerGeometry(vectors, plan.discovery.aspects, directions, plan.avoid)
+
+
+def segment_geometry(home: Home, plan: Plan, vectors: np.ndarray) -> Geometry:
+    """Directions as for tracks; else one layer, the middle one, which is where encoders differ most from the signal."""
+    if plan.geometry == "direction":
+        return _geometry(home, plan, vectors)
+    return LayerGeometry(vectors[:, [plan.info.n_layers // 2]])
+
+
+def segment_items(plan: Plan, geometry: Geometry, segments: np.ndarray) -> np.ndarray:
+    """Items of segments (n_segments, n_layers, dim)."""
+    layers = segments if plan.geometry == "direction" else segments[:, [plan.info.n_layers // 2]]
+    return geometry.items(layers.astype(np.float32))
+
+
+# --- answering ----------------------------------------------------------------------------------------------
+
+
+def answer(home: Home, index: NeighbourIndex, plan: Plan, query: Query) -> Answer:
+    """The nearest tracks to a query; the query itself, byte for byte, never comes back.
+
+    Raises
+    ------
+    InputError
+        If what is asked for leaves nothing to compare.
+    """
+    found = index.search(
+        query.embedding.mean,
+        plan.request,
+        exclude=[query.track_id],
+        facts_of=lambda track_id: facts_of(home, track_id),
+        query_facts=query.facts,
+        onsets_of=lambda track_id: _onsets_of(home, query, track_id),
+        corrects_hubs=plan.geometry == "layer" and csls_helps(home.paths, plan.library, plan.info),
+    )
+    weights = index.weights(plan.request)
+    query_items = index.geometry.items(query.embedding.segments.astype(np.float32))
+    tracks = []
+    for neighbour in found.neighbours:
+        moments = _moments(home, index, plan, query, query_items, weights, neighbour.track_id)
+        tracks.append(_found_track(home, neighbour, moments[0] if moments else None))
+    return Answer(query, plan, tuple(tracks), found.is_strange, index.rows.kind)
+
+
+def _onsets_of(home: Home, query: Query, track_id: str | None) -> np.ndarray | None:
+    """What begins when in a track, or in the query; None where its sound is not here, or cannot be read."""
+    asked = track_id or query.track_id
+    try:
+        path = home.catalogue.audio_path(asked)
+    except MessError:  # a file that is in no library
+        path = Path(query.text)
+    try:
+        return _onsets(path, asked)
+    except (MessError, OSError):
+        return None
+
+
+@functools.lru_cache(maxsize=128)  # 0.2 MB each; a page asks again at every move of a slider
+def _onsets(path: Path, content: str) -> np.ndarray:
+    """The onsets of a file's beginning; `content` is the id of its track, another one when its bytes are others."""
+    audio, rate_hz = read_excerpt(path, 0.0, HEARD_S)
+    found = onsets(soxr.resample(audio.mean(axis=1), rate_hz, RATE_HZ))
+    found.setflags(write=False)
+    return found
+
+
+def answer_passage(home: Home, index: SegmentIndex, plan: Plan, query: Query, passage: tuple[float, float]) -> Answer:
+    """The tracks that hold something most like a passage of the query, START to END in seconds.
+
+    Raises
+    ------
+    InputError
+        If the passage is not in the query, or what is avoided leaves nothing of an aspect asked for.
+    """
+    segments = query.embedding
+    rows = passage_rows(segments.starts_s, plan.info.segment_s, *passage, query.duration_s)
+    items = segment_items(plan, index.geometry, segments.segments[rows])
+    parts = index.geometry.parts
+    asked = plan.request.weights if plan.geometry == "direction" else {}
+    gone = [aspect for aspect in asked if aspect not in parts]
+    if gone:
+        raise InputError(f"Nothing is left of {gone[0]} once the aspects to avoid are removed.", "Ask for another one.")
+    weights = np.array([asked.get(part, 0.0) for part in parts]) if asked else index.geometry.plain
+    request = plan.request
+    n_pool = max(POOL_AT_LEAST, POOL_PER_RESULT * request.k)
+    found = {
+        match.track_id: match
+        for match in index.search(items, segments.starts_s[rows], weights, n_pool, exclude=[query.track_id])
+    }
+    chosen = select(
+        (
+            Candidate(row, match.track_id, match.similarity, match.similarity)
+            for row, match in enumerate(found.values())
+        ),
+        replace(request, diversity=0.0, duplicates="keep"),
+        query.facts,
+        lambda track_id: facts_of(home, track_id),
+    )
+    if request.diversity or request.duplicates != "keep" or request.hubs == "on":
+        notice = "Diversity, near-duplicates and hubs are not looked at when a passage is searched."
+        plan = replace(plan, notices=(*plan.notices, notice))
+    tracks = []
+    for rank, candidate in enumerate(chosen, start=1):
+        match = found[candidate.track_id]
+        neighbour = Neighbour(rank, match.track_id, match.similarity, match.percentile)
+        tracks.append(_found_track(home, neighbour, match.moment))
+    return Answer(query, plan, tuple(tracks), None, index.rows.kind)
+
+
+def facts_of(home: Home, track_id: str) -> Facts:
+    """What caps and versions go by. Without an album among its tags, the folder a file lies in stands for it."""
+    track = home.catalogue.track(track_id)
+    return Facts(
+        work=work_of(track),
+        performer=track.performer,
+        album=f"{track.album_artist or ''}: {track.album}" if track.album else _folder_of(home, track_id),
+        composer=track.composer,
+        instrument=track.instrument,
+        collection=track.collection,
+        split=track.split,
+        details={**{n: v for n in NAMES if (v := getattr(track, n))}, **home.catalogue.details_of(track_id)},
+    )
+
+
+def work_of(track: Track) -> str | None:
+    """What versions of a work have in common: works of two composers may have one name."""
+    return f"{track.composer}: {track.work}" if track.work else None
+
+
+def _folder_of(home: Home, track_id: str) -> str:
+    return str(home.catalogue.file_paths(track_id)[0].parent)
+
+
+def query_of(home: Home, track: Track, info: EncoderInfo, text: str = "") -> Query:
+    """A catalogued and embedded track as a query."""
+    return Query(
+        text=text or track.track_id,
+        track_id=track.track_id,
+        embedding=home.store.read(track.track_id, info),
+        duration_s=track.duration_s,
+        facts=facts_of(home, track.track_id),
+    )
+
+
+def _found_track(home: Home, neighbour: Neighbour, moment: Moment | None) -> FoundTrack:
+    track_id = neighbour.track_id
+    return FoundTrack(neighbour, home.catalogue.track(track_id), home.catalogue.likely_audio_path(track_id), moment)
+
+
+def _moments(
+    home: Home,
+    index: NeighbourIndex,
+    plan: Plan,
+    query: Query,
+    query_items: np.ndarray,
+    weights: np.ndarray,
+    track_id: str,
+) -> list[Moment]:
+    """Where query and track resemble each other most, in the same geometry and with the same weights."""
+    try:
+        embedding = home.store.read(track_id, plan.info)
+    except ArtefactMismatchError:
+        return []  # damaged since it was indexed; `check` names it
+    items = index.geometry.items(embedding.segments.astype(np.float32))
+    similarities = similarity_matrix(index.geometry, query_items, items, weights)
+    return best_moments(similarities, query.embedding.starts_s, embedding.starts_s, plan.info.segment_s, n=1)

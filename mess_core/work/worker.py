@@ -1,0 +1,144 @@
+"""The process that does the jobs, and the keeper that starts it and starts it again when it dies.
+
+    python -m mess_core.work.worker --home DIR
+
+It ends after the item in hand when it gets SIGTERM, or when its standard input closes: a worker whose server was
+killed does not stay behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mess_core.catalogue.catalogue import ALL
+from mess_core.embeddings.extraction import choose_device, use_all_cores
+from mess_core.encoders.base import Encoder
+from mess_core.encoders.registry import DEFAULT, encoder_info, load_encoder
+from mess_core.errors import MessError
+from mess_core.storage.jobs import PRIORITY_SOON, PRIORITY_WAITED_FOR, new_owner
+from mess_core.work.tasks import Task
+from mess_core.workspace.home import Home
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.2  # how soon an idle worker sees a new job
+SWEEP_EVERY_S = 3600.0
+RESTART_AFTER_S = 1.0
+STOP_WITHIN_S = 10.0  # one batch of the slowest encoder, and a commit
+
+
+def work(home: Home, is_stopping: threading.Event) -> None:
+    """Do jobs until told to stop."""
+    owner = new_owner()
+    encoders: dict[str, Encoder] = {}
+    next_sweep = 0.0
+
+    def do_first(min_priority: int) -> None:
+        """Whatever is at least this urgent; between its own items, what somebody waits for goes before it."""
+        while home.jobs.has_urgent(min_priority) and (job := home.jobs.claim(owner, min_priority=min_priority)):
+            more_urgent = partial(do_first, PRIORITY_WAITED_FOR) if job.priority < PRIORITY_WAITED_FOR else None
+            Task(home, job, owner, encoders, is_stopping, more_urgent or (lambda: None)).run()
+
+    while not is_stopping.is_set():
+        try:
+            if time.monotonic() >= next_sweep:
+                home.sweep()
+                next_sweep = time.monotonic() + SWEEP_EVERY_S
+            job = home.jobs.claim(owner)
+            if job is None:
+                _warm_up(home, encoders)
+                is_stopping.wait(POLL_S)
+            else:
+                urgent = PRIORITY_SOON if job.priority < PRIORITY_SOON else PRIORITY_WAITED_FOR
+                Task(home, job, owner, encoders, is_stopping, partial(do_first, urgent)).run()
+        except MessError as error:  # a full disk, a locked catalogue: wait and try again, do not die
+            log.warning("%s", error)
+            is_stopping.wait(RESTART_AFTER_S)
+
+
+def _warm_up(home: Home, encoders: dict[str, Encoder]) -> None:
+    """With nothing to do, load the encoder of the next query and let it hear silence: otherwise the first one waits."""
+    info = encoder_info(DEFAULT, home.paths)
+    if not encoders and home.n_embedded(ALL, info):
+        encoder = load_encoder(DEFAULT, home.paths, choose_device())
+        encoder.encode(np.zeros((1, info.segment_samples), np.float32))
+        encoders[info.fingerprint] = encoder
+
+
+class WorkerKeeper:
+    """Keeps one worker process alive beside the server."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._is_stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._keep, name="worker-keeper", daemon=True)
+
+    @property
+    def process_id(self) -> int | None:
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the worker finish the item in hand, then end it."""
+        self._is_stopping.set()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        command = [sys.executable, "-m", "mess_core.work.worker", "--home", str(self.home.paths.root)]
+        while not self._is_stopping.is_set():
+            with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=Path(__file__).parents[2]) as process:
+                self._process = process
+                while process.poll() is None and not self._is_stopping.wait(POLL_S):
+                    pass
+                if self._is_stopping.is_set():
+                    _end(process)
+                else:
+                    log.warning("the worker ended with code %s; starting another", process.returncode)
+                    self._is_stopping.wait(RESTART_AFTER_S)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let it finish the item in hand; if that takes too long, nothing acknowledged is lost by a kill."""
+    process.terminate()
+    try:
+        process.wait(STOP_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Does the jobs of one data folder.")
+    parser.add_argument("--home", type=Path, required=True)
+    home = Home(parser.parse_args().home)
+    logging.basicConfig(level=logging.INFO, format="worker: %(message)s")
+    is_stopping = threading.Event()
+
+    def stop_when_orphaned() -> None:
+        os.read(sys.stdin.fileno(), 1)  # nothing is ever sent: it returns when the server is gone
+        is_stopping.set()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: is_stopping.set())
+    threading.Thread(target=stop_when_orphaned, name="orphan-watch", daemon=True).start()
+    if hasattr(os, "nice"):
+        os.nice(5)  # the page a person looks at goes first
+    use_all_cores()
+    work(home, is_stopping)
+
+
+if __name__ == "__main__":
+    main()

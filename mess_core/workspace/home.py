@@ -1,0 +1,751 @@
+"""One data folder, opened: its catalogue, its store of embeddings, its jobs, and what needs several of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from mess_core.audio.decode import n_segments, samples_sha256, sha256_file
+from mess_core.catalogue.catalogue import (
+    ALL,
+    Catalogue,
+    Lost,
+    MissingTrack,
+    NewTrack,
+    Track,
+    check_library_name,
+    track_id_of,
+)
+from mess_core.catalogue.opinions import Opinions
+from mess_core.collections.published import AUTO
+from mess_core.collections.published import collection as collection_of
+from mess_core.config import Paths
+from mess_core.embeddings.store import TMP_KEEP_S, EmbeddingStore, Problem
+from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.mel import MEL, MFCC
+from mess_core.encoders.registry import RANDOM, encoder_ids, encoder_info
+from mess_core.errors import ArtefactMismatchError, AudioError, InputError, MessError, StorageError
+from mess_core.maps.settings import MapSettings
+from mess_core.maps.settings import check_settings as check_map_settings
+from mess_core.probing.directions import Directions
+from mess_core.probing.discovery import (
+    MIN_GROUPS,
+    MIN_TRACKS,
+    Discovery,
+    Gathered,
+    Group,
+    check_columns,
+    gather,
+    groups_of,
+    load,
+    load_directions,
+)
+from mess_core.probing.result import Level, ProbeSettings, check_settings
+from mess_core.storage.custody import TRASH, Custody
+from mess_core.storage.database import COPIES, RESTORE, Database, Guard
+from mess_core.storage.files import TMP_SUFFIX, inside, own_files
+from mess_core.storage.jobs import PRIORITY_SOON, PRIORITY_WAITED_FOR, Job, Jobs, Pace
+from mess_core.storage.untrusted import parse_json_value, printable, understanding
+from mess_core.targets.measurements import Measurements
+from mess_core.words import counted
+from mess_core.workspace.upkeep import check_kept, sweep_kept
+
+DEMO = "demo"
+MOST_ROUNDS = 10  # of a copy that is made while others remove
+NOT_COPIED = ("cache", COPIES, TRASH)  # folders of the data folder
+T = TypeVar("T")
+UPLOADS = "uploads"  # folder of the data folder
+LAST_CHECK = "last_check"  # the setting that remembers it
+ROOM_BYTES = 2**20  # SQLite's log and its index need some of it; with less a catalogue opens for reading alone
+FAST_ENOUGH = 20.0  # times real time: below it an untrained twin is not extracted without being asked for
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What an extraction will take. `seconds` is None until the encoder has run once on this machine."""
+
+    n_tracks: int
+    n_segments: int
+    seconds: float | None
+    n_bytes: int
+    n_free_bytes: int
+
+
+class Home:
+    """One data folder. Cheap to open; safe to share between threads."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.paths = Paths(root.expanduser().resolve()) if root else Paths.default()
+        try:
+            if not self.paths.root.is_dir():
+                self.paths.root.parent.mkdir(parents=True, exist_ok=True)
+                self.paths.root.mkdir(mode=0o700, exist_ok=True)  # it will hold what somebody listened to
+        except OSError as error:
+            raise StorageError(
+                f"The data folder {self.paths.root} cannot be made: {error.strerror}.",
+                "Name another one with --home or MESS_HOME.",
+            ) from error
+        self.custody = Custody(self.paths)
+        self.database = Database(self.paths.database, self.custody.watch)
+        self.catalogue = Catalogue(self.paths, self.database)
+        self.store = EmbeddingStore(self.paths, self.database, self.custody)
+        self.measurements = Measurements(self.catalogue)
+        self.jobs = Jobs(self.database)
+        self.opinions = Opinions(self.database)
+        self._paces: dict[int, Pace] = {}  # of running jobs, as far as anybody has looked
+
+    # --- asking for work ------------------------------------------------------------------------------------
+
+    def request_demo(self, encoder_id: str) -> Job:
+        """Queue the making of the demo library; its extraction follows by itself."""
+        self.database.set_setting("demo", "wanted")
+        return self.jobs.submit("demo", {"then_extract": encoder_id}, resource="demo")
+
+    def request_add(
+        self,
+        path: Path,
+        library: str,
+        then_extract: str | None = None,
+        collection: str = AUTO,
+        *,
+        renders: bool = False,
+    ) -> Job:
+        """Queue the registration of a folder or file, before all that takes long; what has only MIDI may be rendered.
+
+        Raises
+        ------
+        InputError
+            If there is nothing at the path, or the library cannot be called so: that is said at once.
+        """
+        check_library_name(library)
+        check_path(path)
+        arguments = {
+            "path": str(path),
+            "library": library,
+            "then_extract": then_extract,
+            "collection": collection,
+            "renders": renders,
+        }
+        return self.jobs.submit("add", arguments, priority=PRIORITY_SOON, resource=f"add {library}")
+
+    def request_fetch(
+        self,
+        collection_id: str,
+        number: int,
+        folder: Path,
+        library: str | None = None,
+        then_extract: str | None = None,
+        *,
+        renders: bool = False,
+    ) -> Job:
+        """Queue the download of a published collection, which then becomes a library; the consent was given before.
+
+        Parameters
+        ----------
+        number : int
+            Which of the collection's downloads, from 0.
+        folder : Path
+            Where it shall lie; it stays the user's.
+
+        Raises
+        ------
+        InputError
+            If there is no such collection or download.
+        """
+        downloads = collection_of(collection_id).downloads
+        if not 0 <= number < len(downloads):
+            raise InputError(f"{collection_id} has {len(downloads)} downloads; number {number} was asked for.")
+        arguments = {
+            "collection": collection_id,
+            "number": number,
+            "folder": str(folder),
+            "library": library,
+            "then_extract": then_extract,
+            "renders": renders,
+        }
+        return self.jobs.submit("fetch", arguments, resource=f"fetch {folder}")
+
+    def request_extract(
+        self, library: str, encoder_id: str, *, keep_raw: bool = False, then_discover: bool = False
+    ) -> Job:
+        """Queue the extraction of what is missing in a library; discovery may follow by itself."""
+        info = encoder_info(encoder_id, self.paths)
+        arguments = {"library": library, "encoder": encoder_id, "keep_raw": keep_raw, "then_discover": then_discover}
+        return self.jobs.submit("extract", arguments, resource=f"extract {info.fingerprint}")
+
+    def request_targets(self, library: str, then_probe: str | None = None) -> Job:
+        """Queue the measuring of what is not measured in a library."""
+        return self.jobs.submit("targets", {"library": library, "then_probe": then_probe}, resource="targets")
+
+    def request_probe(
+        self,
+        library: str,
+        encoder_id: str,
+        group: Group = "work",
+        level: Level = "track",
+        settings: ProbeSettings | None = None,
+        *,
+        then_evaluate: bool = False,
+    ) -> Job:
+        """Queue discovery: measure what is missing, embed what the baselines need, probe; evaluations may follow."""
+        settings = settings or ProbeSettings()
+        check_settings(settings)
+        check_columns(self.catalogue, library, group, level, settings.columns)
+        info = encoder_info(encoder_id, self.paths)
+        arguments = {
+            "library": library,
+            "encoder": encoder_id,
+            "group": group,
+            "level": level,
+            "settings": asdict(settings),
+            "then_evaluate": then_evaluate,
+        }
+        return self.jobs.submit("probe", arguments, resource=f"probe {info.fingerprint}")
+
+    def request_evaluate(self, library: str, encoder_id: str, what: Literal["faithfulness", "similarity"]) -> Job:
+        """Queue an evaluation of search in a library."""
+        info = encoder_info(encoder_id, self.paths)
+        arguments = {"library": library, "encoder": encoder_id, "what": what}
+        return self.jobs.submit("evaluate", arguments, resource=f"evaluate {what} {info.fingerprint}")
+
+    def request_map(
+        self,
+        library: str,
+        encoder_id: str,
+        settings: MapSettings | None = None,
+        layer: int | None = None,
+        always: Sequence[str] = (),
+        *,
+        with_stability: bool = False,
+    ) -> Job:
+        """Queue the drawing of a library's map: of all layers and of the aspects, or of one layer.
+
+        Parameters
+        ----------
+        always : sequence of track ids
+            Of a library so large that only a sample is drawn, these are.
+        with_stability : bool
+            Also draw each layer from another start, and measure what the two have in common.
+        """
+        check_map_settings(settings or MapSettings())
+        info = encoder_info(encoder_id, self.paths)
+        arguments = {
+            "library": library,
+            "encoder": encoder_id,
+            "settings": asdict(settings or MapSettings()),
+            "layer": layer,
+            "always": sorted(set(always)),
+            "with_stability": with_stability,
+        }
+        return self.jobs.submit("map", arguments, resource=f"map {info.fingerprint}")
+
+    def request_encode(self, track_id: str, encoder_id: str) -> Job:
+        """Queue the embedding of one track somebody waits for; it goes before everything else."""
+        arguments = {"track_id": track_id, "encoder": encoder_id}
+        return self.jobs.submit("encode", arguments, priority=PRIORITY_WAITED_FOR)
+
+    def request_measure(self, track_id: str) -> Job:
+        """Queue the measuring of one track somebody waits for."""
+        return self.jobs.submit("measure", {"track_id": track_id}, priority=PRIORITY_WAITED_FOR)
+
+    def request_download(self, encoder_id: str) -> Job:
+        """Queue the download of an encoder's weights; the consent was given before."""
+        return self.jobs.submit("download", {"encoder": encoder_id}, resource=f"download {encoder_id}")
+
+    # --- knowing what is there ------------------------------------------------------------------------------
+
+    def index_content(self, library: str, info: EncoderInfo) -> str:
+        """A key that changes when anything made of this library's embeddings would."""
+        key = ("content", library, info.fingerprint)
+        content = self.catalogue.remembered(key, lambda: self.store.content(self.catalogue.track_ids(library), info))
+        return str(content)
+
+    def can_discover(self, library: str, info: EncoderInfo) -> bool:
+        """Whether enough of a library is embedded for discovery to run by itself."""
+        known = self.store.known(info)
+        tracks = [track for track in self.catalogue.tracks(library) if track.track_id in known]
+        return len(tracks) >= MIN_TRACKS and len(set(groups_of(tracks, "work"))) >= MIN_GROUPS
+
+    def gather(
+        self, library: str, info: EncoderInfo, group: Group, level: Level, columns: Sequence[str] = ()
+    ) -> Gathered:
+        """What a probe needs; the controls are those that embedded every track of it."""
+        embedded = {track_id for track_id in self.catalogue.track_ids(library) if self.store.has(track_id, info)}
+        controls = {
+            name: control
+            for name, control in self.controls(info).items()
+            if embedded <= self.store.known(control).keys()
+        }
+        return gather(self.catalogue, self.store, self.measurements, library, info, controls, group, level, columns)
+
+    def controls(self, info: EncoderInfo) -> dict[str, EncoderInfo]:
+        """Baseline name -> the encoder that makes it."""
+        names = {"log-mel": MEL.id, "MFCC": MFCC.id, "untrained": f"{RANDOM}{info.id}"}
+        known = encoder_ids()
+        return {name: encoder_info(id_, self.paths) for name, id_ in names.items() if id_ in known and id_ != info.id}
+
+    def controls_worth_extracting(self, info: EncoderInfo) -> list[EncoderInfo]:
+        """The controls that discovery extracts by itself.
+
+        The untrained twin of a slow encoder takes as long as the encoder itself; it counts where somebody has embedded
+        the library with it on purpose.
+        """
+        is_fast = self.real_time_factor(info) >= FAST_ENOUGH
+        return [control for name, control in self.controls(info).items() if name != "untrained" or is_fast]
+
+    def real_time_factor(self, info: EncoderInfo) -> float:
+        """Seconds of audio embedded per second on this machine; 0 until it has run here."""
+        seconds_per_segment = self.store.speed(info)
+        return info.hop_s / seconds_per_segment if seconds_per_segment else 0.0
+
+    def discovery(
+        self,
+        library: str,
+        info: EncoderInfo,
+        group: Group = "work",
+        level: Level = "track",
+        settings: ProbeSettings | None = None,
+    ) -> Discovery | None:
+        """What was found in a library, or None."""
+        return load(self.paths, library, info, group, level, settings)
+
+    def discovery_for(self, library: str, info: EncoderInfo) -> Discovery | None:
+        """What searches of a library go by: its own discovery, else the largest of another library; None without any.
+
+        Its own also gives way where it has evidence for nothing: three tracks can be probed, too.
+        A result of another version counts as none: searching goes on without aspects until it is made again.
+        """
+
+        def readable(name: str) -> Discovery | None:
+            try:
+                return self.discovery(name, info)
+            except ArtefactMismatchError:
+                return None
+
+        def is_of_use(discovery: Discovery | None) -> bool:
+            return discovery is not None and any(aspect.has_evidence for aspect in discovery.aspects.values())
+
+        own = readable(library)
+        if is_of_use(own):
+            return own
+        names = [ALL, *(other.name for other in self.catalogue.libraries())]
+        others = [readable(name) for name in names if name != library]
+        known = [other for other in others if other is not None and is_of_use(other)]
+        return max(known, key=lambda other: other.n_tracks, default=own)
+
+    def directions(self, discovery: Discovery, info: EncoderInfo) -> Directions:
+        """The directions that belong to a discovery."""
+        return load_directions(self.paths, info, discovery)
+
+    def n_embedded(self, library: str, info: EncoderInfo) -> int:
+        """How many tracks of a library this encoder has embedded."""
+        return self._numbers_embedded(library).get((info.id, info.fingerprint), 0)
+
+    def n_by_other_versions(self, library: str, info: EncoderInfo) -> int:
+        """How many embeddings of a library's tracks are by other versions of this encoder."""
+        numbers = self._numbers_embedded(library)
+        return sum(n for (encoder, version), n in numbers.items() if encoder == info.id and version != info.fingerprint)
+
+    def _numbers_embedded(self, library: str) -> dict[tuple[str, str], int]:
+        """By encoder and fingerprint, of all at once: pages ask this of every encoder on every run."""
+
+        def read() -> dict[tuple[str, str], int]:
+            rows = self.database.connection.execute(
+                "SELECT encoder, fingerprint, count(*) AS n FROM embeddings JOIN encoders USING (fingerprint)"
+                " WHERE track_id IN (SELECT track_id FROM library_tracks WHERE ? IN (library, ?)) GROUP BY fingerprint",
+                (library, ALL),
+            )
+            return {(row["encoder"], row["fingerprint"]): row["n"] for row in rows}
+
+        numbers: dict[tuple[str, str], int] = self.catalogue.remembered(("n_embedded", library), read)
+        return numbers
+
+    def keep_upload(self, track_id: str, library: str) -> None:
+        """An upload joins a library: from now on it is not swept."""
+        self.catalogue.add_to_library(library, [track_id])
+
+    def missing_tracks(self, library: str, info: EncoderInfo) -> list[Track]:
+        """Tracks of a library that this encoder has not embedded yet."""
+        known = self.store.known(info)
+        return [track for track in self.catalogue.tracks(library) if track.track_id not in known]
+
+    def estimate(self, library: str, info: EncoderInfo) -> Estimate:
+        """What it would take to extract what is missing."""
+        known = self.store.known(info)
+        durations_s = [s for track_id, s in self.catalogue.durations_s(library).items() if track_id not in known]
+        total = sum(count_segments(duration_s, info) for duration_s in durations_s)
+        per_segment = self.store.speed(info)
+        # segments in float16; mean and std in float32; a header of about a kilobyte
+        n_bytes = total * info.n_layers * info.embedding_dim * 2
+        n_bytes += len(durations_s) * (info.n_layers * (info.embedding_dim + info.dim) * 4 + 1024)
+        return Estimate(
+            n_tracks=len(durations_s),
+            n_segments=total,
+            seconds=None if per_segment is None else per_segment * total,
+            n_bytes=n_bytes,
+            n_free_bytes=shutil.disk_usage(self.paths.root).free,
+        )
+
+    def seconds_left(self, job: Job) -> float | None:
+        """How long a job may still take; None while nobody can say. Every sentence on time goes by this or `estimate`.
+
+        An extraction goes by the speed of its encoder here, as its estimate did before it began; others by how fast
+        they were seen to go lately.
+        """
+        if job.state != "running" or job.started_at is None or job.n_total <= 0:
+            self._paces.pop(job.job_id, None)
+            return None
+        known_s = None
+        if job.kind == "extract" and job.n_total > 1:
+            per_segment = self.store.speed(encoder_info(job.arguments["encoder"], self.paths))
+            if per_segment is None:
+                return None
+            known_s = per_segment * max(0, job.n_total - job.n_done)
+        pace = self._paces.setdefault(job.job_id, Pace(job.started_at))
+        return pace.left_s(time.time(), job.n_done / job.n_total, known_s)
+
+    def share_embedded(self, library: str, info: EncoderInfo) -> float:
+        """How much of a library is embedded, 0 to 1, counted in segments as the bar of its extraction is."""
+        known = self.store.known(info)
+        segments = {i: count_segments(s, info) for i, s in self.catalogue.durations_s(library).items()}
+        total = sum(segments.values())
+        return sum(n for track_id, n in segments.items() if track_id in known) / total if total else 0.0
+
+    def check(self, *, repair: bool = False) -> list[Problem]:
+        """Verify every stored array and row, and our copies of uploads; with `repair`, drop what can be made again."""
+        problems: list[Problem] = []
+        for look in (
+            lambda: self._check_catalogue(repair=repair),
+            lambda: self.store.check(repair=repair),
+            lambda: check_kept(self.paths, repair=repair),
+            lambda: self._check_uploads(repair=repair),
+            lambda: self._check_rendered(repair=repair),
+        ):
+            try:
+                problems += look()
+            except StorageError as error:  # what cannot be read, or repaired on a full disk: the others still can
+                problem = Problem("catalogue", error.message, error.hint)
+                problems += [] if problem in problems else [problem]
+        with contextlib.suppress(StorageError):  # a disk that takes no more can still be checked
+            found = {"at": time.time(), "n_problems": len(problems), "is_repaired": repair}
+            self.database.set_setting(LAST_CHECK, json.dumps(found))
+        return problems
+
+    def _check_catalogue(self, *, repair: bool) -> Iterator[Problem]:
+        connection = self.database.connection
+        for row in connection.execute("PRAGMA integrity_check"):
+            if row[0] != "ok":
+                yield Problem("catalogue", str(row[0]), RESTORE)
+        for row in connection.execute("PRAGMA foreign_key_check"):
+            yield Problem("catalogue", f"A row of {row['table']} points to nothing in {row['parent']}.", RESTORE)
+        for error in self.catalogue.check_paths(repair=repair):
+            yield Problem("catalogue", error.message, error.hint)
+
+    def last_check(self) -> tuple[float, int] | None:
+        """When everything was last verified (s since the epoch), and how many problems are left of it."""
+        with contextlib.suppress(ArtefactMismatchError), understanding("What the last check left"):
+            found = parse_json_value(self.database.setting(LAST_CHECK) or "null", "What the last check left")
+            if found is not None:
+                return float(found["at"]), 0 if found["is_repaired"] else int(found["n_problems"])
+        return None
+
+    def _check_uploads(self, *, repair: bool) -> Iterator[Problem]:
+        """Our copies: whole, and where the catalogue says."""
+        known = self.catalogue.known_files(self.paths.uploads)
+        own = own_files(self.paths.root, self.paths.uploads.glob("*"), of_any_kind=True)
+        there = {path.name for path in own if path.suffix != TMP_SUFFIX}
+        for name in sorted(there | known.keys()):
+            try:
+                path = inside(self.paths.root, f"{UPLOADS}/{name}", UPLOADS)
+            except ArtefactMismatchError as error:
+                if name in there:  # a link; a row was named already
+                    yield Problem("upload", error.message, "Upload the file again.")
+                    if repair:
+                        (self.paths.uploads / name).unlink(missing_ok=True)  # the link, and not what it leads to
+                continue
+            try:
+                if sha256_file(path) == path.stem:
+                    continue
+                what = f"The upload {name} is damaged."
+            except AudioError as error:
+                what = f"The upload {name} cannot be read: {error.message}"
+            yield Problem("upload", what, "Upload the file again.")
+            if repair and (path.is_file() or not path.exists()):
+                self.forget_tracks([known[name][2] if name in known else track_id_of(path.stem)])
+                path.unlink(missing_ok=True)
+
+    def _check_rendered(self, *, repair: bool) -> Iterator[Problem]:
+        """What was rendered from MIDI is as it was when it was registered."""
+        folder = self.paths.rendered
+        for name, (_, _, track_id) in sorted(self.catalogue.known_files(folder).items()):
+            try:
+                inside(self.paths.root, f"{folder.name}/{name}", folder.name)
+            except ArtefactMismatchError:  # which was named already
+                continue
+            try:
+                is_whole = sha256_file(folder / name).startswith(track_id.partition("@")[0])
+                what = "is damaged: its sha256 changed"
+            except AudioError as error:
+                is_whole, what = not (folder / name).is_file(), f"cannot be read: {error.message}"
+            if is_whole:  # one that is gone is missing music, which the page names
+                continue
+            yield Problem("rendered", f"{folder.name}/{name} {what}.", "Add its folder again, with --render.")
+            if repair:
+                for path in (folder / name, (folder / name).with_suffix(".mid")):
+                    path.unlink(missing_ok=True)
+
+    def back_up(self, folder: Path) -> None:
+        """Copy the data folder, also while servers and workers write and people remove; without the cache and trash.
+
+        Files first, then the catalogue, then what its rows name and was not there yet. What was removed in between
+        is missing, so the copy is checked like any data folder and what changed is copied again, until it is whole.
+        Copying with other tools is safe only while nothing runs, because the catalogue's last commits lie in a second
+        file.
+
+        Raises
+        ------
+        InputError
+            If the folder is not empty, or lies in the data folder.
+        StorageError
+            If the disk refuses, or the copy is not whole, as where the data folder is damaged itself.
+        """
+        if folder.resolve().is_relative_to(self.paths.root):
+            raise InputError(
+                f"{folder} lies in the data folder itself.", "Name a folder elsewhere, best on another disk."
+            )
+        if folder.exists() and any(folder.iterdir()):
+            raise InputError(f"{folder} is not empty.", "Name a new folder for the copy.")
+        problems: list[Problem] | None = None
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for _ in range(MOST_ROUNDS):
+                self._copy_changed(folder)
+                self._copy_catalogue(folder)
+                self._copy_changed(folder)  # what the catalogue names was written before its rows
+                copy = Home(folder)
+                before, problems = problems, copy.check()
+                _prune(copy)
+                copy.database.close()
+                if not problems or problems == before:  # the second time: they are wrong here, too
+                    break
+        except MessError:
+            raise
+        except (OSError, sqlite3.Error) as error:
+            what = getattr(error, "strerror", None) or str(error)
+            raise StorageError(
+                f"The copy to {folder} was not finished: {what}.", "Free some space there, then copy to a new folder."
+            ) from error
+        if problems:
+            raise StorageError(
+                f"The copy in {folder} is not whole, damaged or missing: {counted(len(problems), 'file')};"
+                f" {problems[0].what}",
+                "Run: python -m mess_core check, and copy again to a new folder.",
+            )
+
+    def _copy_changed(self, folder: Path) -> None:
+        """Copy every file that is not there, or has another size or time."""
+        for path in sorted(own_files(self.paths.root, self.paths.root.rglob("*"))):
+            relative = path.relative_to(self.paths.root)
+            is_left_out = relative.parts[0] in NOT_COPIED or path.name.startswith(self.paths.database.name)
+            if is_left_out or path.suffix == TMP_SUFFIX:
+                continue
+            target = folder / relative
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                now = path.stat()
+                if target.exists():
+                    then = target.stat()
+                    if (then.st_size, then.st_mtime_ns) == (now.st_size, now.st_mtime_ns):
+                        continue
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, target)
+
+    def _copy_catalogue(self, folder: Path) -> None:
+        temporary = folder / f"{self.paths.database.name}{TMP_SUFFIX}"
+        with contextlib.closing(sqlite3.connect(temporary)) as copy:
+            self.database.connection.backup(copy)
+        temporary.chmod(0o600)
+        temporary.replace(folder / self.paths.database.name)
+
+    # --- adding ---------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        root: Path,
+        new_tracks: Iterable[NewTrack],
+        library: str | None,
+        *,
+        since: float | None = None,
+        guard: Guard | None = None,
+    ) -> None:
+        """Register tracks, as `Catalogue.add`; what was computed of a file stays where only its tags changed."""
+        new_tracks = [self.with_samples(new) for new in new_tracks]
+        samples = {new.track.track_id: new.track.samples_sha256 for new in new_tracks}
+        carried = {
+            (change.old_id, change.new_id): self.store.write_again(change.old_id, change.new_id)
+            for change in self.catalogue.changes(new_tracks)
+            if samples[change.new_id] is not None
+            and self.catalogue.track(change.old_id).samples_sha256 == samples[change.new_id]
+        }
+        dropped = self.catalogue.add(root, new_tracks, library, carried=carried, since=since, guard=guard)
+        self.store.remove_files(dropped)
+
+    def with_samples(self, new: NewTrack, lost: Lost | None = None) -> NewTrack:
+        """Decode a file that may be another of known samples, to see whether these are the same.
+
+        It may be the one that lay at its path, or one of the lost of about its length.
+        """
+        if new.track.samples_sha256 is not None:
+            return new
+        may_be_lost = lost is not None and lost.may_have(new.track) and not self.catalogue.has(new.track.track_id)
+        if may_be_lost or any(old.samples_sha256 for old in self._others_at(new)):
+            with contextlib.suppress(AudioError):  # they are not the same then
+                return replace(new, track=replace(new.track, samples_sha256=samples_sha256(new.audio)))
+        return new
+
+    def _others_at(self, new: NewTrack) -> list[Track]:
+        ids = [track_id for track_id in self.catalogue.tracks_at(new.audio) if track_id != new.track.track_id]
+        return [self.catalogue.track(track_id) for track_id in ids]
+
+    # --- removing -------------------------------------------------------------------------------------------
+
+    def remove_library(self, library: str) -> int:
+        """Forget a library with the embeddings of its tracks; returns how many tracks were forgotten.
+
+        Music files are never touched. The demo's are ours and go too; it can be made again.
+        """
+        self.catalogue.require_library(library)
+        for job in self.jobs.active():
+            if library in (job.arguments.get("library"), job.kind):
+                self._with_room(partial(self.jobs.cancel, job.job_id))
+        forgotten = self._with_room(lambda: self.catalogue.remove_library(library))
+        self.forget_tracks(forgotten)
+        if library == DEMO:
+            self._with_room(lambda: self.database.set_setting("demo", "removed"))
+            shutil.rmtree(self.paths.demo, ignore_errors=True)
+        return len(forgotten)
+
+    def forget_tracks(self, track_ids: Sequence[str], *, trash_at: float | None = None) -> None:
+        """Forget tracks and their embeddings. Their music is not touched, except uploads, which are our copies.
+
+        What waits to embed or measure one of them is cancelled; what does so now finds it gone, and keeps nothing.
+        `trash_at` puts uploads into the trash of that moment (s since the epoch) instead of deleting them.
+        """
+        if not track_ids:
+            return
+        for job in self.jobs.active():
+            if job.arguments.get("track_id") in track_ids:
+                self.jobs.cancel(job.job_id)
+        embeddings = [path for track_id in track_ids for path in self.store.file_paths(track_id)]
+        copies = [path for track_id in track_ids for path in self.catalogue.file_paths(track_id)]
+        self._with_room(lambda: self.catalogue.remove_tracks(track_ids))
+        for path in embeddings:
+            with contextlib.suppress(OSError):  # it is swept later
+                path.unlink(missing_ok=True)
+        for path in own_files(self.paths.root, copies):
+            if path.is_relative_to(self.paths.uploads):  # `file_paths` has none that only seems to
+                if trash_at is not None:
+                    self.custody.discard(path, trash_at)
+                else:
+                    with contextlib.suppress(OSError):  # it is swept later
+                        path.unlink()
+
+    def missing_files(self, library: str, roots: Collection[Path] = ()) -> list[MissingTrack]:
+        """Tracks of which no file is left, to be seen before they are forgotten; see `Catalogue.missing_files`."""
+        self.catalogue.require_library(library)
+        return self.catalogue.missing_files(library, roots)
+
+    def forget_missing(
+        self, library: str, track_ids: Collection[str], roots: Collection[Path] = ()
+    ) -> list[MissingTrack]:
+        """Forget those of some tracks of which still no file is left; returns them. What was thought of them stays."""
+        missing = [each for each in self.missing_files(library, roots) if each.track_id in set(track_ids)]
+        self.forget_tracks([each.track_id for each in missing])
+        return missing
+
+    def _with_room(self, act: Callable[[], T]) -> T:
+        """Do something that makes room; on a full disk, which takes not even that, without the cache."""
+        try:
+            return act()
+        except StorageError as error:
+            if "full" not in str(error.__cause__) and shutil.disk_usage(self.paths.root).free > ROOM_BYTES:
+                raise
+            for path in own_files(self.paths.root, (self.paths.cache / "packed").glob("*")):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            self.database.close()  # what found a full disk was opened for reading alone
+            return act()
+
+    def sweep(self, now: float | None = None) -> None:
+        """Forget uploads that joined no library in a week, and put what nothing points to into the trash.
+
+        Also keeps the daily copy of the catalogue, and empties the trash of what has lain there for a month.
+        """
+        now = time.time() if now is None else now
+        with contextlib.suppress(StorageError):  # a full disk: the next sweep tries again, `doctor` says how old it is
+            self.custody.copy_daily(self.database, now)
+            self.custody.renew(self.database)
+        self.forget_tracks(self.catalogue.stale_uploads(now), trash_at=now)
+        self.store.sweep(now)
+        sweep_kept(self.paths, now - TMP_KEEP_S)
+        known = {self.paths.uploads / name for name in self.catalogue.known_files(self.paths.uploads)}
+        for path in own_files(self.paths.root, self.paths.uploads.glob("*")):
+            with contextlib.suppress(OSError):  # somebody else was faster
+                if path not in known and now - path.stat().st_mtime > TMP_KEEP_S:
+                    path.unlink() if path.suffix == TMP_SUFFIX else self.custody.discard(path, now)
+        self.custody.empty_trash(now)
+
+
+def _prune(copy: Home) -> None:
+    """Drop from a copy what was removed while it was made: nothing in its catalogue names it."""
+    connection = copy.database.connection
+    named = {row["path"] for row in connection.execute("SELECT path FROM embeddings")}
+    named |= {f"{UPLOADS}/{name}" for name in copy.catalogue.known_files(copy.paths.uploads)}
+    for path in own_files(copy.paths.root, [*copy.paths.embeddings.rglob("*"), *copy.paths.uploads.glob("*")]):
+        if path.relative_to(copy.paths.root).as_posix() not in named:
+            path.unlink()
+
+
+def count_segments(duration_s: float, info: EncoderInfo) -> int:
+    """How many segments a recording of this length has."""
+    return n_segments(round(duration_s * info.sample_rate_hz), info.segment_samples, info.hop_samples)
+
+
+def check_path(path: Path) -> None:
+    """InputError if nothing lies at a path that could be registered."""
+    shown = printable(str(path))
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        raise InputError(f"{shown} cannot be read: {error.strerror}.", "Check the path and its rights.") from error
+    if not is_there and (address := _web_address(path)) is not None:
+        raise InputError(
+            f"{printable(address)} is a web address; MESS reads files on this machine.",
+            "Download it first, then name the file or its folder.",
+        )
+    if not is_there:
+        raise InputError(f"There is no file or folder at {shown}.", "Check the path; is the disk mounted?")
+    if not (path.is_dir() or path.is_file()):
+        raise InputError(f"{shown} is neither a file nor a folder.", "Name a file, or a folder with recordings.")
+
+
+def _web_address(path: Path) -> str | None:
+    """The address that was typed in place of a path, which has made one of its slashes out of two; None of a path.
+
+    Examples
+    --------
+    >>> _web_address(Path("https://example.com/a.mp3")), _web_address(Path("/music/C:/a.mp3"))
+    ('https://example.com/a.mp3', None)
+    """
+    for number, part in enumerate(path.parts):
+        if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+:", part):  # one letter is a drive
+            return f"{part}//{'/'.join(path.parts[number + 1 :])}"
+    return None

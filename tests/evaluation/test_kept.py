@@ -1,0 +1,121 @@
+"""Kept evaluations: they come back as they were, or not at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mess_core.config import Paths
+from mess_core.evaluation.faithfulness import DIRECTION, Faithfulness, Ratio
+from mess_core.evaluation.kept import KINDS, Evaluation, load_evaluation, save_evaluation
+from mess_core.evaluation.similarity import evaluate_similarity
+from mess_core.storage.files import seal, unseal
+from tests.conftest import FakeEncoder
+
+INFO = FakeEncoder().info
+LIBRARY = "Chopin, ∆ ../x"  # untrusted text
+
+
+def faithfulness() -> Faithfulness:
+    row = {"tempo": Ratio(0.25, 0.2, 0.3), "legato": Ratio(None, None, None)}
+    return Faithfulness(
+        k=10,
+        n_queries=50,
+        n_groups=20,
+        rows={DIRECTION: {"tempo": row}, "layer": {}},
+        references={"all layers": row},
+        correlations={"tempo": {"tempo": 1.0, "legato": 0.6}},
+        labels={"tempo": "high", "legato": "none"},
+    )
+
+
+def similarity():
+    vectors = np.random.default_rng(0).standard_normal((12, 2, 4)).astype(np.float32)
+    works = [f"w{row % 6}" for row in range(12)]
+    return evaluate_similarity(vectors, works, [None] * 12, {"planted": np.full(12, np.nan)}, n_bootstraps=50)
+
+
+RESULTS = {"faithfulness": faithfulness(), "similarity": similarity()}
+
+
+@pytest.fixture(params=list(KINDS))
+def kept(request, tmp_path):
+    """Paths, kind, and the evaluation that was kept."""
+    evaluation = Evaluation(LIBRARY, INFO.id, INFO.fingerprint, "content", RESULTS[request.param])
+    save_evaluation(Paths(tmp_path), INFO, evaluation, request.param)
+    return Paths(tmp_path), request.param, evaluation
+
+
+def file_of(paths: Paths):
+    (path,) = (paths.root / "probing" / INFO.folder).iterdir()
+    return path
+
+
+def test_there_is_a_kind_for_every_result():
+    assert {what: type(result) for what, result in RESULTS.items()} == KINDS
+
+
+def test_what_was_kept_comes_back(kept):
+    """The result, what it rests on, and the document, which is strict JSON with all of it."""
+    paths, what, evaluation = kept
+    loaded = load_evaluation(paths, LIBRARY, INFO, what)
+    assert vars(loaded) == vars(evaluation)
+    document = json.loads(json.dumps(loaded.as_document(), allow_nan=False))
+    assert document.items() >= {
+        "library": LIBRARY, "encoder": INFO.id, "fingerprint": INFO.fingerprint, "content": "content"
+    }.items()  # fmt: skip
+    plain = json.loads(json.dumps(evaluation.result.to_dict()))
+    assert {name: document[name] for name in plain} == plain
+
+
+def test_a_newer_one_takes_its_place(kept):
+    paths, what, evaluation = kept
+    save_evaluation(paths, INFO, replace(evaluation, content="newer"), what)
+    assert load_evaluation(paths, LIBRARY, INFO, what).content == "newer"
+    assert file_of(paths)
+
+
+def test_each_kind_library_and_encoder_has_its_own(kept):
+    """What was not measured is None."""
+    paths, what, _ = kept
+    (other,) = KINDS.keys() - {what}
+    assert load_evaluation(paths, LIBRARY, INFO, other) is None
+    assert load_evaluation(paths, "another", INFO, what) is None
+    assert load_evaluation(paths, LIBRARY, FakeEncoder(revision="2").info, what) is None
+
+
+def test_another_version_or_encoder_is_none(kept):
+    """It is made again when asked for."""
+    paths, what, _ = kept
+    path = file_of(paths)
+    plain = unseal(path.read_bytes(), path.name)
+    for change in ({"format": "mess-evaluation-0"}, {"fingerprint": "0" * 64}):
+        path.write_bytes(seal({**plain, **change}))
+        assert load_evaluation(paths, LIBRARY, INFO, what) is None
+    path.write_text(json.dumps({**plain, "format": "mess-evaluation-1"}))  # of the time before there were seals
+    assert load_evaluation(paths, LIBRARY, INFO, what) is not None
+    path.write_text(json.dumps(plain))
+    assert load_evaluation(paths, LIBRARY, INFO, what) is None
+
+
+def test_damage_is_none(kept):
+    """Every way to be wrong; each key is needed."""
+    paths, what, _ = kept
+    path = file_of(paths)
+    data = path.read_bytes()
+    plain = unseal(data, path.name)
+    wrong = [b"", b"null", b"[]", b"3", b"\xff\xfe", data[: len(data) // 2]]
+    wrong += [seal({k: v for k, v in plain.items() if k != name}) for name in plain]
+    results = [None, [], 3, {}, {**plain["result"], "unknown": 1} if what == "faithfulness" else {"format": "x"}]
+    for name, value in plain["result"].items():
+        if isinstance(value, (dict, list)):
+            results.append({**plain["result"], name: 3})
+    wrong += [seal({**plain, "result": result}) for result in results]
+    for damaged in wrong:
+        path.write_bytes(damaged)
+        assert load_evaluation(paths, LIBRARY, INFO, what) is None, damaged[:80]
+    path.write_bytes(data)
+    assert load_evaluation(paths, LIBRARY, INFO, what) is not None

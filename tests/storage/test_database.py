@@ -1,0 +1,282 @@
+"""The one SQLite file: an old one is brought up to date whole or not at all, whoever opens it, and however many."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mess_core.errors import ArtefactMismatchError, StorageError
+from mess_core.storage import database as module
+from mess_core.storage.database import MIGRATIONS, SCHEMA_VERSION, Database
+from mess_core.workspace.home import Home
+
+# The schema of version 1, word for word as MESS 0.1.0 wrote it. Never edited.
+SCHEMA_1 = """
+CREATE TABLE roots (                       -- the only table that holds absolute paths; can be re-pointed
+    root_id       INTEGER PRIMARY KEY,
+    path          TEXT NOT NULL UNIQUE     -- relative to the data folder where it lies inside it
+);
+CREATE TABLE tracks (
+    track_id      TEXT PRIMARY KEY,        -- first 16 hex digits of sha256
+    sha256        TEXT NOT NULL,           -- of the audio file: the same bytes at two paths are one track
+    title         TEXT NOT NULL,           -- untrusted text, as are all names below
+    work          TEXT, composer TEXT, performer TEXT, instrument TEXT, session TEXT,
+    duration_s    REAL NOT NULL,
+    sample_rate_hz INTEGER NOT NULL, n_channels INTEGER NOT NULL, codec TEXT NOT NULL,
+    is_truncated  INTEGER NOT NULL,
+    loudness_lufs REAL,                    -- NULL until decoded once, or when silent
+    added_at      REAL NOT NULL
+);
+CREATE TABLE files (                       -- where a track's audio, MIDI and score lie
+    track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
+    role          TEXT NOT NULL,           -- audio | midi | score
+    root_id       INTEGER NOT NULL REFERENCES roots,
+    relative_path TEXT NOT NULL,
+    size_bytes    INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    PRIMARY KEY (track_id, role, root_id, relative_path)
+);
+CREATE INDEX files_by_path ON files (root_id, relative_path);
+CREATE TABLE planted (                     -- truth known by construction, of the demo library
+    track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
+    name          TEXT NOT NULL, value REAL NOT NULL,
+    PRIMARY KEY (track_id, name)
+);
+CREATE TABLE library_tracks (
+    library       TEXT NOT NULL,
+    track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
+    PRIMARY KEY (library, track_id)
+);
+CREATE TABLE encoders (                    -- what each fingerprint stands for, and how fast it was here
+    fingerprint   TEXT PRIMARY KEY,
+    encoder       TEXT NOT NULL, facts TEXT NOT NULL,
+    seconds_per_segment REAL
+);
+CREATE TABLE embeddings (
+    track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
+    fingerprint   TEXT NOT NULL REFERENCES encoders,
+    path          TEXT NOT NULL,           -- relative to the data folder
+    sha256        TEXT NOT NULL, size_bytes INTEGER NOT NULL, n_segments INTEGER NOT NULL,
+    created_at    REAL NOT NULL,
+    PRIMARY KEY (track_id, fingerprint)
+);
+CREATE TABLE targets (                     -- proxy targets of whole tracks, one row each, current version only
+    track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
+    target        TEXT NOT NULL,
+    value         REAL,                    -- NULL where it is undefined; `reason` says why
+    unit          TEXT NOT NULL, quality TEXT NOT NULL, n_events INTEGER NOT NULL, reason TEXT NOT NULL,
+    version       TEXT NOT NULL,           -- of the formulas and of the file it was measured on
+    PRIMARY KEY (track_id, target)
+);
+CREATE TABLE segment_targets (             -- the same of segments, in the order of the embedding's segments
+    track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
+    target        TEXT NOT NULL,
+    segment       INTEGER NOT NULL,
+    value         REAL, quality TEXT NOT NULL,
+    version       TEXT NOT NULL,
+    PRIMARY KEY (track_id, target, segment)
+);
+CREATE TABLE jobs (
+    job_id        INTEGER PRIMARY KEY,
+    kind          TEXT NOT NULL, arguments TEXT NOT NULL,
+    key           TEXT NOT NULL,           -- what makes two requests the same job
+    resource      TEXT,                    -- jobs that name the same one never run at the same time
+    state         TEXT NOT NULL,           -- queued | running | done | failed | cancelled
+    priority      INTEGER NOT NULL,
+    n_done        INTEGER NOT NULL DEFAULT 0, n_total INTEGER NOT NULL DEFAULT 0,
+    message       TEXT NOT NULL DEFAULT '', hint TEXT NOT NULL DEFAULT '',
+    owner         TEXT, lease_until REAL, is_cancelling INTEGER NOT NULL DEFAULT 0,
+    attempts      INTEGER NOT NULL DEFAULT 0,  -- claims since the last progress
+    created_at    REAL NOT NULL, started_at REAL, finished_at REAL
+);
+CREATE UNIQUE INDEX one_active_job_per_key ON jobs (key) WHERE state IN ('queued', 'running');
+CREATE TABLE job_failures (
+    job_id        INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    subject       TEXT NOT NULL, message TEXT NOT NULL, hint TEXT NOT NULL,
+    PRIMARY KEY (job_id, subject)
+);
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+ROWS_1 = """
+INSERT INTO roots VALUES (1, 'music');
+INSERT INTO tracks VALUES ('t1', 't1000', 'Für Elise ♪', NULL, 'Beethoven', NULL, NULL, NULL, 3.0, 24000, 1, 'WAV', 0,
+    -20.5, 1.5);
+INSERT INTO files VALUES ('t1', 'audio', 1, CAST(x'62ff2e776176' AS TEXT), 7, 8);
+INSERT INTO planted VALUES ('t1', 'tempo', 90.0);
+INSERT INTO library_tracks VALUES ('demo', 't1');
+INSERT INTO encoders VALUES ('f1', 'nano', '{}', 0.25);
+INSERT INTO embeddings VALUES ('t1', 'f1', 'embeddings/t1', 'e1', 9, 2, 2.5);
+INSERT INTO targets VALUES ('t1', 'tempo', NULL, 'BPM', 'low', 0, 'too few', '1');
+INSERT INTO segment_targets VALUES ('t1', 'tempo', 0, 91.0, 'low', '1');
+INSERT INTO jobs VALUES (1, 'probe', '{}', 'k', NULL, 'queued', 0, 0, 0, '', '', NULL, NULL, 0, 0, 1.0, NULL, NULL);
+INSERT INTO job_failures VALUES (1, 't1', 'm', 'h');
+INSERT INTO settings VALUES ('demo', 'wanted');
+"""
+
+KILLED_JUST_BEFORE = """
+import os, signal, sqlite3, sys
+from pathlib import Path
+from mess_core.storage.database import Connection, Database
+
+class Dying(Connection):
+    def execute(self, statement, *values):
+        if statement.startswith(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().execute(statement, *values)
+
+connect = sqlite3.connect
+sqlite3.connect = lambda *arguments, **options: connect(*arguments, **{**options, "factory": Dying})
+Database(Path(sys.argv[1])).connection
+"""
+
+OPENED_TOGETHER = """
+import sys
+from pathlib import Path
+from mess_core.storage.database import Database
+database = Database(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+database.set_setting(sys.argv[2], "was here")
+"""
+
+
+@pytest.fixture
+def version_1(tmp_path: Path) -> Path:
+    """A catalogue as version 1 left it, with a row in every table."""
+    path = tmp_path / "mess.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.executescript(f"{SCHEMA_1} PRAGMA user_version = 1; {ROWS_1}")
+    connection.close()
+    return path
+
+
+def contents(path: Path) -> dict[str, list[tuple]]:
+    """Every table and its rows, read past MESS; text as bytes, because a file name need not be UTF-8."""
+    connection = sqlite3.connect(path)
+    connection.text_factory = bytes
+    names = [name.decode() for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    rows = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names}
+    rows["version"] = connection.execute("PRAGMA user_version").fetchall()
+    connection.close()
+    return rows
+
+
+def structure(connection: sqlite3.Connection) -> set[str]:
+    """The schema that is in a file, without comments and spacing."""
+    rows = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return {re.sub(r"\s+", " ", re.sub(r"--.*", "", row[0])).replace(" )", ")").replace(" ,", ",") for row in rows}
+
+
+def test_every_version_has_its_step():
+    assert len(MIGRATIONS) == SCHEMA_VERSION - 1
+
+
+def test_the_old_schema_is_the_one_that_was_released(version_1):
+    assert contents(version_1)["version"] == [(1,)]
+    assert all(contents(version_1).values())
+
+
+def test_an_old_file_keeps_everything_and_becomes_what_a_new_one_is(version_1, tmp_path):
+    before = contents(version_1)
+    old, new = Database(version_1), Database(tmp_path / "new.sqlite")
+    assert structure(old.connection) == structure(new.connection)
+    assert old.connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    assert old.connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    old.close(), new.close()
+    after = contents(version_1)
+    assert after.pop("version") == [(SCHEMA_VERSION,)] and before.pop("version") == [(1,)]
+    before["tracks"] = [(*row, *[None] * 10) for row in before["tracks"]]  # from split to downmix, unknown
+    before["jobs"] = [(*row, None) for row in before["jobs"]]  # not dismissed
+    assert {name: after.pop(name) for name in before} == before
+    new_tables = ("judgements", "plays", "edits", "score_times", "details", "replaced")
+    assert after == {name: [] for name in new_tables}
+
+
+def test_an_old_data_folder_is_opened_and_judged_in(version_1):
+    home = Home(version_1.parent)
+    assert [track.title for track in home.catalogue.tracks("demo")] == ["Für Elise ♪"]
+    home.opinions.judge("t1", "like")
+    home.database.close()
+    assert Home(version_1.parent).opinions.verdicts() == {"t1": "like"}
+
+
+def test_opening_again_changes_nothing(version_1):
+    _ = Database(version_1).connection
+    before = contents(version_1)
+    _ = Database(version_1).connection
+    assert contents(version_1) == before
+
+
+def test_a_step_that_fails_leaves_the_old_file(version_1, monkeypatch):
+    before = contents(version_1)
+    monkeypatch.setattr(module, "MIGRATIONS", ("CREATE TABLE half (x);\nDELETE FROM tracks;\nnonsense",))
+    with pytest.raises(StorageError, match="could not be opened"):
+        _ = Database(version_1).connection
+    assert contents(version_1) == before
+    monkeypatch.undo()
+    assert Database(version_1).setting("demo") == "wanted"
+
+
+@pytest.mark.parametrize("statement", ["CREATE TABLE plays", "PRAGMA user_version =", "COMMIT"])
+def test_a_kill_during_migration_leaves_the_old_file(version_1, statement):
+    before = contents(version_1)
+    killed = subprocess.run([sys.executable, "-c", KILLED_JUST_BEFORE, str(version_1), statement])
+    assert killed.returncode == -signal.SIGKILL
+    assert contents(version_1) == before
+    assert Database(version_1).setting("demo") == "wanted"
+
+
+@pytest.mark.parametrize("is_old", [True, False], ids=["old", "new"])
+def test_processes_that_open_it_at_once_wait_for_each_other(version_1, tmp_path, is_old):
+    path = version_1 if is_old else tmp_path / "new.sqlite"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPENED_TOGETHER, str(path), str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(4)
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.communicate()[1] for process in processes] == [""] * 4
+    assert all(Database(path).setting(str(number)) == "was here" for number in range(4))
+    assert contents(path)["version"] == [(SCHEMA_VERSION,)]
+
+
+def test_a_newer_schema_is_refused_and_not_touched(version_1):
+    connection = sqlite3.connect(version_1)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    connection.close()
+    before = contents(version_1)
+    with pytest.raises(ArtefactMismatchError, match=rf"has schema {SCHEMA_VERSION + 1}, .*Use the newer MESS"):
+        _ = Database(version_1).connection
+    assert contents(version_1) == before
+
+
+def test_what_was_acknowledged_is_flushed(home):
+    """2 is FULL: a commit waits until the disk has it."""
+    assert home.database.connection.execute("PRAGMA synchronous").fetchone()[0] == 2
+
+
+def test_a_damaged_file_is_said_and_a_row_that_may_not_be_is_a_defect(tmp_path):
+    database = Database(tmp_path / "mess.sqlite")
+    with pytest.raises(StorageError, match="malformed") as caught, database.transaction():
+        raise sqlite3.DatabaseError("database disk image is malformed")
+    assert "backup" in caught.value.hint
+    with pytest.raises(sqlite3.IntegrityError), database.transaction() as connection:
+        connection.execute("INSERT INTO settings VALUES (NULL, NULL)")
+    database.set_setting("still", "works")
+    assert database.setting("still") == "works"
