@@ -22,7 +22,7 @@ from mess_core.embeddings.extraction import BATCH_SIZE_CPU, use_all_cores
 from mess_core.encoders.nano import NANO, Nano
 from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.request import Request
-from mess_core.workspace.home import DEMO, Home
+from mess_core.workspace.workspace import DEMO, Workspace
 
 ROOT = Path(__file__).parent.parent
 PORT = 8765
@@ -31,18 +31,23 @@ PORT = 8765
 def main() -> None:
     print(f"import mess_core            {import_s('mess_core'):6.2f} s   (bar 0.2 s)")
     with tempfile.TemporaryDirectory() as folder:
-        home = Home(Path(folder))
+        workspace = Workspace(Path(folder))
         started = time.perf_counter()
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(PORT)]
         server = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "MESS_HOME": folder})
         try:
             server_s = seconds_until(is_healthy, started)
-            made_s = seconds_until(lambda: is_done(home, "demo"), started)
-            extracted_s = seconds_until(lambda: is_done(home, "extract"), started)
-            plan = make_plan(home, DEMO, NANO, Request(), None)
-            answer(home, build_index(home, plan), plan, query_of(home, home.catalogue.tracks(DEMO)[0], NANO))
+            made_s = seconds_until(lambda: is_done(workspace, "demo"), started)
+            extracted_s = seconds_until(lambda: is_done(workspace, "extract"), started)
+            plan = make_plan(workspace, DEMO, NANO, Request(), None)
+            answer(
+                workspace,
+                build_index(workspace, plan),
+                plan,
+                query_of(workspace, workspace.catalogue.tracks(DEMO)[0], NANO),
+            )
             found_s = time.perf_counter() - started
-            job = home.jobs.latest("extract")
+            job = workspace.jobs.latest("extract")
             n_segments = job.n_total if job else 0
         finally:
             server.terminate()
@@ -83,8 +88,8 @@ def is_healthy() -> bool:
         return False
 
 
-def is_done(home: Home, kind: str) -> bool:
-    job = home.jobs.latest(kind)
+def is_done(workspace: Workspace, kind: str) -> bool:
+    job = workspace.jobs.latest(kind)
     return job is not None and job.state == "done"
 
 

@@ -25,8 +25,8 @@ import numpy as np
 import soundfile
 
 from mess_core.collections.walking import audio_files
-from mess_core.workspace.home import Home
 from mess_core.workspace.scan import scan
+from mess_core.workspace.workspace import Workspace
 
 N_FOLDERS, N_SAMPLES, RATE_HZ = 100, 800, 8000
 LIBRARY = "large"
@@ -43,22 +43,22 @@ def main() -> None:
         root = arguments.home or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         music = root / "music"
         write_files(music, arguments.tracks)
-        home = Home(root / "home")
-        home.database.set_setting("demo", "removed")
+        workspace = Workspace(root / "home")
+        workspace.database.set_setting("demo", "removed")
         with said("read every file (baseline)"):
             for path in audio_files(music):
                 hashlib.sha256(path.read_bytes())
         with said("register"):
-            scanned = scan(home, music, LIBRARY)
+            scanned = scan(workspace, music, LIBRARY)
         print(f"   {scanned.summary}")
         with said("ask for size and time (baseline)"):
             for path in audio_files(music):
                 path.stat()
         with said("scan again"):
-            scan(home, music, LIBRARY)
+            scan(workspace, music, LIBRARY)
         with said("find"):
-            home.catalogue.find(LIBRARY, "nocturne 777", 1000)
-        page(home)
+            workspace.catalogue.find(LIBRARY, "nocturne 777", 1000)
+        page(workspace)
 
 
 @contextlib.contextmanager
@@ -78,11 +78,11 @@ def write_files(folder: Path, n_tracks: int) -> None:
             soundfile.write(path, rng.uniform(-0.1, 0.1, N_SAMPLES), RATE_HZ)
 
 
-def page(home: Home) -> None:
+def page(workspace: Workspace) -> None:
     """What the server does for the Library page."""
     from streamlit.testing.v1 import AppTest
 
-    os.environ["MESS_HOME"] = str(home.paths.root)
+    os.environ["MESS_HOME"] = str(workspace.paths.root)
     app = AppTest.from_file(str(Path(__file__).parents[1] / "home.py"), default_timeout=120)
     app.query_params["library"] = LIBRARY
     app.run()

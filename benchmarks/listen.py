@@ -56,7 +56,7 @@ from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.reasons import find_reasons
 from mess_core.search.request import Request
 from mess_core.targets.registry import TARGETS
-from mess_core.workspace.home import Home, count_segments
+from mess_core.workspace.workspace import Workspace, count_segments
 
 N_TRACKS, N_SEGMENTS, LIBRARY = 10_000, 8, "large"
 DURATION_S, RATE_HZ = 22.5, 24_000
@@ -122,41 +122,43 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = arguments.home or Path(folder)
         started = time.perf_counter()
-        home = make_library(root)
+        workspace = make_library(root)
         print(f"{N_TRACKS} tracks made, embedded and probed in {time.perf_counter() - started:.0f} s\n", flush=True)
         least = Path(folder, "least.py")
         least.write_text(textwrap.dedent(LEAST_PAGE))
-        with served(least, home) as (url, _), browser() as chromium:
+        with served(least, workspace) as (url, _), browser() as chromium:
             least_ms = change_ms(open_page(chromium, url), [f"{n / 10:.3f}" for n in range(11)])
-        with served(ROOT / "app.py", home) as (url, process_id), browser() as chromium:
-            print_changes(chromium, url, home, least_ms)
+        with served(ROOT / "app.py", workspace) as (url, process_id), browser() as chromium:
+            print_changes(chromium, url, workspace, least_ms)
             print_uploads(chromium, url, Path(folder))
-            print_clicks(chromium, url, home)
+            print_clicks(chromium, url, workspace)
             if arguments.plays:
-                print_plays(chromium, url, home, process_id, arguments.plays)
+                print_plays(chromium, url, workspace, process_id, arguments.plays)
     print(f"\nload {os.getloadavg()[0]:.1f}")
 
 
 # --- the library ------------------------------------------------------------------------------------------------
 
 
-def make_library(root: Path) -> Home:
+def make_library(root: Path) -> Workspace:
     """Ten thousand tracks that share one sound file, with embeddings, targets, a discovery and a leak matrix."""
-    home = Home(root / "home")
-    if home.discovery(LIBRARY, NANO) is not None:
-        return home
-    home.database.set_setting("demo", "removed")
-    home.database.connection.execute("PRAGMA synchronous = OFF")  # only here: the library may be made again
+    workspace = Workspace(root / "home")
+    if workspace.discovery(LIBRARY, NANO) is not None:
+        return workspace
+    workspace.database.set_setting("demo", "removed")
+    workspace.database.connection.execute("PRAGMA synchronous = OFF")  # only here: the library may be made again
     (root / "music").mkdir(parents=True, exist_ok=True)
     audio = root / "music" / "shared.wav"
     write_music(audio, DURATION_S)
-    home.catalogue.add(audio.parent, [NewTrack(made_up_track(number), audio) for number in range(N_TRACKS)], LIBRARY)
-    track_ids = home.catalogue.track_ids(LIBRARY)
+    workspace.catalogue.add(
+        audio.parent, [NewTrack(made_up_track(number), audio) for number in range(N_TRACKS)], LIBRARY
+    )
+    track_ids = workspace.catalogue.track_ids(LIBRARY)
     rng = np.random.default_rng(0)
     told = rng.standard_normal((N_TRACKS, len(TARGETS)), dtype=np.float32)
-    embed(home, track_ids, told, rng)
-    version = home.measurements.files(track_ids[0]).version
-    with home.database.transaction() as connection:
+    embed(workspace, track_ids, told, rng)
+    version = workspace.measurements.files(track_ids[0]).version
+    with workspace.database.transaction() as connection:
         connection.executemany(
             "INSERT INTO targets VALUES (?, ?, ?, ?, 'good', 50, '', ?)",
             [
@@ -165,18 +167,18 @@ def make_library(root: Path) -> Home:
                 for target, value in zip(TARGETS, values, strict=True)
             ],
         )
-    gathered = home.gather(LIBRARY, NANO, "work", "track")
+    gathered = workspace.gather(LIBRARY, NANO, "work", "track")
     result = replace(fit_cells(gathered.data, QUICK), settings=ProbeSettings())
     some = ProbeData(
         gathered.data.vectors[:N_JUDGED],
         {target: values[:N_JUDGED] for target, values in gathered.data.targets.items()},
         list(gathered.data.groups)[:N_JUDGED],
     )
-    discovery = save(home.paths, NANO, gathered, result, LIBRARY, "work")
+    discovery = save(workspace.paths, NANO, gathered, result, LIBRARY, "work")
     faithfulness = measure_faithfulness(some, discovery.aspects, QUICK, n_folds=2)
     evaluation = Evaluation(LIBRARY, NANO.id, NANO.fingerprint, gathered.content, faithfulness)
-    save_evaluation(home.paths, NANO, evaluation, "faithfulness")
-    return home
+    save_evaluation(workspace.paths, NANO, evaluation, "faithfulness")
+    return workspace
 
 
 def made_up_track(number: int) -> Track:
@@ -188,7 +190,7 @@ def made_up_track(number: int) -> Track:
     return Track(track_id_of(sha256), sha256, title, DURATION_S, RATE_HZ, 1, "WAV", loudness_lufs=-20.0, **names)
 
 
-def embed(home: Home, track_ids: list[str], told: np.ndarray, rng: np.random.Generator) -> None:
+def embed(workspace: Workspace, track_ids: list[str], told: np.ndarray, rng: np.random.Generator) -> None:
     """Every layer tells every target, along directions of its own, under noise and a large common part."""
     shape = NANO.n_layers, NANO.embedding_dim
     directions = rng.standard_normal((told.shape[1], shape[0] * shape[1]), dtype=np.float32)
@@ -197,7 +199,7 @@ def embed(home: Home, track_ids: list[str], told: np.ndarray, rng: np.random.Gen
     for track_id, values in zip(track_ids, told, strict=True):
         mean = common + (values @ directions).reshape(shape) + 2 * rng.standard_normal(shape, dtype=np.float32)
         segments = (mean + rng.standard_normal((N_SEGMENTS, *shape), dtype=np.float32)).astype(np.float16)
-        home.store.write(track_id, NANO, TrackEmbedding(segments, starts_s, mean, np.ones(shape, np.float32)))
+        workspace.store.write(track_id, NANO, TrackEmbedding(segments, starts_s, mean, np.ones(shape, np.float32)))
 
 
 def write_music(path: Path, seconds: float, seed: int = 0) -> None:
@@ -213,13 +215,13 @@ def write_music(path: Path, seconds: float, seed: int = 0) -> None:
 
 
 @contextlib.contextmanager
-def served(entry: Path, home: Home) -> Iterator[tuple[str, int]]:
+def served(entry: Path, workspace: Workspace) -> Iterator[tuple[str, int]]:
     """A server in its own process: its address and the number of its process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(entry), "--server.port", str(port)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MESS_HOME": str(home.paths.root)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MESS_HOME": str(workspace.paths.root)}
     output = subprocess.DEVNULL
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
     try:
@@ -274,21 +276,21 @@ def settle(page: Any) -> None:
 # --- weights ----------------------------------------------------------------------------------------------------
 
 
-def print_changes(chromium: Any, url: str, home: Home, least_ms: dict[str, list[float]]) -> None:
-    discovery = home.discovery(LIBRARY, NANO)
-    query = query_of(home, home.catalogue.tracks(LIBRARY)[17], NANO)
+def print_changes(chromium: Any, url: str, workspace: Workspace, least_ms: dict[str, list[float]]) -> None:
+    discovery = workspace.discovery(LIBRARY, NANO)
+    query = query_of(workspace, workspace.catalogue.tracks(LIBRARY)[17], NANO)
     weights = [round(0.1 * n, 1) for n in range(1, 11)]
 
     def plan_of(weight: float) -> Plan:
-        return make_plan(home, LIBRARY, NANO, Request({"tempo": 0.5, "brightness": weight}), discovery)
+        return make_plan(workspace, LIBRARY, NANO, Request({"tempo": 0.5, "brightness": weight}), discovery)
 
-    index = build_index(home, plan_of(0.1))
-    answers = {weight: ask(home, index, plan_of(weight), query) for weight in weights}  # makes what is made once
+    index = build_index(workspace, plan_of(0.1))
+    answers = {weight: ask(workspace, index, plan_of(weight), query) for weight in weights}  # makes what is made once
     expected = [f"{answers[weight].found[0].neighbour.similarity:.3f}" for weight in weights]
     core_ms = []
     for number in range(N_CHANGES):
         start = time.perf_counter()
-        ask(home, index, plan_of(weights[number % len(weights)]), query)
+        ask(workspace, index, plan_of(weights[number % len(weights)]), query)
         core_ms.append(1e3 * (time.perf_counter() - start))
 
     page = open_page(chromium, f"{url}/Listen?query={query.track_id}&library={LIBRARY}&tempo=0.5&brightness=0.1")
@@ -309,8 +311,8 @@ def print_changes(chromium: Any, url: str, home: Home, least_ms: dict[str, list[
     print(f"{'kilobytes sent to the browser':>30} {kilobytes:8.0f}\n", flush=True)
 
 
-def ask(home: Home, index: NeighbourIndex, plan: Plan, query: Any) -> Answer:
-    found = answer(home, index, plan, query)
+def ask(workspace: Workspace, index: NeighbourIndex, plan: Plan, query: Any) -> Answer:
+    found = answer(workspace, index, plan, query)
     find_reasons(index, query.embedding.mean, [item.track.track_id for item in found.found])
     return found
 
@@ -367,11 +369,11 @@ def print_uploads(chromium: Any, url: str, folder: Path) -> None:
 # --- the map ----------------------------------------------------------------------------------------------------
 
 
-def print_clicks(chromium: Any, url: str, home: Home) -> None:
+def print_clicks(chromium: Any, url: str, workspace: Workspace) -> None:
     """From a click on a point to the first sound of its recording, another point each time."""
-    if load_view(home, LIBRARY, NANO, MAP_LAYER) is None:
+    if load_view(workspace, LIBRARY, NANO, MAP_LAYER) is None:
         start = time.perf_counter()
-        command = [sys.executable, "-m", "mess_core", "--home", str(home.paths.root), "map", "--library", LIBRARY]
+        command = [sys.executable, "-m", "mess_core", "--home", str(workspace.paths.root), "map", "--library", LIBRARY]
         subprocess.run([*command, "--layer", str(MAP_LAYER)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         print(f"layer {MAP_LAYER} drawn in {time.perf_counter() - start:.0f} s", flush=True)
     page = chromium.new_page(viewport={"width": 1920, "height": 1400})
@@ -396,9 +398,9 @@ def print_clicks(chromium: Any, url: str, home: Home) -> None:
 # --- plays ------------------------------------------------------------------------------------------------------
 
 
-def print_plays(chromium: Any, url: str, home: Home, process_id: int, n_plays: int) -> None:
+def print_plays(chromium: Any, url: str, workspace: Workspace, process_id: int, n_plays: int) -> None:
     """Play, switch, pause, go on to the next query: what the page and the server hold after so many."""
-    track_id = home.catalogue.track_ids(LIBRARY)[0]
+    track_id = workspace.catalogue.track_ids(LIBRARY)[0]
     page = open_page(chromium, f"{url}/Listen?query={track_id}&library={LIBRARY}&tempo=0.5")
     print("plays   page MB   of it buffers   renderer MB   server MB")
     for number in range(n_plays + 1):

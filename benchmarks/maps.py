@@ -28,7 +28,7 @@ from mess_core.maps.layout import align, movement, pca_layout, umap_layout
 from mess_core.maps.neighbours import Nearest, find_nearest, space_of
 from mess_core.maps.settings import MapSettings
 from mess_core.maps.trust import measure_trust
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
 N_DEMO, N_LARGE, DIM_LARGE = 120, 10_000, 768
@@ -39,7 +39,7 @@ SEED = 0
 def main() -> None:
     print(f"{os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as folder:
-        plant_library(Home(Path(folder)))
+        plant_library(Workspace(Path(folder)))
         command = [sys.executable, "-m", "benchmarks.maps", folder]
         started_s = time.monotonic()
         told = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
@@ -52,13 +52,13 @@ def main() -> None:
 
 def demo_lines(folder: Path) -> list[str]:
     """Everything once, then with another seed, then from the cache."""
-    home, seconds = Home(folder), []
+    workspace, seconds = Workspace(folder), []
     for seed in (SEED, SEED + 1, SEED + 1):
         started_s = time.monotonic()
-        make_map(home, "planted", NANO, MapSettings(seed=seed))
+        make_map(workspace, "planted", NANO, MapSettings(seed=seed))
         seconds.append(time.monotonic() - started_s)
     started_s = time.monotonic()
-    views = [load_view(home, "planted", NANO, layer, MapSettings(seed=seed)) for layer in range(NANO.n_layers)]
+    views = [load_view(workspace, "planted", NANO, layer, MapSettings(seed=seed)) for layer in range(NANO.n_layers)]
     read_s = time.monotonic() - started_s
     lines = [
         f"    cold, imports included {seconds[0]:37.1f} s",
@@ -75,15 +75,15 @@ def demo_lines(folder: Path) -> list[str]:
         )
     moved = np.mean([movement(one.points(), next_.points()) for one, next_ in itertools.pairwise(drawn)])
     lines.append(f"    a point moves by {moved:.2f} radii of the map from one layer to the next")
-    alone = unaligned(home)
+    alone = unaligned(workspace)
     lines.append(f"    {alone[0]:.2f} if every layer is drawn by itself, and only turned onto its neighbour")
     lines.append(f"    {alone[1]:.2f} if not even that")
     return lines
 
 
-def unaligned(home: Home) -> tuple[float, float]:
+def unaligned(workspace: Workspace) -> tuple[float, float]:
     """Movement between layers that do not begin at each other's layouts: turned onto each other, and as they come."""
-    vectors = home.store.load(home.catalogue.track_ids("planted"), NANO).vectors
+    vectors = workspace.store.load(workspace.catalogue.track_ids("planted"), NANO).vectors
     layouts = []
     for layer in range(NANO.n_layers):
         space = space_of(vectors[:, layer], "cosine", is_centred=True)
@@ -137,12 +137,12 @@ def large_lines() -> list[str]:
     ]
 
 
-def plant_library(home: Home) -> None:
+def plant_library(workspace: Workspace) -> None:
     """Tracks in twelve groups whose arrangement turns slowly from layer to layer."""
     rng = np.random.default_rng(SEED)
     places = rng.standard_normal((2, 12, NANO.dim)) * 0.4
     groups, own = rng.integers(0, 12, N_DEMO), rng.standard_normal((2, N_DEMO, 6)) @ rng.standard_normal((6, NANO.dim))
-    music = home.paths.root / "music"
+    music = workspace.paths.root / "music"
     music.mkdir()
     new = []
     for number in range(N_DEMO):
@@ -150,14 +150,14 @@ def plant_library(home: Home) -> None:
         audio = music / f"{number}.wav"
         audio.touch()
         new.append(NewTrack(Track(track_id_of(sha256), sha256, f"track {number}", 20.0, 24_000, 1, "WAV"), audio))
-    home.catalogue.add(music, new, "planted")
+    workspace.catalogue.add(music, new, "planted")
     for number, track in enumerate(new):
         turned = np.linspace(0, 1, NANO.n_layers)[:, None]
         both = places[:, groups[number]] + 0.3 * own[:, number]
         mean = ((1 - turned) * both[0] + turned * both[1]).astype(np.float32)  # (n_layers, dim)
         frame_std = np.zeros((NANO.n_layers, NANO.dim), np.float32)
         embedding = TrackEmbedding(mean[None].astype(np.float16), np.zeros(1, np.float32), mean, frame_std)
-        home.store.write(track.track.track_id, NANO, embedding)
+        workspace.store.write(track.track.track_id, NANO, embedding)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from benchmarks.first_minute import PORT, ROOT, is_healthy
 from mess_core.config import Paths
 from mess_core.embeddings.extraction import ExtractedTrack, Source, extract, use_all_cores
 from mess_core.encoders.registry import load_encoder
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 RATE_HZ = 44_100
 HOURS = 3
@@ -72,7 +72,7 @@ def extraction_line(encoder_id: str, long: Path, short: Path) -> str:
 def upload_line(long: Path) -> str:
     """Growth of the server while it receives a large file."""
     with tempfile.TemporaryDirectory() as folder:
-        Home(Path(folder)).database.set_setting("demo", "removed")
+        Workspace(Path(folder)).database.set_setting("demo", "removed")
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(PORT)]
         server = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "MESS_HOME": folder})
         try:

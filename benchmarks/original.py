@@ -40,7 +40,7 @@ from mess_core.probing.discovery import Discovery, groups_of  # noqa: E402
 from mess_core.probing.result import label_of  # noqa: E402
 from mess_core.storage.jobs import Job, new_owner  # noqa: E402
 from mess_core.work.tasks import Task  # noqa: E402
-from mess_core.workspace.home import DEMO, Home  # noqa: E402
+from mess_core.workspace.workspace import DEMO, Workspace  # noqa: E402
 
 SAMPLE_RATE_HZ, HOP = 24_000, 512
 ALPHA, N_FOLDS, SEED = 1.0, 5, 42
@@ -94,41 +94,41 @@ def claim(vectors: np.ndarray, values: np.ndarray, groups: tuple[str, ...] | Non
     return Claim(best, float(np.mean(scores[best])), float(np.std(scores[best])))
 
 
-def complete(home: Home, info: EncoderInfo) -> Discovery:
+def complete(workspace: Workspace, info: EncoderInfo) -> Discovery:
     """The demo library's discovery; what it needs and is missing is made."""
-    if DEMO not in [library.name for library in home.catalogue.libraries()]:
-        do(home, home.jobs.submit("demo", {"then_extract": None}, resource=DEMO))
-    if home.missing_tracks(DEMO, info):
-        do(home, home.request_extract(DEMO, info.id))
+    if DEMO not in [library.name for library in workspace.catalogue.libraries()]:
+        do(workspace, workspace.jobs.submit("demo", {"then_extract": None}, resource=DEMO))
+    if workspace.missing_tracks(DEMO, info):
+        do(workspace, workspace.request_extract(DEMO, info.id))
     try:
-        found = home.discovery(DEMO, info)
+        found = workspace.discovery(DEMO, info)
     except ArtefactMismatchError:
         found = None
-    if found is None or not found.result.has_null or found.content != home.index_content(DEMO, info):
-        do(home, home.request_probe(DEMO, info.id))
-        found = home.discovery(DEMO, info)
+    if found is None or not found.result.has_null or found.content != workspace.index_content(DEMO, info):
+        do(workspace, workspace.request_probe(DEMO, info.id))
+        found = workspace.discovery(DEMO, info)
     assert found is not None
     return found
 
 
-def do(home: Home, job: Job) -> None:
+def do(workspace: Workspace, job: Job) -> None:
     """Do a job here and now."""
     print(f"{job.kind} …", file=sys.stderr)
     owner = new_owner()
-    claimed = home.jobs.claim(owner, job_id=job.job_id)
+    claimed = workspace.jobs.claim(owner, job_id=job.job_id)
     if claimed is None:
-        raise SystemExit(f"Another process is at the {job.kind} of {home.paths.root}: wait for it, or end it.")
-    ended = Task(home, claimed, owner).run()
+        raise SystemExit(f"Another process is at the {job.kind} of {workspace.paths.root}: wait for it, or end it.")
+    ended = Task(workspace, claimed, owner).run()
     if ended.state != "done":
         raise SystemExit(f"{job.kind}: {ended.message} {ended.hint}")
 
 
-def report(home: Home, info: EncoderInfo, found: Discovery, n_tracks: int | None) -> None:
+def report(workspace: Workspace, info: EncoderInfo, found: Discovery, n_tracks: int | None) -> None:
     """Print the table."""
-    tracks = home.catalogue.tracks(DEMO)
-    paths = {track.track_id: home.catalogue.audio_path(track.track_id) for track in tracks}
+    tracks = workspace.catalogue.tracks(DEMO)
+    paths = {track.track_id: workspace.catalogue.audio_path(track.track_id) for track in tracks}
     tracks = sorted(tracks, key=lambda track: paths[track.track_id].name)[:n_tracks]
-    embedded = home.store.load([track.track_id for track in tracks], info)
+    embedded = workspace.store.load([track.track_id for track in tracks], info)
     by_id = {track.track_id: track for track in tracks}
     tracks = [by_id[track_id] for track_id in embedded.track_ids]  # the store has an order of its own
     groups, vectors = groups_of(tracks, "work"), embedded.vectors
@@ -183,9 +183,9 @@ def main() -> None:
     logging.disable(logging.INFO)
     warnings.filterwarnings("ignore", module="librosa")
     with nullcontext(arguments.home) if arguments.home else tempfile.TemporaryDirectory() as folder:
-        home = Home(Path(folder))
-        info = encoder_info(DEFAULT, home.paths)
-        report(home, info, complete(home, info), arguments.tracks)
+        workspace = Workspace(Path(folder))
+        info = encoder_info(DEFAULT, workspace.paths)
+        report(workspace, info, complete(workspace, info), arguments.tracks)
 
 
 if __name__ == "__main__":

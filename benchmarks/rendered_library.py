@@ -37,7 +37,7 @@ from mess_core.collections.rendering import excerpt
 from mess_core.notes.midi import read_midi, write_midi
 from mess_core.notes.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, render
 from mess_core.storage.files import write_atomically
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "perf-midi"
 LIBRARY = "perf-midi"
@@ -130,11 +130,11 @@ def main() -> None:
         raise SystemExit(f"No performances at {arguments.data}: it holds no manifest.csv.")
     if not arguments.seconds >= 5:
         raise SystemExit(f"An excerpt lasts 5 s at least, got {arguments.seconds:g} s.")
-    home = Home(arguments.home)
+    workspace = Workspace(arguments.home)
     # Another recipe or another length is another folder: nothing that was made is mistaken for what was asked for.
-    folder = home.paths.root / LIBRARY / f"recipe-{VERSION}-{arguments.seconds:g}s"
+    folder = workspace.paths.root / LIBRARY / f"recipe-{VERSION}-{arguments.seconds:g}s"
     plans = plan_library(arguments.data, folder)
-    others = {path for id_ in home.catalogue.track_ids(LIBRARY) for path in home.catalogue.file_paths(id_)}
+    others = {path for id_ in workspace.catalogue.track_ids(LIBRARY) for path in workspace.catalogue.file_paths(id_)}
     if others - {plan.audio for plan in plans}:
         raise SystemExit(
             f"The library {LIBRARY} holds other recordings. Forget them with:"
@@ -151,7 +151,7 @@ def main() -> None:
                     print(f"{n_done} of {len(todo)} rendered, {time.perf_counter() - started_s:.0f} s", flush=True)
     rendered_s = time.perf_counter() - started_s
     new = {plan.audio: as_track(plan) for plan in plans}
-    home.catalogue.add(folder, new.values(), LIBRARY)
+    workspace.catalogue.add(folder, new.values(), LIBRARY)
     registered_s = time.perf_counter() - started_s - rendered_s
 
     tracks = [entry.track for entry in new.values()]

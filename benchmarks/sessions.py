@@ -26,7 +26,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from benchmarks.listen import ROOT, served
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 GOAL_S = 4.0  # the 95th percentile of fifty
 PATIENCE_S = 300.0
@@ -90,7 +90,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder:
-        home = Home(arguments.home)
+        workspace = Workspace(arguments.home)
         heads = "".join(f"{head:>9}" for head in ("people", "alone", "median", "p95", "last", "queued", "cpu/run"))
         print(f"{'page':<12}{heads}  answers")
         for name, source in (("empty page", EMPTY_PAGE), ("one table", TABLE_PAGE), ("Listen", None)):
@@ -98,15 +98,15 @@ def main() -> None:
             if source is not None:
                 entry = Path(folder, f"{name.replace(' ', '_')}.py")
                 entry.write_text(textwrap.dedent(source))
-            with served(entry, home) as (url, process_id):
+            with served(entry, workspace) as (url, process_id):
                 for n_sessions in arguments.sessions:
-                    asyncio.run(measure(name, url, home, n_sessions, process_id))
+                    asyncio.run(measure(name, url, workspace, n_sessions, process_id))
     print(f"load {os.getloadavg()[0]:.1f}")
 
 
-async def measure(name: str, url: str, home: Home, n_sessions: int, process_id: int) -> None:
+async def measure(name: str, url: str, workspace: Workspace, n_sessions: int, process_id: int) -> None:
     """One line of the table."""
-    track_ids = home.catalogue.track_ids("demo")
+    track_ids = workspace.catalogue.track_ids("demo")
     page_name = "Listen" if name == "Listen" else ""
     sessions = [
         await opened(url, page_name, f"library=demo&query={track_ids[number % len(track_ids)]}" if page_name else "")

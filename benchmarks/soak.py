@@ -26,7 +26,7 @@ import numpy as np
 from benchmarks.first_minute import PORT, ROOT, is_healthy
 from benchmarks.memory import resident_bytes
 from mess_core.audio.decode import wav_bytes
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 RATE_HZ = 44_100
 N_UPLOADS, N_PLAYS, N_SESSIONS = 200, 500, 50
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        Home(Path(folder)).database.set_setting("demo", "removed")
+        Workspace(Path(folder)).database.set_setting("demo", "removed")
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(PORT)]
         environment = {**os.environ, "MESS_HOME": folder}
         server = subprocess.Popen(

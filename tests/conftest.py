@@ -16,7 +16,7 @@ from mess_core.encoders.base import Encoder, EncoderInfo, check_waveforms
 from mess_core.encoders.mel import MEL
 from mess_core.storage.jobs import new_owner
 from mess_core.work.tasks import Task
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 # librosa, the oracle of some tests, lets numba keep what it compiled in one place, and processes that fill it at
 # once crash each other. Each that runs tests beside others has a place of its own, kept for the next time.
@@ -58,7 +58,7 @@ class FakeEncoder(Encoder):
         return np.concatenate([facts, 2 * facts], axis=1).astype(np.float32)
 
 
-def work(home: Home) -> None:
+def work(home: Workspace) -> None:
     """What the worker process does, here."""
     owner = new_owner()
     while (job := home.jobs.claim(owner)) is not None:
@@ -69,7 +69,7 @@ def work(home: Home) -> None:
 def bright_library(tmp_path_factory) -> Path:
     """A data folder with twelve recordings that differ in brightness, two of each work; probed by the mel control."""
     folder = tmp_path_factory.mktemp("bright")
-    home = Home(folder / "home")
+    home = Workspace(folder / "home")
     rng = np.random.default_rng(0)
     new = []
     for number, cutoff_hz in enumerate(np.geomspace(300, 9000, 12)):
@@ -92,9 +92,9 @@ def bright_library(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def home(tmp_path: Path) -> Workspace:
     """An empty data folder."""
-    return Home(tmp_path / "home")
+    return Workspace(tmp_path / "home")
 
 
 @pytest.fixture

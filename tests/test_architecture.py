@@ -30,7 +30,7 @@ FLOORS = [
 # Arrows that still point up, module by module.
 KNOWN = {
     ("search.answers", "evaluation.kept"),
-    ("workspace.home", "maps.settings"),
+    ("workspace.workspace", "maps.settings"),
     ("workspace.upkeep", "evaluation.kept"),
 }
 CORE = sorted((ROOT / "mess_core").rglob("*.py"))

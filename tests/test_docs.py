@@ -11,7 +11,7 @@ from mess_core.cli.main import _parser
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
 from mess_core.encoders.registry import PUBLISHED
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from pages.shared.page import PAGES
 
 ROOT = Path(__file__).parent.parent
@@ -51,7 +51,7 @@ def test_every_link_into_the_repository_leads_somewhere():
         assert (ROOT / target).exists(), target
 
 
-def test_the_python_example_runs(home: Home, write_wav, monkeypatch, capsys):
+def test_the_python_example_runs(home: Workspace, write_wav, monkeypatch, capsys):
     """On a library called demo with two recordings."""
     from mess_core.collections.opening import read_track
     from mess_core.storage.jobs import new_owner

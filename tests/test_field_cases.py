@@ -22,7 +22,7 @@ from mess_core.cli.main import main
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
 from mess_core.targets.notes import read_notes
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.conftest import SHARED
 
 CASES = SHARED / "field-cases"
@@ -61,8 +61,8 @@ class Case:
         self.run("add", self.folder, "--library", "case")
         self.run("extract", "--library", "case", "--encoder", encoder)
 
-    def open(self) -> Home:
-        return Home(self.home)
+    def open(self) -> Workspace:
+        return Workspace(self.home)
 
     def tracks(self) -> dict[str, Track]:
         """By path below the folder."""

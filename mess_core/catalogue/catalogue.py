@@ -778,8 +778,8 @@ class Catalogue:
     def _stored_root(self, root: Path) -> str:
         """A root inside the data folder is kept relative to it, so that the folder may be moved or copied."""
         root = root.resolve()
-        home = self.paths.root.resolve()
-        return str(root.relative_to(home)) if root.is_relative_to(home) else str(root)
+        workspace = self.paths.root.resolve()
+        return str(root.relative_to(workspace)) if root.is_relative_to(workspace) else str(root)
 
     def _root(self, stored: str) -> Path | None:
         """The folder that a row of `roots` names; None if it is relative and leads out of the data folder."""

@@ -4,7 +4,8 @@
     Passages       the score times of a catalogue, and who else plays what is heard between two seconds
 
 Two recordings can be compared where they name the same score and both know the beats in question. Where the beats come
-from is said in `collections` (annotations, note alignments) and `targets.alignment` (a performance as MIDI, and its score).
+from is said in `collections` (annotations, note alignments) and `targets.alignment` (performance MIDI against its
+score).
 
 Source: same-passage pairs as in (n)ASAP, Peter et al., TISMIR 6(1), 2023; a pair is kept if its tempi are within a
 factor of two of each other: beyond it one of the two alignments is wrong, or a repeat was left out.

@@ -23,7 +23,7 @@ from mess_core.storage.custody import TRASH, TRASH_KEEP_DAYS
 from mess_core.storage.database import RESTORE
 from mess_core.storage.files import own_files
 from mess_core.words import counted
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 PACKAGES = ("streamlit", "torch", "transformers", "faiss-cpu", "soundfile", "soxr", "pyloudnorm", "librosa")
 LOW_DISK_BYTES = 2 * 1024**3
@@ -40,7 +40,7 @@ class Finding:
     cure: str = ""
 
 
-def examine(home: Home) -> list[Finding]:
+def examine(workspace: Workspace) -> list[Finding]:
     """Look at versions, device, disk, weights, libraries, roots, and what went wrong lately.
 
     Never fails: what cannot be looked at is a finding itself.
@@ -61,7 +61,7 @@ def examine(home: Home) -> list[Finding]:
         "older files": _older_files,
     }.items():
         try:
-            findings += look(home)
+            findings += look(workspace)
         except MessError as error:
             findings.append(Finding(subject, error.message, False, error.hint))
         except Exception as error:  # whatever is wrong with it: the next one may be in order
@@ -80,7 +80,7 @@ def _once(findings: list[Finding]) -> list[Finding]:
     return kept
 
 
-def _versions(home: Home) -> list[Finding]:
+def _versions(workspace: Workspace) -> list[Finding]:
     return [
         Finding("mess", f"{__version__}, Python {platform.python_version()}, {platform.system()}", True),
         *(_package(name) for name in PACKAGES),
@@ -88,8 +88,8 @@ def _versions(home: Home) -> list[Finding]:
     ]
 
 
-def _folder(home: Home) -> list[Finding]:
-    root = home.paths.root
+def _folder(workspace: Workspace) -> list[Finding]:
+    root = workspace.paths.root
     findings = [Finding("data folder", str(root), True)]
     free = shutil.disk_usage(root).free
     is_enough = free > LOW_DISK_BYTES
@@ -108,22 +108,24 @@ def _folder(home: Home) -> list[Finding]:
     return findings
 
 
-def _cache(home: Home) -> list[Finding]:
-    if home.paths.cache.exists() and not home.paths.cache.is_dir():
-        return [Finding("cache", f"{home.paths.cache} is a file", False, "Delete it: a folder is made in its place.")]
+def _cache(workspace: Workspace) -> list[Finding]:
+    if workspace.paths.cache.exists() and not workspace.paths.cache.is_dir():
+        return [
+            Finding("cache", f"{workspace.paths.cache} is a file", False, "Delete it: a folder is made in its place.")
+        ]
     return []
 
 
-def _catalogue(home: Home) -> list[Finding]:
+def _catalogue(workspace: Workspace) -> list[Finding]:
     """Its structure, as far as SQLite looks in a moment."""
-    found = [str(row[0]) for row in home.database.connection.execute("PRAGMA quick_check(3)")]
+    found = [str(row[0]) for row in workspace.database.connection.execute("PRAGMA quick_check(3)")]
     if found != ["ok"]:
         return [Finding("catalogue", f"damaged: {'; '.join(found)[:300]}", False, RESTORE)]
     return []
 
 
-def _copies(home: Home) -> list[Finding]:
-    newest = home.custody.newest_copy()
+def _copies(workspace: Workspace) -> list[Finding]:
+    newest = workspace.custody.newest_copy()
     if newest is None:
         state = "none yet; the app keeps one of each day, seven in all"
         return [Finding("catalogue copies", state, True)]
@@ -134,8 +136,8 @@ def _copies(home: Home) -> list[Finding]:
     return [Finding("catalogue copies", state, True)]
 
 
-def _trash(home: Home) -> list[Finding]:
-    files = list(own_files(home.paths.root, (home.paths.root / TRASH).rglob("*")))
+def _trash(workspace: Workspace) -> list[Finding]:
+    files = list(own_files(workspace.paths.root, (workspace.paths.root / TRASH).rglob("*")))
     if not files:
         return []
     n_bytes = sum(path.stat().st_size for path in files)
@@ -143,18 +145,18 @@ def _trash(home: Home) -> list[Finding]:
     return [Finding("trash", state, True)]
 
 
-def _weights(home: Home) -> list[Finding]:
+def _weights(workspace: Workspace) -> list[Finding]:
     findings = []
     for published in PUBLISHED:
-        state = weights_state(encoder_info(published.id, home.paths), home.paths)
+        state = weights_state(encoder_info(published.id, workspace.paths), workspace.paths)
         is_here = state.status == "present"
         findings.append(Finding(f"weights {published.id}", state.message, is_here, "" if is_here else state.hint))
     return findings
 
 
-def _libraries(home: Home) -> list[Finding]:
+def _libraries(workspace: Workspace) -> list[Finding]:
     findings = []
-    for library in home.catalogue.libraries():
+    for library in workspace.catalogue.libraries():
         findings.append(
             Finding(
                 f"library {library.name}",
@@ -162,21 +164,21 @@ def _libraries(home: Home) -> list[Finding]:
                 True,
             )
         )
-        findings += [_search(home, library.name, encoder_id) for encoder_id in encoder_ids(home.paths)
-                     if home.n_embedded(library.name, encoder_info(encoder_id, home.paths))]  # fmt: skip
+        findings += [_search(workspace, library.name, encoder_id) for encoder_id in encoder_ids(workspace.paths)
+                     if workspace.n_embedded(library.name, encoder_info(encoder_id, workspace.paths))]  # fmt: skip
     return findings or [Finding("libraries", "none yet", False, "python -m mess_core demo")]
 
 
-def _music(home: Home) -> list[Finding]:
+def _music(workspace: Workspace) -> list[Finding]:
     return [
         Finding("music folder", f"{root} is not there", False, "Mount the disk; nothing was forgotten.")
-        for root in home.catalogue.missing_roots()
+        for root in workspace.catalogue.missing_roots()
     ]
 
 
-def _last_check(home: Home) -> list[Finding]:
+def _last_check(workspace: Workspace) -> list[Finding]:
     """What the last `check` left; it reads every byte, so it is not done here."""
-    last = home.last_check()
+    last = workspace.last_check()
     if last is None:
         return [Finding("last check", "never; it reads every stored file: python -m mess_core check", True)]
     at, n_problems = last
@@ -185,9 +187,9 @@ def _last_check(home: Home) -> list[Finding]:
     return [Finding("last check", f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M}, {found}", not n_problems, cure)]
 
 
-def _failed_jobs(home: Home) -> list[Finding]:
+def _failed_jobs(workspace: Workspace) -> list[Finding]:
     """Jobs that failed and were not done since."""
-    rows = home.database.connection.execute(
+    rows = workspace.database.connection.execute(
         "SELECT kind, message, hint FROM jobs WHERE state = 'failed' AND job_id IN"
         " (SELECT max(job_id) FROM jobs GROUP BY key) ORDER BY job_id DESC"
     ).fetchall()
@@ -197,10 +199,10 @@ def _failed_jobs(home: Home) -> list[Finding]:
     return [Finding("failed jobs", f"{len(rows)}; {newest}", False, rows[0]["hint"] or "Ask for it again.")]
 
 
-def _older_files(home: Home) -> list[Finding]:
+def _older_files(workspace: Workspace) -> list[Finding]:
     """Embeddings by encoders as they were: kept, and never mixed with those of today."""
-    today = [encoder_info(encoder_id, home.paths).fingerprint for encoder_id in encoder_ids(home.paths)]
-    (n_older,) = home.database.connection.execute(
+    today = [encoder_info(encoder_id, workspace.paths).fingerprint for encoder_id in encoder_ids(workspace.paths)]
+    (n_older,) = workspace.database.connection.execute(
         f"SELECT count(*) FROM embeddings WHERE fingerprint NOT IN ({', '.join('?' * len(today))})", today
     ).fetchone()
     if not n_older:
@@ -209,13 +211,13 @@ def _older_files(home: Home) -> list[Finding]:
     return [Finding("older files", state, True)]
 
 
-def _search(home: Home, library: str, encoder_id: str) -> Finding:
+def _search(workspace: Workspace, library: str, encoder_id: str) -> Finding:
     """Which index answers, and what it misses."""
-    info = encoder_info(encoder_id, home.paths)
-    n_tracks = home.n_embedded(library, info)
+    info = encoder_info(encoder_id, workspace.paths)
+    n_tracks = workspace.n_embedded(library, info)
     kind = kind_for(n_tracks, info.n_layers * (info.embedding_dim + 1))
     state = f"{counted(n_tracks, 'track')}, {'exact: every track compared' if kind == 'flat' else kind}"
-    figures = read_recall(home, library, info, "layer") if kind != "flat" else []
+    figures = read_recall(workspace, library, info, "layer") if kind != "flat" else []
     state += "".join(f"; {f.weighting}: {f.share:.1%} found in {f.median_s * 1e3:.1f} ms" for f in figures)
     return Finding(f"search {library} {encoder_id}", state, True)
 

@@ -55,8 +55,8 @@ from mess_core.storage.jobs import Job, grouped, new_owner
 from mess_core.storage.untrusted import harmless
 from mess_core.words import counted
 from mess_core.work.tasks import Task
-from mess_core.workspace.home import DEMO, Home, check_path, count_segments
 from mess_core.workspace.rebuild import rebuild
+from mess_core.workspace.workspace import DEMO, Workspace, check_path, count_segments
 
 DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
 NOBODY_READS = 128 + 13  # SIGPIPE
@@ -85,8 +85,8 @@ def _main(arguments: Sequence[str]) -> int:
         print(f"{error.usage}mess: {harmless(str(error))}", file=sys.stderr)
         raise SystemExit(WRONG_USE) from None
     try:
-        home = Home(options.home)
-        code: int = options.run(home, options)
+        workspace = Workspace(options.home)
+        code: int = options.run(workspace, options)
     except MessError as error:
         if options.json:
             _print_json({"error": error.message, "hint": error.hint})
@@ -247,23 +247,26 @@ def _parser() -> argparse.ArgumentParser:
 # --- verbs --------------------------------------------------------------------------------------------------
 
 
-def _demo(home: Home, options: argparse.Namespace) -> int:
-    home.database.set_setting("demo", "wanted")
-    job = _run(home, home.jobs.submit("demo", {"then_extract": None}, resource="demo"))
-    return _report(home, [job], options, library=DEMO)
+def _demo(workspace: Workspace, options: argparse.Namespace) -> int:
+    workspace.database.set_setting("demo", "wanted")
+    job = _run(workspace, workspace.jobs.submit("demo", {"then_extract": None}, resource="demo"))
+    return _report(workspace, [job], options, library=DEMO)
 
 
-def _add(home: Home, options: argparse.Namespace) -> int:
+def _add(workspace: Workspace, options: argparse.Namespace) -> int:
     for path in options.paths:  # all of them before any is registered
         check_path(path)
         if options.dataset != AUTO and path.is_dir():
             _check_dataset(path, COLLECTIONS[options.dataset])
     library = options.library or library_name(options.paths[0])
     jobs = [
-        _run(home, home.request_add(path.resolve(), library, collection=options.dataset, renders=options.render))
+        _run(
+            workspace,
+            workspace.request_add(path.resolve(), library, collection=options.dataset, renders=options.render),
+        )
         for path in options.paths
     ]
-    return _report(home, jobs, options, library=library)
+    return _report(workspace, jobs, options, library=library)
 
 
 def _check_dataset(folder: Path, wanted: Collection) -> None:
@@ -272,7 +275,7 @@ def _check_dataset(folder: Path, wanted: Collection) -> None:
         raise InputError(f"{folder} does not hold {wanted.title}.", "Leave out --dataset, or name its folder.")
 
 
-def _fetch(home: Home, options: argparse.Namespace) -> int:
+def _fetch(workspace: Workspace, options: argparse.Namespace) -> int:
     found = COLLECTIONS[options.collection]
     if not options.accept_licence:
         offers = (
@@ -284,20 +287,23 @@ def _fetch(home: Home, options: argparse.Namespace) -> int:
         )
     library = options.library or found.id
     folder = options.folder.expanduser().resolve()
-    job = _run(home, home.request_fetch(found.id, options.number, folder, library, renders=options.render))
-    jobs = [job, *(_run(home, each) for each in home.jobs.active() if each.kind == "add" and job.state == "done")]
-    return _report(home, jobs, options, library=library)
+    job = _run(workspace, workspace.request_fetch(found.id, options.number, folder, library, renders=options.render))
+    jobs = [
+        job,
+        *(_run(workspace, each) for each in workspace.jobs.active() if each.kind == "add" and job.state == "done"),
+    ]
+    return _report(workspace, jobs, options, library=library)
 
 
-def _remove(home: Home, options: argparse.Namespace) -> int:
+def _remove(workspace: Workspace, options: argparse.Namespace) -> int:
     if options.missing == (options.name is not None):
         raise InputError("Nothing to remove.", "Name a TRACK or LIBRARY, or give --missing.")
     if options.missing:
-        return _remove_missing(home, options)
-    if options.name in [library.name for library in home.catalogue.libraries()]:
-        n_tracks = home.remove_library(options.name)
+        return _remove_missing(workspace, options)
+    if options.name in [library.name for library in workspace.catalogue.libraries()]:
+        n_tracks = workspace.remove_library(options.name)
     else:
-        home.forget_tracks([home.catalogue.track(options.name).track_id])
+        workspace.forget_tracks([workspace.catalogue.track(options.name).track_id])
         n_tracks = 1
     _print(
         options,
@@ -307,12 +313,12 @@ def _remove(home: Home, options: argparse.Namespace) -> int:
     return DONE
 
 
-def _remove_missing(home: Home, options: argparse.Namespace) -> int:
+def _remove_missing(workspace: Workspace, options: argparse.Namespace) -> int:
     """List what has no file left; forget it only if told so."""
-    missing = home.missing_files(options.library, options.roots)
+    missing = workspace.missing_files(options.library, options.roots)
     if options.yes:
-        missing = home.forget_missing(options.library, [each.track_id for each in missing], options.roots)
-    elsewhere = [str(root) for root in home.catalogue.missing_roots()]
+        missing = workspace.forget_missing(options.library, [each.track_id for each in missing], options.roots)
+    elsewhere = [str(root) for root in workspace.catalogue.missing_roots()]
     rows = [{"track_id": each.track_id, "title": each.title, "path": str(each.path)} for each in missing]
     document = {"missing": rows, "is_forgotten": options.yes, "folders_not_there": elsewhere}
     lines = [f"{each.track_id}  {each.path}" for each in missing]
@@ -327,34 +333,34 @@ def _remove_missing(home: Home, options: argparse.Namespace) -> int:
     return DONE
 
 
-def _extract(home: Home, options: argparse.Namespace) -> int:
+def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
     use_all_cores()
-    home.catalogue.require_library(options.library)
-    load_encoder(options.encoder, home.paths)  # weights missing or damaged: said now, not after the queue
-    info = encoder_info(options.encoder, home.paths)
-    missing = home.missing_tracks(options.library, info)
+    workspace.catalogue.require_library(options.library)
+    load_encoder(options.encoder, workspace.paths)  # weights missing or damaged: said now, not after the queue
+    info = encoder_info(options.encoder, workspace.paths)
+    missing = workspace.missing_tracks(options.library, info)
     if options.mlflow:
-        tracking.open_store(home.paths)
+        tracking.open_store(workspace.paths)
     started_s = time.monotonic()
-    job = _run(home, home.request_extract(options.library, options.encoder, keep_raw=options.keep_raw))
+    job = _run(workspace, workspace.request_extract(options.library, options.encoder, keep_raw=options.keep_raw))
     if options.mlflow and job.state == "done":
-        done = [track for track in missing if home.store.has(track.track_id, info)]
+        done = [track for track in missing if workspace.store.has(track.track_id, info)]
         n_segments = sum(count_segments(track.duration_s, info) for track in done)
         seconds = time.monotonic() - started_s
-        tracking.log_extraction(home.paths, info, options.library, len(done), n_segments, seconds)
-    return _report(home, [job], options, library=options.library, encoder=options.encoder)
+        tracking.log_extraction(workspace.paths, info, options.library, len(done), n_segments, seconds)
+    return _report(workspace, [job], options, library=options.library, encoder=options.encoder)
 
 
-def _targets(home: Home, options: argparse.Namespace) -> int:
-    home.catalogue.require_library(options.library)
-    job = _run(home, home.request_targets(options.library))
-    return _report(home, [job], options, library=options.library)
+def _targets(workspace: Workspace, options: argparse.Namespace) -> int:
+    workspace.catalogue.require_library(options.library)
+    job = _run(workspace, workspace.request_targets(options.library))
+    return _report(workspace, [job], options, library=options.library)
 
 
-def _probe(home: Home, options: argparse.Namespace) -> int:
+def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
     use_all_cores()
-    home.catalogue.require_library(options.library)
-    info = encoder_info(options.encoder, home.paths)
+    workspace.catalogue.require_library(options.library)
+    info = encoder_info(options.encoder, workspace.paths)
     settings = ProbeSettings(
         alphas=ProbeSettings.alphas if options.alpha is None else (options.alpha,),
         n_folds=options.folds,
@@ -363,22 +369,22 @@ def _probe(home: Home, options: argparse.Namespace) -> int:
         columns=tuple(options.columns),
     )
     if options.mlflow:
-        tracking.open_store(home.paths)
-    check_columns(home.catalogue, options.library, options.group, options.level, settings.columns)
-    _require_embeddings(home, options.library, info)
+        tracking.open_store(workspace.paths)
+    check_columns(workspace.catalogue, options.library, options.group, options.level, settings.columns)
+    _require_embeddings(workspace, options.library, info)
     started_s = time.monotonic()
-    job = _run(home, home.request_probe(options.library, info.id, options.group, options.level, settings))
-    found = home.discovery(options.library, info, options.group, options.level, settings)
+    job = _run(workspace, workspace.request_probe(options.library, info.id, options.group, options.level, settings))
+    found = workspace.discovery(options.library, info, options.group, options.level, settings)
     if job.state != "done" or found is None:
-        return _report(home, [job], options, library=options.library, encoder=info.id)
+        return _report(workspace, [job], options, library=options.library, encoder=info.id)
     if options.mlflow:
-        tracking.log_probe(home.paths, found, time.monotonic() - started_s)
+        tracking.log_probe(workspace.paths, found, time.monotonic() - started_s)
     _print(options, found.as_document(), [job.message, *probe_table(found.result)])
     return DONE
 
 
-def _similar(home: Home, options: argparse.Namespace) -> int:
-    info = encoder_info(options.encoder, home.paths)
+def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
+    info = encoder_info(options.encoder, workspace.paths)
     request = Request(
         aspects=parse_aspects(options.aspects) if options.aspects else {},
         avoid=tuple(aspect.strip() for aspect in options.avoid.split(",")) if options.avoid else (),
@@ -396,28 +402,28 @@ def _similar(home: Home, options: argparse.Namespace) -> int:
         instruments=tuple(options.instruments),
         collections=tuple(options.collections),
         splits=tuple(options.splits),
-        where=parse_where(options.where, [*NAMES, *home.catalogue.detail_names(options.library)]),
+        where=parse_where(options.where, [*NAMES, *workspace.catalogue.detail_names(options.library)]),
     )
-    _check_values(home, options.library, request.where)
+    _check_values(workspace, options.library, request.where)
     passage = parse_passage(options.passage) if options.passage else None
     plan = make_plan(
-        home,
+        workspace,
         options.library,
         info,
         request,
-        home.discovery_for(options.library, info),
+        workspace.discovery_for(options.library, info),
         is_of_passage=passage is not None,
     )
     for notice in plan.notices:
         print(f"mess: {harmless(notice)}", file=sys.stderr)
     if passage is None:
-        index = build_index(home, plan)  # says what is missing before the query is embedded
-        found = answer(home, index, plan, _query(home, options.query, info))
+        index = build_index(workspace, plan)  # says what is missing before the query is embedded
+        found = answer(workspace, index, plan, _query(workspace, options.query, info))
     else:
-        segments = build_segment_index(home, plan)
-        found = answer_passage(home, segments, plan, _query(home, options.query, info), passage)
-    if home.catalogue.has(found.query.track_id):
-        for notice in home.catalogue.track(found.query.track_id).notices:
+        segments = build_segment_index(workspace, plan)
+        found = answer_passage(workspace, segments, plan, _query(workspace, options.query, info), passage)
+    if workspace.catalogue.has(found.query.track_id):
+        for notice in workspace.catalogue.track(found.query.track_id).notices:
             print(f"mess: {notice}", file=sys.stderr)
     if found.is_strange:
         print("mess: The query is unlike everything in this library; the nearest may still be far.", file=sys.stderr)
@@ -427,31 +433,31 @@ def _similar(home: Home, options: argparse.Namespace) -> int:
     return DONE
 
 
-def _evaluate(home: Home, options: argparse.Namespace) -> int:
+def _evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
     use_all_cores()
-    home.catalogue.require_library(options.library)
-    info = encoder_info(options.encoder, home.paths)
-    _require_embeddings(home, options.library, info)
-    job = _run(home, home.request_evaluate(options.library, info.id, options.what))
-    kept = load_evaluation(home.paths, options.library, info, options.what)
+    workspace.catalogue.require_library(options.library)
+    info = encoder_info(options.encoder, workspace.paths)
+    _require_embeddings(workspace, options.library, info)
+    job = _run(workspace, workspace.request_evaluate(options.library, info.id, options.what))
+    kept = load_evaluation(workspace.paths, options.library, info, options.what)
     if job.state != "done" or kept is None:
-        return _report(home, [job], options, library=options.library, encoder=info.id)
+        return _report(workspace, [job], options, library=options.library, encoder=info.id)
     table = leak_table(kept.result) if isinstance(kept.result, Faithfulness) else study_table(kept.result)
     _print(options, kept.as_document(), [job.message, *table])
     return DONE
 
 
-def _map(home: Home, options: argparse.Namespace) -> int:
-    home.catalogue.require_library(options.library)
-    info = encoder_info(options.encoder, home.paths)
+def _map(workspace: Workspace, options: argparse.Namespace) -> int:
+    workspace.catalogue.require_library(options.library)
+    info = encoder_info(options.encoder, workspace.paths)
     check_layer(options.layer, info)
-    _require_embeddings(home, options.library, info)
-    job = _run(home, home.request_map(options.library, info.id, layer=options.layer))
+    _require_embeddings(workspace, options.library, info)
+    job = _run(workspace, workspace.request_map(options.library, info.id, layer=options.layer))
     if job.state != "done":
-        return _report(home, [job], options, library=options.library, encoder=info.id)
+        return _report(workspace, [job], options, library=options.library, encoder=info.id)
     layers = range(info.n_layers) if options.layer is None else [options.layer]
-    views = [view for layer in layers if (view := load_view(home, options.library, info, layer))]
-    aspects = load_view(home, options.library, info, None) if options.layer is None else None
+    views = [view for layer in layers if (view := load_view(workspace, options.library, info, layer))]
+    aspects = load_view(workspace, options.library, info, None) if options.layer is None else None
     document = {
         "encoder": info.id,
         "library": options.library,
@@ -471,33 +477,35 @@ def _trust_of(view: MapView) -> dict[str, Any]:
     }
 
 
-def _export(home: Home, options: argparse.Namespace) -> int:
+def _export(workspace: Workspace, options: argparse.Namespace) -> int:
     if options.index:
         (encoder_id, *others) = options.encoders or [DEFAULT]
         if others:
             raise InputError("An index is of one encoder.", "Give --encoder once.")
-        index = export_index(home, options.library, encoder_id, options.folder, _show_progress)
+        index = export_index(workspace, options.library, encoder_id, options.folder, _show_progress)
         facts = {"folder": str(options.folder), "library": options.library, "encoder": index.info.id}
         document = {**facts, "n_tracks": len(index.track_ids), "corrects_hubs": index.corrects_hubs}
         _print(
             options, document, f"{counted(len(index.track_ids), 'track')} by {index.info.title}, in {options.folder}."
         )
         return DONE
-    manifest = export_library(home, options.library, options.folder, options.encoders, _show_progress)
+    manifest = export_library(workspace, options.library, options.folder, options.encoders, _show_progress)
     document = {**vars(manifest), "folder": str(options.folder), "files": len(manifest.files)}
     _print(options, document, [manifest.summary, *manifest.left_out])
     return DONE
 
 
-def _import(home: Home, options: argparse.Namespace) -> int:
+def _import(workspace: Workspace, options: argparse.Namespace) -> int:
     asked = (options.vectors, options.ids, options.name)
     if options.folder is not None and not any(asked):
-        taken = import_library(home, options.folder, options.library, _show_progress)
+        taken = import_library(workspace, options.folder, options.library, _show_progress)
         _print(options, vars(taken), taken.summary)
         return DONE
     if options.folder is not None or not all(asked):
         raise InputError("Nothing to import.", "Name a FOLDER, or all three of --vectors, --ids and --name.")
-    found = import_vectors(home, options.name, options.vectors, options.ids, options.library or ALL, _show_progress)
+    found = import_vectors(
+        workspace, options.name, options.vectors, options.ids, options.library or ALL, _show_progress
+    )
     refused = [{"name": name, "reason": why} for name, why in found.refused]
     facts = {"encoder": found.info.id, "fingerprint": found.info.fingerprint, "library": found.library}
     document = {**facts, "n_rows": found.n_rows, "n_new": found.n_new, "n_known": found.n_known, "refused": refused}
@@ -505,9 +513,9 @@ def _import(home: Home, options: argparse.Namespace) -> int:
     return SOME_FAILED if refused else DONE
 
 
-def _check(home: Home, options: argparse.Namespace) -> int:
-    rebuilt = rebuild(home) if options.rebuild else None
-    problems = home.check(repair=options.repair)
+def _check(workspace: Workspace, options: argparse.Namespace) -> int:
+    rebuilt = rebuild(workspace) if options.rebuild else None
+    problems = workspace.check(repair=options.repair)
     document = {"ok": not problems, "problems": [vars(problem) for problem in problems]}
     lines = [f"{problem.kind}: {problem.what} {problem.cure}" for problem in problems]
     lines = lines or ["Every stored array and row is as it was written."]
@@ -518,16 +526,16 @@ def _check(home: Home, options: argparse.Namespace) -> int:
     return SOME_FAILED if problems else DONE
 
 
-def _back_up(home: Home, options: argparse.Namespace) -> int:
-    home.back_up(options.folder)
+def _back_up(workspace: Workspace, options: argparse.Namespace) -> int:
+    workspace.back_up(options.folder)
     _print(options, {"folder": str(options.folder)}, f"Copied to {options.folder}; --home {options.folder} opens it.")
     return DONE
 
 
-def _doctor(home: Home, options: argparse.Namespace) -> int:
+def _doctor(workspace: Workspace, options: argparse.Namespace) -> int:
     from mess_core.cli.doctor import examine
 
-    findings = examine(home)
+    findings = examine(workspace)
     document = {"ok": all(finding.is_ok for finding in findings), "findings": [vars(finding) for finding in findings]}
     lines = [
         f"{'ok ' if f.is_ok else ' ! '} {f.subject:<22} {f.state}{f'  -> {f.cure}' if f.cure else ''}" for f in findings
@@ -539,19 +547,19 @@ def _doctor(home: Home, options: argparse.Namespace) -> int:
 # --- checks -------------------------------------------------------------------------------------------------
 
 
-def _require_embeddings(home: Home, library: str, info: EncoderInfo) -> None:
+def _require_embeddings(workspace: Workspace, library: str, info: EncoderInfo) -> None:
     """Say at once what the job would fail for."""
-    if home.store.known(info).keys().isdisjoint(home.catalogue.track_ids(library)):
+    if workspace.store.known(info).keys().isdisjoint(workspace.catalogue.track_ids(library)):
         raise DataMissingError(
             f"No track of library {library!r} has an embedding by {info.id} yet.",
             f"python -m mess_core extract --encoder {info.id}",
         )
 
 
-def _check_values(home: Home, library: str, where: Sequence[tuple[str, str]]) -> None:
+def _check_values(workspace: Workspace, library: str, where: Sequence[tuple[str, str]]) -> None:
     """Refuse what no track of the library says: a slip of the pen, where an empty answer would look like one."""
     for name, wanted in where:
-        said = home.catalogue.values_of(library, name)
+        said = workspace.catalogue.values_of(library, name)
         if wanted.casefold() not in {value.casefold() for value in said}:
             more = f" and {len(said) - MOST_VALUES_NAMED:,} more" if len(said) > MOST_VALUES_NAMED else ""
             there_is = f"There is: {', '.join(said[:MOST_VALUES_NAMED])}{more}." if said else "No track has any."
@@ -561,55 +569,55 @@ def _check_values(home: Home, library: str, where: Sequence[tuple[str, str]]) ->
 # --- helpers ------------------------------------------------------------------------------------------------
 
 
-def _query(home: Home, text: str, info: EncoderInfo) -> Query:
+def _query(workspace: Workspace, text: str, info: EncoderInfo) -> Query:
     """The query: from the store if it is known, else embedded now and not kept."""
     path = Path(text)
     if path.is_file():
         track = read_track(path).track
     else:
         try:
-            track = home.catalogue.track(text)
+            track = workspace.catalogue.track(text)
         except UnknownTrackError as error:
             raise UnknownTrackError(
                 f"{text!r} is neither a file nor a track id of the catalogue.", "Give the path of an audio file."
             ) from error
-    if home.store.has(track.track_id, info):
-        return query_of(home, home.catalogue.track(track.track_id), info, text)
+    if workspace.store.has(track.track_id, info):
+        return query_of(workspace, workspace.catalogue.track(track.track_id), info, text)
     if not path.is_file():
-        path = home.catalogue.audio_path(track.track_id)
+        path = workspace.catalogue.audio_path(track.track_id)
     use_all_cores()
-    encoder = load_encoder(info.id, home.paths, choose_device())
+    encoder = load_encoder(info.id, workspace.paths, choose_device())
     for event in extract([Source(track.track_id, track.title, path)], encoder):
         if isinstance(event, FailedTrack):
             raise event.error
         if isinstance(event, ExtractedTrack):
-            heard, known = event.facts, home.catalogue.find_sha256(track.sha256)
-            facts = Facts() if known is None else facts_of(home, known.track_id)
+            heard, known = event.facts, workspace.catalogue.find_sha256(track.sha256)
+            facts = Facts() if known is None else facts_of(workspace, known.track_id)
             return Query(text, track.track_id, event.embedding, heard.duration_s, facts)
     raise InputError(f"{text!r} holds no audio.")
 
 
-def _run(home: Home, job: Job) -> Job:
+def _run(workspace: Workspace, job: Job) -> Job:
     """Do a job here; if a live worker has it already, wait for that one. A dead one's lease is taken at once."""
     owner = new_owner()
-    while home.jobs.get(job.job_id).is_active:
-        claimed = home.jobs.claim(owner, job_id=job.job_id)
+    while workspace.jobs.get(job.job_id).is_active:
+        claimed = workspace.jobs.claim(owner, job_id=job.job_id)
         if claimed is not None:
-            with _ProgressLine(home, job.job_id):
-                Task(home, claimed, owner).run()
+            with _ProgressLine(workspace, job.job_id):
+                Task(workspace, claimed, owner).run()
         else:
             time.sleep(WAIT_S)
-    return home.jobs.get(job.job_id)
+    return workspace.jobs.get(job.job_id)
 
 
 class _ProgressLine:
     """One line on standard error that follows a job, if a person is looking."""
 
-    def __init__(self, home: Home, job_id: int) -> None:
+    def __init__(self, workspace: Workspace, job_id: int) -> None:
         import threading
 
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._follow, args=(home, job_id), daemon=True)
+        self._thread = threading.Thread(target=self._follow, args=(workspace, job_id), daemon=True)
 
     def __enter__(self) -> None:
         if sys.stderr.isatty():
@@ -621,9 +629,9 @@ class _ProgressLine:
             self._thread.join()
             print(file=sys.stderr)
 
-    def _follow(self, home: Home, job_id: int) -> None:
+    def _follow(self, workspace: Workspace, job_id: int) -> None:
         while not self._is_over.wait(WAIT_S):
-            job = home.jobs.get(job_id)
+            job = workspace.jobs.get(job_id)
             share = job.n_done / job.n_total if job.n_total else 0.0
             print(f"\r{job.kind}: {share:4.0%}  {harmless(job.message)[:60]:<60}", end="", file=sys.stderr, flush=True)
 
@@ -634,9 +642,9 @@ def _show_progress(n_done: int, n_total: int) -> None:
         print(f"\r{n_done / n_total:4.0%}", end="\n" if n_done == n_total else "", file=sys.stderr, flush=True)
 
 
-def _report(home: Home, jobs: Sequence[Job], options: argparse.Namespace, **facts: Any) -> int:
+def _report(workspace: Workspace, jobs: Sequence[Job], options: argparse.Namespace, **facts: Any) -> int:
     """Print how jobs ended, with every failed item; returns the exit code."""
-    failures = [failure for job in jobs for failure in home.jobs.failures(job.job_id)]
+    failures = [failure for job in jobs for failure in workspace.jobs.failures(job.job_id)]
     is_done = all(job.state == "done" for job in jobs)
     message = " ".join(f"{job.message or job.state} {job.hint}".strip() for job in jobs)
     document = {"done": is_done, "message": message, **facts, "failures": [vars(failure) for failure in failures]}

@@ -190,7 +190,7 @@ def _whole(recording: Recording, cuts: Sequence[tuple[Recording, BeatFiles]], is
 
 def _describe(folder: Path) -> Description:
     rows = read_table(folder / TABLE)
-    home = _maestro_folder(folder)
+    workspace = _maestro_folder(folder)
     refused: list[tuple[str, str]] = []
     played: dict[int, tuple[Recording, BeatFiles]] = {}  # by row
     sources: dict[int, str] = {}  # row -> the recording of MAESTRO that it was cut from
@@ -198,14 +198,14 @@ def _describe(folder: Path) -> Description:
         try:
             played[number] = _performance(folder, row)
             source = row.get("maestro_audio_performance", "").removeprefix(MAESTRO_PREFIX)
-            if source and played[number][0].audio is None and home is not None:
+            if source and played[number][0].audio is None and workspace is not None:
                 recording, beats = played[number]
                 played[number] = (recording, replace(beats, start_s=_seconds(row.get("start"))))
-                below(home, source)
+                below(workspace, source)
                 sources[number] = source
         except InputError as error:
             refused.append((f"row {number}", error.message))
-    wholes = _maestro_recordings(home, list(sources.values())) if home is not None else {}
+    wholes = _maestro_recordings(workspace, list(sources.values())) if workspace is not None else {}
     recordings, done = [], set()
     for number, (recording, _) in played.items():
         source = sources.get(number, "")
@@ -217,7 +217,7 @@ def _describe(folder: Path) -> Description:
             cuts.sort(key=lambda cut: cut[1].start_s)  # as they are heard
             is_cut = len(cuts) > 1 or any(rows[number].get(name) for name in ("start", "end"))
             recordings.append(_whole(wholes[source], cuts, is_cut))
-    is_outside = home is not None and bool(wholes) and home.parent != folder
+    is_outside = workspace is not None and bool(wholes) and workspace.parent != folder
     return Description(recordings, refused, folder.parent if is_outside else None)
 
 

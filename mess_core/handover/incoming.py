@@ -50,7 +50,7 @@ from mess_core.storage.untrusted import (
 )
 from mess_core.targets.registry import TARGETS as KNOWN_TARGETS
 from mess_core.words import counted
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 SHA256 = re.compile("[0-9a-f]{64}")
 MOST_CHANNELS, MOST_LUFS, MOST_EVENTS = 256, 200.0, 10**9
@@ -110,7 +110,7 @@ def _counts(n_embeddings: int, n_measured: int) -> str:
 
 
 def import_library(
-    home: Home, folder: Path, library: str | None = None, on_progress: OnProgress = no_progress
+    workspace: Workspace, folder: Path, library: str | None = None, on_progress: OnProgress = no_progress
 ) -> Imported:
     """Take in an exported library; nothing is taken in before every file was verified.
 
@@ -134,12 +134,12 @@ def import_library(
     library = library or _name(document, folder)
     tracks = _tracks(folder)
     encoders = _encoders(document)
-    elsewhere = _make_known(home, encoders)
+    elsewhere = _make_known(workspace, encoders)
 
-    n_new = _add_tracks(home, library, tracks)
+    n_new = _add_tracks(workspace, library, tracks)
     n_embeddings = n_kept = 0
     for info in encoders:
-        known = home.store.known(info)
+        known = workspace.store.known(info)
         for number, track_id in enumerate(tracks):
             on_progress(number, len(tracks))
             listed = files.get(embedding_path(info, track_id))
@@ -148,12 +148,12 @@ def import_library(
             if track_id in known:
                 n_kept += known[track_id] != listed.sha256
                 continue
-            home.store.write(track_id, info, _embedding(folder, listed, info))
+            workspace.store.write(track_id, info, _embedding(folder, listed, info))
             n_embeddings += 1
-    n_measured, n_kept_measured = _take_in_targets(home, folder, tracks)
-    n_score_times = _take_in_score_times(home, folder, tracks)
+    n_measured, n_kept_measured = _take_in_targets(workspace, folder, tracks)
+    n_score_times = _take_in_score_times(workspace, folder, tracks)
     on_progress(len(tracks), len(tracks))
-    n_without_audio = sum(not home.catalogue.likely_audio_path(track_id).is_file() for track_id in tracks)
+    n_without_audio = sum(not workspace.catalogue.likely_audio_path(track_id).is_file() for track_id in tracks)
     return Imported(
         library, len(tracks), n_new, n_without_audio, n_embeddings, n_measured, n_score_times, n_kept, n_kept_measured,
         elsewhere,
@@ -211,11 +211,11 @@ def is_possible(track: Track) -> bool:
     )
 
 
-def _add_tracks(home: Home, library: str, tracks: Mapping[str, _Incoming]) -> int:
+def _add_tracks(workspace: Workspace, library: str, tracks: Mapping[str, _Incoming]) -> int:
     """All of them, in one transaction; returns how many were new."""
-    home.catalogue.add_to_library(library, [])  # refuses a name that cannot be
+    workspace.catalogue.add_to_library(library, [])  # refuses a name that cannot be
     n_new = 0
-    with home.database.transaction() as connection:
+    with workspace.database.transaction() as connection:
         for track_id, each in tracks.items():
             n_new += not connection.execute("SELECT 1 FROM tracks WHERE track_id = ?", (track_id,)).fetchone()
             connection.execute(UPSERT_TRACK, (*(getattr(each.track, name) for name in TRACK_FIELDS), time.time()))
@@ -241,14 +241,14 @@ def _encoders(document: Mapping[str, Any]) -> list[EncoderInfo]:
     return [info for info, _ in found]
 
 
-def _make_known(home: Home, encoders: Sequence[EncoderInfo]) -> tuple[str, ...]:
+def _make_known(workspace: Workspace, encoders: Sequence[EncoderInfo]) -> tuple[str, ...]:
     """Imported encoders become known here, too; returns the ids that stand for another encoder here, or for none."""
     elsewhere = []
     for info in encoders:
         try:
             if info.id.startswith(IMPORTED):
-                keep_imported(info, home.paths)
-            if encoder_info(info.id, home.paths).fingerprint != info.fingerprint:
+                keep_imported(info, workspace.paths)
+            if encoder_info(info.id, workspace.paths).fingerprint != info.fingerprint:
                 elsewhere.append(info.id)
         except InputError:
             elsewhere.append(info.id)
@@ -272,7 +272,7 @@ def _embedding(folder: Path, listed: ListedFile, info: EncoderInfo) -> TrackEmbe
 # --- tables -------------------------------------------------------------------------------------------------
 
 
-def _take_in_targets(home: Home, folder: Path, tracks: Mapping[str, Any]) -> tuple[int, int]:
+def _take_in_targets(workspace: Workspace, folder: Path, tracks: Mapping[str, Any]) -> tuple[int, int]:
     """Targets of tracks that were not measured here; segments of these. Returns how many were, and how many differ."""
     n_taken = n_kept = 0
 
@@ -294,8 +294,8 @@ def _take_in_targets(home: Home, folder: Path, tracks: Mapping[str, Any]) -> tup
         if not _ours(connection, "SELECT 1 FROM segment_targets WHERE track_id = ? LIMIT 1", track_id):
             connection.executemany("INSERT OR REPLACE INTO segment_targets VALUES (?, ?, ?, ?, ?, ?)", theirs)
 
-    _each_track(home, folder / TARGETS, tracks, take)
-    _each_track(home, folder / SEGMENT_TARGETS, tracks, take_segments)
+    _each_track(workspace, folder / TARGETS, tracks, take)
+    _each_track(workspace, folder / SEGMENT_TARGETS, tracks, take_segments)
     return n_taken, n_kept
 
 
@@ -310,31 +310,34 @@ def _check_numbers(table: str, rows: Sequence[Row], *, value: int, count: int) -
             )
 
 
-def _take_in_score_times(home: Home, folder: Path, tracks: Mapping[str, Any]) -> int:
+def _take_in_score_times(workspace: Workspace, folder: Path, tracks: Mapping[str, Any]) -> int:
     n_taken = 0
 
     def take(connection: sqlite3.Connection, track_id: str, theirs: list[Row]) -> None:
         nonlocal n_taken
-        ours = {each.score for each in home.catalogue.passages.of_track(track_id)}
+        ours = {each.score for each in workspace.catalogue.passages.of_track(track_id)}
         try:
             new = [ScoreTimes.of(score, beats, times_s) for _, score, beats, times_s in theirs if score not in ours]
             if not all(are_possible(each.beats) and are_possible(each.times_s) for each in new):
                 raise InputError("A beat or its time cannot be.")
         except (InputError, TypeError, ValueError) as error:
             raise ArtefactMismatchError(f"{SCORE_TIMES} holds no score times of {track_id}: {error}") from error
-        home.catalogue.passages.write(track_id, new)
+        workspace.catalogue.passages.write(track_id, new)
         n_taken += len(new)
 
-    _each_track(home, folder / SCORE_TIMES, tracks, take)
+    _each_track(workspace, folder / SCORE_TIMES, tracks, take)
     return n_taken
 
 
 def _each_track(
-    home: Home, path: Path, tracks: Mapping[str, Any], take: Callable[[sqlite3.Connection, str, list[Row]], None]
+    workspace: Workspace,
+    path: Path,
+    tracks: Mapping[str, Any],
+    take: Callable[[sqlite3.Connection, str, list[Row]], None],
 ) -> None:
     """Hand out the rows of a table, track by track; what is done with a row group is one transaction."""
     for rows in read_table(path):
-        with home.database.transaction() as connection:
+        with workspace.database.transaction() as connection:
             for track_id, theirs in groupby(rows, key=lambda row: str(row[0])):
                 if track_id not in tracks:
                     raise ArtefactMismatchError(f"{path.name} names {track_id}, which is no track of it.", COPY_AGAIN)

@@ -40,7 +40,7 @@ from mess_core.handover.served import build_served
 from mess_core.storage.untrusted import MOST_TENSORS_BYTES, parse_json, read_untrusted
 from mess_core.targets.registry import VERSIONS
 from mess_core.words import counted
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 FORMAT = "mess-library-2"
 OLDER = ("mess-library-1",)  # the same without album, album artist, disc, movement, conductor and details
@@ -92,7 +92,7 @@ def embedding_path(info: EncoderInfo, track_id: str) -> str:
 
 
 def export_library(
-    home: Home,
+    workspace: Workspace,
     library: str,
     folder: Path,
     encoder_ids: Sequence[str] | None = None,
@@ -114,14 +114,14 @@ def export_library(
     InputError
         If the folder holds something else.
     """
-    home.catalogue.require_library(library)
-    tracks = home.catalogue.tracks(library)
+    workspace.catalogue.require_library(library)
+    tracks = workspace.catalogue.tracks(library)
     if not tracks:
         raise DataMissingError(f"The library {library!r} has no track.", "python -m mess_core add PATH")
     track_ids = [track.track_id for track in tracks]
-    embedded = _embedded(home, set(track_ids), encoder_ids)
+    embedded = _embedded(workspace, set(track_ids), encoder_ids)
     with whole_folder(folder, "mess-library-") as new:
-        tables = _tables(home, library, tracks)
+        tables = _tables(workspace, library, tracks)
         counts = {name.removesuffix(".parquet"): write_table(new / name, rows) for name, rows in tables}
         n_total = sum(len(each.rows) for each in embedded)
         n_done = 0
@@ -130,9 +130,9 @@ def export_library(
                 on_progress(n_done, n_total)
                 path = new / embedding_path(each.info, row["track_id"])
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(_stored(home, row))
+                path.write_bytes(_stored(workspace, row))
                 n_done += 1
-        left_out = [sentence for each in embedded if (sentence := _write_neighbours(home, library, each, new))]
+        left_out = [sentence for each in embedded if (sentence := _write_neighbours(workspace, library, each, new))]
         (new / "README.txt").write_text(README.format(format=FORMAT), "utf-8", newline="\n")
         document = {
             "format": FORMAT,
@@ -160,10 +160,10 @@ def export_library(
     )  # fmt: skip
 
 
-def _embedded(home: Home, track_ids: set[str], encoder_ids: Sequence[str] | None) -> list[_Embedded]:
+def _embedded(workspace: Workspace, track_ids: set[str], encoder_ids: Sequence[str] | None) -> list[_Embedded]:
     """By every encoder that was asked for, in order of its folder's name."""
     found = []
-    connection = home.database.connection
+    connection = workspace.database.connection
     for encoder in connection.execute("SELECT fingerprint, encoder, facts FROM encoders").fetchall():
         if encoder_ids is not None and encoder["encoder"] not in encoder_ids:
             continue
@@ -178,11 +178,12 @@ def _embedded(home: Home, track_ids: set[str], encoder_ids: Sequence[str] | None
         if rows:
             found.append(
                 _Embedded(
-                    info_of(parse_json(encoder["facts"], home.paths.database.name), home.paths.database.name), rows
+                    info_of(parse_json(encoder["facts"], workspace.paths.database.name), workspace.paths.database.name),
+                    rows,
                 )
             )
     for encoder_id in encoder_ids or ():
-        info = encoder_info(encoder_id, home.paths)
+        info = encoder_info(encoder_id, workspace.paths)
         if encoder_id not in {each.info.id for each in found}:
             raise DataMissingError(
                 f"No track of this library has an embedding by {info.id} yet.",
@@ -191,9 +192,9 @@ def _embedded(home: Home, track_ids: set[str], encoder_ids: Sequence[str] | None
     return sorted(found, key=lambda each: each.info.folder)
 
 
-def _stored(home: Home, row: sqlite3.Row) -> bytes:
+def _stored(workspace: Workspace, row: sqlite3.Row) -> bytes:
     try:
-        data = read_untrusted(home.store.path_of(row["path"]), MOST_TENSORS_BYTES)
+        data = read_untrusted(workspace.store.path_of(row["path"]), MOST_TENSORS_BYTES)
     except (FileNotFoundError, ArtefactMismatchError):
         data = b""
     if hashlib.sha256(data).hexdigest() != row["sha256"]:
@@ -204,12 +205,12 @@ def _stored(home: Home, row: sqlite3.Row) -> bytes:
     return data
 
 
-def _write_neighbours(home: Home, library: str, embedded: _Embedded, folder: Path) -> str | None:
+def _write_neighbours(workspace: Workspace, library: str, embedded: _Embedded, folder: Path) -> str | None:
     """The nearest of each track; or a sentence that says why they are not there."""
     info, n_tracks = embedded.info, len(embedded.rows)
     if n_tracks > NEIGHBOURS_UP_TO:
         return f"Neighbours by {info.id}: {n_tracks} tracks are more than {NEIGHBOURS_UP_TO}; export the index instead."
-    served, _ = build_served(home, library, info)
+    served, _ = build_served(workspace, library, info)
 
     def rows() -> Iterator[list[Row]]:
         for track_id, nearest in zip(served.track_ids, served.nearest_of_each(N_NEIGHBOURS), strict=True):
@@ -240,22 +241,22 @@ def _collections(tracks: Sequence[Track]) -> list[dict[str, Any]]:
 # --- tables -------------------------------------------------------------------------------------------------
 
 
-def _tables(home: Home, library: str, tracks: Sequence[Track]) -> Iterator[tuple[str, Iterator[list[Row]]]]:
+def _tables(workspace: Workspace, library: str, tracks: Sequence[Track]) -> Iterator[tuple[str, Iterator[list[Row]]]]:
     """Every table with its rows, a few tracks at a time."""
-    planted = home.catalogue.planted(library)
-    connection = home.database.connection
+    planted = workspace.catalogue.planted(library)
+    connection = workspace.database.connection
 
     def of_track(track: Track) -> list[Row]:
         facts = tuple(getattr(track, name) for name in TRACK_FIELDS)
         truth = sorted(planted.get(track.track_id, {}).items())
-        details = sorted(home.catalogue.details_of(track.track_id).items())
+        details = sorted(workspace.catalogue.details_of(track.track_id).items())
         return [(*facts, truth, _file_names(connection, track.track_id), details)]
 
     def of_table(query: str) -> Callable[[Track], list[Row]]:
         return lambda track: [tuple(row) for row in connection.execute(query, (track.track_id,))]
 
     def of_scores(track: Track) -> list[Row]:
-        times = sorted(home.catalogue.passages.of_track(track.track_id), key=lambda each: each.score)
+        times = sorted(workspace.catalogue.passages.of_track(track.track_id), key=lambda each: each.score)
         return [(track.track_id, each.score, each.beats.tolist(), each.times_s.tolist()) for each in times]
 
     targets = of_table(

@@ -49,7 +49,7 @@ from mess_core.storage.untrusted import (
     read_untrusted,
     understanding,
 )
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     import faiss
@@ -125,7 +125,7 @@ class ServedIndex:
         return answers
 
 
-def build_served(home: Home, library: str, info: EncoderInfo) -> tuple[ServedIndex, str]:
+def build_served(workspace: Workspace, library: str, info: EncoderInfo) -> tuple[ServedIndex, str]:
     """The index of a library's default search, and the content it was made of (`EmbeddingSet.content`).
 
     Raises
@@ -135,7 +135,7 @@ def build_served(home: Home, library: str, info: EncoderInfo) -> tuple[ServedInd
     """
     import faiss
 
-    embeddings = home.store.load(home.catalogue.track_ids(library), info)
+    embeddings = workspace.store.load(workspace.catalogue.track_ids(library), info)
     if not embeddings.track_ids:
         raise DataMissingError(
             f"No track of this library has an embedding by {info.id} yet.",
@@ -149,7 +149,7 @@ def build_served(home: Home, library: str, info: EncoderInfo) -> tuple[ServedInd
             for start in range(0, len(vectors), ROWS_PER_BLOCK)
         ]
     )
-    if csls_helps(home.paths, library, info):
+    if csls_helps(workspace.paths, library, info):
         items = np.column_stack([items, -_used_to(items, len(geometry.centre)) / 2])
     rows = faiss.IndexFlatIP(items.shape[1])
     rows.add(np.ascontiguousarray(items, np.float32))
@@ -157,7 +157,7 @@ def build_served(home: Home, library: str, info: EncoderInfo) -> tuple[ServedInd
 
 
 def export_index(
-    home: Home, library: str, encoder_id: str, folder: Path, on_progress: OnProgress = no_progress
+    workspace: Workspace, library: str, encoder_id: str, folder: Path, on_progress: OnProgress = no_progress
 ) -> ServedIndex:
     """Write the search index of a library; an older one in the same folder gives way.
 
@@ -171,11 +171,11 @@ def export_index(
     import faiss
     from safetensors.numpy import save
 
-    home.catalogue.require_library(library)
-    info = encoder_info(encoder_id, home.paths)
+    workspace.catalogue.require_library(library)
+    info = encoder_info(encoder_id, workspace.paths)
     with whole_folder(folder, "mess-index-") as new:
         on_progress(0, 1)
-        served, content = build_served(home, library, info)
+        served, content = build_served(workspace, library, info)
         try:
             faiss.write_index(served.rows, str(new / INDEX))
         except RuntimeError as error:  # faiss knows no other

@@ -26,7 +26,7 @@ from mess_core.errors import InputError
 from mess_core.handover.folders import OnProgress, no_progress
 from mess_core.storage.untrusted import LARGEST, are_possible, npy_facts, printable, read_npy, read_text
 from mess_core.words import counted
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 LARGEST_HALF = float(np.finfo(np.float16).max)  # segments are kept in half precision
 N_NAMED = 3  # examples in a sentence
@@ -50,7 +50,12 @@ class ImportedVectors:
 
 
 def import_vectors(
-    home: Home, name: str, npy_path: Path, ids_path: Path, library: str = ALL, on_progress: OnProgress = no_progress
+    workspace: Workspace,
+    name: str,
+    npy_path: Path,
+    ids_path: Path,
+    library: str = ALL,
+    on_progress: OnProgress = no_progress,
 ) -> ImportedVectors:
     """Take in vectors as the encoder `imported:<name>`.
 
@@ -68,11 +73,11 @@ def import_vectors(
         stands for other vectors already.
     """
     check_name(name)
-    home.catalogue.require_library(library)
+    workspace.catalogue.require_library(library)
     lines = _read_lines(ids_path)
     vectors = _read_vectors(npy_path, len(lines), ids_path.name)
     info = _info_of(name, vectors, lines)
-    known = _names(home, library)
+    known = _names(workspace, library)
     found: dict[str, int] = {}  # track id -> row
     refused: list[tuple[str, str]] = []
     for row, line in enumerate(lines):
@@ -94,11 +99,11 @@ def import_vectors(
     if not found:
         examples = "; ".join(f"{line}: {why}" for line, why in refused[:N_NAMED])
         raise InputError(f"No row of {npy_path.name} can be used ({examples}).", "Each line names a track or its file.")
-    keep_imported(info, home.paths)
-    new = [track_id for track_id in sorted(found) if not home.store.has(track_id, info)]
+    keep_imported(info, workspace.paths)
+    new = [track_id for track_id in sorted(found) if not workspace.store.has(track_id, info)]
     for n_done, track_id in enumerate(new):
         on_progress(n_done, len(new))
-        home.store.write(track_id, info, _embedding(vectors[found[track_id]], info))
+        workspace.store.write(track_id, info, _embedding(vectors[found[track_id]], info))
     on_progress(len(new), len(new))
     return ImportedVectors(info, library, len(vectors), len(new), len(found) - len(new), tuple(refused))
 
@@ -150,12 +155,12 @@ def _info_of(name: str, vectors: np.ndarray, lines: Sequence[str]) -> EncoderInf
     )
 
 
-def _names(home: Home, library: str) -> dict[str, set[str]]:
+def _names(workspace: Workspace, library: str) -> dict[str, set[str]]:
     """What each track of a library may be called -> whose name it is. An id is only ever its own track's."""
     known: dict[str, set[str]] = {}
-    tracks = home.catalogue.tracks(library)
+    tracks = workspace.catalogue.tracks(library)
     for track in tracks:
-        files = home.catalogue.file_paths(track.track_id)
+        files = workspace.catalogue.file_paths(track.track_id)
         for name in {track.title, *(path.name for path in files), *(path.stem for path in files)}:
             known.setdefault(name, set()).add(track.track_id)
     return {**known, **{track.track_id: {track.track_id} for track in tracks}}

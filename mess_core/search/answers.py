@@ -38,7 +38,7 @@ from mess_core.search.selection import POOL_AT_LEAST, POOL_PER_RESULT, Candidate
 from mess_core.storage.files import read_sealed, seal, write_atomically
 from mess_core.storage.packed import read_packed, write_packed
 from mess_core.storage.untrusted import build
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 MOST_LAYER_SEGMENTS = 100_000  # of one layer in single precision: 300 MB with MERT-95M
 
@@ -103,7 +103,7 @@ class Answer:
 
 
 def make_plan(
-    home: Home,
+    workspace: Workspace,
     library: str,
     info: EncoderInfo,
     request: Request,
@@ -111,7 +111,7 @@ def make_plan(
     *,
     is_of_passage: bool = False,
 ) -> Plan:
-    """Decide how a request is answered; `discovery` is that of `Home.discovery_for`.
+    """Decide how a request is answered; `discovery` is that of `Workspace.discovery_for`.
 
     Segments are compared in one layer, from which nothing can be left out: a passage without something is searched
     along directions, unless the layer was asked for.
@@ -123,7 +123,7 @@ def make_plan(
     DataMissingError
         If "direction" is asked for and nothing was discovered.
     """
-    home.catalogue.require_library(library)
+    workspace.catalogue.require_library(library)
     check_request(request)
     notices = []
     if discovery is None:
@@ -166,7 +166,7 @@ def make_plan(
     if discovery is not None and (request.geometry == "direction" or (request.geometry == "auto" and request.weights)):
         geometry = "direction"
     avoid = _targets_of(request.avoid, discovery)
-    rests_on: list[object] = [home.index_content(library, info), geometry, avoid]
+    rests_on: list[object] = [workspace.index_content(library, info), geometry, avoid]
     if discovery is not None:
         aspects = {aspect: asdict(evidence) for aspect, evidence in discovery.aspects.items()}
         rests_on += [discovery.directions_sha256, aspects]
@@ -184,35 +184,35 @@ def _targets_of(aspects: Sequence[str], discovery: Discovery | None) -> tuple[st
 # --- indexes ------------------------------------------------------------------------------------------------
 
 
-def build_index(home: Home, plan: Plan) -> NeighbourIndex:
+def build_index(workspace: Workspace, plan: Plan) -> NeighbourIndex:
     """The index of a plan's library in its geometry. What an approximate one misses is measured and kept."""
-    tracks = {track.track_id: track for track in home.catalogue.tracks(plan.library)}
-    embeddings = home.store.load(list(tracks), plan.info)
+    tracks = {track.track_id: track for track in workspace.catalogue.tracks(plan.library)}
+    embeddings = workspace.store.load(list(tracks), plan.info)
     works = groups_of([tracks[track_id] for track_id in embeddings.track_ids], "work")
     if not embeddings.track_ids:
         return NeighbourIndex(embeddings, LayerGeometry(np.zeros((1, 1, 1))))  # says what is missing
-    index = NeighbourIndex(embeddings, _geometry(home, plan, embeddings.vectors), works)
+    index = NeighbourIndex(embeddings, _geometry(workspace, plan, embeddings.vectors), works)
     if index.rows.kind != "flat":
         figures = {"kind": index.rows.kind, "recall": [asdict(figure) for figure in measure_recall(index)]}
-        write_atomically(recall_path(home, plan.library, plan.info, plan.geometry), seal(figures))
+        write_atomically(recall_path(workspace, plan.library, plan.info, plan.geometry), seal(figures))
     return index
 
 
-def recall_path(home: Home, library: str, info: EncoderInfo, geometry: str) -> Path:
+def recall_path(workspace: Workspace, library: str, info: EncoderInfo, geometry: str) -> Path:
     """Where the figures of an approximate index lie."""
-    return home.paths.cache / "recall" / f"{safe_name(library)}-{info.folder}-{geometry}.json"
+    return workspace.paths.cache / "recall" / f"{safe_name(library)}-{info.folder}-{geometry}.json"
 
 
-def read_recall(home: Home, library: str, info: EncoderInfo, geometry: str) -> list[Recall]:
+def read_recall(workspace: Workspace, library: str, info: EncoderInfo, geometry: str) -> list[Recall]:
     """What the approximate index of a library misses; empty if it is exact or was not measured yet."""
     try:
-        path = recall_path(home, library, info, geometry)
+        path = recall_path(workspace, library, info, geometry)
         return [build(Recall, figure) for figure in read_sealed(path)["recall"]]
     except (OSError, KeyError, TypeError, ValueError, ArtefactMismatchError):
         return []
 
 
-def build_segment_index(home: Home, plan: Plan) -> SegmentIndex:
+def build_segment_index(workspace: Workspace, plan: Plan) -> SegmentIndex:
     """The segments of a plan's library: in its directions, or in one layer.
 
     Raises
@@ -225,28 +225,28 @@ def build_segment_index(home: Home, plan: Plan) -> SegmentIndex:
             f"Passages are searched in one layer, from which {' and '.join(plan.request.avoid)} cannot be left out.",
             "Leave nothing out, or search the whole recording, or set how near is measured to auto.",
         )
-    embeddings = home.store.load(home.catalogue.track_ids(plan.library), plan.info)
+    embeddings = workspace.store.load(workspace.catalogue.track_ids(plan.library), plan.info)
     if not embeddings.track_ids:
         raise DataMissingError(
             f"No track of this library has an embedding by {plan.info.id} yet.",
             f"python -m mess_core extract --encoder {plan.info.id}",
         )
-    geometry = segment_geometry(home, plan, embeddings.vectors)
-    counts = home.store.segment_counts(embeddings.track_ids, plan.info)
+    geometry = segment_geometry(workspace, plan, embeddings.vectors)
+    counts = workspace.store.segment_counts(embeddings.track_ids, plan.info)
     n_segments = int(counts.sum())
     if plan.geometry == "layer" and n_segments > MOST_LAYER_SEGMENTS:
         raise InputError(
             f"This library has {n_segments} segments; passages are searched in a layer up to {MOST_LAYER_SEGMENTS}.",
             "Ask for an aspect, so that directions are searched: they have no limit.",
         )
-    folder = home.paths.cache / "packed"
+    folder = workspace.paths.cache / "packed"
     items = read_packed(folder / f"{plan.key}-segments.npy", (n_segments, geometry.n_columns))
     starts_s = read_packed(folder / f"{plan.key}-starts.npy", (n_segments,))
     if items is None or starts_s is None:
         items, starts_s = np.empty((n_segments, geometry.n_columns), np.float32), np.empty(n_segments, np.float32)
         first = 0
         for track_id, count in zip(embeddings.track_ids, counts, strict=True):
-            embedding = home.store.read(track_id, plan.info)
+            embedding = workspace.store.read(track_id, plan.info)
             items[first : first + count] = segment_items(plan, geometry, embedding.segments)
             starts_s[first : first + count] = embedding.starts_s
             first += count
@@ -255,21 +255,21 @@ def build_segment_index(home: Home, plan: Plan) -> SegmentIndex:
     return SegmentIndex(embeddings.track_ids, items, starts_s, counts, plan.info.segment_s, geometry)
 
 
-def _geometry(home: Home, plan: Plan, vectors: np.ndarray) -> Geometry:
+def _geometry(workspace: Workspace, plan: Plan, vectors: np.ndarray) -> Geometry:
     if plan.discovery is None:
         return LayerGeometry(vectors)
     if plan.geometry == "layer" and not plan.avoid:
         return LayerGeometry(vectors, plan.discovery.aspects)
-    directions = home.directions(plan.discovery, plan.info)
+    directions = workspace.directions(plan.discovery, plan.info)
     if plan.geometry == "direction":
         return DirectionGeometry(directions, plan.discovery.aspects, vectors, plan.avoid)
     return LayerGeometry(vectors, plan.discovery.aspects, directions, plan.avoid)
 
 
-def segment_geometry(home: Home, plan: Plan, vectors: np.ndarray) -> Geometry:
+def segment_geometry(workspace: Workspace, plan: Plan, vectors: np.ndarray) -> Geometry:
     """Directions as for tracks; else one layer, the middle one, which is where encoders differ most from the signal."""
     if plan.geometry == "direction":
-        return _geometry(home, plan, vectors)
+        return _geometry(workspace, plan, vectors)
     return LayerGeometry(vectors[:, [plan.info.n_layers // 2]])
 
 
@@ -282,7 +282,7 @@ def segment_items(plan: Plan, geometry: Geometry, segments: np.ndarray) -> np.nd
 # --- answering ----------------------------------------------------------------------------------------------
 
 
-def answer(home: Home, index: NeighbourIndex, plan: Plan, query: Query) -> Answer:
+def answer(workspace: Workspace, index: NeighbourIndex, plan: Plan, query: Query) -> Answer:
     """The nearest tracks to a query; the query itself, byte for byte, never comes back.
 
     Raises
@@ -294,25 +294,25 @@ def answer(home: Home, index: NeighbourIndex, plan: Plan, query: Query) -> Answe
         query.embedding.mean,
         plan.request,
         exclude=[query.track_id],
-        facts_of=lambda track_id: facts_of(home, track_id),
+        facts_of=lambda track_id: facts_of(workspace, track_id),
         query_facts=query.facts,
-        onsets_of=lambda track_id: _onsets_of(home, query, track_id),
-        corrects_hubs=plan.geometry == "layer" and csls_helps(home.paths, plan.library, plan.info),
+        onsets_of=lambda track_id: _onsets_of(workspace, query, track_id),
+        corrects_hubs=plan.geometry == "layer" and csls_helps(workspace.paths, plan.library, plan.info),
     )
     weights = index.weights(plan.request)
     query_items = index.geometry.items(query.embedding.segments.astype(np.float32))
     tracks = []
     for neighbour in found.neighbours:
-        moments = _moments(home, index, plan, query, query_items, weights, neighbour.track_id)
-        tracks.append(_found_track(home, neighbour, moments[0] if moments else None))
+        moments = _moments(workspace, index, plan, query, query_items, weights, neighbour.track_id)
+        tracks.append(_found_track(workspace, neighbour, moments[0] if moments else None))
     return Answer(query, plan, tuple(tracks), found.is_strange, index.rows.kind)
 
 
-def _onsets_of(home: Home, query: Query, track_id: str | None) -> np.ndarray | None:
+def _onsets_of(workspace: Workspace, query: Query, track_id: str | None) -> np.ndarray | None:
     """What begins when in a track, or in the query; None where its sound is not here, or cannot be read."""
     asked = track_id or query.track_id
     try:
-        path = home.catalogue.audio_path(asked)
+        path = workspace.catalogue.audio_path(asked)
     except MessError:  # a file that is in no library
         path = Path(query.text)
     try:
@@ -330,7 +330,9 @@ def _onsets(path: Path, content: str) -> np.ndarray:
     return found
 
 
-def answer_passage(home: Home, index: SegmentIndex, plan: Plan, query: Query, passage: tuple[float, float]) -> Answer:
+def answer_passage(
+    workspace: Workspace, index: SegmentIndex, plan: Plan, query: Query, passage: tuple[float, float]
+) -> Answer:
     """The tracks that hold something most like a passage of the query, START to END in seconds.
 
     Raises
@@ -360,7 +362,7 @@ def answer_passage(home: Home, index: SegmentIndex, plan: Plan, query: Query, pa
         ),
         replace(request, diversity=0.0, duplicates="keep"),
         query.facts,
-        lambda track_id: facts_of(home, track_id),
+        lambda track_id: facts_of(workspace, track_id),
     )
     if request.diversity or request.duplicates != "keep" or request.hubs == "on":
         notice = "Diversity, near-duplicates and hubs are not looked at when a passage is searched."
@@ -369,22 +371,22 @@ def answer_passage(home: Home, index: SegmentIndex, plan: Plan, query: Query, pa
     for rank, candidate in enumerate(chosen, start=1):
         match = found[candidate.track_id]
         neighbour = Neighbour(rank, match.track_id, match.similarity, match.percentile)
-        tracks.append(_found_track(home, neighbour, match.moment))
+        tracks.append(_found_track(workspace, neighbour, match.moment))
     return Answer(query, plan, tuple(tracks), None, index.rows.kind)
 
 
-def facts_of(home: Home, track_id: str) -> Facts:
+def facts_of(workspace: Workspace, track_id: str) -> Facts:
     """What caps and versions go by. Without an album among its tags, the folder a file lies in stands for it."""
-    track = home.catalogue.track(track_id)
+    track = workspace.catalogue.track(track_id)
     return Facts(
         work=work_of(track),
         performer=track.performer,
-        album=f"{track.album_artist or ''}: {track.album}" if track.album else _folder_of(home, track_id),
+        album=f"{track.album_artist or ''}: {track.album}" if track.album else _folder_of(workspace, track_id),
         composer=track.composer,
         instrument=track.instrument,
         collection=track.collection,
         split=track.split,
-        details={**{n: v for n in NAMES if (v := getattr(track, n))}, **home.catalogue.details_of(track_id)},
+        details={**{n: v for n in NAMES if (v := getattr(track, n))}, **workspace.catalogue.details_of(track_id)},
     )
 
 
@@ -393,28 +395,30 @@ def work_of(track: Track) -> str | None:
     return f"{track.composer}: {track.work}" if track.work else None
 
 
-def _folder_of(home: Home, track_id: str) -> str:
-    return str(home.catalogue.file_paths(track_id)[0].parent)
+def _folder_of(workspace: Workspace, track_id: str) -> str:
+    return str(workspace.catalogue.file_paths(track_id)[0].parent)
 
 
-def query_of(home: Home, track: Track, info: EncoderInfo, text: str = "") -> Query:
+def query_of(workspace: Workspace, track: Track, info: EncoderInfo, text: str = "") -> Query:
     """A catalogued and embedded track as a query."""
     return Query(
         text=text or track.track_id,
         track_id=track.track_id,
-        embedding=home.store.read(track.track_id, info),
+        embedding=workspace.store.read(track.track_id, info),
         duration_s=track.duration_s,
-        facts=facts_of(home, track.track_id),
+        facts=facts_of(workspace, track.track_id),
     )
 
 
-def _found_track(home: Home, neighbour: Neighbour, moment: Moment | None) -> FoundTrack:
+def _found_track(workspace: Workspace, neighbour: Neighbour, moment: Moment | None) -> FoundTrack:
     track_id = neighbour.track_id
-    return FoundTrack(neighbour, home.catalogue.track(track_id), home.catalogue.likely_audio_path(track_id), moment)
+    return FoundTrack(
+        neighbour, workspace.catalogue.track(track_id), workspace.catalogue.likely_audio_path(track_id), moment
+    )
 
 
 def _moments(
-    home: Home,
+    workspace: Workspace,
     index: NeighbourIndex,
     plan: Plan,
     query: Query,
@@ -424,7 +428,7 @@ def _moments(
 ) -> list[Moment]:
     """Where query and track resemble each other most, in the same geometry and with the same weights."""
     try:
-        embedding = home.store.read(track_id, plan.info)
+        embedding = workspace.store.read(track_id, plan.info)
     except ArtefactMismatchError:
         return []  # damaged since it was indexed; `check` names it
     items = index.geometry.items(embedding.segments.astype(np.float32))

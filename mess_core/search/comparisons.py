@@ -19,7 +19,7 @@ from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.segments import similarity_matrix
 from mess_core.targets.base import TargetValue, error_in_units
 from mess_core.targets.registry import TARGETS
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 N_MOMENTS = 5
 QUIETEST = 1e-10  # power: -100 dB, below any recording's noise
@@ -75,7 +75,7 @@ class PassageCurve:
     level_db: tuple[float, ...]
 
 
-def compare_passages(home: Home, same: SamePassage, track_ids: Sequence[str]) -> list[PassageCurve]:
+def compare_passages(workspace: Workspace, same: SamePassage, track_ids: Sequence[str]) -> list[PassageCurve]:
     """Tempo and dynamics of a passage as the asking recording and some of the others play it.
 
     A recording whose audio is not there is left out. Levels are of the power within a beat, so a held note counts as
@@ -83,11 +83,13 @@ def compare_passages(home: Home, same: SamePassage, track_ids: Sequence[str]) ->
     """
     curves = []
     for passage in (same.asked, *(other for other in same.others if other.track_id in track_ids)):
-        times = next(each for each in home.catalogue.passages.of_track(passage.track_id) if each.score == same.score)
+        times = next(
+            each for each in workspace.catalogue.passages.of_track(passage.track_id) if each.score == same.score
+        )
         beats, tempo = times.tempo(same.from_beat, same.to_beat)
         edges_s = [times.time_at(beat) for beat in (*beats, same.to_beat)]
         try:
-            path = home.catalogue.audio_path(passage.track_id)
+            path = workspace.catalogue.audio_path(passage.track_id)
             samples, rate_hz = read_excerpt(path, passage.start_s, passage.end_s - passage.start_s)
         except MessError:
             continue
@@ -99,9 +101,9 @@ def compare_passages(home: Home, same: SamePassage, track_ids: Sequence[str]) ->
     return curves
 
 
-def map_moments(home: Home, index: NeighbourIndex, plan: Plan, query: Query, track_id: str) -> MomentMap:
+def map_moments(workspace: Workspace, index: NeighbourIndex, plan: Plan, query: Query, track_id: str) -> MomentMap:
     """Compare all moments of two recordings; errors as `EmbeddingStore.read`."""
-    embedding = home.store.read(track_id, plan.info)
+    embedding = workspace.store.read(track_id, plan.info)
     asked, others = (index.geometry.items(each.segments.astype(np.float32)) for each in (query.embedding, embedding))
     similarities = similarity_matrix(index.geometry, asked, others, index.weights(plan.request))
     starts = query.embedding.starts_s, embedding.starts_s
@@ -114,9 +116,11 @@ def map_moments(home: Home, index: NeighbourIndex, plan: Plan, query: Query, tra
     )
 
 
-def compare_targets(home: Home, discovery: Discovery | None, query_id: str, track_id: str) -> list[TargetPair]:
+def compare_targets(
+    workspace: Workspace, discovery: Discovery | None, query_id: str, track_id: str
+) -> list[TargetPair]:
     """The 22 targets of both recordings; those that neither has are left out."""
-    query, track = home.measurements.of_track(query_id), home.measurements.of_track(track_id)
+    query, track = workspace.measurements.of_track(query_id), workspace.measurements.of_track(track_id)
     unknown = TargetValue.none("not measured")
     pairs = []
     for target in TARGETS.values():

@@ -511,7 +511,7 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
         time.sleep(0.01)
 
 
-def copy_catalogue(connection: sqlite3.Connection, home: Path, name: str, keep: int = 0) -> Path:
+def copy_catalogue(connection: sqlite3.Connection, workspace: Path, name: str, keep: int = 0) -> Path:
     """Copy the whole catalogue aside, under another name first; of those that are called alike only some are kept.
 
     Parameters
@@ -523,7 +523,7 @@ def copy_catalogue(connection: sqlite3.Connection, home: Path, name: str, keep: 
     keep : int
         How many copies that are named by a day are kept, the newest; 0 keeps all.
     """
-    path = inside(home, f"{COPIES}/{PREFIX}{name}{SUFFIX}")
+    path = inside(workspace, f"{COPIES}/{PREFIX}{name}{SUFFIX}")
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{TMP_SUFFIX}")
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -537,15 +537,15 @@ def copy_catalogue(connection: sqlite3.Connection, home: Path, name: str, keep: 
             f"The catalogue could not be copied to {path.parent}: {str(getattr(error, 'message', error)).rstrip('.')}.",
             "Free some disk space or check the folder's permissions, then try again: nothing was changed.",
         ) from error
-    for older in catalogue_copies(home)[keep:] if keep else []:
+    for older in catalogue_copies(workspace)[keep:] if keep else []:
         with contextlib.suppress(OSError):
             older.unlink()
     return path
 
 
-def catalogue_copies(home: Path) -> list[Path]:
+def catalogue_copies(workspace: Path) -> list[Path]:
     """The copies of the catalogue that are named by their day, the newest first."""
-    found = own_files(home, (home / COPIES).glob(f"{PREFIX}[0-9]*-[0-9]*-[0-9]*{SUFFIX}"))
+    found = own_files(workspace, (workspace / COPIES).glob(f"{PREFIX}[0-9]*-[0-9]*-[0-9]*{SUFFIX}"))
     return sorted(found, key=lambda path: path.name, reverse=True)
 
 

@@ -58,8 +58,8 @@ from mess_core.probing.result import ProbeSettings
 from mess_core.storage.jobs import Failure, Job
 from mess_core.targets.measurements import measure_track
 from mess_core.words import counted
-from mess_core.workspace.home import DEMO, Home, count_segments
 from mess_core.workspace.scan import scan
+from mess_core.workspace.workspace import DEMO, Workspace, count_segments
 
 if TYPE_CHECKING:
     from mess_core.collections.demo import DemoTrack
@@ -95,7 +95,7 @@ class Task:
         Called between batches: the moment to do something urgent first.
     """
 
-    home: Home
+    workspace: Workspace
     job: Job
     owner: str
     encoders: dict[str, Encoder] = field(default_factory=dict)
@@ -111,7 +111,7 @@ class Task:
         is_over = threading.Event()
         heart = threading.Thread(target=self._beat, args=(is_over,), name="heartbeat", daemon=True)
         heart.start()
-        jobs, job_id = self.home.jobs, self.job.job_id
+        jobs, job_id = self.workspace.jobs, self.job.job_id
         try:
             message = _doing(self.job.kind)(self)
             jobs.finish(job_id, self.owner, "done", message)
@@ -152,7 +152,7 @@ class Task:
                 share = step + (n_done / n_total if n_total else 0.0)
                 n_done, n_total = round(STEP_PARTS * share), STEP_PARTS * n_steps
                 message = f"step {step + 1} of {n_steps}: {message}"
-            self.home.jobs.progress(self.job.job_id, self.owner, n_done=n_done, n_total=n_total, message=message)
+            self.workspace.jobs.progress(self.job.job_id, self.owner, n_done=n_done, n_total=n_total, message=message)
 
     def begin_step(self, step: int, n_steps: int) -> None:
         """From now on `progress` is that of one step, counted from 0; the bar is that of the whole job."""
@@ -160,23 +160,23 @@ class Task:
 
     def guard(self, connection: sqlite3.Connection) -> None:
         """Inside a transaction: refuse the write if the job has another owner by now."""
-        self.home.jobs.guard(connection, self.job.job_id, self.owner)
+        self.workspace.jobs.guard(connection, self.job.job_id, self.owner)
 
     def guard_unless_cancelled(self, connection: sqlite3.Connection) -> None:
         """As `guard`, and refuse once an end was asked for: a library that is being removed must not come back."""
-        if self.home.jobs.guard(connection, self.job.job_id, self.owner)["is_cancelling"]:
+        if self.workspace.jobs.guard(connection, self.job.job_id, self.owner)["is_cancelling"]:
             raise Cancelled
 
     def fail_item(self, subject: str, error: MessError) -> None:
-        self.home.jobs.fail_item(self.job.job_id, self.owner, Failure(subject, error.message, error.hint))
+        self.workspace.jobs.fail_item(self.job.job_id, self.owner, Failure(subject, error.message, error.hint))
 
     def encoder(self, encoder_id: str) -> Encoder:
         """A loaded encoder; at most two stay in memory, one for the library and one for queries."""
-        fingerprint = encoder_info(encoder_id, self.home.paths).fingerprint
+        fingerprint = encoder_info(encoder_id, self.workspace.paths).fingerprint
         if fingerprint not in self.encoders:
             while len(self.encoders) >= 2:
                 self.encoders.pop(next(iter(self.encoders)))
-            self.encoders[fingerprint] = load_encoder(encoder_id, self.home.paths, choose_device())
+            self.encoders[fingerprint] = load_encoder(encoder_id, self.workspace.paths, choose_device())
         return self.encoders[fingerprint]
 
     def _beat(self, is_over: threading.Event) -> None:
@@ -184,17 +184,17 @@ class Task:
         last = time.monotonic()
         while not is_over.wait(CANCEL_POLL_S):
             try:
-                if self.home.jobs.get(self.job.job_id).is_cancelling:
+                if self.workspace.jobs.get(self.job.job_id).is_cancelling:
                     self._is_cancelled.set()
                 if time.monotonic() - last >= HEARTBEAT_S:
-                    self.home.jobs.heartbeat(self.job.job_id, self.owner)
+                    self.workspace.jobs.heartbeat(self.job.job_id, self.owner)
                     last = time.monotonic()
             except LeaseLostError:
                 self._is_lost.set()
                 break
             except MessError as error:  # the disk may be full for a moment; the lease still has time
                 log.warning("heartbeat: %s", error)
-        self.home.database.close()
+        self.workspace.database.close()
 
 
 # --- the kinds ----------------------------------------------------------------------------------------------
@@ -203,16 +203,18 @@ class Task:
 def _demo(task: Task) -> str:
     from mess_core.collections.demo import make_demo  # scipy's signal package: half a second that only this job needs
 
-    home = task.home
+    workspace = task.workspace
 
     def on_track(n_done: int, n_total: int, title: str) -> None:
         task.progress(n_done, n_total, title)
 
-    tracks = make_demo(home.paths.demo, on_track=on_track)
-    home.add(home.paths.demo, (_demo_track(track) for track in tracks), DEMO, guard=task.guard_unless_cancelled)
+    tracks = make_demo(workspace.paths.demo, on_track=on_track)
+    workspace.add(
+        workspace.paths.demo, (_demo_track(track) for track in tracks), DEMO, guard=task.guard_unless_cancelled
+    )
     encoder_id = task.job.arguments["then_extract"]
     if encoder_id:
-        home.request_extract(DEMO, encoder_id, then_discover=True)
+        workspace.request_extract(DEMO, encoder_id, then_discover=True)
     return f"{counted(len(tracks), 'performance')} made."
 
 
@@ -233,7 +235,7 @@ def _add(task: Task) -> str:
         task.progress(n_done, n_total, name)
 
     scanned = scan(
-        task.home,
+        task.workspace,
         Path(arguments["path"]),
         library,
         arguments.get("collection", AUTO),
@@ -243,32 +245,36 @@ def _add(task: Task) -> str:
         guard=task.guard_unless_cancelled,
     )
     if then_extract and scanned.n_new + scanned.n_known:
-        task.home.request_extract(library, then_extract, then_discover=True)
+        task.workspace.request_extract(library, then_extract, then_discover=True)
     return scanned.summary
 
 
 def _extract(task: Task) -> str:
-    home, arguments = task.home, task.job.arguments
-    home.catalogue.require_library(arguments["library"])
-    info = encoder_info(arguments["encoder"], home.paths)
-    tracks = home.missing_tracks(arguments["library"], info)
+    workspace, arguments = task.workspace, task.job.arguments
+    workspace.catalogue.require_library(arguments["library"])
+    info = encoder_info(arguments["encoder"], workspace.paths)
+    tracks = workspace.missing_tracks(arguments["library"], info)
     missing = {track.track_id for track in tracks}
-    kept = [track for track in home.catalogue.tracks(arguments["library"]) if track.track_id not in missing]
+    kept = [track for track in workspace.catalogue.tracks(arguments["library"]) if track.track_id not in missing]
     message = _extract_tracks(task, tracks, arguments["encoder"], keep_raw=arguments["keep_raw"], kept=kept)
     # Asked by what is there, not by what was just done: a job that was interrupted here asks again when it resumes.
     library = arguments["library"]
-    if arguments["then_discover"] and home.can_discover(library, info) and home.discovery(library, info) is None:
-        home.request_targets(library, then_probe=info.id)
+    if (
+        arguments["then_discover"]
+        and workspace.can_discover(library, info)
+        and workspace.discovery(library, info) is None
+    ):
+        workspace.request_targets(library, then_probe=info.id)
     return message
 
 
 def _encode(task: Task) -> str:
     try:
-        track = task.home.catalogue.track(task.job.arguments["track_id"])
+        track = task.workspace.catalogue.track(task.job.arguments["track_id"])
     except UnknownTrackError as error:  # removed while it waited
         raise Cancelled from error
     message = _extract_tracks(task, [track], task.job.arguments["encoder"])
-    for failure in task.home.jobs.failures(task.job.job_id):  # the only track there is: the job itself has failed
+    for failure in task.workspace.jobs.failures(task.job.job_id):  # the only track there is: the job itself has failed
         raise AudioError(failure.message, failure.hint)
     return message
 
@@ -282,7 +288,7 @@ def _extract_tracks(
     """
     if not tracks:
         return "Nothing to do: every track is embedded."
-    home = task.home
+    workspace = task.workspace
     if not kept:
         task.progress(0, 1, f"loading {encoder_id}")
     encoder = task.encoder(encoder_id)
@@ -294,14 +300,14 @@ def _extract_tracks(
     paused_s = 0.0
 
     def note_speed() -> None:
-        home.store.set_speed(info, (time.monotonic() - started - paused_s) / n_segments)
+        workspace.store.set_speed(info, (time.monotonic() - started - paused_s) / n_segments)
 
     def sources() -> Iterator[Source]:
         for track in tracks:
-            if home.store.has(track.track_id, info):  # an urgent job may have done it meanwhile
+            if workspace.store.has(track.track_id, info):  # an urgent job may have done it meanwhile
                 continue
-            raw = home.store.raw_path(track.track_id, info) if keep_raw else None
-            audio = home.catalogue.likely_audio_path(track.track_id)
+            raw = workspace.store.raw_path(track.track_id, info) if keep_raw else None
+            audio = workspace.catalogue.likely_audio_path(track.track_id)
             yield Source(track.track_id, track.title, audio, raw, track.sha256)
 
     with closing(extract(sources(), encoder)) as events:
@@ -321,7 +327,7 @@ def _extract_tracks(
                 except UnknownTrackError:
                     n_gone += 1
             elif isinstance(event, FailedTrack):
-                if home.catalogue.has(event.source.track_id):
+                if workspace.catalogue.has(event.source.track_id):
                     task.fail_item(event.source.title, event.error)
                 else:
                     n_gone += 1
@@ -356,16 +362,16 @@ def _commit(task: Task, done: ExtractedTrack, encoder: Encoder) -> None:
             ),
         )
 
-    task.home.store.write(done.source.track_id, encoder.info, done.embedding, guard)
+    task.workspace.store.write(done.source.track_id, encoder.info, done.embedding, guard)
 
 
 def _targets(task: Task) -> str:
     library = task.job.arguments["library"]
-    task.home.catalogue.require_library(library)
-    message = _measure(task, task.home.catalogue.track_ids(library))
+    task.workspace.catalogue.require_library(library)
+    message = _measure(task, task.workspace.catalogue.track_ids(library))
     encoder_id = task.job.arguments["then_probe"]
     if encoder_id:
-        task.home.request_probe(library, encoder_id, then_evaluate=True)
+        task.workspace.request_probe(library, encoder_id, then_evaluate=True)
     return message
 
 
@@ -375,23 +381,23 @@ def _measure_one(task: Task) -> str:
 
 def _measure(task: Task, track_ids: Sequence[str]) -> str:
     """Measure tracks in several processes; a failure is named and passed over."""
-    home = task.home
-    todo = home.measurements.missing(track_ids)
+    workspace = task.workspace
+    todo = workspace.measurements.missing(track_ids)
     if not todo:
         return "Nothing to do: every track is measured."
     n_failed = n_gone = 0
     task.progress(0, len(todo), "starting")
     with closing(work_through(measure_track, todo)) as outcomes:
         for n_done, (files, measured) in enumerate(outcomes, start=1):
-            if not home.catalogue.has(files.track_id):
+            if not workspace.catalogue.has(files.track_id):
                 n_gone += 1
             elif isinstance(measured, Exception):  # whatever is in one file, the others are measured
                 log.info("measuring %s failed", files.track_id, exc_info=measured)
                 n_failed += 1
-                task.fail_item(home.catalogue.track(files.track_id).title, of_item(measured))
+                task.fail_item(workspace.catalogue.track(files.track_id).title, of_item(measured))
             else:
                 try:
-                    home.measurements.write(files, measured, task.guard)
+                    workspace.measurements.write(files, measured, task.guard)
                 except UnknownTrackError:  # in this very moment
                     n_gone += 1
             task.on_pause()
@@ -402,24 +408,24 @@ def _measure(task: Task, track_ids: Sequence[str]) -> str:
 def _probe(task: Task) -> str:
     from mess_core.probing.probe import add_null, fit_cells
 
-    home, arguments = task.home, task.job.arguments
+    workspace, arguments = task.workspace, task.job.arguments
     library, group, level = arguments["library"], arguments["group"], arguments["level"]
-    home.catalogue.require_library(library)
-    info = encoder_info(arguments["encoder"], home.paths)
-    known = home.store.known(info)
-    tracks = [track for track in home.catalogue.tracks(library) if track.track_id in known]
-    controls = home.controls_worth_extracting(info)
+    workspace.catalogue.require_library(library)
+    info = encoder_info(arguments["encoder"], workspace.paths)
+    known = workspace.store.known(info)
+    tracks = [track for track in workspace.catalogue.tracks(library) if track.track_id in known]
+    controls = workspace.controls_worth_extracting(info)
     n_steps = len(controls) + 4  # measuring, the controls, all layers, the baselines, chance
     task.begin_step(0, n_steps)
     _measure(task, [track.track_id for track in tracks])
     for step, control in enumerate(controls, start=1):
         task.begin_step(step, n_steps)
-        done = home.store.known(control)
+        done = workspace.store.known(control)
         _extract_tracks(task, [track for track in tracks if track.track_id not in done], control.id)
     plain = arguments["settings"]
     lists = {"alphas": tuple(plain["alphas"]), "columns": tuple(plain.get("columns", ()))}
     settings = ProbeSettings(**{**plain, **lists})
-    gathered = home.gather(library, info, group, level, settings.columns)
+    gathered = workspace.gather(library, info, group, level, settings.columns)
 
     def on_progress(stage: str) -> Callable[[int, int], None]:
         def report(n_done: int, n_total: int) -> None:
@@ -428,23 +434,23 @@ def _probe(task: Task) -> str:
 
         return report
 
-    if not path_of(home.paths, library, info, group, level, settings).exists():
+    if not path_of(workspace.paths, library, info, group, level, settings).exists():
         # R² alone takes half a second: it can be looked at while intervals, baselines and chance are worked out.
         task.begin_step(n_steps - 3, n_steps)
         bare = replace(gathered.data, baselines={}, identities={})
         quick = fit_cells(bare, replace(settings, n_bootstraps=0), on_progress("fitting every layer"))
-        save(home.paths, info, gathered, replace(quick, settings=settings), library, group)
+        save(workspace.paths, info, gathered, replace(quick, settings=settings), library, group)
     task.begin_step(n_steps - 2, n_steps)
     result = fit_cells(gathered.data, settings, on_progress("fitting every layer and baseline"))
-    save(home.paths, info, gathered, result, library, group)  # what is known so far can be looked at meanwhile
+    save(workspace.paths, info, gathered, result, library, group)  # what is known so far can be looked at meanwhile
     if settings.n_permutations:
         task.begin_step(n_steps - 1, n_steps)
         result = add_null(result, gathered.data, on_progress("how often chance does as well"))
-        save(home.paths, info, gathered, result, library, group)
+        save(workspace.paths, info, gathered, result, library, group)
     if arguments["then_evaluate"] and level == "track":
-        home.request_evaluate(library, info.id, "faithfulness")
-        home.request_evaluate(library, info.id, "similarity")
-        home.request_map(library, info.id)
+        workspace.request_evaluate(library, info.id, "faithfulness")
+        workspace.request_evaluate(library, info.id, "similarity")
+        workspace.request_map(library, info.id)
     n_encoded = len({cell.target for cell in result.cells if cell.encodes})
     of_all = f"{n_encoded} of {counted(len(result.targets), 'target')}"
     return f"{info.title} encodes {of_all} on {counted(gathered.n_tracks, 'track')}."
@@ -452,28 +458,28 @@ def _probe(task: Task) -> str:
 
 def _evaluate(task: Task) -> str:
     library, what = task.job.arguments["library"], task.job.arguments["what"]
-    home, info = task.home, encoder_info(task.job.arguments["encoder"], task.home.paths)
-    home.catalogue.require_library(library)
-    content = home.index_content(library, info)
+    workspace, info = task.workspace, encoder_info(task.job.arguments["encoder"], task.workspace.paths)
+    workspace.catalogue.require_library(library)
+    content = workspace.index_content(library, info)
     result: Faithfulness | SimilarityStudy
     if what == "faithfulness":
         result, message = _faithfulness(task, library, info)
     else:
         result, message = _similarity(task, library, info)
-    save_evaluation(home.paths, info, Evaluation(library, info.id, info.fingerprint, content, result), what)
+    save_evaluation(workspace.paths, info, Evaluation(library, info.id, info.fingerprint, content, result), what)
     return message
 
 
 def _faithfulness(task: Task, library: str, info: EncoderInfo) -> tuple[Faithfulness, str]:
     """Do aspects find what they say? Measured with the settings of the library's discovery."""
-    home = task.home
-    discovery = home.discovery(library, info)
+    workspace = task.workspace
+    discovery = workspace.discovery(library, info)
     if discovery is None:
         raise DataMissingError(
             f"Nothing was discovered in {library!r} with {info.id} yet, so no aspect can be judged.",
             f"python -m mess_core probe --encoder {info.id}",
         )
-    data = home.gather(library, info, "work", "track").data
+    data = workspace.gather(library, info, "work", "track").data
     references = {"all layers": data.vectors}
     references |= {name: data.baselines[name] for name in ("log-mel",) if name in data.baselines}
 
@@ -491,20 +497,20 @@ def _faithfulness(task: Task, library: str, info: EncoderInfo) -> tuple[Faithful
 
 def _similarity(task: Task, library: str, info: EncoderInfo) -> tuple[SimilarityStudy, str]:
     """Which way of comparing finds what?"""
-    home = task.home
-    tracks = {track.track_id: track for track in home.catalogue.tracks(library)}
-    embeddings = home.store.load(list(tracks), info)
+    workspace = task.workspace
+    tracks = {track.track_id: track for track in workspace.catalogue.tracks(library)}
+    embeddings = workspace.store.load(list(tracks), info)
     known = [tracks[track_id] for track_id in embeddings.track_ids]
-    planted = home.catalogue.planted(library)
+    planted = workspace.catalogue.planted(library)
     names = sorted({name for truth in planted.values() for name in truth})
     properties = {
         name: np.array([planted.get(track.track_id, {}).get(name, np.nan) for track in known]) for name in names
     }
     works = [work if track.work else None for track, work in zip(known, groups_of(known, "work"), strict=True)]
     extra = {}
-    discovery = home.discovery(library, info)
+    discovery = workspace.discovery(library, info)
     if discovery is not None and len(known) <= MOST_HELD_OUT:
-        data = home.gather(library, info, "work", "track").data
+        data = workspace.gather(library, info, "work", "track").data
         if len(set(data.groups)) >= MIN_WORKS:
             extra["direction"] = held_out_similarities(data, discovery.result.settings)
 
@@ -520,16 +526,16 @@ def _similarity(task: Task, library: str, info: EncoderInfo) -> tuple[Similarity
 
 
 def _map(task: Task) -> str:
-    home, arguments = task.home, task.job.arguments
+    workspace, arguments = task.workspace, task.job.arguments
 
     def on_progress(n_done: int, n_total: int, what: str) -> None:
         task.on_pause()
         task.progress(n_done, n_total, what)
 
     views = make_map(
-        home,
+        workspace,
         arguments["library"],
-        encoder_info(arguments["encoder"], home.paths),
+        encoder_info(arguments["encoder"], workspace.paths),
         MapSettings(**arguments["settings"]),
         arguments["layer"],
         arguments["always"],
@@ -542,12 +548,12 @@ def _map(task: Task) -> str:
 
 
 def _download(task: Task) -> str:
-    info = encoder_info(task.job.arguments["encoder"], task.home.paths)
+    info = encoder_info(task.job.arguments["encoder"], task.workspace.paths)
 
     def on_progress(n_done: int, n_total: int) -> None:
         task.progress(n_done, n_total, f"{n_done / 1e6:.0f} of {n_total / 1e6:.0f} MB")
 
-    state = download(info, task.home.paths, on_progress=on_progress, should_stop=task.is_stopping.is_set)
+    state = download(info, task.workspace.paths, on_progress=on_progress, should_stop=task.is_stopping.is_set)
     task.check()  # stopped half-way: it goes on from there next time
     return state.message
 
@@ -567,7 +573,7 @@ def _fetch(task: Task) -> str:
     if path is None:
         raise Stopping
     if arguments["library"]:
-        task.home.request_add(path, arguments["library"], arguments["then_extract"], renders=arguments["renders"])
+        task.workspace.request_add(path, arguments["library"], arguments["then_extract"], renders=arguments["renders"])
     return f"{collection.title} is in {path}."
 
 

@@ -28,7 +28,7 @@ from mess_core.encoders.registry import DEFAULT, encoder_info, load_encoder
 from mess_core.errors import MessError
 from mess_core.storage.jobs import PRIORITY_SOON, PRIORITY_WAITED_FOR, new_owner
 from mess_core.work.tasks import Task
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ RESTART_AFTER_S = 1.0
 STOP_WITHIN_S = 10.0  # one batch of the slowest encoder, and a commit
 
 
-def work(home: Home, is_stopping: threading.Event) -> None:
+def work(workspace: Workspace, is_stopping: threading.Event) -> None:
     """Do jobs until told to stop."""
     owner = new_owner()
     encoders: dict[str, Encoder] = {}
@@ -46,32 +46,34 @@ def work(home: Home, is_stopping: threading.Event) -> None:
 
     def do_first(min_priority: int) -> None:
         """Whatever is at least this urgent; between its own items, what somebody waits for goes before it."""
-        while home.jobs.has_urgent(min_priority) and (job := home.jobs.claim(owner, min_priority=min_priority)):
+        while workspace.jobs.has_urgent(min_priority) and (
+            job := workspace.jobs.claim(owner, min_priority=min_priority)
+        ):
             more_urgent = partial(do_first, PRIORITY_WAITED_FOR) if job.priority < PRIORITY_WAITED_FOR else None
-            Task(home, job, owner, encoders, is_stopping, more_urgent or (lambda: None)).run()
+            Task(workspace, job, owner, encoders, is_stopping, more_urgent or (lambda: None)).run()
 
     while not is_stopping.is_set():
         try:
             if time.monotonic() >= next_sweep:
-                home.sweep()
+                workspace.sweep()
                 next_sweep = time.monotonic() + SWEEP_EVERY_S
-            job = home.jobs.claim(owner)
+            job = workspace.jobs.claim(owner)
             if job is None:
-                _warm_up(home, encoders)
+                _warm_up(workspace, encoders)
                 is_stopping.wait(POLL_S)
             else:
                 urgent = PRIORITY_SOON if job.priority < PRIORITY_SOON else PRIORITY_WAITED_FOR
-                Task(home, job, owner, encoders, is_stopping, partial(do_first, urgent)).run()
+                Task(workspace, job, owner, encoders, is_stopping, partial(do_first, urgent)).run()
         except MessError as error:  # a full disk, a locked catalogue: wait and try again, do not die
             log.warning("%s", error)
             is_stopping.wait(RESTART_AFTER_S)
 
 
-def _warm_up(home: Home, encoders: dict[str, Encoder]) -> None:
+def _warm_up(workspace: Workspace, encoders: dict[str, Encoder]) -> None:
     """With nothing to do, load the encoder of the next query and let it hear silence: otherwise the first one waits."""
-    info = encoder_info(DEFAULT, home.paths)
-    if not encoders and home.n_embedded(ALL, info):
-        encoder = load_encoder(DEFAULT, home.paths, choose_device())
+    info = encoder_info(DEFAULT, workspace.paths)
+    if not encoders and workspace.n_embedded(ALL, info):
+        encoder = load_encoder(DEFAULT, workspace.paths, choose_device())
         encoder.encode(np.zeros((1, info.segment_samples), np.float32))
         encoders[info.fingerprint] = encoder
 
@@ -79,8 +81,8 @@ def _warm_up(home: Home, encoders: dict[str, Encoder]) -> None:
 class WorkerKeeper:
     """Keeps one worker process alive beside the server."""
 
-    def __init__(self, home: Home) -> None:
-        self.home = home
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
         self._is_stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._keep, name="worker-keeper", daemon=True)
@@ -98,7 +100,7 @@ class WorkerKeeper:
         self._thread.join()
 
     def _keep(self) -> None:
-        command = [sys.executable, "-m", "mess_core.work.worker", "--home", str(self.home.paths.root)]
+        command = [sys.executable, "-m", "mess_core.work.worker", "--home", str(self.workspace.paths.root)]
         while not self._is_stopping.is_set():
             with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=Path(__file__).parents[2]) as process:
                 self._process = process
@@ -123,7 +125,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Does the jobs of one data folder.")
     parser.add_argument("--home", type=Path, required=True)
-    home = Home(parser.parse_args().home)
+    workspace = Workspace(parser.parse_args().home)
     logging.basicConfig(level=logging.INFO, format="worker: %(message)s")
     is_stopping = threading.Event()
 
@@ -137,7 +139,7 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(5)  # the page a person looks at goes first
     use_all_cores()
-    work(home, is_stopping)
+    work(workspace, is_stopping)
 
 
 if __name__ == "__main__":

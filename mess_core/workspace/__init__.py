@@ -1,1 +1,1 @@
-"""One data folder, opened: what needs its catalogue and its files together. Start with `home.py`."""
+"""One data folder, opened: what needs its catalogue and its files together. Start with `workspace.py`."""

@@ -30,7 +30,7 @@ from mess_core.errors import MessError, StorageError
 from mess_core.storage.database import COPIES, Database, catalogue_copies
 from mess_core.storage.files import TMP_SUFFIX, own_files
 from mess_core.words import counted
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 RECOVERED = "recovered"  # the library of what was found
 TRACK_ID = re.compile(rf"[0-9a-f]{{{TRACK_ID_DIGITS}}}(@[0-9]+-[0-9]+)?")
@@ -67,7 +67,7 @@ class Rebuilt:
         return "\n".join(lines)
 
 
-def rebuild(home: Home) -> Rebuilt:
+def rebuild(workspace: Workspace) -> Rebuilt:
     """Make a catalogue that belongs to the files beside it. Deletes nothing; what cannot be read is set aside.
 
     Raises
@@ -77,30 +77,30 @@ def rebuild(home: Home) -> Rebuilt:
     StorageError
         If the disk refuses.
     """
-    home.custody.is_rebuilding = True
+    workspace.custody.is_rebuilding = True
     try:
-        home.database.close()
-        base = _find_base(home)
-        n_uploads, bad_uploads = _read_uploads(home)
-        n_embeddings, n_nameless, n_other, bad = _read_embeddings(home)
-        home.custody.adopt(home.database.connection)
+        workspace.database.close()
+        base = _find_base(workspace)
+        n_uploads, bad_uploads = _read_uploads(workspace)
+        n_embeddings, n_nameless, n_other, bad = _read_embeddings(workspace)
+        workspace.custody.adopt(workspace.database.connection)
     finally:
-        home.custody.is_rebuilding = False
+        workspace.custody.is_rebuilding = False
     return Rebuilt(base, n_uploads, n_embeddings, n_nameless, n_other, (*bad_uploads, *bad))
 
 
-def _find_base(home: Home) -> str:
+def _find_base(workspace: Workspace) -> str:
     """Put a catalogue in its place that can be read, the best there is; says which."""
-    path = home.paths.database
+    path = workspace.paths.database
     if path.exists() and path.stat().st_size:
-        n_known = _n_known(home.database)
+        n_known = _n_known(workspace.database)
         if n_known:
             return "the catalogue that is there"
-        copies = [copy for copy in catalogue_copies(home.paths.root) if _n_known(Database(copy))]
+        copies = [copy for copy in catalogue_copies(workspace.paths.root) if _n_known(Database(copy))]
         if n_known == 0 and not copies:
             return "an empty catalogue"
-        _set_aside(home)
-    for copy in catalogue_copies(home.paths.root):
+        _set_aside(workspace)
+    for copy in catalogue_copies(workspace.paths.root):
         if _n_known(Database(copy)):
             temporary = path.with_name(f"{path.name}.copy{TMP_SUFFIX}")
             try:
@@ -127,23 +127,25 @@ def _n_known(database: Database) -> int | None:
         database.close()
 
 
-def _set_aside(home: Home) -> None:
+def _set_aside(workspace: Workspace) -> None:
     """Rename a catalogue with its log, into the folder of its copies."""
-    home.database.close()
-    aside = home.paths.root / COPIES / f"set-aside-{time.strftime('%Y-%m-%d-%H%M%S')}{home.paths.database.suffix}"
+    workspace.database.close()
+    aside = (
+        workspace.paths.root / COPIES / f"set-aside-{time.strftime('%Y-%m-%d-%H%M%S')}{workspace.paths.database.suffix}"
+    )
     try:
         aside.parent.mkdir(mode=0o700, exist_ok=True)
         for suffix in ("-wal", "-shm", ""):
             with contextlib.suppress(FileNotFoundError):
-                Path(f"{home.paths.database}{suffix}").replace(f"{aside}{suffix}")
+                Path(f"{workspace.paths.database}{suffix}").replace(f"{aside}{suffix}")
     except OSError as error:
-        raise StorageError(f"{home.paths.database} could not be set aside: {error.strerror}.") from error
+        raise StorageError(f"{workspace.paths.database} could not be set aside: {error.strerror}.") from error
 
 
-def _read_uploads(home: Home) -> tuple[int, list[str]]:
-    known = home.catalogue.known_files(home.paths.uploads)
+def _read_uploads(workspace: Workspace) -> tuple[int, list[str]]:
+    known = workspace.catalogue.known_files(workspace.paths.uploads)
     n_read, bad = 0, []
-    for path in sorted(own_files(home.paths.root, home.paths.uploads.glob("*"))):
+    for path in sorted(own_files(workspace.paths.root, workspace.paths.uploads.glob("*"))):
         if path.suffix == TMP_SUFFIX or path.name in known:
             continue
         try:
@@ -151,26 +153,26 @@ def _read_uploads(home: Home) -> tuple[int, list[str]]:
                 bad.append(f"the upload {path.name} is damaged.")
                 continue
             new = read_track(path, title=f"upload {path.stem[:8]}")
-            home.add(home.paths.uploads, [NewTrack(new.track, path)], RECOVERED)
+            workspace.add(workspace.paths.uploads, [NewTrack(new.track, path)], RECOVERED)
             n_read += 1
         except MessError as error:
             bad.append(f"the upload {path.name}: {error.message}")
     return n_read, bad
 
 
-def _read_embeddings(home: Home) -> tuple[int, int, int, list[str]]:
+def _read_embeddings(workspace: Workspace) -> tuple[int, int, int, list[str]]:
     """Enter every embedding that is whole and that no row points to."""
-    known_encoders = {info.fingerprint: info for info in _encoders(home)}
-    connection = home.database.connection
+    known_encoders = {info.fingerprint: info for info in _encoders(workspace)}
+    connection = workspace.database.connection
     pairs = {tuple(row) for row in connection.execute("SELECT track_id, fingerprint FROM embeddings")}
     tracks = {row[0] for row in connection.execute("SELECT track_id FROM tracks")}
     n_read = n_nameless = n_other = 0
     bad = []
     # The plain name first: another one was written where bytes differed, and may have been replaced since.
-    files = own_files(home.paths.root, home.paths.embeddings.glob("*/*/*.safetensors"))
+    files = own_files(workspace.paths.root, workspace.paths.embeddings.glob("*/*/*.safetensors"))
     for path in sorted(files, key=lambda path: (len(path.name), path)):
         try:
-            facts = home.store.facts_of_file(path)
+            facts = workspace.store.facts_of_file(path)
         except MessError as error:
             bad.append(error.message)
             continue
@@ -184,20 +186,20 @@ def _read_embeddings(home: Home) -> tuple[int, int, int, list[str]]:
             bad.append(f"the embedding {path.name} is not what its name says.")
             continue
         if facts.track_id not in tracks:
-            home.catalogue.add_nameless(_nameless(facts), RECOVERED)
+            workspace.catalogue.add_nameless(_nameless(facts), RECOVERED)
             tracks.add(facts.track_id)
             n_nameless += 1
-        home.store.enter(path, info, facts)
+        workspace.store.enter(path, info, facts)
         pairs.add((facts.track_id, facts.fingerprint))
         n_read += 1
     return n_read, n_nameless, n_other, bad
 
 
-def _encoders(home: Home) -> list[EncoderInfo]:
+def _encoders(workspace: Workspace) -> list[EncoderInfo]:
     found = []
-    for encoder_id in encoder_ids(home.paths):
+    for encoder_id in encoder_ids(workspace.paths):
         with contextlib.suppress(MessError):
-            found.append(encoder_info(encoder_id, home.paths))
+            found.append(encoder_info(encoder_id, workspace.paths))
     return found
 
 

@@ -32,7 +32,7 @@ from mess_core.errors import InputError, MessError, of_item
 from mess_core.storage.database import Guard
 from mess_core.storage.untrusted import printable
 from mess_core.words import counted
-from mess_core.workspace.home import Home, check_path
+from mess_core.workspace.workspace import Workspace, check_path
 
 COMMIT_EVERY_S = 1.0
 MOST_NAMED = 2000  # of what a table or a playlist names and cannot be used: each becomes a row
@@ -88,7 +88,7 @@ def n_registered(summary: str) -> int:
 
 
 def scan(
-    home: Home,
+    workspace: Workspace,
     path: Path,
     library: str,
     collection_id: str = AUTO,
@@ -132,7 +132,7 @@ def scan(
         if n_refused:
             raise InputError(f"Nothing that {printable(path.name)} names can be used: {n_refused} refused.")
         raise InputError(f"No audio file lies below {path}. {unread_sentence(description.unread)}".strip())
-    known = home.catalogue.known_files(root)
+    known = workspace.catalogue.known_files(root)
     name_of = None if collection is FOLDER else collection.id
     new: list[NewTrack] = []
     old: list[Described] = []
@@ -143,8 +143,8 @@ def scan(
 
     def commit() -> None:
         nonlocal new, old, committed_s
-        home.add(root, new, library, guard=guard)
-        home.catalogue.describe(root, old, library, guard=guard)
+        workspace.add(root, new, library, guard=guard)
+        workspace.catalogue.describe(root, old, library, guard=guard)
         new, old, committed_s = [], [], time.monotonic()
 
     for n_done, recording in enumerate(wanted):
@@ -156,11 +156,11 @@ def scan(
                 old.append(_described(track_id, recording, name_of))
                 n_known += 1
             else:
-                opened = open_recording(_with_audio(home.paths, recording), name_of)
+                opened = open_recording(_with_audio(workspace.paths, recording), name_of)
                 if lost is None:  # asks the disk for every file of known samples, once, and only if there is a new one
-                    lost = home.catalogue.lost()
-                opened = home.with_samples(opened, lost)
-                is_alone = set(home.catalogue.tracks_at(opened.audio)) <= {opened.track.track_id}
+                    lost = workspace.catalogue.lost()
+                opened = workspace.with_samples(opened, lost)
+                is_alone = set(workspace.catalogue.tracks_at(opened.audio)) <= {opened.track.track_id}
                 is_back = opened.track.samples_sha256 in lost.samples
                 (new if is_alone and not is_back else changed).append(opened)
                 n_new += 1
@@ -170,8 +170,8 @@ def scan(
         if time.monotonic() - committed_s > COMMIT_EVERY_S:
             commit()
     commit()
-    home.add(root, changed, library, since=began_at, guard=guard)
-    home.catalogue.forget_moved(root)
+    workspace.add(root, changed, library, since=began_at, guard=guard)
+    workspace.catalogue.forget_moved(root)
     on_progress(len(wanted), len(wanted), "")
     return Scanned(
         collection,

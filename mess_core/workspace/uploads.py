@@ -20,7 +20,7 @@ from mess_core.catalogue.catalogue import NewTrack, Track, track_id_of
 from mess_core.config import MAX_UPLOAD_BYTES, MIN_DURATION_S, SILENCE_PEAK, UPLOADS_QUOTA_BYTES
 from mess_core.errors import AudioError, InputError, StorageError
 from mess_core.storage.files import TMP_SUFFIX, sync_folder
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 KEEP_FREE_BYTES = 512 * 1024**2  # an upload never takes the last of the disk
 MAX_TITLE = 200
@@ -31,7 +31,7 @@ class UploadWriter:
 
     Parameters
     ----------
-    home : Home
+    workspace : Workspace
     name : str
         What the sender calls the file.
     announced_bytes : int
@@ -45,14 +45,14 @@ class UploadWriter:
         If there is no room for it.
     """
 
-    def __init__(self, home: Home, name: str, announced_bytes: int = 0) -> None:
-        self.home = home
+    def __init__(self, workspace: Workspace, name: str, announced_bytes: int = 0) -> None:
+        self.workspace = workspace
         self.title = title_of(name)
         self._said = printable_name(name)  # in sentences: as its sender knows it
         self.n_bytes = 0
         self._digest = hashlib.sha256()
         self._check_size(announced_bytes)
-        folder = home.paths.uploads
+        folder = workspace.paths.uploads
         try:
             folder.mkdir(parents=True, exist_ok=True)
             used, free = _used_bytes(folder), shutil.disk_usage(folder).free
@@ -103,16 +103,16 @@ class UploadWriter:
             codec=info.codec,
             is_truncated=info.is_truncated,
         )
-        known = self.home.catalogue.find_sha256(sha256)
-        path = self.home.paths.uploads / f"{sha256}.{info.codec.split()[0].lower()}"
-        kept = None if known is None else self.home.catalogue.likely_audio_path(known.track_id)
+        known = self.workspace.catalogue.find_sha256(sha256)
+        path = self.workspace.paths.uploads / f"{sha256}.{info.codec.split()[0].lower()}"
+        kept = None if known is None else self.workspace.catalogue.likely_audio_path(known.track_id)
         if known is not None and kept != path and kept is not None and kept.is_file():
             self.abandon()
             return known
         try:
             self._path.replace(path)  # also in place of a copy of ours, which may be damaged
             sync_folder(path.parent)
-            self.home.catalogue.add(self.home.paths.uploads, [NewTrack(track, path)], library=None)
+            self.workspace.catalogue.add(self.workspace.paths.uploads, [NewTrack(track, path)], library=None)
         except StorageError:
             raise
         except OSError as error:
@@ -149,8 +149,8 @@ class _RecordingWriter(UploadWriter):
     It looks at every sample, which of a few minutes takes a moment; of a large upload it would not.
     """
 
-    def __init__(self, home: Home, name: str, announced_bytes: int = 0) -> None:
-        super().__init__(home, name, announced_bytes)
+    def __init__(self, workspace: Workspace, name: str, announced_bytes: int = 0) -> None:
+        super().__init__(workspace, name, announced_bytes)
         self._said = self.title  # it was never a file of somebody's
 
     def _check_audio(self, path: Path) -> AudioInfo:
@@ -165,12 +165,12 @@ class _RecordingWriter(UploadWriter):
         return info
 
 
-def keep_recording(home: Home, data: bytes, title: str = "") -> Track:
+def keep_recording(workspace: Workspace, data: bytes, title: str = "") -> Track:
     """Keep what somebody recorded on a page, as an upload is kept; the same bytes twice are one track.
 
     Parameters
     ----------
-    home : Home
+    workspace : Workspace
     data : bytes
         An audio file of some minutes at most, such as the WAV of `st.audio_input`.
     title : str
@@ -179,7 +179,7 @@ def keep_recording(home: Home, data: bytes, title: str = "") -> Track:
     Returns
     -------
     Track
-        In no library yet: `Home.keep_upload` adds it to one.
+        In no library yet: `Workspace.keep_upload` adds it to one.
 
     Raises
     ------
@@ -189,7 +189,7 @@ def keep_recording(home: Home, data: bytes, title: str = "") -> Track:
         As `UploadWriter`.
     """
     name = f"{title or recording_title(datetime.now())}.wav"  # what follows the last dot is not part of a title
-    writer = _RecordingWriter(home, name, len(data))
+    writer = _RecordingWriter(workspace, name, len(data))
     try:
         writer.write(data)
         return writer.finish()

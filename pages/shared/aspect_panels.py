@@ -65,7 +65,7 @@ def _describe(weights: dict[str, float], avoid: list[str]) -> str:
 
 def _choose_filters() -> dict:
     """Names in the library, and what the columns of the user's own table say; none chosen is all."""
-    catalogue, filters = resources.home().catalogue, {}
+    catalogue, filters = resources.workspace().catalogue, {}
     said = {f"{name}: {value}": (name, value) for name, value in catalogue.detail_values(frame.library())}
     offered = {f"{name}s": (name.capitalize(), values) for name, values in catalogue.names(frame.library()).items()}
     offered["where"] = ("Your own table", list(said)[:MOST_VALUES])

@@ -170,9 +170,9 @@ def _show_hubs(study: SimilarityStudy) -> None:
 
 def _kept(encoder_id: str, what: What, hint: str) -> Evaluation | None:
     """The kept evaluation, with the way to make it, or make it again."""
-    home, library, info = resources.home(), frame.library(), resources.info(encoder_id)
+    workspace, library, info = resources.workspace(), frame.library(), resources.info(encoder_id)
     kept = resources.evaluation(library, encoder_id, what)
-    is_stale = kept is not None and kept.content != home.index_content(library, info)
+    is_stale = kept is not None and kept.content != workspace.index_content(library, info)
     if kept is None:
         st.caption(f"Not measured yet. {hint}")
     elif is_stale:
@@ -180,7 +180,7 @@ def _kept(encoder_id: str, what: What, hint: str) -> Evaluation | None:
     if kept is None or is_stale:
         job = jobs_panel.asked("evaluate", library=library, encoder=encoder_id, what=what)
         if jobs_panel.work_button("Measure", job, key=f"evaluate {what}"):
-            home.request_evaluate(library, encoder_id, what)
+            workspace.request_evaluate(library, encoder_id, what)
             st.rerun()
     return kept
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from mess_core.encoders.registry import DEFAULT
-from mess_core.workspace.home import DEMO
+from mess_core.workspace.workspace import DEMO
 from pages.shared import frame, resources
 
 FLOW = """\
@@ -19,8 +19,8 @@ audio (n_samples,)
 
 def next_steps() -> None:
     """The one thing to do now, then the others."""
-    home = resources.home()
-    n_tracks = sum(library.n_tracks for library in home.catalogue.libraries())
+    workspace = resources.workspace()
+    n_tracks = sum(library.n_tracks for library in workspace.catalogue.libraries())
     left, right = st.columns(2, gap="medium")
     with left, st.container(border=True, height="stretch"):
         st.markdown("#### :material/headphones: Listen")
@@ -37,10 +37,10 @@ def next_steps() -> None:
 
 def what_is_here() -> None:
     """Libraries, and how much of each can be searched."""
-    home = resources.home()
-    libraries = home.catalogue.libraries()
+    workspace = resources.workspace()
+    libraries = workspace.catalogue.libraries()
     if not libraries:
-        if not home.jobs.active():
+        if not workspace.jobs.active():
             _offer_demo()
         return
     st.subheader("What is here", anchor=False)
@@ -51,7 +51,7 @@ def what_is_here() -> None:
                 "library": library.name,
                 "tracks": library.n_tracks,
                 "length": frame.seconds(library.duration_s),
-                "searchable": _percent(home.share_embedded(library.name, info)),
+                "searchable": _percent(workspace.share_embedded(library.name, info)),
             }
             for library in libraries
         ],
@@ -70,7 +70,7 @@ def what_is_here() -> None:
                 "performers whose tempo, rubato, dynamics and articulation differ in known ways."
             )
             if st.button("Remove the demo"):
-                home.remove_library(DEMO)
+                workspace.remove_library(DEMO)
                 st.rerun()
 
 
@@ -82,7 +82,7 @@ def _percent(share: float) -> int:
 def _offer_demo() -> None:
     frame.notice("No music yet", "Make the demo library (about half a minute), or add a folder of your own.")
     if st.button("Make the demo library", type="primary"):
-        resources.home().request_demo(DEFAULT)
+        resources.workspace().request_demo(DEFAULT)
         st.rerun()
 
 

@@ -37,7 +37,7 @@ AWAITED = "jobs this page waits for"  # ids, of this run
 
 def begin() -> None:
     """Before a page reads anything: what is worked on now. Once that has ended, what the page read may be old."""
-    st.session_state[AWAITED] = {job.job_id for job in resources.home().jobs.active()}
+    st.session_state[AWAITED] = {job.job_id for job in resources.workspace().jobs.active()}
 
 
 def wait_for(job: Job) -> None:
@@ -48,7 +48,7 @@ def wait_for(job: Job) -> None:
 def asked(kind: str, **arguments: Any) -> Job | None:
     """The active job of a kind whose arguments include these, the one that is worked on first."""
     wanted = json.loads(json.dumps(arguments))  # as a row keeps them
-    active = resources.home().jobs.active()
+    active = resources.workspace().jobs.active()
     return next((job for job in active if job.kind == kind and wanted.items() <= job.arguments.items()), None)
 
 
@@ -82,7 +82,7 @@ def name_of(job: Job) -> str:
         case "add":
             return f"Registering {word('path')} in {library}"
         case "extract":
-            n_tracks = resources.home().catalogue.n_tracks(str(job.arguments.get("library")))
+            n_tracks = resources.workspace().catalogue.n_tracks(str(job.arguments.get("library")))
             return f"Embedding {library} ({counted(n_tracks, 'track')}){by}"
         case "encode":
             return f"Listening to {_track(job)}{by}"
@@ -117,13 +117,13 @@ def _short(name: object) -> str:
 
 def _encoder(job: Job) -> str:
     encoder_id = str(job.arguments.get("encoder"))
-    known = encoder_id in encoder_ids(resources.home().paths)
+    known = encoder_id in encoder_ids(resources.workspace().paths)
     return resources.info(encoder_id).title if known else _short(encoder_id)
 
 
 def _track(job: Job) -> str:
     try:
-        title = resources.home().catalogue.track(str(job.arguments.get("track_id"))).title
+        title = resources.workspace().catalogue.track(str(job.arguments.get("track_id"))).title
     except MessError:
         return "a recording"  # forgotten meanwhile
     return _short(title)
@@ -146,16 +146,16 @@ def show(kinds: Sequence[str]) -> None:
 
     If one has ended since the page began, the page runs again: what it shows may be old.
     """
-    active = tuple((job.job_id, job.state) for job in resources.home().jobs.active())
+    active = tuple((job.job_id, job.state) for job in resources.workspace().jobs.active())
     if not st.session_state.get(AWAITED, set()) <= {job_id for job_id, _ in active}:
         st.rerun()
     if active:
         _poll(active)
-    _show_ends(resources.home().jobs.outcomes(kinds) if kinds else [])
+    _show_ends(resources.workspace().jobs.outcomes(kinds) if kinds else [])
 
 
 def _show_ends(ended: Sequence[Job]) -> None:
-    libraries = {library.name for library in resources.home().catalogue.libraries()}
+    libraries = {library.name for library in resources.workspace().catalogue.libraries()}
     folded: dict[_End, list[Job]] = {}
     for job in ended:
         if _is_worth_telling(job, libraries):
@@ -184,8 +184,8 @@ def _n_added(job: Job) -> int:
 
 def _end(job: Job) -> _End:
     """In words: how it ended, what was left out, and what can be done."""
-    home = resources.home()
-    failures = tuple(home.jobs.failures(job.job_id))
+    workspace = resources.workspace()
+    failures = tuple(workspace.jobs.failures(job.job_id))
     message = job.message.split(": --render")[0].removesuffix(".") + "."
     if job.state == "cancelled":
         return _End(f"{name_of(job)} was cancelled", (_how_far(job),), failures)
@@ -206,7 +206,7 @@ def _end(job: Job) -> _End:
 
 def _show_end(end: _End, jobs: Sequence[Job]) -> None:
     """How jobs ended, of which the newest stands for all; until somebody has read it."""
-    home, job = resources.home(), jobs[0]
+    workspace, job = resources.workspace(), jobs[0]
     with st.container(border=True):
         times = f" ({len(jobs)} times)" if len(jobs) > 1 else ""
         icon = ":material/check:" if _n_added(job) else ":material/info:"
@@ -223,11 +223,11 @@ def _show_end(end: _End, jobs: Sequence[Job]) -> None:
                     on_click=_open, args=(job.arguments["library"], [each.job_id for each in jobs]),
                 )  # fmt: skip
             if job.state == "cancelled" and _is_left(job) and st.button("Resume", key=f"resume-{job.job_id}"):
-                home.jobs.resume(job.job_id)
+                workspace.jobs.resume(job.job_id)
                 st.rerun()
             may_help = job.kind in WORTH_TRYING_AGAIN and DEFECT not in job.message and _is_left(job)
             if job.state == "failed" and may_help and st.button("Try again", key=f"again-{job.job_id}"):
-                home.jobs.resume(job.job_id)
+                workspace.jobs.resume(job.job_id)
                 st.rerun()
             if job.kind == "add" and ONLY_MIDI in job.message and not job.arguments.get("renders"):
                 _offer_to_render(job)
@@ -246,7 +246,7 @@ def _open(library: str, job_ids: Sequence[int]) -> None:
 def _dismiss(job_ids: Sequence[int]) -> None:
     with frame.explain_errors():
         for job_id in job_ids:
-            resources.home().jobs.dismiss(job_id)
+            resources.workspace().jobs.dismiss(job_id)
 
 
 def _offer_to_render(job: Job) -> None:
@@ -256,16 +256,18 @@ def _offer_to_render(job: Job) -> None:
             path, library, then, collection = (
                 job.arguments[key] for key in ("path", "library", "then_extract", "collection")
             )
-            resources.home().request_add(Path(path), library, then, collection, renders=True)
-            resources.home().jobs.dismiss(job.job_id)
+            resources.workspace().request_add(Path(path), library, then, collection, renders=True)
+            resources.workspace().jobs.dismiss(job.job_id)
             st.rerun()
 
 
 def _is_left(job: Job) -> bool:
     """Whether anything of an ended job is still to be done."""
-    home, library = resources.home(), job.arguments.get("library")
+    workspace, library = resources.workspace(), job.arguments.get("library")
     if job.kind == "extract":
-        return home.n_embedded(library, resources.info(job.arguments["encoder"])) < home.catalogue.n_tracks(library)
+        return workspace.n_embedded(library, resources.info(job.arguments["encoder"])) < workspace.catalogue.n_tracks(
+            library
+        )
     if job.kind == "targets":
         return job.n_total == 0 or job.n_done < job.n_total  # its row knows; asking the files takes a page too long
     return True
@@ -273,12 +275,12 @@ def _is_left(job: Job) -> bool:
 
 def _how_far(job: Job) -> str:
     """What a cancelled job leaves behind."""
-    home = resources.home()
+    workspace = resources.workspace()
     if job.kind == "extract":
         library, info = job.arguments["library"], resources.info(job.arguments["encoder"])
-        n_tracks = counted(home.catalogue.n_tracks(library), "track")
+        n_tracks = counted(workspace.catalogue.n_tracks(library), "track")
         rest = "" if _is_left(job) else " Nothing is left to do."
-        return f"{home.n_embedded(library, info)} of {n_tracks} kept in {_short(library)}.{rest}"
+        return f"{workspace.n_embedded(library, info)} of {n_tracks} kept in {_short(library)}.{rest}"
     return f"It was at: {job.message}. What is done is kept." if job.message else "What was done is kept."
 
 
@@ -299,7 +301,7 @@ def _show_failures(failures: Sequence[Failure]) -> None:
 
 @st.fragment(run_every=POLL_S)
 def _poll(seen: tuple[tuple[int, str], ...]) -> None:
-    jobs = resources.home().jobs.active()
+    jobs = resources.workspace().jobs.active()
     if {(job.job_id, job.state) for job in jobs} != set(seen):
         st.rerun()  # one began or ended: the whole page may say something new
     running = [job for job in jobs if job.state == "running"]
@@ -346,7 +348,7 @@ def _cancel_button(job: Job) -> None:
 
 def _cancel(job_id: int) -> None:
     with frame.explain_errors():
-        resources.home().jobs.cancel(job_id)
+        resources.workspace().jobs.cancel(job_id)
 
 
 def _detail(job: Job) -> str:
@@ -354,5 +356,5 @@ def _detail(job: Job) -> str:
     if job.is_cancelling:
         return "ending after the item in hand…"
     now = job.message or ("finishing" if job.n_total and job.n_done >= job.n_total else "starting")
-    left_s = resources.home().seconds_left(job)
+    left_s = resources.workspace().seconds_left(job)
     return now if left_s is None else f"{now} · about {frame.seconds(left_s)} left"

@@ -26,7 +26,7 @@ FEW_GROUPS = 10  # below it an interval says little
 def choose() -> tuple[str, str]:
     """Grouping and level; both in the URL."""
     left, right = st.columns(2)
-    groups = [*GROUPS, *resources.home().catalogue.detail_names(frame.library())]
+    groups = [*GROUPS, *resources.workspace().catalogue.detail_names(frame.library())]
     state.restore("group", groups)
     group = left.selectbox(
         "Never split", groups, key="group",
@@ -39,11 +39,11 @@ def choose() -> tuple[str, str]:
 
 def find(encoder_id: str, group: str, level: str) -> Discovery | None:
     """What was found, or the way to find it."""
-    home, info, library = resources.home(), resources.info(encoder_id), frame.library()
+    workspace, info, library = resources.workspace(), resources.info(encoder_id), frame.library()
     kept = [run for run in resources.discoveries(library).values() if run.fingerprint == info.fingerprint]
     kept = [run for run in kept if (run.group, run.level) == (group, level)]
     found = min(kept, key=lambda run: len(run.title), default=None)  # the default settings have no words in the title
-    n_tracks, n_embedded = len(home.catalogue.track_ids(library)), home.n_embedded(library, info)
+    n_tracks, n_embedded = len(workspace.catalogue.track_ids(library)), workspace.n_embedded(library, info)
     if found is None:
         frame.notice(
             "Nothing probed yet",
@@ -51,7 +51,7 @@ def find(encoder_id: str, group: str, level: str) -> Discovery | None:
             f"This library has {counted(n_tracks, 'track')}, {n_embedded} of them embedded with {info.title}.",
             "" if n_embedded else "Embed it on the Library page first.",
         )
-    elif found.content != home.index_content(library, info):
+    elif found.content != workspace.index_content(library, info):
         st.caption(
             f"Measured on {found.n_tracks} of now {counted(n_embedded, 'embedded track')}; run it again to include all."
         )
@@ -60,7 +60,7 @@ def find(encoder_id: str, group: str, level: str) -> Discovery | None:
         job = _asked(library, encoder_id, group, level)
         kind = "primary" if found is None else "secondary"
         if jobs_panel.work_button(label, job, type=kind, disabled=n_embedded < 2):
-            home.request_probe(library, encoder_id, group, level, then_evaluate=group == "work")
+            workspace.request_probe(library, encoder_id, group, level, then_evaluate=group == "work")
             st.rerun()
         with st.popover("Other settings"):
             _other_settings(encoder_id, group, level)
@@ -94,7 +94,7 @@ def _other_settings(encoder_id: str, group: str, level: str) -> None:
                     n_permutations=int(n_permutations),
                     seed=int(seed),
                 )
-                resources.home().request_probe(frame.library(), encoder_id, group, level, settings)
+                resources.workspace().request_probe(frame.library(), encoder_id, group, level, settings)
                 st.rerun()
 
 
@@ -204,7 +204,7 @@ class Passage:
 def _passages(found: Discovery) -> dict[int, Passage]:
     """Row -> its passage, where the catalogue still knows the recording."""
     info = resources.info(found.encoder)
-    known = {track.track_id: track for track in resources.home().catalogue.tracks(found.library)}
+    known = {track.track_id: track for track in resources.workspace().catalogue.tracks(found.library)}
     passages = {}
     for row, row_id in enumerate(found.row_ids):
         track_id, _, segment = row_id.partition(":")

@@ -17,7 +17,7 @@ from mess_core.encoders.registry import DEFAULT, EncoderChoice, encoder_choices
 from mess_core.encoders.weights import use_folder
 from mess_core.errors import InputError, MessError
 from mess_core.words import counted
-from mess_core.workspace.home import DEMO
+from mess_core.workspace.workspace import DEMO
 from pages.shared import frame, jobs_panel, resources, state
 from pages.shared.upload import upload
 
@@ -32,7 +32,7 @@ LONGEST_NAME = 60  # characters of a library's name
 
 def choose_encoder() -> str:
     """MERT first; while its weights are missing the embedded encoder is chosen."""
-    choices = {choice.info.id: choice for choice in encoder_choices(resources.home().paths)}
+    choices = {choice.info.id: choice for choice in encoder_choices(resources.workspace().paths)}
     if not st.toggle("Show controls (untrained twins)", key="controls"):
         choices = {encoder_id: c for encoder_id, c in choices.items() if not encoder_id.startswith(CONTROL)}
     ready = [encoder_id for encoder_id, choice in choices.items() if choice.weights.status in READY]
@@ -60,7 +60,7 @@ def _caption(choice: EncoderChoice) -> str:
 
 def _offer_weights(choice: EncoderChoice) -> None:
     """Consent before a download, or a folder that has them already; everything else goes on without."""
-    info, weights, home = choice.info, choice.weights, resources.home()
+    info, weights, workspace = choice.info, choice.weights, resources.workspace()
     with st.container(border=True):
         st.text(weights.message)
         st.markdown(f"**Licence: {info.licence}.** {LICENCE_NOTICE}")
@@ -68,22 +68,22 @@ def _offer_weights(choice: EncoderChoice) -> None:
         with download:
             agreed = st.checkbox("I use it for non-commercial purposes only", key=f"agree-{info.id}")
             if st.button(f"Download {frame.size(weights.size_bytes)}", disabled=not agreed, type="primary"):
-                home.request_download(info.id)
+                workspace.request_download(info.id)
                 st.rerun()
         with folder, st.form(f"folder-{info.id}", border=False):
             path = st.text_input("Or a folder that has its files", placeholder="~/Models/MERT-v1-95M")
             if st.form_submit_button("Use this folder") and path:
                 with frame.explain_errors():
-                    use_folder(info, home.paths, Path(path))
+                    use_folder(info, workspace.paths, Path(path))
                     st.rerun()
         st.caption("MESS goes on with MESS-nano meanwhile.")
 
 
 def add_music(encoder_id: str) -> None:
     """The demo, or a folder; both are embedded at once if the encoder can."""
-    home = resources.home()
+    workspace = resources.workspace()
     then = encoder_id if _is_ready(encoder_id) else DEFAULT
-    names = [library.name for library in home.catalogue.libraries()]
+    names = [library.name for library in workspace.catalogue.libraries()]
     folder, demo = st.columns([3, 1], gap="large", vertical_alignment="bottom")
     with folder, st.form("add-folder", border=False):
         path, name = st.columns([3, 1])
@@ -97,9 +97,9 @@ def add_music(encoder_id: str) -> None:
         if REFUSED in st.session_state:  # until the next try: the page may run again by itself
             frame.notice("That did not work", *st.session_state[REFUSED])
     with demo:
-        is_made = DEMO in names or any(job.kind == "demo" for job in home.jobs.active())
+        is_made = DEMO in names or any(job.kind == "demo" for job in workspace.jobs.active())
         if not is_made and st.button("Make the demo library", width="stretch"):
-            home.request_demo(then)
+            workspace.request_demo(then)
             st.rerun()
     st.caption(
         "Nothing is copied and no file of yours is ever changed. WAV, FLAC, MP3, AAC, Opus and nearly every other "
@@ -130,7 +130,7 @@ def _add(chosen: str, library: str, then: str, *, renders: bool) -> None:
                 f"The name of a library has at most {LONGEST_NAME} characters; this one has {len(library.strip()):,}."
             )
         name = library.strip() or library_name(target)[:LONGEST_NAME].strip()
-        resources.home().request_add(target, name, then, renders=renders)
+        resources.workspace().request_add(target, name, then, renders=renders)
     except MessError as error:
         st.session_state[REFUSED] = (error.message, error.hint)
     else:
@@ -139,7 +139,7 @@ def _add(chosen: str, library: str, then: str, *, renders: bool) -> None:
 
 def _offer_collection(then: str) -> None:
     """Consent first: licence, size and place are said before anything is asked of the network."""
-    home = resources.home()
+    workspace = resources.workspace()
     offers = [(each, number) for each in COLLECTIONS.values() for number in range(len(each.downloads))]
     collection, number = st.selectbox(
         "Collection", offers, key="collection",
@@ -157,30 +157,30 @@ def _offer_collection(then: str) -> None:
     if st.button(f"Download {frame.size(which.size_bytes)}", disabled=not (agreed and folder), key="fetch"):
         with frame.explain_errors():
             place = Path(folder).expanduser()
-            home.request_fetch(collection.id, number, place, collection.id, then, renders=renders)
+            workspace.request_fetch(collection.id, number, place, collection.id, then, renders=renders)
             st.rerun()
 
 
 def _keep_upload() -> None:
     """An upload made here joins the named library at once."""
-    home, value = resources.home(), st.session_state["library-upload"].upload
-    track = home.catalogue.find_sha256(str(value["sha256"])) if value else None
+    workspace, value = resources.workspace(), st.session_state["library-upload"].upload
+    track = workspace.catalogue.find_sha256(str(value["sha256"])) if value else None
     library = st.session_state["upload-library"].strip()
     if track is not None and library:
         with frame.explain_errors():
-            home.keep_upload(track.track_id, library)
+            workspace.keep_upload(track.track_id, library)
             encoder_id = st.session_state.get("extractor", DEFAULT)
-            home.request_extract(library, encoder_id if _is_ready(encoder_id) else DEFAULT, then_discover=True)
+            workspace.request_extract(library, encoder_id if _is_ready(encoder_id) else DEFAULT, then_discover=True)
 
 
 def embed(encoder_id: str) -> None:
     """What is missing in the chosen library, what it will take, and the button."""
-    home, info, library = resources.home(), resources.info(encoder_id), frame.library()
-    if not home.catalogue.n_tracks(library):
+    workspace, info, library = resources.workspace(), resources.info(encoder_id), frame.library()
+    if not workspace.catalogue.n_tracks(library):
         st.caption("Nothing to embed yet.")
         return
-    estimate = home.estimate(library, info)
-    done = home.n_embedded(library, info)
+    estimate = workspace.estimate(library, info)
+    done = workspace.n_embedded(library, info)
     time = "not known yet" if estimate.seconds is None else f"≈ {frame.seconds(estimate.seconds)}"
     for column, (label, value) in zip(
         st.columns(4),
@@ -199,7 +199,7 @@ def embed(encoder_id: str) -> None:
 
 def embed_button(info: EncoderInfo, n_tracks: int) -> None:
     """One click: embedding, and then discovery."""
-    home = resources.home()
+    workspace = resources.workspace()
     if n_tracks == 0:
         st.caption(f"Every track is embedded with {info.title}.")
         return
@@ -207,34 +207,34 @@ def embed_button(info: EncoderInfo, n_tracks: int) -> None:
     job = jobs_panel.asked("extract", library=frame.library(), encoder=info.id)
     job = job or jobs_panel.asked("extract", library=ALL, encoder=info.id)
     if jobs_panel.work_button(label, job, type="primary", disabled=not _is_ready(info.id)):
-        home.request_extract(frame.library(), info.id, then_discover=True)
+        workspace.request_extract(frame.library(), info.id, then_discover=True)
         st.rerun()
 
 
 def _show_other_versions(info: EncoderInfo) -> None:
     """What other versions of the encoder have left, if anything."""
-    home = resources.home()
-    n_left = home.n_by_other_versions(ALL, info)
+    workspace = resources.workspace()
+    n_left = workspace.n_by_other_versions(ALL, info)
     if not n_left:
         return
-    size = frame.size(home.store.size_of_other_versions(info))
+    size = frame.size(workspace.store.size_of_other_versions(info))
     st.caption(
         f"Left by another version of {info.title}: {counted(n_left, 'embedding')}, {size} in all libraries. "
         "They are not mixed with those of this one, and no longer used."
     )
     if st.button(f"Delete the {size} of other versions", key="delete-other-versions"):
-        home.store.forget_other_versions(info)
+        workspace.store.forget_other_versions(info)
         st.rerun()
 
 
 def show_tracks(encoder_id: str) -> None:
     """The library, found by its names, which can be written over; removing forgets, it never deletes music."""
-    home, library = resources.home(), frame.library()
-    if not home.catalogue.n_tracks(library):
+    workspace, library = resources.workspace(), frame.library()
+    if not workspace.catalogue.n_tracks(library):
         st.caption("No tracks yet.")
         return
     text = st.text_input("Filter", key="filter", placeholder="words of the title, work, composer, performer, …")
-    tracks, n_found = home.catalogue.find(library, text, MOST_SHOWN)
+    tracks, n_found = workspace.catalogue.find(library, text, MOST_SHOWN)
     if n_found == 0:
         st.caption("No track has these words in its names.")
     else:
@@ -245,17 +245,17 @@ def show_tracks(encoder_id: str) -> None:
             "Click a name and type to change it; that stays when its folder is read again."
         )
     _forget_missing(library)
-    if library in [summary.name for summary in home.catalogue.libraries()]:
+    if library in [summary.name for summary in workspace.catalogue.libraries()]:
         with st.popover("Remove this library"):
             st.write("Its tracks and their embeddings are forgotten. Music files stay where they are.")
             if st.button("Remove it", type="primary", key="remove-library"):
-                home.remove_library(library)
+                workspace.remove_library(library)
                 st.rerun()
 
 
 def _forget_missing(library: str) -> None:
     """Files that are gone: looked for when asked, seen before their tracks are forgotten."""
-    home, key = resources.home(), f"missing-{library}"
+    workspace, key = resources.workspace(), f"missing-{library}"
     with st.popover("Files that are gone"):
         st.write(
             "Tracks whose files were deleted or moved away stay until you say so. What lies on a disk that is not "
@@ -263,7 +263,7 @@ def _forget_missing(library: str) -> None:
         )
         if st.button("Look for them", key="look-for-missing"):
             with frame.explain_errors():
-                st.session_state[key] = home.missing_files(library)
+                st.session_state[key] = workspace.missing_files(library)
         missing = st.session_state.get(key)
         if missing is None:
             return
@@ -273,18 +273,18 @@ def _forget_missing(library: str) -> None:
         st.dataframe([{"title": each.title, "file": str(each.path)} for each in missing], hide_index=True)
         if st.button(f"Forget {len(missing)}", type="primary", key="forget-missing"):
             with frame.explain_errors():
-                home.forget_missing(library, [each.track_id for each in missing])
+                workspace.forget_missing(library, [each.track_id for each in missing])
             del st.session_state[key]
             st.rerun()
 
 
 def _edit_tracks(tracks: Sequence[Track], encoder_id: str) -> None:
     """A table whose names can be changed; a change is kept at once."""
-    home, info = resources.home(), resources.info(encoder_id)
-    known = home.store.known(info)
-    details = home.catalogue.details(frame.library())
+    workspace, info = resources.workspace(), resources.info(encoder_id)
+    known = workspace.store.known(info)
+    details = workspace.catalogue.details(frame.library())
     taken = {*NAMES, "collection", "length s", "loudness LUFS", "format", "embedded", "notice", "track id"}
-    own = [name for name in home.catalogue.detail_names(frame.library()) if name not in taken]
+    own = [name for name in workspace.catalogue.detail_names(frame.library()) if name not in taken]
     rows = [
         {
             **{name: getattr(track, name) for name in NAMES},
@@ -325,10 +325,10 @@ def _edit_tracks(tracks: Sequence[Track], encoder_id: str) -> None:
 def _keep_edits(key: str, track_ids: Sequence[str]) -> None:
     for row, names in st.session_state[key]["edited_rows"].items():
         with frame.explain_errors():
-            resources.home().catalogue.edit(track_ids[int(row)], **names)
+            resources.workspace().catalogue.edit(track_ids[int(row)], **names)
     st.session_state[N_EDITS] = st.session_state.get(N_EDITS, 0) + 1
 
 
 def _is_ready(encoder_id: str) -> bool:
-    home = resources.home()
-    return any(c.info.id == encoder_id and c.weights.status in READY for c in encoder_choices(home.paths))
+    workspace = resources.workspace()
+    return any(c.info.id == encoder_id and c.weights.status in READY for c in encoder_choices(workspace.paths))

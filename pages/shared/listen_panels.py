@@ -36,14 +36,14 @@ VERDICTS = {"dislike": 0, "like": 1}  # as `st.feedback` counts thumbs
 
 def answer(query: Track, encoder_id: str, request: Request, passage: tuple[float, float] | None) -> Answer:
     """One call into the core."""
-    home, info, library = resources.home(), resources.info(encoder_id), frame.library()
+    workspace, info, library = resources.workspace(), resources.info(encoder_id), frame.library()
     plan = make_plan(
-        home, library, info, request, resources.discovery(library, encoder_id), is_of_passage=passage is not None
+        workspace, library, info, request, resources.discovery(library, encoder_id), is_of_passage=passage is not None
     )
-    asked = query_of(home, query, info)
+    asked = query_of(workspace, query, info)
     if passage is not None:
-        return answers.answer_passage(home, resources.segment_index(plan), plan, asked, passage)
-    return answers.answer(home, resources.index(plan), plan, asked)
+        return answers.answer_passage(workspace, resources.segment_index(plan), plan, asked, passage)
+    return answers.answer(workspace, resources.index(plan), plan, asked)
 
 
 def explain_neighbours(found: Answer) -> dict[str, list[Reason]]:
@@ -53,7 +53,7 @@ def explain_neighbours(found: Answer) -> dict[str, list[Reason]]:
     if plan.discovery is None or not any(aspect.has_evidence for aspect in plan.discovery.aspects.values()):
         return {track_id: [] for track_id in track_ids}
     request = Request(geometry="direction")
-    by_direction = make_plan(resources.home(), plan.library, plan.info, request, plan.discovery)
+    by_direction = make_plan(resources.workspace(), plan.library, plan.info, request, plan.discovery)
     return find_reasons(resources.index(by_direction), found.query.embedding.mean, track_ids)
 
 
@@ -170,7 +170,7 @@ def _use_passage(report: PlayerReport, query_id: str) -> None:
 
 def show_chosen(found: Answer, neighbours: list[FoundTrack], lines: dict[str, str]) -> None:
     """What may be done with each recording in the player: an opinion, and the next question."""
-    opinions = resources.home().opinions
+    opinions = resources.workspace().opinions
     verdicts = opinions.verdicts(found.query.track_id)
     for item in neighbours:
         track_id = item.track.track_id
@@ -195,7 +195,9 @@ def _judge(key: str, found: Answer, item: FoundTrack) -> None:
         "library": plan.library, "encoder": plan.info.id, "fingerprint": plan.info.fingerprint,
         "geometry": plan.geometry, "request": asdict(plan.request), "rank": item.neighbour.rank,
     }  # fmt: skip
-    resources.home().opinions.judge(item.track.track_id, verdict, query_track_id=found.query.track_id, context=context)
+    resources.workspace().opinions.judge(
+        item.track.track_id, verdict, query_track_id=found.query.track_id, context=context
+    )
 
 
 def show_exports(found: Answer) -> None:
@@ -213,28 +215,28 @@ def show_exports(found: Answer) -> None:
 
 def offer_to_keep(query: Track) -> None:
     """An upload is forgotten after a week, unless it joins a library."""
-    home = resources.home()
-    if home.catalogue.is_in_library(query.track_id):
+    workspace = resources.workspace()
+    if workspace.catalogue.is_in_library(query.track_id):
         return
     with st.popover("Keep it in a library"), st.form("keep", border=False):
         name = st.text_input("Library", value="my music", max_chars=60)
         if st.form_submit_button("Add") and name.strip():
             with frame.explain_errors():
-                home.keep_upload(query.track_id, name.strip())
+                workspace.keep_upload(query.track_id, name.strip())
                 st.rerun()
 
 
 def explain_nothing(found: Answer) -> None:
     """Why nothing was found: what was filtered away, what is not embedded yet, or that there is nothing else."""
-    request, home = found.plan.request, resources.home()
+    request, workspace = found.plan.request, resources.workspace()
     filters = {
         "composer": request.composers, "performer": request.performers, "instrument": request.instruments,
         "collection": request.collections, "split": request.splits,
     }  # fmt: skip
     wanted = [f"{name} {' or '.join(values)}" for name, values in filters.items() if values]
     wanted += [f"{name} {value}" for name, value in request.where]
-    n_tracks = home.catalogue.n_tracks(found.plan.library)
-    n_embedded = home.n_embedded(found.plan.library, found.plan.info)
+    n_tracks = workspace.catalogue.n_tracks(found.plan.library)
+    n_embedded = workspace.n_embedded(found.plan.library, found.plan.info)
     if wanted:
         message = f"No other recording here has {', '.join(wanted)}."
         frame.notice("No neighbours", message, "Clear a filter under “Only some recordings” in the sidebar.")
@@ -263,7 +265,7 @@ def show_notices(found: Answer) -> None:
 def explain(found: Answer) -> None:
     """How to read it, and how far to trust it."""
     plan = found.plan
-    n_tracks = resources.home().n_embedded(plan.library, plan.info)
+    n_tracks = resources.workspace().n_embedded(plan.library, plan.info)
     scope = "all libraries" if plan.library == ALL else plan.library
     st.caption(
         f"*Similarity*: {MEANING[plan.geometry]}. *Closer than* places it among the pairs of the library itself."

@@ -19,7 +19,7 @@ REGION, KEPT, DISTANCE = "region", "neighbours kept", "likeness to the query"
 
 def choose_colour(view: MapView) -> Colour:
     """What the points are coloured by; in the URL."""
-    home = resources.home()
+    workspace = resources.workspace()
     tracks = map_views.tracks_of(view)
     known = [name for name in NAMES if any(getattr(track, name) for track in tracks)]
     targets = {target.title: target.id for target in TARGETS.values() if not target.is_companion}
@@ -45,7 +45,7 @@ def choose_colour(view: MapView) -> Colour:
     if chosen in aspects:
         word, coordinates = aspect_coordinates(_by_direction(), aspects[chosen], view.track_ids)
         return Colour(f"{word} (SD)", numbers=coordinates)
-    values = home.measurements.values(view.track_ids, targets[chosen]).tolist()
+    values = workspace.measurements.values(view.track_ids, targets[chosen]).tolist()
     unit = TARGETS[targets[chosen]].unit
     return Colour(f"{chosen} ({unit})", numbers=[value if value == value else None for value in values])
 
@@ -61,19 +61,19 @@ def _by_direction() -> NeighbourIndex:
     encoder_id = state.read("encoder")
     discovery = resources.discovery(frame.library(), encoder_id)
     request = Request(geometry="direction")
-    plan = make_plan(resources.home(), frame.library(), resources.info(encoder_id), request, discovery)
+    plan = make_plan(resources.workspace(), frame.library(), resources.info(encoder_id), request, discovery)
     return resources.index(plan)
 
 
 def _similarities(view: MapView) -> list[float | None]:
     """To the query, as Listen would rank by all layers."""
-    home, info, library = resources.home(), resources.info(state.read("encoder")), frame.library()
+    workspace, info, library = resources.workspace(), resources.info(state.read("encoder")), frame.library()
     query = state.query()
-    if query is None or not home.store.has(query, info):
+    if query is None or not workspace.store.has(query, info):
         return [None] * len(view.track_ids)
     request = Request(k=max(1, len(view.track_ids)))
-    plan = make_plan(home, library, info, request, None)
-    asked = query_of(home, home.catalogue.track(query), info)
+    plan = make_plan(workspace, library, info, request, None)
+    asked = query_of(workspace, workspace.catalogue.track(query), info)
     found = resources.index(plan).search(asked.embedding.mean, request)
     similarity = {each.track_id: each.similarity for each in found.neighbours}
     return [similarity.get(track_id) for track_id in view.track_ids]

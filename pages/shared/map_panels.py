@@ -52,8 +52,8 @@ def choose_settings() -> MapSettings:
 
 def offer_to_draw(encoder_id: str, settings: MapSettings) -> None:
     """Nothing is drawn with these settings yet."""
-    home, info = resources.home(), resources.info(encoder_id)
-    n_embedded = home.n_embedded(frame.library(), info)
+    workspace, info = resources.workspace(), resources.info(encoder_id)
+    n_embedded = workspace.n_embedded(frame.library(), info)
     frame.notice(
         "No map yet",
         "It shows the library as each layer of the encoder sees it. The first map takes half a minute or more."
@@ -75,7 +75,9 @@ def _asked(encoder_id: str, settings: MapSettings, **others: bool) -> Job | None
 def _draw(encoder_id: str, settings: MapSettings, *, with_stability: bool = False) -> None:
     query = state.query()
     always = [query] if query else []
-    resources.home().request_map(frame.library(), encoder_id, settings, always=always, with_stability=with_stability)
+    resources.workspace().request_map(
+        frame.library(), encoder_id, settings, always=always, with_stability=with_stability
+    )
     st.rerun()
 
 
@@ -99,7 +101,7 @@ def explore(view: MapView, encoder_id: str, colour: Colour) -> None:
     shown = set(view.track_ids)
     picked = [track_id for track_id in st.session_state.get(PICKED, []) if track_id in shown]
     with chosen_place:
-        show_chosen(view, [resources.home().catalogue.track(track_id) for track_id in picked])
+        show_chosen(view, [resources.workspace().catalogue.track(track_id) for track_id in picked])
     with map_place:
         show_map(view, encoder_id, colour, picked)
 
@@ -175,10 +177,10 @@ def _pick() -> None:
 
 
 def _path(view: MapView, encoder_id: str, track_id: str | None) -> list:
-    home, info = resources.home(), resources.info(encoder_id)
-    if track_id is None or not home.store.has(track_id, info):
+    workspace, info = resources.workspace(), resources.info(encoder_id)
+    if track_id is None or not workspace.store.has(track_id, info):
         return []
-    return list(segment_path(home, frame.library(), info, view, track_id))
+    return list(segment_path(workspace, frame.library(), info, view, track_id))
 
 
 def show_trust(view: MapView, encoder_id: str, settings: MapSettings) -> None:
@@ -233,11 +235,11 @@ def show_chosen(view: MapView, chosen: list[Track]) -> None:
     if not chosen:
         st.caption("Click a point: it plays, beside its nearest; draw around several with the lasso above the map.")
         return
-    home = resources.home()
+    workspace = resources.workspace()
     first = chosen[0]
     heard = chosen[:MAX_IN_PLAYER]
     if len(chosen) == 1:
-        heard = [first, *(home.catalogue.track(each.track_id) for each in view.nearest(first.track_id)[:3])]
+        heard = [first, *(workspace.catalogue.track(each.track_id) for each in view.nearest(first.track_id)[:3])]
     st.text(first.title if len(chosen) == 1 else f"{len(chosen)} recordings chosen")
     _play(heard)
     with st.container(horizontal=True):
@@ -250,7 +252,7 @@ def show_chosen(view: MapView, chosen: list[Track]) -> None:
         ):
             st.rerun()  # of the whole page: the small maps mark the query, too
         frame.link("pages/4_Listen.py", "Listen")
-        paths = {track.track_id: str(home.catalogue.likely_audio_path(track.track_id)) for track in chosen}
+        paths = {track.track_id: str(workspace.catalogue.likely_audio_path(track.track_id)) for track in chosen}
         st.download_button("CSV", partial(tracks_as_csv, chosen, paths), "selection.csv", "text/csv", on_click="ignore")
         st.download_button(
             "Playlist (M3U8)", partial(tracks_as_m3u8, chosen, paths), "selection.m3u8", "audio/x-mpegurl",

@@ -42,7 +42,7 @@ def shows_all(encoder_id: str, settings: MapSettings) -> bool:
 
 def tracks_of(view: MapView) -> list[Track]:
     """The recordings on a map, in its order."""
-    known = {track.track_id: track for track in resources.home().catalogue.tracks(frame.library())}
+    known = {track.track_id: track for track in resources.workspace().catalogue.tracks(frame.library())}
     return [known[track_id] for track_id in view.track_ids if track_id in known]
 
 
@@ -52,26 +52,26 @@ def _view(encoder_id: str, layer: int | None, settings: MapSettings) -> MapView 
 
 def _changed(encoder_id: str) -> Hashable:
     """Another value when a map may be another: tracks came or went, or one was drawn or discovered."""
-    home, info = resources.home(), resources.info(encoder_id)
-    jobs = [home.jobs.latest(kind, library=frame.library(), encoder=encoder_id) for kind in ("map", "probe")]
+    workspace, info = resources.workspace(), resources.info(encoder_id)
+    jobs = [workspace.jobs.latest(kind, library=frame.library(), encoder=encoder_id) for kind in ("map", "probe")]
     states = tuple(None if job is None else (job.job_id, job.state, job.n_done) for job in jobs)
-    return home.index_content(frame.library(), info), states
+    return workspace.index_content(frame.library(), info), states
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_FINGERPRINT)
 def _cached_view(
     library: str, info: EncoderInfo, layer: int | None, settings: MapSettings, changed: Hashable
 ) -> MapView | None:
-    return load_view(resources.home(), library, info, layer, settings)
+    return load_view(resources.workspace(), library, info, layer, settings)
 
 
 @st.cache_resource(max_entries=64, show_spinner="Finding what lies where…")
 def _cached_names(
     library: str, encoder_id: str, layer: int | None, settings: MapSettings, changed: Hashable, _view: MapView
 ) -> MapNames:
-    return name_view(resources.home(), library, _view)
+    return name_view(resources.workspace(), library, _view)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=BY_FINGERPRINT)
 def _is_complete(library: str, info: EncoderInfo, settings: MapSettings, changed: Hashable) -> bool:
-    return is_complete(resources.home(), library, info, settings)
+    return is_complete(resources.workspace(), library, info, settings)

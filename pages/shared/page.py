@@ -41,8 +41,8 @@ def page(title: str) -> Iterator[None]:
     st.set_page_config(page_title=f"{title} · MESS", page_icon="🎧", layout="wide")
     st.html(READABLE_ON_PRIMARY)
     try:
-        resources.home().catalogue.libraries()
-        missing = resources.home().catalogue.missing_roots()
+        resources.workspace().catalogue.libraries()
+        missing = resources.workspace().catalogue.missing_roots()
     except MessError as error:  # damaged, or not the catalogue of this folder: nothing else can be shown
         st.title(title, anchor=False)
         frame.notice("The catalogue cannot be used", error.message, error.hint)
@@ -72,17 +72,17 @@ def page(title: str) -> Iterator[None]:
 
 def _choose_library() -> None:
     """The library all pages look at: the one chosen, else the one used last on this machine, else the largest."""
-    home = resources.home()
-    libraries = home.catalogue.libraries()
+    workspace = resources.workspace()
+    libraries = workspace.catalogue.libraries()
     if not libraries:  # nothing to choose: `all` is never chosen but by the visitor
         st.selectbox("Library", [ALL], disabled=True)
         return
     names = [ALL, *(library.name for library in libraries)]
     largest = max(libraries, key=lambda library: library.n_tracks).name
-    used = home.database.setting(LAST_LIBRARY)
+    used = workspace.database.setting(LAST_LIBRARY)
     state.restore("library", names, used if used in names else largest)  # it may have been removed meanwhile
     # Shown as they are: a link holds what is shown.
     chosen = state.keep("library", st.selectbox("Library", names, key="library"))
     if chosen != used:
         with contextlib.suppress(StorageError):  # a full disk is said where it matters
-            home.database.set_setting(LAST_LIBRARY, chosen)
+            workspace.database.set_setting(LAST_LIBRARY, chosen)

@@ -23,18 +23,18 @@ N_AT_FIRST, MOST_OTHERS = 3, 8
 @st.fragment
 def show_same_passage(query: Track, passage: tuple[float, float] | None) -> None:
     """Nothing where the score of the query is not known, or nobody else plays it."""
-    home = resources.home()
-    known = home.catalogue.passages.of_track(query.track_id)
+    workspace = resources.workspace()
+    known = workspace.catalogue.passages.of_track(query.track_id)
     if not known:
         return
     first_s = float(known[0].times_s[0])
     start_s, end_s = passage or (first_s, first_s + AT_FIRST_S)
-    same = home.catalogue.passages.same(query.track_id, start_s, min(end_s, start_s + LONGEST_S), frame.library())
+    same = workspace.catalogue.passages.same(query.track_id, start_s, min(end_s, start_s + LONGEST_S), frame.library())
     if same is None or not same.others:
         return
     st.subheader("The same passage by others", anchor=False)
     others = {other.track_id: other for other in same.others}
-    tracks = {track_id: home.catalogue.track(track_id) for track_id in others}
+    tracks = {track_id: workspace.catalogue.track(track_id) for track_id in others}
     st.caption(
         f"Beats {same.from_beat:.0f} to {same.to_beat:.0f} of the score, {counted(len(others), 'other recording')}, "
         f"the nearest in tempo first. {'' if passage else 'Choose a passage on the waveform to hear another one.'}"
@@ -54,7 +54,7 @@ def show_same_passage(query: Track, passage: tuple[float, float] | None) -> None
 # It decodes audio and draws, and the page runs at every move of a slider.
 @st.cache_resource(max_entries=256, show_spinner=False)  # of as many queries as people ask at once
 def _figure(same: SamePassage, chosen: tuple[str, ...], names: dict[str, str]) -> go.Figure:
-    return figure(compare_passages(resources.home(), same, chosen), names)
+    return figure(compare_passages(resources.workspace(), same, chosen), names)
 
 
 def _play(query: Track, tracks: dict[str, Track], same: SamePassage, chosen: list[str]) -> None:

@@ -179,7 +179,7 @@ def keep_heard(report: PlayerReport | None, key: str, query_id: str | None = Non
     before = st.session_state.get(f"heard in {key}", {})
     more = heard_since(before, report.heard)
     for track_id, seconds in more.items():
-        resources.home().opinions.add_play(track_id, seconds, query_track_id=query_id)
+        resources.workspace().opinions.add_play(track_id, seconds, query_track_id=query_id)
     # What was too short to be kept is not counted as kept: it may add up.
     st.session_state[f"heard in {key}"] = {**before, **{track_id: report.heard[track_id] for track_id in more}}
 

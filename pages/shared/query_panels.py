@@ -22,10 +22,10 @@ ASKED, CAME_BY = "query of the last run", "how queries came"  # of this visitor
 
 def choose_encoder() -> str:
     """One of the encoders by which this library was embedded; the default while there is none, or only an old one."""
-    home = resources.home()
+    workspace = resources.workspace()
     library, default = frame.library(), resources.info(DEFAULT)
-    ids = [e for e in encoder_ids(home.paths) if home.n_embedded(library, resources.info(e))]
-    if not ids or (DEFAULT not in ids and home.n_by_other_versions(library, default)):
+    ids = [e for e in encoder_ids(workspace.paths) if workspace.n_embedded(library, resources.info(e))]
+    if not ids or (DEFAULT not in ids and workspace.n_by_other_versions(library, default)):
         ids.append(DEFAULT)  # to be embedded again
     first = DEFAULT if DEFAULT in ids else ids[0]
     state.restore("encoder", ids, first)
@@ -35,7 +35,7 @@ def choose_encoder() -> str:
 
 def choose_query() -> Track | None:
     """A dropped file, a track of the library, or a recording made now; its id is in the URL."""
-    home = resources.home()
+    workspace = resources.workspace()
     _follow_query()
     how = st.segmented_control("Query", [UPLOAD, PICK, RECORD], required=True, key="how")
     if how == UPLOAD:
@@ -45,7 +45,7 @@ def choose_query() -> Track | None:
     elif how == RECORD:
         st.audio_input("Play or sing something", sample_rate=48_000, key="recording", on_change=_use_recording)
     else:
-        titles = home.catalogue.titles(frame.library())
+        titles = workspace.catalogue.titles(frame.library())
         picked = st.selectbox(
             "Track",
             list(titles),
@@ -61,7 +61,7 @@ def choose_query() -> Track | None:
     if query is None:
         return None
     try:
-        return home.catalogue.track(query)
+        return workspace.catalogue.track(query)
     except UnknownTrackError:
         state.set_query(None)  # a link to a track that is not here
         st.caption("The track in this link is not here (any more). Choose another.")
@@ -74,7 +74,7 @@ def _follow_query() -> None:
     if "how" in st.session_state and query == st.session_state.get(ASKED):
         return  # the visitor may look for another one
     st.session_state[ASKED] = query
-    catalogue = resources.home().catalogue
+    catalogue = resources.workspace().catalogue
     is_picked = query is not None and catalogue.has(query) and catalogue.is_in_library(query)
     came_by = st.session_state.get(CAME_BY, {})
     st.session_state["how"] = came_by.get(query, PICK if is_picked else UPLOAD)
@@ -88,7 +88,7 @@ def _ask(track_id: str, how: str) -> None:
 
 def _use_upload() -> None:
     value = st.session_state["upload"].upload
-    track = resources.home().catalogue.find_sha256(str(value["sha256"])) if value else None
+    track = resources.workspace().catalogue.find_sha256(str(value["sha256"])) if value else None
     if track is not None:
         _ask(track.track_id, UPLOAD)
 
@@ -97,7 +97,7 @@ def _use_recording() -> None:
     recording = st.session_state["recording"]
     if recording is not None:
         with frame.explain_errors():
-            _ask(keep_recording(resources.home(), recording.getvalue()).track_id, RECORD)
+            _ask(keep_recording(resources.workspace(), recording.getvalue()).track_id, RECORD)
 
 
 def _use_picked() -> None:
@@ -107,38 +107,40 @@ def _use_picked() -> None:
 
 def embed_query(query: Track, encoder_id: str) -> bool:
     """True once the query has an embedding; until then its job is asked for and followed."""
-    home, info = resources.home(), resources.info(encoder_id)
-    if home.store.has(query.track_id, info):
+    workspace, info = resources.workspace(), resources.info(encoder_id)
+    if workspace.store.has(query.track_id, info):
         return True
-    job = home.jobs.latest("encode", track_id=query.track_id, encoder=encoder_id)
+    job = workspace.jobs.latest("encode", track_id=query.track_id, encoder=encoder_id)
     if job is not None and job.state == "failed":
         frame.notice("This query cannot be used", job.message, job.hint)
         # Where the sound itself was refused, it would be once more; a disk or a folder may have come back.
-        was_refused = home.jobs.failures(job.job_id) and home.catalogue.likely_audio_path(query.track_id).is_file()
+        was_refused = (
+            workspace.jobs.failures(job.job_id) and workspace.catalogue.likely_audio_path(query.track_id).is_file()
+        )
         if not was_refused and st.button("Try again"):
-            home.request_encode(query.track_id, encoder_id)
+            workspace.request_encode(query.track_id, encoder_id)
             st.rerun()
         return False
-    wait_for(home.request_encode(query.track_id, encoder_id))
+    wait_for(workspace.request_encode(query.track_id, encoder_id))
     st.caption("Its neighbours appear as soon as it has been listened to.")
     return False
 
 
 def is_searchable(encoder_id: str) -> bool:
     """Whether anything in the library can be compared; while it cannot, what is done about it is shown."""
-    home = resources.home()
-    info, n_tracks = resources.info(encoder_id), home.catalogue.n_tracks(frame.library())
-    n_embedded = home.n_embedded(frame.library(), info)
+    workspace = resources.workspace()
+    info, n_tracks = resources.info(encoder_id), workspace.catalogue.n_tracks(frame.library())
+    n_embedded = workspace.n_embedded(frame.library(), info)
     if n_embedded < n_tracks:
         so_far = f"{n_embedded} of {counted(n_tracks, 'track')}"
         st.caption(f"Embedded with {info.title} so far: {so_far} of this library.")
-    if n_embedded == 0 and not home.jobs.active():
+    if n_embedded == 0 and not workspace.jobs.active():
         _offer_to_embed(info, n_tracks)
     return n_embedded > 0
 
 
 def _offer_to_embed(info: EncoderInfo, n_tracks: int) -> None:
-    if resources.home().n_by_other_versions(frame.library(), info):
+    if resources.workspace().n_by_other_versions(frame.library(), info):
         what = "This library was embedded with another version of it. Numbers of two versions cannot be compared."
         frame.notice(f"A new {info.title}", what)
         embed_button(info, n_tracks)
@@ -149,14 +151,14 @@ def _offer_to_embed(info: EncoderInfo, n_tracks: int) -> None:
 
 def show_trail() -> None:
     """The way back through the queries that led here."""
-    home, trail = resources.home(), state.trail()
+    workspace, trail = resources.workspace(), state.trail()
     if not trail:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption("Came from")
         for step, track_id in enumerate(trail):
             try:
-                label = frame.plain(home.catalogue.track(track_id).title)
+                label = frame.plain(workspace.catalogue.track(track_id).title)
             except UnknownTrackError:
                 continue  # forgotten meanwhile
             st.button(label, key=f"trail {step}", on_click=state.go_back, args=(step,), type="tertiary")

@@ -19,36 +19,36 @@ from mess_core.probing.discovery import Discovery, kept_paths, path_of, read
 from mess_core.search.answers import Plan, build_index, build_segment_index
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.segments import SegmentIndex
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 
 @st.cache_resource(show_spinner=False)
-def home() -> Home:
+def workspace() -> Workspace:
     """The data folder: MESS_HOME, or `data/`."""
-    return Home()
+    return Workspace()
 
 
 def info(encoder_id: str) -> EncoderInfo:
     """Facts of an encoder."""
-    return encoder_info(encoder_id, home().paths)
+    return encoder_info(encoder_id, workspace().paths)
 
 
 def discovery(library: str, encoder_id: str) -> Discovery | None:
     """What searches of a library go by; read again when any library's default run changed."""
-    names = [ALL, *(known.name for known in home().catalogue.libraries())]
-    paths = [path_of(home().paths, name, info(encoder_id), "work", "track") for name in names]
+    names = [ALL, *(known.name for known in workspace().catalogue.libraries())]
+    paths = [path_of(workspace().paths, name, info(encoder_id), "work", "track") for name in names]
     changed = tuple(path.stat().st_mtime_ns for path in paths if path.is_file())
     return _discovery_for(library, encoder_id, changed)
 
 
 def is_discovered(library: str, encoder_id: str) -> bool:
     """Whether a library has a discovery of its own, with evidence or without."""
-    return path_of(home().paths, library, info(encoder_id), "work", "track").is_file()
+    return path_of(workspace().paths, library, info(encoder_id), "work", "track").is_file()
 
 
 def evaluation(library: str, encoder_id: str, what: What) -> Evaluation | None:
     """A kept evaluation of a library; read again when anything in the folder of its encoder was replaced."""
-    folder = path_of(home().paths, library, info(encoder_id), "work", "track").parent
+    folder = path_of(workspace().paths, library, info(encoder_id), "work", "track").parent
     return _evaluation(library, encoder_id, what, folder.stat().st_mtime_ns) if folder.is_dir() else None
 
 
@@ -64,8 +64,8 @@ def segment_index(plan: Plan) -> SegmentIndex:
 
 def discoveries(library: str) -> dict[str, Discovery]:
     """Every kept run of a library, by title; read again when its file changed."""
-    found = (_discovery(str(path), path.stat().st_mtime_ns) for path in kept_paths(home().paths, library))
-    known = {encoder_id: info(encoder_id).fingerprint for encoder_id in encoder_ids(home().paths)}
+    found = (_discovery(str(path), path.stat().st_mtime_ns) for path in kept_paths(workspace().paths, library))
+    known = {encoder_id: info(encoder_id).fingerprint for encoder_id in encoder_ids(workspace().paths)}
     return {run.title: run for run in found if run is not None and known.get(run.encoder) == run.fingerprint}
 
 
@@ -79,19 +79,19 @@ def _discovery(path: str, changed: int) -> Discovery | None:
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _evaluation(library: str, encoder_id: str, what: What, changed: int) -> Evaluation | None:
-    return load_evaluation(home().paths, library, info(encoder_id), what)
+    return load_evaluation(workspace().paths, library, info(encoder_id), what)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _discovery_for(library: str, encoder_id: str, changed: tuple[int, ...]) -> Discovery | None:
-    return home().discovery_for(library, info(encoder_id))
+    return workspace().discovery_for(library, info(encoder_id))
 
 
 @st.cache_resource(max_entries=3, show_spinner="Building the index…")  # 400 MB each at ten thousand MERT tracks
 def _index(key: str, _plan: Plan) -> NeighbourIndex:
-    return build_index(home(), _plan)
+    return build_index(workspace(), _plan)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Gathering segments…")  # 150 MB each at a million segments
 def _segment_index(key: str, _plan: Plan) -> SegmentIndex:
-    return build_segment_index(home(), _plan)
+    return build_segment_index(workspace(), _plan)

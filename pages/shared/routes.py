@@ -38,8 +38,8 @@ from mess_core.errors import (
 from mess_core.storage.files import seal, unseal, write_atomically
 from mess_core.storage.untrusted import read_untrusted
 from mess_core.work.worker import WorkerKeeper
-from mess_core.workspace.home import Home
 from mess_core.workspace.uploads import UploadWriter
+from mess_core.workspace.workspace import Workspace
 from pages.shared.guards import INDEX_ROUTES
 
 STATUS = {UnknownTrackError: 404, DataMissingError: 404, StorageError: 507, InputError: 400, MessError: 500}
@@ -55,11 +55,11 @@ _decoders = anyio.CapacityLimiter(N_DECODERS)
 @contextlib.asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """While the server runs, a worker runs beside it. An empty data folder gets the demo library."""
-    home = Home()
+    workspace = Workspace()
     with contextlib.suppress(MessError):  # a catalogue that cannot be read: the pages say so, and how to cure it
-        if not home.catalogue.libraries() and home.database.setting("demo") is None:
-            home.request_demo(DEFAULT)
-    keeper = WorkerKeeper(home)
+        if not workspace.catalogue.libraries() and workspace.database.setting("demo") is None:
+            workspace.request_demo(DEFAULT)
+    keeper = WorkerKeeper(workspace)
     keeper.start()
     try:
         yield
@@ -84,7 +84,7 @@ def answer_errors(endpoint: Endpoint) -> Endpoint:
 async def audio(request: Request) -> Response:
     """The file itself."""
     track = await run_in_threadpool(_track, request)
-    path = await run_in_threadpool(Home().catalogue.audio_path, track.track_id)
+    path = await run_in_threadpool(Workspace().catalogue.audio_path, track.track_id)
     return FileResponse(path, media_type=MEDIA_TYPES[track.codec.split()[0]], headers=FOREVER)
 
 
@@ -102,7 +102,7 @@ async def excerpt(request: Request) -> Response:
         raise InputError(f"length_s is {length_s:g} s, expected more than 0 and at most {EXCERPT_MAX_S:g} s.")
 
     def decode() -> bytes:
-        return wav_bytes(*read_excerpt(Home().catalogue.audio_path(track.track_id), start_s, length_s))
+        return wav_bytes(*read_excerpt(Workspace().catalogue.audio_path(track.track_id), start_s, length_s))
 
     data = await anyio.to_thread.run_sync(decode, limiter=_decoders)
     return Response(data, media_type="audio/wav", headers=FOREVER)
@@ -114,13 +114,13 @@ async def peaks(request: Request) -> Response:
     track = await run_in_threadpool(_track, request)
 
     def read_or_make() -> bytes:
-        home = Home()
-        path = home.paths.cache / "peaks" / f"{track.sha256}.json"
+        workspace = Workspace()
+        path = workspace.paths.cache / "peaks" / f"{track.sha256}.json"
         with contextlib.suppress(OSError, ArtefactMismatchError):  # made now, or once more
             data = read_untrusted(path, MOST_PEAKS_BYTES)
             unseal(data, path.name)
             return data
-        values = waveform_peaks(home.catalogue.audio_path(track.track_id), PEAKS_BINS)
+        values = waveform_peaks(workspace.catalogue.audio_path(track.track_id), PEAKS_BINS)
         document = {"peaks": [round(float(value), 4) for value in values], "duration_s": track.duration_s}
         data = seal(document, indent=None)
         with contextlib.suppress(StorageError):  # a full disk only makes the next one slower
@@ -136,7 +136,7 @@ async def upload(request: Request) -> Response:
     """Receive a file piece by piece, at flat memory whatever its size."""
     name = unquote(request.headers.get("x-mess-file-name", ""))
     announced = request.headers.get("content-length", "0")
-    writer = UploadWriter(Home(), name, int(announced) if announced.isdecimal() else 0)
+    writer = UploadWriter(Workspace(), name, int(announced) if announced.isdecimal() else 0)
     try:
         async for piece in request.stream():
             await run_in_threadpool(writer.write, piece)
@@ -150,7 +150,7 @@ async def upload(request: Request) -> Response:
 
 def _track(request: Request) -> Track:
     sha256 = request.path_params["sha256"]
-    track = Home().catalogue.find_sha256(sha256)
+    track = Workspace().catalogue.find_sha256(sha256)
     if track is None:
         raise UnknownTrackError("There is no recording with this hash here.")
     return track

@@ -103,17 +103,17 @@ def contributions(found: Answer) -> go.Figure:
 
 def _show_values(found: Answer, item: FoundTrack) -> None:
     """Both recordings' targets, in their units."""
-    home, query_id = resources.home(), found.query.track_id
-    job = home.jobs.latest("measure", track_id=query_id)
-    if not home.measurements.of_track(query_id):
+    workspace, query_id = resources.workspace(), found.query.track_id
+    job = workspace.jobs.latest("measure", track_id=query_id)
+    if not workspace.measurements.of_track(query_id):
         if job is not None and job.is_active:
             st.caption("The query is being measured.")
         elif st.button(
             "Measure the query", key="measure", help="Takes a second or two; the library is measured already."
         ):
-            home.request_measure(query_id)
+            workspace.request_measure(query_id)
             st.rerun()
-    pairs = compare_targets(home, found.plan.discovery, query_id, item.track.track_id)
+    pairs = compare_targets(workspace, found.plan.discovery, query_id, item.track.track_id)
     if not pairs:
         st.caption("Nothing was measured of these recordings yet; discovery on the Layers page measures the library.")
         return
@@ -142,8 +142,8 @@ def _show_values(found: Answer, item: FoundTrack) -> None:
 
 def _show_moments(found: Answer, item: FoundTrack) -> None:
     """The map of moments; a click on a cell is heard in both."""
-    plan, home = found.plan, resources.home()
-    moments = map_moments(home, resources.index(plan), plan, found.query, item.track.track_id)
+    plan, workspace = found.plan, resources.workspace()
+    moments = map_moments(workspace, resources.index(plan), plan, found.query, item.track.track_id)
     name = f"moments {found.query.track_id} {item.track.track_id} {plan.key} {plan.request.weights}"
     event = st.plotly_chart(
         moment_map(moments), key=name, on_select="rerun", selection_mode="points",
@@ -161,7 +161,7 @@ def _show_moments(found: Answer, item: FoundTrack) -> None:
     else:
         return
     st.text(f"Query at {frame.clock(at[0])}, #{item.neighbour.rank} at {frame.clock(at[1])}")
-    query = home.catalogue.track(found.query.track_id)
+    query = workspace.catalogue.track(found.query.track_id)
     track = PlayerTrack.of(item.track, f"#{item.neighbour.rank} ")
     track = PlayerTrack(**{**vars(track), "offset_s": at[1] - at[0], "moment": (at[1], HEARD_S)})
     end_s = min(at[0] + HEARD_S, query.duration_s)

@@ -10,10 +10,10 @@ from mess_core.collections.opening import read_track
 from mess_core.collections.walking import audio_files
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, StorageError, UnknownTrackError
 from mess_core.storage.database import SCHEMA_VERSION, Database
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 
-def add(home: Home, path, library="music"):
+def add(home: Workspace, path, library="music"):
     new = read_track(path)
     home.catalogue.add(path.parent, [new], library)
     return new.track
@@ -116,14 +116,14 @@ def test_midi_beside_the_audio_is_its_companion(home, write_wav):
 
 def test_the_data_folder_may_be_moved(write_wav, tmp_path):
     """Nothing in it holds its own absolute path."""
-    home = Home(tmp_path / "before")
+    home = Workspace(tmp_path / "before")
     path = home.paths.demo / "a.wav"
     path.parent.mkdir(parents=True)
     shutil.copy(write_wav("a"), path)
     track = add(home, path, "demo")
     home.database.close()
     shutil.move(tmp_path / "before", tmp_path / "after")
-    assert Home(tmp_path / "after").catalogue.audio_path(track.track_id) == tmp_path / "after" / "demo" / "a.wav"
+    assert Workspace(tmp_path / "after").catalogue.audio_path(track.track_id) == tmp_path / "after" / "demo" / "a.wav"
 
 
 def test_a_newer_schema_is_refused_politely(home):
@@ -151,7 +151,7 @@ def test_a_transaction_is_all_or_nothing(home):
 
 def test_what_is_remembered_is_read_again_after_any_change(home, write_wav):
     """Also after one by another process, which is another connection here; inside a transaction nothing is."""
-    other = Home(home.paths.root)
+    other = Workspace(home.paths.root)
     asked: list[int] = []
 
     def count() -> int:

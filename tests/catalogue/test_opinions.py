@@ -16,7 +16,7 @@ from mess_core.catalogue import opinions as module
 from mess_core.catalogue.opinions import heard_since
 from mess_core.config import MAX_DURATION_S
 from mess_core.errors import InputError
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 HOSTILE = [
     "'; DROP TABLE judgements; --",
@@ -35,7 +35,7 @@ HOSTILE = [
 WRITES_AND_DIES = """
 import os, signal, sys
 from pathlib import Path
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Home
 opinions = Home(Path(sys.argv[1])).opinions
 for number in range(int(sys.argv[2])):
     opinions.judge(f"t{number}", "like", context={"rank": number})
@@ -217,7 +217,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path):
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert killed.stdout.split() == [str(number) for number in range(n)]
-    home = Home(tmp_path)
+    home = Workspace(tmp_path)
     assert home.opinions.verdicts() == {f"t{number}": "like" for number in range(n)}
     assert home.opinions.seconds_heard() == {f"t{number}": number + 1 for number in range(n)}
     assert home.check() == []
@@ -225,7 +225,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path):
 
 def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path):
     for round_ in range(5):
-        home = Home(tmp_path / str(round_))
+        home = Workspace(tmp_path / str(round_))
         process = subprocess.Popen(
             [sys.executable, "-c", WRITES_AND_DIES, str(home.paths.root), "100000"], stdout=subprocess.PIPE, text=True
         )

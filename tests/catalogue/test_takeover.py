@@ -23,8 +23,8 @@ from mess_core.catalogue.catalogue import track_id_of
 from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.errors import StorageError
-from mess_core.workspace.home import Home
 from mess_core.workspace.scan import scan
+from mess_core.workspace.workspace import Workspace
 from tests.conftest import SHARED, work
 from tests.reliability.test_faults import MOST_CALLS, failing_statement
 
@@ -43,7 +43,7 @@ def id_of(path: Path) -> str:
     return track_id_of(hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def embed(home: Home, path: Path, info=MEL) -> None:
+def embed(home: Workspace, path: Path, info=MEL) -> None:
     """What extraction does, with an embedding that tells of which samples it is."""
     track_id, samples = id_of(path), samples_sha256(path)
     mean = np.full((info.n_layers, info.embedding_dim), told(samples), np.float32)
@@ -79,7 +79,7 @@ def write(path: Path, samples: int, tag: int = 0) -> str:
     return id_of(path)
 
 
-def test_a_retagged_file_stays_one_track_with_all_that_was_known(home: Home, folder: Path) -> None:
+def test_a_retagged_file_stays_one_track_with_all_that_was_known(home: Workspace, folder: Path) -> None:
     """Edits, libraries, opinions, targets, embeddings of every encoder; nothing is left of the old id but its name."""
     path = folder / "a.wav"
     old = write(path, 1)
@@ -120,7 +120,7 @@ def track_in(file: Path) -> str:
     return json.loads(json.loads(data[8 : 8 + n_bytes])["__metadata__"]["mess"])["track_id"]
 
 
-def test_a_chain_of_ids_leads_to_its_end_and_a_file_may_come_back(home: Home, folder: Path) -> None:
+def test_a_chain_of_ids_leads_to_its_end_and_a_file_may_come_back(home: Workspace, folder: Path) -> None:
     path = folder / "a.wav"
     ids = []
     for tag in (0, 1, 2, 0):
@@ -133,7 +133,7 @@ def test_a_chain_of_ids_leads_to_its_end_and_a_file_may_come_back(home: Home, fo
         assert home.catalogue.track(ids[0]).title == "Kept" and home.catalogue.n_tracks("music") == 1
 
 
-def test_other_samples_keep_names_and_opinions_and_nothing_that_was_computed(home: Home, folder: Path) -> None:
+def test_other_samples_keep_names_and_opinions_and_nothing_that_was_computed(home: Workspace, folder: Path) -> None:
     path = folder / "a.wav"
     old = write(path, 1)
     scan(home, folder, "music")
@@ -148,7 +148,7 @@ def test_other_samples_keep_names_and_opinions_and_nothing_that_was_computed(hom
     assert home.measurements.of_track(new) == {} and not list(home.paths.embeddings.rglob("*.safetensors"))
 
 
-def test_another_known_recording_in_its_place_keeps_its_own_names(home: Home, folder: Path) -> None:
+def test_another_known_recording_in_its_place_keeps_its_own_names(home: Workspace, folder: Path) -> None:
     """`cp b.wav a.wav` says nothing about b."""
     a, b = write(folder / "a.wav", 1), write(folder / "b.wav", 2)
     scan(home, folder, "music")
@@ -163,7 +163,7 @@ def test_another_known_recording_in_its_place_keeps_its_own_names(home: Home, fo
     assert home.catalogue.track(a).title == "The title of a" and home.catalogue.track(b).title == "b"
 
 
-def test_two_files_that_change_names_keep_what_is_theirs(home: Home, folder: Path) -> None:
+def test_two_files_that_change_names_keep_what_is_theirs(home: Workspace, folder: Path) -> None:
     a, b = write(folder / "a.wav", 1), write(folder / "b.wav", 2)
     for name in "ab":
         (folder / f"{name}.mid").write_bytes(name.encode())
@@ -181,7 +181,7 @@ def test_two_files_that_change_names_keep_what_is_theirs(home: Home, folder: Pat
 
 @pytest.mark.parametrize("names", ["cd", "cde"])
 def test_files_that_change_names_and_are_retagged_at_once_keep_what_is_theirs(
-    home: Home, folder: Path, names: str
+    home: Workspace, folder: Path, names: str
 ) -> None:
     """Two of them, and three in a ring: each is known by its samples, whatever its path was called."""
     ids = {name: write(folder / f"{name}.wav", n) for n, name in enumerate(names)}
@@ -212,7 +212,7 @@ def test_files_that_change_names_and_are_retagged_at_once_keep_what_is_theirs(
     assert len(list(home.paths.embeddings.rglob("*.safetensors"))) == 2 * len(names) and home.check() == []
 
 
-def test_pushed_aside_by_other_music_it_keeps_its_names(home: Home, folder: Path) -> None:
+def test_pushed_aside_by_other_music_it_keeps_its_names(home: Workspace, folder: Path) -> None:
     """Other music at its path, and itself retagged at another: that one has its names, and the other has none."""
     old = write(folder / "a.wav", 1)
     scan(home, folder, "music")
@@ -227,7 +227,9 @@ def test_pushed_aside_by_other_music_it_keeps_its_names(home: Home, folder: Path
 
 
 @pytest.mark.parametrize("is_seen", [False, True])
-def test_gone_and_back_under_another_name_and_retagged_it_is_still_one(home: Home, folder: Path, is_seen: bool) -> None:
+def test_gone_and_back_under_another_name_and_retagged_it_is_still_one(
+    home: Workspace, folder: Path, is_seen: bool
+) -> None:
     """Whether its absence was seen or not, and below another folder that was added."""
     write(folder / "other.wav", 2)
     old = write(folder / "g.wav", 1)
@@ -252,7 +254,7 @@ def test_gone_and_back_under_another_name_and_retagged_it_is_still_one(home: Hom
     assert [tuple(row)[:2] for row in home.database.connection.execute("SELECT * FROM replaced")] == [(old, new)]
 
 
-def test_a_copy_that_is_retagged_is_another_track(home: Home, folder: Path) -> None:
+def test_a_copy_that_is_retagged_is_another_track(home: Workspace, folder: Path) -> None:
     """The first keeps everything: beside it, in place of one of its two paths, and when the two change names."""
     old = write(folder / "a.wav", 1)
     scan(home, folder, "music")
@@ -281,7 +283,7 @@ def test_a_copy_that_is_retagged_is_another_track(home: Home, folder: Path) -> N
 
 
 def test_nothing_is_decoded_but_what_may_be_what_is_lost(
-    home: Home, folder: Path, monkeypatch: pytest.MonkeyPatch
+    home: Workspace, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Files are registered by their headers, unless a recording of that rate and length has lost its path."""
     decoded: list[str] = []
@@ -290,7 +292,7 @@ def test_nothing_is_decoded_but_what_may_be_what_is_lost(
         decoded.append(path.name)
         return samples_sha256(path)
 
-    monkeypatch.setattr("mess_core.workspace.home.samples_sha256", counting)
+    monkeypatch.setattr("mess_core.workspace.workspace.samples_sha256", counting)
     for n in range(3):
         write(folder / f"{n}.wav", n)
     scan(home, folder, "music")
@@ -311,7 +313,7 @@ def test_nothing_is_decoded_but_what_may_be_what_is_lost(
     assert decoded == ["as long.wav"]
 
 
-def test_moved_then_retagged_it_is_still_one(home: Home, folder: Path) -> None:
+def test_moved_then_retagged_it_is_still_one(home: Workspace, folder: Path) -> None:
     """The path that it left does not keep the old id alive; a disk that is not there does."""
     write(folder / "a.wav", 1)
     scan(home, folder, "music")
@@ -332,7 +334,7 @@ def test_moved_then_retagged_it_is_still_one(home: Home, folder: Path) -> None:
     assert home.catalogue.file_paths(new) == [other / "c.wav"]
 
 
-def test_a_folder_added_below_another_is_the_same_files(home: Home, folder: Path) -> None:
+def test_a_folder_added_below_another_is_the_same_files(home: Workspace, folder: Path) -> None:
     """One path under two roots: changed bytes are met through either."""
     (folder / "sub").mkdir()
     write(folder / "sub" / "a.wav", 1)
@@ -344,14 +346,14 @@ def test_a_folder_added_below_another_is_the_same_files(home: Home, folder: Path
     assert scan(home, folder, "all of it").n_recordings == 1 and home.catalogue.track_ids("all of it") == [new]
 
 
-def test_doubles_of_an_older_version_become_one(home: Home, folder: Path) -> None:
+def test_doubles_of_an_older_version_become_one(home: Workspace, folder: Path) -> None:
     """Two tracks at one path, the first with the hand edits: the next scan joins them."""
     path = folder / "a.wav"
     old = write(path, 1)
     scan(home, folder, "music")
     home.catalogue.edit(old, title="By hand")
     new = write(path, 1, tag=1)
-    other = Home(home.paths.root.with_name("other"))
+    other = Workspace(home.paths.root.with_name("other"))
     scan(other, folder, "music")
     with home.database.transaction() as connection:  # as it was done before
         columns = "title, duration_s, sample_rate_hz, n_channels, codec, is_truncated, added_at"
@@ -370,7 +372,7 @@ def test_doubles_of_an_older_version_become_one(home: Home, folder: Path) -> Non
     assert home.catalogue.track_ids("music") == [new] and home.catalogue.track(new).title == "By hand"
 
 
-def test_every_statement_of_a_takeover_may_fail(home: Home, folder: Path) -> None:
+def test_every_statement_of_a_takeover_may_fail(home: Workspace, folder: Path) -> None:
     """All of it or nothing; what was written before the rows is swept."""
     path = folder / "a.wav"
     write(path, 1)
@@ -391,7 +393,7 @@ def test_every_statement_of_a_takeover_may_fail(home: Home, folder: Path) -> Non
 
 
 @pytest.mark.skipif(not (SHARED / "field-cases").exists(), reason="the shared data is not here")
-def test_the_retagged_field_case(home: Home, tmp_path: Path) -> None:
+def test_the_retagged_field_case(home: Workspace, tmp_path: Path) -> None:
     """k02: one track at that path, with the hand edits, without a second embedding."""
     folder = tmp_path / "k02"
     shutil.copytree(SHARED / "field-cases" / "k02_retag" / "before", folder)
@@ -419,7 +421,7 @@ class Folder(RuleBasedStateMachine):
         self.place = Path(tempfile.mkdtemp())
         self.folder = self.place / "music"
         self.folder.mkdir()
-        self.home = Home(self.place / "home")
+        self.home = Workspace(self.place / "home")
         self.clock = 10**18
         self.n = 0
         self.samples_of: dict[str, str] = {}  # of every content there ever was

@@ -18,7 +18,7 @@ from mess_core.handover.exports import as_json
 from mess_core.search import rows
 from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.request import Request
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.probing.test_discovery import strict
 from tests.search.test_answers import QUERY, TWIN, discover, pace, plant_heard_library
 
@@ -56,7 +56,7 @@ def test_similar_has_the_promised_shape_and_answer(run, library, tmp_path):
         }  # fmt: skip
         assert result["aspects"] is None
         assert result["moment"].keys() == {"query_s", "track_s", "length_s", "similarity"}
-    home = Home(tmp_path / "home")
+    home = Workspace(tmp_path / "home")
     plan = make_plan(home, "all", encoder_info("mel", home.paths), Request(k=99), None)
     query = query_of(home, home.catalogue.track(document["query_track_id"]), plan.info, str(library[0]))
     assert json.loads(as_json(answer(home, build_index(home, plan), plan, query))) == document
@@ -64,7 +64,7 @@ def test_similar_has_the_promised_shape_and_answer(run, library, tmp_path):
 
 def test_a_query_that_is_catalogued_but_not_embedded_keeps_its_facts(run, library, tmp_path):
     """Its work is known, so that other recordings of it can be left out."""
-    home = Home(tmp_path / "home")
+    home = Workspace(tmp_path / "home")
     by_path = {home.catalogue.file_paths(track.track_id)[0]: track.track_id for track in home.catalogue.tracks("all")}
     with home.database.transaction() as connection:
         for path, work in zip(library, ("one", "one", "other"), strict=True):
@@ -80,7 +80,7 @@ def test_a_file_that_is_not_catalogued_is_embedded_and_not_kept(run, library, wr
     stranger = write_wav("stranger", 5.0, seed=9, folder="elsewhere")
     code, out = run("similar", stranger, "--encoder", "mel", "--json")
     assert code == 0 and len(json.loads(out)["results"]) == 3
-    assert len(Home(tmp_path / "home").catalogue.tracks("all")) == 3
+    assert len(Workspace(tmp_path / "home").catalogue.tracks("all")) == 3
 
 
 def test_a_track_id_and_its_file_give_the_same_answer(run, library):
@@ -101,7 +101,7 @@ def test_extract_resumes_and_names_what_failed(run, library, write_wav):
 
 
 def test_extract_twice_changes_nothing(run, library, tmp_path):
-    home = Home(tmp_path / "home")
+    home = Workspace(tmp_path / "home")
     before = {path: path.stat().st_mtime_ns for path in home.paths.embeddings.rglob("*.safetensors")}
     assert run("extract", "--encoder", "mel")[0] == 0
     assert {path: path.stat().st_mtime_ns for path in home.paths.embeddings.rglob("*.safetensors")} == before
@@ -110,7 +110,7 @@ def test_extract_twice_changes_nothing(run, library, tmp_path):
 def test_keep_raw_keeps_hidden_states(run, library, tmp_path):
     from safetensors.numpy import load_file
 
-    home = Home(tmp_path / "home")
+    home = Workspace(tmp_path / "home")
     for path in home.paths.embeddings.rglob("*.safetensors"):
         path.unlink()
     run("check", "--repair")
@@ -223,9 +223,9 @@ def test_doctor_says_which_index_answers_and_what_it_misses(run, library, monkey
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory) -> tuple[Home, list[str]]:
+def planted(tmp_path_factory) -> tuple[Workspace, list[str]]:
     """Forty tracks in which brightness and tempo were discovered; another library without any discovery."""
-    home = Home(tmp_path_factory.mktemp("planted") / "home")
+    home = Workspace(tmp_path_factory.mktemp("planted") / "home")
     ids = plant_heard_library(home, MEL)
     discover(home, MEL)
     return home, ids

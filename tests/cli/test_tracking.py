@@ -16,18 +16,18 @@ from mess_core.probing.data import ProbeData
 from mess_core.probing.discovery import Discovery, Gathered, save
 from mess_core.probing.probe import fit_cells
 from mess_core.probing.result import ProbeSettings
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 N_TRACKS, N_LAYERS = 30, 3
 
 
 @pytest.fixture
-def info(home: Home) -> EncoderInfo:
+def info(home: Workspace) -> EncoderInfo:
     return encoder_info("mel", home.paths)
 
 
 @pytest.fixture
-def discovery(home: Home, info: EncoderInfo) -> Discovery:
+def discovery(home: Workspace, info: EncoderInfo) -> Discovery:
     """Of random vectors; one target is in the middle layer, one is the same everywhere."""
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((N_TRACKS, N_LAYERS, 4)).astype(np.float32)
@@ -46,7 +46,7 @@ def without_mlflow(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)  # Python then raises ImportError
 
 
-def client_of(home: Home):
+def client_of(home: Workspace):
     pytest.importorskip("mlflow", reason="MLflow is optional: pip install -r requirements-extra.txt")
     pytest.importorskip("alembic", reason="MLflow's store is optional: pip install -r requirements-extra.txt")
     from mlflow import MlflowClient
@@ -103,7 +103,7 @@ def test_a_store_that_is_none_is_a_sentence(home):
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_command_line_logs_what_it_did(tmp_path, write_wav, capsys):
-    home = Home(tmp_path / "home")
+    home = Workspace(tmp_path / "home")
     client = client_of(home)
     main(["--home", str(home.paths.root), "add", str(write_wav("a", 6.0).parent)])
     capsys.readouterr()
@@ -115,7 +115,7 @@ def test_the_command_line_logs_what_it_did(tmp_path, write_wav, capsys):
     assert capsys.readouterr().err == ""
 
 
-def embedded(home: Home) -> tuple[str, EncoderInfo]:
+def embedded(home: Workspace) -> tuple[str, EncoderInfo]:
     return home.catalogue.track_ids("all")[0], encoder_info("mel", home.paths)
 
 
@@ -130,7 +130,7 @@ def test_without_mlflow_nothing_is_begun(verb, tmp_path, write_wav, without_mlfl
     folder = str(tmp_path / "home")
     main(["--home", folder, "add", str(write_wav("a").parent)])
     capsys.readouterr()
-    home = Home(tmp_path / "home")
+    home = Workspace(tmp_path / "home")
     assert main(["--home", folder, verb, "--encoder", "mel", "--mlflow"]) == 2
     assert "pip install -r requirements-extra.txt" in capsys.readouterr().err
     assert home.jobs.latest(verb) is None  # nothing was queued

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "test-results"
@@ -110,7 +110,7 @@ def app(serve, bright_library: Path, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def tracks(app: Server) -> list[str]:
     """The ids of its recordings, the darkest first."""
-    known = Home(app.home).catalogue.tracks("music")
+    known = Workspace(app.home).catalogue.tracks("music")
     return [track.track_id for track in sorted(known, key=lambda track: int(track.title.split()[1]))]
 
 

@@ -15,7 +15,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
 from mess_core.catalogue.passages import ScoreTimes
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.e2e.test_app import PATIENCE_MS, ROOT, wait_for_jobs, write_tone
 
 pytestmark = pytest.mark.e2e
@@ -58,7 +58,7 @@ def app(serve: Callable, tmp_path_factory: pytest.TempPathFactory):
     music = tmp_path_factory.mktemp("music")
     for number in range(5):
         write_tone(music / f"tone {number}.wav", 110 * 2**number)
-    home = Home(tmp_path_factory.mktemp("app"))
+    home = Workspace(tmp_path_factory.mktemp("app"))
     home.database.set_setting("demo", "removed")
     home.request_add(music, "music", then_extract="nano")
     server = serve(ROOT / "app.py", home=home.paths.root)
@@ -115,7 +115,7 @@ def test_nothing_serious_is_found(app, open_page, view, screen):
     """Nothing of impact serious or critical, in light, in dark and on a phone, with every expander open."""
     path, make_ready = VIEWS[view]
     scheme, width = SCREENS[screen]
-    track_id = Home(app.home).catalogue.track_ids("music")[0]
+    track_id = Workspace(app.home).catalogue.track_ids("music")[0]
     page = open_page(
         f"{app.url}/{path.format(track_id=track_id)}",
         viewport={"width": width, "height": 1800},

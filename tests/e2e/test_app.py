@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 
 from mess_core.encoders.nano import NANO
 from mess_core.probing.result import ProbeSettings
-from mess_core.workspace.home import DEMO, Home
+from mess_core.workspace.workspace import DEMO, Workspace
 from tests.conftest import SHARED
 
 pytestmark = pytest.mark.e2e
@@ -48,7 +48,7 @@ def music(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def app(serve, music, tmp_path_factory):
     """The server on a data folder that holds these recordings, embedded by its own worker."""
-    home = Home(tmp_path_factory.mktemp("app"))
+    home = Workspace(tmp_path_factory.mktemp("app"))
     home.database.set_setting("demo", "removed")  # this visitor does not want it
     home.request_add(music, "music", then_extract="nano")
     server = serve(ROOT / "app.py", home=home.paths.root)
@@ -56,7 +56,7 @@ def app(serve, music, tmp_path_factory):
     return server
 
 
-def wait_for_jobs(server, home: Home) -> None:
+def wait_for_jobs(server, home: Workspace) -> None:
     """Wait until the server's worker has done everything."""
     deadline = time.monotonic() + 180
     while home.jobs.active():
@@ -104,7 +104,7 @@ def test_a_dropped_recording_finds_its_like_and_is_heard(visit, app, tmp_path):
     page.locator("input[type=file]").set_input_files(write_tone(tmp_path / "my query.wav", 233))
     expect(page.get_by_text("nearest recordings")).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_role("radio", name="my query")).to_be_visible(timeout=PATIENCE_MS)
-    home = Home(app.home)
+    home = Workspace(app.home)
     track = home.catalogue.track(page.url.split("query=")[1].split("&")[0])
     assert track.title == "my query" and not home.catalogue.is_in_library(track.track_id)
 
@@ -125,7 +125,7 @@ def test_a_real_recording_finds_the_violins(serve, open_page, tmp_path_factory):
     folder = tmp_path_factory.mktemp("recordings")
     for path in [*violins[1:], *others]:
         (folder / path.name).symlink_to(path)
-    home = Home(tmp_path_factory.mktemp("violins"))
+    home = Workspace(tmp_path_factory.mktemp("violins"))
     home.database.set_setting("demo", "removed")
     home.request_add(folder, "recordings", then_extract="nano")
     server = serve(ROOT / "app.py", home=home.paths.root)
@@ -137,7 +137,7 @@ def test_a_real_recording_finds_the_violins(serve, open_page, tmp_path_factory):
 
 def test_a_link_carries_every_choice(visit, app):
     """What one person sees, another one sees who opens the link."""
-    track = Home(app.home).catalogue.tracks("music")[0]
+    track = Workspace(app.home).catalogue.tracks("music")[0]
     page = visit(f"Listen?query={track.track_id}&library=music&k=2")
     expect(page.get_by_text("2 nearest recordings")).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_role("combobox", name="Library")).to_have_value("music")
@@ -152,7 +152,7 @@ def test_an_upload_on_the_library_page_joins_a_library(visit, app, tmp_path):
     page.get_by_text("Upload a file instead").click()
     expect(page.get_by_role("button", name="choose one")).to_be_visible(timeout=PATIENCE_MS)
     page.locator("input[type=file]").set_input_files(write_tone(tmp_path / "kept.wav", 177))
-    home = Home(app.home)
+    home = Workspace(app.home)
     deadline = time.monotonic() + 60
     while not any(library.name == "my music" for library in home.catalogue.libraries()):
         assert time.monotonic() < deadline
@@ -180,7 +180,7 @@ def test_a_name_that_was_edited_stays_when_the_folder_is_read_again(visit, app, 
     page.keyboard.type("middle, by hand", delay=30)  # as a person: the table's editor overlooks what comes at once
     page.wait_for_timeout(600)
     page.keyboard.press("Enter")
-    home = Home(app.home)
+    home = Workspace(app.home)
     deadline = time.monotonic() + 30
     while "middle, by hand" not in home.catalogue.titles("music").values() and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -200,7 +200,7 @@ def test_what_is_no_audio_is_refused_in_one_sentence(visit, watch, tmp_path):
 
 def test_a_hostile_name_is_text_on_every_page(visit, app):
     """No script runs, no request is made (the watch sees to that), and the name is there to be read."""
-    home = Home(app.home)
+    home = Workspace(app.home)
     track = next(track for track in home.catalogue.tracks("music") if track.title.startswith("<img"))
     for path in ("", "Library", "Layers", f"Listen?query={track.track_id}"):
         page = visit(path)
@@ -211,7 +211,7 @@ def test_a_hostile_name_is_text_on_every_page(visit, app):
 
 def test_progress_survives_a_reload_and_is_seen_in_a_second_tab(visit, app, tmp_path):
     """A job is a row: both tabs see the same bar, and cancelling in one ends it in both."""
-    home = Home(app.home)
+    home = Workspace(app.home)
     job = home.jobs.submit("download", {"encoder": "nosuch"}, resource="held by the test")
     with home.database.transaction() as connection:  # nobody works on it, so that it stands still
         connection.execute(
@@ -232,7 +232,7 @@ def test_progress_survives_a_reload_and_is_seen_in_a_second_tab(visit, app, tmp_
 
 def test_a_cell_of_the_heatmap_opens_and_a_point_of_it_is_heard(visit, app):
     """Click a mark: scatter, profile and residuals appear; click a point: its recording is in the player."""
-    home = Home(app.home)
+    home = Workspace(app.home)
     home.request_probe("music", "nano", settings=ProbeSettings(n_permutations=0))
     wait_for_jobs(app, home)
     page = visit("Layers?library=music", viewport={"width": 1400, "height": 2000})
@@ -247,7 +247,7 @@ def test_a_cell_of_the_heatmap_opens_and_a_point_of_it_is_heard(visit, app):
 
 
 def test_the_camera_saves_a_figure_as_svg_and_the_cell_stays_open(visit, app):
-    home = Home(app.home)
+    home = Workspace(app.home)
     home.request_probe("music", "nano", settings=ProbeSettings(n_permutations=0))
     wait_for_jobs(app, home)
     page = visit("Layers?library=music", viewport={"width": 1400, "height": 2600})
@@ -268,7 +268,7 @@ def test_the_camera_saves_a_figure_as_svg_and_the_cell_stays_open(visit, app):
 
 def test_a_segment_is_heard_from_its_beginning(visit, app):
     """The second segment of six seconds begins at 1.0 s: five seconds are left on the clock."""
-    home = Home(app.home)
+    home = Workspace(app.home)
     home.request_probe("music", "nano", level="segment", settings=ProbeSettings(n_permutations=0))
     wait_for_jobs(app, home)
     page = visit("Layers?library=music&level=segment", viewport={"width": 1400, "height": 2600})
@@ -289,7 +289,7 @@ def click_middle(page, mark) -> None:
 
 def test_the_bytes_of_a_track_are_the_tracks_bytes(app):
     """What a player is given under a hash has that hash, whole or in parts."""
-    home = Home(app.home)
+    home = Workspace(app.home)
     for track in home.catalogue.tracks("music"):
         whole = request(app, "GET", f"/audio/{track.sha256}")
         assert hashlib.sha256(whole.body).hexdigest() == track.sha256
@@ -324,7 +324,7 @@ def test_nothing_outside_the_catalogue_is_served(app, path):
     "query", ["start_s=-1", "start_s=nan", "start_s=x", "length_s=0", "length_s=61", "start_s=9e9"]
 )
 def test_a_passage_that_is_none_is_refused(app, query):
-    track = Home(app.home).catalogue.tracks("music")[0]
+    track = Workspace(app.home).catalogue.tracks("music")[0]
     assert request(app, "GET", f"/excerpt/{track.sha256}?{query}").status == 400
 
 
@@ -332,7 +332,7 @@ def test_an_excerpt_is_the_passage(app):
     """16-bit WAV at the file's own rate, the very samples of the passage."""
     import io
 
-    home = Home(app.home)
+    home = Workspace(app.home)
     track = home.catalogue.tracks("music")[0]
     response = request(app, "GET", f"/excerpt/{track.sha256}?start_s=1.5&length_s=2")
     samples, rate = soundfile.read(io.BytesIO(response.body))
@@ -373,7 +373,7 @@ def test_a_killed_worker_is_replaced_and_the_page_goes_on(visit, app, tmp_path):
 
 def test_the_demo_makes_itself_on_an_empty_data_folder(serve, open_page, tmp_path_factory):
     """A newcomer's first minute: nothing to click, the progress is shown; removing it is one click."""
-    home = Home(tmp_path_factory.mktemp("newcomer"))
+    home = Workspace(tmp_path_factory.mktemp("newcomer"))
     server = serve(ROOT / "app.py", home=home.paths.root)
     page = open_page(server.url)
     expect(page.get_by_text("Making the demo library")).to_be_visible(timeout=PATIENCE_MS)
@@ -386,7 +386,7 @@ def test_the_demo_makes_itself_on_an_empty_data_folder(serve, open_page, tmp_pat
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
 def test_pages_fit_their_window(visit, app, scheme, width):
     """Nothing is wider than the window, in light and dark, on a phone too."""
-    track = Home(app.home).catalogue.tracks("music")[0]
+    track = Workspace(app.home).catalogue.tracks("music")[0]
     for path in ("", "Library", "Layers", f"Listen?query={track.track_id}"):
         page = visit(path, viewport={"width": width, "height": 900}, color_scheme=scheme)
         page.wait_for_load_state("networkidle")
@@ -395,7 +395,7 @@ def test_pages_fit_their_window(visit, app, scheme, width):
 
 def test_leaving_ends_the_worker(serve, tmp_path_factory):
     """SIGTERM to the server ends the worker too; nothing stays behind."""
-    home = Home(tmp_path_factory.mktemp("leaving"))
+    home = Workspace(tmp_path_factory.mktemp("leaving"))
     home.database.set_setting("demo", "removed")
     server = serve(ROOT / "app.py", home=home.paths.root)
     time.sleep(2.0)

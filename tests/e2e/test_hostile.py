@@ -13,7 +13,7 @@ from mess_core.catalogue.catalogue import NAMES
 from mess_core.encoders.mel import MEL
 from mess_core.maps.drawing import make_map
 from mess_core.storage.jobs import Failure
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.e2e
 
@@ -47,7 +47,7 @@ def app(serve, bright_library, tmp_path_factory):
     """The server on a library in which every name of every recording, and its own, is hostile."""
     root = tmp_path_factory.mktemp("hostile") / "home"
     shutil.copytree(bright_library, root)
-    home = Home(root)
+    home = Workspace(root)
     ids = home.catalogue.track_ids("music")
     for number, track_id in enumerate(ids):
         names = {name: INJECTIONS[(number + shift) % len(INJECTIONS)] for shift, name in enumerate(NAMES)}
@@ -87,7 +87,7 @@ def test_hostile_names_stay_text(app, open_page, path, library):
     """Opened, with every expander, every tab and what hovers; the watch sees every request and every error."""
     from urllib.parse import quote
 
-    query = Home(app.home).catalogue.track_ids("music")[0]
+    query = Workspace(app.home).catalogue.track_ids("music")[0]
     page = open_page(f"{app.url}/{path}?library={quote(library)}&encoder=mel&query={query}")
     expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=PATIENCE_MS)
     settle(page)
@@ -107,7 +107,7 @@ def test_hostile_names_stay_text(app, open_page, path, library):
 
 def test_hostile_names_are_there_to_be_read(app, open_page):
     """What is not shown at all would be no proof."""
-    query = Home(app.home).catalogue.track_ids("music")[0]
+    query = Workspace(app.home).catalogue.track_ids("music")[0]
     page = open_page(f"{app.url}/Listen?library=music&encoder=mel&query={query}")
     expect(page.get_by_role("radio").nth(3)).to_be_visible(timeout=PATIENCE_MS)
     settle(page)

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from mess_core.collections.opening import read_track
 from mess_core.encoders.mel import MEL
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.e2e.conftest import PATIENCE_MS, settle
 from tests.e2e.test_app import write_tone
 
@@ -200,7 +200,7 @@ def test_another_question_while_playing_begins_anew(visit, tracks):
 
 
 @contextlib.contextmanager
-def held_job(home: Home, kind: str, arguments: dict, n_done: int = 3, n_total: int = 10) -> Iterator[int]:
+def held_job(home: Workspace, kind: str, arguments: dict, n_done: int = 3, n_total: int = 10) -> Iterator[int]:
     """A running job that stands still, because its worker is the test."""
     job = home.jobs.submit(kind, arguments, resource="held by the test")
     with home.database.transaction() as connection:
@@ -221,7 +221,7 @@ EMBEDDING = re.compile(r"Embedding music \(\d+ tracks?\) with Log-mel · 30%")
 
 def test_a_recording_is_dropped_while_the_library_is_embedded(visit, app, tmp_path):
     """Both are seen at work, each once; the neighbours come, and nothing breaks on any page meanwhile."""
-    home = Home(app.home)
+    home = Workspace(app.home)
     home.catalogue.add(tmp_path, [read_track(write_tone(tmp_path / "not embedded yet.wav", 500))], "music")
     arguments = {"library": "music", "encoder": MEL.id, "keep_raw": False, "then_discover": False}
     with held_job(home, "extract", arguments), held_job(home, "targets", {"library": "music", "then_probe": None}):
@@ -327,7 +327,7 @@ def test_every_link_carries_what_was_chosen(visit, tracks):
 
 
 def test_the_library_shown_first_is_the_one_used_last(visit, app):
-    home = Home(app.home)
+    home = Workspace(app.home)
     home.catalogue.add_to_library("two of them", home.catalogue.track_ids("music")[:2])
     visit("?library=music")
     expect(visit("").get_by_role("combobox", name="Library")).to_have_value("music")
@@ -342,7 +342,7 @@ def test_the_library_shown_first_is_the_one_used_last(visit, app):
 
 def test_what_was_cancelled_is_resumed_with_a_click(visit, app, tmp_path):
     """Cancelled while it waits: the page says so, Resume asks for the same once more, and it comes to its end."""
-    home = Home(app.home)
+    home = Workspace(app.home)
     home.catalogue.add(tmp_path, [read_track(write_tone(tmp_path / "resumed.wav", 610))], "later")
     arguments = {"library": "later", "encoder": MEL.id, "keep_raw": False, "then_discover": False}
     with held_job(home, "extract", arguments) as job_id:
@@ -372,7 +372,7 @@ def test_what_has_only_midi_is_played_with_a_click(visit, app, tmp_path):
     piano.notes = [pretty_midi.Note(80, 60 + n % 12, n / 3, (n + 1) / 3) for n in range(15)]
     notes.instruments.append(piano)
     notes.write(str(folder / "played.mid"))
-    home = Home(app.home)
+    home = Workspace(app.home)
     page = visit("Library")
     home.request_add(folder, "rendered")
     play_it = page.get_by_role("button", name="Play what has only MIDI", exact=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.e2e.conftest import PATIENCE_MS, settle
 
 pytestmark = pytest.mark.e2e
@@ -80,7 +80,7 @@ def test_a_thumb_and_what_was_heard_outlive_the_visit(listen, app, tracks):
     page.get_by_role("button", name="Play", exact=True).first.click()
     page.wait_for_timeout(2500)
     page.get_by_role("button", name="Pause", exact=True).first.click()
-    opinions = Home(app.home).opinions
+    opinions = Workspace(app.home).opinions
     for _ in range(100):
         if opinions.verdicts(tracks[4]) and opinions.seconds_heard().get(tracks[4], 0) > 1:
             break

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.e2e
 
@@ -53,7 +53,7 @@ def test_a_map_is_drawn_explored_and_heard(app, open_page):
     pause = page.get_by_role("button", name="Pause", exact=True)
     if pause.is_visible():  # else it has come to its end, which is told as well
         pause.click()
-    opinions = Home(app.home).opinions
+    opinions = Workspace(app.home).opinions
     for _ in range(100):
         if opinions.seconds_heard():
             break
@@ -61,5 +61,5 @@ def test_a_map_is_drawn_explored_and_heard(app, open_page):
     assert sum(opinions.seconds_heard().values()) > 0.5
     page.get_by_role("button", name="Find like this").click()
     expect(page.get_by_text("The star is the query of Listen")).to_be_visible(timeout=PATIENCE_MS)
-    known = {track.track_id for track in Home(app.home).catalogue.tracks("music")}
+    known = {track.track_id for track in Workspace(app.home).catalogue.tracks("music")}
     assert page.url.split("query=")[1].split("&")[0] in known

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from mess_core.audio.decode import wav_bytes
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.e2e.test_app import request
 
 pytestmark = pytest.mark.e2e
@@ -59,7 +59,7 @@ def test_a_flood_of_uploads_is_taken_in_full(app):
 
     with ThreadPoolExecutor(N_FLOOD) as pool:
         assert set(pool.map(send, range(N_FLOOD))) == {200}
-    home = Home(app.home)
+    home = Workspace(app.home)
     for number, data in enumerate(sounds):
         assert home.catalogue.find_sha256(hashlib.sha256(data).hexdigest()).title == f"flood {number}"
     assert not list((app.home / "uploads").glob("*.tmp"))
@@ -112,7 +112,7 @@ def test_uploads_that_are_refused_leave_nothing(app):
 )
 def test_ranges(app, range_, status, part):
     """What a range asks for, or an answer that a client can tell from it; never more than the file."""
-    home = Home(app.home)
+    home = Workspace(app.home)
     track = home.catalogue.tracks("music")[0]
     whole = home.catalogue.audio_path(track.track_id).read_bytes()
     response = request(app, "GET", f"/audio/{track.sha256}", Range=range_)
@@ -126,7 +126,7 @@ def test_ranges(app, range_, status, part):
 
 
 def test_head_says_what_get_would(app):
-    home = Home(app.home)
+    home = Workspace(app.home)
     track = home.catalogue.tracks("music")[0]
     for path in (f"/audio/{track.sha256}", f"/excerpt/{track.sha256}?start_s=1&length_s=2", f"/peaks/{track.sha256}"):
         got, head = request(app, "GET", path), request(app, "HEAD", path)
@@ -137,7 +137,7 @@ def test_head_says_what_get_would(app):
 
 
 def test_peaks_that_were_damaged_are_made_again(app):
-    track = Home(app.home).catalogue.tracks("music")[1]
+    track = Workspace(app.home).catalogue.tracks("music")[1]
     first = request(app, "GET", f"/peaks/{track.sha256}").body
     path = app.home / "cache" / "peaks" / f"{track.sha256}.json"
     assert path.read_bytes() == first
@@ -147,7 +147,7 @@ def test_peaks_that_were_damaged_are_made_again(app):
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "[::ffff:127.0.0.2]"])
 def test_foreign_hosts_get_nothing_from_any_route(app, host):
-    track = Home(app.home).catalogue.tracks("music")[0]
+    track = Workspace(app.home).catalogue.tracks("music")[0]
     for path in (f"/audio/{track.sha256}", f"/excerpt/{track.sha256}", f"/peaks/{track.sha256}"):
         assert request(app, "GET", path, Host=host).status == 400
     assert request(app, "PUT", "/upload", body=sound(5), Host=host).status == 400
@@ -212,7 +212,7 @@ def test_what_changes_something_comes_from_our_own_pages(app, method, path):
      "//evil.example/%2e%2e", "/Listen/_stcore/health"],
 )  # fmt: skip
 def test_no_answer_can_be_framed_sniffed_or_made_to_load_from_elsewhere(app, path):
-    track = Home(app.home).catalogue.tracks("music")[0]
+    track = Workspace(app.home).catalogue.tracks("music")[0]
     for headers in ({}, {"Host": "evil.example"}, {"Origin": "http://[", "Range": "bytes=0-0"}):
         for method in ("GET", "HEAD", "POST"):
             status, told = ask(app, method, path.replace("{sha256}", track.sha256), headers)
@@ -233,7 +233,7 @@ def test_no_answer_can_be_framed_sniffed_or_made_to_load_from_elsewhere(app, pat
      "length_s=60.001", "length_s=x", "start_s=1e308&length_s=1e308", "start_s=" + "9" * 5000],
 )  # fmt: skip
 def test_nonsensical_passages_are_refused(app, asked):
-    track = Home(app.home).catalogue.tracks("music")[0]
+    track = Workspace(app.home).catalogue.tracks("music")[0]
     response = request(app, "GET", f"/excerpt/{track.sha256}?{asked}")
     assert response.status == 400 and json.loads(response.body)["error"], response.status
 
@@ -270,7 +270,7 @@ def test_a_second_server_on_the_same_folder_serves_what_the_first_received(app, 
             assert response.body == data
     finally:
         other.stop()
-    assert Home(app.home).check() == []
+    assert Workspace(app.home).check() == []
 
 
 def _address(app) -> tuple[str, int]:

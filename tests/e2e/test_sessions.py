@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.sessions import Session, opened
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.e2e.conftest import ROOT
 
 pytestmark = pytest.mark.e2e
@@ -45,7 +45,7 @@ async def ask_together_and_alone(url: str, track_ids: list[str]) -> None:
 
 
 def test_everybody_gets_the_answer_of_one(server) -> None:
-    track_ids = Home(server.home).catalogue.track_ids("music")[:N_SESSIONS]
+    track_ids = Workspace(server.home).catalogue.track_ids("music")[:N_SESSIONS]
     assert len(track_ids) == N_SESSIONS
     with ThreadPoolExecutor(1) as pool:  # the browser of other tests has a loop in this thread
         pool.submit(asyncio.run, ask_together_and_alone(server.url, track_ids)).result()

@@ -36,13 +36,13 @@ from mess_core.search.request import Request
 from mess_core.storage.files import seal, unseal
 from mess_core.targets.measurements import measure_track
 from mess_core.targets.registry import TARGETS
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
 
 N = 4
 
 
-def fill(home: Home, paths: list[Path], first: int = 0) -> list[str]:
+def fill(home: Workspace, paths: list[Path], first: int = 0) -> list[str]:
     """Register, embed with the log-mel control, measure; score times and planted truth come along."""
     new = []
     for number, each in enumerate(map(read_track, paths), start=first):
@@ -57,7 +57,7 @@ def fill(home: Home, paths: list[Path], first: int = 0) -> list[str]:
     return sorted(each.track.track_id for each in new)
 
 
-def arrays_of(home: Home, library: str = "music") -> dict[str, object]:
+def arrays_of(home: Workspace, library: str = "music") -> dict[str, object]:
     """Everything that search, probe and map are made from."""
     ids = home.catalogue.track_ids(library)
     embeddings = home.store.load(ids, MEL)
@@ -81,7 +81,7 @@ def arrays_of(home: Home, library: str = "music") -> dict[str, object]:
     }
 
 
-def nearest(home: Home, track_id: str, library: str = "music", encoder: str = MEL.id, k: int = 10) -> list[tuple]:
+def nearest(home: Workspace, track_id: str, library: str = "music", encoder: str = MEL.id, k: int = 10) -> list[tuple]:
     """By the app's default search."""
     info = encoder_info(encoder, home.paths)
     plan = make_plan(home, library, info, Request(k=k), home.discovery_for(library, info))
@@ -90,7 +90,7 @@ def nearest(home: Home, track_id: str, library: str = "music", encoder: str = ME
 
 
 @pytest.fixture(scope="module")
-def origin(tmp_path_factory) -> tuple[Home, list[Path], Path]:
+def origin(tmp_path_factory) -> tuple[Workspace, list[Path], Path]:
     """A filled data folder, its music, and its export; only read by the tests that take it."""
     import soundfile
 
@@ -103,7 +103,7 @@ def origin(tmp_path_factory) -> tuple[Home, list[Path], Path]:
         tone = np.sin(2 * np.pi * (200 + 70 * seed) * time_s) * (1 + 0.5 * np.sin(2 * np.pi * seed * time_s))
         paths.append(folder / "music" / f"t{seed}.wav")
         soundfile.write(paths[-1], 0.2 * (tone + 0.1 * rng.standard_normal(len(time_s))), 24_000)
-    home = Home(folder / "home")
+    home = Workspace(folder / "home")
     fill(home, paths)
     home.catalogue.edit(home.catalogue.track_ids("music")[0], performer="By hand")
     export_library(home, "music", folder / "export")
@@ -250,7 +250,7 @@ def test_a_damaged_embedding_is_not_handed_over(origin, home, tmp_path):
 def test_two_halves_joined_are_one_filled_alone(origin, tmp_path):
     """Embeddings, targets, truth, score times and neighbours: equal to the last bit."""
     alone, paths, _ = origin
-    first, second = Home(tmp_path / "first"), Home(tmp_path / "second")
+    first, second = Workspace(tmp_path / "first"), Workspace(tmp_path / "second")
     rest = tmp_path / "rest"  # the same music, elsewhere
     rest.mkdir()
     fill(first, paths[:2])
@@ -494,7 +494,7 @@ def test_an_export_of_the_first_format_is_taken_in(origin, home, copy):
 
 def test_albums_and_details_travel(origin, home, tmp_path):
     """The columns of the user's own table too; of a known track what is here stays."""
-    source = Home(shutil.copytree(origin[0].paths.root, tmp_path / "source"))
+    source = Workspace(shutil.copytree(origin[0].paths.root, tmp_path / "source"))
     track_id = source.catalogue.track_ids("music")[0]
     source.catalogue.edit(track_id, album="Box", conductor="Cy")
     with source.database.transaction() as connection:

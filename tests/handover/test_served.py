@@ -12,7 +12,7 @@ from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.evaluation.kept import load_evaluation
 from mess_core.handover.folders import MANIFEST
 from mess_core.handover.served import build_served, export_index, load_index
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
 from tests.handover.test_folders import contents, forge, nearest
 from tests.probing.test_discovery import TWO_LAYERS
@@ -20,12 +20,12 @@ from tests.search.test_answers import plant_heard_library
 
 
 @pytest.fixture(scope="module")
-def evaluated(tmp_path_factory) -> tuple[Home, list[str]]:
-    home = Home(tmp_path_factory.mktemp("evaluated") / "home")
+def evaluated(tmp_path_factory) -> tuple[Workspace, list[str]]:
+    home = Workspace(tmp_path_factory.mktemp("evaluated") / "home")
     return home, plant_heard_library(home, TWO_LAYERS, MEL)
 
 
-def correct_hubs(home: Home, monkeypatch) -> None:
+def correct_hubs(home: Workspace, monkeypatch) -> None:
     """As if the correction had been seen to help."""
     from mess_core.handover import served
     from mess_core.search import answers

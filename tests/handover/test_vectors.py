@@ -14,7 +14,7 @@ from mess_core.errors import DataMissingError, InputError
 from mess_core.handover.incoming import import_library
 from mess_core.handover.outgoing import export_library
 from mess_core.handover.vectors import import_vectors
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
 from tests.handover.test_folders import nearest
 from tests.probing.test_discovery import TWO_LAYERS
@@ -28,7 +28,7 @@ def write_vectors(folder: Path, vectors: np.ndarray, names: list[str]) -> tuple[
 
 
 @pytest.fixture(params=[(5,), (3, 4)], ids=["one layer", "three layers"])
-def table(request, home, tmp_path) -> tuple[Home, list[str], np.ndarray, tuple[Path, Path]]:
+def table(request, home, tmp_path) -> tuple[Workspace, list[str], np.ndarray, tuple[Path, Path]]:
     """Forty tracks, and vectors of another program for each."""
     ids = plant_heard_library(home, TWO_LAYERS)
     vectors = np.random.default_rng(1).standard_normal((len(ids), *request.param))
@@ -88,7 +88,7 @@ def test_imported_vectors_are_handed_over(table, tmp_path):
     home, ids, _, files = table
     info = import_vectors(home, "other", *files, "planted").info
     export_library(home, "planted", tmp_path / "export", [info.id])
-    other = Home(tmp_path / "other")
+    other = Workspace(tmp_path / "other")
     assert import_library(other, tmp_path / "export").elsewhere == ()
     assert nearest(other, ids[0], "planted", info.id) == nearest(home, ids[0], "planted", info.id)
 

@@ -29,7 +29,7 @@ from mess_core.search.geometry import DirectionGeometry
 from mess_core.storage.files import seal, unseal
 from mess_core.storage.jobs import new_owner
 from mess_core.work.tasks import Task
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.conftest import FakeEncoder
 from tests.probing.test_discovery import a_track, plant_embeddings, plant_targets, plant_tracks
 
@@ -52,7 +52,7 @@ def turn(seed: int) -> np.ndarray:
     return np.linalg.qr(np.random.default_rng(seed).standard_normal((DIM, DIM)))[0]
 
 
-def plant(home: Home) -> tuple[list[str], np.ndarray]:
+def plant(home: Workspace) -> tuple[list[str], np.ndarray]:
     """A library of clusters; layer 0 is layer 1 turned, layer 2 is noise. Ids in the map's order, and their codes."""
     vectors, codes = clusters()
     noise = np.random.default_rng(7).standard_normal((N, DIM))
@@ -71,7 +71,7 @@ def plant(home: Home) -> tuple[list[str], np.ndarray]:
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """A planted library, drawn once; tests that change it work on a copy."""
-    home = Home(tmp_path_factory.mktemp("maps") / "home")
+    home = Workspace(tmp_path_factory.mktemp("maps") / "home")
     ids, codes = plant(home)
     views = make_map(home, "planted", INFO, SETTINGS)
     home.database.close()
@@ -79,19 +79,19 @@ def drawn(tmp_path_factory):
 
 
 @pytest.fixture
-def own(drawn, tmp_path) -> Home:
+def own(drawn, tmp_path) -> Workspace:
     """The planted library, to be changed."""
     shutil.copytree(drawn[0], tmp_path / "home")
-    return Home(tmp_path / "home")
+    return Workspace(tmp_path / "home")
 
 
-def view_of(home: Home, layer: int | None = 1) -> maps.MapView:
+def view_of(home: Workspace, layer: int | None = 1) -> maps.MapView:
     view = load_view(home, "planted", INFO, layer, SETTINGS)
     assert view is not None
     return view
 
 
-def add_track(home: Home, vector: np.ndarray, number: int = 1000) -> str:
+def add_track(home: Workspace, vector: np.ndarray, number: int = 1000) -> str:
     (track_id,) = plant_tracks(home, [a_track(number)])
     plant_embeddings(home, INFO, {track_id: np.stack([vector @ turn(1), vector, vector])})
     return track_id
@@ -146,7 +146,7 @@ def test_alignment_undoes_turning_and_mirroring_and_keeps_distances():
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(drawn, tmp_path):
     """In another data folder, from the same embeddings."""
-    other = Home(tmp_path / "home")
+    other = Workspace(tmp_path / "home")
     plant(other)
     again = make_map(other, "planted", INFO, SETTINGS)
     digests = [[hashlib.sha256(v.path.with_suffix(".safetensors").read_bytes()).digest() for v in views]
@@ -246,7 +246,7 @@ def test_points_in_the_same_place_have_neighbours():
 def test_true_neighbours_are_those_of_the_layer(drawn):
     """Whatever the map shows; and it is said which of them it shows."""
     root, ids, _, views = drawn
-    home, view = Home(root), views[1]
+    home, view = Workspace(root), views[1]
     vectors = home.store.load(ids, INFO).vectors[:, 1].astype(float)
     unit = vectors - vectors.mean(axis=0)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
@@ -295,7 +295,7 @@ def test_an_added_track_is_placed_beside_its_neighbours(own, drawn, monkeypatch)
     assert len([path for path in again[1].path.parents[1].iterdir() if path.is_dir()]) == 1
 
 
-def shows_all(home: Home) -> bool:
+def shows_all(home: Workspace) -> bool:
     return is_complete(home, "planted", INFO, SETTINGS)
 
 
@@ -388,7 +388,7 @@ def test_what_is_damaged_or_of_another_version_is_refused_and_drawn_again(own, d
 
 def test_a_killed_job_goes_on_where_it_was(tmp_path, drawn, monkeypatch):
     """Killed while it draws its second layer: the first is not drawn again, and the map is the same."""
-    home = Home(tmp_path / "home")
+    home = Workspace(tmp_path / "home")
     plant(home)
     real, n_drawn = maps.umap_layout, []
 
@@ -562,7 +562,7 @@ def test_aspects_and_the_verb(bright_library, tmp_path, capsys):
     assert document["encoder"] == "mel" and [layer["layer"] for layer in document["layers"]] == [0]
     layer = document["layers"][0]
     assert {"layer", "trustworthiness", "continuity", "path"} <= layer.keys() and Path(layer["path"]).is_file()
-    home = Home(tmp_path / "home")
+    home = Workspace(tmp_path / "home")
     info = encoder_info("mel", home.paths)
     assert document["aspects"] is not None
     view = load_view(home, "music", info, None)

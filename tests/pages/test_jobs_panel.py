@@ -248,7 +248,7 @@ def test_the_time_left_is_that_of_lately(launch, home, library, monkeypatch):
     told = []
     for after_s in range(5, 200, 5):
         home.jobs.progress(job.job_id, owner, n_done=500 + after_s, n_total=1000, message="layer 3")
-        monkeypatch.setattr("mess_core.workspace.home.time.time", lambda now=began + after_s: now)
+        monkeypatch.setattr("mess_core.workspace.workspace.time.time", lambda now=began + after_s: now)
         told.append(home.seconds_left(home.jobs.get(job.job_id)))
     assert all(after - before <= 5.001 for before, after in pairwise(told))
     assert told[0] == pytest.approx(4.9, abs=0.2) and told[-1] == pytest.approx(305, rel=0.4)

@@ -24,8 +24,8 @@ from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.result import ProbeSettings
 from mess_core.search.answers import FoundTrack, answer, build_index, make_plan, query_of
 from mess_core.search.request import Request
-from mess_core.workspace.home import Home
 from mess_core.workspace.uploads import UploadWriter
+from mess_core.workspace.workspace import Workspace
 from pages.shared import charts, home_panels, map_charts
 from tests.conftest import work
 
@@ -37,7 +37,7 @@ PAGES = {
 }
 
 
-def ask(home: Home, track_id: str, library: str = "all", **request) -> tuple[FoundTrack, ...]:
+def ask(home: Workspace, track_id: str, library: str = "all", **request) -> tuple[FoundTrack, ...]:
     """What the core answers."""
     plan = make_plan(home, library, NANO, Request(**request), home.discovery_for(library, NANO))
     query = query_of(home, home.catalogue.track(track_id), NANO)
@@ -296,7 +296,7 @@ def probed(home, write_wav) -> list[str]:
     return [item.track.track_id for item in new]
 
 
-def open_cell(at: AppTest, home: Home, level: str) -> None:
+def open_cell(at: AppTest, home: Workspace, level: str) -> None:
     """What a click on a mark of the heatmap leaves behind: AppTest cannot click into a figure."""
     at.session_state["kept at"], at.session_state["kept target"] = "0", "spectral_centroid"
     at.run()
@@ -349,7 +349,7 @@ def bright(bright_library, home) -> list[str]:
     home.database.close()
     shutil.rmtree(home.paths.root, ignore_errors=True)
     shutil.copytree(bright_library, home.paths.root)
-    tracks = Home(home.paths.root).catalogue.tracks("music")
+    tracks = Workspace(home.paths.root).catalogue.tracks("music")
     return [track.track_id for track in sorted(tracks, key=lambda track: int(track.title.split()[1]))]
 
 
@@ -370,7 +370,7 @@ def test_a_slider_searches_by_its_aspect_and_is_in_the_link(launch, bright):
     by_layers = rows(at, "title")
     at.slider(key="brightness").set_value(1.0).run()
     assert not at.exception
-    home = Home()
+    home = Workspace()
     expected = ask_mel(home, bright[3], aspects={"brightness": 1.0})
     assert rows(at, "title") == [found.track.title for found in expected]
     assert rows(at, "brightness") == pytest.approx(
@@ -382,7 +382,7 @@ def test_a_slider_searches_by_its_aspect_and_is_in_the_link(launch, bright):
     assert rows(again, "title") == rows(at, "title") != by_layers
 
 
-def ask_mel(home: Home, track_id: str, **request) -> tuple[FoundTrack, ...]:
+def ask_mel(home: Workspace, track_id: str, **request) -> tuple[FoundTrack, ...]:
     plan = make_plan(home, "music", MEL, Request(**request), home.discovery_for("music", MEL))
     return answer(home, build_index(home, plan), plan, query_of(home, home.catalogue.track(track_id), MEL)).found
 
@@ -390,7 +390,7 @@ def ask_mel(home: Home, track_id: str, **request) -> tuple[FoundTrack, ...]:
 def test_what_is_left_out_changes_the_list(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[3], library="music", **{"not": "brightness"})
     assert at.multiselect(key="not").value == ["brightness"]
-    assert rows(at, "title") == [found.track.title for found in ask_mel(Home(), bright[3], avoid=("brightness",))]
+    assert rows(at, "title") == [found.track.title for found in ask_mel(Workspace(), bright[3], avoid=("brightness",))]
     assert "without brightness" in words(at)
 
 
@@ -415,7 +415,7 @@ def test_layers_shows_what_aspects_find(launch, bright):
 
 
 def test_a_stale_evaluation_says_so_and_is_measured_again(launch, bright, write_wav):
-    home = Home()
+    home = Workspace()
     new = read_track(write_wav("newcomer", 6.0, 77))
     home.catalogue.add(new.audio.parent, [new], "music")
     home.request_extract("music", MEL.id)
@@ -442,7 +442,7 @@ def test_a_preset_sets_the_sliders_it_has_evidence_for(launch, bright):
 def test_a_neighbour_becomes_the_query_and_the_way_back_is_there(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[3], library="music", passage="0:3")
     first = rows(at, "title")[0]
-    home = Home()
+    home = Workspace()
     nearest = next(track for track in home.catalogue.tracks("music") if track.title == first)
     at.button(key=f"follow {nearest.track_id}").click().run()
     assert at.query_params["query"] == nearest.track_id and "passage" not in at.query_params
@@ -452,9 +452,9 @@ def test_a_neighbour_becomes_the_query_and_the_way_back_is_there(launch, bright)
 
 def test_a_thumb_is_kept_with_what_led_to_it_and_can_be_taken_back(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[3], library="music", brightness="1.0")
-    nearest = ask_mel(Home(), bright[3], aspects={"brightness": 1.0})[0].track.track_id
+    nearest = ask_mel(Workspace(), bright[3], aspects={"brightness": 1.0})[0].track.track_id
     at.feedback(key=f"verdict {bright[3]} {nearest}").set_value(1).run()
-    opinions = Home().opinions
+    opinions = Workspace().opinions
     assert opinions.verdicts(bright[3]) == {nearest: "like"}
     assert opinions.export("me")[-1]["context"]["request"]["aspects"] == {"brightness": 1.0}
     again = launch("pages/4_Listen.py", query=bright[3], library="music", brightness="1.0")
@@ -480,7 +480,7 @@ def test_a_passage_in_the_link(launch, bright, passage, n):
 def test_why_says_what_is_the_same_and_what_is_not(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[0], library="music", k="11", brightness="1.0")
     lines = dict(zip(rows(at, "title"), rows(at, "why"), strict=True))
-    titles = [track.title for track in map(Home().catalogue.track, bright)]
+    titles = [track.title for track in map(Workspace().catalogue.track, bright)]
     assert "brighter than" in lines[titles[-1]] and "same brightness" not in lines[titles[-1]]
     assert "same work" in lines[titles[6]] and "same work" not in lines[titles[5]]
     spec = next(chart for chart in figures(at) if chart["layout"].get("barmode") == "relative")
@@ -499,7 +499,7 @@ def test_a_new_question_came_from_nowhere(launch, bright):
 
 
 def test_why_nothing_was_found_is_said(launch, bright, write_wav):
-    home = Home()
+    home = Workspace()
     home.catalogue.add_to_library("lone", bright[:1])
     at = launch("pages/4_Listen.py", query=bright[0], library="lone", encoder="mel")
     assert "There is no other recording in this library." in words(at)
@@ -516,7 +516,7 @@ def test_why_nothing_was_found_is_said(launch, bright, write_wav):
 
 def test_the_same_passage_by_others(launch, bright):
     """Two recordings of one score, one twice as slow; a third knows nothing of it."""
-    home, beats = Home(), np.arange(10.0)
+    home, beats = Workspace(), np.arange(10.0)
     for track_id, beat_s in zip(bright[:2], (0.25, 0.5), strict=True):
         home.catalogue.passages.write(track_id, [ScoreTimes.of("a waltz", beats, 0.5 + beats * beat_s)])
     at = launch("pages/4_Listen.py", query=bright[0], library="music")
@@ -543,7 +543,7 @@ def drawn_library(bright_library, tmp_path_factory) -> Path:
     """The bright library with its map."""
     root = tmp_path_factory.mktemp("drawn") / "home"
     shutil.copytree(bright_library, root)
-    home = Home(root)
+    home = Workspace(root)
     home.request_map("music", MEL.id)
     work(home)
     home.database.close()
@@ -551,18 +551,18 @@ def drawn_library(bright_library, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def drawn(drawn_library, home) -> Home:
+def drawn(drawn_library, home) -> Workspace:
     home.database.close()
     shutil.rmtree(home.paths.root, ignore_errors=True)
     shutil.copytree(drawn_library, home.paths.root)
-    return Home(home.paths.root)
+    return Workspace(home.paths.root)
 
 
 def test_a_map_is_drawn_by_a_click(launch, bright):
     at = launch("pages/3_Map.py", library="music")
     assert "No map yet" in words(at)
     next(button for button in at.button if button.label == "Draw the map").click().run()
-    assert [job.kind for job in Home().jobs.active()] == ["map"]
+    assert [job.kind for job in Workspace().jobs.active()] == ["map"]
     assert next(button for button in at.button if button.label == "Draw the map").disabled
     assert "waits for its turn" in words(at)
 

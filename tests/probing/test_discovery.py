@@ -47,7 +47,7 @@ from mess_core.targets.registry import TARGETS
 from mess_core.work import tasks
 from mess_core.work.tasks import Task
 from mess_core.workspace import home as home_module
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.conftest import FakeEncoder
 
 TWO_LAYERS = replace(FakeEncoder().info, dim=6)
@@ -65,7 +65,7 @@ def a_track(number: int, **facts: str | None) -> Track:
     return Track(track_id_of(sha256), sha256, f"t{number}", 6.0, 24_000, 1, "WAV", **facts)
 
 
-def plant_tracks(home: Home, tracks: Collection[Track], library: str = "planted") -> list[str]:
+def plant_tracks(home: Workspace, tracks: Collection[Track], library: str = "planted") -> list[str]:
     """Catalogue tracks without music; returns their ids in the order of the catalogue."""
     folder = home.paths.root.parent / "planted"
     folder.mkdir(exist_ok=True)
@@ -78,7 +78,7 @@ def plant_tracks(home: Home, tracks: Collection[Track], library: str = "planted"
     return sorted(track.track_id for track in tracks)
 
 
-def plant_embeddings(home: Home, info: EncoderInfo, vectors: Mapping[str, np.ndarray]) -> None:
+def plant_embeddings(home: Workspace, info: EncoderInfo, vectors: Mapping[str, np.ndarray]) -> None:
     """Track id -> (n_layers, embedding_dim), the same in both segments but for a little noise."""
     rng = np.random.default_rng(99)
     for track_id, mean in vectors.items():
@@ -95,7 +95,7 @@ def plant_embeddings(home: Home, info: EncoderInfo, vectors: Mapping[str, np.nda
         )
 
 
-def plant_targets(home: Home, track_ids: Collection[str], planted: Mapping[str, np.ndarray]) -> None:
+def plant_targets(home: Workspace, track_ids: Collection[str], planted: Mapping[str, np.ndarray]) -> None:
     """Every target of every track: what is planted, else chance; of the current version, so that nothing is missing."""
     rng = np.random.default_rng(5)
     for row, track_id in enumerate(track_ids):
@@ -123,7 +123,7 @@ def layered(track_ids: Collection[str], info: EncoderInfo) -> dict[str, np.ndarr
     return vectors
 
 
-def plant_library(home: Home, *infos: EncoderInfo, n: int = MANY) -> list[str]:
+def plant_library(home: Workspace, *infos: EncoderInfo, n: int = MANY) -> list[str]:
     """`n` tracks, two performances of each work; spectral_centroid is `told` in octaves; embedded by every encoder."""
     tracks = [
         a_track(i, work=f"work {i // 2}", composer=f"composer {i % 4}", performer=f"performer {i % 2}")
@@ -136,12 +136,14 @@ def plant_library(home: Home, *infos: EncoderInfo, n: int = MANY) -> list[str]:
     return ids
 
 
-def gathered_of(home: Home, info: EncoderInfo = TWO_LAYERS, controls=None, group="work", level="track") -> Gathered:
+def gathered_of(
+    home: Workspace, info: EncoderInfo = TWO_LAYERS, controls=None, group="work", level="track"
+) -> Gathered:
     return gather(home.catalogue, home.store, home.measurements, "planted", info, controls or {}, group, level)
 
 
 @pytest.fixture
-def found(home) -> tuple[Home, Gathered, Discovery]:
+def found(home) -> tuple[Workspace, Gathered, Discovery]:
     """A planted library, probed and kept."""
     plant_library(home, TWO_LAYERS)
     gathered = gathered_of(home)
@@ -465,7 +467,7 @@ def test_a_damaged_or_foreign_file_is_refused_with_the_cure(found):
     assert load(home.paths, "planted", TWO_LAYERS, "work", "track", QUICK) is not None
 
 
-def directions_of(home: Home, library: str = "planted") -> list[Path]:
+def directions_of(home: Workspace, library: str = "planted") -> list[Path]:
     pattern = f"{library}-work-track*.safetensors"
     return sorted((home.paths.root / "probing" / TWO_LAYERS.folder).glob(pattern))
 
@@ -517,7 +519,7 @@ def test_lost_or_damaged_directions_are_named(found):
 # --- which one searches go by -------------------------------------------------------------------------------
 
 
-def keep_as(home: Home, library: str, n_tracks: int) -> None:
+def keep_as(home: Workspace, library: str, n_tracks: int) -> None:
     """What was found in the planted library, kept with the usual settings as if found in another one."""
     gathered = gathered_of(home)
     result = replace(fit_cells(gathered.data, QUICK), settings=ProbeSettings())
@@ -567,7 +569,7 @@ def test_tracks_of_unknown_work_are_works(home):
     assert home.can_discover("planted", TWO_LAYERS)
 
 
-def run_next(home: Home):
+def run_next(home: Workspace):
     owner = new_owner()
     return Task(home, home.jobs.claim(owner), owner).run()
 

@@ -19,8 +19,8 @@ from mess_core.maps.settings import MapSettings
 from mess_core.search.answers import build_segment_index, make_plan, recall_path
 from mess_core.search.request import Request
 from mess_core.storage.files import seal, write_atomically
-from mess_core.workspace.home import Home
 from mess_core.workspace.uploads import UploadWriter
+from mess_core.workspace.workspace import Workspace
 
 SETTINGS = MapSettings(n_neighbours=4)
 
@@ -29,7 +29,7 @@ SETTINGS = MapSettings(n_neighbours=4)
 class Everything:
     """A data folder, opened, and its files by kind."""
 
-    home: Home
+    home: Workspace
 
     def files(self, kind: str) -> list[Path]:
         return sorted(self.home.paths.root.glob(KINDS[kind]))
@@ -65,7 +65,7 @@ def everything_once(bright_library: Path, tmp_path_factory: pytest.TempPathFacto
     """Made once; tests work on a copy."""
     root = tmp_path_factory.mktemp("everything") / "home"
     shutil.copytree(bright_library, root)
-    home = Home(root)
+    home = Workspace(root)
     make_map(home, "music", MEL, SETTINGS, with_stability=True)
     plan = make_plan(home, "music", MEL, Request(), home.discovery_for("music", MEL))
     build_segment_index(home, plan)
@@ -90,7 +90,7 @@ def everything_once(bright_library: Path, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture
 def everything(everything_once: Path, tmp_path: Path) -> Everything:
     shutil.copytree(everything_once, tmp_path / "everything")
-    made = Everything(Home(tmp_path / "everything"))
+    made = Everything(Workspace(tmp_path / "everything"))
     assert all(made.files(kind) for kind in KINDS)
     return made
 

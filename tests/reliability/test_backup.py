@@ -12,11 +12,11 @@ import pytest
 from mess_core.cli.main import main
 from mess_core.encoders.mel import MEL
 from mess_core.errors import InputError, StorageError
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import Everything
 
 
-def files(home: Home) -> set[str]:
+def files(home: Workspace) -> set[str]:
     return {path.name for path in home.paths.embeddings.rglob("*.safetensors")}
 
 
@@ -40,7 +40,7 @@ def test_what_is_removed_while_it_is_copied_is_in_neither(
 ) -> None:
     """A track before every third file: the copy is as the folder is in the end."""
     home = everything.home
-    other = Home(home.paths.root)
+    other = Workspace(home.paths.root)
 
     def remove() -> None:
         ids = other.catalogue.track_ids("music")
@@ -49,7 +49,7 @@ def test_what_is_removed_while_it_is_copied_is_in_neither(
 
     while_copying(monkeypatch, remove, every=3)
     home.back_up(tmp_path / "copy")
-    copy = Home(tmp_path / "copy")
+    copy = Workspace(tmp_path / "copy")
     assert copy.check() == [] and files(copy) == files(home)
     assert 3 <= copy.catalogue.n_tracks("music") < 12
 
@@ -63,11 +63,11 @@ def test_a_library_that_is_removed_in_the_middle(
     def remove() -> None:
         done.append(1)
         if len(done) == 10:
-            Home(home.paths.root).remove_library("music")
+            Workspace(home.paths.root).remove_library("music")
 
     while_copying(monkeypatch, remove)
     assert main(["--home", str(home.paths.root), "backup", str(tmp_path / "copy")]) == 0
-    copy = Home(tmp_path / "copy")
+    copy = Workspace(tmp_path / "copy")
     assert copy.check() == [] and files(copy) == set() and copy.catalogue.libraries() == []
     assert len(list(copy.paths.uploads.glob("*"))) == 1
 
@@ -78,7 +78,7 @@ def test_a_true_remover_and_a_true_copier(everything: Everything, tmp_path: Path
     read = home.store.read(home.catalogue.track_ids("music")[0], MEL)
 
     def remove_and_write() -> None:
-        other = Home(home.paths.root)
+        other = Workspace(home.paths.root)
         ids = other.catalogue.track_ids("music")
         for track_id in [*ids[:6], *ids[6:] * 20]:
             if is_over.is_set():
@@ -97,7 +97,7 @@ def test_a_true_remover_and_a_true_copier(everything: Everything, tmp_path: Path
     except StorageError as error:  # removed faster than it could be copied: said so
         assert "not whole" in error.message
     else:
-        assert Home(tmp_path / "copy").check() == []
+        assert Workspace(tmp_path / "copy").check() == []
     finally:
         is_over.set()
         thread.join()
@@ -112,7 +112,7 @@ def test_a_copy_of_what_is_damaged_is_made_and_said_to_be_so(
     assert main(["--home", str(home.paths.root), "backup", str(tmp_path / "copy")]) == 2
     said = capsys.readouterr().err
     assert "is not whole, damaged or missing: 1 file;" in said and path.name in said and "mess_core check" in said
-    assert Home(tmp_path / "copy").catalogue.n_tracks("music") == 12
+    assert Workspace(tmp_path / "copy").catalogue.n_tracks("music") == 12
 
 
 def test_a_disk_that_takes_no_copy_is_said_once(

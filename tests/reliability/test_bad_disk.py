@@ -17,7 +17,7 @@ from mess_core.cli.doctor import examine
 from mess_core.cli.main import main
 from mess_core.encoders.mel import MEL
 from mess_core.errors import MessError, StorageError
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
 from tests.reliability.conftest import Everything
 
@@ -85,7 +85,7 @@ def test_a_damaged_catalogue_is_a_sentence_with_its_cure(
         elif code:
             assert said.err.startswith("mess: ") or "failed" in said.out or "mess: " in said.err
     assert main([*arguments, "check", "--rebuild"]) == 0, capsys.readouterr()
-    after = Home(home.paths.root)
+    after = Workspace(home.paths.root)
     assert after.check() == [] and after.catalogue.n_tracks("music") == 12 and after.store.has(track_id, MEL)
 
 
@@ -146,7 +146,7 @@ def filled(disk: Path) -> Iterator[None]:
         filler.unlink()
 
 
-def verbs(home: Home, copy: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[int, str]]:
+def verbs(home: Workspace, copy: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[int, str]]:
     """What can be done without changing anything; exit code and what was said."""
     track_id = home.catalogue.track_ids("music")[0]
     found = {}
@@ -166,7 +166,7 @@ def test_a_disk_that_takes_nothing_can_still_be_used(
     """Doctor, check, search, copying to another disk."""
     root = small_disk / "home"
     shutil.copytree(everything.home.paths.root, root)
-    home = Home(root)
+    home = Workspace(root)
     expected = len(home.catalogue.track_ids("music"))
     if log == "with a log":  # as a server that was killed leaves it
         home.catalogue.edit(home.catalogue.track_ids("music")[0], title="In the log")
@@ -188,18 +188,18 @@ def test_a_disk_that_takes_nothing_can_still_be_used(
             subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
 
     with filled(small_disk) if state == "full" else read_only():
-        found = verbs(Home(root), tmp_path / "copy", capsys)
+        found = verbs(Workspace(root), tmp_path / "copy", capsys)
         assert found["doctor"][0] == 0
         assert found["check"] == (0, "Every stored array and row is as it was written.\n")
         assert found["similar"][0] == 0 and "cutoff" in found["similar"][1]
         assert found["backup"][0] == 0, found["backup"]
         with pytest.raises(StorageError) as caught:
-            Home(root).catalogue.edit(Home(root).catalogue.track_ids("music")[0], title="x" * 300_000)
+            Workspace(root).catalogue.edit(Workspace(root).catalogue.track_ids("music")[0], title="x" * 300_000)
         assert caught.value.hint
-    copy = Home(tmp_path / "copy")
+    copy = Workspace(tmp_path / "copy")
     assert copy.check() == [] and copy.catalogue.n_tracks("music") == expected
     assert titles <= set(copy.catalogue.titles("music").values())
-    assert Home(root).check() == []
+    assert Workspace(root).check() == []
 
 
 @pytest.mark.parametrize("is_open", [False, True])
@@ -207,7 +207,7 @@ def test_removing_makes_room_on_a_full_disk(everything: Everything, small_disk: 
     """Also where SQLite's log is not there yet, for which there is no room."""
     root = small_disk / "home"
     shutil.copytree(everything.home.paths.root, root)
-    home = Home(root)
+    home = Workspace(root)
     assert not is_open or home.catalogue.n_tracks("music")
     packed = home.paths.cache / "packed"
     packed.mkdir(parents=True, exist_ok=True)
@@ -232,7 +232,7 @@ def test_a_file_in_place_of_the_cache_only_makes_it_slower(
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_a_job_that_nobody_knows_is_a_sentence(home: Home) -> None:
+def test_a_job_that_nobody_knows_is_a_sentence(home: Workspace) -> None:
     """Of a newer MESS on the same folder, or damaged: it is shown, fails, and stops nothing."""
     with home.database.transaction() as connection:
         for number, (kind, arguments) in enumerate([("nosuch", "{}"), ("extract", "no JSON"), ("probe", "[1]")]):

@@ -21,14 +21,14 @@ from mess_core.encoders.mel import MEL
 from mess_core.errors import ArtefactMismatchError
 from mess_core.storage.custody import N_COPIES, TRASH_KEEP_DAYS
 from mess_core.storage.database import catalogue_copies
-from mess_core.workspace.home import Home
 from mess_core.workspace.rebuild import RECOVERED, rebuild
+from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import Everything
 
 DAY_S = 86400.0
 
 
-def kept(home: Home) -> dict[str, bytes]:
+def kept(home: Workspace) -> dict[str, bytes]:
     """What nothing can make again, or only in hours."""
     folders = (home.paths.embeddings, home.paths.uploads, home.paths.root / "probing")
     return {
@@ -39,7 +39,7 @@ def kept(home: Home) -> dict[str, bytes]:
     }
 
 
-def age(home: Home) -> None:
+def age(home: Workspace) -> None:
     """Everything was written long ago, as it is for a sweep."""
     long_ago = time.time() - 100 * DAY_S
     for path in home.paths.root.rglob("*"):
@@ -47,13 +47,13 @@ def age(home: Home) -> None:
             os.utime(path, (long_ago, long_ago))
 
 
-def lose_the_catalogue(home: Home) -> None:
+def lose_the_catalogue(home: Workspace) -> None:
     home.database.close()
     for path in home.paths.root.glob("mess.sqlite*"):
         path.unlink()
 
 
-def put_back(home: Home, old: Path) -> None:
+def put_back(home: Workspace, old: Path) -> None:
     home.database.close()
     for suffix in ("-wal", "-shm"):
         Path(f"{home.paths.database}{suffix}").unlink(missing_ok=True)
@@ -76,7 +76,7 @@ def test_a_folder_without_its_catalogue_is_refused_and_read_back(everything: Eve
     assert main(["--home", str(home.paths.root), "--json", "check", "--rebuild"]) == 0
     told = json.loads(capsys.readouterr().out)["rebuilt"]
     assert told["base"] == "a new catalogue" and told["n_uploads"] == 1 and told["unusable"] == []
-    after = Home(home.paths.root)
+    after = Workspace(home.paths.root)
     assert after.store.known(MEL) == known and told["n_nameless"] == len(known)
     assert after.catalogue.n_tracks(RECOVERED) == len(known) + 1
     after.sweep(time.time() + 2 * TMP_KEEP_S)
@@ -88,7 +88,7 @@ def test_what_is_read_back_gets_its_names_and_sound_when_its_folder_is_added(
 ) -> None:
     home = everything.home
     lose_the_catalogue(home)
-    home = Home(home.paths.root)
+    home = Workspace(home.paths.root)
     rebuild(home)
     track_id = home.catalogue.track_ids(RECOVERED)[0]
     home.request_add(bright_library.parent, "music", then_extract=MEL.id)
@@ -114,35 +114,35 @@ def test_an_older_catalogue_is_refused_and_completed(everything: Everything, tmp
     before = kept(home)
     age(home)
     put_back(home, tmp_path / "morning" / "mess.sqlite")
-    older = Home(home.paths.root)
+    older = Workspace(home.paths.root)
     with pytest.raises(ArtefactMismatchError, match=r"older than the files beside it.*--rebuild"):
         older.sweep()
     assert "--rebuild" in " ".join(finding.cure for finding in examine(older))
     told = rebuild(older)
     assert (told.n_embeddings, told.n_nameless, told.base) == (1, 0, "the catalogue that is there")
     assert older.store.has(track_id, MEL) and older.catalogue.track(track_id).title == "By hand"
-    again = Home(home.paths.root)
+    again = Workspace(home.paths.root)
     again.sweep(time.time() + 2 * TMP_KEEP_S)
     assert kept(again) == before and again.check() == []
 
 
 def test_the_catalogue_of_another_folder_is_refused(everything: Everything, tmp_path: Path) -> None:
     home = everything.home
-    other = Home(tmp_path / "other")
+    other = Workspace(tmp_path / "other")
     other.database.set_setting("demo", "removed")
     other.database.close()
     before = kept(home)
     age(home)
     put_back(home, other.paths.database)
     with pytest.raises(ArtefactMismatchError, match="not that of this folder"):
-        Home(home.paths.root).sweep()
+        Workspace(home.paths.root).sweep()
     Path(f"{home.paths.database}.generation").unlink()  # as a MESS of before left it
     foreign = sqlite3.connect(home.paths.database)
     foreign.execute("DELETE FROM settings")
     foreign.commit()
     foreign.close()
     with pytest.raises(ArtefactMismatchError, match="does not know 25 of the 25 files"):
-        Home(home.paths.root).sweep()
+        Workspace(home.paths.root).sweep()
     assert kept(home) == before
 
 
@@ -154,7 +154,7 @@ def test_a_folder_of_before_there_were_generations_is_adopted(everything: Everyt
     older.execute("DELETE FROM settings WHERE name IN ('folder', 'generation')")
     older.commit()
     older.close()
-    again = Home(home.paths.root)
+    again = Workspace(home.paths.root)
     assert again.check() == [] and Path(f"{home.paths.database}.generation").exists()
 
 
@@ -165,7 +165,7 @@ def test_a_damaged_catalogue_is_set_aside_and_the_newest_copy_taken(everything: 
     home.database.close()
     damaged = b"no database" * 100
     home.paths.database.write_bytes(damaged)
-    again = Home(home.paths.root)
+    again = Workspace(home.paths.root)
     told = rebuild(again)
     assert told.base == f"the copy of {date.today().isoformat()}"
     assert again.check() == [] and again.catalogue.n_tracks("music") == 12
@@ -181,7 +181,7 @@ def test_damaged_files_are_not_read_back_and_are_named(everything: Everything) -
     upload.write_bytes(upload.read_bytes() + b"\0")
     n_known = len(everything.files("embedding"))
     lose_the_catalogue(home)
-    home = Home(home.paths.root)
+    home = Workspace(home.paths.root)
     told = rebuild(home)
     assert (told.n_embeddings, told.n_uploads) == (n_known - 1, 0) and len(told.unusable) == 2
     assert embedding.name in " ".join(told.unusable) and upload.name in " ".join(told.unusable)
@@ -210,7 +210,7 @@ def test_a_migration_leaves_a_copy_of_what_was(tmp_path: Path) -> None:
     old = sqlite3.connect(tmp_path / "mess.sqlite")
     old.executescript(f"{SCHEMA_1} PRAGMA user_version = 1; {ROWS_1}")
     old.close()
-    _ = Home(tmp_path).database.connection
+    _ = Workspace(tmp_path).database.connection
     with contextlib.closing(sqlite3.connect(tmp_path / "copies" / "mess-schema-1.sqlite")) as copy:
         assert copy.execute("PRAGMA user_version").fetchone() == (1,)
         assert copy.execute("SELECT count(*) FROM tracks").fetchone() == (1,)
@@ -239,7 +239,7 @@ def test_what_is_swept_lies_in_the_trash_for_thirty_days(everything: Everything)
 
 @pytest.mark.skipif(os.name == "nt", reason="rights of files")
 def test_a_new_data_folder_is_its_owners_alone(tmp_path: Path) -> None:
-    home = Home(tmp_path / "new" / "home")
+    home = Workspace(tmp_path / "new" / "home")
     home.database.set_setting("a", "b")
     home.sweep()
 
@@ -250,8 +250,8 @@ def test_a_new_data_folder_is_its_owners_alone(tmp_path: Path) -> None:
     assert {rights(path) for path in home.paths.root.glob("mess.sqlite*")} == {0o600}
     old = tmp_path / "old"
     old.mkdir(mode=0o755)
-    _ = Home(old).database.connection
+    _ = Workspace(old).database.connection
     assert rights(old) == 0o755
-    subjects = {finding.subject: finding for finding in examine(Home(old))}
+    subjects = {finding.subject: finding for finding in examine(Workspace(old))}
     assert "chmod" in subjects["data folder rights"].cure and not subjects["data folder rights"].is_ok
     assert "data folder rights" not in {finding.subject for finding in examine(home)}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 pytest.importorskip("resource")
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ from mess_core.collections.opening import read_track
 from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.mel import MEL
 from mess_core.errors import StorageError
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Home
 from mess_core.storage.packed import read_packed, write_packed
 from mess_core.embeddings.hidden_states import RawWriter
 from mess_core.workspace.uploads import UploadWriter
@@ -84,7 +84,7 @@ print(json.dumps({"said": said, "left": left, "is_unchanged": is_unchanged, "n_p
 """
 
 
-def test_a_full_disk_is_said_and_leaves_nothing_torn_and_trying_again_succeeds(home: Home, write_wav) -> None:
+def test_a_full_disk_is_said_and_leaves_nothing_torn_and_trying_again_succeeds(home: Workspace, write_wav) -> None:
     command = [sys.executable, "-W", "error", "-c", CHILD, str(home.paths.root), str(write_wav("a"))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

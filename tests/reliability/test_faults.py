@@ -32,9 +32,9 @@ from mess_core.maps.kept import read_view, write_view
 from mess_core.probing.discovery import save
 from mess_core.storage.files import TMP_SUFFIX
 from mess_core.storage.packed import read_packed, write_packed
-from mess_core.workspace.home import Home
 from mess_core.workspace.scan import scan
 from mess_core.workspace.uploads import UploadWriter
+from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import Everything
 
 FAULTS = (errno.EIO, errno.ENOSPC, errno.EACCES, errno.EMFILE)
@@ -289,7 +289,7 @@ OPERATIONS = [
 ]
 
 
-def _titles(home: Home) -> tuple[str, ...]:
+def _titles(home: Workspace) -> tuple[str, ...]:
     rows = home.database.connection.execute("SELECT title FROM tracks ORDER BY title")
     return tuple(row["title"] for row in rows)
 
@@ -368,7 +368,7 @@ class _Connection:
 
 
 @contextlib.contextmanager
-def failing_statement(home: Home, n: int) -> Iterator[_Connection]:
+def failing_statement(home: Workspace, n: int) -> Iterator[_Connection]:
     real = home.database.connection
     connection = _Connection(real, n)
     home.database._local.connection = connection
@@ -378,12 +378,12 @@ def failing_statement(home: Home, n: int) -> Iterator[_Connection]:
         home.database._local.connection = real
 
 
-def _rows(home: Home) -> list[str]:
+def _rows(home: Workspace) -> list[str]:
     """Everything the catalogue holds."""
     return list(home.database.connection.iterdump())
 
 
-def test_every_statement_of_an_added_folder_may_fail(home: Home, write_wav) -> None:
+def test_every_statement_of_an_added_folder_may_fail(home: Workspace, write_wav) -> None:
     """Tracks, files, titles, library: all of them are there or none, and the connection goes on working."""
     new = [read_track(write_wav(f"t{seed}", 1.5, seed)) for seed in range(3)]
     folder = new[0].audio.parent
@@ -400,7 +400,7 @@ def test_every_statement_of_an_added_folder_may_fail(home: Home, write_wav) -> N
     assert home.catalogue.n_tracks("music") == 3 and home.check() == []
 
 
-def test_every_statement_of_a_job_may_fail(home: Home) -> None:
+def test_every_statement_of_a_job_may_fail(home: Workspace) -> None:
     """Claim, progress, failure, end: each is all or nothing."""
 
     def live() -> None:

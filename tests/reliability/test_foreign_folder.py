@@ -16,7 +16,7 @@ from mess_core.cli.doctor import examine
 from mess_core.encoders.mel import MEL
 from mess_core.errors import ArtefactMismatchError, DataMissingError, MessError
 from mess_core.storage.files import inside, own_files, read_sealed, seal, write_atomically
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import Everything
 
 SECRET = b"RIFF nobody may touch or see this"
@@ -37,7 +37,7 @@ def decoy(everything: Everything) -> Iterator[Path]:
     assert left == dict.fromkeys(names, SECRET)
 
 
-def everything_that_deletes(home: Home, copy: Path) -> None:
+def everything_that_deletes(home: Workspace, copy: Path) -> None:
     """Each may refuse, none may go astray."""
     old = time.time() + 10 * 365 * 86400
     for act in (

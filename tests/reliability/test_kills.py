@@ -10,7 +10,7 @@ import pytest
 
 from mess_core.embeddings.store import TMP_KEEP_S
 from mess_core.storage.files import TMP_SUFFIX
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import Everything
 from tests.reliability.test_faults import MOST_CALLS, OPERATIONS, Faults, save_map
 
@@ -30,7 +30,7 @@ def killed_at(root, make, n: int, call: int) -> bool:
     if child == 0:
         status = 1
         try:
-            operation = make(Everything(Home(root)))
+            operation = make(Everything(Workspace(root)))
             _Kill(pytest.MonkeyPatch(), root, call, 0)
             operation.act(n)
             status = 0
@@ -71,7 +71,7 @@ def test_a_kill_at_every_call_leaves_the_old_state_or_the_new(everything: Everyt
     assert n_killed >= 4
 
 
-def _close(home: Home) -> None:
+def _close(home: Workspace) -> None:
     """No connection may be open while a process is copied."""
     watching = home.catalogue.remembered._watching
     if watching is not None:

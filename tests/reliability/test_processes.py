@@ -16,7 +16,7 @@ from mess_core.collections.walking import audio_files
 from mess_core.encoders.mel import MEL
 from mess_core.errors import InputError, LeaseLostError
 from mess_core.work.worker import WorkerKeeper
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
 from tests.embeddings.test_store import embedding
 from tests.work.test_worker import N_TRACKS, contents, end, start_worker, uninterrupted, wait_until
@@ -25,7 +25,7 @@ from tests.work.test_worker import queued as queued  # a fixture
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
 
 
-def written(home: Home) -> list[tuple]:
+def written(home: Workspace) -> list[tuple]:
     """When each embedding was entered, and when the job ended."""
     rows = home.database.connection.execute(
         "SELECT track_id, created_at FROM embeddings UNION ALL SELECT job_id, finished_at FROM jobs ORDER BY 1"
@@ -33,9 +33,9 @@ def written(home: Home) -> list[tuple]:
     return [tuple(row) for row in rows]
 
 
-def test_two_servers_on_one_data_folder_share_the_work(queued: Home, tmp_path: Path) -> None:
+def test_two_servers_on_one_data_folder_share_the_work(queued: Workspace, tmp_path: Path) -> None:
     """Each keeps a worker; every track is embedded once, and nobody is locked out."""
-    first, second = WorkerKeeper(queued), WorkerKeeper(Home(queued.paths.root))
+    first, second = WorkerKeeper(queued), WorkerKeeper(Workspace(queued.paths.root))
     owners: set[str] = set()
 
     def is_done() -> bool:
@@ -58,7 +58,7 @@ def test_two_servers_on_one_data_folder_share_the_work(queued: Home, tmp_path: P
     assert queued.check() == []
 
 
-def test_a_suspended_worker_that_wakes_up_too_late_changes_nothing(queued: Home, tmp_path: Path) -> None:
+def test_a_suspended_worker_that_wakes_up_too_late_changes_nothing(queued: Workspace, tmp_path: Path) -> None:
     """SIGSTOP, its lease runs out, another one does the job, SIGCONT: the first notices, and goes on to live."""
     first = start_worker(queued)
     wait_until(lambda: len(queued.store.known(MEL)) > 0)
@@ -84,7 +84,7 @@ def test_a_suspended_worker_that_wakes_up_too_late_changes_nothing(queued: Home,
     assert queued.check() == [] and queued.jobs.latest("extract").state == "done"
 
 
-def test_the_late_ones_bytes_never_take_the_place_of_the_others(home: Home, write_wav) -> None:
+def test_the_late_ones_bytes_never_take_the_place_of_the_others(home: Workspace, write_wav) -> None:
     """Another batch rounds otherwise: its file is refused together with its row, and swept."""
     new = read_track(write_wav("a"))
     home.catalogue.add(new.audio.parent, [new], "music")
@@ -106,7 +106,7 @@ def test_the_late_ones_bytes_never_take_the_place_of_the_others(home: Home, writ
     np.testing.assert_array_equal(home.store.read(track_id, MEL).mean, first.mean)
 
 
-def test_a_copy_made_while_a_worker_writes_is_whole_and_lives_elsewhere(queued: Home, tmp_path: Path) -> None:
+def test_a_copy_made_while_a_worker_writes_is_whole_and_lives_elsewhere(queued: Workspace, tmp_path: Path) -> None:
     """Every row of the copy has its file; the original goes on meanwhile; the copy may lie anywhere."""
     worker = start_worker(queued)
     copies = []
@@ -118,7 +118,7 @@ def test_a_copy_made_while_a_worker_writes_is_whole_and_lives_elsewhere(queued: 
     wait_until(lambda: not queued.jobs.active())
     end(worker, signal.SIGTERM)
     for folder, n_before in copies:
-        copy = Home(shutil.move(folder, tmp_path / f"moved {folder.name}"))
+        copy = Workspace(shutil.move(folder, tmp_path / f"moved {folder.name}"))
         assert copy.check() == []
         known = copy.store.known(MEL)
         assert len(known) >= n_before and known.items() <= queued.store.known(MEL).items()
@@ -129,7 +129,7 @@ def test_a_copy_made_while_a_worker_writes_is_whole_and_lives_elsewhere(queued: 
         queued.back_up(tmp_path / f"moved {copies[0][0].name}")
 
 
-def test_a_folder_that_is_empty_because_its_disk_is_not_there_loses_nothing(home: Home, write_wav) -> None:
+def test_a_folder_that_is_empty_because_its_disk_is_not_there_loses_nothing(home: Workspace, write_wav) -> None:
     """The mount point exists and is empty: scanned again, swept and checked, everything is still known."""
     new = [read_track(write_wav(f"t{seed}", 3.0, seed)) for seed in range(2)]
     folder = new[0].audio.parent
@@ -166,7 +166,7 @@ def test_what_is_no_file_is_passed_over(write_wav, tmp_path: Path) -> None:
     (folder / "linked.wav").symlink_to(outside)
     os.link(path, folder / "hard.wav")
     assert [found.name for found in audio_files(folder)] == ["a.wav", "hard.wav", "linked.wav", "b.wav"]
-    home = Home(tmp_path / "linked home")
+    home = Workspace(tmp_path / "linked home")
     home.request_add(folder, "music")
     work(home)
     assert home.catalogue.n_tracks("music") == 2 and home.jobs.latest("add").state == "done"

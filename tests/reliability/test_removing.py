@@ -14,25 +14,25 @@ from mess_core.errors import UnknownTrackError
 from mess_core.storage.jobs import new_owner
 from mess_core.work import tasks
 from mess_core.work.tasks import Task
-from mess_core.workspace.home import Home
 from mess_core.workspace.scan import scan
+from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
 from tests.reliability.test_faults import _embedding
 
 
 @pytest.fixture
-def library(home: Home, write_wav: Callable[..., Path]) -> Home:
+def library(home: Workspace, write_wav: Callable[..., Path]) -> Workspace:
     new = [read_track(write_wav(f"t{seed}", 3.0, seed)) for seed in range(4)]
     home.catalogue.add(new[0].audio.parent, new, "music")
     return home
 
 
-def is_clean(home: Home, n_embedded: int) -> bool:
+def is_clean(home: Workspace, n_embedded: int) -> bool:
     files = [path for path in home.paths.embeddings.rglob("*") if path.is_file()]
     return home.check() == [] and len(files) == n_embedded == len(home.store.known(MEL))
 
 
-def test_what_comes_late_is_refused_and_leaves_nothing(library: Home) -> None:
+def test_what_comes_late_is_refused_and_leaves_nothing(library: Workspace) -> None:
     """Embedding, targets, score times, library: each says that it is gone."""
     home = library
     gone, other = home.catalogue.track_ids("music")[:2]
@@ -54,11 +54,11 @@ def test_what_comes_late_is_refused_and_leaves_nothing(library: Home) -> None:
 
 
 @pytest.mark.parametrize("removes", ["library", "track"])
-def test_removed_while_it_is_embedded(library: Home, monkeypatch: pytest.MonkeyPatch, removes: str) -> None:
+def test_removed_while_it_is_embedded(library: Workspace, monkeypatch: pytest.MonkeyPatch, removes: str) -> None:
     """At the very moment before its row is written; the job ends, and says nothing of defects."""
     home = library
     ids = home.catalogue.track_ids("music")
-    other = Home(home.paths.root)
+    other = Workspace(home.paths.root)
     real = tasks._commit
     done: list[str] = []
 
@@ -77,14 +77,14 @@ def test_removed_while_it_is_embedded(library: Home, monkeypatch: pytest.MonkeyP
     assert is_clean(home, 0) and home.jobs.failures(job.job_id) == []
 
 
-def test_removed_while_it_is_measured(library: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_removed_while_it_is_measured(library: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     home = library
     gone = home.catalogue.track_ids("music")[0]
     real = home.measurements.missing
 
     def missing(track_ids):
         todo = real(track_ids)
-        Home(home.paths.root).forget_tracks([gone])
+        Workspace(home.paths.root).forget_tracks([gone])
         return todo
 
     monkeypatch.setattr(home.measurements, "missing", missing)
@@ -95,7 +95,7 @@ def test_removed_while_it_is_measured(library: Home, monkeypatch: pytest.MonkeyP
     assert home.check() == []
 
 
-def test_removed_while_it_waits_to_be_heard(library: Home) -> None:
+def test_removed_while_it_waits_to_be_heard(library: Workspace) -> None:
     """What nobody has begun is cancelled; what has begun ends so."""
     home = library
     first, second = home.catalogue.track_ids("music")[:2]
@@ -111,7 +111,7 @@ def test_removed_while_it_waits_to_be_heard(library: Home) -> None:
 
 
 def test_a_library_that_is_removed_while_it_is_registered_does_not_come_back(
-    library: Home, write_wav: Callable[..., Path]
+    library: Workspace, write_wav: Callable[..., Path]
 ) -> None:
     """Its job may have one more commit in hand."""
     home = library
@@ -126,12 +126,12 @@ def test_a_library_that_is_removed_while_it_is_registered_does_not_come_back(
     assert [each.name for each in home.catalogue.libraries()] == ["music"]
 
 
-def test_tracks_removed_while_all_are_read_are_left_out(library: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracks_removed_while_all_are_read_are_left_out(library: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     home = library
     ids = home.catalogue.track_ids("music")
     for track_id in ids:
         home.store.write(track_id, MEL, _embedding(0))
-    other = Home(home.paths.root)
+    other = Workspace(home.paths.root)
     real = home.store.read
 
     def read(track_id, info):
@@ -143,13 +143,13 @@ def test_tracks_removed_while_all_are_read_are_left_out(library: Home, monkeypat
     assert home.store.load(ids, MEL).track_ids == (ids[0], ids[1], ids[3])
 
 
-def test_a_true_extractor_and_a_true_removal(library: Home, write_wav: Callable[..., Path]) -> None:
+def test_a_true_extractor_and_a_true_removal(library: Workspace, write_wav: Callable[..., Path]) -> None:
     """In two threads, as a page and the worker are."""
     home = library
     new = [read_track(write_wav(f"u{seed}", 3.0, 20 + seed)) for seed in range(20)]
     home.catalogue.add(new[0].audio.parent, new, "music")
     home.request_extract("music", MEL.id)
-    thread = threading.Thread(target=work, args=(Home(home.paths.root),))
+    thread = threading.Thread(target=work, args=(Workspace(home.paths.root),))
     thread.start()
     for track_id in home.catalogue.track_ids("music")[:-1]:
         home.forget_tracks([track_id])

@@ -11,7 +11,7 @@ from mess_core.encoders.mel import MEL
 from mess_core.handover.exports import as_document
 from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.request import Request
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 N_SESSIONS = 50
 REQUESTS = (
@@ -23,7 +23,7 @@ REQUESTS = (
 )
 
 
-def asked(home: Home, track_id: str, request: Request) -> dict:
+def asked(home: Workspace, track_id: str, request: Request) -> dict:
     plan = make_plan(home, "music", MEL, request, home.discovery_for("music", MEL))
     found = answer(home, build_index(home, plan), plan, query_of(home, home.catalogue.track(track_id), MEL))
     return as_document(found)
@@ -32,13 +32,13 @@ def asked(home: Home, track_id: str, request: Request) -> dict:
 def test_fifty_sessions_get_the_answers_of_one(bright_library: Path, tmp_path: Path) -> None:
     """Over one open data folder, beginning with an empty cache, while others judge and libraries change."""
     root = Path(shutil.copytree(bright_library, tmp_path / "home"))
-    alone = Home(root)
+    alone = Workspace(root)
     ids = alone.catalogue.track_ids("music")
     questions = [(ids[number % len(ids)], REQUESTS[number % len(REQUESTS)]) for number in range(N_SESSIONS)]
     expected = [asked(alone, *question) for question in questions]
     assert len({str(document["results"]) for document in expected}) > 40
     shutil.rmtree(alone.paths.cache, ignore_errors=True)
-    shared, start = Home(root), threading.Barrier(N_SESSIONS)
+    shared, start = Workspace(root), threading.Barrier(N_SESSIONS)
 
     def session(number: int) -> list[dict]:
         start.wait(60)

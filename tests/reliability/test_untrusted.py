@@ -28,7 +28,7 @@ from mess_core.handover.incoming import import_library
 from mess_core.handover.outgoing import export_library
 from mess_core.handover.vectors import import_vectors
 from mess_core.storage.files import seal, unseal
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import KINDS, Everything
 
 ROOT = Path(__file__).parent.parent.parent
@@ -161,7 +161,7 @@ def test_every_page_opens(everything: Everything, kind: str, monkeypatch: pytest
 def exported(bright_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("exported")
     shutil.copytree(bright_library, made / "home")
-    export_library(Home(made / "home"), "music", made / "export")
+    export_library(Workspace(made / "home"), "music", made / "export")
     return made / "export"
 
 
@@ -179,7 +179,7 @@ def list_again(folder: Path, name: str) -> None:
     (folder / MANIFEST).write_bytes(seal(document))
 
 
-def refused(home: Home, folder: Path) -> str:
+def refused(home: Workspace, folder: Path) -> str:
     with pytest.raises(MessError) as caught:
         import_library(home, folder)
     assert isinstance(caught.value, ArtefactMismatchError) and caught.value.message.isprintable()
@@ -187,7 +187,7 @@ def refused(home: Home, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("damage", [*DAMAGE, "size Infinity", "size of a true", "a size that is negative", "no object"])
-def test_a_manifest_that_harms_is_refused(copy: Path, home: Home, damage: str) -> None:
+def test_a_manifest_that_harms_is_refused(copy: Path, home: Workspace, damage: str) -> None:
     path = copy / MANIFEST
     if damage in DAMAGE:
         DAMAGE[damage](path)
@@ -226,7 +226,7 @@ def test_a_manifest_that_harms_is_refused(copy: Path, home: Home, damage: str) -
         ("tracks", "title", "a" * 1_000_000),
     ],
 )
-def test_values_that_cannot_be_are_refused(copy: Path, home: Home, table: str, column: str, value: object) -> None:
+def test_values_that_cannot_be_are_refused(copy: Path, home: Workspace, table: str, column: str, value: object) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -239,7 +239,7 @@ def test_values_that_cannot_be_are_refused(copy: Path, home: Home, table: str, c
     assert table in refused(home, copy)
 
 
-def test_names_come_in_as_one_line_of_text(copy: Path, home: Home) -> None:
+def test_names_come_in_as_one_line_of_text(copy: Path, home: Workspace) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -268,7 +268,7 @@ CUT = {
 
 
 @pytest.mark.parametrize("damage", [*CUT, "BF16", "deep header", "huge shape"])
-def test_embeddings_that_cannot_be_are_refused(copy: Path, home: Home, damage: str) -> None:
+def test_embeddings_that_cannot_be_are_refused(copy: Path, home: Workspace, damage: str) -> None:
     path = sorted(copy.glob("embeddings/*/*/*.safetensors"))[0]
     data = path.read_bytes()
     if damage in CUT:
@@ -287,7 +287,7 @@ def test_embeddings_that_cannot_be_are_refused(copy: Path, home: Home, damage: s
 
 @pytest.mark.parametrize("damage", ["a pipe", "endless", "a loop", "a folder", "2 TB"])
 @pytest.mark.parametrize("which", ["vectors.npy", "names.txt"])
-def test_vectors_that_are_no_file_are_refused(tmp_path: Path, home: Home, damage: str, which: str) -> None:
+def test_vectors_that_are_no_file_are_refused(tmp_path: Path, home: Workspace, damage: str, which: str) -> None:
     np.save(tmp_path / "vectors.npy", np.zeros((1, 3), np.float32))
     (tmp_path / "names.txt").write_text("a\n")
     DAMAGE[damage](tmp_path / which)
@@ -299,7 +299,9 @@ def test_vectors_that_are_no_file_are_refused(tmp_path: Path, home: Home, damage
 def test_the_command_line_stays_small_and_quick(tmp_path: Path, exported: Path) -> None:
     """`check`, `doctor` and `import` over the worst of it, in a process that may have 3 GB and a minute."""
     root = tmp_path / "home"
-    Home(root).database.set_setting("demo", "removed")  # files beside no catalogue are refused before they are read
+    Workspace(root).database.set_setting(
+        "demo", "removed"
+    )  # files beside no catalogue are refused before they are read
     (root / "probing" / "x").mkdir(parents=True)
     DAMAGE["many"](root / "probing" / "x" / "music-work-track.json")
     os.mkfifo(root / "probing" / "x" / "music-work-segment.json")

@@ -39,7 +39,7 @@ from mess_core.search.hubness import Hubness
 from mess_core.search.request import Request, parse_where
 from mess_core.storage.files import seal, unseal
 from mess_core.storage.packed import verify_packed
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.probing.test_discovery import TWO_LAYERS, a_track, plant_targets, plant_tracks, told
 
 N, DURATION_S = 40, 12.5
@@ -52,7 +52,7 @@ def pace(track_ids: Collection[str]) -> np.ndarray:
     return np.array([np.random.default_rng(int(track_id[::-1], 16)).standard_normal() for track_id in track_ids])
 
 
-def embed(home: Home, info: EncoderInfo, track_ids: Collection[str], seed: int = 3) -> None:
+def embed(home: Workspace, info: EncoderInfo, track_ids: Collection[str], seed: int = 3) -> None:
     """Every layer: half of it tells one number, half the other; the first of several layers is mostly noise."""
     rng = np.random.default_rng(seed)
     half = info.embedding_dim // 2
@@ -73,7 +73,7 @@ def embed(home: Home, info: EncoderInfo, track_ids: Collection[str], seed: int =
         home.store.write(track_id, info, embedding)
 
 
-def plant_heard_library(home: Home, *infos: EncoderInfo, library: str = "planted") -> list[str]:
+def plant_heard_library(home: Workspace, *infos: EncoderInfo, library: str = "planted") -> list[str]:
     """Forty tracks that are not silent, two performances of each work; brightness and tempo are told."""
     tracks = [a_track(row, work=f"work {row // 2}", composer="C", performer=f"performer {row % 2}") for row in range(N)]
     ids = plant_tracks(home, [replace(t, loudness_lufs=-20.0, duration_s=DURATION_S) for t in tracks], library)
@@ -85,32 +85,32 @@ def plant_heard_library(home: Home, *infos: EncoderInfo, library: str = "planted
     return ids
 
 
-def discover(home: Home, info: EncoderInfo, library: str = "planted", **settings: object) -> Discovery:
+def discover(home: Workspace, info: EncoderInfo, library: str = "planted", **settings: object) -> Discovery:
     gathered = home.gather(library, info, "work", "track")
     result = fit_cells(gathered.data, ProbeSettings(n_bootstraps=200, **settings))
     return save(home.paths, info, gathered, replace(result, settings=ProbeSettings()), library, "work")
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory) -> tuple[Home, list[str], Discovery]:
+def planted(tmp_path_factory) -> tuple[Workspace, list[str], Discovery]:
     """Only read by the tests that take it."""
-    home = Home(tmp_path_factory.mktemp("planted") / "home")
+    home = Workspace(tmp_path_factory.mktemp("planted") / "home")
     ids = plant_heard_library(home, TWO_LAYERS)
     return home, ids, discover(home, TWO_LAYERS)
 
 
 @pytest.fixture
-def own(home) -> tuple[Home, list[str], Discovery]:
+def own(home) -> tuple[Workspace, list[str], Discovery]:
     """The same, to be changed."""
     ids = plant_heard_library(home, TWO_LAYERS)
     return home, ids, discover(home, TWO_LAYERS)
 
 
-def plan_of(home: Home, discovery: Discovery | None, library: str = "planted", **request: object) -> Plan:
+def plan_of(home: Workspace, discovery: Discovery | None, library: str = "planted", **request: object) -> Plan:
     return make_plan(home, library, TWO_LAYERS, Request(**request), discovery)
 
 
-def ask(home: Home, plan: Plan, track_id: str) -> Answer:
+def ask(home: Workspace, plan: Plan, track_id: str) -> Answer:
     return answer(home, build_index(home, plan), plan, query_of(home, home.catalogue.track(track_id), plan.info))
 
 

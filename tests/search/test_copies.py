@@ -15,7 +15,7 @@ from mess_core.search import answers, copies
 from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.copies import COPY, copy_score, onsets
 from mess_core.search.request import Request
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
 
 FIELD_CASES = Path(__file__).parents[3] / "shared" / "data" / "field-cases"
@@ -76,7 +76,7 @@ def test_what_tells_nothing_is_no_copy_of_anything(audio):
 
 
 @pytest.mark.skipif(not FIELD_CASES.is_dir(), reason="needs ../shared/data/field-cases")
-def test_copies_through_a_codec_and_cut_elsewhere_are_told(home: Home, monkeypatch: pytest.MonkeyPatch):
+def test_copies_through_a_codec_and_cut_elsewhere_are_told(home: Workspace, monkeypatch: pytest.MonkeyPatch):
     """k18: 32 kbit/s, and from 1.1 s on. Nothing else of the field cases is a copy of the master."""
     folder = FIELD_CASES / "k18_copies"
     others = sorted((FIELD_CASES / "k03_silence").glob("other*.flac"))

@@ -14,7 +14,7 @@ import pytest
 from mess_core.errors import ArtefactMismatchError, StorageError
 from mess_core.storage import database as module
 from mess_core.storage.database import MIGRATIONS, SCHEMA_VERSION, Database
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 # The schema of version 1, word for word as MESS 0.1.0 wrote it. Never edited.
 SCHEMA_1 = """
@@ -200,11 +200,11 @@ def test_an_old_file_keeps_everything_and_becomes_what_a_new_one_is(version_1, t
 
 
 def test_an_old_data_folder_is_opened_and_judged_in(version_1):
-    home = Home(version_1.parent)
+    home = Workspace(version_1.parent)
     assert [track.title for track in home.catalogue.tracks("demo")] == ["Für Elise ♪"]
     home.opinions.judge("t1", "like")
     home.database.close()
-    assert Home(version_1.parent).opinions.verdicts() == {"t1": "like"}
+    assert Workspace(version_1.parent).opinions.verdicts() == {"t1": "like"}
 
 
 def test_opening_again_changes_nothing(version_1):

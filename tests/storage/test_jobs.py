@@ -13,7 +13,7 @@ import pytest
 from mess_core.errors import LeaseLostError
 from mess_core.storage import jobs as module
 from mess_core.storage.jobs import MIN_SHARE_TO_TELL, PRIORITY_WAITED_FOR, Failure, Jobs, Pace, is_dead, new_owner
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_jobs_that_share_a_resource_never_run_together(jobs):
 
 
 def _claim_all(root, n_claimed):
-    home = Home(root)
+    home = Workspace(root)
     owner = new_owner()
     while (job := home.jobs.claim(owner)) is not None:
         home.jobs.finish(job.job_id, owner, "done")

@@ -23,7 +23,7 @@ from mess_core.targets.measurements import Files, Measured, measure_track, probe
 from mess_core.targets.registry import TARGETS
 from mess_core.work import tasks
 from mess_core.work.tasks import Task
-from mess_core.workspace.home import Home, count_segments
+from mess_core.workspace.workspace import Workspace, count_segments
 
 AUDIO = [target.id for target in TARGETS.values() if target.signal == "audio"]
 MIDI = [target.id for target in TARGETS.values() if target.signal == "midi"]
@@ -75,7 +75,7 @@ def scale(velocity: int = 70, n: int = 24) -> list[Note]:
     return [Note(0.25 * i, 0.25 * i + 0.2, 60 + i % 12, velocity) for i in range(n)]
 
 
-def keep(home: Home, track_id: str) -> Measured:
+def keep(home: Workspace, track_id: str) -> Measured:
     """Measure a track and keep it."""
     files = home.measurements.files(track_id)
     measured = measure_track(files)
@@ -83,14 +83,14 @@ def keep(home: Home, track_id: str) -> Measured:
     return measured
 
 
-def run_targets(home: Home, **facts):
+def run_targets(home: Workspace, **facts):
     """The `targets` job of the library, done here to whatever its end is."""
     home.request_targets("music")
     owner = new_owner()
     return Task(home, home.jobs.claim(owner), owner, **facts).run()
 
 
-def rows(home: Home, table: str = "targets") -> list[tuple]:
+def rows(home: Workspace, table: str = "targets") -> list[tuple]:
     return [tuple(row) for row in home.database.connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")]
 
 

@@ -17,7 +17,7 @@ from mess_core.probing.discovery import kept_paths, path_of
 from mess_core.probing.result import ProbeSettings
 from mess_core.storage.jobs import Job, new_owner
 from mess_core.work.tasks import Task
-from mess_core.workspace.home import DEMO, Home
+from mess_core.workspace.workspace import DEMO, Workspace
 from tests.conftest import work
 from tests.probing.test_discovery import told, work_here
 from tests.search.test_answers import discover, plant_heard_library
@@ -32,7 +32,7 @@ def small_demo(monkeypatch):
     monkeypatch.setattr(demo, "make_demo", lambda folder, **options: make(folder, only=STEMS, workers=1, **options))
 
 
-def run_next(home: Home) -> Job:
+def run_next(home: Workspace) -> Job:
     owner = new_owner()
     return Task(home, home.jobs.claim(owner), owner).run()
 

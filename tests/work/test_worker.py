@@ -17,14 +17,14 @@ from mess_core.encoders.mel import MEL
 from mess_core.storage.jobs import new_owner
 from mess_core.work.tasks import Task
 from mess_core.work.worker import WorkerKeeper
-from mess_core.workspace.home import Home
+from mess_core.workspace.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 N_TRACKS = 24
 
 
 @pytest.fixture
-def queued(home, write_wav) -> Home:
+def queued(home, write_wav) -> Workspace:
     """A library of many short recordings, and the job that embeds them."""
     new = [read_track(write_wav(f"t{seed}", 6.0, seed)) for seed in range(N_TRACKS)]
     home.catalogue.add(new[0].audio.parent, new, "music")
@@ -32,7 +32,7 @@ def queued(home, write_wav) -> Home:
     return home
 
 
-def start_worker(home: Home) -> subprocess.Popen[bytes]:
+def start_worker(home: Workspace) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "mess_core.work.worker", "--home", str(home.paths.root)], stdin=subprocess.PIPE, cwd=ROOT
     )
@@ -52,13 +52,13 @@ def wait_until(condition, seconds: float = 60.0) -> None:
         time.sleep(0.02)
 
 
-def contents(home: Home) -> dict[str, bytes]:
+def contents(home: Workspace) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in home.paths.embeddings.rglob("*.safetensors")}
 
 
-def uninterrupted(home: Home, tmp_path: Path) -> dict[str, bytes]:
+def uninterrupted(home: Workspace, tmp_path: Path) -> dict[str, bytes]:
     """The same library, embedded in one go elsewhere."""
-    other = Home(tmp_path / "uninterrupted")
+    other = Workspace(tmp_path / "uninterrupted")
     new = [read_track(home.catalogue.audio_path(track.track_id)) for track in home.catalogue.tracks("music")]
     other.catalogue.add(new[0].audio.parent, new, "music")
     other.request_extract("music", MEL.id)
@@ -67,7 +67,7 @@ def uninterrupted(home: Home, tmp_path: Path) -> dict[str, bytes]:
     return contents(other)
 
 
-def kill_and_resume(home: Home, tmp_path: Path, rounds: int, n_workers: int) -> None:
+def kill_and_resume(home: Workspace, tmp_path: Path, rounds: int, n_workers: int) -> None:
     """Kill workers at random moments, then let one finish; check everything that was ever acknowledged."""
     rng = random.Random(0)
     acknowledged: dict[str, str] = {}

@@ -13,13 +13,13 @@ from mess_core.catalogue.catalogue import ALL
 from mess_core.cli.main import main
 from mess_core.encoders.mel import MEL
 from mess_core.errors import UnknownTrackError
-from mess_core.workspace.home import Home
 from mess_core.workspace.scan import scan
+from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
 
 
 @pytest.fixture
-def music(home: Home, write_wav: Callable[..., Path]) -> Path:
+def music(home: Workspace, write_wav: Callable[..., Path]) -> Path:
     folder = write_wav("a", 3.0, 1).parent
     write_wav("b", 3.0, 2), write_wav("c", 3.0, 3)
     shutil.copy(folder / "c.wav", folder / "copy of c.wav")
@@ -29,7 +29,7 @@ def music(home: Home, write_wav: Callable[..., Path]) -> Path:
 
 
 def test_only_what_has_no_file_left_is_listed_and_only_yes_forgets_it(
-    home: Home, music: Path, capsys: pytest.CaptureFixture[str]
+    home: Workspace, music: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (music / "a.wav").unlink()
     (music / "c.wav").unlink()  # a copy is left
@@ -50,7 +50,7 @@ def test_only_what_has_no_file_left_is_listed_and_only_yes_forgets_it(
 
 @pytest.mark.parametrize("state", ["gone", "empty"])
 def test_a_folder_that_is_not_there_counts_only_when_it_is_named(
-    home: Home, music: Path, state: str, capsys: pytest.CaptureFixture[str]
+    home: Workspace, music: Path, state: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     elsewhere = music.rename(music.with_name("elsewhere"))
     if state == "empty":  # a mount point
@@ -62,7 +62,7 @@ def test_a_folder_that_is_not_there_counts_only_when_it_is_named(
     assert len(list(elsewhere.glob("*.wav"))) == 4
 
 
-def test_a_folder_of_a_library_that_is_not_mounted_keeps_its_tracks(home: Home, music: Path) -> None:
+def test_a_folder_of_a_library_that_is_not_mounted_keeps_its_tracks(home: Workspace, music: Path) -> None:
     """A disk below the folder: its place is empty, the rest is there."""
     disk = music / "disk" / "album"
     disk.mkdir(parents=True)
@@ -76,7 +76,7 @@ def test_a_folder_of_a_library_that_is_not_mounted_keeps_its_tracks(home: Home, 
     assert {each.path.name for each in home.missing_files("music")} == {"a.wav", "b.wav"}
 
 
-def test_what_comes_back_meanwhile_is_not_forgotten(home: Home, music: Path) -> None:
+def test_what_comes_back_meanwhile_is_not_forgotten(home: Workspace, music: Path) -> None:
     kept = (music / "a.wav").read_bytes()
     (music / "a.wav").unlink()
     seen = [each.track_id for each in home.missing_files("music")]
@@ -84,7 +84,7 @@ def test_what_comes_back_meanwhile_is_not_forgotten(home: Home, music: Path) -> 
     assert len(seen) == 1 and home.forget_missing("music", seen) == [] and home.catalogue.n_tracks("music") == 3
 
 
-def test_wrong_use_is_said(home: Home, music: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_use_is_said(home: Workspace, music: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for verb in (["remove"], ["remove", "music", "--missing"], ["remove", "--missing", "--library", "nosuch"]):
         assert main(["--home", str(home.paths.root), *verb]) == 2
         assert capsys.readouterr().err.startswith("mess: ")

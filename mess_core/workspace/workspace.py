@@ -80,7 +80,7 @@ class Estimate:
     n_free_bytes: int
 
 
-class Home:
+class Workspace:
     """One data folder. Cheap to open; safe to share between threads."""
 
     def __init__(self, root: Path | None = None) -> None:
@@ -531,7 +531,7 @@ class Home:
                 self._copy_changed(folder)
                 self._copy_catalogue(folder)
                 self._copy_changed(folder)  # what the catalogue names was written before its rows
-                copy = Home(folder)
+                copy = Workspace(folder)
                 before, problems = problems, copy.check()
                 _prune(copy)
                 copy.database.close()
@@ -704,7 +704,7 @@ class Home:
         self.custody.empty_trash(now)
 
 
-def _prune(copy: Home) -> None:
+def _prune(copy: Workspace) -> None:
     """Drop from a copy what was removed while it was made: nothing in its catalogue names it."""
     connection = copy.database.connection
     named = {row["path"] for row in connection.execute("SELECT path FROM embeddings")}
