@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from pages.shared import home_panels as panels
-from pages.shared.page import page
+from pages.shared.app.page import page
+from pages.shared.home import panels
 
 with page("Which recordings are like this one?"):
     st.markdown(

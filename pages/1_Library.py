@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from pages.shared import library_panels as panels
-from pages.shared.page import page
+from pages.shared.app.page import page
+from pages.shared.library import panels
 
 with page("Library"):
     st.subheader("1 · Encoder", anchor=False)

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from pages.shared import layers_panels as panels
-from pages.shared.evaluation_panels import show_faithfulness, show_similarity
-from pages.shared.frame import PageIsOver
-from pages.shared.page import page
-from pages.shared.query_panels import choose_encoder
+from pages.shared.app.frame import PageIsOver
+from pages.shared.app.page import page
+from pages.shared.layers import panels
+from pages.shared.layers.evaluation import show_faithfulness, show_similarity
+from pages.shared.widgets.pickers import choose_encoder
 
 with page("Layers"):
     ask, settings = st.columns([1, 2], gap="large")

@@ -2,23 +2,22 @@
 
 import streamlit as st
 
-from pages.shared import map_panels as panels
-from pages.shared import map_views
-from pages.shared.frame import PageIsOver
-from pages.shared.map_colours import choose_colour
-from pages.shared.page import page
-from pages.shared.query_panels import choose_encoder
+from pages.shared.app.frame import PageIsOver
+from pages.shared.app.page import page
+from pages.shared.map import panels, views
+from pages.shared.map.colours import choose_colour
+from pages.shared.widgets.pickers import choose_encoder
 
 with page("Map"):
     with st.sidebar:
         encoder_id = choose_encoder()
         settings = panels.choose_settings()
-    layers = map_views.drawn_layers(encoder_id, settings)
+    layers = views.drawn_layers(encoder_id, settings)
     if not layers:
         panels.offer_to_draw(encoder_id, settings)
         raise PageIsOver
     layer = panels.choose_layer(layers)
-    view = map_views.view(encoder_id, layer, settings)
+    view = views.view(encoder_id, layer, settings)
     with st.sidebar:
         colour = choose_colour(view)
     panels.explore(view, encoder_id, colour)

@@ -3,26 +3,27 @@
 import streamlit as st
 
 from mess_core.words import counted
-from pages.shared import listen_panels as panels
-from pages.shared import query_panels
-from pages.shared.aspect_panels import choose_request
-from pages.shared.frame import PageIsOver, notice
-from pages.shared.page import page
-from pages.shared.passage_panels import show_same_passage
-from pages.shared.why_panels import show_why
+from pages.shared.app.frame import PageIsOver, notice
+from pages.shared.app.page import page
+from pages.shared.listen import panels
+from pages.shared.listen.aspects import choose_request
+from pages.shared.listen.passage import show_same_passage
+from pages.shared.listen.query import choose_passage, choose_query, embed_query, is_searchable, show_query, show_trail
+from pages.shared.listen.why import show_why
+from pages.shared.widgets.pickers import choose_encoder
 
 with page("Listen"):
     with st.sidebar:
-        encoder_id = query_panels.choose_encoder()
+        encoder_id = choose_encoder()
         request = choose_request(encoder_id)
-    query = query_panels.choose_query()
+    query = choose_query()
     if query is None:
         notice("Nothing asked yet", "Drop a recording, or pick one: its nearest neighbours appear here.")
         raise PageIsOver
-    query_panels.show_trail()
-    query_panels.show_query(query)
-    passage = query_panels.choose_passage(query)
-    if not query_panels.is_searchable(encoder_id) or not query_panels.embed_query(query, encoder_id):
+    show_trail()
+    show_query(query)
+    passage = choose_passage(query)
+    if not is_searchable(encoder_id) or not embed_query(query, encoder_id):
         raise PageIsOver
     found = panels.answer(query, encoder_id, request, passage)
     panels.show_notices(found)

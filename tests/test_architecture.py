@@ -35,7 +35,10 @@ KNOWN = {
 }
 CORE = sorted((ROOT / "mess_core").rglob("*.py"))
 PAGES = [ROOT / "home.py", *sorted((ROOT / "pages").glob("*.py"))]
-PANELS = sorted((ROOT / "pages" / "shared").glob("*.py"))
+SHARED = ROOT / "pages" / "shared"
+PANELS = sorted(SHARED.rglob("*.py"))
+# What every page stands on: the app knows no widget, a widget no page, and no page another one.
+COMMON = {"app": {"app"}, "widgets": {"app", "widgets"}}
 
 
 def imported(path: Path) -> set[str]:
@@ -112,10 +115,23 @@ def test_the_core_knows_no_app(path):
     assert not {name.split(".")[0] for name in imported(path)} & {"streamlit", "plotly", "pages", "torchaudio"}
 
 
-@pytest.mark.parametrize("path", [*PAGES, *PANELS], ids=lambda p: p.name)
+@pytest.mark.parametrize("path", [*PAGES, *PANELS], ids=lambda p: str(p.relative_to(ROOT)))
 def test_pages_know_no_arrays(path):
     forbidden = {"numpy", "pandas", "faiss", "torch", "sqlite3", "sklearn", "librosa", "soundfile"}
     assert not {name.split(".")[0] for name in imported(path)} & forbidden
+
+
+@pytest.mark.parametrize("path", [*PAGES, *PANELS], ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_page_knows_another(path):
+    """What two pages share is a widget."""
+    page = path.relative_to(SHARED).parts[0] if path in PANELS else path.stem.split("_", 1)[-1].lower()
+    used = {name.removeprefix("pages.shared.").split(".")[0] for name in imported(path) if name.startswith("pages.")}
+    assert used <= COMMON.get(page, {page, *COMMON})
+
+
+def test_every_folder_of_panels_belongs_to_a_page():
+    pages = {path.stem.split("_", 1)[-1].lower() for path in PAGES}
+    assert {path.name for path in SHARED.iterdir() if path.name != "__pycache__"} == {*COMMON, *pages}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)

@@ -12,7 +12,7 @@ from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
 from mess_core.encoders.registry import PUBLISHED
 from mess_core.workspace.workspace import Workspace
-from pages.shared.page import PAGES
+from pages.shared.app.page import PAGES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

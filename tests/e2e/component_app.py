@@ -18,8 +18,8 @@ import streamlit as st
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from pages.shared.player import PlayerTrack, player
-from pages.shared.upload import upload
+from pages.shared.widgets.player.player import PlayerTrack, player
+from pages.shared.widgets.upload.upload import upload
 
 LONG_S, SHORT_S = 75.0, 8.0
 SOUNDS = {  # name: (rate_hz, channels, duration_s, level in dBFS RMS)

@@ -16,8 +16,8 @@ import pytest
 from playwright.sync_api import expect
 
 from mess_core.errors import InputError
-from pages.shared.player import PlayerTrack, _read_passage, _read_report, matching_gains_db, player
-from pages.shared.upload import _read_upload
+from pages.shared.widgets.player.player import PlayerTrack, _read_passage, _read_report, matching_gains_db, player
+from pages.shared.widgets.upload.upload import _read_upload
 
 pytestmark = pytest.mark.e2e
 

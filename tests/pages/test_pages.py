@@ -26,7 +26,9 @@ from mess_core.search.answers import FoundTrack, answer, build_index, make_plan,
 from mess_core.search.request import Request
 from mess_core.workspace.uploads import UploadWriter
 from mess_core.workspace.workspace import Workspace
-from pages.shared import charts, home_panels, map_charts
+from pages.shared.home import panels
+from pages.shared.layers import figures as layer_figures
+from pages.shared.map import figures as map_figures
 from tests.conftest import work
 
 PAGES = {
@@ -330,7 +332,7 @@ def test_a_segment_is_named_by_its_recording_and_its_beginning(launch, home, pro
     assert "inside them" in heatmap["data"][1]["text"][0]
     assert sorted(scatter["data"][0]["text"])[:2] == ["t0 · 0:00.0", "t0 · 0:01.2"]
     assert sorted(residuals["layout"]["yaxis"]["ticktext"]) == sorted(f"t{seed}" for seed in range(10))
-    monkeypatch.setattr(charts, "MAX_POINTS", 8)
+    monkeypatch.setattr(layer_figures, "MAX_POINTS", 8)
     scatter = figures(at.run())[1]
     assert len(scatter["data"][0]["text"]) == 7 and "7 of 20 rows" in scatter["layout"]["xaxis"]["title"]["text"]
 
@@ -613,10 +615,10 @@ def test_the_settings_of_a_map_are_in_its_link(launch, drawn):
 @pytest.mark.parametrize(("n_most", "has_webgl", "kind"), [(3000, True, go.Scatter), (5, True, go.Scattergl),
                                                            (5, False, go.Scatter)])  # fmt: skip
 def test_many_points_are_drawn_by_webgl_where_there_is_any(drawn, monkeypatch, n_most, has_webgl, kind):
-    monkeypatch.setattr(map_charts, "MOST_SVG", n_most)
+    monkeypatch.setattr(map_figures, "MOST_SVG", n_most)
     view = load_view(drawn, "music", MEL, 0)
-    colour = map_charts.Colour("kept", numbers=view.preservation)
-    figure = map_charts.scatter(
+    colour = map_figures.Colour("kept", numbers=view.preservation)
+    figure = map_figures.scatter(
         view, {}, colour, is_pca=False, query=None, near=[], path=[], has_webgl=has_webgl
     )  # fmt: skip
     assert type(figure.data[0]) is kind and len(figure.data[0].x) == 12
@@ -748,4 +750,4 @@ def test_the_cell_that_is_looked_at_is_in_the_link(launch, probed):
 
 @pytest.mark.parametrize(("share", "percent"), [(0.0, 0), (1e-6, 1), (0.5, 50), (0.9999, 99), (1.0, 100)])
 def test_only_nothing_is_0_percent_and_only_all_is_100(share, percent):
-    assert home_panels._percent(share) == percent
+    assert panels._percent(share) == percent

@@ -17,8 +17,10 @@ from mess_core.probing.result import ProbeSettings
 from mess_core.storage.jobs import Job
 from mess_core.targets.registry import target_of
 from mess_core.words import counted
-from pages.shared import charts, frame, jobs_panel, resources, state
-from pages.shared.player import PlayerTrack, player
+from pages.shared.app import frame, jobs, resources, state
+from pages.shared.layers import figures
+from pages.shared.widgets import charts
+from pages.shared.widgets.player.player import PlayerTrack, player
 
 FEW_GROUPS = 10  # below it an interval says little
 
@@ -59,7 +61,7 @@ def find(encoder_id: str, group: str, level: str) -> Discovery | None:
         label = "Run discovery" if found is None else "Run again"
         job = _asked(library, encoder_id, group, level)
         kind = "primary" if found is None else "secondary"
-        if jobs_panel.work_button(label, job, type=kind, disabled=n_embedded < 2):
+        if jobs.work_button(label, job, type=kind, disabled=n_embedded < 2):
             workspace.request_probe(library, encoder_id, group, level, then_evaluate=group == "work")
             st.rerun()
         with st.popover("Other settings"):
@@ -70,9 +72,9 @@ def find(encoder_id: str, group: str, level: str) -> Discovery | None:
 def _asked(library: str, encoder_id: str, group: str, level: str) -> Job | None:
     """The job that will find this, or that measures what it needs and then asks for it."""
     chosen = {"library": library, "encoder": encoder_id, "group": group, "level": level}
-    job = jobs_panel.asked("probe", **chosen, settings=asdict(ProbeSettings()))
+    job = jobs.asked("probe", **chosen, settings=asdict(ProbeSettings()))
     if job is None and (group, level) == ("work", "track"):
-        job = jobs_panel.asked("targets", library=library, then_probe=encoder_id)
+        job = jobs.asked("targets", library=library, then_probe=encoder_id)
     return job
 
 
@@ -141,13 +143,13 @@ def show_scope(found: Discovery) -> None:
 @st.fragment
 def show_heatmap(found: Discovery, *, is_beside: bool = False) -> None:
     """The map; a click on a cell opens it below. Of the run that the page is about, the cell is in the URL."""
-    names = {quantity: title for quantity, (title, _) in charts.QUANTITIES.items()}
+    names = {quantity: title for quantity, (title, _) in figures.QUANTITIES.items()}
     quantity = st.segmented_control(
         "Show", list(names), default="r2", required=True, key=f"quantity {found.title}", format_func=names.__getitem__
     )
     chart, cell = f"heatmap {found.title}", f"cell {found.library} {found.title}"
     st.plotly_chart(
-        charts.heatmap(found, quantity),
+        figures.heatmap(found, quantity),
         key=chart,
         on_select=lambda: _open_cell(chart, cell if is_beside else None),
         selection_mode="points",
@@ -155,7 +157,7 @@ def show_heatmap(found: Discovery, *, is_beside: bool = False) -> None:
         alt="R² of every layer for every target",
     )
     st.caption(
-        f"{charts.QUANTITIES[quantity][1]}. A stroke marks a cell whose gain over the best baseline may be nothing, "
+        f"{figures.QUANTITIES[quantity][1]}. A stroke marks a cell whose gain over the best baseline may be nothing, "
         "a dot one whose gain is real. Click a mark to look closer."
     )
     opened = st.session_state.get(cell) if is_beside else _cell_of_link(found)
@@ -227,12 +229,12 @@ def _show_cell(found: Discovery, layer: int, target: str) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         event = st.plotly_chart(
-            charts.predicted_against_true(summary, layer, titles, groups),
+            figures.predicted_against_true(summary, layer, titles, groups),
             key=f"scatter {found.title} {target} {layer}", on_select="rerun", selection_mode="points",
             config=_camera(found, f"{target}-{layer}-scatter"), alt="Predicted against measured values",
         )  # fmt: skip
     right.plotly_chart(
-        charts.layer_profile(found, summary),
+        figures.layer_profile(found, summary),
         key=f"profile {found.title} {target}",
         config=_camera(found, f"{target}-profile"),
         alt="R² over the layers",
@@ -244,7 +246,7 @@ def _show_cell(found: Discovery, layer: int, target: str) -> None:
         + "".join(f"Leak detector {name}: {charts.number(r2)}. " for name, r2 in summary.identities.items())
     )
     st.plotly_chart(
-        charts.residuals_by_group(
+        figures.residuals_by_group(
             summary, layer, groups, titles,
             {groups[row]: passage.group_name(found.group) for row, passage in passages.items()},
         ),

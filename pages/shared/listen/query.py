@@ -6,31 +6,17 @@ import streamlit as st
 
 from mess_core.catalogue.catalogue import Track
 from mess_core.encoders.base import EncoderInfo
-from mess_core.encoders.registry import DEFAULT, encoder_ids
 from mess_core.errors import UnknownTrackError
 from mess_core.words import counted
 from mess_core.workspace.uploads import keep_recording
-from pages.shared import frame, resources, state
-from pages.shared.jobs_panel import wait_for
-from pages.shared.library_panels import embed_button
-from pages.shared.upload import upload
+from pages.shared.app import frame, resources, state
+from pages.shared.app.jobs import wait_for
+from pages.shared.widgets.pickers import embed_button
+from pages.shared.widgets.upload.upload import upload
 
 UPLOAD, PICK, RECORD = "Drop a file", "Pick a track", "Record"
 SHORTEST_PASSAGE_S = 1.0
 ASKED, CAME_BY = "query of the last run", "how queries came"  # of this visitor
-
-
-def choose_encoder() -> str:
-    """One of the encoders by which this library was embedded; the default while there is none, or only an old one."""
-    workspace = resources.workspace()
-    library, default = frame.library(), resources.info(DEFAULT)
-    ids = [e for e in encoder_ids(workspace.paths) if workspace.n_embedded(library, resources.info(e))]
-    if not ids or (DEFAULT not in ids and workspace.n_by_other_versions(library, default)):
-        ids.append(DEFAULT)  # to be embedded again
-    first = DEFAULT if DEFAULT in ids else ids[0]
-    state.restore("encoder", ids, first)
-    encoder_id: str = st.selectbox("Encoder", ids, key="encoder")
-    return state.keep("encoder", encoder_id, first)
 
 
 def choose_query() -> Track | None:

@@ -11,8 +11,9 @@ from mess_core.evaluation.similarity import PERFORMER, WORK, SimilarityStudy
 from mess_core.probing.aspects import ASPECTS
 from mess_core.search.hubness import HUB_SKEWNESS
 from mess_core.words import counted
-from pages.shared import charts, frame, jobs_panel, resources
-from pages.shared.aspect_panels import title
+from pages.shared.app import frame, jobs, resources
+from pages.shared.app.frame import aspect_title
+from pages.shared.widgets import charts
 
 WAYS = {
     DIRECTION: "by directions",
@@ -60,14 +61,14 @@ def _show_verdicts(result: Faithfulness) -> None:
     st.dataframe(
         [
             {
-                "aspect": title(aspect),
+                "aspect": aspect_title(aspect),
                 "verdict": "does what it says" if result.passes(aspect) else "does not",
                 "own column": _ratio(result.rows[DIRECTION][aspect][aspect]),
                 "by whole layers": _ratio(result.rows[LAYER].get(aspect, {}).get(aspect)),
                 **{name: _ratio(row[aspect]) for name, row in result.references.items()},
                 "at best": _ratio(result.rows[ORACLE][aspect][aspect]),
-                "cannot be told apart from": ", ".join(map(title, result.family(aspect))),
-                "leaks into": ", ".join(map(title, result.leaks(aspect))),
+                "cannot be told apart from": ", ".join(map(aspect_title, result.family(aspect))),
+                "leaks into": ", ".join(map(aspect_title, result.leaks(aspect))),
             }
             for aspect in result.judged
         ],
@@ -83,8 +84,8 @@ def leak_matrix(result: Faithfulness, way: str, asked: list[str]) -> go.Figure:
     rows = [[result.rows[way].get(one, {}).get(other) for other in looked_at] for one in asked]
     figure = go.Figure(
         go.Heatmap(
-            x=list(map(title, looked_at)),
-            y=list(map(title, asked)),
+            x=list(map(aspect_title, looked_at)),
+            y=list(map(aspect_title, asked)),
             z=[[cell.value if cell else None for cell in row] for row in rows],
             text=[[_hover(one, other, cell) for other, cell in zip(looked_at, row, strict=True)]
                   for one, row in zip(asked, rows, strict=True)],
@@ -178,8 +179,8 @@ def _kept(encoder_id: str, what: What, hint: str) -> Evaluation | None:
     elif is_stale:
         st.caption("Measured before the library changed; measure again to include what is new.")
     if kept is None or is_stale:
-        job = jobs_panel.asked("evaluate", library=library, encoder=encoder_id, what=what)
-        if jobs_panel.work_button("Measure", job, key=f"evaluate {what}"):
+        job = jobs.asked("evaluate", library=library, encoder=encoder_id, what=what)
+        if jobs.work_button("Measure", job, key=f"evaluate {what}"):
             workspace.request_evaluate(library, encoder_id, what)
             st.rerun()
     return kept
@@ -196,4 +197,4 @@ def _ratio(ratio: Ratio | None) -> str:
 
 
 def _hover(asked: str, looked_at: str, ratio: Ratio | None) -> str:
-    return f"searched by {title(asked)}<br>looked at {title(looked_at)}: {_ratio(ratio)}"
+    return f"searched by {aspect_title(asked)}<br>looked at {aspect_title(looked_at)}: {_ratio(ratio)}"

@@ -40,7 +40,7 @@ from mess_core.storage.untrusted import read_untrusted
 from mess_core.work.worker import WorkerKeeper
 from mess_core.workspace.uploads import UploadWriter
 from mess_core.workspace.workspace import Workspace
-from pages.shared.guards import INDEX_ROUTES
+from pages.shared.app.guards import INDEX_ROUTES
 
 STATUS = {UnknownTrackError: 404, DataMissingError: 404, StorageError: 507, InputError: 400, MessError: 500}
 MOST_PEAKS_BYTES = 2**20

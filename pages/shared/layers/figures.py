@@ -1,14 +1,9 @@
-"""Every Plotly figure. Each has axis titles with units, works without WebGL, and holds only numbers and our own words.
-
-Titles of tracks are untrusted and Plotly renders tags in them, so they are escaped by `plain`.
-"""
+"""Figures of probing: the heatmap, and one cell in depth. Each has axis titles with units and works without WebGL."""
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -16,21 +11,18 @@ from mess_core.probing.discovery import Discovery
 from mess_core.probing.result import ProbeCell, TargetProbe
 from mess_core.targets.registry import OWN, TARGETS, target_of
 from mess_core.words import counted
+from pages.shared.widgets.charts import BLUES, GREYS, number, plain
 
 QUANTITIES = {
     "r2": ("R²", "Share of the target's variance that the layer tells, on works it was not fitted on"),
     "gain": ("Gain", "R² above the best baseline: nuisances, log-mel, MFCC, the untrained twin"),
     "r2_low": ("Lower end", "The lower end of R²'s 95 % interval: what can be relied on"),
 }
-BLUES = "Blues"
 POINT = "#3559c7"
 MAX_GROUPS = 15  # boxes in one figure
 FEW_POINTS = 300  # above it the points are small
 MAX_POINTS = 2000  # in one scatter: each is an element of the page
-IMAGE_FORMATS = ("png", "svg")
 BAND = "rgba(53, 89, 199, 0.18)"
-SERIES = ("#3559c7", "#e0803a", "#4f9d83", "#b0567a", "#b28a3e", "#6f7bd0", "#8a8f9c")
-GREYS = ("#8a8f9c", "#b28a3e", "#4f9d83", "#b0567a", "#6f7bd0")
 
 
 def heatmap(discovery: Discovery, quantity: str) -> go.Figure:
@@ -230,33 +222,6 @@ def residuals_by_group(
         height=120 + 22 * len(worst),
     )
     return figure
-
-
-def camera(image_format: str, name: str) -> dict[str, Any]:
-    """Plotly's settings for the camera button above a figure: what kind of file it saves, under which name."""
-    return {"toImageButtonOptions": {"format": image_format, "filename": name, "scale": 2}}
-
-
-def plain(text: str) -> str:
-    """Untrusted text, so that Plotly shows it as it is."""
-    return html.escape(text, quote=False).replace("$", "&#36;")  # Plotly reads $…$ as a formula
-
-
-def clock(seconds: float) -> str:
-    """A place in a recording.
-
-    Examples
-    --------
-    >>> clock(2.5), clock(127.46)
-    ('0:02.5', '2:07.5')
-    """
-    tenths = round(10 * seconds)
-    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
-
-
-def number(value: float | None) -> str:
-    """Two decimals, or a dash."""
-    return "–" if value is None else f"{value:.2f}"
 
 
 def _least(cells: Sequence[ProbeCell]) -> float:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from mess_core.encoders.registry import DEFAULT
 from mess_core.workspace.workspace import DEMO
-from pages.shared import frame, resources
+from pages.shared.app import frame, resources
 
 FLOW = """\
 audio (n_samples,)

@@ -10,15 +10,11 @@ from plotly.subplots import make_subplots
 
 from mess_core.maps.drawing import MapView, PathPoint, view_name
 from mess_core.maps.names import Region
-from pages.shared.charts import GREYS, plain
+from pages.shared.widgets.charts import GREYS, PALETTE, plain
 
 MOST_NAMES = 12  # values of a name that have a colour of their own; the rest is grey
 MOST_SMALL = 300  # points of a small map
 MOST_SVG = 3000  # points; above it the browser draws with WebGL, and points jump instead of moving
-PALETTE = (
-    "#3559c7", "#e0803a", "#4f9d83", "#b0567a", "#b28a3e", "#6f7bd0",
-    "#2f8fb3", "#a34f3c", "#7aa33c", "#8c5bb0", "#c9a227", "#5c6370",
-)  # fmt: skip
 OTHER = "#b6bac6"
 QUERY_COLOUR = "#d6336c"
 MOVE_MS = 600

@@ -11,7 +11,7 @@ from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import DataMissingError
 from mess_core.maps.drawing import MapNames, MapView, is_complete, load_view, name_view
 from mess_core.maps.settings import MapSettings
-from pages.shared import frame, resources
+from pages.shared.app import frame, resources
 
 BY_FINGERPRINT = {EncoderInfo: lambda info: info.fingerprint}
 

@@ -9,7 +9,8 @@ from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.probing.aspects import ASPECTS, PRESETS, AspectEvidence
 from mess_core.probing.discovery import Discovery
 from mess_core.search.request import COPIES, Request
-from pages.shared import frame, resources, state
+from pages.shared.app import frame, resources, state
+from pages.shared.app.frame import aspect_title
 
 MOST_VALUES = 500  # of columns, offered
 DOTS = {"high": "●●●", "medium": "●●○", "experimental": "●○○", "none": "○○○"}
@@ -58,8 +59,8 @@ def _use_preset(weights: dict[str, float], avoid: list[str]) -> None:
 
 
 def _describe(weights: dict[str, float], avoid: list[str]) -> str:
-    parts = [f"{title(aspect)} {weight:g}" for aspect, weight in weights.items()]
-    parts += [f"without {title(aspect)}" for aspect in avoid]
+    parts = [f"{aspect_title(aspect)} {weight:g}" for aspect, weight in weights.items()]
+    parts += [f"without {aspect_title(aspect)}" for aspect in avoid]
     return ", ".join(parts) or "all layers alike, no aspect in particular"
 
 
@@ -114,7 +115,7 @@ def _offer_unproven(discovery: Discovery, aspects: list[str]) -> list[str]:
     """Aspects without evidence, in grey and with the reason; those that somebody wants all the same."""
     by_reason: dict[str, list[str]] = {}
     for aspect in aspects:
-        by_reason.setdefault(discovery.aspects[aspect].reason, []).append(title(aspect))
+        by_reason.setdefault(discovery.aspects[aspect].reason, []).append(aspect_title(aspect))
     for reason, names in by_reason.items():
         st.caption(f"{DOTS['none']} {', '.join(names)}: {reason}.")
     is_wanted = _toggle("unproven", "Search by them all the same")
@@ -124,7 +125,7 @@ def _offer_unproven(discovery: Discovery, aspects: list[str]) -> list[str]:
 def _slider(aspect: str, evidence: AspectEvidence, caveat: str) -> float:
     state.restore(aspect)
     weight = st.slider(
-        f"{title(aspect)} {DOTS[evidence.label]}", 0.0, 1.0, step=0.1, key=aspect,
+        f"{aspect_title(aspect)} {DOTS[evidence.label]}", 0.0, 1.0, step=0.1, key=aspect,
         help=f"{evidence.reason.capitalize() or f'Evidence: {evidence.label}'}. {caveat}",
     )  # fmt: skip
     if ":material/warning:" in caveat:
@@ -201,13 +202,9 @@ def caveat(faithfulness: Faithfulness | None, aspect: str) -> str:
     parts = []
     family, leaks = faithfulness.family(aspect), faithfulness.leaks(aspect)
     if family:
-        parts.append(f"goes with {', '.join(map(title, family))}")
+        parts.append(f"goes with {', '.join(map(aspect_title, family))}")
     if leaks:
-        parts.append(f":material/warning: leaks into {', '.join(map(title, leaks))}")
+        parts.append(f":material/warning: leaks into {', '.join(map(aspect_title, leaks))}")
     elif not faithfulness.passes(aspect):
         parts.append(":material/warning: hardly finds what it says")
     return " · ".join(parts)
-
-
-def title(aspect: str) -> str:
-    return aspect.replace("_", " ")

@@ -15,9 +15,12 @@ from mess_core.maps.drawing import MapView, segment_path
 from mess_core.maps.settings import MapSettings
 from mess_core.storage.jobs import Job
 from mess_core.words import counted
-from pages.shared import charts, frame, jobs_panel, map_charts, map_views, resources, state
-from pages.shared.map_charts import Colour
-from pages.shared.player import PlayerTrack, follow_on_map, keep_heard, player
+from pages.shared.app import frame, jobs, resources, state
+from pages.shared.map import figures, views
+from pages.shared.map.figures import Colour
+from pages.shared.map.follow import follow
+from pages.shared.widgets import charts
+from pages.shared.widgets.player.player import PlayerTrack, keep_heard, player
 
 ASPECTS = "aspects"
 MAX_IN_PLAYER = 8
@@ -62,14 +65,14 @@ def offer_to_draw(encoder_id: str, settings: MapSettings) -> None:
         "" if n_embedded >= 5 else "Embed some on the Library page.",
     )
     job = _asked(encoder_id, settings)
-    if jobs_panel.work_button("Draw the map", job, type="primary", disabled=n_embedded < 5):
+    if jobs.work_button("Draw the map", job, type="primary", disabled=n_embedded < 5):
         _draw(encoder_id, settings)
 
 
 def _asked(encoder_id: str, settings: MapSettings, **others: bool) -> Job | None:
     """The job that draws this map."""
     chosen = {"library": frame.library(), "encoder": encoder_id, "settings": asdict(settings), "layer": None}
-    return jobs_panel.asked("map", **chosen, **others)
+    return jobs.asked("map", **chosen, **others)
 
 
 def _draw(encoder_id: str, settings: MapSettings, *, with_stability: bool = False) -> None:
@@ -108,7 +111,7 @@ def explore(view: MapView, encoder_id: str, colour: Colour) -> None:
 
 def show_map(view: MapView, encoder_id: str, colour: Colour, picked: Sequence[str]) -> None:
     """The large map."""
-    tracks = {track.track_id: track for track in map_views.tracks_of(view)}
+    tracks = {track.track_id: track for track in views.tracks_of(view)}
     left, middle, right = st.columns([3, 1, 1], vertical_alignment="bottom")
     with left:
         wanted = st.selectbox(
@@ -126,15 +129,15 @@ def show_map(view: MapView, encoder_id: str, colour: Colour, picked: Sequence[st
     with middle:
         is_pca = st.toggle("PCA instead", key="pca", help="The two directions of most variance: duller, but linear.")
         is_named = st.toggle("Regions", key="regions", help="Where recordings crowd, and what they have in common.")
-    regions = map_views.names(view, encoder_id).regions if is_named else ()
+    regions = views.names(view, encoder_id).regions if is_named else ()
     marked = wanted or (picked[0] if len(picked) == 1 else state.query())
     near = [(each.track_id, each.is_near_on_map) for each in view.nearest(marked)] if marked in tracks else []
     path = [] if is_pca else _path(view, encoder_id, marked if marked in tracks else None)
     st.plotly_chart(
-        map_charts.scatter(
+        figures.scatter(
             view, {track_id: track.title for track_id, track in tracks.items()}, colour,
             is_pca=is_pca, query=marked, near=near, path=path,
-            regions=regions, has_webgl=len(view.track_ids) <= map_charts.MOST_SVG or _has_webgl(),
+            regions=regions, has_webgl=len(view.track_ids) <= figures.MOST_SVG or _has_webgl(),
         ),
         key="map", on_select=_pick, selection_mode=("points", "lasso", "box"),
         config={**charts.camera(image_format.lower(), f"map-{view.name}"), "scrollZoom": True},
@@ -148,7 +151,7 @@ def show_map(view: MapView, encoder_id: str, colour: Colour, picked: Sequence[st
             f"({len(near) - n_shown}). The red line leads through its segments, which light up while they play."
         )
     if path:
-        follow_on_map(marked, [point.start_s for point in path])
+        follow(marked, [point.start_s for point in path])
 
 
 _webgl = st.components.v2.component(
@@ -200,15 +203,15 @@ def show_trust(view: MapView, encoder_id: str, settings: MapSettings) -> None:
     if view.n_left_out:
         st.caption(f"A sample: not shown: {counted(view.n_left_out, 'recording')}.")
     with st.container(horizontal=True):
-        is_stale = not map_views.shows_all(encoder_id, settings)
+        is_stale = not views.shows_all(encoder_id, settings)
         why_not = None if is_stale else "The map shows the library as it is."
-        if jobs_panel.work_button("Draw again", _asked(encoder_id, settings), disabled=not is_stale, help=why_not):
+        if jobs.work_button("Draw again", _asked(encoder_id, settings), disabled=not is_stale, help=why_not):
             _draw(encoder_id, settings)
         if view.stability is None:
             job = _asked(encoder_id, settings, with_stability=True)
-            if jobs_panel.work_button("Is it stable?", job, help="Draws every layer again from another start."):
+            if jobs.work_button("Is it stable?", job, help="Draws every layer again from another start."):
                 _draw(encoder_id, settings, with_stability=True)
-        titles = {track.track_id: track.title for track in map_views.tracks_of(view)}
+        titles = {track.track_id: track.title for track in views.tracks_of(view)}
         st.download_button(
             "CSV", partial(map_as_csv, view, titles), f"map-{view.name.replace(' ', '-')}.csv", "text/csv",
             on_click="ignore", key="map-csv",
@@ -217,7 +220,7 @@ def show_trust(view: MapView, encoder_id: str, settings: MapSettings) -> None:
 
 def show_names(view: MapView, encoder_id: str) -> None:
     """What directions and regions stand for."""
-    sentences = map_views.names(view, encoder_id).sentences
+    sentences = views.names(view, encoder_id).sentences
     if not sentences:
         st.caption("Neither a direction nor a region of this map stands for anything that was measured.")
         return
@@ -276,12 +279,12 @@ def _play(tracks: list[Track]) -> None:
 def show_all_layers(encoder_id: str, layers: list[int | None], settings: MapSettings, colour: Colour) -> None:
     """How the library's shape changes from layer to layer; a recording keeps its colour and, roughly, its side."""
     st.subheader("Layer by layer", anchor=False)
-    views = [map_views.view(encoder_id, layer, settings) for layer in layers]
+    every = [views.view(encoder_id, layer, settings) for layer in layers]
     st.plotly_chart(
-        map_charts.small_maps(views, colour, state.query(), str(state.read("layer"))), key="small maps",
+        figures.small_maps(every, colour, state.query(), str(state.read("layer"))), key="small maps",
         config=charts.camera("svg", "maps"), alt="Maps of all layers",
     )  # fmt: skip
-    figures = ("trustworthiness", "continuity", "PCA")
+    columns = ("trustworthiness", "continuity", "PCA")
     st.dataframe(
         [
             {
@@ -290,11 +293,11 @@ def show_all_layers(encoder_id: str, layers: list[int | None], settings: MapSett
                 "continuity": each.trust.continuity,
                 "PCA": each.pca_trust.trustworthiness,
             }
-            for each in views
+            for each in every
         ],
         hide_index=True,
         width="stretch",
-        column_config={name: st.column_config.NumberColumn(format="%.3f") for name in figures},
+        column_config={name: st.column_config.NumberColumn(format="%.3f") for name in columns},
         alt="Trust in the map of every layer",
     )
 

@@ -32,7 +32,7 @@ from mess_core.catalogue.catalogue import Track
 from mess_core.catalogue.opinions import heard_since
 from mess_core.config import EXCERPT_DEFAULT_S
 from mess_core.errors import InputError
-from pages.shared import resources
+from pages.shared.app import resources
 
 PASSAGE_MIN_S = 1.0  # as in player.js: a shorter one cannot be chosen
 QUIETEST_TARGET_LUFS = -45.0  # a nearly silent recording must not pull all others down with it
@@ -44,9 +44,6 @@ _component = st.components.v2.component(  # its texts are our own: names and tit
     css=(_HERE / "player.css").read_text("utf-8"),
     js=(_HERE / "player_audio.js").read_text("utf-8") + (_HERE / "player.js").read_text("utf-8"),
 )
-
-
-_follower = st.components.v2.component("mess_follow", html="<span></span>", js=(_HERE / "follow.js").read_text("utf-8"))
 
 
 @dataclass(frozen=True)
@@ -182,11 +179,6 @@ def keep_heard(report: PlayerReport | None, key: str, query_id: str | None = Non
         resources.workspace().opinions.add_play(track_id, seconds, query_track_id=query_id)
     # What was too short to be kept is not counted as kept: it may add up.
     st.session_state[f"heard in {key}"] = {**before, **{track_id: report.heard[track_id] for track_id in more}}
-
-
-def follow_on_map(track_id: str, starts_s: Sequence[float]) -> None:
-    """While the player on this page plays a track, light the segment heard on the path that the map draws of it."""
-    _follower(key="follow-on-map", data={"track_id": track_id, "starts_s": list(starts_s)})
 
 
 def matching_gains_db(loudness_lufs: Sequence[float | None]) -> list[float]:

@@ -10,8 +10,9 @@ from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.reasons import aspect_coordinates
 from mess_core.search.request import Request
 from mess_core.targets.registry import TARGETS
-from pages.shared import frame, map_charts, map_views, resources, state
-from pages.shared.map_charts import Colour
+from pages.shared.app import frame, resources, state
+from pages.shared.map import figures, views
+from pages.shared.map.figures import Colour
 
 NAMES = ("instrument", "performer", "composer", "work")
 REGION, KEPT, DISTANCE = "region", "neighbours kept", "likeness to the query"
@@ -20,12 +21,12 @@ REGION, KEPT, DISTANCE = "region", "neighbours kept", "likeness to the query"
 def choose_colour(view: MapView) -> Colour:
     """What the points are coloured by; in the URL."""
     workspace = resources.workspace()
-    tracks = map_views.tracks_of(view)
+    tracks = views.tracks_of(view)
     known = [name for name in NAMES if any(getattr(track, name) for track in tracks)]
     targets = {target.title: target.id for target in TARGETS.values() if not target.is_companion}
     aspects = _aspects()
     options = [*known, REGION, KEPT, *([DISTANCE] if state.query() else []), *aspects, *targets]
-    few = [name for name in known if len({getattr(track, name) for track in tracks}) <= map_charts.MOST_NAMES]
+    few = [name for name in known if len({getattr(track, name) for track in tracks}) <= figures.MOST_NAMES]
     first = few[0] if few else options[0]
     state.restore("colour", options, first)
     chosen = state.keep("colour", st.selectbox("Colour", options, key="colour"), first)
@@ -34,7 +35,7 @@ def choose_colour(view: MapView) -> Colour:
     if chosen == KEPT:
         return Colour(KEPT, numbers=view.preservation)
     if chosen == REGION:
-        regions = map_views.names(view, state.read("encoder")).regions
+        regions = views.names(view, state.read("encoder")).regions
         names: list[str | None] = [None] * len(view.track_ids)
         for number, region in enumerate(regions, start=1):
             for row in region.rows:

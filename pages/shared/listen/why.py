@@ -11,9 +11,10 @@ from mess_core.search.answers import Answer, FoundTrack
 from mess_core.search.comparisons import MomentMap, compare_targets, map_moments
 from mess_core.search.reasons import Reason
 from mess_core.targets.registry import TARGETS
-from pages.shared import charts, frame, resources
-from pages.shared.aspect_panels import title
-from pages.shared.player import PlayerTrack, keep_heard, player
+from pages.shared.app import frame, resources
+from pages.shared.app.frame import aspect_title
+from pages.shared.widgets import charts
+from pages.shared.widgets.player.player import PlayerTrack, keep_heard, player
 
 MOST_CELLS = 40  # on either side of the map of moments: each is an element of the page
 HEARD_S = 10.0  # of a moment that is clicked
@@ -55,7 +56,7 @@ def _show_aspects(found: Answer, item: FoundTrack, reasons: list[Reason]) -> Non
     st.dataframe(
         [
             {
-                "aspect": title(reason.aspect),
+                "aspect": aspect_title(reason.aspect),
                 "closer than": reason.percentile,
                 "beside the query": f"{reason.word} by {abs(reason.difference_sd):.1f} SD",
                 "standing": f"{reason.word} than {reason.standing:.0f} % of the library",
@@ -82,11 +83,11 @@ def contributions(found: Answer) -> go.Figure:
                 "orientation": "h",
                 "x": [score.contribution if score else 0.0 for score in scores],
                 "y": names,
-                "name": title(aspect),
+                "name": aspect_title(aspect),
                 "marker": {"color": charts.SERIES[number % len(charts.SERIES)]},
                 "text": titles,
                 "textposition": "none",
-                "hovertemplate": "%{text}<br>" + title(aspect) + ": %{x:.3f}<extra></extra>",
+                "hovertemplate": "%{text}<br>" + aspect_title(aspect) + ": %{x:.3f}<extra></extra>",
             }
         )
     layout = {

@@ -15,9 +15,10 @@ from mess_core.search.answers import Answer, FoundTrack, make_plan, query_of
 from mess_core.search.reasons import Reason, find_reasons, in_one_line
 from mess_core.search.request import Request
 from mess_core.words import counted
-from pages.shared import frame, resources, state
-from pages.shared.aspect_panels import measured_faithfulness, title
-from pages.shared.player import PlayerReport, PlayerTrack, keep_heard, player
+from pages.shared.app import frame, resources, state
+from pages.shared.app.frame import aspect_title
+from pages.shared.listen.aspects import measured_faithfulness
+from pages.shared.widgets.player.player import PlayerReport, PlayerTrack, keep_heard, player
 
 N_IN_PLAYER = 3  # neighbours beside the query until others are chosen
 MAX_IN_PLAYER = 8  # keys 1 to 9: the query and eight neighbours
@@ -108,7 +109,7 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
             "title": st.column_config.TextColumn("track", width=280),
             "similarity": st.column_config.NumberColumn(format="%.3f", width=80, help=MEANING[plan.geometry]),
             "closer than": _percentile("closer than", "in all that was asked for"),
-            **{aspect: _percentile(title(aspect), f"in {title(aspect)} alone") for aspect in asked},
+            **{aspect: _percentile(aspect_title(aspect), f"in {aspect_title(aspect)} alone") for aspect in asked},
             "why": st.column_config.TextColumn(width=300, help="along the directions of all aspects with evidence"),
             "moment": st.column_config.TextColumn("best moment", help="where query and track resemble each other most"),
         },
@@ -270,8 +271,8 @@ def explain(found: Answer) -> None:
     st.caption(
         f"*Similarity*: {MEANING[plan.geometry]}. *Closer than* places it among the pairs of the library itself."
     )
-    how = ", ".join(f"{title(aspect)} {weight:.0%}" for aspect, weight in plan.request.weights.items())
-    without = f" · without {', '.join(map(title, plan.request.avoid))}" if plan.request.avoid else ""
+    how = ", ".join(f"{aspect_title(aspect)} {weight:.0%}" for aspect, weight in plan.request.weights.items())
+    without = f" · without {', '.join(map(aspect_title, plan.request.avoid))}" if plan.request.avoid else ""
     st.text(
         f"Library: {scope}, {counted(n_tracks, 'track')} · Encoder: {plan.info.title} · "
         f"{how or 'all layers alike'}{without} · "

@@ -18,10 +18,10 @@ from mess_core.encoders.weights import use_folder
 from mess_core.errors import InputError, MessError
 from mess_core.words import counted
 from mess_core.workspace.workspace import DEMO
-from pages.shared import frame, jobs_panel, resources, state
-from pages.shared.upload import upload
+from pages.shared.app import frame, resources, state
+from pages.shared.widgets.pickers import READY, embed_button, is_ready
+from pages.shared.widgets.upload.upload import upload
 
-READY = ("embedded", "present")
 STATES = {"embedded": "comes with MESS", "present": "here", "missing": "not here yet", "damaged": "damaged"}
 CONTROL = "random:"
 MOST_SHOWN = 1000  # rows of a table: more than anybody reads, few enough to come at once
@@ -82,7 +82,7 @@ def _offer_weights(choice: EncoderChoice) -> None:
 def add_music(encoder_id: str) -> None:
     """The demo, or a folder; both are embedded at once if the encoder can."""
     workspace = resources.workspace()
-    then = encoder_id if _is_ready(encoder_id) else DEFAULT
+    then = encoder_id if is_ready(encoder_id) else DEFAULT
     names = [library.name for library in workspace.catalogue.libraries()]
     folder, demo = st.columns([3, 1], gap="large", vertical_alignment="bottom")
     with folder, st.form("add-folder", border=False):
@@ -170,7 +170,7 @@ def _keep_upload() -> None:
         with frame.explain_errors():
             workspace.keep_upload(track.track_id, library)
             encoder_id = st.session_state.get("extractor", DEFAULT)
-            workspace.request_extract(library, encoder_id if _is_ready(encoder_id) else DEFAULT, then_discover=True)
+            workspace.request_extract(library, encoder_id if is_ready(encoder_id) else DEFAULT, then_discover=True)
 
 
 def embed(encoder_id: str) -> None:
@@ -195,20 +195,6 @@ def embed(encoder_id: str) -> None:
         column.metric(label, value)
     embed_button(info, estimate.n_tracks)
     _show_other_versions(info)
-
-
-def embed_button(info: EncoderInfo, n_tracks: int) -> None:
-    """One click: embedding, and then discovery."""
-    workspace = resources.workspace()
-    if n_tracks == 0:
-        st.caption(f"Every track is embedded with {info.title}.")
-        return
-    label = f"Embed {counted(n_tracks, 'track')} with {info.title}"
-    job = jobs_panel.asked("extract", library=frame.library(), encoder=info.id)
-    job = job or jobs_panel.asked("extract", library=ALL, encoder=info.id)
-    if jobs_panel.work_button(label, job, type="primary", disabled=not _is_ready(info.id)):
-        workspace.request_extract(frame.library(), info.id, then_discover=True)
-        st.rerun()
 
 
 def _show_other_versions(info: EncoderInfo) -> None:
@@ -327,8 +313,3 @@ def _keep_edits(key: str, track_ids: Sequence[str]) -> None:
         with frame.explain_errors():
             resources.workspace().catalogue.edit(track_ids[int(row)], **names)
     st.session_state[N_EDITS] = st.session_state.get(N_EDITS, 0) + 1
-
-
-def _is_ready(encoder_id: str) -> bool:
-    workspace = resources.workspace()
-    return any(c.info.id == encoder_id and c.weights.status in READY for c in encoder_choices(workspace.paths))

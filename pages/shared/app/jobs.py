@@ -23,7 +23,7 @@ from mess_core.storage.jobs import ONLY_MIDI, Failure, Job, grouped
 from mess_core.storage.untrusted import printable
 from mess_core.words import counted
 from mess_core.workspace.scan import n_registered
-from pages.shared import frame, resources, state
+from pages.shared.app import frame, resources, state
 
 POLL_S = 1.0
 NO_WORKER_AFTER_S = 8.0

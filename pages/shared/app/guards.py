@@ -143,7 +143,7 @@ async def index(request: Request) -> HTMLResponse:
     return HTMLResponse(_INDEX, headers={"Cache-Control": "no-cache"})
 
 
-_PAGES = sorted(path.stem.split("_", 1)[1] for path in Path(__file__).parents[1].glob("*.py"))
+_PAGES = sorted(path.stem.split("_", 1)[1] for path in Path(__file__).parents[2].glob("*.py"))
 INDEX_ROUTES = [Route(path, index, methods=["GET"]) for path in ("/", *(f"/{name}" for name in _PAGES))]
 
 # Streamlit checks `server.allowedHosts` for its own routes only; ours need the same.

@@ -9,7 +9,7 @@ import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
 from mess_core.errors import MessError, StorageError
-from pages.shared import frame, jobs_panel, resources, state
+from pages.shared.app import frame, jobs, resources, state
 
 PAGES = {
     "home.py": ("Home", ":material/home:"),
@@ -63,11 +63,11 @@ def page(title: str) -> Iterator[None]:
     st.title(title, anchor=False)
     place = st.container()
     with frame.explain_errors(), contextlib.suppress(frame.PageIsOver):
-        jobs_panel.begin()
+        jobs.begin()
         yield
     state.write()
     with place, frame.explain_errors():
-        jobs_panel.show(ENDED.get(title, ()))
+        jobs.show(ENDED.get(title, ()))
 
 
 def _choose_library() -> None:

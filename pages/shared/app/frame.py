@@ -14,7 +14,7 @@ import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
 from mess_core.errors import MessError
-from pages.shared import state
+from pages.shared.app import state
 
 
 def link(path: str, label: str, icon: str = ":material/arrow_forward:", **others: str) -> None:
@@ -77,6 +77,11 @@ def size(n_bytes: float) -> str:
         if n_bytes < bound:
             return f"{n_bytes / bound * 1000:.3g} {unit}"
     return f"{n_bytes / 1e9:.3g} GB"
+
+
+def aspect_title(aspect: str) -> str:
+    """An aspect as people say it: rhythmic energy."""
+    return aspect.replace("_", " ")
 
 
 def library() -> str:

@@ -11,9 +11,9 @@ from mess_core.catalogue.catalogue import Track
 from mess_core.catalogue.passages import SamePassage
 from mess_core.search.comparisons import PassageCurve, compare_passages
 from mess_core.words import counted
-from pages.shared import charts, frame, resources
-from pages.shared.map_charts import PALETTE
-from pages.shared.player import PlayerTrack, keep_heard, player
+from pages.shared.app import frame, resources
+from pages.shared.widgets import charts
+from pages.shared.widgets.player.player import PlayerTrack, keep_heard, player
 
 LONGEST_S = 30.0  # of a passage: the slowest other one takes twice as long, and the player holds that
 AT_FIRST_S = 15.0  # while none is chosen
@@ -91,7 +91,10 @@ def figure(curves: list[PassageCurve], names: dict[str, str]) -> go.Figure:
                     "x": curve.beats,
                     "y": values,
                     "yaxis": axis,
-                    "line": {"color": PALETTE[number % len(PALETTE)], "width": 3.5 if number == 0 else 1.5},
+                    "line": {
+                        "color": charts.PALETTE[number % len(charts.PALETTE)],
+                        "width": 3.5 if number == 0 else 1.5,
+                    },
                     "name": name,
                     "legendgroup": str(number),
                     "showlegend": axis == "y",

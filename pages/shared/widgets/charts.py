@@ -1,0 +1,45 @@
+"""What the figures of all pages share: colours, the camera, and how text and numbers are written in them.
+
+Titles of tracks are untrusted and Plotly renders tags in them, so they are escaped by `plain`.
+"""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+BLUES = "Blues"
+SERIES = ("#3559c7", "#e0803a", "#4f9d83", "#b0567a", "#b28a3e", "#6f7bd0", "#8a8f9c")
+PALETTE = (  # where seven are not enough: names, recordings
+    "#3559c7", "#e0803a", "#4f9d83", "#b0567a", "#b28a3e", "#6f7bd0",
+    "#2f8fb3", "#a34f3c", "#7aa33c", "#8c5bb0", "#c9a227", "#5c6370",
+)  # fmt: skip
+GREYS = ("#8a8f9c", "#b28a3e", "#4f9d83", "#b0567a", "#6f7bd0")
+IMAGE_FORMATS = ("png", "svg")
+
+
+def camera(image_format: str, name: str) -> dict[str, Any]:
+    """Plotly's settings for the camera button above a figure: what kind of file it saves, under which name."""
+    return {"toImageButtonOptions": {"format": image_format, "filename": name, "scale": 2}}
+
+
+def plain(text: str) -> str:
+    """Untrusted text, so that Plotly shows it as it is."""
+    return html.escape(text, quote=False).replace("$", "&#36;")  # Plotly reads $…$ as a formula
+
+
+def clock(seconds: float) -> str:
+    """A place in a recording.
+
+    Examples
+    --------
+    >>> clock(2.5), clock(127.46)
+    ('0:02.5', '2:07.5')
+    """
+    tenths = round(10 * seconds)
+    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
+
+
+def number(value: float | None) -> str:
+    """Two decimals, or a dash."""
+    return "–" if value is None else f"{value:.2f}"

@@ -1,0 +1,46 @@
+"""What several pages ask: by which encoder they look at the library, and whether to embed what it has not heard yet."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mess_core.catalogue.catalogue import ALL
+from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.registry import DEFAULT, encoder_choices, encoder_ids
+from mess_core.words import counted
+from pages.shared.app import frame, jobs, resources, state
+
+READY = ("embedded", "present")  # the weights of an encoder that can be used now
+
+
+def choose_encoder() -> str:
+    """One of the encoders by which this library was embedded; the default while there is none, or only an old one."""
+    workspace = resources.workspace()
+    library, default = frame.library(), resources.info(DEFAULT)
+    ids = [e for e in encoder_ids(workspace.paths) if workspace.n_embedded(library, resources.info(e))]
+    if not ids or (DEFAULT not in ids and workspace.n_by_other_versions(library, default)):
+        ids.append(DEFAULT)  # to be embedded again
+    first = DEFAULT if DEFAULT in ids else ids[0]
+    state.restore("encoder", ids, first)
+    encoder_id: str = st.selectbox("Encoder", ids, key="encoder")
+    return state.keep("encoder", encoder_id, first)
+
+
+def embed_button(info: EncoderInfo, n_tracks: int) -> None:
+    """One click: embedding, and then discovery."""
+    workspace = resources.workspace()
+    if n_tracks == 0:
+        st.caption(f"Every track is embedded with {info.title}.")
+        return
+    label = f"Embed {counted(n_tracks, 'track')} with {info.title}"
+    job = jobs.asked("extract", library=frame.library(), encoder=info.id)
+    job = job or jobs.asked("extract", library=ALL, encoder=info.id)
+    if jobs.work_button(label, job, type="primary", disabled=not is_ready(info.id)):
+        workspace.request_extract(frame.library(), info.id, then_discover=True)
+        st.rerun()
+
+
+def is_ready(encoder_id: str) -> bool:
+    """Whether an encoder can be used now."""
+    workspace = resources.workspace()
+    return any(c.info.id == encoder_id and c.weights.status in READY for c in encoder_choices(workspace.paths))
