@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,13 @@ import pytest
 import soundfile
 import torch
 
+from mess_core.encoders import nano
 from mess_core.encoders.mel import LogMel
-from mess_core.encoders.nano import FFT_SAMPLES
+from mess_core.encoders.nano import FFT_SAMPLES, NANO
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.notes.midi import Note
 from mess_core.notes.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ
-from training import bars, batches, data, excerpts, lessons, recordings, sources, weights
+from training import bars, batches, data, excerpts, lessons, recordings, sources, teachers, weights
 from training.batches import Batch, Recordings
 from training.data import POP909, SHARED, VIENNA, DataConfig, make_shard, make_shards, shard_name, write_shard
 from training.excerpts import plan_excerpts
@@ -40,10 +42,13 @@ def shard() -> dict[str, np.ndarray]:
 
 
 @pytest.fixture
-def short_crops(monkeypatch):
-    """Crops of 1.5 s, for speed."""
+def small(monkeypatch):
+    """Crops of 1.5 s, layers of 48 numbers and no bfloat16, for speed; as many layers as ever, and every teacher."""
     monkeypatch.setattr(batches, "N_FRAMES", 38)
     monkeypatch.setattr(batches, "N_MEL_FRAMES", 75)
+    for module in (nano, teachers):
+        monkeypatch.setattr(module, "NANO", replace(NANO, dim=48))
+    monkeypatch.setattr(torch, "autocast", partial(torch.autocast, enabled=False))
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)  # equal to the last bit only with as many threads
     yield
@@ -182,9 +187,9 @@ def test_shards_that_exist_are_left_alone(tmp_path, monkeypatch):
 # --- training ---------------------------------------------------------------------------------------------------
 
 
-def test_every_teacher_is_learned_from(shard, short_crops):
+def test_every_teacher_is_learned_from(shard, small):
     """On one batch over and over, the loss of each teacher falls."""
-    trainer = Trainer(TrainConfig(n_steps=1000, n_music=2, warmup_steps=1, peak_rate=1e-4), Recordings([shard]))
+    trainer = Trainer(TrainConfig(n_steps=10, n_music=2, warmup_steps=1, peak_rate=4e-3), Recordings([shard]))
     batch = trainer.recordings.draw(0, 0, 2)
     trainer.recordings.draw = lambda *_: batch
 
@@ -199,7 +204,20 @@ def test_every_teacher_is_learned_from(shard, short_crops):
     assert {name: (before[name], after[name]) for name in before if not after[name] < before[name]} == {}
 
 
-def test_a_run_resumed_equals_one_uninterrupted(shard, short_crops, tmp_path):
+def test_bfloat16_changes_little(shard, small, monkeypatch):
+    """As a run computes, the losses are those of float32 to a few hundredths."""
+    trainer = Trainer(TrainConfig(n_music=1), Recordings([shard]))
+    batch = trainer.recordings.draw(0, 0, 1)
+    with torch.no_grad():
+        exact = trainer.losses(batch, 0)
+        monkeypatch.setattr(torch, "autocast", torch.autocast.func)
+        rounded = trainer.losses(batch, 0)
+    assert any(rounded[name] != exact[name] for name in exact)
+    for name, loss in exact.items():
+        np.testing.assert_allclose(float(rounded[name]), float(loss), rtol=0.05, atol=0.01, err_msg=name)
+
+
+def test_a_run_resumed_equals_one_uninterrupted(shard, small, tmp_path):
     """Weights and curves, to the last bit."""
     recordings = Recordings([shard])
     config = TrainConfig(n_steps=3, n_music=1)
@@ -215,7 +233,7 @@ def test_a_run_resumed_equals_one_uninterrupted(shard, short_crops, tmp_path):
         Trainer(replace(config, peak_rate=1.0), recordings).resume(half.state())
 
 
-def test_a_run_after_another_begins_with_its_weights(shard, short_crops, tmp_path):
+def test_a_run_after_another_begins_with_its_weights(shard, small, tmp_path):
     """With a rate of nothing, it ends with them too."""
     recordings = Recordings([shard])
     train(Trainer(TrainConfig(n_steps=1, n_music=1), recordings), tmp_path / "first")
@@ -240,7 +258,7 @@ def test_alike_in_notes_asks_for_the_measure_of_search(shard):
     assert perfect < 1e-6 < 0.1 < poor
 
 
-def test_exported_weights_are_the_network(shard, short_crops, tmp_path):
+def test_exported_weights_are_the_network(shard, tmp_path):
     """Loaded as MESS loads them, they give the hidden states of the network that was trained."""
     trainer = Trainer(TrainConfig(n_steps=1), Recordings([shard]))
     files = weights.export(trainer.network, trainer.mean.numpy(), trainer.std.numpy(), tmp_path)
