@@ -239,7 +239,7 @@ def _show_end(end: _End, jobs: Sequence[Job]) -> None:
 
 def _open(library: str, job_ids: Sequence[int]) -> None:
     """Before the page runs: look at another library from now on; what led there has been read."""
-    st.session_state["library"] = state.keep("library", library)
+    state.choose("library", library)
     _dismiss(job_ids)
 
 

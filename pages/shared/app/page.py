@@ -80,9 +80,11 @@ def _choose_library() -> None:
     names = [ALL, *(library.name for library in libraries)]
     largest = max(libraries, key=lambda library: library.n_tracks).name
     used = workspace.database.setting(LAST_LIBRARY)
-    state.restore("library", names, used if used in names else largest)  # it may have been removed meanwhile
-    # Shown as they are: a link holds what is shown.
-    chosen = state.keep("library", st.selectbox("Library", names, key="library"))
+    chosen = state.sticky(
+        st.selectbox, "Library", options=names, key="library",
+        default=used if used in names else largest,  # it may have been removed meanwhile
+        is_always_in_link=True,
+    )  # fmt: skip
     if chosen != used:
         with contextlib.suppress(StorageError):  # a full disk is said where it matters
             workspace.database.set_setting(LAST_LIBRARY, chosen)

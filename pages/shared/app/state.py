@@ -9,7 +9,7 @@ takes nothing back. (Streamlit's own `bind="query-params"` forgets the choices o
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -82,7 +82,7 @@ def begin() -> None:
     for key in KEYS:
         if is_asked_by_url:
             st.session_state[_kept(key)] = _parse(key, st.query_params.get_all(key))
-        if key in st.session_state:  # of the widget as it was: `restore` gives it the value that was kept
+        if key in st.session_state:  # of the widget as it was: `sticky` gives it the value that was kept
             del st.session_state[key]
     if (now := query()) != before:
         st.session_state[TRAIL] = trail()[: trail().index(now)] if now in trail() else []
@@ -133,10 +133,46 @@ def read(key: str) -> Any:
     return st.session_state.get(key, st.session_state.get(_kept(key), KEYS[key]))
 
 
-def restore(key: str, options: Sequence[Any] | None = None, default: Any = None) -> None:
-    """Before a widget: what was chosen, here, on another page or in the URL; `default` where that is not offered.
+def sticky(
+    widget: Callable[..., Any],
+    label: str,
+    *arguments: Any,
+    key: str,
+    options: Sequence[Any] | None = None,
+    default: Any = None,
+    is_always_in_link: bool = False,
+    **settings: Any,
+) -> Any:
+    """Ask with a widget whose value outlives the page: every choice worth sharing is asked by this.
 
-    A widget that has its value is left alone: the visitor may have moved it on meanwhile.
+    Streamlit knows a widget's value by its key and forgets it with the first run that does not draw the widget: on
+    another page, or behind a panel that has nothing to show. It forgets everything at a reload, and with it every
+    link. So what is chosen is held beside the widget, under a key that no widget has; `write` puts it into the URL at
+    the end of the run, and `begin` takes it from there when a page is opened or the visitor goes through the history.
+    Here the widget is given that value before it is drawn, and its answer is held after.
+
+    A widget that has its value is left alone: the visitor may have moved it on meanwhile. What is not offered (any
+    more), in a link somebody kept or in another library, becomes the default.
+
+    Parameters
+    ----------
+    widget : callable
+        Streamlit's own, such as `st.slider` or `column.selectbox`.
+    label, *arguments, **settings
+        What it is called with, except `value`, `index` and `default` as Streamlit means them: these come from here.
+    key : str
+        One of `KEYS`, which has its default.
+    options : sequence, optional
+        What it offers. Of a list of choices those that are offered stay.
+    default : optional
+        Shown while nobody has chosen, where that is not the same everywhere: a link that says nothing means it, so
+        it is not in the link.
+    is_always_in_link : bool
+        Whether the link names it all the same, because elsewhere or tomorrow the default would be another.
+
+    Returns
+    -------
+    What the widget returns.
     """
     value = wanted = read(key)
     if isinstance(value, list | tuple) and options is not None:
@@ -145,12 +181,22 @@ def restore(key: str, options: Sequence[Any] | None = None, default: Any = None)
         value = KEYS[key] if default is None else default
     if key not in st.session_state or value != wanted:
         st.session_state[key] = value
+    offered = {} if options is None else {"options": options}
+    chosen = widget(label, *arguments, key=key, **offered, **settings)
+    is_default = default is not None and chosen == default and not is_always_in_link
+    keep(key, KEYS[key] if is_default else chosen)
+    return chosen
 
 
-def keep(key: str, value: Any, default: Any = None) -> Any:
-    """After a widget: hold its value for the other pages and the URL; `default` is what nobody has chosen."""
-    st.session_state[_kept(key)] = KEYS[key] if default is not None and value == default else value
-    return value
+def choose(key: str, value: Any) -> None:
+    """Before the page runs, as in a callback: choose in the visitor's place; its widget shows it."""
+    st.session_state[key] = value
+    keep(key, value)
+
+
+def keep(key: str, value: Any) -> None:
+    """Hold a choice for the other pages and the URL; by itself where no widget shows it."""
+    st.session_state[_kept(key)] = value
 
 
 def _kept(key: str) -> str:

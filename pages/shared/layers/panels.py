@@ -29,14 +29,13 @@ def choose() -> tuple[str, str]:
     """Grouping and level; both in the URL."""
     left, right = st.columns(2)
     groups = [*GROUPS, *resources.workspace().catalogue.detail_names(frame.library())]
-    state.restore("group", groups)
-    group = left.selectbox(
-        "Never split", groups, key="group",
+    group = state.sticky(
+        left.selectbox, "Never split", options=groups, key="group",
         help="What is never on both sides of a split: with `work`, a layer is always tested on works it has not seen.",
     )  # fmt: skip
-    state.restore("level", ["track", "segment"])
-    level = right.segmented_control("One row is a", ["track", "segment"], required=True, key="level")
-    return state.keep("group", group), state.keep("level", level)
+    levels = ["track", "segment"]
+    level = state.sticky(right.segmented_control, "One row is a", options=levels, required=True, key="level")
+    return group, level
 
 
 def find(encoder_id: str, group: str, level: str) -> Discovery | None:

@@ -37,16 +37,16 @@ def choose_encoder() -> str:
         choices = {encoder_id: c for encoder_id, c in choices.items() if not encoder_id.startswith(CONTROL)}
     ready = [encoder_id for encoder_id, choice in choices.items() if choice.weights.status in READY]
     preferred = ready[0] if ready[0].startswith("mert") else DEFAULT
-    state.restore("extractor", list(choices), preferred)
-    encoder_id = st.radio(
+    encoder_id: str = state.sticky(
+        st.radio,
         "Encoder",
-        list(choices),
+        options=list(choices),
         key="extractor",
+        default=preferred,
         label_visibility="collapsed",
         format_func=lambda name: choices[name].info.title,
         captions=[_caption(choice) for choice in choices.values()],
     )
-    state.keep("extractor", encoder_id, preferred)
     if choices[encoder_id].weights.status not in READY:
         _offer_weights(choices[encoder_id])
     return encoder_id

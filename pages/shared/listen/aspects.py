@@ -54,8 +54,8 @@ def _offer_presets(discovery: Discovery) -> None:
 
 def _use_preset(weights: dict[str, float], avoid: list[str]) -> None:
     for aspect in ASPECTS:
-        st.session_state[aspect] = state.keep(aspect, weights.get(aspect, 0.0))
-    st.session_state["not"] = state.keep("not", list(avoid))
+        state.choose(aspect, weights.get(aspect, 0.0))
+    state.choose("not", list(avoid))
 
 
 def _describe(weights: dict[str, float], avoid: list[str]) -> str:
@@ -73,9 +73,7 @@ def _choose_filters() -> dict:
     for key, (label, options) in offered.items():
         if not options and key in ("collections", "splits", "where"):
             continue  # a plain folder has none
-        state.restore(key, options)
-        chosen = st.multiselect(label, options, key=key, disabled=not options)
-        filters[key] = tuple(state.keep(key, chosen))
+        filters[key] = tuple(state.sticky(st.multiselect, label, options=options, key=key, disabled=not options))
     if "where" in filters:
         filters["where"] = tuple(said[chosen] for chosen in filters["where"])
     return filters
@@ -118,52 +116,44 @@ def _offer_unproven(discovery: Discovery, aspects: list[str]) -> list[str]:
         by_reason.setdefault(discovery.aspects[aspect].reason, []).append(aspect_title(aspect))
     for reason, names in by_reason.items():
         st.caption(f"{DOTS['none']} {', '.join(names)}: {reason}.")
-    is_wanted = _toggle("unproven", "Search by them all the same")
+    is_wanted = state.sticky(st.toggle, "Search by them all the same", key="unproven")
     return [aspect for aspect in aspects if is_wanted and discovery.aspects[aspect].searched]
 
 
 def _slider(aspect: str, evidence: AspectEvidence, caveat: str) -> float:
-    state.restore(aspect)
-    weight = st.slider(
-        f"{aspect_title(aspect)} {DOTS[evidence.label]}", 0.0, 1.0, step=0.1, key=aspect,
+    weight = state.sticky(
+        st.slider, f"{aspect_title(aspect)} {DOTS[evidence.label]}", 0.0, 1.0, step=0.1, key=aspect,
         help=f"{evidence.reason.capitalize() or f'Evidence: {evidence.label}'}. {caveat}",
     )  # fmt: skip
     if ":material/warning:" in caveat:
         st.caption(caveat)
-    return float(state.keep(aspect, weight))
+    return float(weight)
 
 
 def _choose_avoided(discovery: Discovery | None, asked: list[str]) -> list[str]:
     options = [a for a in ASPECTS if discovery and discovery.aspects[a].searched and a not in asked]
-    state.restore("not", options)
-    avoided = st.multiselect(
-        "Leave out", options, key="not", format_func=str, disabled=not options,
+    avoided = state.sticky(
+        st.multiselect, "Leave out", options=options, key="not", format_func=str, disabled=not options,
         placeholder="what must not count",
         help="What can be said of it in a straight line is taken out of query and library before they are compared: "
         "without brightness, texture and warmth the same music is found on another instrument.",
     )  # fmt: skip
-    return list(state.keep("not", avoided))
+    return list(avoided)
 
 
 def _choose_rules() -> dict:
     """How many, diversity, caps, copies and hubs."""
-    state.restore("k")
-    k = int(st.number_input("Neighbours", 1, 200, key="k"))
-    rules: dict = {"k": state.keep("k", k)}
-    state.restore("diversity")
-    diversity = st.slider(
-        "Diversity", 0.0, 1.0, step=0.1, key="diversity",
+    rules: dict = {"k": state.sticky(st.number_input, "Neighbours", 1, 200, key="k")}
+    rules["diversity"] = state.sticky(
+        st.slider, "Diversity", 0.0, 1.0, step=0.1, key="diversity",
         help="Above 0, what resembles a better result ranks lower.",
     )  # fmt: skip
-    rules["diversity"] = float(state.keep("diversity", diversity))
     for name in CAPS:
         key = f"max_per_{name}"
-        state.restore(key)
-        cap = st.number_input(
-            f"At most per {name}", 1, 200, key=key, placeholder="any",
+        rules[key] = state.sticky(
+            st.number_input, f"At most per {name}", 1, 200, key=key, placeholder="any",
             help="An album is the folder a file lies in." if name == "album" else None,
         )  # fmt: skip
-        rules[key] = state.keep(key, None if cap is None else int(cap))
     rules["duplicates"] = _choice("duplicates", "Near-duplicates", list(COPIES), "Collapse shows one of them.")
     rules["versions"] = _choice(
         "versions",
@@ -179,14 +169,7 @@ def _choose_rules() -> dict:
 
 
 def _choice(key: str, label: str, options: list[str], help_text: str) -> str:
-    state.restore(key, options)
-    chosen = st.segmented_control(label, options, required=True, key=key, help=help_text)
-    return str(state.keep(key, chosen))
-
-
-def _toggle(key: str, label: str) -> bool:
-    state.restore(key)
-    return bool(state.keep(key, st.toggle(label, key=key)))
+    return str(state.sticky(st.segmented_control, label, options=options, required=True, key=key, help=help_text))
 
 
 def measured_faithfulness(library: str, encoder_id: str) -> Faithfulness | None:

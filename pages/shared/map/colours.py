@@ -28,8 +28,7 @@ def choose_colour(view: MapView) -> Colour:
     options = [*known, REGION, KEPT, *([DISTANCE] if state.query() else []), *aspects, *targets]
     few = [name for name in known if len({getattr(track, name) for track in tracks}) <= figures.MOST_NAMES]
     first = few[0] if few else options[0]
-    state.restore("colour", options, first)
-    chosen = state.keep("colour", st.selectbox("Colour", options, key="colour"), first)
+    chosen = state.sticky(st.selectbox, "Colour", options=options, key="colour", default=first)
     if chosen in NAMES:
         return Colour(chosen, names=[getattr(track, chosen) for track in tracks])
     if chosen == KEPT:

@@ -30,26 +30,21 @@ SOUNDS = "sounds on the map"  # a click that is to be heard, until it was
 
 def choose_settings() -> MapSettings:
     """How it is drawn; the defaults are sane. In the URL."""
-    for key in ("map_neighbours", "map_distance", "map_metric", "map_centred"):
-        state.restore(key)
     with st.expander("How it is drawn", icon=":material/tune:"):
-        n_neighbours = st.slider(
-            "Neighbours", 5, 50, key="map_neighbours",
+        n_neighbours = state.sticky(
+            st.slider, "Neighbours", 5, 50, key="map_neighbours",
             help="Few show detail, many show the whole: how many neighbours each recording is to stay near.",
         )  # fmt: skip
-        min_dist = st.slider(
-            "Least distance", 0.0, 0.9, step=0.1, key="map_distance",
+        min_dist = state.sticky(
+            st.slider, "Least distance", 0.0, 0.9, step=0.1, key="map_distance",
             help="How close neighbours may lie.",
         )  # fmt: skip
-        metric = st.segmented_control(
-            "Metric", ["cosine", "euclidean"], required=True, key="map_metric",
+        metric = state.sticky(
+            st.segmented_control, "Metric", options=["cosine", "euclidean"], required=True, key="map_metric",
         )  # fmt: skip
-        is_centred = st.toggle(
-            "Without the common part", key="map_centred", help="As search does it.",
+        is_centred = state.sticky(
+            st.toggle, "Without the common part", key="map_centred", help="As search does it.",
         )  # fmt: skip
-    chosen = {"map_neighbours": n_neighbours, "map_distance": min_dist}
-    for key, value in {**chosen, "map_metric": metric, "map_centred": is_centred}.items():
-        state.keep(key, value)
     return MapSettings(n_neighbours, round(float(min_dist), 1), metric, is_centred)
 
 
@@ -88,9 +83,10 @@ def choose_layer(layers: list[int | None]) -> int | None:
     """One layer, or the aspects; in the URL."""
     names = [ASPECTS if layer is None else str(layer) for layer in layers]
     middle = names[len(names) // 2]
-    state.restore("layer", names, middle)
-    chosen = st.select_slider("Layer", names, key="layer") if len(names) > 1 else names[0]
-    state.keep("layer", chosen, middle)
+    if len(names) == 1:
+        state.choose("layer", "")
+        return layers[0]
+    chosen = state.sticky(st.select_slider, "Layer", options=names, key="layer", default=middle)
     return None if chosen == ASPECTS else int(chosen)
 
 

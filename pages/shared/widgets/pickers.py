@@ -21,9 +21,7 @@ def choose_encoder() -> str:
     if not ids or (DEFAULT not in ids and workspace.n_by_other_versions(library, default)):
         ids.append(DEFAULT)  # to be embedded again
     first = DEFAULT if DEFAULT in ids else ids[0]
-    state.restore("encoder", ids, first)
-    encoder_id: str = st.selectbox("Encoder", ids, key="encoder")
-    return state.keep("encoder", encoder_id, first)
+    return str(state.sticky(st.selectbox, "Encoder", options=ids, key="encoder", default=first))
 
 
 def embed_button(info: EncoderInfo, n_tracks: int) -> None:

@@ -1,0 +1,57 @@
+"""A choice outlives its widget: what is asked by `sticky` is in the link, unless it is what nobody has chosen."""
+
+from __future__ import annotations
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+
+def ask() -> None:
+    """A page of two widgets, one of them behind a box."""
+    import streamlit as st
+
+    from pages.shared.app import state
+
+    state.begin()
+    if st.checkbox("Ask", value=True):
+        state.sticky(st.selectbox, "Group", options=["work", "performer"], key="group")
+        state.sticky(st.multiselect, "Leave out", options=["tempo", "rubato"], key="not")
+        state.sticky(st.selectbox, "Encoder", options=["nano", "mel"], key="encoder", default="mel")
+        state.sticky(
+            st.selectbox, "Library", options=["demo", "music"], key="library", default="music", is_always_in_link=True
+        )
+    state.write()
+
+
+def asked(**link: str | list[str]) -> AppTest:
+    at = AppTest.from_function(ask)
+    for key, value in link.items():
+        at.query_params[key] = value
+    at.run()
+    assert not at.exception
+    return at
+
+
+def test_what_nobody_has_chosen_is_not_in_the_link_but_where_it_must_be():
+    at = asked()
+    assert [box.value for box in at.selectbox] == ["work", "mel", "music"]
+    assert at.query_params == {"library": "music"}
+
+
+def test_a_choice_outlives_a_run_that_does_not_draw_its_widget():
+    at = asked()
+    at.selectbox(key="group").set_value("performer").run()
+    at.checkbox[0].uncheck().run()
+    assert at.query_params["group"] == "performer" and not at.selectbox
+    at.checkbox[0].check().run()
+    assert at.selectbox(key="group").value == "performer"
+
+
+@pytest.mark.parametrize(("link", "shown"), [({"group": "performer"}, "performer"), ({"group": "genre"}, "work")])
+def test_what_a_link_says_is_shown_if_it_is_offered(link, shown):
+    assert asked(**link).selectbox(key="group").value == shown
+
+
+def test_of_a_list_what_is_offered_stays():
+    at = asked(**{"not": ["rubato", "genre"]})
+    assert at.multiselect(key="not").value == ["rubato"] and at.query_params["not"] == "rubato"
