@@ -100,7 +100,7 @@ def layer_line(n_tracks: int) -> str:
     vectors = rng.standard_normal((n_tracks, MERT_95M.n_layers, MERT_95M.embedding_dim), dtype=np.float32)
     vectors += 3  # a large common part, as real embeddings have
     embeddings = EmbeddingSet(MERT_95M, names(n_tracks), vectors, "benchmark")
-    index = NeighbourIndex(embeddings, LayerGeometry(vectors))
+    index = NeighbourIndex(embeddings, LayerGeometry.fit(vectors))
     query, flat, rows = vectors[n_tracks // 2], vectors.reshape(-1), vectors.reshape(n_tracks, -1)
     vector = index.geometry.query(index.geometry.items(query[None])[0], index.geometry.plain)[0]
     found = [neighbour.track_id for neighbour in index.search(query).neighbours]  # makes what is made once per index
@@ -115,7 +115,7 @@ def layer_line(n_tracks: int) -> str:
     usual_s = best_s(
         {
             "sklearn": lambda: cosine_similarity(rows, query.reshape(1, -1)),
-            "rebuilt": lambda: NeighbourIndex(embeddings, LayerGeometry(vectors)).rows.search(vector[None], K),
+            "rebuilt": lambda: NeighbourIndex(embeddings, LayerGeometry.fit(vectors)).rows.search(vector[None], K),
         },
         2,
     )
@@ -154,7 +154,7 @@ class DirectionLibrary:
         evidence = {aspect: AspectEvidence(layers, own, "high", own) for aspect, own in ASPECTS.items()}
         self.vectors = rng.standard_normal((n_tracks, n_layers, dim), dtype=np.float32)
         directions = Directions(targets, (layers,) * len(targets), weights, offsets)
-        self.geometry = DirectionGeometry(directions, evidence, self.vectors)
+        self.geometry = DirectionGeometry.fit(self.vectors, evidence, directions)
         info = dataclasses.replace(MERT_95M, n_layers=n_layers, dim=dim)
         embeddings = EmbeddingSet(info, names(n_tracks), self.vectors, "benchmark")
         self.index = NeighbourIndex(embeddings, self.geometry, kind="flat")
@@ -278,7 +278,7 @@ def recall_lines(kind: Kind) -> Iterator[str]:
     info = dataclasses.replace(MERT_95M, n_layers=n_layers, dim=dim)
     embeddings = EmbeddingSet(info, names(n_tracks), vectors, "benchmark")
     start = time.perf_counter()
-    index = NeighbourIndex(embeddings, LayerGeometry(vectors, evidence), kind=kind)
+    index = NeighbourIndex(embeddings, LayerGeometry.fit(vectors, evidence), kind=kind)
     build_s = time.perf_counter() - start
     head = f"{kind:>5} {build_s:8.1f} {size_bytes(index) / 1e6:6.0f}"
     for found in measure_recall(index):

@@ -100,7 +100,7 @@ def retrieval_figures(
 
 def _precisions(question: Question, vectors: np.ndarray) -> np.ndarray:
     """Average precision of each query by the app's geometry over these layers."""
-    geometry = LayerGeometry(vectors)
+    geometry = LayerGeometry.fit(vectors)
     items = geometry.items(vectors)
     queries = np.stack([geometry.query(item, geometry.plain)[0] for item in items])
     return question.task.parts(ranking(queries @ items.T))

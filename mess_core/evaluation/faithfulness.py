@@ -202,12 +202,14 @@ def measure_faithfulness(
 
     n_done = 0
     for queries, evidence, directions in held_out_directions(data, settings, n_folds, seed):
-        for aspect, similarities in _by_aspect(DirectionGeometry(directions, evidence, data.vectors), data, queries):
+        for aspect, similarities in _by_aspect(
+            DirectionGeometry.fit(data.vectors, evidence, directions), data, queries
+        ):
             tally(DIRECTION, aspect, queries, similarities)
-        for aspect, similarities in _by_aspect(LayerGeometry(data.vectors, evidence), data, queries):
+        for aspect, similarities in _by_aspect(LayerGeometry.fit(data.vectors, evidence), data, queries):
             tally(LAYER, aspect, queries, similarities)
         for aspect in (aspect for aspect, found in aspects.items() if found.has_evidence and evidence[aspect].searched):
-            geometry = LayerGeometry(data.vectors, None, directions, evidence[aspect].searched)
+            geometry = LayerGeometry.fit(data.vectors, None, directions, evidence[aspect].searched)
             items = geometry.items(data.vectors)
             tally(NOT, aspect, queries, items[queries] @ items.T)
         n_done += len(queries)
@@ -217,7 +219,7 @@ def measure_faithfulness(
         tally(ORACLE, aspect, everybody, _oracle(table[:, [shown.index(target) for target in targets]]))
     for name, vectors in (references or {}).items():
         layers = vectors if vectors.ndim == 3 else vectors[:, None]
-        items = LayerGeometry(layers).items(layers)
+        items = LayerGeometry.fit(layers).items(layers)
         tally("", name, everybody, items @ items.T)
 
     counts = draw_groups(n_groups, N_BOOTSTRAPS, np.random.default_rng([seed, 1]))
@@ -258,7 +260,7 @@ def held_out_similarities(data: ProbeData, settings: ProbeSettings, seed: int = 
     """Similarities by all aspects with evidence alike, each query's work left out of fitting, (n_rows, n_rows)."""
     similarities = np.empty((len(data.groups), len(data.groups)))
     for queries, evidence, directions in held_out_directions(data, settings, seed=seed):
-        geometry = DirectionGeometry(directions, evidence, data.vectors)
+        geometry = DirectionGeometry.fit(data.vectors, evidence, directions)
         items = geometry.items(data.vectors)
         asked = [geometry.query(items[query], geometry.plain) for query in queries]
         similarities[queries] = np.stack([vector for vector, _ in asked]) @ items.T

@@ -1,7 +1,8 @@
 """The study of similarity: which way of comparing two embeddings finds what?
 
     vectors (n_tracks, n_layers, dim)
-      -> measures: per layer those of `MEASURES`, over all layers "layer" and "layer, CSLS", and what the caller adds
+      -> measures: per layer those of `MEASURES`, over all layers "layer" (the app's own geometry, as nothing in
+         particular is asked for) and "layer, CSLS", and what the caller adds
       -> rankings of the other tracks, one per query and measure
       -> tasks: the same work, the same performer, each property
       -> one figure per task, measure and layer, with chance and an interval over works
@@ -43,6 +44,7 @@ from mess_core.evaluation.retrieval import (
 )
 from mess_core.probing.probe import OnProgress, no_progress
 from mess_core.probing.ridge import one_blas_thread
+from mess_core.search.geometry import ROWS_PER_BLOCK, Geometry, LayerGeometry
 from mess_core.search.hubness import (
     HUB_SKEWNESS,
     N_NEIGHBOURS,
@@ -229,14 +231,25 @@ def negative_distances(items: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return -np.sqrt((squares[rows, None] + squares - 2 * inner_products(items, rows)).clip(0))
 
 
-def corrected_products(items: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """CSLS of the inner products, each item's neighbourhood being the library without itself."""
+def corrected(compare: Measure, items: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """CSLS of a measure, each item's neighbourhood being the library without itself."""
     n_items = len(items)
     used_to = np.empty(n_items)
     size = max(1, BLOCK_CELLS // n_items)
     for block in np.split(np.arange(n_items), range(size, n_items, size)):
-        used_to[block] = local_means(inner_products(items, block), N_NEIGHBOURS, own=block)
-    return csls(inner_products(items, rows), used_to[rows], used_to)
+        used_to[block] = local_means(compare(items, block), N_NEIGHBOURS, own=block)
+    return csls(compare(items, rows), used_to[rows], used_to)
+
+
+def in_geometry(geometry: Geometry) -> Measure:
+    """How a geometry compares its own items when nothing in particular is asked for."""
+
+    def compare(items: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        asked = [geometry.query(item, geometry.plain) for item in items[rows]]
+        similarities: np.ndarray = np.stack([vector for vector, _ in asked]) @ items.T
+        return similarities + np.array([[constant] for _, constant in asked], similarities.dtype)
+
+    return compare
 
 
 def centre(vectors: np.ndarray) -> np.ndarray:
@@ -272,27 +285,13 @@ def whiten(vectors: np.ndarray) -> np.ndarray:
     return whitened
 
 
-def layer_items(vectors: np.ndarray) -> np.ndarray:
-    """The app's default geometry: inner products are the mean over layers of the centred cosines.
-
-    Returns
-    -------
-    ndarray, shape (n_tracks, n_layers * dim), float32
-    """
-    n_tracks, n_layers, dim = vectors.shape
-    items = np.empty((n_tracks, n_layers, dim), np.float32)
-    for layer in range(n_layers):
-        items[:, layer] = unit_vectors(centre(vectors[:, layer].astype(np.float64))) / np.sqrt(n_layers)
-    return items.reshape(n_tracks, -1)
-
-
 MEASURES: dict[str, Measure] = {
     "cosine": lambda vectors, rows: inner_products(unit_vectors(vectors), rows),
     "Euclidean": negative_distances,
     "dot": inner_products,
     "centred": lambda vectors, rows: inner_products(unit_vectors(centre(vectors)), rows),
     "whitened": lambda vectors, rows: inner_products(unit_vectors(whiten(vectors)), rows),
-    "CSLS": lambda vectors, rows: corrected_products(unit_vectors(centre(vectors)), rows),
+    "CSLS": lambda vectors, rows: corrected(inner_products, unit_vectors(centre(vectors)), rows),
 }
 
 
@@ -304,9 +303,13 @@ def _similarities(
         of_layer = vectors[:, layer].astype(np.float64)
         for measure, compare in MEASURES.items():
             yield measure, layer, compare(of_layer, rows)
-    items = layer_items(vectors)
-    yield LAYER, None, inner_products(items, rows)
-    yield LAYER_CSLS, None, corrected_products(items, rows)
+    geometry = LayerGeometry.fit(vectors)
+    items = np.empty((len(vectors), geometry.n_columns), np.float32)
+    for start in range(0, len(vectors), ROWS_PER_BLOCK):
+        items[start : start + ROWS_PER_BLOCK] = geometry.items(vectors[start : start + ROWS_PER_BLOCK])
+    compare = in_geometry(geometry)
+    yield LAYER, None, compare(items, rows)
+    yield LAYER_CSLS, None, corrected(compare, items, rows)
     for measure, similarities in extra.items():
         yield measure, None, similarities[rows]
 

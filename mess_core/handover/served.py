@@ -85,7 +85,7 @@ class ServedIndex:
     def __init__(self, info: EncoderInfo, track_ids: tuple[str, ...], centre: np.ndarray, rows: faiss.Index) -> None:
         self.info, self.track_ids, self.centre, self.rows = info, track_ids, centre, rows
         self.corrects_hubs = rows.d == centre.size + 1
-        self._geometry = LayerGeometry(centre[None])  # of a library of one track the centre is that track
+        self._geometry = LayerGeometry.fit(centre[None])  # of a library of one track the centre is that track
 
     def query_vector(self, embedding: np.ndarray) -> np.ndarray:
         """A track embedding (n_layers, dim) -> what the rows are multiplied with, (n_columns,) float32."""
@@ -142,7 +142,7 @@ def build_served(workspace: Workspace, library: str, info: EncoderInfo) -> tuple
             f"python -m mess_core extract --encoder {info.id}",
         )
     vectors = embeddings.vectors
-    geometry = LayerGeometry(vectors)
+    geometry = LayerGeometry.fit(vectors)
     items = np.concatenate(
         [
             geometry.items(vectors[start : start + ROWS_PER_BLOCK])[:, : geometry.centre.size]

@@ -522,8 +522,8 @@ def _spaces(
         return own, new, settings.metric
     if discovery is None:
         raise DataMissingError("No aspect has evidence here, so there is no map of aspects.", "Probe first.")
-    geometry = DirectionGeometry(
-        workspace.directions(discovery, embeddings.info), discovery.aspects, embeddings.vectors
+    geometry = DirectionGeometry.fit(
+        embeddings.vectors, discovery.aspects, workspace.directions(discovery, embeddings.info)
     )
     own, new = (
         space_of(geometry.coordinates(geometry.items(some), geometry.plain), "euclidean", is_centred=False)

@@ -13,7 +13,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import soxr
@@ -27,7 +26,13 @@ from mess_core.evaluation.kept import csls_helps
 from mess_core.probing.aspects import AspectEvidence
 from mess_core.probing.discovery import Discovery, groups_of, safe_name
 from mess_core.search.copies import HEARD_S, RATE_HZ, onsets
-from mess_core.search.geometry import DirectionGeometry, Geometry, LayerGeometry
+from mess_core.search.geometry import (
+    GEOMETRIES,
+    DirectionGeometry,
+    Geometry,
+    LayerGeometry,
+    of_segments,
+)
 from mess_core.search.matching import Moment, best_moments, passage_rows
 from mess_core.search.neighbours import Neighbour, NeighbourIndex
 from mess_core.search.recall import Recall, measure_recall
@@ -39,8 +44,6 @@ from mess_core.storage.files import read_sealed, seal, write_atomically
 from mess_core.storage.packed import read_packed, write_packed
 from mess_core.storage.untrusted import build
 from mess_core.workspace.workspace import Workspace
-
-MOST_LAYER_SEGMENTS = 100_000  # of one layer in single precision: 300 MB with MERT-95M
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Plan:
     """How a request will be answered.
 
     request : with everything resolved: only aspects that count
+    geometry : the name of the one that is searched in, of `GEOMETRIES`
     discovery : whose directions and layers are used; None if none was found or needed
     avoid : targets whose share is taken out
     notices : what the asker should know, in sentences
@@ -68,7 +72,7 @@ class Plan:
     library: str
     info: EncoderInfo
     request: Request
-    geometry: Literal["layer", "direction"]
+    geometry: str
     discovery: Discovery | None
     avoid: tuple[str, ...]
     notices: tuple[str, ...]
@@ -125,10 +129,12 @@ def make_plan(
     """
     workspace.catalogue.require_library(library)
     check_request(request)
+    asked = GEOMETRIES.get(request.geometry)  # None of "auto"
     notices = []
+    geometry: type[Geometry] = LayerGeometry
     if discovery is None:
         cure = f"python -m mess_core probe --encoder {info.id}, after adding at least 30 recordings of 10 works."
-        if request.geometry == "direction":
+        if asked is not None and asked.has_directions:
             raise DataMissingError(f"Nothing was discovered for {info.id} yet, so there are no directions.", cure)
         if request.avoid:
             raise DataMissingError(
@@ -138,11 +144,11 @@ def make_plan(
             notices.append("No discovery yet: aspects cannot be told apart, all layers weigh the same.")
         request = replace(request, aspects={}, geometry="layer")
     else:
-        unknown = AspectEvidence((), (), "none")  # of an aspect that is newer than the discovery
-        if is_of_passage and request.avoid and not request.weights and request.geometry == "auto":
-            request = replace(request, geometry="direction")
+        geometry = asked or (DirectionGeometry if request.weights else LayerGeometry)
+        if is_of_passage and request.avoid and asked is None and not of_segments(geometry).supports_avoid:
+            geometry, request = DirectionGeometry, replace(request, geometry="direction")
             notices.append("Without the aspects left out, a passage is searched by all others that have evidence.")
-        if request.geometry == "direction" and not request.weights:
+        if geometry.has_directions and not request.weights:
             left_out = set(_targets_of(request.avoid, discovery))
             known = [
                 aspect
@@ -154,6 +160,7 @@ def make_plan(
                     "No aspect has evidence here, so there is no direction to search in.", "Use the geometry layer."
                 )
             request = replace(request, aspects=dict.fromkeys(known, 1.0))
+        unknown = AspectEvidence((), (), "none")  # of an aspect that is newer than the discovery
         for aspect in [*request.weights, *request.avoid]:
             evidence = discovery.aspects.get(aspect, unknown)
             if not evidence.searched:
@@ -162,16 +169,13 @@ def make_plan(
                 notices.append(f"There is no evidence for {aspect} here: {evidence.reason}.")
         if discovery.library != library and (request.weights or request.avoid):
             notices.append(f"Aspects as discovered on the library {discovery.library}.")
-    geometry: Literal["layer", "direction"] = "layer"
-    if discovery is not None and (request.geometry == "direction" or (request.geometry == "auto" and request.weights)):
-        geometry = "direction"
     avoid = _targets_of(request.avoid, discovery)
-    rests_on: list[object] = [workspace.index_content(library, info), geometry, avoid]
+    rests_on: list[object] = [workspace.index_content(library, info), geometry.name, avoid]
     if discovery is not None:
         aspects = {aspect: asdict(evidence) for aspect, evidence in discovery.aspects.items()}
         rests_on += [discovery.directions_sha256, aspects]
     key = hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()
-    return Plan(library, info, request, geometry, discovery, avoid, tuple(notices), key)
+    return Plan(library, info, request, geometry.name, discovery, avoid, tuple(notices), key)
 
 
 def _targets_of(aspects: Sequence[str], discovery: Discovery | None) -> tuple[str, ...]:
@@ -190,8 +194,8 @@ def build_index(workspace: Workspace, plan: Plan) -> NeighbourIndex:
     embeddings = workspace.store.load(list(tracks), plan.info)
     works = groups_of([tracks[track_id] for track_id in embeddings.track_ids], "work")
     if not embeddings.track_ids:
-        return NeighbourIndex(embeddings, LayerGeometry(np.zeros((1, 1, 1))))  # says what is missing
-    index = NeighbourIndex(embeddings, _geometry(workspace, plan, embeddings.vectors), works)
+        return NeighbourIndex(embeddings, LayerGeometry.fit(np.zeros((1, 1, 1))))  # says what is missing
+    index = NeighbourIndex(embeddings, _fit(GEOMETRIES[plan.geometry], workspace, plan, embeddings.vectors), works)
     if index.rows.kind != "flat":
         figures = {"kind": index.rows.kind, "recall": [asdict(figure) for figure in measure_recall(index)]}
         write_atomically(recall_path(workspace, plan.library, plan.info, plan.geometry), seal(figures))
@@ -220,7 +224,8 @@ def build_segment_index(workspace: Workspace, plan: Plan) -> SegmentIndex:
     InputError
         If the library has more segments than are searched in a layer, or something is to be left out of one layer.
     """
-    if plan.geometry == "layer" and plan.avoid:
+    kind = of_segments(GEOMETRIES[plan.geometry])
+    if plan.avoid and not kind.supports_avoid:
         raise InputError(
             f"Passages are searched in one layer, from which {' and '.join(plan.request.avoid)} cannot be left out.",
             "Leave nothing out, or search the whole recording, or set how near is measured to auto.",
@@ -231,12 +236,12 @@ def build_segment_index(workspace: Workspace, plan: Plan) -> SegmentIndex:
             f"No track of this library has an embedding by {plan.info.id} yet.",
             f"python -m mess_core extract --encoder {plan.info.id}",
         )
-    geometry = segment_geometry(workspace, plan, embeddings.vectors)
+    geometry = _fit(kind, workspace, plan, embeddings.vectors)
     counts = workspace.store.segment_counts(embeddings.track_ids, plan.info)
     n_segments = int(counts.sum())
-    if plan.geometry == "layer" and n_segments > MOST_LAYER_SEGMENTS:
+    if kind.most_segments is not None and n_segments > kind.most_segments:
         raise InputError(
-            f"This library has {n_segments} segments; passages are searched in a layer up to {MOST_LAYER_SEGMENTS}.",
+            f"This library has {n_segments} segments; passages are searched in a layer up to {kind.most_segments}.",
             "Ask for an aspect, so that directions are searched: they have no limit.",
         )
     folder = workspace.paths.cache / "packed"
@@ -247,7 +252,7 @@ def build_segment_index(workspace: Workspace, plan: Plan) -> SegmentIndex:
         first = 0
         for track_id, count in zip(embeddings.track_ids, counts, strict=True):
             embedding = workspace.store.read(track_id, plan.info)
-            items[first : first + count] = segment_items(plan, geometry, embedding.segments)
+            items[first : first + count] = geometry.items(embedding.segments.astype(np.float32))
             starts_s[first : first + count] = embedding.starts_s
             first += count
         write_packed(folder / f"{plan.key}-segments.npy", items)
@@ -255,28 +260,13 @@ def build_segment_index(workspace: Workspace, plan: Plan) -> SegmentIndex:
     return SegmentIndex(embeddings.track_ids, items, starts_s, counts, plan.info.segment_s, geometry)
 
 
-def _geometry(workspace: Workspace, plan: Plan, vectors: np.ndarray) -> Geometry:
+def _fit(kind: type[Geometry], workspace: Workspace, plan: Plan, vectors: np.ndarray) -> Geometry:
+    """The geometry of a plan's library, by what was discovered as far as it needs that."""
     if plan.discovery is None:
-        return LayerGeometry(vectors)
-    if plan.geometry == "layer" and not plan.avoid:
-        return LayerGeometry(vectors, plan.discovery.aspects)
-    directions = workspace.directions(plan.discovery, plan.info)
-    if plan.geometry == "direction":
-        return DirectionGeometry(directions, plan.discovery.aspects, vectors, plan.avoid)
-    return LayerGeometry(vectors, plan.discovery.aspects, directions, plan.avoid)
-
-
-def segment_geometry(workspace: Workspace, plan: Plan, vectors: np.ndarray) -> Geometry:
-    """Directions as for tracks; else one layer, the middle one, which is where encoders differ most from the signal."""
-    if plan.geometry == "direction":
-        return _geometry(workspace, plan, vectors)
-    return LayerGeometry(vectors[:, [plan.info.n_layers // 2]])
-
-
-def segment_items(plan: Plan, geometry: Geometry, segments: np.ndarray) -> np.ndarray:
-    """Items of segments (n_segments, n_layers, dim)."""
-    layers = segments if plan.geometry == "direction" else segments[:, [plan.info.n_layers // 2]]
-    return geometry.items(layers.astype(np.float32))
+        return kind.fit(vectors)
+    needs_directions = kind.has_directions or plan.avoid
+    directions = workspace.directions(plan.discovery, plan.info) if needs_directions else None
+    return kind.fit(vectors, plan.discovery.aspects, directions, plan.avoid)
 
 
 # --- answering ----------------------------------------------------------------------------------------------
@@ -342,9 +332,9 @@ def answer_passage(
     """
     segments = query.embedding
     rows = passage_rows(segments.starts_s, plan.info.segment_s, *passage, query.duration_s)
-    items = segment_items(plan, index.geometry, segments.segments[rows])
+    items = index.geometry.items(segments.segments[rows].astype(np.float32))
     parts = index.geometry.parts
-    asked = plan.request.weights if plan.geometry == "direction" else {}
+    asked = plan.request.weights if index.geometry.has_directions else {}  # in one layer all aspects are one
     gone = [aspect for aspect in asked if aspect not in parts]
     if gone:
         raise InputError(f"Nothing is left of {gone[0]} once the aspects to avoid are removed.", "Ask for another one.")

@@ -25,6 +25,8 @@ line on Y's coordinates leaves of it, so that nothing linear in them remains. (R
 layers instead hardly changes who is near: on the demo library, neighbours stay alike in brightness at .63 of chance
 against .59 before, where taking out the straight line gives .87.)
 
+A geometry is fitted on a library (`fit`) and holds plain arrays that never change.
+
 Source
 ------
 Mu & Viswanath (2018) for centring. Belrose et al. (2023) for linear erasure.
@@ -33,13 +35,15 @@ Mu & Viswanath (2018) for centring. Belrose et al. (2023) for linear erasure.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 
-from mess_core.errors import ArtefactMismatchError, InputError
+from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.probing.aspects import AspectEvidence
-from mess_core.probing.directions import Directions
+from mess_core.probing.directions import Directions, Projection
 
 MAX_PAIRS = 100_000  # pairs that stand for a library: a percentile is exact to 0.3 points
 PAIR_SEED = 0
@@ -51,12 +55,63 @@ LEAST_LEFT = 1e-3  # share of an aspect's variance that "not Y" must leave, or n
 
 
 class Geometry(Protocol):
-    """What search needs to know of a geometry."""
+    """What search needs to know of a geometry.
 
-    name: str
-    parts: tuple[str, ...]
-    plain: np.ndarray  # weights of the parts, (n_parts,), when nothing in particular is asked for
-    n_columns: int
+    name : as in `Request.geometry`
+    words : what its similarity is, as a page says it
+    has_directions : its parts are directions that were discovered, along which `coordinate` places items
+    supports_avoid : something can be left out of it
+    works_on_segments : segments can be compared in it; what does not gives way to `MiddleLayerGeometry`
+    most_segments : how many are kept in memory; None for any number
+    parts : what a listener can give weight to, n_parts of them
+    plain : (n_parts,) float64, the weights when nothing in particular is asked for
+    n_columns : length of an item
+    """
+
+    name: ClassVar[str]
+    words: ClassVar[str]
+    has_directions: ClassVar[bool]
+    supports_avoid: ClassVar[bool]
+    works_on_segments: ClassVar[bool]
+    most_segments: ClassVar[int | None]
+
+    @property
+    def parts(self) -> tuple[str, ...]: ...
+
+    @property
+    def plain(self) -> np.ndarray: ...
+
+    @property
+    def n_columns(self) -> int: ...
+
+    @classmethod
+    def fit(
+        cls,
+        vectors: np.ndarray,
+        evidence: Mapping[str, AspectEvidence] | None = None,
+        directions: Directions | None = None,
+        avoid: Sequence[str] = (),
+    ) -> Self:
+        """The geometry of a library.
+
+        Parameters
+        ----------
+        vectors : ndarray, shape (n_tracks, n_layers, dim), float32
+            The library.
+        evidence : mapping of aspect to AspectEvidence, or None
+            By which layers and targets each aspect is searched.
+        directions : Directions or None
+            Those that were discovered.
+        avoid : sequence of str
+            Targets whose share is taken out.
+
+        Raises
+        ------
+        DataMissingError
+            If it has directions, and none are given.
+        InputError
+            If what is to be avoided cannot be taken out.
+        """
 
     def items(self, vectors: np.ndarray) -> np.ndarray:
         """Embeddings (n, n_layers, dim) -> items (n, n_columns) float32."""
@@ -70,60 +125,96 @@ class Geometry(Protocol):
     def distances(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Squared distance in everything, (n,), about 1 for a typical pair: for near-duplicates, and for strangers."""
 
+    def coordinate(self, items: np.ndarray, aspect: str) -> tuple[str, np.ndarray]:
+        """The target an aspect is mainly searched by, and where items (n, n_columns) lie on it, in SDs: (n,).
 
+        Raises
+        ------
+        InputError
+            If there is no direction for the aspect.
+        """
+
+
+@dataclass(frozen=True, eq=False)
 class LayerGeometry:
     """Centred cosine, layer by layer.
 
-    Parameters
-    ----------
-    vectors : ndarray, shape (n_tracks, n_layers, dim)
-        The library: its mean is what is removed.
-    evidence : mapping of aspect to AspectEvidence
-        Whose layers serve which aspect; without it all layers weigh the same.
-    directions, avoid : Directions and targets
-        What "not Y" removes.
+    centre : (n_layers, dim) float32, the library's mean, which is removed
+    spread : (n_layers,) float32, how long the library's centred vectors typically are
+    parts : the aspects whose layers are known, and all layers
+    shares : (n_parts, n_layers) float64, of each layer in each part
+    plain : (n_parts,) float64
+    eraser : what takes "not Y" out of every number of the layers; None if nothing is avoided
     """
 
-    name = "layer"
+    centre: np.ndarray
+    spread: np.ndarray
+    parts: tuple[str, ...]
+    shares: np.ndarray
+    plain: np.ndarray
+    eraser: Eraser | None
 
-    def __init__(
-        self,
+    name: ClassVar[str] = "layer"
+    words: ClassVar[str] = (
+        "the cosine between embeddings, averaged over layers, without the common part of the library: 1 is the same, "
+        "0 is unrelated"
+    )
+    has_directions: ClassVar[bool] = False
+    supports_avoid: ClassVar[bool] = True
+    works_on_segments: ClassVar[bool] = False
+    most_segments: ClassVar[int | None] = None
+
+    @classmethod
+    def fit(
+        cls,
         vectors: np.ndarray,
         evidence: Mapping[str, AspectEvidence] | None = None,
         directions: Directions | None = None,
         avoid: Sequence[str] = (),
-    ) -> None:
-        self.centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)  # (n_layers, dim)
-        self.n_columns = self.centre.size + len(self.centre)
-        n_layers = len(self.centre)
+    ) -> Self:
+        """Without evidence all layers weigh the same; directions say what "not Y" removes."""
+        centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+        n_layers = len(centre)
         layers_of = {aspect: found.layers for aspect, found in (evidence or {}).items() if found.layers}
-        self.parts = (*layers_of, ALL_LAYERS)
-        self.shares = np.full((len(self.parts), n_layers), 1.0 / n_layers)  # of each layer in each part
+        parts = (*layers_of, ALL_LAYERS)
+        shares = np.full((len(parts), n_layers), 1.0 / n_layers)
         for number, layers in enumerate(layers_of.values()):
-            self.shares[number] = 0.0
-            self.shares[number, list(layers)] = 1.0 / len(layers)
-        self.plain = np.array([float(part == ALL_LAYERS) for part in self.parts])
+            shares[number] = 0.0
+            shares[number, list(layers)] = 1.0 / len(layers)
         squares = np.einsum("nld,nld->l", vectors, vectors, dtype=np.float64) / len(vectors)
-        spread = np.sqrt((squares - (self.centre.astype(np.float64) ** 2).sum(axis=1)).clip(0.0))
-        # A library of one track, or of copies, leaves nothing but rounding.
-        self._least = 1e-6 * np.linalg.norm(self.centre, axis=1)  # (n_layers,)
-        self._spread = np.where(spread > self._least, spread, 1.0).astype(np.float32)  # typical size of a layer
-        self._eraser: Eraser | None = None
-        if avoid:
-            if directions is None:
-                raise InputError(f"Nothing is known of {', '.join(avoid)} here, so it cannot be left out.")
-            self._eraser = Eraser(directions, avoid, vectors)
-            self._told = self._eraser.fit(vectors.reshape(len(vectors), -1))
+        spread = np.sqrt((squares - (centre.astype(np.float64) ** 2).sum(axis=1)).clip(0.0))
+        if avoid and directions is None:
+            raise InputError(f"Nothing is known of {', '.join(avoid)} here, so it cannot be left out.")
+        eraser = None
+        if avoid and directions is not None:
+            eraser = Eraser.fit(directions, avoid, vectors, vectors.reshape(len(vectors), -1))
+        return cls(
+            centre=_fixed(centre),
+            spread=_fixed(np.where(spread > _rounding(centre), spread, 1.0).astype(np.float32)),
+            parts=parts,
+            shares=_fixed(shares),
+            plain=_fixed(np.array([float(part == ALL_LAYERS) for part in parts])),
+            eraser=eraser,
+        )
+
+    @cached_property
+    def n_columns(self) -> int:
+        return self.centre.size + len(self.centre)
+
+    @cached_property
+    def _least(self) -> np.ndarray:
+        """Lengths (n_layers,) up to which a vector is without direction."""
+        return _rounding(self.centre)
 
     def items(self, vectors: np.ndarray) -> np.ndarray:
         """A layer without direction is zero: similar to nothing."""
         _check_shape(vectors, self.centre)
         centred = vectors - self.centre
-        if self._eraser is not None:
-            centred -= (self._eraser.coordinates(vectors) @ self._told).reshape(centred.shape).astype(np.float32)
+        if self.eraser is not None:
+            centred -= self.eraser.told(vectors).reshape(centred.shape).astype(np.float32)
         norms = np.linalg.norm(centred, axis=-1, keepdims=True)
         unit = np.divide(centred, norms, out=np.zeros_like(centred), where=norms > self._least[:, None])
-        return np.concatenate([unit.reshape(len(vectors), -1), SIZE_UNIT * norms[..., 0] / self._spread], axis=1)
+        return np.concatenate([unit.reshape(len(vectors), -1), SIZE_UNIT * norms[..., 0] / self.spread], axis=1)
 
     def query(self, item: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
         vector = np.zeros(self.n_columns, np.float32)
@@ -152,71 +243,156 @@ class LayerGeometry:
         distances: np.ndarray = squares.mean(axis=1) / 2
         return distances
 
+    def coordinate(self, items: np.ndarray, aspect: str) -> tuple[str, np.ndarray]:
+        raise _no_direction(aspect)
 
+
+@dataclass(frozen=True, eq=False)
+class MiddleLayerGeometry(LayerGeometry):
+    """The same in one layer alone, which is where encoders differ most from the signal: for segments.
+
+    layer : which one of the encoder's
+    """
+
+    layer: int
+
+    supports_avoid: ClassVar[bool] = False
+    works_on_segments: ClassVar[bool] = True
+    most_segments: ClassVar[int | None] = 100_000  # in single precision: 300 MB with MERT-95M
+
+    @classmethod
+    def fit(
+        cls,
+        vectors: np.ndarray,
+        evidence: Mapping[str, AspectEvidence] | None = None,
+        directions: Directions | None = None,
+        avoid: Sequence[str] = (),
+    ) -> Self:
+        """Its one part is the layer: no aspect has another."""
+        if avoid:
+            raise InputError(f"{', '.join(avoid)} cannot be left out of one layer.")
+        layer = vectors.shape[1] // 2
+        return cls(**vars(LayerGeometry.fit(vectors[:, [layer]])), layer=layer)
+
+    def items(self, vectors: np.ndarray) -> np.ndarray:
+        return super().items(vectors[:, [self.layer]])
+
+
+@dataclass(frozen=True, eq=False)
 class DirectionGeometry:
     """Distance along named directions.
 
-    Parameters
-    ----------
-    directions : Directions
-    evidence : mapping of aspect to AspectEvidence
-        By which targets each aspect is searched. Aspects without any, or of which "not Y" leaves nothing, are no parts.
-    vectors : ndarray, shape (n_tracks, n_layers, dim)
-        The library: its spread is the unit.
-    avoid : sequence of str
-        Targets whose share is taken out.
+    targets : n_targets of them, by which some aspect is searched
+    projection : what tells their coordinates
+    mean, scale : (n_targets,) float64, of the library's coordinates: its spread is the unit
+    parts : the aspects, but those without evidence of any kind, or of which "not Y" leaves nothing
+    columns : for each part the places of its targets among all
+    taus : (n_parts,) float64
+    plain : (n_parts,) float64
+    eraser : what takes "not Y" out of every coordinate; None if nothing is avoided
     """
 
-    name = "direction"
+    targets: tuple[str, ...]
+    projection: Projection
+    mean: np.ndarray
+    scale: np.ndarray
+    parts: tuple[str, ...]
+    columns: tuple[tuple[int, ...], ...]
+    taus: np.ndarray
+    plain: np.ndarray
+    eraser: Eraser | None
 
-    def __init__(
-        self,
-        directions: Directions,
-        evidence: Mapping[str, AspectEvidence],
+    name: ClassVar[str] = "direction"
+    words: ClassVar[str] = (
+        "minus the squared distance along the aspects' directions: 0 is the same, -1 is half of all pairs"
+    )
+    has_directions: ClassVar[bool] = True
+    supports_avoid: ClassVar[bool] = True
+    works_on_segments: ClassVar[bool] = True
+    most_segments: ClassVar[int | None] = None
+
+    @classmethod
+    def fit(
+        cls,
         vectors: np.ndarray,
+        evidence: Mapping[str, AspectEvidence] | None = None,
+        directions: Directions | None = None,
         avoid: Sequence[str] = (),
-    ) -> None:
+    ) -> Self:
+        """Evidence says by which targets each aspect is searched, and which aspects are asked for when none is."""
+        if directions is None:
+            raise DataMissingError("There are no directions to search along.", "Discover what the encoder tells first.")
+        evidence = evidence or {}
         searched = {aspect: found.searched for aspect, found in evidence.items() if found.searched}
-        self.targets = tuple(dict.fromkeys(target for targets in searched.values() for target in targets))
-        self._project = directions.projection(self.targets)
-        raw = self._project(vectors)
-        self._mean, self._scale = raw.mean(axis=0), _or_one(raw.std(axis=0), LEAST_SPREAD)
-        coordinates = (raw - self._mean) / self._scale
-        self._eraser = Eraser(directions, avoid, vectors)
-        self._told = self._eraser.fit(coordinates)
-        coordinates -= self._eraser.coordinates(vectors) @ self._told
+        targets = tuple(dict.fromkeys(target for own in searched.values() for target in own))
+        projection = directions.projection(targets)
+        raw = projection(vectors)
+        mean, scale = raw.mean(axis=0), _or_one(raw.std(axis=0), LEAST_SPREAD)
+        coordinates = (raw - mean) / scale
+        eraser = None
+        if avoid:
+            eraser = Eraser.fit(directions, avoid, vectors, coordinates)
+            coordinates -= eraser.told(vectors)
 
-        pairs = library_pairs(len(vectors))
-        columns: dict[str, list[int]] = {}
-        self._taus: dict[str, float] = {}
-        for aspect, targets in searched.items():
-            own = [self.targets.index(target) for target in targets]
+        first, second = library_pairs(len(vectors))
+        columns: dict[str, tuple[int, ...]] = {}
+        taus = []
+        for aspect, names in searched.items():
+            own = [targets.index(target) for target in names]
             if avoid and coordinates[:, own].var(axis=0).sum() < LEAST_LEFT * len(own):
                 continue
-            distances = ((coordinates[pairs[0]][:, own] - coordinates[pairs[1]][:, own]) ** 2).sum(axis=1)
-            columns[aspect] = own
-            self._taus[aspect] = (
-                float(np.sqrt(_or_one(np.median(distances), LEAST_SPREAD**2))) if len(distances) else 1.0
-            )
-        self.parts = tuple(columns)
-        is_plain = np.array([evidence[part].has_evidence for part in self.parts], float)
-        self.plain = (is_plain if is_plain.any() else np.ones(len(self.parts))) / max(is_plain.sum() or len(columns), 1)
-        self._columns = columns
-        self._widths = np.array([len(own) + 1 for own in columns.values()], int)
-        self._starts = np.concatenate([[0], np.cumsum(self._widths)]).astype(int)
-        self.n_columns = int(self._starts[-1])
-        self._is_square = np.zeros(self.n_columns, bool)  # the last column of each aspect
-        self._is_square[self._starts[1:] - 1] = True
-        part_of = np.repeat(np.arange(len(columns)), self._widths)
-        self._sums = -np.eye(len(columns))[part_of]  # (n_columns, n_parts): adds up an aspect's squares, signed
-        self._sums[self._is_square] = 0.0
+            distances = ((coordinates[first][:, own] - coordinates[second][:, own]) ** 2).sum(axis=1)
+            columns[aspect] = tuple(own)
+            taus.append(float(np.sqrt(_or_one(np.median(distances), LEAST_SPREAD**2))) if len(distances) else 1.0)
+        is_plain = np.array([evidence[part].has_evidence for part in columns], float)
+        plain = (is_plain if is_plain.any() else np.ones(len(columns))) / max(is_plain.sum() or len(columns), 1)
+        return cls(
+            targets=targets,
+            projection=projection,
+            mean=_fixed(mean),
+            scale=_fixed(scale),
+            parts=tuple(columns),
+            columns=tuple(columns.values()),
+            taus=_fixed(np.array(taus)),
+            plain=_fixed(plain),
+            eraser=eraser,
+        )
+
+    @cached_property
+    def n_columns(self) -> int:
+        return int(self._starts[-1])
+
+    @cached_property
+    def _widths(self) -> np.ndarray:
+        """Columns of an item that each part takes, (n_parts,): its targets, and their square."""
+        return np.array([len(own) + 1 for own in self.columns], int)
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        """Where those of each part begin, (n_parts + 1,)."""
+        return np.concatenate([[0], np.cumsum(self._widths)]).astype(int)
+
+    @cached_property
+    def _is_square(self) -> np.ndarray:
+        """The last column of each part, (n_columns,) bool."""
+        is_square = np.zeros(self.n_columns, bool)
+        is_square[self._starts[1:] - 1] = True
+        return is_square
+
+    @cached_property
+    def _sums(self) -> np.ndarray:
+        """(n_columns, n_parts): adds up a part's squares, signed."""
+        sums = -np.eye(len(self.columns))[np.repeat(np.arange(len(self.columns)), self._widths)]
+        sums[self._is_square] = 0.0
+        return sums
 
     def items(self, vectors: np.ndarray) -> np.ndarray:
-        coordinates = (self._project(vectors) - self._mean) / self._scale
-        coordinates -= self._eraser.coordinates(vectors) @ self._told
+        coordinates = (self.projection(vectors) - self.mean) / self.scale
+        if self.eraser is not None:
+            coordinates -= self.eraser.told(vectors)
         items = np.empty((len(vectors), self.n_columns), np.float32)
-        for start, (aspect, own) in zip(self._starts, self._columns.items(), strict=False):
-            block = coordinates[:, own] / self._taus[aspect]
+        for start, own, tau in zip(self._starts, self.columns, self.taus, strict=False):
+            block = coordinates[:, own] / tau
             items[:, start : start + len(own)] = block
             items[:, start + len(own)] = (block**2).sum(axis=1)
         return items
@@ -238,10 +414,11 @@ class DirectionGeometry:
         return points
 
     def coordinate(self, items: np.ndarray, aspect: str) -> tuple[str, np.ndarray]:
-        """The target an aspect is mainly searched by, and where items (n, n_columns) lie on it, in SDs: (n,)."""
+        if aspect not in self.parts:
+            raise _no_direction(aspect)
         place = self.parts.index(aspect)
-        values: np.ndarray = items[:, self._starts[place]] * self._taus[aspect]
-        return self.targets[self._columns[aspect][0]], values
+        values: np.ndarray = items[:, self._starts[place]] * self.taus[place]
+        return self.targets[self.columns[place][0]], values
 
     def distances(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Mean over aspects of the squared distance."""
@@ -249,26 +426,46 @@ class DirectionGeometry:
         return distances
 
 
+GEOMETRIES: dict[str, type[Geometry]] = {
+    geometry.name: geometry for geometry in (LayerGeometry, DirectionGeometry)
+}  # by the names that a request knows
+
+
+def of_segments(geometry: type[Geometry]) -> type[Geometry]:
+    """In which geometry segments are compared where tracks are compared in this one."""
+    return geometry if geometry.works_on_segments else MiddleLayerGeometry
+
+
+@dataclass(frozen=True, eq=False)
 class Eraser:
-    """What a straight line on the coordinates of some targets tells of other numbers, fitted on a library."""
+    """What a straight line on the coordinates of some targets tells of other numbers, fitted on a library.
 
-    def __init__(self, directions: Directions, targets: Sequence[str], vectors: np.ndarray) -> None:
-        self._project = directions.projection(targets)
-        library = self._project(vectors)
-        self._mean = library.mean(axis=0)
-        self._inverse = np.linalg.pinv(library - self._mean, rcond=1e-9)
+    projection : what tells the coordinates
+    mean : (n_targets,) float64, of the library's
+    slopes : (n_targets, n_numbers) float64
+    """
 
-    def coordinates(self, vectors: np.ndarray) -> np.ndarray:
-        """(n, n_targets), centred on the library."""
-        return self._project(vectors) - self._mean
+    projection: Projection
+    mean: np.ndarray
+    slopes: np.ndarray
 
-    def fit(self, numbers: np.ndarray) -> np.ndarray:
-        """Slopes (n_targets, n_numbers) of the library's numbers (n, n_numbers) on its coordinates."""
-        slopes = np.zeros((len(self._inverse), numbers.shape[1]))
+    @classmethod
+    def fit(cls, directions: Directions, targets: Sequence[str], vectors: np.ndarray, numbers: np.ndarray) -> Self:
+        """The line from a library's vectors (n, n_layers, dim) to its numbers (n, n_numbers)."""
+        projection = directions.projection(targets)
+        library = projection(vectors)
+        mean = library.mean(axis=0)
+        inverse = np.linalg.pinv(library - mean, rcond=1e-9)
+        slopes = np.zeros((len(targets), numbers.shape[1]))
         for start in range(0, len(numbers), ROWS_PER_BLOCK):  # in double precision, but never all at once
             part = slice(start, start + ROWS_PER_BLOCK)
-            slopes += self._inverse[:, part] @ numbers[part].astype(np.float64)
-        return slopes
+            slopes += inverse[:, part] @ numbers[part].astype(np.float64)
+        return cls(projection, _fixed(mean), _fixed(slopes))
+
+    def told(self, vectors: np.ndarray) -> np.ndarray:
+        """What the line says of others, (n, n_numbers) float64."""
+        told: np.ndarray = (self.projection(vectors) - self.mean) @ self.slopes
+        return told
 
 
 def library_pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -283,6 +480,21 @@ def library_pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _or_one(values: np.ndarray, least: float) -> np.ndarray:
     return np.where(np.asarray(values) > least, values, 1.0)
+
+
+def _rounding(centre: np.ndarray) -> np.ndarray:
+    """Lengths (n_layers,) that rounding may leave: all there is in a library of one track, or of copies."""
+    least: np.ndarray = 1e-6 * np.linalg.norm(centre, axis=1)
+    return least
+
+
+def _fixed(array: np.ndarray) -> np.ndarray:
+    array.setflags(write=False)
+    return array
+
+
+def _no_direction(aspect: str) -> InputError:
+    return InputError(f"This library has no direction for {aspect!r}.", "Discover what the encoder tells first.")
 
 
 def _check_shape(vectors: np.ndarray, centre: np.ndarray) -> None:

@@ -32,7 +32,7 @@ from mess_core.embeddings.store import EmbeddingSet
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.search.copies import NEAR, SAME, is_copy
-from mess_core.search.geometry import DirectionGeometry, Geometry
+from mess_core.search.geometry import Geometry
 from mess_core.search.percentiles import Percentiles
 from mess_core.search.request import Request, check_request
 from mess_core.search.rows import Kind, RowIndex
@@ -324,9 +324,8 @@ class NeighbourIndex:
     # --- the library as a whole -----------------------------------------------------------------------------
 
     def sorted_coordinate(self, aspect: str) -> np.ndarray:
-        """Where all tracks lie on the main direction of an aspect, ascending, (n_tracks,); in directions only."""
+        """Where all tracks lie on the main direction of an aspect, ascending, (n_tracks,); errors as `coordinate`."""
         if aspect not in self._coordinates:
-            assert isinstance(self.geometry, DirectionGeometry)
             values = [
                 self.geometry.coordinate(self.rows.rows(np.arange(start, min(start + 1024, len(self)))), aspect)[1]
                 for start in range(0, len(self), 1024)

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mess_core.errors import InputError
-from mess_core.search.geometry import DirectionGeometry
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.targets.registry import TARGETS
 
@@ -46,14 +44,14 @@ def find_reasons(index: NeighbourIndex, query: np.ndarray, track_ids: Sequence[s
     Parameters
     ----------
     index : NeighbourIndex
-        Of the library in a `DirectionGeometry`.
+        Of the library in a geometry that has directions; in another there are no reasons.
     query : ndarray, shape (n_layers, dim)
         Its embedding.
     track_ids : sequence of str
         Tracks of the library.
     """
     geometry = index.geometry
-    if not isinstance(geometry, DirectionGeometry) or not track_ids:
+    if not geometry.has_directions or not track_ids:
         return {track_id: [] for track_id in track_ids}
     item = geometry.items(query[None])
     others = index.rows.rows(np.array([index.row_of(track_id) for track_id in track_ids]))
@@ -87,7 +85,7 @@ def aspect_coordinates(index: NeighbourIndex, aspect: str, track_ids: Sequence[s
     Parameters
     ----------
     index : NeighbourIndex
-        Of the library in a `DirectionGeometry` that has the aspect.
+        Of the library in a geometry that has a direction for the aspect.
     aspect : str
     track_ids : sequence of str
 
@@ -97,14 +95,16 @@ def aspect_coordinates(index: NeighbourIndex, aspect: str, track_ids: Sequence[s
         What more of it means: "brighter", "calmer", …
     coordinates : list of float or None
         In standard deviations of the library; None for a track that the index does not hold.
+
+    Raises
+    ------
+    InputError
+        If it has none.
     """
-    geometry = index.geometry
-    if not isinstance(geometry, DirectionGeometry) or aspect not in geometry.parts:
-        raise InputError(f"This library has no direction for {aspect!r}.", "Discover what the encoder tells first.")
     known = set(index.track_ids)
     present = [track_id for track_id in track_ids if track_id in known]
     rows = index.rows.rows(np.array([index.row_of(track_id) for track_id in present], int))
-    target, values = geometry.coordinate(rows, aspect)
+    target, values = index.geometry.coordinate(rows, aspect)
     at = dict(zip(present, values.tolist(), strict=True))
     return TARGETS[target].words[0], [at.get(track_id) for track_id in track_ids]
 

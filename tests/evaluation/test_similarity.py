@@ -15,12 +15,14 @@ from mess_core.evaluation.retrieval import RetrievalScore, rank_difference_ratio
 from mess_core.evaluation.similarity import (
     MEASURES,
     SimilarityStudy,
-    corrected_products,
+    corrected,
     evaluate_similarity,
-    layer_items,
+    in_geometry,
+    inner_products,
     whiten,
 )
-from mess_core.search.hubness import Hubness
+from mess_core.search.geometry import LayerGeometry
+from mess_core.search.hubness import Hubness, unit_vectors
 
 N_WORKS, N_PERFORMERS, LAYERS, DIM = 12, 5, 2, 24
 N = N_WORKS * N_PERFORMERS
@@ -129,13 +131,13 @@ def test_whitening_is_that_of_ledoit_and_wolf(n):
 
 def test_csls_by_hand(monkeypatch):
     """Mean of the ten nearest others on both sides; in blocks as in one piece."""
-    units = layer_items(planted()[0])
-    cosines = units.astype(np.float64) @ units.T
+    units = unit_vectors(planted()[0][:, 0].astype(np.float64) - 5)
+    cosines = units @ units.T
     used_to = np.array([np.sort(np.delete(row, i))[-10:].mean() for i, row in enumerate(cosines)])
     expected = 2 * cosines - used_to[:, None] - used_to
-    assert np.allclose(corrected_products(units, ALL), expected, atol=1e-5)
+    assert np.allclose(corrected(inner_products, units, ALL), expected, atol=1e-5)
     monkeypatch.setattr("mess_core.evaluation.similarity.BLOCK_CELLS", 7 * N)
-    assert np.allclose(corrected_products(units, ALL), expected, atol=1e-5)
+    assert np.allclose(corrected(inner_products, units, ALL), expected, atol=1e-5)
 
 
 def test_layer_is_the_mean_over_layers_of_centred_cosines():
@@ -144,9 +146,9 @@ def test_layer_is_the_mean_over_layers_of_centred_cosines():
     vectors[4, 1] = np.delete(vectors[:, 1], 4, axis=0).mean(axis=0)
     centred = vectors - vectors.mean(axis=0, dtype=np.float64)
     centred[4, 1] = 0
-    items = layer_items(vectors)
+    geometry = LayerGeometry.fit(vectors)
     expected = np.mean([cosine_similarity(centred[:, layer]) for layer in range(LAYERS)], axis=0)
-    assert np.allclose(items @ items.T, expected, atol=1e-5)
+    assert np.allclose(in_geometry(geometry)(geometry.items(vectors), ALL), expected, atol=1e-5)
 
 
 def test_a_layer_without_direction_is_similar_to_nothing():

@@ -570,7 +570,7 @@ def test_aspects_and_the_verb(bright_library, tmp_path, capsys):
     assert len(segment_path(home, "music", info, view, view.track_ids[0])) > 0
     discovery = home.discovery("music", info)
     vectors = home.store.load(view.track_ids, info).vectors
-    geometry = DirectionGeometry(home.directions(discovery, info), discovery.aspects, vectors)
+    geometry = DirectionGeometry.fit(vectors, discovery.aspects, home.directions(discovery, info))
     items, weights = geometry.items(vectors), geometry.plain
     points = geometry.coordinates(items, weights)
     squares = ((points[:-1] - points[1:]) ** 2).sum(axis=1)

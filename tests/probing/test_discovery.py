@@ -46,7 +46,7 @@ from mess_core.targets.measurements import Measured, probed_targets
 from mess_core.targets.registry import TARGETS
 from mess_core.work import tasks
 from mess_core.work.tasks import Task
-from mess_core.workspace import home as home_module
+from mess_core.workspace import workspace as workspace_module
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import FakeEncoder
 
@@ -591,8 +591,8 @@ def in_this_process(monkeypatch):
 
 def test_discovery_follows_an_extraction_by_itself_and_once(home, write_wav, monkeypatch, in_this_process):
     """Extract, then targets, then probe: each queued once, and at the end there is a result."""
-    monkeypatch.setattr(home_module, "MIN_TRACKS", 6)
-    monkeypatch.setattr(home_module, "MIN_GROUPS", 6)
+    monkeypatch.setattr(workspace_module, "MIN_TRACKS", 6)
+    monkeypatch.setattr(workspace_module, "MIN_GROUPS", 6)
     new = [read_track(write_wav(f"t{seed}", 1.2, seed)) for seed in range(6)]
     home.catalogue.add(new[0].audio.parent, new[:5], "music")
     home.request_extract("music", MEL.id, then_discover=True)
@@ -626,8 +626,8 @@ def test_discovery_follows_an_extraction_by_itself_and_once(home, write_wav, mon
 
 def test_an_interrupted_extraction_still_leads_to_discovery(home, write_wav, monkeypatch):
     """Stopped after the last commit and before the next job was queued, the resumed job queues it."""
-    monkeypatch.setattr(home_module, "MIN_TRACKS", 2)
-    monkeypatch.setattr(home_module, "MIN_GROUPS", 2)
+    monkeypatch.setattr(workspace_module, "MIN_TRACKS", 2)
+    monkeypatch.setattr(workspace_module, "MIN_GROUPS", 2)
     new = [read_track(write_wav(f"t{seed}", 1.2, seed)) for seed in range(2)]
     home.catalogue.add(new[0].audio.parent, new, "music")
     home.request_extract("music", MEL.id)

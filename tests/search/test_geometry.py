@@ -1,16 +1,26 @@
 """Geometries: their inner products are their definitions, computed again in double precision."""
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from mess_core.errors import ArtefactMismatchError, InputError
+from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.probing.aspects import AspectEvidence
 from mess_core.probing.directions import Directions
 from mess_core.search import geometry as module
-from mess_core.search.geometry import ALL_LAYERS, DirectionGeometry, Eraser, LayerGeometry, library_pairs
+from mess_core.search.geometry import (
+    ALL_LAYERS,
+    GEOMETRIES,
+    DirectionGeometry,
+    Eraser,
+    LayerGeometry,
+    MiddleLayerGeometry,
+    library_pairs,
+    of_segments,
+)
 
 L, D = 3, 8
 TARGETS = ("a", "b", "c", "d", "twin")
@@ -87,7 +97,7 @@ def cosines(library: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarr
 def test_layer_products_are_the_weighted_cosines(weights, layer_weights):
     """Of all layers, or of the layers that serve the aspects; the parts are their summands."""
     library, (query,) = vectors_of(40), vectors_of(1, seed=1)
-    geometry = LayerGeometry(library, evidence_of())
+    geometry = LayerGeometry.fit(library, evidence_of())
     assert geometry.parts == ("brightness", "texture", "tempo", ALL_LAYERS)
     items, item = geometry.items(library), geometry.items(query[None])[0]
     assert items.shape == (40, geometry.n_columns) and items.dtype == np.float32
@@ -103,9 +113,9 @@ def test_layer_products_are_the_weighted_cosines(weights, layer_weights):
 def test_without_evidence_all_layers_weigh_the_same():
     """An aspect without layers is no part; nothing in particular is all layers."""
     nothing = {"brightness": AspectEvidence((), ("a",), "none")}
-    for geometry in (LayerGeometry(vectors_of(5)), LayerGeometry(vectors_of(5), nothing)):
+    for geometry in (LayerGeometry.fit(vectors_of(5)), LayerGeometry.fit(vectors_of(5), nothing)):
         assert geometry.parts == (ALL_LAYERS,) and geometry.plain.tolist() == [1]
-    assert LayerGeometry(vectors_of(5), evidence_of()).plain.tolist() == [0, 0, 0, 1]
+    assert LayerGeometry.fit(vectors_of(5), evidence_of()).plain.tolist() == [0, 0, 0, 1]
 
 
 def test_a_common_part_and_the_size_of_a_layer_change_nothing():
@@ -113,9 +123,9 @@ def test_a_common_part_and_the_size_of_a_layer_change_nothing():
     library, query = vectors_of(40), vectors_of(1, seed=1)
     moved = np.random.default_rng(3).uniform(100, 200, (L, D)).astype(np.float32)
     scales = np.array([1, 16, 1 / 4], np.float32)[:, None]
-    plain = LayerGeometry(library)
+    plain = LayerGeometry.fit(library)
     for change in (lambda x: x + moved, lambda x: x * scales):
-        geometry = LayerGeometry(change(library))
+        geometry = LayerGeometry.fit(change(library))
         np.testing.assert_allclose(geometry.items(change(query)), plain.items(query), atol=1e-4)
         np.testing.assert_allclose(geometry.items(change(library)), plain.items(library), atol=1e-4)
 
@@ -127,7 +137,7 @@ def test_a_library_without_differences_has_no_directions(n, is_rounded):
     library = np.repeat(vectors_of(1), n, axis=0)
     if is_rounded:
         library[::2, :, ::3] = np.nextafter(library[::2, :, ::3], np.float32(np.inf))
-    geometry = LayerGeometry(library)
+    geometry = LayerGeometry.fit(library)
     items = geometry.items(library)
     for item in (items[0], geometry.items(vectors_of(1, seed=1))[0]):
         assert geometry.similarities(item, items).tolist() == [[0.0]] * n
@@ -136,7 +146,7 @@ def test_a_library_without_differences_has_no_directions(n, is_rounded):
 
 def test_layers_of_another_encoder_are_refused():
     with pytest.raises(ArtefactMismatchError, match=r"\(2, 8\), this index holds \(3, 8\).*same encoder"):
-        LayerGeometry(vectors_of(5)).items(vectors_of(5)[:, :2])
+        LayerGeometry.fit(vectors_of(5)).items(vectors_of(5)[:, :2])
 
 
 # --- directions ---------------------------------------------------------------------------------------------
@@ -164,7 +174,7 @@ def test_direction_products_are_minus_the_weighted_distances(weights, avoid):
     if avoid:  # the aspect that is avoided is no part
         searched.pop("brightness" if "twin" in avoid else "texture")
         weights = (0.4, 0.6) if weights[2] else weights[:2]
-    geometry = DirectionGeometry(directions, evidence_of(), library, avoid)
+    geometry = DirectionGeometry.fit(library, evidence_of(), directions, avoid)
     assert geometry.parts == tuple(searched)
     items, item = geometry.items(library), geometry.items(query)[0]
     assert items.shape == (40, geometry.n_columns) and items.dtype == np.float32
@@ -182,26 +192,26 @@ def test_half_of_all_pairs_are_further_than_minus_one():
     """In each aspect, whatever its targets and their units; and the same is 0."""
     library = vectors_of(60)
     directions = directions_of()
-    geometry = DirectionGeometry(directions, evidence_of(), library)
+    geometry = DirectionGeometry.fit(library, evidence_of(), directions)
     first, second = library_pairs(60)
     items = geometry.items(library)
     np.testing.assert_allclose(np.median(geometry.similarities(items[first], items[second]), axis=0), -1, atol=1e-5)
     np.testing.assert_array_equal(geometry.similarities(items, items), np.zeros((60, 3)))
     weights = directions.weights * np.array([1, 100, 0.01, 7, 1], np.float32)[:, None, None]
     scaled = Directions(TARGETS, LAYERS, weights, directions.offsets + 3)
-    np.testing.assert_allclose(DirectionGeometry(scaled, evidence_of(), library).items(library), items, atol=1e-3)
+    np.testing.assert_allclose(DirectionGeometry.fit(library, evidence_of(), scaled).items(library), items, atol=1e-3)
 
 
 def test_plain_weights_are_those_of_the_aspects_with_evidence():
     """All of them, if none has."""
     library, directions = vectors_of(30), directions_of()
     evidence = evidence_of()
-    assert DirectionGeometry(directions, evidence, library).plain.tolist() == [1 / 3] * 3
+    assert DirectionGeometry.fit(library, evidence, directions).plain.tolist() == [1 / 3] * 3
     evidence["texture"] = AspectEvidence((0,), ("b",), "none", ("b",))
-    assert DirectionGeometry(directions, evidence, library).plain.tolist() == [1 / 2, 0, 1 / 2]
-    assert DirectionGeometry(directions, evidence_of(label="none"), library).plain.tolist() == [1 / 3] * 3
+    assert DirectionGeometry.fit(library, evidence, directions).plain.tolist() == [1 / 2, 0, 1 / 2]
+    assert DirectionGeometry.fit(library, evidence_of(label="none"), directions).plain.tolist() == [1 / 3] * 3
     evidence["tempo"] = AspectEvidence((), ("d",), "none")  # could not be probed
-    assert DirectionGeometry(directions, evidence, library).parts == ("brightness", "texture")
+    assert DirectionGeometry.fit(library, evidence, directions).parts == ("brightness", "texture")
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 37])
@@ -212,7 +222,7 @@ def test_a_library_without_spread_magnifies_no_rounding(n):
     directions = Directions(("a",), ((0, 1),), rng.standard_normal((1, L, dim)).astype(np.float32),
                             np.full((1, L), -10, np.float32))  # fmt: skip
     library = np.repeat((10 + rng.standard_normal((1, L, dim))).astype(np.float32), n, axis=0)
-    geometry = DirectionGeometry(directions, evidence_of({"brightness": ("a",)}), library)
+    geometry = DirectionGeometry.fit(library, evidence_of({"brightness": ("a",)}), directions)
     items = geometry.items(library)
     assert np.abs(geometry.similarities(items[0], items)).max() < 1e-6
     assert np.abs(geometry.distances(items[0], items)).max() < 1e-6
@@ -231,21 +241,20 @@ def test_nothing_linear_in_what_is_avoided_remains(avoid):
         return np.abs(np.corrcoef(numbers, told_by, rowvar=False)[: numbers.shape[1], -len(avoid) :])
 
     for numbers in (library.reshape(80, -1).astype(np.float64), coordinates(library, ("c", "d"), directions)):
-        eraser = Eraser(directions, avoid, library)
         left = numbers - numbers.mean(axis=0)
         assert correlations(left).max() > 0.1
-        left = left - eraser.coordinates(library) @ eraser.fit(left)
+        left = left - Eraser.fit(directions, avoid, library, left).told(library)
         is_left = left.std(axis=0) > 1e-6 * numbers.std(axis=0)  # `d` may be one of those avoided
         assert correlations(left[:, is_left]).max() < 1e-6
 
-    geometry = DirectionGeometry(directions, evidence_of({"tempo": ("c",)}), library, avoid)
+    geometry = DirectionGeometry.fit(library, evidence_of({"tempo": ("c",)}), directions, avoid)
     assert correlations(geometry.items(library)[:, :1].astype(np.float64)).max() < 1e-6
 
 
 def test_layers_without_what_is_avoided_are_cosines_of_what_is_left():
     library, query, directions = vectors_of(40), vectors_of(1, seed=1), directions_of()
     avoid = ("a", "d")
-    geometry = LayerGeometry(library, None, directions, avoid)
+    geometry = LayerGeometry.fit(library, None, directions, avoid)
     told_by, asked = coordinates(library, avoid, directions), coordinates(query, avoid, directions)
     flat = library.reshape(40, -1).astype(np.float64)
     left = left_by(flat, told_by, flat, told_by).reshape(40, L, D)
@@ -260,14 +269,76 @@ def test_layers_without_what_is_avoided_are_cosines_of_what_is_left():
 def test_an_aspect_wholly_told_by_what_is_avoided_is_no_part():
     """`twin` is `a` in other units; of `texture` half is left, which is enough."""
     library, directions = vectors_of(40), directions_of()
-    assert DirectionGeometry(directions, evidence_of(), library, ("twin",)).parts == ("texture", "tempo")
-    assert DirectionGeometry(directions, evidence_of(), library, ("b",)).parts == tuple(SEARCHED)
-    assert DirectionGeometry(directions, evidence_of(), library, ("a", "b", "c", "d")).parts == ()
+    assert DirectionGeometry.fit(library, evidence_of(), directions, ("twin",)).parts == ("texture", "tempo")
+    assert DirectionGeometry.fit(library, evidence_of(), directions, ("b",)).parts == tuple(SEARCHED)
+    assert DirectionGeometry.fit(library, evidence_of(), directions, ("a", "b", "c", "d")).parts == ()
 
 
 def test_what_nothing_is_known_of_cannot_be_left_out():
     with pytest.raises(InputError, match="Nothing is known of a, b here"):
-        LayerGeometry(vectors_of(5), None, None, ("a", "b"))
+        LayerGeometry.fit(vectors_of(5), None, None, ("a", "b"))
+
+
+# --- segments -----------------------------------------------------------------------------------------------
+
+
+def test_segments_are_compared_in_the_middle_layer_alone():
+    """As a geometry of that layer does; in directions segments are compared as tracks are."""
+    library, query = vectors_of(40), vectors_of(1, seed=1)
+    one, plain = MiddleLayerGeometry.fit(library, evidence_of(), directions_of()), LayerGeometry.fit(library[:, [1]])
+    assert one.parts == (ALL_LAYERS,) and one.n_columns == D + 1
+    np.testing.assert_array_equal(one.items(query), plain.items(query[:, [1]]))
+    np.testing.assert_allclose(
+        one.similarities(one.items(query)[0], one.items(library))[:, 0],
+        cosines(library[:, [1]], library[:, [1]], query[:, [1]])[:, 0],
+        atol=1e-6,
+    )
+    assert of_segments(LayerGeometry) is MiddleLayerGeometry and of_segments(DirectionGeometry) is DirectionGeometry
+
+
+# --- all ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [*GEOMETRIES.values(), MiddleLayerGeometry])
+def test_a_geometry_answers_for_itself(kind):
+    """What it says it can do it does, and what not it refuses."""
+    library, directions = vectors_of(30), directions_of()
+    geometry = kind.fit(library, evidence_of(), directions)
+    items = geometry.items(library)
+    for aspect in SEARCHED:
+        if kind.has_directions:
+            target, at = geometry.coordinate(items, aspect)
+            assert target == SEARCHED[aspect][0] and at.std() == pytest.approx(1, abs=1e-5)
+        else:
+            with pytest.raises(InputError, match=f"no direction for '{aspect}'"):
+                geometry.coordinate(items, aspect)
+    with pytest.raises(InputError, match="no direction for 'rubato'"):
+        geometry.coordinate(items, "rubato")
+    if kind.supports_avoid:
+        assert kind.fit(library, evidence_of(), directions, ("b",)).eraser is not None
+    else:
+        with pytest.raises(InputError, match="b, d cannot be left out of one layer"):
+            kind.fit(library, evidence_of(), directions, ("b", "d"))
+    if kind.has_directions:
+        with pytest.raises(DataMissingError, match="no directions"):
+            kind.fit(library, evidence_of())
+    else:
+        kind.fit(library, evidence_of())
+
+
+@pytest.mark.parametrize("kind", [*GEOMETRIES.values(), MiddleLayerGeometry])
+def test_a_fitted_geometry_is_its_arrays_and_never_changes(kind):
+    """Made again of what it holds it is the same; nothing in it can be set."""
+    library = vectors_of(30)
+    geometry = kind.fit(library, evidence_of(), directions_of())
+    held = {field.name: getattr(geometry, field.name) for field in dataclasses.fields(geometry)}
+    np.testing.assert_array_equal(kind(**held).items(library), geometry.items(library))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        geometry.plain = np.ones(len(geometry.parts))
+    for array in held.values():
+        if isinstance(array, np.ndarray):
+            with pytest.raises(ValueError, match="read-only"):
+                array[...] = 0
 
 
 # --- both ---------------------------------------------------------------------------------------------------
@@ -276,8 +347,8 @@ def test_what_nothing_is_known_of_cannot_be_left_out():
 def both(library: np.ndarray, avoid=()):
     directions = directions_of()
     return [
-        LayerGeometry(library, evidence_of(), directions, avoid),
-        DirectionGeometry(directions, evidence_of(), library, avoid),
+        LayerGeometry.fit(library, evidence_of(), directions, avoid),
+        DirectionGeometry.fit(library, evidence_of(), directions, avoid),
     ]
 
 
@@ -306,7 +377,7 @@ def test_distance_is_about_one_for_a_typical_pair():
 def test_size_counts_in_a_distance_and_not_in_a_cosine():
     """The same direction, ten times as far from the mean."""
     library = vectors_of(60)
-    geometry = LayerGeometry(library)
+    geometry = LayerGeometry.fit(library)
     mean = library.astype(np.float64).mean(axis=0)
     far = (mean + 10 * (library[:1] - mean)).astype(np.float32)
     item, other = geometry.items(library[:1])[0], geometry.items(far)

@@ -47,8 +47,8 @@ def directions(n_layers: int = L, dim: int = D, targets="abcd") -> Directions:
 def geometry_of(name: str, vectors: np.ndarray, avoid=()):
     evidence = {aspect: AspectEvidence(LAYERS[aspect], own, "high", own) for aspect, own in SEARCHED.items()}
     if name == "layer":
-        return LayerGeometry(vectors, evidence, directions(), avoid)
-    return DirectionGeometry(directions(), evidence, vectors, avoid)
+        return LayerGeometry.fit(vectors, evidence, directions(), avoid)
+    return DirectionGeometry.fit(vectors, evidence, directions(), avoid)
 
 
 def index_of(name: str, vectors: np.ndarray, ids=None, **facts) -> NeighbourIndex:
@@ -223,8 +223,8 @@ def test_changing_weights_rebuilds_nothing(name, monkeypatch):
     """The library is turned into items once; after that only queries are."""
     vectors = random_vectors(60)
     geometry, n_items = geometry_of(name, vectors), []
-    items = geometry.items
-    monkeypatch.setattr(geometry, "items", lambda v: n_items.append(len(v)) or items(v))
+    kind, items = type(geometry), type(geometry).items
+    monkeypatch.setattr(kind, "items", lambda self, v: n_items.append(len(v)) or items(self, v))
     index = NeighbourIndex(embedding_set(vectors), geometry)
     assert n_items == [60]
     rows, blocks, stored = index.rows, list(index.rows._blocks), index.rows.rows(np.arange(60)).copy()
@@ -304,7 +304,7 @@ def test_a_query_by_another_encoder_is_refused(name, shape):
 
 def test_an_empty_library_says_what_to_do():
     with pytest.raises(DataMissingError, match="python -m mess_core extract --encoder fake"):
-        NeighbourIndex(embedding_set(np.zeros((0, L, D))), LayerGeometry(np.zeros((1, L, D), np.float32)))
+        NeighbourIndex(embedding_set(np.zeros((0, L, D))), LayerGeometry.fit(np.zeros((1, L, D), np.float32)))
 
 
 # --- hubs ---------------------------------------------------------------------------------------------------
@@ -324,11 +324,11 @@ def with_hub(request):
         vectors[:150, :, 0] += 2
         vectors[150:, :, 0] -= 2
         vectors[0] = vectors[:150].mean(axis=0)
-        return vectors, NeighbourIndex(embedding_set(vectors, info=HUB_INFO), LayerGeometry(vectors))
+        return vectors, NeighbourIndex(embedding_set(vectors, info=HUB_INFO), LayerGeometry.fit(vectors))
     vectors[0] = vectors.mean(axis=0)
     targets = tuple(f"t{number}" for number in range(HUB_DIM))
     evidence = {"brightness": AspectEvidence((0,), targets, "high", targets)}
-    geometry = DirectionGeometry(directions(1, HUB_DIM, targets), evidence, vectors)
+    geometry = DirectionGeometry.fit(vectors, evidence, directions(1, HUB_DIM, targets))
     return vectors, NeighbourIndex(embedding_set(vectors, info=HUB_INFO), geometry)
 
 

@@ -23,7 +23,7 @@ def directions_geometry(vectors: np.ndarray) -> DirectionGeometry:
     weights[range(3), 0, range(3)] = 1
     directions = Directions(("a", "b", "c"), ((0,),) * 3, weights, np.zeros((3, L), np.float32))
     evidence = {aspect: AspectEvidence((0,), own, "high", own) for aspect, own in SEARCHED.items()}
-    return DirectionGeometry(directions, evidence, vectors)
+    return DirectionGeometry.fit(vectors, evidence, directions)
 
 
 def percentiles_of(geometry, vectors: np.ndarray) -> Percentiles:
@@ -64,7 +64,7 @@ def test_a_percentile_is_counted_over_all_pairs(make, weights):
     assert percentiles.of(np.array([-100.0, 1.0]), np.array(weights)).tolist() == [0, 100]
 
 
-@pytest.mark.parametrize("make", [LayerGeometry, directions_geometry])
+@pytest.mark.parametrize("make", [LayerGeometry.fit, directions_geometry])
 def test_a_copy_is_closer_than_all_pairs_and_the_median_pair_in_the_middle(make):
     """But for pairs that are as good as equal in the one number that an aspect may be."""
     vectors = random_vectors(41)
@@ -98,7 +98,7 @@ def test_a_sample_stands_for_a_large_library(monkeypatch):
 
 def test_one_track_has_no_pairs():
     vectors = random_vectors(1)
-    for geometry in (LayerGeometry(vectors), directions_geometry(vectors)):
+    for geometry in (LayerGeometry.fit(vectors), directions_geometry(vectors)):
         percentiles = percentiles_of(geometry, vectors)
         assert percentiles.pairs.shape == (len(geometry.parts), 0)
         assert np.isnan(percentiles.of(np.array([0.0, -1.0]), geometry.plain)).all()

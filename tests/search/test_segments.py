@@ -40,12 +40,12 @@ class Tracks:
     def geometry(self, name: str):
         vectors = np.stack([own.mean(axis=0) for own in self.segments])
         if name == "layer":
-            return LayerGeometry(vectors)
+            return LayerGeometry.fit(vectors)
         weights = np.zeros((8, 1, D), np.float32)
         weights[range(8), 0, range(8)] = 1
         directions = Directions(TARGETS, ((0,),) * 8, weights, np.zeros((8, 1), np.float32))
         evidence = {aspect: AspectEvidence((0,), own, "high", own) for aspect, own in SEARCHED.items()}
-        return DirectionGeometry(directions, evidence, vectors)
+        return DirectionGeometry.fit(vectors, evidence, directions)
 
     def index(self, name: str, kind=None) -> SegmentIndex:
         geometry = self.geometry(name)
@@ -181,7 +181,7 @@ def test_equal_tracks_come_in_order_of_track_id():
 def test_a_library_of_one_segment():
     """No pair to compare with; the whole of it is what resembles."""
     tracks = Tracks(n=3)
-    one = LayerGeometry(np.stack([own.mean(axis=0) for own in tracks.segments]))
+    one = LayerGeometry.fit(np.stack([own.mean(axis=0) for own in tracks.segments]))
     item = one.items(tracks.segments[0][:1])
     index = SegmentIndex(("t",), item, np.zeros(1), np.array([1]), SEGMENT_S, one)
     (match,) = ask(index, tracks.segments[0][:3])

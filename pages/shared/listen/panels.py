@@ -12,6 +12,7 @@ from mess_core.catalogue.catalogue import ALL, Track
 from mess_core.handover.exports import as_csv, as_json, as_m3u8
 from mess_core.search import answers
 from mess_core.search.answers import Answer, FoundTrack, make_plan, query_of
+from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.reasons import Reason, find_reasons, in_one_line
 from mess_core.search.request import Request
 from mess_core.words import counted
@@ -22,11 +23,6 @@ from pages.shared.widgets.player.player import PlayerReport, PlayerTrack, keep_h
 
 N_IN_PLAYER = 3  # neighbours beside the query until others are chosen
 MAX_IN_PLAYER = 8  # keys 1 to 9: the query and eight neighbours
-MEANING = {
-    "layer": "the cosine between embeddings, averaged over layers, without the common part of the library: 1 is the "
-    "same, 0 is unrelated",
-    "direction": "minus the squared distance along the aspects' directions: 0 is the same, -1 is half of all pairs",
-}
 INDEXES = {
     "flat": "every recording compared",
     "hnsw": "searched by a graph (HNSW), which may miss a neighbour",
@@ -107,7 +103,7 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
         column_config={
             "rank": st.column_config.NumberColumn("#", width=40),
             "title": st.column_config.TextColumn("track", width=280),
-            "similarity": st.column_config.NumberColumn(format="%.3f", width=80, help=MEANING[plan.geometry]),
+            "similarity": st.column_config.NumberColumn(format="%.3f", width=80, help=GEOMETRIES[plan.geometry].words),
             "closer than": _percentile("closer than", "in all that was asked for"),
             **{aspect: _percentile(aspect_title(aspect), f"in {aspect_title(aspect)} alone") for aspect in asked},
             "why": st.column_config.TextColumn(width=300, help="along the directions of all aspects with evidence"),
@@ -269,7 +265,8 @@ def explain(found: Answer) -> None:
     n_tracks = resources.workspace().n_embedded(plan.library, plan.info)
     scope = "all libraries" if plan.library == ALL else plan.library
     st.caption(
-        f"*Similarity*: {MEANING[plan.geometry]}. *Closer than* places it among the pairs of the library itself."
+        f"*Similarity*: {GEOMETRIES[plan.geometry].words}. "
+        "*Closer than* places it among the pairs of the library itself."
     )
     how = ", ".join(f"{aspect_title(aspect)} {weight:.0%}" for aspect, weight in plan.request.weights.items())
     without = f" · without {', '.join(map(aspect_title, plan.request.avoid))}" if plan.request.avoid else ""
