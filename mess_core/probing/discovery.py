@@ -20,8 +20,8 @@ from urllib.parse import quote
 import numpy as np
 
 from mess_core.catalogue.catalogue import Catalogue, Track
-from mess_core.config import Paths
-from mess_core.embeddings.store import EmbeddingStore
+from mess_core.config import HOP_S, SEGMENT_S, Paths
+from mess_core.embeddings.store import EmbeddingStore, TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.probing.aspects import LABELS as EVIDENCE
@@ -29,6 +29,7 @@ from mess_core.probing.aspects import AspectEvidence, weigh_aspects
 from mess_core.probing.data import ProbeData
 from mess_core.probing.directions import Directions, fit_directions
 from mess_core.probing.folds import connect_groups
+from mess_core.probing.joining import same_time
 from mess_core.probing.result import Level, ProbeResult, ProbeSettings
 from mess_core.storage.files import read_sealed, seal, write_atomically
 from mess_core.storage.untrusted import LARGEST, MOST_TENSORS_BYTES, build, printable, read_untrusted, understanding
@@ -124,6 +125,11 @@ def gather(
         Encoders whose embeddings are baselines; one with as many layers is compared layer by layer.
     columns : sequence of str
         Columns of the user's own table to be probed in place of the measured targets.
+
+    Raises
+    ------
+    DataMissingError
+        If nothing is embedded, or nobody can say when the measured segments begin.
     """
     tracks = [track for track in catalogue.tracks(library) if store.has(track.track_id, info)]
     if not tracks:
@@ -142,16 +148,21 @@ def gather(
         for target in NEED_A_SCORE:
             values[target] = measurements.values(track_ids, target, good_only=True)
     else:
-        segments = {track_id: store.read(track_id, info).segments for track_id in track_ids}
-        rows = [(track_id, number) for track_id in track_ids for number in range(len(segments[track_id]))]
+        kept = {
+            each.id: {track_id: store.read(track_id, each) for track_id in track_ids}
+            for each in (info, *controls.values())
+        }
+        own = kept[info.id]
+        rows = [(track_id, number) for track_id in track_ids for number in range(len(own[track_id].segments))]
         row_ids = tuple(f"{track_id}:{number}" for track_id, number in rows)
-        vectors = np.concatenate([segments[track_id] for track_id in track_ids]).astype(np.float32)
+        vectors = np.concatenate([own[track_id].segments for track_id in track_ids]).astype(np.float32)
         baselines = {
-            name: _squeezed(np.concatenate([store.read(track_id, control).segments for track_id in track_ids]))
+            name: _squeezed(_at_the_same_time(own, info, kept[control.id], control))
             for name, control in controls.items()
         }
-        values = {target: measurements.segment_values(rows, target) for target in probed_targets(level)}
-        nuisances = [measurements.segment_values(rows, target) for target in NUISANCES[level]]
+        measured = _measured_at_the_same_time(measurements, info, controls, kept)
+        values = {target: measurements.segment_values(measured, target) for target in probed_targets(level)}
+        nuisances = [measurements.segment_values(measured, target) for target in NUISANCES[level]]
     others = [column for column in nuisances if np.isfinite(column).any()]
     baselines["nuisances"] = np.stack([*others, values[DENSITY]], axis=1)
     if others:
@@ -173,6 +184,48 @@ def gather(
         conditions=dict.fromkeys(NEED_A_SCORE, "only what was measured with a score counts"),
     )
     return Gathered(data, row_ids, store.content(track_ids, info), len(tracks), sum(not track.work for track in tracks))
+
+
+def _at_the_same_time(
+    own: Mapping[str, TrackEmbedding], info: EncoderInfo, others: Mapping[str, TrackEmbedding], other: EncoderInfo
+) -> np.ndarray:
+    """For each segment of some tracks, the one another encoder heard then, (n_rows, n_layers, dim); NaN for none."""
+    found = []
+    for track_id, embedding in own.items():
+        there = others[track_id]
+        numbers = same_time(embedding.starts_s, info.segment_s, there.starts_s, other.segment_s)
+        segments = there.segments[numbers].astype(np.float32)
+        segments[numbers < 0] = np.nan
+        found.append(segments)
+    return np.concatenate(found)
+
+
+def _measured_at_the_same_time(
+    measurements: Measurements,
+    info: EncoderInfo,
+    controls: Mapping[str, EncoderInfo],
+    kept: Mapping[str, Mapping[str, TrackEmbedding]],
+) -> list[tuple[str, int]]:
+    """For each segment of some tracks the measured one, as track id and number, -1 for none.
+
+    Measured segments are kept by number. When they begin is told by an encoder that cuts as they were cut.
+    """
+    alike = [each for each in (info, *controls.values()) if (each.segment_s, each.hop_s) == (SEGMENT_S, HOP_S)]
+    if not alike:
+        raise DataMissingError(
+            f"{info.id} hears segments of {info.segment_s:g} s, one every {info.hop_s:g} s; targets were measured on "
+            f"segments of {SEGMENT_S:g} s, one every {HOP_S:g} s, and nothing here says when these begin.",
+            "Embed the library with a control (python -m mess_core extract --encoder mel), or probe whole tracks.",
+        )
+    counts = measurements.segment_counts()
+    measured = []
+    for track_id, embedding in kept[info.id].items():
+        n_measured = counts.get(track_id, 0)
+        layouts = (kept[each.id][track_id].starts_s for each in alike)
+        begins_s = next((starts_s for starts_s in layouts if len(starts_s) == n_measured), np.empty(0))
+        numbers = same_time(embedding.starts_s, info.segment_s, begins_s, SEGMENT_S)
+        measured += [(track_id, number) for number in numbers.tolist()]
+    return measured
 
 
 def groups_of(

@@ -175,6 +175,13 @@ class Measurements:
             for row in rows
         }
 
+    def segment_counts(self) -> dict[str, int]:
+        """How many segments of each track are measured; they are numbered in the order of time."""
+        rows = self.database.connection.execute(
+            "SELECT track_id, max(segment) + 1 AS n FROM segment_targets GROUP BY track_id"
+        )
+        return {row["track_id"]: row["n"] for row in rows}
+
     def segment_values(self, segments: Sequence[tuple[str, int]], target: str) -> np.ndarray:
         """(n_segments,) for pairs of track id and segment number."""
         rows = self.database.connection.execute(

@@ -229,6 +229,60 @@ def test_segments_are_rows_of_their_track(home):
     assert list(gathered.data.targets) == probed_targets("segment") and "tempo" not in gathered.data.targets
 
 
+GRID_S = 2.5 * np.arange(7)  # where segments of 5 s, one every 2.5 s, begin in 20 s
+
+
+def plant_moments(home: Workspace, info: EncoderInfo, *, n_measured: int = len(GRID_S)) -> list[str]:
+    """Tracks of 20 s; the brightness of each measured segment is its own, and log-mel says its number."""
+    ids = plant_tracks(home, [replace(a_track(i, work=f"work {i}"), duration_s=20.0) for i in range(10)])
+    rng = np.random.default_rng(0)
+    starts_s = np.arange(0.0, 20.0 - info.segment_s + 1e-6, info.hop_s)
+    for track_id in ids:
+        values = [
+            {"spectral_centroid": TargetValue.good(2.0**octave, 50), "onset_density": TargetValue.good(1.0, 50)}
+            for octave in rng.uniform(8, 12, n_measured)
+        ]
+        measured = Measured(track_id, {}, values)
+        home.measurements.write(home.measurements.files(track_id), measured, lambda connection: None)
+        for each, begins_s in ((info, starts_s), (MEL, GRID_S)):
+            segments = np.ones((len(begins_s), each.n_layers, each.embedding_dim), np.float16)
+            segments *= np.arange(len(begins_s))[:, None, None]
+            mean, std = segments.mean(axis=0, dtype=np.float32), np.zeros((each.n_layers, each.dim), np.float32)
+            home.store.write(track_id, each, TrackEmbedding(segments, begins_s.astype(np.float32), mean, std))
+    return ids
+
+
+@pytest.mark.parametrize(("segment_s", "hop_s"), [(5.0, 1.0), (3.0, 3.0), (3.0, 1.5), (10.0, 5.0), (5.0, 2.5)])
+def test_segments_are_joined_by_time(home, segment_s, hop_s):
+    """An encoder that cuts otherwise is given what was measured, and heard by a control, around the same middle."""
+    info = replace(TWO_LAYERS, segment_s=segment_s, hop_s=hop_s)
+    ids = plant_moments(home, info)
+    data = gathered_of(home, info, {"log-mel": MEL}, level="segment").data
+    starts_s = hop_s * data.vectors[:, 0, 0]  # the number of each row's segment is what its vector says
+    far = np.abs((starts_s + segment_s / 2)[:, None] - (GRID_S + 2.5))
+    nearest = far.argmin(axis=1)
+    assert far.min(axis=1).max() <= 1.25 and (hop_s == 2.5) == (nearest == data.vectors[:, 0, 0]).all()
+    np.testing.assert_array_equal(data.baselines["log-mel"][:, 0], nearest)
+    expected = home.measurements.segment_values(
+        list(zip(data.tracks, nearest.tolist(), strict=True)), "spectral_centroid"
+    )
+    np.testing.assert_allclose(data.targets["spectral_centroid"], np.log2(expected))
+    assert np.isfinite(expected).all() and set(data.tracks) == set(ids)
+
+
+def test_segments_whose_time_nobody_knows_are_not_joined(home):
+    """Without an encoder that cuts as targets are measured it is said; where the numbers differ, nothing is taken."""
+    info = replace(TWO_LAYERS, hop_s=1.0)
+    plant_moments(home, info)
+    with pytest.raises(
+        DataMissingError, match=r"one every 1 s; targets were measured on segments of 5 s, one every 2\.5"
+    ):
+        gathered_of(home, info, level="segment")
+    plant_moments(home, info, n_measured=6)
+    data = gathered_of(home, info, {"log-mel": MEL}, level="segment").data
+    assert np.isnan(data.targets["spectral_centroid"]).all() and np.isfinite(data.baselines["log-mel"]).all()
+
+
 def test_tracks_without_an_embedding_are_left_out(home):
     """Only what is embedded is probed; none at all is an error that says what to do."""
     ids = plant_library(home)
