@@ -6,6 +6,7 @@ sessions and must not be changed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -16,6 +17,7 @@ from mess_core.encoders.registry import encoder_ids, encoder_info
 from mess_core.errors import ArtefactMismatchError
 from mess_core.evaluation.kept import Evaluation, What, load_evaluation
 from mess_core.probing.discovery import Discovery, kept_paths, path_of, read
+from mess_core.probing.rows import Row, rows_of
 from mess_core.search.answers import Plan, build_index, build_segment_index
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.segments import SegmentIndex
@@ -67,6 +69,17 @@ def discoveries(library: str) -> dict[str, Discovery]:
     found = (_discovery(str(path), path.stat().st_mtime_ns) for path in kept_paths(workspace().paths, library))
     known = {encoder_id: info(encoder_id).fingerprint for encoder_id in encoder_ids(workspace().paths)}
     return {run.title: run for run in found if run is not None and known.get(run.encoder) == run.fingerprint}
+
+
+def rows(found: Discovery) -> dict[int, Row]:
+    """What each row of a discovery stands for; read again when one of its tracks was extracted again."""
+    encoder, track_ids = info(found.encoder), sorted({row_id.partition(":")[0] for row_id in found.row_ids})
+    return _rows(found.content, workspace().store.content(track_ids, encoder), found.level, found.row_ids, encoder)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _rows(probed: str, now: str, level: str, _row_ids: Sequence[str], _info: EncoderInfo) -> dict[int, Row]:
+    return rows_of(workspace().store, _row_ids, _info)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

@@ -23,27 +23,24 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from mess_core.audio.decode import read_excerpt, wav_bytes, waveform_peaks
+from mess_core.audio.decode import read_excerpt, wav_bytes
 from mess_core.catalogue.catalogue import Track
-from mess_core.config import EXCERPT_DEFAULT_S, EXCERPT_MAX_S, PEAKS_BINS
+from mess_core.config import EXCERPT_DEFAULT_S, EXCERPT_MAX_S
 from mess_core.encoders.registry import DEFAULT
 from mess_core.errors import (
-    ArtefactMismatchError,
     DataMissingError,
     InputError,
     MessError,
     StorageError,
     UnknownTrackError,
 )
-from mess_core.storage.files import seal, unseal, write_atomically
-from mess_core.storage.untrusted import read_untrusted
 from mess_core.work.worker import WorkerKeeper
+from mess_core.workspace.peaks import sealed_peaks
 from mess_core.workspace.uploads import UploadWriter
 from mess_core.workspace.workspace import Workspace
 from pages.shared.app.guards import INDEX_ROUTES
 
 STATUS = {UnknownTrackError: 404, DataMissingError: 404, StorageError: 507, InputError: 400, MessError: 500}
-MOST_PEAKS_BYTES = 2**20
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}  # content never changes under its hash
 MEDIA_TYPES = {"WAV": "audio/wav", "FLAC": "audio/flac", "OGG": "audio/ogg", "MP3": "audio/mpeg"}
 N_DECODERS = 2  # excerpts decoded at the same time; each takes some 40 MB
@@ -110,24 +107,9 @@ async def excerpt(request: Request) -> Response:
 
 @answer_errors
 async def peaks(request: Request) -> Response:
-    """The waveform of the whole recording; kept, because it takes a pass over the file."""
+    """The waveform of the whole recording."""
     track = await run_in_threadpool(_track, request)
-
-    def read_or_make() -> bytes:
-        workspace = Workspace()
-        path = workspace.paths.cache / "peaks" / f"{track.sha256}.json"
-        with contextlib.suppress(OSError, ArtefactMismatchError):  # made now, or once more
-            data = read_untrusted(path, MOST_PEAKS_BYTES)
-            unseal(data, path.name)
-            return data
-        values = waveform_peaks(workspace.catalogue.audio_path(track.track_id), PEAKS_BINS)
-        document = {"peaks": [round(float(value), 4) for value in values], "duration_s": track.duration_s}
-        data = seal(document, indent=None)
-        with contextlib.suppress(StorageError):  # a full disk only makes the next one slower
-            write_atomically(path, data)
-        return data
-
-    data = await anyio.to_thread.run_sync(read_or_make, limiter=_decoders)
+    data = await anyio.to_thread.run_sync(lambda: sealed_peaks(Workspace(), track), limiter=_decoders)
     return Response(data, media_type="application/json", headers=FOREVER)
 
 

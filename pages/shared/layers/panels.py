@@ -14,6 +14,7 @@ from mess_core.errors import InputError
 from mess_core.handover.exports import cells_as_csv
 from mess_core.probing.discovery import GROUPS, MIN_GROUPS, MIN_TRACKS, Discovery
 from mess_core.probing.result import ProbeSettings
+from mess_core.probing.rows import Row
 from mess_core.storage.jobs import Job
 from mess_core.targets.registry import target_of
 from mess_core.words import counted
@@ -185,16 +186,14 @@ def _open_cell(chart: str, cell: str | None) -> None:
 
 @dataclass(frozen=True)
 class Passage:
-    """What one row stands for: a recording, or the segment of it that begins at `start_s`."""
+    """What one row stands for, as people call it."""
 
-    row_id: str
+    row: Row
     track: Track
-    start_s: float
 
     @property
     def title(self) -> str:
-        is_segment = ":" in self.row_id
-        return f"{self.track.title} · {charts.clock(self.start_s)}" if is_segment else self.track.title
+        return f"{self.track.title} · {charts.clock(self.row.start_s)}" if self.row.is_segment else self.track.title
 
     def group_name(self, group: str) -> str:
         """What a person calls the group that the recording belongs to."""
@@ -204,15 +203,9 @@ class Passage:
 
 def _passages(found: Discovery) -> dict[int, Passage]:
     """Row -> its passage, where the catalogue still knows the recording."""
-    info = resources.info(found.encoder)
     known = {track.track_id: track for track in resources.workspace().catalogue.tracks(found.library)}
-    passages = {}
-    for row, row_id in enumerate(found.row_ids):
-        track_id, _, segment = row_id.partition(":")
-        if track_id in known:
-            last_s = max(0.0, known[track_id].duration_s - info.segment_s)  # the last one ends where the recording ends
-            passages[row] = Passage(row_id, known[track_id], min(int(segment or 0) * info.hop_s, last_s))
-    return passages
+    rows = resources.rows(found)
+    return {place: Passage(row, known[row.track_id]) for place, row in rows.items() if row.track_id in known}
 
 
 def _show_cell(found: Discovery, layer: int, target: str) -> None:
@@ -260,8 +253,9 @@ def _show_cell(found: Discovery, layer: int, target: str) -> None:
 
 def _play(passage: Passage, key: str) -> None:
     """The recording from where the passage begins: that is the clock's zero."""
-    track = replace(PlayerTrack.of(passage.track), id=passage.row_id, label=passage.title, offset_s=passage.start_s)
-    player([track], key=f"{key} {passage.row_id}")
+    row = passage.row
+    track = replace(PlayerTrack.of(passage.track), id=row.row_id, label=passage.title, offset_s=row.start_s)
+    player([track], key=f"{key} {row.row_id}")
 
 
 def show_aspects(found: Discovery) -> None:
@@ -270,7 +264,7 @@ def show_aspects(found: Discovery) -> None:
     st.dataframe(
         [
             {
-                "aspect": name.replace("_", " "),
+                "aspect": frame.aspect_title(name),
                 "evidence": evidence.label,
                 "layers": ", ".join(map(str, evidence.layers)),
                 "measured by": ", ".join(target_of(target).title for target in evidence.targets),

@@ -12,6 +12,7 @@ from mess_core.catalogue.catalogue import ALL, Track
 from mess_core.handover.exports import as_csv, as_json, as_m3u8
 from mess_core.search import answers
 from mess_core.search.answers import Answer, FoundTrack, make_plan, query_of
+from mess_core.search.explaining import names_in_common, plan_of_reasons
 from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.reasons import Reason, find_reasons, in_one_line
 from mess_core.search.request import Request
@@ -45,26 +46,20 @@ def answer(query: Track, encoder_id: str, request: Request, passage: tuple[float
 
 def explain_neighbours(found: Answer) -> dict[str, list[Reason]]:
     """In what each neighbour is like the query and in what not, along the directions that were discovered."""
-    plan = found.plan
+    plan = plan_of_reasons(resources.workspace(), found.plan)
     track_ids = [item.track.track_id for item in found.found]
-    if plan.discovery is None or not any(aspect.has_evidence for aspect in plan.discovery.aspects.values()):
+    if plan is None:
         return {track_id: [] for track_id in track_ids}
-    request = Request(geometry="direction")
-    by_direction = make_plan(resources.workspace(), plan.library, plan.info, request, plan.discovery)
-    return find_reasons(resources.index(by_direction), found.query.embedding.mean, track_ids)
+    return find_reasons(resources.index(plan), found.query.embedding.mean, track_ids)
 
 
 def in_lines(found: Answer, reasons: dict[str, list[Reason]]) -> dict[str, str]:
     """One line for each neighbour, by track id: what the catalogue knows, then what can be heard."""
-    plan, facts = found.plan, found.query.facts
+    plan = found.plan
     measured = measured_faithfulness(plan.discovery.library, plan.info.id) if plan.discovery else None
     lines = {}
     for item in found.found:
-        known = []
-        if facts.work is not None and answers.work_of(item.track) == facts.work:
-            known.append("same work")
-        if facts.performer is not None and item.track.performer == facts.performer:
-            known.append("same performer")
+        known = [f"same {name}" for name in names_in_common(found.query.facts, item.track)]
         heard = in_one_line(reasons[item.track.track_id], measured.family if measured else lambda aspect: ())
         lines[item.track.track_id] = "; ".join([*known, heard] if heard else known)
     return lines

@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from mess_core.maps.drawing import MapView
-from mess_core.search.answers import make_plan, query_of
+from mess_core.search.answers import make_plan
+from mess_core.search.explaining import similarities_to
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.reasons import aspect_coordinates
 from mess_core.search.request import Request
@@ -54,7 +55,7 @@ def _aspects() -> dict[str, str]:
     """Aspects by which this library can be searched, by the name they have among the colours."""
     discovery = resources.discovery(frame.library(), state.read("encoder"))
     found = {} if discovery is None else discovery.aspects
-    return {f"aspect: {name.replace('_', ' ')}": name for name, aspect in found.items() if aspect.has_evidence}
+    return {f"aspect: {frame.aspect_title(name)}": name for name, aspect in found.items() if aspect.has_evidence}
 
 
 def _by_direction() -> NeighbourIndex:
@@ -67,13 +68,8 @@ def _by_direction() -> NeighbourIndex:
 
 def _similarities(view: MapView) -> list[float | None]:
     """To the query, as Listen would rank by all layers."""
-    workspace, info, library = resources.workspace(), resources.info(state.read("encoder")), frame.library()
-    query = state.query()
+    workspace, info, query = resources.workspace(), resources.info(state.read("encoder")), state.query()
     if query is None or not workspace.store.has(query, info):
         return [None] * len(view.track_ids)
-    request = Request(k=max(1, len(view.track_ids)))
-    plan = make_plan(workspace, library, info, request, None)
-    asked = query_of(workspace, workspace.catalogue.track(query), info)
-    found = resources.index(plan).search(asked.embedding.mean, request)
-    similarity = {each.track_id: each.similarity for each in found.neighbours}
-    return [similarity.get(track_id) for track_id in view.track_ids]
+    plan = make_plan(workspace, frame.library(), info, Request(), None)
+    return similarities_to(resources.index(plan), workspace.store.read(query, info).mean, view.track_ids)

@@ -1,0 +1,54 @@
+"""Explaining: by which index reasons are found, which names a neighbour shares, and how alike all others are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mess_core.catalogue.catalogue import Track
+from mess_core.search.answers import Plan, make_plan, work_of
+from mess_core.search.geometry import GEOMETRIES
+from mess_core.search.neighbours import NeighbourIndex
+from mess_core.search.request import Request
+from mess_core.search.selection import Facts
+from mess_core.workspace.workspace import Workspace
+
+
+def plan_of_reasons(workspace: Workspace, plan: Plan) -> Plan | None:
+    """The plan by whose index the neighbours of an answer are explained (`reasons.find_reasons`).
+
+    Reasons are all aspects with evidence, whatever the search went by. A search along directions from which nothing
+    was taken out has them in its own index; any other needs that of the directions. None where there are none.
+    """
+    if plan.discovery is None or not any(aspect.has_evidence for aspect in plan.discovery.aspects.values()):
+        return None
+    if GEOMETRIES[plan.geometry].has_directions and not plan.avoid:
+        return plan
+    return make_plan(workspace, plan.library, plan.info, Request(geometry="direction"), plan.discovery)
+
+
+def names_in_common(facts: Facts, track: Track) -> list[str]:
+    """Which of what the catalogue knows of a query is the same of a track: "work", "performer"."""
+    pairs = {"work": (facts.work, work_of(track)), "performer": (facts.performer, track.performer)}
+    return [name for name, (of_query, of_track) in pairs.items() if of_query is not None and of_query == of_track]
+
+
+def similarities_to(index: NeighbourIndex, query: np.ndarray, track_ids: Sequence[str]) -> list[float | None]:
+    """How alike to a query each of these tracks is, as a search that asks for no aspect ranks them.
+
+    Parameters
+    ----------
+    index : NeighbourIndex
+    query : ndarray, shape (n_layers, dim)
+        Its embedding.
+    track_ids : sequence of str
+
+    Returns
+    -------
+    list of float or None
+        None for a track that the index does not hold.
+    """
+    found = index.search(query, Request(k=max(1, len(index))))
+    similarity = {each.track_id: each.similarity for each in found.neighbours}
+    return [similarity.get(track_id) for track_id in track_ids]
