@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import doctest
+import importlib.util
+import io
 import re
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -15,6 +20,10 @@ from mess_core.workspace.workspace import Workspace
 from pages.shared.app.page import PAGES
 
 ROOT = Path(__file__).parent.parent
+SOURCES = sorted(
+    path for room in ("mess_core", "pages", "training", "benchmarks") for path in (ROOT / room).rglob("*.py")
+)
+WITH_EXAMPLES = [path for path in SOURCES if ">>> " in path.read_text("utf-8")]
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -66,3 +75,53 @@ def test_the_python_example_runs(home: Workspace, write_wav, monkeypatch, capsys
     (example,) = re.findall(r"```python\n(.+?)```", README, flags=re.DOTALL)
     exec(compile(example, "README.md", "exec"), {})
     assert capsys.readouterr().out.startswith("1 ")
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_examples_of_every_docstring_are_right(path):
+    module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    assert doctest.testmod(module).failed == 0
+
+
+def words_and_prose(path: Path) -> tuple[set[str], str]:
+    """All that the code of a file names, the words of its strings too; and its docstrings and comments."""
+    text = path.read_text("utf-8")
+    nodes = list(ast.walk(ast.parse(text)))
+    defined = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docstrings = {id(node.body[0].value) for node in nodes if isinstance(node, defined) and ast.get_docstring(node)}
+    words, prose = set(path.relative_to(ROOT).with_suffix("").parts), []
+    for node in nodes:
+        named = [getattr(node, field, None) for field in ("name", "id", "attr", "arg", "module")]
+        words.update(*(re.findall(r"\w+", name) for name in named if isinstance(name, str)))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if id(node) in docstrings:
+                prose.append(node.value)
+            else:
+                words.update(re.findall(r"\w+", node.value))
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    prose += [token.string for token in tokens if token.type == tokenize.COMMENT]
+    return words, "\n".join(prose)
+
+
+def test_every_name_in_backticks_is_one():
+    """What docstrings and comments call `a_name`, `AName`, `module.name` or `folder/file.py` is there in the code."""
+    read = {path: words_and_prose(path) for path in SOURCES}
+    words = set().union(*(words for words, _ in read.values()))
+    by_module: dict[str, set[str]] = {}
+    for path, (own, _) in read.items():
+        by_module.setdefault(path.stem, set()).update(own)
+        by_module.setdefault(path.parent.name, set()).add(path.stem)
+    stale = []
+    for path, (_, prose) in read.items():
+        for name in re.findall(r"`([A-Za-z_][\w.]*)(?:\([^`]*\))?`", prose):
+            parts = name.split(".")
+            if len(parts) > 1 and parts[0] not in by_module and importlib.util.find_spec(parts[0]):
+                continue  # of another package
+            if re.search(r"[a-z][_.]|[a-z][A-Z]", name) and not words.issuperset(parts):
+                stale.append((str(path.relative_to(ROOT)), name))
+            if len(parts) == 2 and parts[0] in by_module and parts[1] not in {*by_module[parts[0]], "py", "json"}:
+                stale.append((str(path.relative_to(ROOT)), name))
+        for name in re.findall(r"`([\w/]+/\w+\.py)`", prose):
+            if not (ROOT / name).exists():
+                stale.append((str(path.relative_to(ROOT)), name))
+    assert stale == []

@@ -158,7 +158,7 @@ def _players(value: str) -> str:
 
     Examples
     --------
-    >>> _players("violin\\0Ann\\0producer\\0Bob\\0piano\\0Cy")
+    >>> _players("violin\0Ann\0producer\0Bob\0piano\0Cy")
     'Ann, Cy'
     """
     parts = value.split("\0")

@@ -141,7 +141,7 @@ _SIZES: dict[str, dict[str, Any]] = {
 }
 
 # What is handed to `HubertConfig`: nothing else of a downloaded JSON file reaches transformers.
-# `mask_time_prob` is only needed because the tensor `masked_spec_embed` exists where it is above 0.
+# `mask_time_prob` is only needed because transformers' tensor masked_spec_embed exists where it is above 0.
 _ALLOWED = (*_SWITCHES, *_SIZES["mert-95m"], "mask_time_prob")
 
 Precision = Literal["float32", "bfloat16"]

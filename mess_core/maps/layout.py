@@ -152,8 +152,8 @@ def pca_layout(space: np.ndarray) -> np.ndarray:
 
     Examples
     --------
-    >>> pca_layout(np.array([[0.0, 0, 1], [0, 0, 2], [0, 0, 3]], np.float32)).round(2).tolist()
-    [[-1.22, 0.0], [0.0, 0.0], [1.22, 0.0]]
+    >>> pca_layout(np.array([[0.0, 0, 1], [0, 0, 2], [0, 0, 6]])).astype(float).round(2).tolist()
+    [[-0.93, 0.0], [-0.46, 0.0], [1.39, 0.0]]
     """
     centred = space.astype(np.float64) - space.mean(axis=0, dtype=np.float64)
     if len(centred) < centred.shape[1]:

@@ -1,6 +1,6 @@
 """Which proxy targets there are. A line added here appears in the measurements, the heatmap and the command line.
 
-The ids are those of `design.md` §5; what each measures, and how well, is said beside its formula.
+What each measures, and how well, is said beside its formula.
 
 Conventions
 -----------

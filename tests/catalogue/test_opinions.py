@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import json
 import math
 import signal
@@ -274,7 +273,3 @@ def test_short_times_add_up_if_only_what_was_counted_is_kept():
         before = {**before, **{track_id: now[track_id] for track_id in heard}}
         total += sum(heard.values())
     assert total == pytest.approx(30.0, abs=0.5)
-
-
-def test_the_example_of_the_docstring_is_true():
-    assert doctest.testmod(module).failed == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +102,3 @@ def test_copies_through_a_codec_and_cut_elsewhere_are_told(home: Workspace, monk
         assert shown("exclude") == shown("exclude") == shown("keep") - copied
     assert listened and len(listened) == len(set(listened))  # heard once, however often the page asks
     assert len(shown("collapse") & copied) == 1 and shown("keep") - copied <= shown("collapse")
-
-
-def test_the_examples_are_right():
-    assert doctest.testmod(copies).failed == 0 and 0 < COPY < 1
