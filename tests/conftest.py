@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,16 +17,19 @@ import soundfile
 from mess_core.collections.opening import read_track
 from mess_core.encoders.base import Encoder, EncoderInfo, check_waveforms
 from mess_core.encoders.mel import MEL
+from mess_core.parallel import compiling_alone
 from mess_core.storage.jobs import new_owner
 from mess_core.work.tasks import Task
 from mess_core.workspace.workspace import Workspace
 
-# librosa, the oracle of some tests, lets numba keep what it compiled in one place, and processes that fill it at
-# once crash each other. Each that runs tests beside others has a place of its own, kept for the next time.
-if (worker := os.environ.get("PYTEST_XDIST_WORKER")) is not None:
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / f"numba-{worker}"))
+# What numba compiles for the tests is kept for the next time, in one place for all processes that run them side by
+# side. Those that fill it at once crash each other, so each holds `compiling_alone` meanwhile: MESS where it draws
+# maps, and `librosa` below.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "numba"))
 
 RATE_HZ = 24_000
+N_QUEUED = 24  # recordings
 SHARED = Path(__file__).parents[2] / "shared" / "data"  # large data that is not part of the repository
 
 
@@ -66,9 +72,54 @@ def work(home: Workspace) -> None:
 
 
 @pytest.fixture(scope="session")
-def bright_library(tmp_path_factory) -> Path:
+def librosa() -> ModuleType:
+    """The oracle of some tests, with all that they use of it: some is compiled when it is imported."""
+    with compiling_alone():
+        import librosa
+        import librosa.core
+        import librosa.feature
+        import librosa.filters
+        import librosa.sequence
+    return librosa
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A folder filled by the first of all processes that run tests side by side; each test takes a copy of it.
+
+    `made_once("bright", fill)` calls `fill(folder)` with an empty folder, once.
+    """
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, is_filled = base / name, base / f"{name}.filled"
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not is_filled.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                is_filled.touch()
+        return folder
+
+    return made
+
+
+def move_in(root: Path, home: Workspace) -> None:
+    """Put a copy of a finished data folder where an empty one is."""
+    home.database.close()
+    shutil.rmtree(home.paths.root, ignore_errors=True)
+    shutil.copytree(root, home.paths.root)
+
+
+@pytest.fixture(scope="session")
+def bright_library(made_once) -> Path:
     """A data folder with twelve recordings that differ in brightness, two of each work; probed by the mel control."""
-    folder = tmp_path_factory.mktemp("bright")
+    return made_once("bright", _make_bright) / "home"
+
+
+def _make_bright(folder: Path) -> None:
     home = Workspace(folder / "home")
     rng = np.random.default_rng(0)
     new = []
@@ -88,7 +139,6 @@ def bright_library(tmp_path_factory) -> Path:
     work(home)
     home.database.set_setting("demo", "removed")
     home.database.close()
-    return home.paths.root
 
 
 @pytest.fixture
@@ -97,18 +147,30 @@ def home(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "home")
 
 
+def write_recording(path: Path, seconds: float = 3.0, seed: int = 0, level: float = 0.2) -> Path:
+    """Write a recording of seeded noise around a tone."""
+    rng = np.random.default_rng(seed)
+    time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    tone = np.sin(2 * np.pi * (200 + 40 * seed) * time_s)
+    path.parent.mkdir(exist_ok=True)
+    soundfile.write(path, level * (tone + 0.1 * rng.standard_normal(len(time_s))), RATE_HZ)
+    return path
+
+
 @pytest.fixture
 def write_wav(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a recording of seeded noise around a tone: `write_wav("a", seconds=3, seed=1)`."""
+    """Writes a recording into a folder of the test: `write_wav("a", seconds=3, seed=1)`."""
 
-    def write(name: str, seconds: float = 3.0, seed: int = 0, level: float = 0.2, folder: str = "music") -> Path:
-        rng = np.random.default_rng(seed)
-        time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
-        tone = np.sin(2 * np.pi * (200 + 40 * seed) * time_s)
-        samples = level * (tone + 0.1 * rng.standard_normal(len(time_s)))
-        path = tmp_path / folder / f"{name}.wav"
-        path.parent.mkdir(exist_ok=True)
-        soundfile.write(path, samples, RATE_HZ)
-        return path
+    def write(name: str, *sound: float, folder: str = "music", **how: float) -> Path:
+        return write_recording(tmp_path / folder / f"{name}.wav", *sound, **how)
 
     return write
+
+
+@pytest.fixture
+def queued(home: Workspace, write_wav) -> Workspace:
+    """A library of many short recordings, and the job that embeds them."""
+    new = [read_track(write_wav(f"t{seed}", 6.0, seed)) for seed in range(N_QUEUED)]
+    home.catalogue.add(new[0].audio.parent, new, "music")
+    home.request_extract("music", MEL.id)
+    return home

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from mess_core.audio import decode as audio
 from mess_core.config import MIN_DURATION_S
@@ -242,12 +242,15 @@ class Listener:
     def __init__(self) -> None:
         self._loudness, self._spectrum = dynamics.LoudnessStream(), spectrum.SpectrumStream()
         self._flux, self._envelope, self._moments = rhythm.FluxStream(), attack.EnvelopeStream(), MomentStream()
+        self._threads = ThreadpoolController()  # looks at every loaded library: once, not at every block
         self._n_samples = 0
 
     def add(self, block: np.ndarray) -> None:
         """Take the next samples, shape (n,)."""
         self._n_samples += len(block)
-        with threadpool_limits(1):  # the products of a block are small: two threads would spend their time waiting
+        with self._threads.limit(
+            limits=1
+        ):  # the products of a block are small: two threads would spend their time waiting
             self._loudness.add_mono(block)
             self._spectrum.add(block)
             self._flux.add(block)
@@ -256,7 +259,7 @@ class Listener:
 
     def finish(self, onsets_s: np.ndarray | None = None) -> Sound:
         """Return what was heard; the onsets as for `measure_audio`."""
-        with threadpool_limits(1):
+        with self._threads.limit(limits=1):
             loudness, flux, moments = self._loudness.finish(), self._flux.finish(), self._moments.finish()
             envelope_db = self._envelope.finish()
             chroma = harmony.chroma_of(moments)

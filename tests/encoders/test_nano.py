@@ -2,8 +2,8 @@
 
 import json
 from pathlib import Path
+from types import ModuleType
 
-import librosa
 import numpy as np
 import pytest
 import torch
@@ -32,7 +32,7 @@ def noise(n: int, seconds: float, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 0.1, (n, round(seconds * 24_000))).astype(np.float32)
 
 
-def reference_hidden_states(waveform: np.ndarray) -> np.ndarray:
+def reference_hidden_states(waveform: np.ndarray, librosa: ModuleType) -> np.ndarray:
     """The network as its docstring tells it, in NumPy, float64, from the files alone: (13, n_frames, 192)."""
     folder = Path(module.__file__).parent
     w = {name: value.astype(np.float64) for name, value in load_file(folder / "nano.safetensors").items()}
@@ -80,12 +80,12 @@ def reference_hidden_states(waveform: np.ndarray) -> np.ndarray:
     return np.stack(states)
 
 
-def test_hidden_states_are_those_of_the_network_written_out(nano):
+def test_hidden_states_are_those_of_the_network_written_out(nano, librosa):
     """Against NumPy, librosa and SciPy, on a chord that swells, in every layer and frame."""
     t_s = np.arange(36_000) / 24_000
     chord = sum(np.sin(2 * np.pi * hz * t_s) for hz in (130.8, 329.6, 392.0, 1046.5)) * t_s
     waveform = (0.05 * chord + noise(1, 1.5)[0] * 0.02).astype(np.float32)
-    expected = reference_hidden_states(waveform)
+    expected = reference_hidden_states(waveform, librosa)
     found = nano.encode(waveform[None])[0]
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
@@ -160,7 +160,7 @@ def test_random_twin_is_seeded_and_has_its_own_fingerprint():
 
 
 @pytest.mark.parametrize("fft_samples", [1024, 2048])
-def test_mel_filters_are_those_of_librosa_and_torchaudio(fft_samples):
+def test_mel_filters_are_those_of_librosa_and_torchaudio(librosa, fft_samples):
     from torchaudio.functional import melscale_fbanks
 
     ours = mel_filters(fft_samples)
@@ -170,7 +170,7 @@ def test_mel_filters_are_those_of_librosa_and_torchaudio(fft_samples):
     np.testing.assert_allclose(ours, others, atol=3e-7)
 
 
-def test_mfcc_agrees_with_librosa():
+def test_mfcc_agrees_with_librosa(librosa):
     """The same cepstra and slopes as the library that everybody uses, away from the edges."""
     waveform = noise(1, 3.0)
     ours = Mfcc().encode(waveform)[0, 0].T  # (60, n_frames)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,11 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from mess_core.collections.opening import read_track
+from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
-from tests.conftest import work
+from mess_core.probing.result import ProbeSettings
+from mess_core.workspace.workspace import Workspace
+from tests.conftest import move_in, work, write_recording
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,11 +47,48 @@ def launch():
     return launch
 
 
+def take(folder: Path, home: Workspace, music: Path) -> list[str]:
+    """Copy a finished library and its music for one test; the ids of its tracks, in the order of their names."""
+    move_in(folder / "home", home)
+    shutil.copytree(folder / "music", music, dirs_exist_ok=True)
+    with home.database.transaction() as connection:
+        connection.execute("UPDATE roots SET path = ?", (str(music),))
+    return [track.track_id for track in sorted(home.catalogue.tracks("music"), key=lambda track: track.title)]
+
+
 @pytest.fixture
-def library(home, write_wav) -> list[str]:
+def library(home, made_once, tmp_path) -> list[str]:
     """Four recordings, embedded with the embedded encoder; returns their track ids."""
-    new = [read_track(write_wav(f"track {seed}", 3.0, seed)) for seed in range(4)]
-    home.catalogue.add(new[0].audio.parent, new, "music")
+    return take(made_once("library", _make_library), home, tmp_path / "music")
+
+
+def _make_library(folder: Path) -> None:
+    home = Workspace(folder / "home")
+    new = [read_track(write_recording(folder / "music" / f"track {seed}.wav", 3.0, seed)) for seed in range(4)]
+    home.catalogue.add(folder / "music", new, "music")
     home.request_extract("music", NANO.id)
     work(home)
-    return [item.track.track_id for item in new]
+    home.database.close()
+
+
+@pytest.fixture
+def probed(home, made_once, tmp_path) -> list[str]:
+    """Ten recordings, embedded and probed by the mel control, row by track and row by segment; their track ids."""
+    return take(made_once("probed", _make_probed), home, tmp_path / "music")
+
+
+def _make_probed(folder: Path) -> None:
+    home = Workspace(folder / "home")
+    new = [read_track(write_recording(folder / "music" / f"t{seed}.wav", 6.2, seed)) for seed in range(10)]
+    home.catalogue.add(folder / "music", new, "music")
+    home.request_extract("music", MEL.id)
+    for level in ("track", "segment"):
+        home.request_probe("music", MEL.id, "work", level, ProbeSettings(n_permutations=0))
+    work(home)
+    home.database.close()
+
+
+def words(at: AppTest) -> str:
+    """Everything a reader can read on the page."""
+    kinds = (at.markdown, at.text, at.caption, at.title, at.subheader)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)

@@ -13,7 +13,7 @@ from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
 from mess_core.storage.jobs import Failure, new_owner
 from tests.conftest import work
-from tests.pages.test_pages import words
+from tests.pages.conftest import words
 
 LIBRARY = "pages/1_Library.py"
 

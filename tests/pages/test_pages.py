@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,8 @@ from mess_core.workspace.workspace import Workspace
 from pages.shared.home import panels
 from pages.shared.layers import figures as layer_figures
 from pages.shared.map import figures as map_figures
-from tests.conftest import work
+from tests.conftest import move_in, work
+from tests.pages.conftest import words
 
 PAGES = {
     "pages/1_Library.py": "Library",
@@ -44,12 +45,6 @@ def ask(home: Workspace, track_id: str, library: str = "all", **request) -> tupl
     plan = make_plan(home, library, NANO, Request(**request), home.discovery_for(library, NANO))
     query = query_of(home, home.catalogue.track(track_id), NANO)
     return answer(home, build_index(home, plan), plan, query).found
-
-
-def words(at: AppTest) -> str:
-    """Everything a reader can read on the page."""
-    kinds = (at.markdown, at.text, at.caption, at.title, at.subheader)
-    return "\n".join(str(element.value) for kind in kinds for element in kind)
 
 
 def rows(at: AppTest, column: str) -> list:
@@ -262,8 +257,10 @@ def test_layers_says_why_there_is_nothing_yet(launch, library):
     assert "Nothing probed yet" in words(at) and "4 tracks" in words(at)
 
 
-def test_layers_shows_a_run_and_says_when_it_is_older_than_the_library(launch, home, write_wav):
+def test_layers_shows_a_run_and_says_when_it_is_older_than_the_library(launch, home, write_wav, monkeypatch):
     """Discovery from the page: queued by a click, shown when done; cells without a value have their reason."""
+    few = [{"n_bootstraps": 50, "n_permutations": 20}.get(each.name, each.default) for each in fields(ProbeSettings)]
+    monkeypatch.setattr(ProbeSettings.__init__, "__defaults__", tuple(few))  # draws, for speed
     new = [read_track(write_wav(f"t{seed}", 3.0, seed)) for seed in range(12)]
     home.catalogue.add(new[0].audio.parent, new[:11], "music")
     home.request_extract("music", MEL.id)
@@ -284,18 +281,6 @@ def test_layers_shows_a_run_and_says_when_it_is_older_than_the_library(launch, h
     work(home)
     at.run()
     assert "Measured on 11 of now 12 embedded tracks" in words(at)
-
-
-@pytest.fixture
-def probed(home, write_wav) -> list[str]:
-    """Ten recordings, embedded and probed by the mel control, row by track and row by segment; their track ids."""
-    new = [read_track(write_wav(f"t{seed}", 6.2, seed)) for seed in range(10)]
-    home.catalogue.add(new[0].audio.parent, new, "music")
-    home.request_extract("music", MEL.id)
-    for level in ("track", "segment"):
-        home.request_probe("music", MEL.id, "work", level, ProbeSettings(n_permutations=0))
-    work(home)
-    return [item.track.track_id for item in new]
 
 
 def open_cell(at: AppTest, home: Workspace, level: str) -> None:
@@ -348,10 +333,8 @@ def test_a_bad_alpha_gets_one_sentence(launch, library, alpha):
 @pytest.fixture
 def bright(bright_library, home) -> list[str]:
     """A copy of the bright library for one test; the ids of its tracks, the darkest first."""
-    home.database.close()
-    shutil.rmtree(home.paths.root, ignore_errors=True)
-    shutil.copytree(bright_library, home.paths.root)
-    tracks = Workspace(home.paths.root).catalogue.tracks("music")
+    move_in(bright_library, home)
+    tracks = home.catalogue.tracks("music")
     return [track.track_id for track in sorted(tracks, key=lambda track: int(track.title.split()[1]))]
 
 
@@ -540,24 +523,19 @@ def test_measured_values_of_both(launch, bright):
     assert centroids["query"] < centroids["this one"] and centroids["the encoder is off by"].startswith("±")
 
 
-@pytest.fixture(scope="module")
-def drawn_library(bright_library, tmp_path_factory) -> Path:
-    """The bright library with its map."""
-    root = tmp_path_factory.mktemp("drawn") / "home"
-    shutil.copytree(bright_library, root)
-    home = Workspace(root)
-    home.request_map("music", MEL.id)
-    work(home)
-    home.database.close()
-    return root
-
-
 @pytest.fixture
-def drawn(drawn_library, home) -> Workspace:
-    home.database.close()
-    shutil.rmtree(home.paths.root, ignore_errors=True)
-    shutil.copytree(drawn_library, home.paths.root)
-    return Workspace(home.paths.root)
+def drawn(bright_library, made_once, home) -> Workspace:
+    """A copy of the bright library with its map."""
+
+    def draw(folder: Path) -> None:
+        shutil.copytree(bright_library, folder / "home")
+        made = Workspace(folder / "home")
+        made.request_map("music", MEL.id)
+        work(made)
+        made.database.close()
+
+    move_in(made_once("drawn", draw) / "home", home)
+    return home
 
 
 def test_a_map_is_drawn_by_a_click(launch, bright):

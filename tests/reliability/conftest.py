@@ -61,9 +61,12 @@ KINDS = {
 
 
 @pytest.fixture(scope="session")
-def everything_once(bright_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def everything_once(bright_library: Path, made_once) -> Path:
     """Made once; tests work on a copy."""
-    root = tmp_path_factory.mktemp("everything") / "home"
+    return made_once("everything", lambda folder: _make_everything(bright_library, folder / "home")) / "home"
+
+
+def _make_everything(bright_library: Path, root: Path) -> None:
     shutil.copytree(bright_library, root)
     home = Workspace(root)
     make_map(home, "music", MEL, SETTINGS, with_stability=True)
@@ -84,7 +87,6 @@ def everything_once(bright_library: Path, tmp_path_factory: pytest.TempPathFacto
     make_demo(home.paths.demo, only={plan_demo()[0].stem}, workers=1)
     home.database.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     home.database.close()
-    return root
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -50,6 +51,13 @@ def values_of(samples: np.ndarray) -> dict[str, float]:
     return {id: measured.value for id, measured in measure(hear(samples)).items()}
 
 
+def loudness_of(samples: np.ndarray) -> dynamics.Loudness:
+    """Only how loud it is."""
+    stream = dynamics.LoudnessStream()
+    stream.add_mono(samples.astype(np.float32))
+    return stream.finish()
+
+
 def time_s(duration_s: float) -> np.ndarray:
     """Time of each sample."""
     return np.arange(round(duration_s * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
@@ -85,16 +93,12 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def performances() -> list[tuple[DemoPlan, Performance, np.ndarray]]:
-    """The demo library: 24 works, five performers each, eight instruments; and how each sounds."""
+    """Every third recording of the demo library, so each of 24 works and five performers; and how each sounds."""
     heard = []
-    for plan in plan_demo():
+    for plan in plan_demo()[::3]:
         played = perform(plan)
         samples = render(
-            played.notes,
-            played.pedal,
-            plan.instrument,
-            sample_rate_hz=SAMPLE_RATE_HZ,
-            duration_s=played.duration_s,
+            played.notes, played.pedal, plan.instrument, sample_rate_hz=SAMPLE_RATE_HZ, duration_s=played.duration_s
         )
         heard.append((plan, played, samples))
     return heard
@@ -198,9 +202,8 @@ def test_an_offset_does_not_hide_zero_crossings() -> None:
     assert values_of(tone(440) + 0.5)["zero_crossing_rate"] == pytest.approx(880, rel=0.01)
 
 
-def test_spectrum_equals_librosa(music: tuple[np.ndarray, list[Note]]) -> None:
+def test_spectrum_equals_librosa(librosa: ModuleType, music: tuple[np.ndarray, list[Note]]) -> None:
     """On the same magnitudes centroid, roll-off and bandwidth are librosa's, within 0.1 %."""
-    librosa = pytest.importorskip("librosa")
     samples = (music[0] + noise(len(music[0]) / SAMPLE_RATE_HZ)[: len(music[0])] * 1e-3).astype(np.float32)
     spectra = np.abs(librosa.stft(samples, n_fft=2048, hop_length=512, center=False))
     centroid, rolloff, bandwidth, _ = spectrum.describe(spectra.T)
@@ -226,13 +229,13 @@ def test_spectrum_equals_librosa(music: tuple[np.ndarray, list[Note]]) -> None:
 def test_ebu_tech_3342(levels_dbfs: list[float], expected_lu: float) -> None:
     """The minimum requirements of EBU Tech 3342, table 1: 20 s of 1 kHz at each level, within 1 LU."""
     samples = np.concatenate([tone(1000, 20.0, level) for level in levels_dbfs])
-    assert dynamics.dynamic_range(hear(samples).loudness).value == pytest.approx(expected_lu, abs=1)
+    assert dynamics.dynamic_range(loudness_of(samples)).value == pytest.approx(expected_lu, abs=1)
 
 
 def test_range_of_a_short_support() -> None:
     """Below 20 s the momentary loudness is taken: 2.5 s at each of two levels, 10 LU apart."""
     samples = np.concatenate([tone(1000, 2.5, -20), tone(1000, 2.5, -30)])
-    assert dynamics.dynamic_range(hear(samples).loudness).value == pytest.approx(10, abs=0.5)
+    assert dynamics.dynamic_range(loudness_of(samples)).value == pytest.approx(10, abs=0.5)
 
 
 def test_dynamic_variance() -> None:
@@ -247,11 +250,12 @@ def test_swells(gain_db: float) -> None:
     level_dbfs = np.interp(time_s(30), [0, 3, 13, 16, 26, 30], [-35, -35, -15, -15, -30, -30]) + gain_db
     samples = tone(1000, 30, level_dbfs)
     for signal, up_lu, down_lu in ((samples, 20.0, 15.0), (samples[::-1], 15.0, 20.0)):
-        changes_lu = dynamics.swells_lu(dynamics.contour(hear(signal).loudness, np.zeros(0)))
+        sound = hear(signal)
+        changes_lu = dynamics.swells_lu(dynamics.contour(sound.loudness, np.zeros(0)))
         np.testing.assert_allclose(sorted(changes_lu), [-down_lu, up_lu], atol=0.2)
-        values = values_of(signal)
-        assert values["crescendo_strength"] == pytest.approx(2 * up_lu, rel=0.03)  # half a minute
-        assert values["diminuendo_strength"] == pytest.approx(2 * down_lu, rel=0.03)
+        values = measure(sound)
+        assert values["crescendo_strength"].value == pytest.approx(2 * up_lu, rel=0.03)  # half a minute
+        assert values["diminuendo_strength"].value == pytest.approx(2 * down_lu, rel=0.03)
 
 
 def test_swells_of_a_contour() -> None:
@@ -345,7 +349,7 @@ def test_tuning() -> None:
 def test_complexity_follows_the_midi(performances: list[tuple[DemoPlan, Performance, np.ndarray]]) -> None:
     """Against the pitch classes that were played, all of much the same complexity: rank correlation above 0.6."""
     played, heard = [], []
-    for _, performance, samples in performances[::5]:  # each work once
+    for _, performance, samples in performances[::2]:
         sound = hear(samples)
         chroma = np.zeros((len(sound.chroma), 12))
         starts_s = np.arange(len(chroma)) * 0.5
@@ -424,12 +428,9 @@ def test_onset_density_follows_the_midi(performances: list[tuple[DemoPlan, Perfo
     """Rank correlation with the MIDI's chords at least 0.9, and F1 within 50 ms, 0.97 where strings are struck."""
     true_density, density, f1, f1_struck = [], [], [], []
     for plan, performance, samples in performances:
-        loudness_stream, flux_stream = dynamics.LoudnessStream(), rhythm.FluxStream()
-        loudness_stream.add_mono(samples)
-        flux_stream.add(samples)
-        loudness = loudness_stream.finish()
-        found_s = rhythm.find_onsets(flux_stream.finish(), loudness)
-        true_s = onset_clusters_s(performance.notes)
+        loudness, flux = loudness_of(samples), rhythm.FluxStream()
+        flux.add(samples)
+        found_s, true_s = rhythm.find_onsets(flux.finish(), loudness), onset_clusters_s(performance.notes)
         true_density.append(len(true_s) / performance.duration_s)
         density.append(rhythm.onset_density(found_s, loudness).value)
         f1.append(2 * matched(found_s, true_s) / (len(true_s) + len(found_s)))
@@ -515,9 +516,9 @@ def test_boundaries_are_where_the_music_changes() -> None:
 
 
 def test_num_phrases_does_not_know_the_duration() -> None:
-    """The same music once, twice, four times: the same phrases per minute."""
+    """The same music once, twice, three times: the same phrases per minute."""
     once = sections([8.0, 10.0, 9.0, 9.0])
-    rates = [values_of(np.tile(once, times))["num_phrases"] for times in (1, 2, 4)]
+    rates = [values_of(np.tile(once, times))["num_phrases"] for times in (1, 2, 3)]
     assert rates == pytest.approx([rates[0]] * 3, rel=0.02)
 
 
@@ -623,10 +624,11 @@ def test_loudness_follows_the_gain(variants: dict[str, dict[str, float]]) -> Non
 
 
 def test_block_size_does_not_matter(music: tuple[np.ndarray, list[Note]]) -> None:
-    """One block or many: the same values."""
-    whole, parts = measure(hear(music[0], len(music[0]))), measure(hear(music[0], 777))
-    for id in AUDIO_TARGETS:
-        assert parts[id].value == pytest.approx(whole[id].value, rel=1e-4, nan_ok=True), id
+    """One block or many: the same values; also where a block is shorter than a frame."""
+    for samples, block_samples in ((music[0], 10_007), (music[0][: 6 * SAMPLE_RATE_HZ], 777)):
+        whole, parts = measure(hear(samples, len(samples))), measure(hear(samples, block_samples))
+        for id in AUDIO_TARGETS:
+            assert parts[id].value == pytest.approx(whole[id].value, rel=1e-4, nan_ok=True), id
 
 
 SPARSE = {

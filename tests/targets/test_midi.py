@@ -527,14 +527,21 @@ def quarters_of(path: Path, times_s: np.ndarray) -> np.ndarray:
     return np.array([midi.time_to_tick(time_s) for time_s in times_s]) / midi.resolution
 
 
-@pytest.fixture(scope="module")
-def asap() -> list[list[Asap]]:
-    """Three performances of each work, 105 in all."""
+@pytest.fixture(scope="module", params=[1, pytest.param(3, marks=pytest.mark.soak)], ids="{} of each work".format)
+def asap(request) -> list[list[Asap]]:
+    """One performance of each of 35 works; where there is time, three."""
     if not (PERF_MIDI / "manifest.csv").is_file():
         pytest.skip(f"the performances of ASAP are not at {PERF_MIDI}")
-    works = read_asap(per_work=3)
-    assert sum(map(len, works)) >= 100
+    works = read_asap(per_work=request.param)
+    assert sum(map(len, works)) >= 33 * request.param
     return works
+
+
+@pytest.fixture(scope="module")
+def estimated(asap: list[list[Asap]]) -> list[tuple[Asap, np.ndarray]]:
+    """Performances, two of a work at most, and the periods of their pulse, estimated without a score."""
+    chords = [(one, find_chords(one.notes.onset_s)) for performances in asap for one in performances[:2]]
+    return [(one, estimate_periods(found.onset_s, found.n_notes)) for one, found in chords]
 
 
 def test_asap_key_overlap(asap: list[list[Asap]]) -> None:
@@ -555,25 +562,22 @@ def test_asap_tempo_variability(asap: list[list[Asap]]) -> None:
     assert spearmanr(*np.array(pairs).T).statistic >= 0.90
 
 
-def test_asap_estimate_without_score(asap: list[list[Asap]]) -> None:
+def test_asap_estimate_without_score(estimated: list[tuple[Asap, np.ndarray]]) -> None:
     """The estimate knows something: its bootstrap interval is above 0, and it beats note density."""
     rows = []
-    for one in (one for performances in asap for one in performances[:2]):
-        chords = find_chords(one.notes.onset_s)
-        estimate = tempo_variability(estimate_periods(chords.onset_s, chords.n_notes))
-        rows.append((one.true_tempo_variability(), estimate, len(one.notes) / np.ptp(one.notes.onset_s)))
+    for one, period_s in estimated:
+        density = len(one.notes) / np.ptp(one.notes.onset_s)
+        rows.append((one.true_tempo_variability(), tempo_variability(period_s), density))
     truth, estimate, density = np.array(rows).T
     draws = np.random.default_rng(0).integers(0, len(truth), (1000, len(truth)))
     assert np.percentile([spearmanr(estimate[draw], truth[draw]).statistic for draw in draws], 2.5) > 0
     assert spearmanr(estimate, truth).statistic > abs(spearmanr(density, truth).statistic)
 
 
-def test_asap_estimate_follows_the_playing(asap: list[list[Asap]]) -> None:
+def test_asap_estimate_follows_the_playing(estimated: list[tuple[Asap, np.ndarray]]) -> None:
     """Whole performances: tempo and rubato in the right order, and hardly any pulse that stands still or at a limit."""
     rows = []
-    for one in (one for performances in asap for one in performances[:2]):
-        chords = find_chords(one.notes.onset_s)
-        period_s = estimate_periods(chords.onset_s, chords.n_notes)
+    for one, period_s in estimated:
         annotated_s = sounding_periods(np.diff(np.where(one.is_uncertain, np.nan, one.beats_s)))
         rows.append(
             (
