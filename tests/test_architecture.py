@@ -1,6 +1,7 @@
 """The house: arrows point down, the core knows no Streamlit, pages know no arrays."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections import Counter
@@ -41,15 +42,22 @@ PANELS = sorted(SHARED.rglob("*.py"))
 COMMON = {"app": {"app"}, "widgets": {"app", "widgets"}}
 
 
-def imported(path: Path) -> set[str]:
+@functools.cache
+def nodes(path: Path) -> list[ast.AST]:
+    """The syntax of a file, read once."""
+    return list(ast.walk(ast.parse(path.read_text("utf-8"))))
+
+
+@functools.cache
+def imported(path: Path) -> frozenset[str]:
     """Every module a file imports, also inside functions."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
+    return frozenset(names)
 
 
 def module_of(path: Path) -> str:
@@ -60,7 +68,8 @@ def room_of(module: str) -> str:
     return module.partition(".")[0]
 
 
-def uses() -> set[tuple[str, str]]:
+@functools.cache
+def uses() -> frozenset[tuple[str, str]]:
     """(module, module) for each import inside the core, lazy ones too."""
     modules = {module_of(path) for path in CORE if path.name != "__init__.py"}
     found = set()
@@ -69,7 +78,7 @@ def uses() -> set[tuple[str, str]]:
             other = name.removeprefix("mess_core.")
             if other in modules:
                 found.add((module_of(path), other))
-    return found
+    return frozenset(found)
 
 
 def drawing() -> str:
@@ -141,6 +150,17 @@ def test_a_page_is_short_and_says_which_question_it_answers(path):
     assert ast.get_docstring(ast.parse(text)).endswith("?")
 
 
+def test_no_test_imports_another():
+    """What tests share is in `conftest`, `planted`, `workers` or beside them; the browser's keep their own house."""
+    shared = {
+        (str(path.relative_to(ROOT)), name)
+        for path in (ROOT / "tests").rglob("*.py")
+        for name in (imported(path) if path.parent.name != "e2e" else ())
+        if name.startswith("tests.") and ".test_" in name
+    }
+    assert not shared
+
+
 def test_importing_the_core_is_quick_and_silent():
     """No torch, no transformers, no word, until something is used."""
     code = "import sys, mess_core.cli.main; print(sorted({'torch', 'transformers', 'streamlit'} & set(sys.modules)))"
@@ -162,7 +182,7 @@ OWN = {"doctor": "read_text"}  # the kernel's list of file systems
 def test_files_from_elsewhere_come_in_by_one_door(path):
     if path.stem == "untrusted":
         return
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.ImportFrom):
             names = {alias.name for alias in node.names}
             assert not names & FROM_THE_DOOR.get(node.module or "", set()), f"line {node.lineno}"

@@ -26,7 +26,7 @@ from mess_core.errors import StorageError
 from mess_core.workspace.scan import scan
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import SHARED, work
-from tests.reliability.test_faults import MOST_CALLS, failing_statement
+from tests.reliability.faults import MOST_CALLS, failing_statement
 
 RATE_HZ = 8000
 

@@ -19,8 +19,7 @@ from mess_core.search import rows
 from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.request import Request
 from mess_core.workspace.workspace import Workspace
-from tests.probing.test_discovery import strict
-from tests.search.test_answers import QUERY, TWIN, discover, pace, plant_heard_library
+from tests.planted import QUERY, TWIN, discover, pace, plant_heard_library, strict
 
 
 @pytest.fixture

@@ -10,19 +10,10 @@ import pytest
 
 from mess_core.collections.opening import read_track
 from mess_core.embeddings import store as module
-from mess_core.embeddings.store import TrackEmbedding, TrackPooler, pool_frames
+from mess_core.embeddings.store import TrackPooler, pool_frames
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
 from tests.conftest import FakeEncoder
-
-INFO = FakeEncoder().info
-
-
-def embedding(seed: int = 0, n_segments: int = 3) -> TrackEmbedding:
-    rng = np.random.default_rng(seed)
-    pooler = TrackPooler(INFO)
-    for segment in range(n_segments):
-        pooler.add(2.5 * segment, rng.standard_normal((INFO.n_layers, 7, INFO.dim)).astype(np.float32))
-    return pooler.pool()
+from tests.planted import INFO, embedding
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from mess_core.handover.exports import relative_to, tracks_as_csv, tracks_as_m3u8
-from tests.probing.test_discovery import a_track
+from tests.planted import a_track
 
 
 @pytest.mark.parametrize("title", ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", '=1,"\n"'])

@@ -17,7 +17,6 @@ from mess_core.catalogue.passages import ScoreTimes
 from mess_core.cli.main import main
 from mess_core.collections.opening import read_track
 from mess_core.encoders.mel import MEL
-from mess_core.encoders.registry import encoder_info
 from mess_core.errors import (
     ArtefactMismatchError,
     DataMissingError,
@@ -31,13 +30,12 @@ from mess_core.handover.incoming import import_library
 from mess_core.handover.outgoing import export_library
 from mess_core.handover.parquet import schema_of
 from mess_core.handover.served import export_index, load_index
-from mess_core.search.answers import answer, build_index, make_plan, query_of
-from mess_core.search.request import Request
-from mess_core.storage.files import seal, unseal
+from mess_core.storage.files import unseal
 from mess_core.targets.measurements import measure_track
 from mess_core.targets.registry import TARGETS
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
+from tests.handover.conftest import contents, forge, nearest
 
 N = 4
 
@@ -81,14 +79,6 @@ def arrays_of(home: Workspace, library: str = "music") -> dict[str, object]:
     }
 
 
-def nearest(home: Workspace, track_id: str, library: str = "music", encoder: str = MEL.id, k: int = 10) -> list[tuple]:
-    """By the app's default search."""
-    info = encoder_info(encoder, home.paths)
-    plan = make_plan(home, library, info, Request(k=k), home.discovery_for(library, info))
-    found = answer(home, build_index(home, plan), plan, query_of(home, home.catalogue.track(track_id), info)).found
-    return [(each.track.track_id, each.neighbour.similarity) for each in found]
-
-
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory) -> tuple[Workspace, list[Path], Path]:
     """A filled data folder, its music, and its export; only read by the tests that take it."""
@@ -114,17 +104,6 @@ def origin(tmp_path_factory) -> tuple[Workspace, list[Path], Path]:
 def copy(origin, tmp_path) -> Path:
     """An own copy of the export, to be damaged."""
     return Path(shutil.copytree(origin[2], tmp_path / "copy"))
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
-
-
-def forge(folder: Path, **changes: object) -> None:
-    """A manifest with a right seal that says something else."""
-    document = unseal((folder / MANIFEST).read_bytes(), MANIFEST)
-    (folder / MANIFEST).write_bytes(seal({**document, **changes}))
 
 
 # --- out ----------------------------------------------------------------------------------------------------

@@ -14,9 +14,8 @@ from mess_core.handover.folders import MANIFEST
 from mess_core.handover.served import build_served, export_index, load_index
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
-from tests.handover.test_folders import contents, forge, nearest
-from tests.probing.test_discovery import TWO_LAYERS
-from tests.search.test_answers import plant_heard_library
+from tests.handover.conftest import contents, forge, nearest
+from tests.planted import TWO_LAYERS, plant_heard_library
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,8 @@ from mess_core.handover.outgoing import export_library
 from mess_core.handover.vectors import import_vectors
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
-from tests.handover.test_folders import nearest
-from tests.probing.test_discovery import TWO_LAYERS
-from tests.search.test_answers import plant_heard_library
+from tests.handover.conftest import nearest
+from tests.planted import TWO_LAYERS, plant_heard_library
 
 
 def write_vectors(folder: Path, vectors: np.ndarray, names: list[str]) -> tuple[Path, Path]:

@@ -31,7 +31,7 @@ from mess_core.storage.jobs import new_owner
 from mess_core.work.tasks import Task
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import FakeEncoder
-from tests.probing.test_discovery import a_track, plant_embeddings, plant_targets, plant_tracks
+from tests.planted import a_track, plant_embeddings, plant_targets, plant_tracks
 
 N_CLUSTERS, N_EACH, DIM = 4, 15, 8
 N = N_CLUSTERS * N_EACH

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mess_core.catalogue.catalogue import NewTrack, Track, track_id_of
+from mess_core.catalogue.catalogue import Track
 from mess_core.cli.main import main
 from mess_core.collections.opening import read_track
 from mess_core.embeddings.store import TrackEmbedding
@@ -48,92 +47,26 @@ from mess_core.work import tasks
 from mess_core.work.tasks import Task
 from mess_core.workspace import workspace as workspace_module
 from mess_core.workspace.workspace import Workspace
-from tests.conftest import FakeEncoder
+from tests.planted import (
+    MANY,
+    TWO_LAYERS,
+    a_track,
+    layered,
+    plant_embeddings,
+    plant_library,
+    plant_targets,
+    plant_tracks,
+    strict,
+    told,
+    work_here,
+)
 
-TWO_LAYERS = replace(FakeEncoder().info, dim=6)
 QUICK = ProbeSettings(n_bootstraps=200, n_permutations=39)
 # What `design.md` §7 promises to other programs, and what was added since.
 DOCUMENT = {"encoder", "library", "group", "n_tracks", "n_groups", "cells", "aspects"}
 DOCUMENT |= {"fingerprint", "level", "has_null"}
 CELL = {"layer", "target", "level", "r2", "r2_low", "r2_high", "r2_within", "p_adj", "baseline", "baseline_name"}
 CELL |= {"gain", "gain_low", "gain_high", "alpha", "n", "label", "encodes"}
-MANY = 40  # tracks in half as many works
-
-
-def a_track(number: int, **facts: str | None) -> Track:
-    sha256 = hashlib.sha256(str(number).encode()).hexdigest()
-    return Track(track_id_of(sha256), sha256, f"t{number}", 6.0, 24_000, 1, "WAV", **facts)
-
-
-def plant_tracks(home: Workspace, tracks: Collection[Track], library: str = "planted") -> list[str]:
-    """Catalogue tracks without music; returns their ids in the order of the catalogue."""
-    folder = home.paths.root.parent / "planted"
-    folder.mkdir(exist_ok=True)
-    new = []
-    for track in tracks:
-        audio = folder / f"{track.title}.wav"
-        audio.write_bytes(b"")
-        new.append(NewTrack(track, audio))
-    home.catalogue.add(folder, new, library)
-    return sorted(track.track_id for track in tracks)
-
-
-def plant_embeddings(home: Workspace, info: EncoderInfo, vectors: Mapping[str, np.ndarray]) -> None:
-    """Track id -> (n_layers, embedding_dim), the same in both segments but for a little noise."""
-    rng = np.random.default_rng(99)
-    for track_id, mean in vectors.items():
-        noise = 0.01 * rng.standard_normal((2, *mean.shape))
-        home.store.write(
-            track_id,
-            info,
-            TrackEmbedding(
-                segments=(mean + noise).astype(np.float16),
-                starts_s=np.array([0.0, 1.0], np.float32),
-                mean=mean.astype(np.float32),
-                frame_std=np.zeros((info.n_layers, info.dim), np.float32),
-            ),
-        )
-
-
-def plant_targets(home: Workspace, track_ids: Collection[str], planted: Mapping[str, np.ndarray]) -> None:
-    """Every target of every track: what is planted, else chance; of the current version, so that nothing is missing."""
-    rng = np.random.default_rng(5)
-    for row, track_id in enumerate(track_ids):
-        values = {target: TargetValue.good(rng.uniform(0.1, 0.9), 50) for target in TARGETS}
-        values |= {target: TargetValue.good(column[row], 50) for target, column in planted.items()}
-        segment = {target: value for target, value in values.items() if "segment" in TARGETS[target].levels}
-        measured = Measured(track_id, values, [segment, segment])
-        home.measurements.write(home.measurements.files(track_id), measured, lambda connection: None)
-
-
-def told(track_ids: Collection[str]) -> np.ndarray:
-    """What layer 1 tells: one number per track, the same for a track wherever it is in a list."""
-    return np.array([np.random.default_rng(int(track_id, 16)).standard_normal() for track_id in track_ids])
-
-
-def layered(track_ids: Collection[str], info: EncoderInfo) -> dict[str, np.ndarray]:
-    """Noise in every layer; layer 1 also carries `told` without error in one of its directions."""
-    rng = np.random.default_rng(3)
-    vectors = {}
-    for track_id, value in zip(track_ids, told(track_ids), strict=True):
-        vectors[track_id] = rng.standard_normal((info.n_layers, info.embedding_dim))
-        if info.n_layers > 1:
-            vectors[track_id][1] = 0.01 * vectors[track_id][1]
-            vectors[track_id][1, :3] = value
-    return vectors
-
-
-def plant_library(home: Workspace, *infos: EncoderInfo, n: int = MANY) -> list[str]:
-    """`n` tracks, two performances of each work; spectral_centroid is `told` in octaves; embedded by every encoder."""
-    tracks = [
-        a_track(i, work=f"work {i // 2}", composer=f"composer {i % 4}", performer=f"performer {i % 2}")
-        for i in range(n)
-    ]
-    ids = plant_tracks(home, [replace(track, composer=f"composer {i // 2 % 4}") for i, track in enumerate(tracks)])
-    plant_targets(home, ids, {"spectral_centroid": 1000 * 2 ** told(ids)})
-    for info in infos:
-        plant_embeddings(home, info, layered(ids, info))
-    return ids
 
 
 def gathered_of(
@@ -628,15 +561,6 @@ def run_next(home: Workspace):
     return Task(home, home.jobs.claim(owner), owner).run()
 
 
-def work_here(work, items):
-    """What `work_through` gives, without processes."""
-    for item in items:
-        try:
-            yield item, work(item)
-        except Exception as error:
-            yield item, error
-
-
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Measuring starts no processes: three seconds less."""
@@ -703,13 +627,6 @@ def run(home, capsys):
         return code, capsys.readouterr().out
 
     return run
-
-
-def strict(text: str) -> dict:
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 def test_probe_prints_the_promised_document_and_the_answer(home, run):

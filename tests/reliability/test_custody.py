@@ -205,7 +205,7 @@ def test_the_catalogue_is_copied_once_a_day_and_seven_are_kept(everything: Every
 
 
 def test_a_migration_leaves_a_copy_of_what_was(tmp_path: Path) -> None:
-    from tests.storage.test_database import ROWS_1, SCHEMA_1
+    from tests.storage.first_schema import ROWS_1, SCHEMA_1
 
     old = sqlite3.connect(tmp_path / "mess.sqlite")
     old.executescript(f"{SCHEMA_1} PRAGMA user_version = 1; {ROWS_1}")

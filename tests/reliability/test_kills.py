@@ -12,7 +12,7 @@ from mess_core.embeddings.store import TMP_KEEP_S
 from mess_core.storage.files import TMP_SUFFIX
 from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import Everything
-from tests.reliability.test_faults import MOST_CALLS, OPERATIONS, Faults, save_map
+from tests.reliability.faults import MOST_CALLS, OPERATIONS, Faults, save_map
 
 
 class _Kill(Faults):

@@ -17,10 +17,9 @@ from mess_core.encoders.mel import MEL
 from mess_core.errors import InputError, LeaseLostError
 from mess_core.work.worker import WorkerKeeper
 from mess_core.workspace.workspace import Workspace
-from tests.conftest import work
-from tests.embeddings.test_store import embedding
-from tests.work.test_worker import N_TRACKS, contents, end, start_worker, uninterrupted, wait_until
-from tests.work.test_worker import queued as queued  # a fixture
+from tests.conftest import N_QUEUED, work
+from tests.planted import embedding
+from tests.workers import contents, end, start_worker, uninterrupted, wait_until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
 
@@ -79,7 +78,7 @@ def test_a_suspended_worker_that_wakes_up_too_late_changes_nothing(queued: Works
     assert first.poll() is None  # it looks for other work
     end(first, signal.SIGTERM)
     end(second, signal.SIGTERM)
-    assert n_before < N_TRACKS and first.returncode == second.returncode == 0
+    assert n_before < N_QUEUED and first.returncode == second.returncode == 0
     assert contents(queued) == done == uninterrupted(queued, tmp_path) and written(queued) == rows
     assert queued.check() == [] and queued.jobs.latest("extract").state == "done"
 

@@ -17,7 +17,7 @@ from mess_core.work.tasks import Task
 from mess_core.workspace.scan import scan
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
-from tests.reliability.test_faults import _embedding
+from tests.reliability.faults import an_embedding
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_what_comes_late_is_refused_and_leaves_nothing(library: Workspace) -> No
     """Embedding, targets, score times, library: each says that it is gone."""
     home = library
     gone, other = home.catalogue.track_ids("music")[:2]
-    home.store.write(other, MEL, _embedding(0))
+    home.store.write(other, MEL, an_embedding(0))
     files = home.measurements.files(gone)
     home.forget_tracks([gone])
     from mess_core.targets.base import TargetValue
@@ -44,7 +44,7 @@ def test_what_comes_late_is_refused_and_leaves_nothing(library: Workspace) -> No
 
     measured = Measured(gone, {"tempo": TargetValue.none("x")}, [{"tempo": TargetValue.none("x")}])
     for act in (
-        lambda: home.store.write(gone, MEL, _embedding(0)),
+        lambda: home.store.write(gone, MEL, an_embedding(0)),
         lambda: home.measurements.write(files, measured, lambda connection: None),
         lambda: home.keep_upload(gone, "music"),
     ):
@@ -130,7 +130,7 @@ def test_tracks_removed_while_all_are_read_are_left_out(library: Workspace, monk
     home = library
     ids = home.catalogue.track_ids("music")
     for track_id in ids:
-        home.store.write(track_id, MEL, _embedding(0))
+        home.store.write(track_id, MEL, an_embedding(0))
     other = Workspace(home.paths.root)
     real = home.store.read
 

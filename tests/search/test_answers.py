@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mess_core.embeddings.store import TrackEmbedding
-from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, UnknownTrackError
 from mess_core.evaluation.kept import Evaluation, save_evaluation
 from mess_core.evaluation.similarity import LAYER, LAYER_CSLS, WORK, evaluate_similarity
 from mess_core.handover.exports import as_csv, as_document, as_json, write_playlist
 from mess_core.probing.aspects import ASPECTS
-from mess_core.probing.discovery import Discovery, path_of, save
-from mess_core.probing.probe import fit_cells
-from mess_core.probing.result import ProbeSettings
+from mess_core.probing.discovery import Discovery, path_of
 from mess_core.search import rows as rows_module
 from mess_core.search.answers import (
     Answer,
@@ -40,55 +35,20 @@ from mess_core.search.request import Request, parse_where
 from mess_core.storage.files import seal, unseal
 from mess_core.storage.packed import verify_packed
 from mess_core.workspace.workspace import Workspace
-from tests.probing.test_discovery import TWO_LAYERS, a_track, plant_targets, plant_tracks, told
-
-N, DURATION_S = 40, 12.5
-STARTS_S = np.array([0.0, 2.5, 5.0, 7.5], np.float32)
-QUERY, TWIN = 0, 7  # rows: the twin begins with what the query ends with
-
-
-def pace(track_ids: Collection[str]) -> np.ndarray:
-    """The other planted number, as `told` is the first: a track's own, wherever it is in a list."""
-    return np.array([np.random.default_rng(int(track_id[::-1], 16)).standard_normal() for track_id in track_ids])
-
-
-def embed(home: Workspace, info: EncoderInfo, track_ids: Collection[str], seed: int = 3) -> None:
-    """Every layer: half of it tells one number, half the other; the first of several layers is mostly noise."""
-    rng = np.random.default_rng(seed)
-    half = info.embedding_dim // 2
-    noise = np.full(info.n_layers, 0.1)
-    if info.n_layers > 1:
-        noise[0] = 3.0
-    ends = None
-    for row, (track_id, bright, fast) in enumerate(zip(track_ids, told(track_ids), pace(track_ids), strict=True)):
-        mean = np.repeat([bright, fast], [half, info.embedding_dim - half]) + np.zeros((info.n_layers, 1))
-        mean = 5 + mean + noise[:, None] * rng.standard_normal(mean.shape)
-        segments = mean + 0.3 * rng.standard_normal((4, *mean.shape))
-        if row == QUERY:
-            ends = segments[1:]
-        if row == TWIN:
-            segments[:3] = ends
-        frame_std = np.zeros((info.n_layers, info.dim), np.float32)
-        embedding = TrackEmbedding(segments.astype(np.float16), STARTS_S, mean.astype(np.float32), frame_std)
-        home.store.write(track_id, info, embedding)
-
-
-def plant_heard_library(home: Workspace, *infos: EncoderInfo, library: str = "planted") -> list[str]:
-    """Forty tracks that are not silent, two performances of each work; brightness and tempo are told."""
-    tracks = [a_track(row, work=f"work {row // 2}", composer="C", performer=f"performer {row % 2}") for row in range(N)]
-    ids = plant_tracks(home, [replace(t, loudness_lufs=-20.0, duration_s=DURATION_S) for t in tracks], library)
-    plant_targets(home, ids, {"spectral_centroid": 1000 * 2 ** told(ids), "tempo": 100 * 2 ** (0.5 * pace(ids))})
-    with home.database.transaction() as connection:  # rubato is estimated without a score: not probed
-        connection.execute("UPDATE targets SET quality = 'weak' WHERE target IN ('rubato', 'tempo_variability')")
-    for info in infos:
-        embed(home, info, ids)
-    return ids
-
-
-def discover(home: Workspace, info: EncoderInfo, library: str = "planted", **settings: object) -> Discovery:
-    gathered = home.gather(library, info, "work", "track")
-    result = fit_cells(gathered.data, ProbeSettings(n_bootstraps=200, **settings))
-    return save(home.paths, info, gathered, replace(result, settings=ProbeSettings()), library, "work")
+from tests.planted import (
+    DURATION_S,
+    MANY,
+    QUERY,
+    TWIN,
+    TWO_LAYERS,
+    a_track,
+    discover,
+    embed,
+    pace,
+    plant_heard_library,
+    plant_tracks,
+    told,
+)
 
 
 @pytest.fixture(scope="module")
@@ -285,7 +245,7 @@ def test_the_query_never_comes_back_and_everything_else_may(planted, request_):
     home, ids, _ = planted
     found = asked(planted, k=99, **request_)
     assert sorted(found_ids(found)) == ids[1:]
-    assert [item.neighbour.rank for item in found.found] == list(range(1, N))
+    assert [item.neighbour.rank for item in found.found] == list(range(1, MANY))
     assert all(item.path == home.catalogue.file_paths(item.track.track_id)[0] for item in found.found)
 
 
@@ -296,7 +256,7 @@ def test_leaving_out_brightness_takes_it_away(planted):
     truth = told(ids)
 
     def apart(index) -> float:
-        items = index.rows.rows(np.arange(N))
+        items = index.rows.rows(np.arange(MANY))
         vectors = np.stack([index.geometry.query(item, index.geometry.plain)[0] for item in items])
         similarities = vectors @ items.T
         np.fill_diagonal(similarities, -np.inf)
@@ -355,10 +315,10 @@ def test_facts_come_from_the_catalogue(planted):
     def works(**request: object) -> list[str]:
         return [item.track.work for item in asked(planted, k=99, **request).found]
 
-    assert track.work in works() and len(works()) == N - 1
-    assert len(works(max_per_work=1)) == N // 2 == len(set(works(max_per_work=1)))
-    assert len(works(versions="collapse")) == N // 2
-    assert track.work not in works(versions="exclude") and len(works(versions="exclude")) == N - 2
+    assert track.work in works() and len(works()) == MANY - 1
+    assert len(works(max_per_work=1)) == MANY // 2 == len(set(works(max_per_work=1)))
+    assert len(works(versions="collapse")) == MANY // 2
+    assert track.work not in works(versions="exclude") and len(works(versions="exclude")) == MANY - 2
     assert len(works(max_per_performer=3)) == 6
     assert len(works(max_per_album=2)) == 2
 
@@ -373,7 +333,7 @@ def test_near_duplicates_are_kept_collapsed_or_left_out(own):
         return set(found_ids(ask(home, plan_of(home, discovery, k=99, **request), ids[0])))
 
     assert found() == set(ids[1:]) and found_ids(ask(home, plan_of(home, discovery), ids[0]))[0] == ids[1]
-    assert len(found(duplicates="collapse")) == N - 2 and len({ids[2], ids[3]} & found(duplicates="collapse")) == 1
+    assert len(found(duplicates="collapse")) == MANY - 2 and len({ids[2], ids[3]} & found(duplicates="collapse")) == 1
     assert found(duplicates="exclude") == set(ids[2:])
 
 
@@ -523,7 +483,7 @@ def test_segments_are_gathered_once_and_again_after_damage(own, monkeypatch):
     plan = plan_of(home, discovery)
     first = build_segment_index(home, plan)
     every = np.arange(len(first))
-    assert len(first) == 4 * N
+    assert len(first) == 4 * MANY
     reads: list[str] = []
     real = home.store.read
     monkeypatch.setattr(home.store, "read", lambda track_id, info: reads.append(track_id) or real(track_id, info))

@@ -19,8 +19,7 @@ from mess_core.storage.jobs import Job, new_owner
 from mess_core.work.tasks import Task
 from mess_core.workspace.workspace import DEMO, Workspace
 from tests.conftest import work
-from tests.probing.test_discovery import told, work_here
-from tests.search.test_answers import discover, plant_heard_library
+from tests.planted import discover, plant_heard_library, told, work_here
 
 STEMS = [plan.stem for plan in demo.plan_demo()[:3]]
 

@@ -5,66 +5,19 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from mess_core.collections.opening import read_track
 from mess_core.encoders.mel import MEL
 from mess_core.storage.jobs import new_owner
 from mess_core.work.tasks import Task
 from mess_core.work.worker import WorkerKeeper
 from mess_core.workspace.workspace import Workspace
-
-ROOT = Path(__file__).parents[2]
-N_TRACKS = 24
-
-
-@pytest.fixture
-def queued(home, write_wav) -> Workspace:
-    """A library of many short recordings, and the job that embeds them."""
-    new = [read_track(write_wav(f"t{seed}", 6.0, seed)) for seed in range(N_TRACKS)]
-    home.catalogue.add(new[0].audio.parent, new, "music")
-    home.request_extract("music", MEL.id)
-    return home
-
-
-def start_worker(home: Workspace) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "mess_core.work.worker", "--home", str(home.paths.root)], stdin=subprocess.PIPE, cwd=ROOT
-    )
-
-
-def end(process: subprocess.Popen[bytes], how: int = signal.SIGKILL) -> None:
-    process.send_signal(how)
-    process.wait(30)
-    if process.stdin:
-        process.stdin.close()
-
-
-def wait_until(condition, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-def contents(home: Workspace) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in home.paths.embeddings.rglob("*.safetensors")}
-
-
-def uninterrupted(home: Workspace, tmp_path: Path) -> dict[str, bytes]:
-    """The same library, embedded in one go elsewhere."""
-    other = Workspace(tmp_path / "uninterrupted")
-    new = [read_track(home.catalogue.audio_path(track.track_id)) for track in home.catalogue.tracks("music")]
-    other.catalogue.add(new[0].audio.parent, new, "music")
-    other.request_extract("music", MEL.id)
-    owner = new_owner()
-    Task(other, other.jobs.claim(owner), owner).run()
-    return contents(other)
+from tests.conftest import N_QUEUED
+from tests.workers import contents, end, start_worker, uninterrupted, wait_until
 
 
 def kill_and_resume(home: Workspace, tmp_path: Path, rounds: int, n_workers: int) -> None:
@@ -110,7 +63,7 @@ def test_sigterm_hands_the_job_back_unfinished(queued):
     job = queued.jobs.latest("extract")
     n_done = len(queued.store.known(MEL))
     assert worker.returncode == 0
-    assert (job.state == "queued" and n_done < N_TRACKS) or (job.state == "done" and n_done == N_TRACKS)
+    assert (job.state == "queued" and n_done < N_QUEUED) or (job.state == "done" and n_done == N_QUEUED)
 
 
 def test_a_worker_whose_server_is_gone_ends_by_itself(home):
@@ -151,8 +104,8 @@ def test_an_urgent_job_goes_between_the_batches_of_a_long_one(queued, write_wav)
     is_stopping.set()
     thread.join()
     assert queued.jobs.get(job.job_id).state == "done" and queued.store.has(query.track_id, MEL)
-    assert n_done_then < N_TRACKS + 1
-    assert len(queued.store.known(MEL)) == N_TRACKS + 1
+    assert n_done_then < N_QUEUED + 1
+    assert len(queued.store.known(MEL)) == N_QUEUED + 1
 
 
 def test_cancel_keeps_what_is_done(queued):

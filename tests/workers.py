@@ -1,0 +1,52 @@
+"""Worker processes: started, waited for, ended; and what they should have made."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from mess_core.collections.opening import read_track
+from mess_core.encoders.mel import MEL
+from mess_core.storage.jobs import new_owner
+from mess_core.work.tasks import Task
+from mess_core.workspace.workspace import Workspace
+
+ROOT = Path(__file__).parent.parent
+
+
+def start_worker(home: Workspace) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "mess_core.work.worker", "--home", str(home.paths.root)], stdin=subprocess.PIPE, cwd=ROOT
+    )
+
+
+def end(process: subprocess.Popen[bytes], how: int = signal.SIGKILL) -> None:
+    process.send_signal(how)
+    process.wait(30)
+    if process.stdin:
+        process.stdin.close()
+
+
+def wait_until(condition, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def contents(home: Workspace) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in home.paths.embeddings.rglob("*.safetensors")}
+
+
+def uninterrupted(home: Workspace, tmp_path: Path) -> dict[str, bytes]:
+    """The same library, embedded in one go elsewhere."""
+    other = Workspace(tmp_path / "uninterrupted")
+    new = [read_track(home.catalogue.audio_path(track.track_id)) for track in home.catalogue.tracks("music")]
+    other.catalogue.add(new[0].audio.parent, new, "music")
+    other.request_extract("music", MEL.id)
+    owner = new_owner()
+    Task(other, other.jobs.claim(owner), owner).run()
+    return contents(other)
