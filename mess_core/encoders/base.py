@@ -113,7 +113,7 @@ class Encoder(ABC):
 
 def check_waveforms(waveforms: np.ndarray, info: EncoderInfo) -> np.ndarray:
     """The door of every `encode`: shape, length and finiteness; returns contiguous float32, the input untouched."""
-    waveforms = np.ascontiguousarray(waveforms, dtype=np.float32)
+    waveforms = np.require(waveforms, np.float32, ["C", "W"])  # a copy of what is read-only, which torch warns of
     if waveforms.ndim != 2 or waveforms.shape[0] == 0:
         raise InputError(f"{info.id} takes waveforms of shape (n, n_samples), got {waveforms.shape}.")
     if waveforms.shape[1] < info.min_samples:

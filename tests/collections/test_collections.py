@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import itertools
 import pickle
 import time
 from pathlib import Path
@@ -30,6 +31,7 @@ from mess_core.collections.tags import _reader, read_tags
 from mess_core.collections.vienna4x22 import VIENNA
 from mess_core.errors import InputError
 from tests.conftest import SHARED
+from tests.contracts import COLLECTION_LAWS, name_of, names_a_bad_row_and_goes_on
 
 MAESTRO_HEADER = "canonical_composer,canonical_title,split,year,midi_filename,audio_filename,duration"
 ASAP_HEADER = (
@@ -120,6 +122,43 @@ def test_registry(tmp_path):
     assert detect(tmp_path) is FOLDER
     with pytest.raises(InputError, match="not a folder"):
         detect(tmp_path / "nowhere")
+
+
+# --- the laws of all --------------------------------------------------------------------------------------
+
+
+def plant_one(root: Path, kind: str) -> None:
+    """One recording, and where there is a table a row that is refused."""
+    if kind == "smd":
+        plant(root, "wav/Beethoven_Op027No1-02_003_20090916-SMD.wav", "midi/Beethoven_Op027No1-02_003_20090916-SMD.mid")
+    elif kind == "maestro":
+        plant_maestro(root, "a", "b")
+        table = root / "maestro-v3.0.0.csv"
+        table.write_text(table.read_text("utf-8").replace("2008/b.wav", "../b.wav"), "utf-8")
+    elif kind == "asap":
+        plant_asap(root, *((f"Bach/Fugue/bwv_846/{who}", "", "", [1.0, 1.4, 2.0, 2.5]) for who in ("Shi05", "Ko06")))
+        (root / "Bach" / "Fugue" / "bwv_846" / "Ko06.mid").unlink()
+    elif kind == "vienna4x22":
+        plant(root, "match/Chopin_op38_p01.match", "match/Chopin_op38_p02.match", text=MATCH)
+        plant(root, "midi/Chopin_op38_p01.mid")
+    else:
+        plant(root, "a.wav", "a.mid")
+        if kind == "manifest":
+            plant(root, "mess.csv", text="audio,title,mood\na.wav,Nocturne,sad\n../b.wav,Waltz,gay\n")
+
+
+@pytest.mark.parametrize(
+    ("kind", "law"),
+    [
+        *itertools.product(COLLECTIONS, COLLECTION_LAWS),
+        *itertools.product(("maestro", "asap", "vienna4x22", "manifest"), [names_a_bad_row_and_goes_on]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else name_of(value),
+)
+def test_laws(tmp_path, kind, law):
+    (tmp_path / "music").mkdir()
+    plant_one(tmp_path / "music", kind)
+    law(COLLECTIONS[kind], tmp_path / "music")
 
 
 # --- SMD --------------------------------------------------------------------------------------------------
