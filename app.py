@@ -5,5 +5,6 @@ import streamlit as st
 
 from pages.shared.app.guards import GUARDS
 from pages.shared.app.routes import ROUTES, lifespan
+from pages.shared.widgets.player.modules import MODULE_ROUTES
 
-app = st.App("home.py", routes=ROUTES, middleware=GUARDS, lifespan=lifespan)
+app = st.App("home.py", routes=[*ROUTES, *MODULE_ROUTES], middleware=GUARDS, lifespan=lifespan)

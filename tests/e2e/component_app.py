@@ -18,6 +18,7 @@ import streamlit as st
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from pages.shared.widgets.player.modules import MODULE_ROUTES
 from pages.shared.widgets.player.player import PlayerTrack, player
 from pages.shared.widgets.upload.upload import upload
 
@@ -169,5 +170,6 @@ else:
             Route("/excerpt/{name}", excerpt),
             Route("/peaks/{name}", peaks),
             Route("/upload", receive, methods=["PUT"]),
+            *MODULE_ROUTES,
         ],
     )

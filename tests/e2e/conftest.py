@@ -25,6 +25,7 @@ from mess_core.workspace.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "test-results"
+PROBE = Path(__file__).with_name("player_probe.js").read_text("utf-8")
 START_LIMIT_S = 60.0
 PATIENCE_MS = 60_000
 CHROMIUM_ARGUMENTS = [
@@ -142,6 +143,7 @@ def open_page(browser, watch, request):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         contexts.append(context)
         context.route("**/*", lambda route: _keep_inside(route, watch))
+        context.route("**/modules/*/player.js", _add_probe)
         page = context.new_page()
         pages.append(page)
         page.on("pageerror", lambda error: watch.add_error(str(error)))
@@ -189,6 +191,12 @@ def _keep_inside(route, watch: Watch) -> None:
     else:
         watch.external.append(route.request.url)
         route.abort()
+
+
+def _add_probe(route) -> None:
+    """The player as it is served, and after it what lets tests look into its audio graph."""
+    answer = route.fetch()
+    route.fulfill(response=answer, body=f"{answer.text()}\n{PROBE}")
 
 
 def _free_port() -> int:

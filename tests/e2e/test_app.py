@@ -108,7 +108,7 @@ def test_a_dropped_recording_finds_its_like_and_is_heard(visit, app, tmp_path):
     track = home.catalogue.track(page.url.split("query=")[1].split("&")[0])
     assert track.title == "my query" and not home.catalogue.is_in_library(track.track_id)
 
-    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Play", exact=True).click()
     position = page.get_by_role("slider", name="Position")
     expect(position).not_to_have_attribute("aria-valuenow", "0", timeout=PATIENCE_MS)
     neighbour = page.get_by_role("radio", name="#1")

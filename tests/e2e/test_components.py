@@ -93,7 +93,7 @@ def open_player(open_page, app_url):
 
     def open_one(scene: str = "ab", **options):
         page = open_page(f"{app_url}/?scene={scene}", **options)
-        page.locator(".player").first.wait_for()
+        page.locator(".player").first.get_by_role("radio").first.wait_for()  # its scripts have come
         return page
 
     return open_one

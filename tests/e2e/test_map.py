@@ -62,4 +62,5 @@ def test_a_map_is_drawn_explored_and_heard(app, open_page):
     page.get_by_role("button", name="Find like this").click()
     expect(page.get_by_text("The star is the query of Listen")).to_be_visible(timeout=PATIENCE_MS)
     known = {track.track_id for track in Workspace(app.home).catalogue.tracks("music")}
+    expect(page).to_have_url(re.compile("query="), timeout=PATIENCE_MS)  # written once all of the page is drawn
     assert page.url.split("query=")[1].split("&")[0] in known

@@ -1,375 +1,16 @@
-// The face of the player. Its sound, which stands before this text when the two are joined, is player_audio.js.
-//
-// Waveform   draws the track that is heard.   View  the elements on the page and the keyboard.
-// Selection  a passage while it is being chosen.
-// Player     joins sound and view, and tells Python what was heard and which passage was chosen.
+// The player: joins its sound (player_audio.js) and its face (view.js), and tells Python what was heard and which passage
+// was chosen (selection.js).
 //
 // Names and messages come from files and other people: they are set as textContent only.
 
-const SEEK_STEP_S = 5;
+import { Engine, toFrames, toSeconds } from "./player_audio.js";
+import { Selection } from "./selection.js";
+import { formatTime, spanText } from "./time.js";
+import { View } from "./view.js";
+
 const REPORT_CALM_MS = 700; // quick comparing (1 2 1 2 ...) makes one report, not ten
 const PASSAGE_MIN = toFrames(1); // as in player.py
 const ECHO_TOLERANCE = toFrames(0.06); // a passage comes back from Python rounded, to tenths of a second at most
-const CLICK_PX = 4; // a hand that moved less meant a place, not a stretch
-const REACH_PX = { mouse: 6, other: 18 }; // how near to an end of the region the pointer takes hold of it
-
-function formatTime(seconds, digits = 0) {
-  const scale = 10 ** digits;
-  const rounded = Math.floor(seconds * scale + 1e-6) / scale;
-  return `${Math.floor(rounded / 60)}:${(rounded % 60).toFixed(digits).padStart(digits ? 3 + digits : 2, "0")}`;
-}
-
-/**
- * The waveform of the track that is heard: played part coloured, a scale below, hatched where the track is silent.
- * Behind it a soft band for the moment of this track, a clear one between brackets for the region of the clock.
- */
-class Waveform {
-  hoverX = null;
-  #colours = {};
-
-  constructor(canvas) {
-    this.canvas = canvas;
-    this.readTheme();
-  }
-
-  readTheme() {
-    const style = getComputedStyle(this.canvas);
-    const colour = (name) => style.getPropertyValue(name).trim();
-    const [played, text, background] = ["primary", "text", "background"].map((name) => colour(`--st-${name}-color`));
-    this.#colours = { played, text, background };
-    this.font = `11px ${colour("--st-font") || "sans-serif"}`;
-  }
-
-  /**
-   * All seconds are those of the clock. The track is silent outside startS .. endS; `gain` scales the bars.
-   * `moment` and `region`: [from, to] or null; `mark`: one end of a region to come, or null.
-   */
-  draw({ peaks, startS, endS, gain, positionS, durationS, moment, region, mark, hasGrips }) {
-    const { canvas } = this;
-    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-    if (!width || !durationS) return;
-    const ratio = window.devicePixelRatio || 1;
-    if (canvas.width !== Math.round(width * ratio)) canvas.width = Math.round(width * ratio);
-    if (canvas.height !== Math.round(height * ratio)) canvas.height = Math.round(height * ratio);
-    const pen = canvas.getContext("2d");
-    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.clearRect(0, 0, width, height);
-    const xOf = (seconds) => (seconds / durationS) * width;
-    const barsHeight = height - 18; // the scale stands below
-    if (moment) this.#drawMoment(pen, moment.map(xOf), barsHeight);
-    if (region) this.#drawBand(pen, region.map(xOf), barsHeight, this.#colours.played, 0.2);
-    this.#drawBars(pen, { peaks, gain, width, barsHeight, playedX: xOf(positionS), startX: xOf(startS), endX: xOf(endS) });
-    this.#drawSilence(pen, [[0, xOf(startS)], [xOf(endS), width]], barsHeight);
-    this.#drawScale(pen, { width, height, durationS, xOf });
-    if (region) region.map(xOf).forEach((x, end) => this.#drawBracket(pen, x, { end, width, barsHeight, hasGrips }));
-    if (mark) this.#drawBracket(pen, xOf(mark.atS), { end: mark.isBeginning ? 0 : 1, width, barsHeight, hasGrips: false });
-    this.#drawLine(pen, xOf(positionS), barsHeight, 1, 2);
-    if (this.hoverX !== null) this.#drawHover(pen, { width, barsHeight, durationS });
-  }
-
-  #drawBand(pen, [from, to], barsHeight, colour, alpha) {
-    pen.fillStyle = colour;
-    pen.globalAlpha = alpha;
-    pen.fillRect(from, 2, to - from, barsHeight);
-  }
-
-  #drawMoment(pen, [from, to], barsHeight) {
-    this.#drawBand(pen, [from, to], barsHeight, this.#colours.text, 0.1);
-    pen.globalAlpha = 0.6;
-    pen.fillRect(from, 2, 2, 9); // the tick: here it begins
-  }
-
-  /** One end of a region, 0 the left and 1 the right; with a grip while it can be dragged. */
-  #drawBracket(pen, at, { end, width, barsHeight, hasGrips }) {
-    const x = Math.max(0, Math.min(end === 0 ? at : at - 2, width - 2)); // the line lies within the region
-    const inwards = end === 0 ? x : x - 4;
-    pen.fillStyle = this.#colours.played;
-    pen.globalAlpha = 1;
-    pen.fillRect(x, 2, 2, barsHeight);
-    for (const y of [2, barsHeight]) pen.fillRect(inwards, y, 6, 2);
-    if (!hasGrips) return;
-    pen.beginPath();
-    pen.roundRect(x - 2, barsHeight / 2 - 9, 6, 22, 3);
-    pen.strokeStyle = this.#colours.background; // a rim, or it is lost among the bars
-    pen.lineWidth = 3;
-    pen.stroke();
-    pen.fill();
-  }
-
-  #drawBars(pen, { peaks, gain, width, barsHeight, playedX, startX, endX }) {
-    const middle = barsHeight / 2 + 2;
-    for (let x = 0; x < width; x += 3) {
-      if (x + 2 < startX || x > endX) continue;
-      const loudest = peaks ? maxBetween(peaks, (x - startX) / (endX - startX), (x + 3 - startX) / (endX - startX)) : 0;
-      const half = Math.max(1, Math.min(1, loudest * gain) * (barsHeight / 2 - 4));
-      const isPlayed = x < playedX;
-      pen.globalAlpha = isPlayed ? 1 : 0.34;
-      pen.fillStyle = isPlayed ? this.#colours.played : this.#colours.text;
-      pen.fillRect(x, middle - half, 2, 2 * half);
-    }
-  }
-
-  #drawSilence(pen, spans, barsHeight) {
-    pen.fillStyle = this.#colours.text;
-    pen.globalAlpha = 0.16;
-    for (const [from, to] of spans) {
-      for (let x = from + 4; x < to - 3; x += 9) pen.fillRect(x, barsHeight / 2 + 1.5, 3, 1);
-    }
-  }
-
-  #drawScale(pen, { width, height, durationS, xOf }) {
-    const stepS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600].find((step) => xOf(step) >= 64) ?? 7200;
-    pen.fillStyle = this.#colours.text;
-    pen.font = this.font;
-    pen.textBaseline = "alphabetic";
-    for (let second = 0; second <= durationS; second += stepS) {
-      const text = formatTime(second);
-      const textWidth = pen.measureText(text).width;
-      const x = Math.min(Math.max(4, xOf(second) - textWidth / 2), width - textWidth - 4);
-      if (second && xOf(second) + textWidth / 2 > width - 2) break;
-      pen.globalAlpha = 0.65;
-      pen.fillText(text, x, height - 5);
-    }
-  }
-
-  #drawLine(pen, x, barsHeight, alpha, thickness) {
-    pen.globalAlpha = alpha;
-    pen.fillStyle = this.#colours.text;
-    pen.fillRect(Math.max(0, x - thickness / 2), 2, thickness, barsHeight);
-  }
-
-  #drawHover(pen, { width, barsHeight, durationS }) {
-    this.#drawLine(pen, this.hoverX, barsHeight, 0.45, 1);
-    const text = formatTime((this.hoverX / width) * durationS, 1);
-    const textWidth = pen.measureText(text).width;
-    pen.globalAlpha = 0.9;
-    pen.fillText(text, this.hoverX + textWidth + 10 > width ? this.hoverX - textWidth - 5 : this.hoverX + 5, 13);
-  }
-}
-
-function maxBetween(values, from, to) {
-  const first = Math.max(0, Math.floor(from * values.length));
-  const last = Math.min(values.length - 1, Math.max(first, Math.ceil(to * values.length) - 1));
-  let loudest = 0;
-  for (let i = first; i <= last; i += 1) if (values[i] > loudest) loudest = values[i];
-  return loudest;
-}
-
-/** The elements on the page. It shows what it is given and says which wishes were expressed. */
-class View {
-  constructor(root, wishes) {
-    const find = (name) => root.querySelector(`.${name}`);
-    this.section = find("player");
-    this.tracks = find("tracks");
-    this.canvas = find("waveform");
-    this.playButton = find("play");
-    this.loopButton = find("loop");
-    this.passageButton = find("passage");
-    this.matchButton = find("match");
-    this.nowText = find("now");
-    this.totalText = find("total");
-    this.status = find("status");
-    this.wishes = wishes;
-    this.waveform = new Waveform(this.canvas);
-    this.resizing = new ResizeObserver(() => wishes.redraw());
-    this.resizing.observe(this.canvas);
-    this.section.addEventListener("keydown", (event) => this.#onKey(event));
-    this.playButton.onclick = () => wishes.toggle();
-    this.loopButton.onclick = (event) => this.#afterClick(event, wishes.toggleLoop);
-    this.passageButton.onclick = (event) => this.#afterClick(event, wishes.togglePassage);
-    this.matchButton.onclick = (event) => this.#afterClick(event, wishes.toggleMatch);
-    this.#listenToPointer();
-  }
-
-  /** After a click with the mouse the keys belong to the player again: Space must play, not click once more. */
-  #afterClick(event, wish) {
-    wish();
-    if (event.detail > 0) this.section.focus({ preventScroll: true });
-  }
-
-  #onKey(event) {
-    if (isChord(event)) return;
-    const { wishes } = this;
-    const isOnToggle = event.target.classList.contains("toggle") || event.target === this.playButton;
-    const actions = {
-      " ": isOnToggle ? null : wishes.toggle, // a button in focus answers to Space by itself
-      ArrowLeft: () => wishes.seekBy(-SEEK_STEP_S),
-      ArrowRight: () => wishes.seekBy(SEEK_STEP_S),
-      PageDown: event.target === this.canvas ? () => wishes.seekBy(-6 * SEEK_STEP_S) : null,
-      PageUp: event.target === this.canvas ? () => wishes.seekBy(6 * SEEK_STEP_S) : null,
-      ArrowUp: () => this.#selectBeside(-1),
-      ArrowDown: () => this.#selectBeside(1),
-      Home: () => wishes.seekTo(0),
-      End: event.target === this.canvas ? () => wishes.seekBy(Infinity) : null,
-      l: wishes.toggleLoop,
-      L: wishes.toggleLoop,
-      p: wishes.togglePassage,
-      P: wishes.togglePassage,
-      "[": () => wishes.mark("from"),
-      "]": () => wishes.mark("to"),
-      Escape: wishes.hasPassage() ? wishes.clearPassage : null, // else it is the page's
-    };
-    let action = actions[event.key];
-    const number = /^[1-9]$/.test(event.key) ? Number(event.key) - 1 : -1;
-    if (number >= 0 && number < this.tracks.children.length) action = () => wishes.select(number);
-    if (!action) return;
-    event.preventDefault();
-    event.stopPropagation(); // Streamlit and the page have shortcuts of their own
-    action();
-  }
-
-  /** Up and down walk through the tracks, as in any group of radio buttons. */
-  #selectBeside(step) {
-    const buttons = [...this.tracks.children];
-    const current = buttons.findIndex((button) => button.getAttribute("aria-checked") === "true");
-    const next = (current + step + buttons.length) % buttons.length;
-    this.wishes.select(next);
-    buttons[next].focus();
-  }
-
-  #listenToPointer() {
-    const { canvas, waveform, wishes } = this;
-    const fractionAt = (event) => Math.max(0, Math.min(1, event.offsetX / canvas.clientWidth));
-    const reachOf = (event) => (REACH_PX[event.pointerType] ?? REACH_PX.other) / canvas.clientWidth;
-    let pressedX = 0;
-    canvas.onpointerdown = (event) => {
-      if (event.button !== 0 || !event.isPrimary) return;
-      canvas.setPointerCapture(event.pointerId);
-      pressedX = event.offsetX;
-      wishes.grab(fractionAt(event), reachOf(event));
-    };
-    canvas.onpointermove = (event) => {
-      const isHeld = canvas.hasPointerCapture(event.pointerId);
-      const saysWhere = event.pointerType === "mouse" || (isHeld && wishes.isSelecting());
-      waveform.hoverX = saysWhere ? fractionAt(event) * canvas.clientWidth : null;
-      canvas.classList.toggle("at-end", wishes.isAtEnd(fractionAt(event), reachOf(event)));
-      if (isHeld) wishes.drag(fractionAt(event));
-      else wishes.redraw();
-    };
-    canvas.onpointerup = (event) => {
-      if (!canvas.hasPointerCapture(event.pointerId)) return;
-      wishes.drop(fractionAt(event), Math.abs(event.offsetX - pressedX) < CLICK_PX);
-    };
-    canvas.onpointercancel = () => wishes.drop(null);
-    canvas.onpointerleave = () => { waveform.hoverX = null; wishes.redraw(); };
-  }
-
-  #showTracks(tracks) {
-    const shown = JSON.stringify(tracks.map(({ id, label, performer }) => [id, label, performer]));
-    if (shown === this.shown) return; // the focus stays where it is
-    this.shown = shown;
-    this.tracks.replaceChildren(...tracks.map((track, index) => this.#trackButton(track, index)));
-  }
-
-  #trackButton({ label, performer }, index) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "track";
-    button.setAttribute("role", "radio");
-    button.title = [label, performer].filter(Boolean).join("\n");
-    for (const [name, text] of [["number", index + 1], ["label", label], ["note", ""]]) {
-      const part = document.createElement("span");
-      part.className = name;
-      part.textContent = text;
-      button.append(part);
-    }
-    if (performer) {
-      const part = document.createElement("span");
-      part.className = "performer";
-      part.textContent = performer;
-      button.querySelector(".label").append(" ", part); // the space parts them where they are read aloud
-    }
-    button.onclick = () => this.wishes.select(index);
-    return button;
-  }
-
-  /** `tracks`: all of them as they are now. The view keeps no list of its own that could be another one. */
-  show({ tracks, audible, isPlaying, loops, selects, matched, positionS, durationS, momentText, status }) {
-    this.#showTracks(tracks);
-    [...this.tracks.children].forEach((button, index) => {
-      const { note, isSilent, isFailed } = tracks[index];
-      setAttribute(button, "aria-checked", index === audible);
-      button.tabIndex = index === audible ? 0 : -1;
-      button.classList.toggle("silent", isSilent);
-      button.classList.toggle("failed", isFailed);
-      setText(button.lastChild, note);
-    });
-    this.section.classList.toggle("playing", isPlaying);
-    setAttribute(this.playButton, "aria-label", isPlaying ? "Pause" : "Play");
-    this.section.classList.toggle("selecting", selects);
-    setAttribute(this.loopButton, "aria-pressed", loops);
-    setAttribute(this.passageButton, "aria-pressed", selects);
-    setAttribute(this.matchButton, "aria-pressed", matched);
-    setText(this.nowText, formatTime(positionS, 1));
-    setText(this.totalText, ` / ${formatTime(durationS, 1)}`);
-    setText(this.status, status);
-    setAttribute(this.canvas, "aria-valuemax", Math.round(durationS));
-    setAttribute(this.canvas, "aria-valuenow", Math.floor(positionS)); // whole seconds: not a word every frame
-    setAttribute(this.canvas, "aria-valuetext", `${formatTime(positionS)} of ${formatTime(durationS)}`);
-    setAttribute(this.canvas, "aria-description", momentText);
-  }
-
-  close() { this.resizing.disconnect(); }
-}
-
-/** Keys pressed together belong to the browser, except where this is how a keyboard writes a bracket (AltGr, Option). */
-function isChord(event) {
-  const { key, ctrlKey, metaKey, altKey } = event;
-  const writesBracket = (key === "[" || key === "]") && (event.getModifierState("AltGraph") || (altKey && !ctrlKey));
-  return metaKey || (!writesBracket && (ctrlKey || altKey));
-}
-
-/** Writing only what changed spares screen readers and layout. */
-function setText(element, text) { if (element.textContent !== text) element.textContent = text; }
-function setAttribute(element, name, value) {
-  if (element.getAttribute(name) !== String(value)) element.setAttribute(name, String(value));
-}
-
-/** A passage while it is being chosen, dragged out or marked end by end. In frames of the clock. */
-class Selection {
-  isOn = false; // dragging on the waveform chooses a passage; else it seeks
-  marks = { from: null, to: null }; // the ends of the region; one without the other waits for it
-  #anchor = null;
-  #tip = null;
-
-  /** What is dragged out so far, {from, to}; null when nothing is. */
-  get dragged() {
-    if (this.#anchor === null) return null;
-    return { from: Math.min(this.#anchor, this.#tip), to: Math.max(this.#anchor, this.#tip) };
-  }
-
-  /** The single mark, which waits for the other: {end, frame}, or null. */
-  get waiting() {
-    const set = Object.entries(this.marks).filter(([, frame]) => frame !== null);
-    return set.length === 1 ? { end: set[0][0], frame: set[0][1] } : null;
-  }
-
-  /** Which end of the region lies within reach of a place; null if none does. */
-  endNear(frame, region, reach) {
-    if (!this.isOn || !region) return null;
-    const end = Math.abs(frame - region.from) < Math.abs(frame - region.to) ? region.from : region.to;
-    return Math.abs(frame - end) <= reach ? end : null;
-  }
-
-  /** Taken at one of its ends, the region keeps the other one; anywhere else a new passage begins. */
-  grab(frame, region, reach) {
-    const end = this.endNear(frame, region, reach);
-    this.#anchor = end === null ? frame : region.from + region.to - end;
-    this.#tip = end ?? frame;
-  }
-
-  dragTo(frame) { this.#tip = frame; }
-
-  /** The marks of a region that was set as a whole. */
-  follow(region) { this.marks = { from: region?.from ?? null, to: region?.to ?? null }; }
-
-  /** Lets go, and returns what was dragged out. */
-  drop() {
-    const { dragged } = this;
-    this.#anchor = null;
-    return dragged;
-  }
-}
 
 class Player {
   #heard = {};
@@ -409,14 +50,13 @@ class Player {
   }
 
   /** Called on mount, when the tracks changed, and when the theme did. */
-  update({ key, excerpt_s: excerptS, tracks, region, starts }, send) {
+  update({ excerpt_s: excerptS, tracks, region, starts }, send) {
     this.send = send;
     this.#account(); // what was heard until now, of a track that may be gone in a moment
     const goesOn = this.engine.setTracks(tracks, excerptS);
     this.#takeRegion(region, !goesOn);
     this.view.waveform.readTheme();
     this.#loadPeaks();
-    this.#publishProbe(key);
     this.#takeStart(starts);
     this.#refresh();
   }
@@ -737,39 +377,14 @@ class Player {
     this.#refresh();
   }
 
-  /** For tests: read-only views of the audio graph. */
-  #publishProbe(key) {
-    const { engine } = this;
-    this.key = key;
-    this.probe = Object.freeze({
-      get context() { return engine.context; },
-      get output() { return engine.output; },
-      get inputs() { return engine.voices.map((voice) => voice.input); },
-      get gains() { return engine.voices.map((voice) => voice.gain?.gain.value ?? 0); },
-      get positions() { return engine.voices.map((voice) => toSeconds(engine.position + voice.offset)); },
-      get position() { return toSeconds(engine.position); },
-      get duration() { return toSeconds(engine.clock.length); },
-      get region() { return engine.clock.region && [toSeconds(engine.clock.region.from), toSeconds(engine.clock.region.to)]; },
-      get isRunning() { return engine.clock.isRunning; },
-      get audible() { return engine.voice.track.id; },
-      get ready() { return engine.voices.map((voice) => voice.isReadyAt(engine.position)); },
-      get decoded() { return engine.voices.map((voice) => voice.decoded); },
-      get sources() { return engine.voices.map((voice) => voice.sourceCount); },
-    });
-    (window.__messPlayer ??= {})[key] = this.probe;
-  }
-
   close() {
     clearTimeout(this.calm);
     cancelAnimationFrame(this.frame);
     window.removeEventListener("mess-player-plays", this.onOtherPlayer);
     this.engine.close();
     this.view.close();
-    if (window.__messPlayer[this.key] === this.probe) delete window.__messPlayer[this.key];
   }
 }
-
-function spanText([fromS, toS]) { return `${formatTime(fromS, 1)}–${formatTime(toS, 1)}`; }
 
 function round(value, digits) { return Number(value.toFixed(digits)); }
 

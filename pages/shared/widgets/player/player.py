@@ -1,7 +1,7 @@
 """The player: several recordings on one clock, heard one at a time, switched without losing the place.
 
-The browser half is `player_audio.js` (the sound) and `player.js` (the face). It fetches 30-second excerpts, so a long
-recording is never decoded whole.
+The browser half are the scripts beside this: the sound (`player_audio.js`), the face (`view.js`, `waveform.js`), and
+`player.js`, which joins them. It fetches 30-second excerpts, so a long recording is never decoded whole.
 
 Conventions
 -----------
@@ -33,6 +33,7 @@ from mess_core.catalogue.opinions import heard_since
 from mess_core.config import EXCERPT_DEFAULT_S
 from mess_core.errors import InputError
 from pages.shared.app import resources
+from pages.shared.widgets.player.modules import SCRIPT
 
 PASSAGE_MIN_S = 1.0  # as in player.js: a shorter one cannot be chosen
 QUIETEST_TARGET_LUFS = -45.0  # a nearly silent recording must not pull all others down with it
@@ -42,7 +43,7 @@ _component = st.components.v2.component(  # its texts are our own: names and tit
     "mess_player",
     html=(_HERE / "player.html").read_text("utf-8"),
     css=(_HERE / "player.css").read_text("utf-8"),
-    js=(_HERE / "player_audio.js").read_text("utf-8") + (_HERE / "player.js").read_text("utf-8"),
+    js=SCRIPT,
 )
 
 
@@ -141,7 +142,6 @@ def player(
     _check(tracks, region)
     gains_db = matching_gains_db([track.loudness_lufs for track in tracks])
     data = {
-        "key": key,
         "excerpt_s": EXCERPT_DEFAULT_S,
         "region": list(region) if region else None,
         "starts": starts,
