@@ -30,7 +30,6 @@ FLOORS = [
 ]
 # Arrows that still point up, module by module.
 KNOWN = {
-    ("search.answers", "evaluation.kept"),
     ("workspace.workspace", "maps.settings"),
     ("workspace.upkeep", "evaluation.kept"),
 }

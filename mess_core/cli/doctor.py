@@ -17,7 +17,7 @@ from mess_core.embeddings.extraction import choose_device
 from mess_core.encoders.registry import PUBLISHED, encoder_ids, encoder_info
 from mess_core.encoders.weights import weights_state
 from mess_core.errors import MessError
-from mess_core.search.answers import read_recall
+from mess_core.search.recall import read_recall
 from mess_core.search.rows import kind_for
 from mess_core.storage.custody import TRASH, TRASH_KEEP_DAYS
 from mess_core.storage.database import RESTORE
@@ -217,7 +217,7 @@ def _search(workspace: Workspace, library: str, encoder_id: str) -> Finding:
     n_tracks = workspace.n_embedded(library, info)
     kind = kind_for(n_tracks, info.n_layers * (info.embedding_dim + 1))
     state = f"{counted(n_tracks, 'track')}, {'exact: every track compared' if kind == 'flat' else kind}"
-    figures = read_recall(workspace, library, info, "layer") if kind != "flat" else []
+    figures = read_recall(workspace.paths, library, info, "layer") if kind != "flat" else []
     state += "".join(f"; {f.weighting}: {f.share:.1%} found in {f.median_s * 1e3:.1f} ms" for f in figures)
     return Finding(f"search {library} {encoder_id}", state, True)
 

@@ -44,9 +44,10 @@ from mess_core.evaluation.retrieval import (
 )
 from mess_core.probing.probe import OnProgress, no_progress
 from mess_core.probing.ridge import one_blas_thread
+from mess_core.search.evaluated import WORK, says_correction_helps
+from mess_core.search.evaluated import corrected as corrected_name
 from mess_core.search.geometry import ROWS_PER_BLOCK, Geometry, LayerGeometry
 from mess_core.search.hubness import (
-    HUB_SKEWNESS,
     N_NEIGHBOURS,
     Hubness,
     csls,
@@ -59,8 +60,9 @@ from mess_core.search.hubness import (
 from mess_core.storage.untrusted import build, understanding
 
 FORMAT = "mess-similarity-1"
-WORK, PERFORMER = "work", "performer"
-LAYER, LAYER_CSLS = "layer", "layer, CSLS"
+PERFORMER = "performer"
+LAYER = LayerGeometry.name
+LAYER_CSLS = corrected_name(LAYER)
 BLOCK_CELLS = 1 << 23  # similarities held at a time where all pairs are needed
 
 # (n_tracks, dim) float64, rows of the queries -> (n_queries, n_tracks), larger is closer
@@ -106,11 +108,7 @@ class SimilarityStudy:
 
         False where that cannot be measured because no work has two performers.
         """
-        before, after = self.hubness[LAYER].skewness, self.hubness[LAYER_CSLS].skewness
-        found_before, found_after = self.score(WORK, LAYER).value, self.score(WORK, LAYER_CSLS).value
-        if found_before is None or found_after is None:
-            return False
-        return before > HUB_SKEWNESS and after < before and found_after >= found_before
+        return says_correction_helps(self.to_dict(), LAYER)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, in types that strict JSON knows."""

@@ -6,7 +6,7 @@
     manifest.json      encoder with all its facts, the same in words, sha256 of every file
 
 A row is all layers of a track, centred and of length 1, one after the other: `search.geometry.LayerGeometry`. Where the
-app corrects for hubs, one more column holds minus half of what a track is used to (`evaluation.hubness`), and a query
+app corrects for hubs, one more column holds minus half of what a track is used to (`search.hubness`), and a query
 one more 1. So the ten nearest are those of the app's default search, as any inner-product engine finds them.
 """
 
@@ -26,7 +26,6 @@ from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.imported import info_of
 from mess_core.encoders.registry import encoder_info
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
-from mess_core.evaluation.kept import csls_helps
 from mess_core.handover.folders import (
     COPY_AGAIN,
     MANIFEST,
@@ -37,6 +36,7 @@ from mess_core.handover.folders import (
     whole_folder,
     write_manifest,
 )
+from mess_core.search.evaluated import correction_helps
 from mess_core.search.geometry import LayerGeometry
 from mess_core.search.hubness import local_means
 from mess_core.search.neighbours import HUB_NEIGHBOURS, HUB_REFERENCES, SEED
@@ -149,7 +149,7 @@ def build_served(workspace: Workspace, library: str, info: EncoderInfo) -> tuple
             for start in range(0, len(vectors), ROWS_PER_BLOCK)
         ]
     )
-    if csls_helps(workspace.paths, library, info):
+    if correction_helps(workspace.paths, library, info, geometry.name):
         items = np.column_stack([items, -_used_to(items, len(geometry.centre)) / 2])
     rows = faiss.IndexFlatIP(items.shape[1])
     rows.add(np.ascontiguousarray(items, np.float32))

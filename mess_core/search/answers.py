@@ -22,10 +22,10 @@ from mess_core.catalogue.catalogue import NAMES, Track
 from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, MessError
-from mess_core.evaluation.kept import csls_helps
 from mess_core.probing.aspects import AspectEvidence
-from mess_core.probing.discovery import Discovery, groups_of, safe_name
+from mess_core.probing.discovery import Discovery, groups_of
 from mess_core.search.copies import HEARD_S, RATE_HZ, onsets
+from mess_core.search.evaluated import correction_helps
 from mess_core.search.geometry import (
     GEOMETRIES,
     DirectionGeometry,
@@ -35,14 +35,12 @@ from mess_core.search.geometry import (
 )
 from mess_core.search.matching import Moment, best_moments, passage_rows
 from mess_core.search.neighbours import Neighbour, NeighbourIndex
-from mess_core.search.recall import Recall, measure_recall
+from mess_core.search.recall import keep_recall
 from mess_core.search.request import Request, check_request
 from mess_core.search.rows import Kind
 from mess_core.search.segments import SegmentIndex, similarity_matrix
 from mess_core.search.selection import POOL_AT_LEAST, POOL_PER_RESULT, Candidate, Facts, select
-from mess_core.storage.files import read_sealed, seal, write_atomically
 from mess_core.storage.packed import read_packed, write_packed
-from mess_core.storage.untrusted import build
 from mess_core.workspace.workspace import Workspace
 
 
@@ -197,23 +195,8 @@ def build_index(workspace: Workspace, plan: Plan) -> NeighbourIndex:
         return NeighbourIndex(embeddings, LayerGeometry.fit(np.zeros((1, 1, 1))))  # says what is missing
     index = NeighbourIndex(embeddings, _fit(GEOMETRIES[plan.geometry], workspace, plan, embeddings.vectors), works)
     if index.rows.kind != "flat":
-        figures = {"kind": index.rows.kind, "recall": [asdict(figure) for figure in measure_recall(index)]}
-        write_atomically(recall_path(workspace, plan.library, plan.info, plan.geometry), seal(figures))
+        keep_recall(workspace.paths, plan.library, index)
     return index
-
-
-def recall_path(workspace: Workspace, library: str, info: EncoderInfo, geometry: str) -> Path:
-    """Where the figures of an approximate index lie."""
-    return workspace.paths.cache / "recall" / f"{safe_name(library)}-{info.folder}-{geometry}.json"
-
-
-def read_recall(workspace: Workspace, library: str, info: EncoderInfo, geometry: str) -> list[Recall]:
-    """What the approximate index of a library misses; empty if it is exact or was not measured yet."""
-    try:
-        path = recall_path(workspace, library, info, geometry)
-        return [build(Recall, figure) for figure in read_sealed(path)["recall"]]
-    except (OSError, KeyError, TypeError, ValueError, ArtefactMismatchError):
-        return []
 
 
 def build_segment_index(workspace: Workspace, plan: Plan) -> SegmentIndex:
@@ -287,7 +270,7 @@ def answer(workspace: Workspace, index: NeighbourIndex, plan: Plan, query: Query
         facts_of=lambda track_id: facts_of(workspace, track_id),
         query_facts=query.facts,
         onsets_of=lambda track_id: _onsets_of(workspace, query, track_id),
-        corrects_hubs=plan.geometry == "layer" and csls_helps(workspace.paths, plan.library, plan.info),
+        corrects_hubs=correction_helps(workspace.paths, plan.library, plan.info, plan.geometry),
     )
     weights = index.weights(plan.request)
     query_items = index.geometry.items(query.embedding.segments.astype(np.float32))

@@ -7,11 +7,18 @@ parts are the hard case: the walk was laid out for all of them.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
+from mess_core.config import Paths
+from mess_core.encoders.base import EncoderInfo
+from mess_core.errors import ArtefactMismatchError
+from mess_core.probing.discovery import safe_name
 from mess_core.search.neighbours import NeighbourIndex
+from mess_core.storage.files import read_sealed, seal, write_atomically
+from mess_core.storage.untrusted import build
 
 K = 10
 N_QUERIES = 50
@@ -51,3 +58,22 @@ def measure_recall(index: NeighbourIndex, n_queries: int = N_QUERIES) -> list[Re
             n_hits += len(np.intersect1d(rows, wanted))
         found.append(Recall(name, n_hits / truth.size, float(np.median(times))))
     return found
+
+
+def recall_path(paths: Paths, library: str, info: EncoderInfo, geometry: str) -> Path:
+    """Where the figures of an approximate index lie."""
+    return paths.cache / "recall" / f"{safe_name(library)}-{info.folder}-{geometry}.json"
+
+
+def keep_recall(paths: Paths, library: str, index: NeighbourIndex) -> None:
+    """Measure what the index of a library misses, and keep that."""
+    figures = {"kind": index.rows.kind, "recall": [asdict(figure) for figure in measure_recall(index)]}
+    write_atomically(recall_path(paths, library, index.info, index.geometry.name), seal(figures))
+
+
+def read_recall(paths: Paths, library: str, info: EncoderInfo, geometry: str) -> list[Recall]:
+    """What the approximate index of a library misses; empty if it is exact or was not measured yet."""
+    try:
+        return [build(Recall, figure) for figure in read_sealed(recall_path(paths, library, info, geometry))["recall"]]
+    except (OSError, KeyError, TypeError, ValueError, ArtefactMismatchError):
+        return []

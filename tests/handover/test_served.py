@@ -30,7 +30,7 @@ def correct_hubs(home: Workspace, monkeypatch) -> None:
     from mess_core.search import answers
 
     for module in (answers, served):
-        monkeypatch.setattr(module, "csls_helps", lambda paths, library, info: True)
+        monkeypatch.setattr(module, "correction_helps", lambda paths, library, info, geometry: geometry == "layer")
 
 
 @pytest.mark.parametrize("is_corrected", [False, True])

@@ -16,7 +16,8 @@ from mess_core.encoders.mel import MEL
 from mess_core.encoders.weights import use_folder
 from mess_core.maps.drawing import make_map
 from mess_core.maps.settings import MapSettings
-from mess_core.search.answers import build_segment_index, make_plan, recall_path
+from mess_core.search.answers import build_segment_index, make_plan
+from mess_core.search.recall import recall_path
 from mess_core.search.request import Request
 from mess_core.storage.files import seal, write_atomically
 from mess_core.workspace.uploads import UploadWriter
@@ -74,7 +75,7 @@ def _make_everything(bright_library: Path, root: Path) -> None:
     build_segment_index(home, plan)
     track = home.catalogue.tracks("music")[0]
     write_atomically(home.paths.cache / "peaks" / f"{track.sha256}.json", seal({"peaks": [0.1, 0.2]}, indent=None))
-    write_atomically(recall_path(home, "music", MEL, "layer"), seal({"kind": "ivf", "recall": []}))
+    write_atomically(recall_path(home.paths, "music", MEL, "layer"), seal({"kind": "ivf", "recall": []}))
     raw = RawWriter(home.store.raw_path(track.track_id, MEL))
     for number in range(2):
         raw.add(np.full((1, 5, 4), number, np.float32))

@@ -27,10 +27,9 @@ from mess_core.search.answers import (
     facts_of,
     make_plan,
     query_of,
-    read_recall,
-    recall_path,
 )
 from mess_core.search.hubness import Hubness
+from mess_core.search.recall import read_recall, recall_path
 from mess_core.search.request import Request, parse_where
 from mess_core.storage.files import seal, unseal
 from mess_core.storage.packed import verify_packed
@@ -403,19 +402,18 @@ def test_the_recall_of_an_approximate_index_is_kept(own, monkeypatch):
     """Exact: nothing to say. Approximate: its figures, one per weighting; damaged figures are none."""
     home, _, discovery = own
     build_index(home, plan_of(home, discovery))
-    assert read_recall(home, "planted", TWO_LAYERS, "layer") == []
+    assert read_recall(home.paths, "planted", TWO_LAYERS, "layer") == []
     monkeypatch.setattr(rows_module, "FLAT_UP_TO", 0)
-    monkeypatch.setattr(rows_module, "NARROW", 0)
     monkeypatch.setattr(rows_module, "NARROW", 0)
     for request, geometry in (({}, "layer"), ({"aspects": {"tempo": 1}}, "direction")):
         assert build_index(home, plan_of(home, discovery, **request)).rows.kind == "hnsw"
-        figures = read_recall(home, "planted", TWO_LAYERS, geometry)
+        figures = read_recall(home.paths, "planted", TWO_LAYERS, geometry)
         assert figures[0].weighting == "nothing in particular" and len(figures) > 1
         assert all(0.5 < figure.share <= 1 and figure.median_s > 0 for figure in figures)
-        path = recall_path(home, "planted", TWO_LAYERS, geometry)
+        path = recall_path(home.paths, "planted", TWO_LAYERS, geometry)
         for damaged in (b"", b"[]", b'{"recall": [1]}', b'{"recall": [{"x": 1}]}', b"\xff"):
             path.write_bytes(damaged)
-            assert read_recall(home, "planted", TWO_LAYERS, geometry) == []
+            assert read_recall(home.paths, "planted", TWO_LAYERS, geometry) == []
 
 
 # --- passages -----------------------------------------------------------------------------------------------
