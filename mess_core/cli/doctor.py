@@ -14,14 +14,14 @@ from pathlib import Path
 
 from mess_core import __version__
 from mess_core.embeddings.extraction import choose_device
-from mess_core.encoders.registry import PUBLISHED, encoder_ids, encoder_info
-from mess_core.encoders.weights import weights_state
+from mess_core.encoders.registry import encoder_choices, encoder_ids, encoder_info, encoder_problems
 from mess_core.errors import MessError
 from mess_core.search.recall import read_recall
 from mess_core.search.rows import kind_for
 from mess_core.storage.custody import TRASH, TRASH_KEEP_DAYS
 from mess_core.storage.database import RESTORE
 from mess_core.storage.files import own_files
+from mess_core.targets.registry import target_problems
 from mess_core.words import counted
 from mess_core.workspace.workspace import Workspace
 
@@ -54,6 +54,7 @@ def examine(workspace: Workspace) -> list[Finding]:
         "catalogue copies": _copies,
         "trash": _trash,
         "weights": _weights,
+        "packages": _packages,
         "libraries": _libraries,
         "music folder": _music,
         "last check": _last_check,
@@ -147,11 +148,18 @@ def _trash(workspace: Workspace) -> list[Finding]:
 
 def _weights(workspace: Workspace) -> list[Finding]:
     findings = []
-    for published in PUBLISHED:
-        state = weights_state(encoder_info(published.id, workspace.paths), workspace.paths)
-        is_here = state.status == "present"
-        findings.append(Finding(f"weights {published.id}", state.message, is_here, "" if is_here else state.hint))
+    for choice in encoder_choices(workspace.paths):
+        state = choice.weights
+        if state.status != "embedded":
+            is_here = state.status == "present"
+            findings.append(Finding(f"weights {choice.info.id}", state.message, is_here, "" if is_here else state.hint))
     return findings
+
+
+def _packages(workspace: Workspace) -> list[Finding]:
+    """What other packages add, as far as it cannot be used."""
+    cure = "Update the package, or uninstall it."
+    return [Finding("packages", problem, False, cure) for problem in (*encoder_problems(), *target_problems())]
 
 
 def _libraries(workspace: Workspace) -> list[Finding]:

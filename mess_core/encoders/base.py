@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from mess_core.config import HOP_S, SEGMENT_S, SHORT_S
+from mess_core.config import HOP_S, SEGMENT_S, SHORT_S, Paths
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.words import counted
 
@@ -109,6 +110,23 @@ class Encoder(ABC):
         InputError
             If the array is not 2-D, shorter than 1 s, or holds a NaN or infinity.
         """
+
+
+@dataclass(frozen=True)
+class EncoderEntry:
+    """One line in the table of encoders: its facts, and what only its own file knows.
+
+    load : callable (info, paths, device) -> Encoder; the weights, verified
+    untrained : callable (info, device) -> Encoder, the network with random weights; None if there is no such twin
+    notice : on whose terms the weights come, said before they are fetched
+    consent : what a person agrees to before they are fetched; "" if nothing is asked
+    """
+
+    info: EncoderInfo
+    load: Callable[[EncoderInfo, Paths, str], Encoder]
+    untrained: Callable[[EncoderInfo, str], Encoder] | None = None
+    notice: str = ""
+    consent: str = ""
 
 
 def check_waveforms(waveforms: np.ndarray, info: EncoderInfo) -> np.ndarray:

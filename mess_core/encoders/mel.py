@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mess_core.config import SILENCE_PEAK
-from mess_core.encoders.base import HEARD, Encoder, EncoderInfo, check_waveforms
+from mess_core.encoders.base import HEARD, Encoder, EncoderEntry, EncoderInfo, check_waveforms
 
 if TYPE_CHECKING:
     import torch
@@ -147,3 +147,9 @@ class Mfcc(Encoder):
         rows = frames.transpose(1, 2).reshape(-1, 1, n_frames)
         rows = F.pad(rows, (DELTA_FRAMES // 2, DELTA_FRAMES // 2), mode="replicate")
         return F.conv1d(rows, self.slope).view(n, n_coefficients, n_frames).transpose(1, 2)
+
+
+ENTRIES = (
+    EncoderEntry(MEL, load=lambda info, paths, device: Mel()),
+    EncoderEntry(MFCC, load=lambda info, paths, device: Mfcc()),
+)

@@ -29,7 +29,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mess_core.encoders.base import HEARD, Encoder, EncoderInfo, WeightFile, check_waveforms, random_twin
+from mess_core.config import Paths
+from mess_core.encoders.base import (
+    HEARD,
+    Encoder,
+    EncoderEntry,
+    EncoderInfo,
+    WeightFile,
+    check_waveforms,
+    random_twin,
+)
+from mess_core.encoders.weights import locate
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.storage.untrusted import read_json
 
@@ -51,11 +61,12 @@ BLOCK_FRAMES = 32
 # On a CPU more segments at once only spill the cache and take memory: 2 are within 1 % of the fastest (benchmarks/).
 CPU_TOGETHER = 2
 
-LICENCE_NOTICE = (
+NOTICE = (
     "The MERT weights are by Li et al. 2023 (m-a-p), under CC BY-NC 4.0 "
     "(https://creativecommons.org/licenses/by-nc/4.0/): non-commercial use only. Read carefully, this also covers "
     "using embeddings made with them in a commercial service. Your audio stays on this machine."
 )
+CONSENT = "I use it for non-commercial purposes only"
 
 MERT_95M = EncoderInfo(
     id="mert-95m",
@@ -501,3 +512,14 @@ def _convolve(rows: Any, taps: Any, stride: int) -> Any:
     for tap in range(stride, kernel):
         result.addmm_(rows[tap : tap + (n - 1) * stride + 1 : stride], taps[tap])
     return result
+
+
+def _load(info: EncoderInfo, paths: Paths, device: str) -> Mert:
+    return Mert.from_folder(locate(info, paths), info=info, device=device)
+
+
+def _untrained(info: EncoderInfo, device: str) -> Mert:
+    return Mert.random(info, seed=0, device=device)
+
+
+ENTRIES = tuple(EncoderEntry(info, _load, _untrained, NOTICE, CONSENT) for info in (MERT_95M, MERT_330M))

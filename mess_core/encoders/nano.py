@@ -21,7 +21,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mess_core.encoders.base import Encoder, EncoderInfo, WeightFile, check_waveforms, random_twin, verify_file
+from mess_core.encoders.base import (
+    Encoder,
+    EncoderEntry,
+    EncoderInfo,
+    WeightFile,
+    check_waveforms,
+    random_twin,
+    verify_file,
+)
 from mess_core.encoders.mel import MEL_NORMALISER, N_BANDS, LogMel
 from mess_core.storage.untrusted import MOST_TENSORS_BYTES, parse_safetensors, read_json, read_untrusted
 
@@ -175,3 +183,12 @@ class Nano(Encoder):
             log_mel = self.log_mel(torch.from_numpy(waveforms))
             hidden_states = self.network(log_mel.to(self.device))
             return torch.stack(hidden_states, dim=1).cpu().numpy()
+
+
+ENTRIES = (
+    EncoderEntry(
+        NANO,
+        load=lambda info, paths, device: Nano.load(device),
+        untrained=lambda info, device: Nano.random(device=device),
+    ),
+)

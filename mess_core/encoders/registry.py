@@ -1,57 +1,69 @@
-"""Every encoder MESS knows, by id. One model, one file; a new one is added here and nowhere else."""
+"""Every encoder MESS knows, by id: a table. One model, one file, which carries its entry.
+
+A model of ours is added to `OWN`; one of another package comes by itself once that is installed (`mess_core.plugins`).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
+from mess_core import plugins
 from mess_core.config import Paths
-from mess_core.encoders.base import Encoder, EncoderInfo, random_twin
-from mess_core.encoders.imported import IMPORTED, imported_ids, imported_info
-from mess_core.encoders.mel import MEL, MFCC, Mel, Mfcc
-from mess_core.encoders.mert import MERT_95M, MERT_330M, Mert
-from mess_core.encoders.nano import NANO, Nano
-from mess_core.encoders.weights import WeightsState, locate, resolve, weights_state
+from mess_core.encoders import mel, mert, nano
+from mess_core.encoders.base import Encoder, EncoderEntry, EncoderInfo, random_twin
+from mess_core.encoders.imported import IMPORTED, imported_ids, imported_info, info_of
+from mess_core.encoders.weights import WeightsState, resolve, weights_state
 from mess_core.errors import DataMissingError, InputError
 
-PUBLISHED = (MERT_95M, MERT_330M)
-DEFAULT = NANO.id
+OWN = (*mert.ENTRIES, *nano.ENTRIES, *mel.ENTRIES)  # MERT first, then what needs no download, then the controls
+DEFAULT = nano.NANO.id
 RANDOM = "random:"
+GROUP = "mess.encoders"
 
 
 @dataclass(frozen=True)
 class EncoderChoice:
-    """An encoder and the state of its weights, as a list of encoders shows it."""
+    """An encoder as a list of encoders shows it: the state of its weights, and on whose terms they come."""
 
     info: EncoderInfo
     weights: WeightsState
+    notice: str
+    consent: str
 
 
 def encoder_ids(paths: Paths | None = None) -> tuple[str, ...]:
-    """In the order in which they are offered: MERT first, then what needs no download, then the controls.
+    """In the order in which they are offered: ours, those of other packages, the untrained twins.
 
     With a data folder, what was imported into it follows.
     """
-    ids = [*(info.id for info in PUBLISHED), NANO.id, MEL.id, MFCC.id]
-    ids += [f"{RANDOM}{info.id}" for info in (*PUBLISHED, NANO)]
-    return (*ids, *(imported_ids(paths) if paths else ()))
+    return (*_table(), *(imported_ids(paths) if paths else ()))
 
 
 def encoder_info(encoder_id: str, paths: Paths) -> EncoderInfo:
     """The facts of an encoder, with the hashes recorded for it in this data folder."""
     if encoder_id.startswith(IMPORTED):
         return imported_info(encoder_id, paths)
-    if encoder_id.startswith(RANDOM) and encoder_id in encoder_ids():
-        return random_twin(encoder_info(encoder_id.removeprefix(RANDOM), paths), seed=0)
-    for info in (*PUBLISHED, NANO, MEL, MFCC):
-        if info.id == encoder_id:
-            return resolve(info, paths)
-    raise InputError(f"There is no encoder called {encoder_id!r}.", f"Choose one of: {', '.join(encoder_ids(paths))}.")
+    if encoder_id not in _table():
+        raise InputError(
+            f"There is no encoder called {encoder_id!r}.", f"Choose one of: {', '.join(encoder_ids(paths))}."
+        )
+    return resolve(_table()[encoder_id].info, paths)
 
 
 def encoder_choices(paths: Paths) -> list[EncoderChoice]:
     """Every encoder that can embed, with the state of its weights."""
-    infos = [encoder_info(encoder_id, paths) for encoder_id in encoder_ids()]
-    return [EncoderChoice(info, weights_state(info, paths)) for info in infos]
+    choices = []
+    for encoder_id, entry in _table().items():
+        info = encoder_info(encoder_id, paths)
+        choices.append(EncoderChoice(info, weights_state(info, paths), entry.notice, entry.consent))
+    return choices
+
+
+def encoder_problems() -> tuple[str, ...]:
+    """A sentence for each encoder of another package that cannot be used."""
+    return _added().problems
 
 
 def load_encoder(encoder_id: str, paths: Paths, device: str = "cpu") -> Encoder:
@@ -68,15 +80,30 @@ def load_encoder(encoder_id: str, paths: Paths, device: str = "cpu") -> Encoder:
             f"{encoder_id} was imported as vectors: it cannot embed a recording.",
             "Ask for a track that it has, or import a table that has this one under another name.",
         )
-    if encoder_id == NANO.id:
-        return Nano.load(device)
-    if encoder_id == MEL.id:
-        return Mel()
-    if encoder_id == MFCC.id:
-        return Mfcc()
-    if encoder_id == f"{RANDOM}{NANO.id}":
-        return Nano.random(device=device)
-    if encoder_id.startswith(RANDOM):
-        published = encoder_info(encoder_id.removeprefix(RANDOM), paths)
-        return Mert.random(published, seed=0, device=device)
-    return Mert.from_folder(locate(info, paths), info=info, device=device)
+    return _table()[encoder_id].load(info, paths, device)
+
+
+@functools.cache
+def _table() -> Mapping[str, EncoderEntry]:
+    entries = (*OWN, *_added().entries)
+    return {entry.info.id: entry for entry in (*entries, *(twin for entry in entries for twin in _twins(entry)))}
+
+
+def _twins(entry: EncoderEntry) -> list[EncoderEntry]:
+    """Its untrained twin, if it has one: the control for what training adds."""
+    untrained = entry.untrained
+    if untrained is None:
+        return []
+    return [EncoderEntry(random_twin(entry.info, seed=0), lambda info, paths, device: untrained(entry.info, device))]
+
+
+@functools.cache
+def _added() -> plugins.Added[EncoderEntry]:
+    return plugins.added(GROUP, EncoderEntry, _check)
+
+
+def _check(entry: EncoderEntry, before: tuple[EncoderEntry, ...]) -> None:
+    """Refuse what is no encoder, or takes the place of another."""
+    info_of(asdict(entry.info), "it")
+    if entry.info.id.startswith((RANDOM, IMPORTED)) or entry.info.id in {other.info.id for other in (*OWN, *before)}:
+        raise InputError(f"there is an encoder called {entry.info.id!r} already, or its name says that it is another's")

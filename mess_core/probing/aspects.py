@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from mess_core.probing.result import LABELS as BOUNDS
 from mess_core.probing.result import ProbeResult, label_of
+from mess_core.targets.registry import added_aspects
 
 ASPECTS: dict[str, tuple[str, ...]] = {
     "brightness": ("spectral_centroid",),
@@ -25,6 +26,7 @@ ASPECTS: dict[str, tuple[str, ...]] = {
     "expressiveness": ("velocity_std", "velocity_range", "onset_timing_std"),
     "legato": ("articulation_ratio",),
 }
+ASPECTS |= {aspect: targets for aspect, targets in added_aspects().items() if aspect not in ASPECTS}
 TIMBRE = ("brightness", "texture", "warmth")
 # What people often ask: weights of aspects, and what is left out.
 PRESETS: dict[str, tuple[dict[str, float], tuple[str, ...]]] = {

@@ -24,8 +24,8 @@ from mess_core.config import HOP_S, SEGMENT_S, Paths
 from mess_core.embeddings.store import EmbeddingStore, TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
+from mess_core.probing.aspects import ASPECTS, AspectEvidence, weigh_aspects
 from mess_core.probing.aspects import LABELS as EVIDENCE
-from mess_core.probing.aspects import AspectEvidence, weigh_aspects
 from mess_core.probing.data import ProbeData
 from mess_core.probing.directions import Directions, fit_directions
 from mess_core.probing.folds import connect_groups
@@ -410,7 +410,9 @@ def from_document(plain: Mapping[str, Any], name: str) -> Discovery:
         if not isinstance(entries["group"], str) or entries["level"] not in ("track", "segment"):
             raise ValueError(f"it is grouped by {entries['group']!r}, of level {entries['level']!r}")
         known: dict[str, Any] = {"result": ProbeResult.from_dict(entries["result"])}
-        known["aspects"] = {aspect: _evidence(evidence) for aspect, evidence in entries["aspects"].items()}
+        aspects = {aspect: _evidence(evidence) for aspect, evidence in entries["aspects"].items()}
+        newer = {name: AspectEvidence((), targets, "none") for name, targets in ASPECTS.items() if name not in aspects}
+        known["aspects"] = aspects | newer
         known["row_ids"] = _texts(entries["row_ids"])
         known["target_versions"] = dict(entries["target_versions"])
         return build(Discovery, entries, **known)

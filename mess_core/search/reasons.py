@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mess_core.search.neighbours import NeighbourIndex
-from mess_core.targets.registry import TARGETS
+from mess_core.targets.registry import target_of
 
 ALIKE_FROM = 90.0  # percentile of pairs
 APART_BELOW, APART_FROM_SD = 50.0, 1.0  # percentile of pairs, and difference in standard deviations of the library
@@ -72,7 +72,7 @@ def find_reasons(index: NeighbourIndex, query: np.ndarray, track_ids: Sequence[s
                     aspect=aspect,
                     percentile=float(percentile) if np.isfinite(percentile) else None,
                     difference_sd=float(value - query_at[0]),
-                    word=TARGETS[target].words[0 if is_more else 1],
+                    word=target_of(target).words[0 if is_more else 1],
                     standing=float(below if is_more else 100.0 - below),
                 )
             )
@@ -106,7 +106,7 @@ def aspect_coordinates(index: NeighbourIndex, aspect: str, track_ids: Sequence[s
     rows = index.rows.rows(np.array([index.row_of(track_id) for track_id in present], int))
     target, values = index.geometry.coordinate(rows, aspect)
     at = dict(zip(present, values.tolist(), strict=True))
-    return TARGETS[target].words[0], [at.get(track_id) for track_id in track_ids]
+    return target_of(target).words[0], [at.get(track_id) for track_id in track_ids]
 
 
 def in_one_line(reasons: Sequence[Reason], family: Callable[[str], Sequence[str]] = lambda aspect: ()) -> str:

@@ -14,6 +14,7 @@ Silence (`sounding`) is in no support: what sounds before it and after it is mea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +24,14 @@ from threadpoolctl import ThreadpoolController
 
 from mess_core.audio import decode as audio
 from mess_core.config import MIN_DURATION_S
-from mess_core.errors import AudioError, InputError
+from mess_core.errors import AudioError, InputError, of_item
 from mess_core.targets import attack, dynamics, form, harmony, rhythm, spectrum
 from mess_core.targets.attack import Attacks
-from mess_core.targets.base import TargetValue
+from mess_core.targets.base import TargetEntry, TargetValue
 from mess_core.targets.dynamics import Loudness
 from mess_core.targets.frames import SAMPLE_RATE_HZ
 from mess_core.targets.moments import Moments, MomentStream
-from mess_core.targets.registry import TARGETS
+from mess_core.targets.registry import ADDED, TARGETS
 from mess_core.targets.rhythm import Flux
 from mess_core.targets.spectrum import SpectrumFrames
 
@@ -292,8 +293,18 @@ def measure(sound: Sound, level: str = "track") -> dict[str, TargetValue]:
         **attack.measure(sound.attacks),
         **harmony.measure(sound.chroma, sound.moments.is_sounding(sound.loudness)),
         **form.measure(sound.moments, sound.chroma, sound.loudness, sound.duration_s),
+        **{entry.target.id: _measure_added(entry, sound) for entry in ADDED.entries if level in entry.target.levels},
     }
     return {id: values[id] for id, target in TARGETS.items() if target.signal == "audio" and level in target.levels}
+
+
+def _measure_added(entry: TargetEntry, sound: Sound) -> TargetValue:
+    """A target of another package; where that fails there is no value, and the rest is measured."""
+    try:
+        value = entry.measure(sound)
+        return value if math.isfinite(value.value) or value.quality == "none" else TargetValue.none("it is not finite")
+    except Exception as error:
+        return TargetValue.none(of_item(error).message)
 
 
 def _within(times_s: np.ndarray, start_s: float, end_s: float) -> np.ndarray:

@@ -9,7 +9,9 @@ measured is NaN with a reason, never a filler.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +61,21 @@ class Target:
     summary: str  # one sentence for a musicologist
     is_companion: bool = False  # measured and stored, but not one of the 22
     words: tuple[str, str] = ("higher", "lower")  # what has more of it is …, what has less is …
+
+
+@dataclass(frozen=True)
+class TargetEntry:
+    """A target of another package, measured on sound (entry point of the group `mess.targets`).
+
+    measure : callable (`targets.audio.Sound`) -> TargetValue, of a track, and of a segment if that is among its levels
+    version : grows when its formula changes: every track is then measured again, as when the package comes or goes
+    aspects : new ones that it stands for, alone or with other targets of other packages
+    """
+
+    target: Target
+    measure: Callable[[Any], TargetValue]
+    version: int = 1
+    aspects: tuple[str, ...] = ()
 
 
 def transform(values: np.ndarray, kind: str) -> np.ndarray:

@@ -201,7 +201,7 @@ def probe_scale(values: np.ndarray, target: str) -> np.ndarray:
 
 
 def _version(midi: Path | None, score: Path | None) -> str:
-    parts = [f"audio-{VERSIONS['audio']}", f"midi-{VERSIONS['midi']}"]
+    parts = [f"{signal}-{version}" for signal, version in VERSIONS.items()]
     for path in (midi, score):
         if path is not None:
             try:

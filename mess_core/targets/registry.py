@@ -1,6 +1,7 @@
 """Which proxy targets there are. A line added here appears in the measurements, the heatmap and the command line.
 
-What each measures, and how well, is said beside its formula.
+Those of another package appear by themselves once that is installed (`mess_core.plugins`). What each measures, and how
+well, is said beside its formula.
 
 Conventions
 -----------
@@ -10,11 +11,17 @@ a second property; low: not reliable without a score, or no reference exists. A 
 
 from __future__ import annotations
 
-from mess_core.targets.base import Target
+import re
+
+from mess_core import plugins
+from mess_core.errors import InputError
+from mess_core.targets.base import TRANSFORMS, Target, TargetEntry
 
 # One number per signal, stored with every value: it grows when any formula of that signal changes.
 VERSIONS = {"audio": 2, "midi": 3}
 
+GROUP = "mess.targets"
+ID = re.compile(r"[a-z][a-z0-9_]{0,63}")
 OWN = "own"  # the dimension of what is no target of ours
 TRACK = ("track",)
 BOTH = ("track", "segment")
@@ -221,6 +228,37 @@ TARGETS: dict[str, Target] = {
 
 # What must not be mistaken for musical content: probes are compared with these (science §2.5, B1).
 NUISANCES = ("duration_s", "loudness_lufs", "onset_rate", "mean_pitch")
+
+
+def _check(entry: TargetEntry, before: tuple[TargetEntry, ...]) -> None:
+    """Refuse what takes the place of another target, or cannot be measured or probed."""
+    target = entry.target
+    if target.id in TARGETS or target.id in {other.target.id for other in before}:
+        raise InputError(f"there is a target called {target.id!r} already")
+    for name in (target.id, *entry.aspects):
+        if not ID.fullmatch(name):
+            raise InputError(f"nothing can be called {name!r}, expected a-z, 0-9 and _")
+    if target.signal != "audio" or target.transform not in TRANSFORMS or target.levels not in (TRACK, BOTH):
+        raise InputError("expected the signal audio, a known transform, and the levels track, or track and segment")
+
+
+ADDED = plugins.added(GROUP, TargetEntry, _check)
+TARGETS |= {entry.target.id: entry.target for entry in ADDED.entries}
+VERSIONS |= {entry.target.id: entry.version for entry in ADDED.entries}
+
+
+def target_problems() -> tuple[str, ...]:
+    """A sentence for each target of another package that cannot be used."""
+    return ADDED.problems
+
+
+def added_aspects() -> dict[str, tuple[str, ...]]:
+    """The aspects that other packages add, each with its targets."""
+    aspects: dict[str, tuple[str, ...]] = {}
+    for entry in ADDED.entries:
+        for aspect in entry.aspects:
+            aspects[aspect] = (*aspects.get(aspect, ()), entry.target.id)
+    return aspects
 
 
 def target_of(id: str) -> Target:

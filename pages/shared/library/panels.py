@@ -12,10 +12,10 @@ from mess_core.catalogue.catalogue import ALL, NAMES, Track, check_library_name
 from mess_core.collections.playlist import library_name
 from mess_core.collections.published import COLLECTIONS
 from mess_core.encoders.base import EncoderInfo
-from mess_core.encoders.mert import LICENCE_NOTICE
-from mess_core.encoders.registry import DEFAULT, EncoderChoice, encoder_choices
+from mess_core.encoders.registry import DEFAULT, EncoderChoice, encoder_choices, encoder_problems
 from mess_core.encoders.weights import use_folder
 from mess_core.errors import InputError, MessError
+from mess_core.targets.registry import target_problems
 from mess_core.words import counted
 from mess_core.workspace.workspace import DEMO
 from pages.shared.app import frame, resources, state
@@ -36,7 +36,7 @@ def choose_encoder() -> str:
     if not st.toggle("Show controls (untrained twins)", key="controls"):
         choices = {encoder_id: c for encoder_id, c in choices.items() if not encoder_id.startswith(CONTROL)}
     ready = [encoder_id for encoder_id, choice in choices.items() if choice.weights.status in READY]
-    preferred = ready[0] if ready[0].startswith("mert") else DEFAULT
+    preferred = next((encoder_id for encoder_id in ready if choices[encoder_id].consent), DEFAULT)
     encoder_id: str = state.sticky(
         st.radio,
         "Encoder",
@@ -49,6 +49,8 @@ def choose_encoder() -> str:
     )
     if choices[encoder_id].weights.status not in READY:
         _offer_weights(choices[encoder_id])
+    for problem in (*encoder_problems(), *target_problems()):
+        frame.notice("A package cannot be used", problem, "Update it, or uninstall it.")
     return encoder_id
 
 
@@ -63,10 +65,10 @@ def _offer_weights(choice: EncoderChoice) -> None:
     info, weights, workspace = choice.info, choice.weights, resources.workspace()
     with st.container(border=True):
         st.text(weights.message)
-        st.markdown(f"**Licence: {info.licence}.** {LICENCE_NOTICE}")
+        st.markdown(f"**Licence: {info.licence}.** {choice.notice}")
         download, folder = st.columns(2, gap="large")
         with download:
-            agreed = st.checkbox("I use it for non-commercial purposes only", key=f"agree-{info.id}")
+            agreed = not choice.consent or st.checkbox(choice.consent, key=f"agree-{info.id}")
             if st.button(f"Download {frame.size(weights.size_bytes)}", disabled=not agreed, type="primary"):
                 workspace.request_download(info.id)
                 st.rerun()
