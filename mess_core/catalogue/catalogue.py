@@ -9,6 +9,7 @@ set of tracks; `all` is the union of them. An upload is a track that is in no li
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
 import time
@@ -161,6 +162,7 @@ FILTERS = ("composer", "performer", "instrument", "collection", "split")  # by w
 OF_THE_FILE = ("sha256", "duration_s", "sample_rate_hz", "n_channels", "codec")
 UNKNOWN_CODEC = "unknown"  # of a track of which only embeddings are known, until its file is met again
 TRACK_FIELDS = tuple(f.name for f in fields(Track))
+AMONG = "IN (SELECT value FROM json_each(?))"  # of a JSON list: any number of ids in one question
 TRACK_COLUMNS = ", ".join(f"tracks.{name}" for name in TRACK_FIELDS)
 # A known track takes on the names of a collection that describes it; what that does not know stays.
 INSERT_TRACK = (
@@ -342,10 +344,17 @@ class Catalogue:
         return sorted(said)
 
     def details_of(self, track_id: str) -> dict[str, str]:
+        return self.details_of_many([track_id]).get(track_id, {})
+
+    def details_of_many(self, track_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """As `details`, of these tracks."""
         rows = self.database.connection.execute(
-            "SELECT name, value FROM details WHERE track_id = ? ORDER BY rowid", (track_id,)
+            f"SELECT track_id, name, value FROM details WHERE track_id {AMONG} ORDER BY rowid", (json.dumps(track_ids),)
         )
-        return {row["name"]: row["value"] for row in rows}
+        found: dict[str, dict[str, str]] = {}
+        for row in rows:
+            found.setdefault(row["track_id"], {})[row["name"]] = row["value"]
+        return found
 
     def is_in_library(self, track_id: str) -> bool:
         """False for an upload that joined none."""
@@ -369,6 +378,13 @@ class Catalogue:
         if row is None:
             raise UnknownTrackError(f"There is no track {track_id!r} in the catalogue.")
         return _track(row)
+
+    def tracks_of(self, track_ids: Sequence[str]) -> dict[str, Track]:
+        """Those of these tracks that are in the catalogue, by their ids, in no order."""
+        rows = self.database.connection.execute(
+            f"SELECT {TRACK_COLUMNS} FROM tracks WHERE track_id {AMONG}", (json.dumps(track_ids),)
+        )
+        return {row["track_id"]: _track(row) for row in rows}
 
     def has(self, track_id: str) -> bool:
         """Whether this very content is catalogued."""
@@ -401,6 +417,20 @@ class Catalogue:
             with contextlib.suppress(ArtefactMismatchError):  # `check` names it; nothing is read or served by it
                 paths.append(self._file(row["root"], row["relative_path"]))
         return paths or ([self._absent(track_id)] if role == "audio" else [])
+
+    def first_paths(self, track_ids: Sequence[str]) -> dict[str, Path]:
+        """The first of `file_paths` of each of these tracks' audio."""
+        rows = self.database.connection.execute(
+            "SELECT track_id, roots.path AS root, relative_path FROM files JOIN roots USING (root_id)"
+            f" WHERE track_id {AMONG} AND role = 'audio' ORDER BY root_id, relative_path",
+            (json.dumps(track_ids),),
+        )
+        paths: dict[str, Path] = {}
+        for row in rows:
+            if row["track_id"] not in paths:
+                with contextlib.suppress(ArtefactMismatchError):
+                    paths[row["track_id"]] = self._file(row["root"], row["relative_path"])
+        return {track_id: paths.get(track_id) or self._absent(track_id) for track_id in track_ids}
 
     def likely_audio_path(self, track_id: str) -> Path:
         """A path at which the audio is now; where it is nowhere, the first at which it was seen."""

@@ -44,10 +44,10 @@ from mess_core.search.answers import (
     answer_passage,
     build_index,
     build_segment_index,
-    facts_of,
     make_plan,
     query_of,
 )
+from mess_core.search.facts import facts_of
 from mess_core.search.matching import parse_passage
 from mess_core.search.request import COPIES, Request, parse_aspects, parse_where
 from mess_core.search.selection import Facts

@@ -18,7 +18,7 @@ import numpy as np
 import soxr
 
 from mess_core.audio.decode import read_excerpt
-from mess_core.catalogue.catalogue import NAMES, Track
+from mess_core.catalogue.catalogue import Track
 from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, MessError
@@ -26,6 +26,7 @@ from mess_core.probing.aspects import AspectEvidence
 from mess_core.probing.discovery import Discovery, groups_of
 from mess_core.search.copies import HEARD_S, RATE_HZ, onsets
 from mess_core.search.evaluated import correction_helps
+from mess_core.search.facts import facts_of, facts_of_many
 from mess_core.search.geometry import (
     GEOMETRIES,
     DirectionGeometry,
@@ -267,7 +268,7 @@ def answer(workspace: Workspace, index: NeighbourIndex, plan: Plan, query: Query
         query.embedding.mean,
         plan.request,
         exclude=[query.track_id],
-        facts_of=lambda track_id: facts_of(workspace, track_id),
+        facts_of=lambda track_ids: facts_of_many(workspace, track_ids),
         query_facts=query.facts,
         onsets_of=lambda track_id: _onsets_of(workspace, query, track_id),
         corrects_hubs=correction_helps(workspace.paths, plan.library, plan.info, plan.geometry),
@@ -335,7 +336,7 @@ def answer_passage(
         ),
         replace(request, diversity=0.0, duplicates="keep"),
         query.facts,
-        lambda track_id: facts_of(workspace, track_id),
+        lambda track_ids: facts_of_many(workspace, track_ids),
     )
     if request.diversity or request.duplicates != "keep" or request.hubs == "on":
         notice = "Diversity, near-duplicates and hubs are not looked at when a passage is searched."
@@ -346,30 +347,6 @@ def answer_passage(
         neighbour = Neighbour(rank, match.track_id, match.similarity, match.percentile)
         tracks.append(_found_track(workspace, neighbour, match.moment))
     return Answer(query, plan, tuple(tracks), None, index.rows.kind)
-
-
-def facts_of(workspace: Workspace, track_id: str) -> Facts:
-    """What caps and versions go by. Without an album among its tags, the folder a file lies in stands for it."""
-    track = workspace.catalogue.track(track_id)
-    return Facts(
-        work=work_of(track),
-        performer=track.performer,
-        album=f"{track.album_artist or ''}: {track.album}" if track.album else _folder_of(workspace, track_id),
-        composer=track.composer,
-        instrument=track.instrument,
-        collection=track.collection,
-        split=track.split,
-        details={**{n: v for n in NAMES if (v := getattr(track, n))}, **workspace.catalogue.details_of(track_id)},
-    )
-
-
-def work_of(track: Track) -> str | None:
-    """What versions of a work have in common: works of two composers may have one name."""
-    return f"{track.composer}: {track.work}" if track.work else None
-
-
-def _folder_of(workspace: Workspace, track_id: str) -> str:
-    return str(workspace.catalogue.file_paths(track_id)[0].parent)
 
 
 def query_of(workspace: Workspace, track: Track, info: EncoderInfo, text: str = "") -> Query:

@@ -36,7 +36,7 @@ from mess_core.search.geometry import Geometry
 from mess_core.search.percentiles import Percentiles
 from mess_core.search.request import Request, check_request
 from mess_core.search.rows import Kind, RowIndex
-from mess_core.search.selection import Candidate, Facts, select
+from mess_core.search.selection import Candidate, Facts, FactsOf, select
 
 HUB_NEIGHBOURS = 10
 HUB_REFERENCES = 1000  # seeded recordings that stand for the library when r(x) is measured
@@ -179,7 +179,7 @@ class NeighbourIndex:
         request: Request | None = None,
         *,
         exclude: Collection[str] = (),
-        facts_of: Callable[[str], Facts] = lambda track_id: Facts(),
+        facts_of: FactsOf = lambda track_ids: {},
         query_facts: Facts | None = None,
         onsets_of: OnsetsOf | None = None,
         corrects_hubs: bool | None = None,
@@ -194,7 +194,7 @@ class NeighbourIndex:
             k above the library's size returns all tracks.
         exclude : collection of str
             Track ids that must not come back: the query itself.
-        facts_of, query_facts : callable (track_id) -> Facts, and Facts
+        facts_of, query_facts : callable (track_ids) -> mapping of id to Facts, and Facts
             What caps and versions go by.
         onsets_of : callable (track_id, or None for the query) -> ndarray or None
             `copies.onsets`, by which copies are told; without, only those whose track embeddings are nearly the same.

@@ -11,10 +11,9 @@ Carbonell & Goldstein (1998).
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +22,7 @@ from mess_core.catalogue.catalogue import FILTERS
 from mess_core.search.request import Request
 
 POOL_AT_LEAST, POOL_PER_RESULT = 100, 10  # candidates among which diversity chooses
+MOST_AT_ONCE = 1000  # candidates whose facts are asked for in one go
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +55,10 @@ class Facts:
         return value is not None and value.casefold() in wanted
 
 
+FactsOf = Callable[[Sequence[str]], Mapping[str, Facts]]  # of tracks by id; of what is not there, nothing is known
+UNKNOWN = Facts()
+
+
 def _nothing_alike(row: int, rows: list[int]) -> np.ndarray:
     return np.zeros(len(rows))
 
@@ -63,7 +67,7 @@ def select(
     ranked: Iterator[Candidate],
     request: Request,
     query: Facts,
-    facts_of: Callable[[str], Facts],
+    facts_of: FactsOf,
     similarities: Callable[[int, list[int]], np.ndarray] = _nothing_alike,
     is_copy: Callable[[int, list[int]], np.ndarray] = _nothing_alike,
     is_copy_of_query: Callable[[int], bool] = lambda row: False,
@@ -73,14 +77,15 @@ def select(
     Parameters
     ----------
     ranked : iterator of Candidate
-        The best first; consumed no further than needed.
+        The best first; consumed no further than needed, or, where facts decide, in portions that double.
     query : Facts
-    facts_of : callable (track_id) -> Facts
+    facts_of : callable (track_ids) -> mapping of id to Facts
+        Asked once for each portion, and only if something goes by facts.
     similarities, is_copy : callable (row, rows) -> ndarray, shape (n_rows,)
         Similarity between results, and whether one is a near-duplicate of the other.
     is_copy_of_query : callable (row) -> bool
     """
-    facts_of = functools.cache(facts_of)  # a candidate is asked by every filter and every cap
+    known: dict[str, Facts] = {}
     caps = {name: getattr(request, f"max_per_{name}") for name in ("work", "performer", "album")}
     if request.versions == "collapse":
         caps["work"] = 1
@@ -93,36 +98,49 @@ def select(
     for name, value in request.where:
         where.setdefault(name, set()).add(value.casefold())
 
+    n_pool = max(POOL_AT_LEAST, POOL_PER_RESULT * request.k)
+
+    def with_facts() -> Iterator[Candidate]:
+        n = n_pool if request.diversity else request.k
+        while portion := list(itertools.islice(ranked, n)):
+            known.update(facts_of([candidate.track_id for candidate in portion]))
+            yield from portion
+            n = min(2 * n, MOST_AT_ONCE)
+
+    def facts(candidate: Candidate) -> Facts:
+        return known.get(candidate.track_id, UNKNOWN)
+
     def is_wanted(candidate: Candidate) -> bool:
-        if any(getattr(facts_of(candidate.track_id), name) not in wanted for name, wanted in only.items()):
+        if any(getattr(facts(candidate), name) not in wanted for name, wanted in only.items()):
             return False
-        if not all(facts_of(candidate.track_id).says(name, wanted) for name, wanted in where.items()):
+        if not all(facts(candidate).says(name, wanted) for name, wanted in where.items()):
             return False
         if request.duplicates == "exclude" and is_copy_of_query(candidate.row):
             return False
         if request.versions == "exclude" and query.work is not None:
-            return facts_of(candidate.track_id).work != query.work
+            return facts(candidate).work != query.work
         return True
 
     def is_allowed(candidate: Candidate) -> bool:
         for name, cap in caps.items():
-            value = getattr(facts_of(candidate.track_id), name)
+            value = getattr(facts(candidate), name)
             if value is not None and counts[name, value] >= cap:
                 return False
         return request.duplicates != "collapse" or not shown or not is_copy(candidate.row, shown).any()
 
     def take(candidate: Candidate) -> Candidate:
         for name in caps:
-            counts[name, getattr(facts_of(candidate.track_id), name)] += 1
+            counts[name, getattr(facts(candidate), name)] += 1
         shown.append(candidate.row)
         return candidate
 
-    wanted = filter(is_wanted, ranked)
+    goes_by_facts = bool(caps or only or where) or (request.versions == "exclude" and query.work is not None)
+    wanted = filter(is_wanted, with_facts() if goes_by_facts else ranked)
     if request.diversity == 0:
         # takes each before the next is judged
         return list(itertools.islice((take(candidate) for candidate in wanted if is_allowed(candidate)), request.k))
 
-    pool = list(itertools.islice(wanted, max(POOL_AT_LEAST, POOL_PER_RESULT * request.k)))
+    pool = list(itertools.islice(wanted, n_pool))
     nearest_shown = np.full(len(pool), -np.inf)  # to each candidate
     chosen: list[Candidate] = []
     is_left = np.ones(len(pool), bool)

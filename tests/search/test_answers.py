@@ -24,10 +24,10 @@ from mess_core.search.answers import (
     answer_passage,
     build_index,
     build_segment_index,
-    facts_of,
     make_plan,
     query_of,
 )
+from mess_core.search.facts import facts_of
 from mess_core.search.hubness import Hubness
 from mess_core.search.recall import read_recall, recall_path
 from mess_core.search.request import Request, parse_where

@@ -246,7 +246,7 @@ def test_caps_versions_and_copies_go_by_the_facts_given(name):
             vectors[0],
             Request(k=8, **asked),
             exclude=["0000"],
-            facts_of=lambda track_id: Facts(work=f"w{int(track_id) // 5}"),
+            facts_of=lambda track_ids: {each: Facts(work=f"w{int(each) // 5}") for each in track_ids},
             query_facts=Facts(work="w0"),
         )
         return [int(track_id) for track_id in ids_of(found)]

@@ -23,11 +23,16 @@ class Library:
         self.copies = [set(own) for own in copies]
         self.copies_of_query = set(copies_of_query)
         self.consumed = 0
+        self.asked: list[int] = []  # how many facts at a time
 
     def ranked(self):
         for candidate in self.candidates:
             self.consumed += 1
             yield candidate
+
+    def facts_of(self, track_ids: list[str]) -> dict[str, Facts]:
+        self.asked.append(len(track_ids))
+        return {track_id: self.facts[int(track_id[1:])] for track_id in track_ids if int(track_id[1:]) in self.facts}
 
     def is_copy(self, row: int, rows: list[int]) -> np.ndarray:
         return np.array([any({row, other} <= own for own in self.copies) for other in rows])
@@ -37,7 +42,7 @@ class Library:
             self.ranked(),
             Request(**asked),
             query or Facts(),
-            lambda track_id: self.facts.get(int(track_id[1:]), Facts()),
+            self.facts_of,
             lambda row, rows: self.pairs[row, rows],
             self.is_copy,
             lambda row: row in self.copies_of_query,
@@ -177,11 +182,13 @@ def test_no_more_is_looked_at_than_needed():
     library = Library(works("a", "a", "b", "b"))
     library.select(k=3)
     assert library.consumed == 3
+    assert library.asked == []
     library.consumed = 0
-    assert library.select(k=2, max_per_work=1) == [0, 2] and library.consumed == 3
+    assert library.select(k=2, max_per_work=1) == [0, 2] and library.consumed == 6
+    assert library.asked == [2, 4], "facts are asked for in portions, not one by one"
     library.candidates = [Candidate(row % N, f"t{row:05d}", -float(row), 0.0) for row in range(1000)]
     library.consumed, library.facts = 0, {}
-    select(library.ranked(), Request(k=5, diversity=0.5), Facts(), lambda _: Facts(),
+    select(library.ranked(), Request(k=5, diversity=0.5), Facts(), lambda _: {},
            lambda row, rows: library.pairs[row, rows], library.is_copy, lambda row: False)  # fmt: skip
     assert library.consumed == 100, "the pool among which diversity chooses"
 
