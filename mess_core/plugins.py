@@ -1,4 +1,4 @@
-"""What other packages add to MESS, by entry points in their `pyproject.toml`.
+"""What other packages add to MESS, by entry points in their pyproject.toml.
 
     [project.entry-points."mess.encoders"]
     my-encoder = "my_package.encoder:ENTRY"      an `EncoderEntry` of `mess_core.encoders.base`

@@ -47,10 +47,10 @@ from mess_core.search.answers import (
     make_plan,
     query_of,
 )
-from mess_core.search.facts import facts_of
 from mess_core.search.matching import parse_passage
 from mess_core.search.request import COPIES, Request, parse_aspects, parse_where
 from mess_core.search.selection import Facts
+from mess_core.search.track_facts import facts_of
 from mess_core.storage.jobs import Job, grouped, new_owner
 from mess_core.storage.untrusted import harmless
 from mess_core.words import counted

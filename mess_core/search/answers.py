@@ -26,7 +26,6 @@ from mess_core.probing.aspects import AspectEvidence
 from mess_core.probing.discovery import Discovery, groups_of
 from mess_core.search.copies import HEARD_S, RATE_HZ, onsets
 from mess_core.search.evaluated import correction_helps
-from mess_core.search.facts import facts_of, facts_of_many
 from mess_core.search.geometry import (
     GEOMETRIES,
     DirectionGeometry,
@@ -41,6 +40,7 @@ from mess_core.search.request import Request, check_request
 from mess_core.search.rows import Kind
 from mess_core.search.segments import SegmentIndex, similarity_matrix
 from mess_core.search.selection import POOL_AT_LEAST, POOL_PER_RESULT, Candidate, Facts, select
+from mess_core.search.track_facts import facts_of, facts_of_many
 from mess_core.storage.packed import read_packed, write_packed
 from mess_core.workspace.workspace import Workspace
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from mess_core.catalogue.catalogue import Track
 from mess_core.search.answers import Plan, make_plan
-from mess_core.search.facts import work_of
 from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.request import Request
 from mess_core.search.selection import Facts
+from mess_core.search.track_facts import work_of
 from mess_core.workspace.workspace import Workspace
 
 

@@ -27,10 +27,10 @@ from mess_core.search.answers import (
     make_plan,
     query_of,
 )
-from mess_core.search.facts import facts_of
 from mess_core.search.hubness import Hubness
 from mess_core.search.recall import read_recall, recall_path
 from mess_core.search.request import Request, parse_where
+from mess_core.search.track_facts import facts_of
 from mess_core.storage.files import seal, unseal
 from mess_core.storage.packed import verify_packed
 from mess_core.workspace.workspace import Workspace

@@ -9,9 +9,9 @@ import pytest
 from mess_core.encoders.mel import MEL
 from mess_core.search.answers import Plan, build_index, make_plan, query_of
 from mess_core.search.explaining import names_in_common, plan_of_reasons, similarities_to
-from mess_core.search.facts import facts_of
 from mess_core.search.reasons import find_reasons
 from mess_core.search.request import Request
+from mess_core.search.track_facts import facts_of
 from mess_core.workspace.workspace import Workspace
 
 

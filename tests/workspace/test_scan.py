@@ -174,7 +174,7 @@ def test_what_the_tags_say_is_on_the_track_and_an_album_is_capped_across_discs(h
     """Two discs in two folders are one album; without such a tag the folder is."""
     import soundfile
 
-    from mess_core.search.facts import facts_of
+    from mess_core.search.track_facts import facts_of
 
     for disc in (1, 2):
         for number in (1, 2):
