@@ -39,7 +39,12 @@ from mess_core.errors import ArtefactMismatchError  # noqa: E402
 from mess_core.probing.discovery import Discovery, groups_of  # noqa: E402
 from mess_core.probing.result import label_of  # noqa: E402
 from mess_core.storage.jobs import Job, new_owner  # noqa: E402
-from mess_core.work.tasks import Task  # noqa: E402
+from mess_core.work.demo import DemoRequest  # noqa: E402
+from mess_core.work.doing import do  # noqa: E402
+from mess_core.work.extract import ExtractRequest  # noqa: E402
+from mess_core.work.probe import ProbeRequest  # noqa: E402
+from mess_core.work.request import submit  # noqa: E402
+from mess_core.work.task import Task  # noqa: E402
 from mess_core.workspace.workspace import DEMO, Workspace  # noqa: E402
 
 SAMPLE_RATE_HZ, HOP = 24_000, 512
@@ -97,28 +102,28 @@ def claim(vectors: np.ndarray, values: np.ndarray, groups: tuple[str, ...] | Non
 def complete(workspace: Workspace, info: EncoderInfo) -> Discovery:
     """The demo library's discovery; what it needs and is missing is made."""
     if DEMO not in [library.name for library in workspace.catalogue.libraries()]:
-        do(workspace, workspace.jobs.submit("demo", {"then_extract": None}, resource=DEMO))
+        do_here(workspace, submit(workspace, DemoRequest()))
     if workspace.missing_tracks(DEMO, info):
-        do(workspace, workspace.request_extract(DEMO, info.id))
+        do_here(workspace, submit(workspace, ExtractRequest(DEMO, info.id)))
     try:
         found = workspace.discovery(DEMO, info)
     except ArtefactMismatchError:
         found = None
     if found is None or not found.result.has_null or found.content != workspace.index_content(DEMO, info):
-        do(workspace, workspace.request_probe(DEMO, info.id))
+        do_here(workspace, submit(workspace, ProbeRequest(DEMO, info.id)))
         found = workspace.discovery(DEMO, info)
     assert found is not None
     return found
 
 
-def do(workspace: Workspace, job: Job) -> None:
+def do_here(workspace: Workspace, job: Job) -> None:
     """Do a job here and now."""
     print(f"{job.kind} …", file=sys.stderr)
     owner = new_owner()
     claimed = workspace.jobs.claim(owner, job_id=job.job_id)
     if claimed is None:
         raise SystemExit(f"Another process is at the {job.kind} of {workspace.paths.root}: wait for it, or end it.")
-    ended = Task(workspace, claimed, owner).run()
+    ended = do(Task(workspace, claimed, owner))
     if ended.state != "done":
         raise SystemExit(f"{job.kind}: {ended.message} {ended.hint}")
 

@@ -19,7 +19,12 @@ from mess_core.encoders.base import Encoder, EncoderInfo, check_waveforms
 from mess_core.encoders.mel import MEL
 from mess_core.parallel import compiling_alone
 from mess_core.storage.jobs import new_owner
-from mess_core.work.tasks import Task
+from mess_core.work.doing import do
+from mess_core.work.evaluate import EvaluateRequest
+from mess_core.work.extract import ExtractRequest
+from mess_core.work.probe import ProbeRequest
+from mess_core.work.request import submit
+from mess_core.work.task import Task
 from mess_core.workspace.workspace import Workspace
 
 # What numba compiles for the tests is kept for the next time, in one place for all processes that run them side by
@@ -68,7 +73,7 @@ def work(home: Workspace) -> None:
     """What the worker process does, here."""
     owner = new_owner()
     while (job := home.jobs.claim(owner)) is not None:
-        Task(home, job, owner).run()
+        do(Task(home, job, owner))
 
 
 @pytest.fixture(scope="session")
@@ -132,10 +137,10 @@ def _make_bright(folder: Path) -> None:
         track = read_track(path)
         new.append(replace(track, track=replace(track.track, work=f"work {number % 6}", performer=f"p{number // 6}")))
     home.catalogue.add(folder, new, "music")
-    home.request_extract("music", MEL.id)
-    home.request_probe("music", MEL.id)
-    home.request_evaluate("music", MEL.id, "faithfulness")
-    home.request_evaluate("music", MEL.id, "similarity")
+    submit(home, ExtractRequest("music", MEL.id))
+    submit(home, ProbeRequest("music", MEL.id))
+    submit(home, EvaluateRequest("music", MEL.id, "faithfulness"))
+    submit(home, EvaluateRequest("music", MEL.id, "similarity"))
     work(home)
     home.database.set_setting("demo", "removed")
     home.database.close()
@@ -172,5 +177,5 @@ def queued(home: Workspace, write_wav) -> Workspace:
     """A library of many short recordings, and the job that embeds them."""
     new = [read_track(write_wav(f"t{seed}", 6.0, seed)) for seed in range(N_QUEUED)]
     home.catalogue.add(new[0].audio.parent, new, "music")
-    home.request_extract("music", MEL.id)
+    submit(home, ExtractRequest("music", MEL.id))
     return home

@@ -16,6 +16,9 @@ from mess_core.cli.main import _parser
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.mert import MERT_95M, MERT_330M
 from mess_core.encoders.nano import NANO
+from mess_core.work.doing import do
+from mess_core.work.extract import ExtractRequest
+from mess_core.work.request import submit
 from mess_core.workspace.workspace import Workspace
 from pages.shared.app.page import PAGES
 
@@ -64,13 +67,13 @@ def test_the_python_example_runs(home: Workspace, write_wav, monkeypatch, capsys
     """On a library called demo with two recordings."""
     from mess_core.collections.opening import read_track
     from mess_core.storage.jobs import new_owner
-    from mess_core.work.tasks import Task
+    from mess_core.work.task import Task
 
     new = [read_track(write_wav(f"t{seed}", 3.0, seed)) for seed in range(2)]
     home.catalogue.add(new[0].audio.parent, new, "demo")
-    home.request_extract("demo", NANO.id)
+    submit(home, ExtractRequest("demo", NANO.id))
     owner = new_owner()
-    Task(home, home.jobs.claim(owner), owner).run()
+    do(Task(home, home.jobs.claim(owner), owner))
     monkeypatch.setenv("MESS_HOME", str(home.paths.root))
     (example,) = re.findall(r"```python\n(.+?)```", README, flags=re.DOTALL)
     exec(compile(example, "README.md", "exec"), {})

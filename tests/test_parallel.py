@@ -54,12 +54,8 @@ def ends(item: tuple[str, Path]) -> str:
 
 
 def modules(_: int) -> list[str]:
-    from mess_core.targets import (  # noqa: F401
-        audio,
-        measurements,  # what a process of the pool loads
-        midi,
-    )
-    from mess_core.work import tasks  # noqa: F401  # what a process of the pool loads
+    from mess_core.targets import audio, measurements, midi  # noqa: F401  # what a process of the pool loads
+    from mess_core.work import targets  # noqa: F401
 
     return sorted(sys.modules)
 

@@ -11,7 +11,10 @@ from pathlib import Path
 from mess_core.collections.opening import read_track
 from mess_core.encoders.mel import MEL
 from mess_core.storage.jobs import new_owner
-from mess_core.work.tasks import Task
+from mess_core.work.doing import do
+from mess_core.work.extract import ExtractRequest
+from mess_core.work.request import submit
+from mess_core.work.task import Task
 from mess_core.workspace.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
@@ -46,7 +49,7 @@ def uninterrupted(home: Workspace, tmp_path: Path) -> dict[str, bytes]:
     other = Workspace(tmp_path / "uninterrupted")
     new = [read_track(home.catalogue.audio_path(track.track_id)) for track in home.catalogue.tracks("music")]
     other.catalogue.add(new[0].audio.parent, new, "music")
-    other.request_extract("music", MEL.id)
+    submit(other, ExtractRequest("music", MEL.id))
     owner = new_owner()
-    Task(other, other.jobs.claim(owner), owner).run()
+    do(Task(other, other.jobs.claim(owner), owner))
     return contents(other)

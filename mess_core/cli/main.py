@@ -54,7 +54,18 @@ from mess_core.search.track_facts import facts_of
 from mess_core.storage.jobs import Job, grouped, new_owner
 from mess_core.storage.untrusted import harmless
 from mess_core.words import counted
-from mess_core.work.tasks import Task
+from mess_core.work.add import AddRequest
+from mess_core.work.demo import DemoRequest
+from mess_core.work.doing import do
+from mess_core.work.evaluate import EvaluateRequest
+from mess_core.work.extract import ExtractRequest
+from mess_core.work.fetch import FetchRequest
+from mess_core.work.map import MapRequest
+from mess_core.work.probe import ProbeRequest
+from mess_core.work.request import Request as Work
+from mess_core.work.request import submit
+from mess_core.work.targets import TargetsRequest
+from mess_core.work.task import Task
 from mess_core.workspace.rebuild import rebuild
 from mess_core.workspace.workspace import DEMO, Workspace, check_path, count_segments
 
@@ -248,8 +259,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _demo(workspace: Workspace, options: argparse.Namespace) -> int:
-    workspace.database.set_setting("demo", "wanted")
-    job = _run(workspace, workspace.jobs.submit("demo", {"then_extract": None}, resource="demo"))
+    job = _run(workspace, DemoRequest())
     return _report(workspace, [job], options, library=DEMO)
 
 
@@ -260,10 +270,7 @@ def _add(workspace: Workspace, options: argparse.Namespace) -> int:
             _check_dataset(path, COLLECTIONS[options.dataset])
     library = options.library or library_name(options.paths[0])
     jobs = [
-        _run(
-            workspace,
-            workspace.request_add(path.resolve(), library, collection=options.dataset, renders=options.render),
-        )
+        _run(workspace, AddRequest(path.resolve(), library, collection=options.dataset, renders=options.render))
         for path in options.paths
     ]
     return _report(workspace, jobs, options, library=library)
@@ -287,11 +294,9 @@ def _fetch(workspace: Workspace, options: argparse.Namespace) -> int:
         )
     library = options.library or found.id
     folder = options.folder.expanduser().resolve()
-    job = _run(workspace, workspace.request_fetch(found.id, options.number, folder, library, renders=options.render))
-    jobs = [
-        job,
-        *(_run(workspace, each) for each in workspace.jobs.active() if each.kind == "add" and job.state == "done"),
-    ]
+    job = _run(workspace, FetchRequest(found.id, options.number, folder, library, renders=options.render))
+    following = [each for each in workspace.jobs.active() if each.kind == AddRequest.kind and job.state == "done"]
+    jobs = [job, *(_finish(workspace, each) for each in following)]
     return _report(workspace, jobs, options, library=library)
 
 
@@ -342,7 +347,7 @@ def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
     if options.mlflow:
         tracking.open_store(workspace.paths)
     started_s = time.monotonic()
-    job = _run(workspace, workspace.request_extract(options.library, options.encoder, keep_raw=options.keep_raw))
+    job = _run(workspace, ExtractRequest(options.library, options.encoder, keep_raw=options.keep_raw))
     if options.mlflow and job.state == "done":
         done = [track for track in missing if workspace.store.has(track.track_id, info)]
         n_segments = sum(count_segments(track.duration_s, info) for track in done)
@@ -353,7 +358,7 @@ def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def _targets(workspace: Workspace, options: argparse.Namespace) -> int:
     workspace.catalogue.require_library(options.library)
-    job = _run(workspace, workspace.request_targets(options.library))
+    job = _run(workspace, TargetsRequest(options.library))
     return _report(workspace, [job], options, library=options.library)
 
 
@@ -373,7 +378,7 @@ def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
     check_columns(workspace.catalogue, options.library, options.group, options.level, settings.columns)
     _require_embeddings(workspace, options.library, info)
     started_s = time.monotonic()
-    job = _run(workspace, workspace.request_probe(options.library, info.id, options.group, options.level, settings))
+    job = _run(workspace, ProbeRequest(options.library, info.id, options.group, options.level, settings))
     found = workspace.discovery(options.library, info, options.group, options.level, settings)
     if job.state != "done" or found is None:
         return _report(workspace, [job], options, library=options.library, encoder=info.id)
@@ -438,7 +443,7 @@ def _evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
     workspace.catalogue.require_library(options.library)
     info = encoder_info(options.encoder, workspace.paths)
     _require_embeddings(workspace, options.library, info)
-    job = _run(workspace, workspace.request_evaluate(options.library, info.id, options.what))
+    job = _run(workspace, EvaluateRequest(options.library, info.id, options.what))
     kept = load_evaluation(workspace.paths, options.library, info, options.what)
     if job.state != "done" or kept is None:
         return _report(workspace, [job], options, library=options.library, encoder=info.id)
@@ -452,7 +457,7 @@ def _map(workspace: Workspace, options: argparse.Namespace) -> int:
     info = encoder_info(options.encoder, workspace.paths)
     check_layer(options.layer, info)
     _require_embeddings(workspace, options.library, info)
-    job = _run(workspace, workspace.request_map(options.library, info.id, layer=options.layer))
+    job = _run(workspace, MapRequest(options.library, info.id, layer=options.layer))
     if job.state != "done":
         return _report(workspace, [job], options, library=options.library, encoder=info.id)
     layers = range(info.n_layers) if options.layer is None else [options.layer]
@@ -597,14 +602,18 @@ def _query(workspace: Workspace, text: str, info: EncoderInfo) -> Query:
     raise InputError(f"{text!r} holds no audio.")
 
 
-def _run(workspace: Workspace, job: Job) -> Job:
+def _run(workspace: Workspace, request: Work) -> Job:
     """Do a job here; if a live worker has it already, wait for that one. A dead one's lease is taken at once."""
+    return _finish(workspace, submit(workspace, request))
+
+
+def _finish(workspace: Workspace, job: Job) -> Job:
     owner = new_owner()
     while workspace.jobs.get(job.job_id).is_active:
         claimed = workspace.jobs.claim(owner, job_id=job.job_id)
         if claimed is not None:
             with _ProgressLine(workspace, job.job_id):
-                Task(workspace, claimed, owner).run()
+                do(Task(workspace, claimed, owner))
         else:
             time.sleep(WAIT_S)
     return workspace.jobs.get(job.job_id)

@@ -27,6 +27,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mess_core.audio.decode import DecodeFacts
 from mess_core.catalogue.takeover import CarriedEmbedding
 from mess_core.config import MAX_DURATION_S, Paths
 from mess_core.encoders.base import EncoderInfo
@@ -164,13 +165,22 @@ class EmbeddingStore:
         self.database = database
         self.custody = custody or Custody(paths)
 
-    def write(self, track_id: str, info: EncoderInfo, embedding: TrackEmbedding, guard: Guard | None = None) -> None:
+    def write(
+        self,
+        track_id: str,
+        info: EncoderInfo,
+        embedding: TrackEmbedding,
+        guard: Guard | None = None,
+        heard: DecodeFacts | None = None,
+    ) -> None:
         """Keep one track's embedding. Either all of it is there afterwards, or nothing is.
 
         Parameters
         ----------
         guard : callable or None
             Called with the connection inside the transaction; raises if the writer has lost its right to write.
+        heard : DecodeFacts or None
+            What decoding has found out of the track, kept with it.
 
         Raises
         ------
@@ -188,6 +198,8 @@ class EmbeddingStore:
             with self.database.transaction() as connection:
                 if guard is not None:
                     guard(connection)
+                if heard is not None:
+                    _note_heard(connection, track_id, heard)
                 remember_encoder(connection, info)
                 connection.execute(
                     "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -457,6 +469,23 @@ def remember_encoder(connection: sqlite3.Connection, info: EncoderInfo) -> None:
     connection.execute(
         "INSERT OR IGNORE INTO encoders (fingerprint, encoder, facts) VALUES (?, ?, ?)",
         (info.fingerprint, info.id, json.dumps(asdict(info), sort_keys=True)),
+    )
+
+
+def _note_heard(connection: sqlite3.Connection, track_id: str, heard: DecodeFacts) -> None:
+    """What decoding found out of a track, and its header did not say."""
+    connection.execute(
+        "UPDATE tracks SET loudness_lufs = ?, duration_s = ?, is_truncated = ?, samples_sha256 = ?,"
+        " sounding_s = ?, downmix = ? WHERE track_id = ?",
+        (
+            heard.loudness_lufs,
+            heard.duration_s,
+            heard.is_truncated,
+            heard.samples_sha256,
+            json.dumps(heard.sounding_s),
+            heard.downmix,
+            track_id,
+        ),
     )
 
 

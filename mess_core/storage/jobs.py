@@ -178,6 +178,7 @@ class Jobs:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._paces: dict[int, Pace] = {}  # of running jobs, as far as anybody has looked
 
     # --- asking ---------------------------------------------------------------------------------------------
 
@@ -280,6 +281,20 @@ class Jobs:
             "SELECT subject, message, hint FROM job_failures WHERE job_id = ? ORDER BY rowid", (job_id,)
         )
         return [Failure(**row) for row in rows]
+
+    def left_s(self, job: Job, known_s: float | None = None) -> float | None:
+        """How long a running job may still take; None while nobody can say.
+
+        Parameters
+        ----------
+        known_s : float, seconds or None
+            What is left by a speed known otherwise; without it the job's own pace counts.
+        """
+        if job.state != "running" or job.started_at is None or job.n_total <= 0:
+            self._paces.pop(job.job_id, None)
+            return None
+        pace = self._paces.setdefault(job.job_id, Pace(job.started_at))
+        return pace.left_s(time.time(), job.n_done / job.n_total, known_s)
 
     # --- working --------------------------------------------------------------------------------------------
 

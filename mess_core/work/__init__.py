@@ -1,1 +1,1 @@
-"""Work: what each kind of job does, and the process that does it."""
+"""Work: one file per kind of job, a typed request that can be queued and run; which follows which is in `kinds.py`."""

@@ -27,7 +27,8 @@ from mess_core.encoders.base import Encoder
 from mess_core.encoders.registry import DEFAULT, encoder_info, load_encoder
 from mess_core.errors import MessError
 from mess_core.storage.jobs import PRIORITY_SOON, PRIORITY_WAITED_FOR, new_owner
-from mess_core.work.tasks import Task
+from mess_core.work.doing import do
+from mess_core.work.task import Task
 from mess_core.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def work(workspace: Workspace, is_stopping: threading.Event) -> None:
             job := workspace.jobs.claim(owner, min_priority=min_priority)
         ):
             more_urgent = partial(do_first, PRIORITY_WAITED_FOR) if job.priority < PRIORITY_WAITED_FOR else None
-            Task(workspace, job, owner, encoders, is_stopping, more_urgent or (lambda: None)).run()
+            do(Task(workspace, job, owner, encoders, is_stopping, more_urgent or (lambda: None)))
 
     while not is_stopping.is_set():
         try:
@@ -63,7 +64,7 @@ def work(workspace: Workspace, is_stopping: threading.Event) -> None:
                 is_stopping.wait(POLL_S)
             else:
                 urgent = PRIORITY_SOON if job.priority < PRIORITY_SOON else PRIORITY_WAITED_FOR
-                Task(workspace, job, owner, encoders, is_stopping, partial(do_first, urgent)).run()
+                do(Task(workspace, job, owner, encoders, is_stopping, partial(do_first, urgent)))
         except MessError as error:  # a full disk, a locked catalogue: wait and try again, do not die
             log.warning("%s", error)
             is_stopping.wait(RESTART_AFTER_S)

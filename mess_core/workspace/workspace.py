@@ -9,10 +9,10 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from mess_core.audio.decode import n_segments, samples_sha256, sha256_file
 from mess_core.catalogue.catalogue import (
@@ -22,20 +22,15 @@ from mess_core.catalogue.catalogue import (
     MissingTrack,
     NewTrack,
     Track,
-    check_library_name,
     track_id_of,
 )
 from mess_core.catalogue.opinions import Opinions
-from mess_core.collections.published import AUTO
-from mess_core.collections.published import collection as collection_of
 from mess_core.config import Paths
 from mess_core.embeddings.store import TMP_KEEP_S, EmbeddingStore, Problem
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.encoders.registry import RANDOM, encoder_ids, encoder_info
 from mess_core.errors import ArtefactMismatchError, AudioError, InputError, MessError, StorageError
-from mess_core.maps.settings import MapSettings
-from mess_core.maps.settings import check_settings as check_map_settings
 from mess_core.probing.directions import Directions
 from mess_core.probing.discovery import (
     MIN_GROUPS,
@@ -43,17 +38,16 @@ from mess_core.probing.discovery import (
     Discovery,
     Gathered,
     Group,
-    check_columns,
     gather,
     groups_of,
     load,
     load_directions,
 )
-from mess_core.probing.result import Level, ProbeSettings, check_settings
+from mess_core.probing.result import Level, ProbeSettings
 from mess_core.storage.custody import TRASH, Custody
 from mess_core.storage.database import COPIES, RESTORE, Database, Guard
 from mess_core.storage.files import TMP_SUFFIX, inside, own_files
-from mess_core.storage.jobs import PRIORITY_SOON, PRIORITY_WAITED_FOR, Job, Jobs, Pace
+from mess_core.storage.jobs import Jobs
 from mess_core.storage.untrusted import parse_json_value, printable, understanding
 from mess_core.targets.measurements import Measurements
 from mess_core.words import counted
@@ -101,165 +95,6 @@ class Workspace:
         self.measurements = Measurements(self.catalogue)
         self.jobs = Jobs(self.database)
         self.opinions = Opinions(self.database)
-        self._paces: dict[int, Pace] = {}  # of running jobs, as far as anybody has looked
-
-    # --- asking for work ------------------------------------------------------------------------------------
-
-    def request_demo(self, encoder_id: str) -> Job:
-        """Queue the making of the demo library; its extraction follows by itself."""
-        self.database.set_setting("demo", "wanted")
-        return self.jobs.submit("demo", {"then_extract": encoder_id}, resource="demo")
-
-    def request_add(
-        self,
-        path: Path,
-        library: str,
-        then_extract: str | None = None,
-        collection: str = AUTO,
-        *,
-        renders: bool = False,
-    ) -> Job:
-        """Queue the registration of a folder or file, before all that takes long; what has only MIDI may be rendered.
-
-        Raises
-        ------
-        InputError
-            If there is nothing at the path, or the library cannot be called so: that is said at once.
-        """
-        check_library_name(library)
-        check_path(path)
-        arguments = {
-            "path": str(path),
-            "library": library,
-            "then_extract": then_extract,
-            "collection": collection,
-            "renders": renders,
-        }
-        return self.jobs.submit("add", arguments, priority=PRIORITY_SOON, resource=f"add {library}")
-
-    def request_fetch(
-        self,
-        collection_id: str,
-        number: int,
-        folder: Path,
-        library: str | None = None,
-        then_extract: str | None = None,
-        *,
-        renders: bool = False,
-    ) -> Job:
-        """Queue the download of a published collection, which then becomes a library; the consent was given before.
-
-        Parameters
-        ----------
-        number : int
-            Which of the collection's downloads, from 0.
-        folder : Path
-            Where it shall lie; it stays the user's.
-
-        Raises
-        ------
-        InputError
-            If there is no such collection or download.
-        """
-        downloads = collection_of(collection_id).downloads
-        if not 0 <= number < len(downloads):
-            raise InputError(f"{collection_id} has {len(downloads)} downloads; number {number} was asked for.")
-        arguments = {
-            "collection": collection_id,
-            "number": number,
-            "folder": str(folder),
-            "library": library,
-            "then_extract": then_extract,
-            "renders": renders,
-        }
-        return self.jobs.submit("fetch", arguments, resource=f"fetch {folder}")
-
-    def request_extract(
-        self, library: str, encoder_id: str, *, keep_raw: bool = False, then_discover: bool = False
-    ) -> Job:
-        """Queue the extraction of what is missing in a library; discovery may follow by itself."""
-        info = encoder_info(encoder_id, self.paths)
-        arguments = {"library": library, "encoder": encoder_id, "keep_raw": keep_raw, "then_discover": then_discover}
-        return self.jobs.submit("extract", arguments, resource=f"extract {info.fingerprint}")
-
-    def request_targets(self, library: str, then_probe: str | None = None) -> Job:
-        """Queue the measuring of what is not measured in a library."""
-        return self.jobs.submit("targets", {"library": library, "then_probe": then_probe}, resource="targets")
-
-    def request_probe(
-        self,
-        library: str,
-        encoder_id: str,
-        group: Group = "work",
-        level: Level = "track",
-        settings: ProbeSettings | None = None,
-        *,
-        then_evaluate: bool = False,
-    ) -> Job:
-        """Queue discovery: measure what is missing, embed what the baselines need, probe; evaluations may follow."""
-        settings = settings or ProbeSettings()
-        check_settings(settings)
-        check_columns(self.catalogue, library, group, level, settings.columns)
-        info = encoder_info(encoder_id, self.paths)
-        arguments = {
-            "library": library,
-            "encoder": encoder_id,
-            "group": group,
-            "level": level,
-            "settings": asdict(settings),
-            "then_evaluate": then_evaluate,
-        }
-        return self.jobs.submit("probe", arguments, resource=f"probe {info.fingerprint}")
-
-    def request_evaluate(self, library: str, encoder_id: str, what: Literal["faithfulness", "similarity"]) -> Job:
-        """Queue an evaluation of search in a library."""
-        info = encoder_info(encoder_id, self.paths)
-        arguments = {"library": library, "encoder": encoder_id, "what": what}
-        return self.jobs.submit("evaluate", arguments, resource=f"evaluate {what} {info.fingerprint}")
-
-    def request_map(
-        self,
-        library: str,
-        encoder_id: str,
-        settings: MapSettings | None = None,
-        layer: int | None = None,
-        always: Sequence[str] = (),
-        *,
-        with_stability: bool = False,
-    ) -> Job:
-        """Queue the drawing of a library's map: of all layers and of the aspects, or of one layer.
-
-        Parameters
-        ----------
-        always : sequence of track ids
-            Of a library so large that only a sample is drawn, these are.
-        with_stability : bool
-            Also draw each layer from another start, and measure what the two have in common.
-        """
-        check_map_settings(settings or MapSettings())
-        info = encoder_info(encoder_id, self.paths)
-        arguments = {
-            "library": library,
-            "encoder": encoder_id,
-            "settings": asdict(settings or MapSettings()),
-            "layer": layer,
-            "always": sorted(set(always)),
-            "with_stability": with_stability,
-        }
-        return self.jobs.submit("map", arguments, resource=f"map {info.fingerprint}")
-
-    def request_encode(self, track_id: str, encoder_id: str) -> Job:
-        """Queue the embedding of one track somebody waits for; it goes before everything else."""
-        arguments = {"track_id": track_id, "encoder": encoder_id}
-        return self.jobs.submit("encode", arguments, priority=PRIORITY_WAITED_FOR)
-
-    def request_measure(self, track_id: str) -> Job:
-        """Queue the measuring of one track somebody waits for."""
-        return self.jobs.submit("measure", {"track_id": track_id}, priority=PRIORITY_WAITED_FOR)
-
-    def request_download(self, encoder_id: str) -> Job:
-        """Queue the download of an encoder's weights; the consent was given before."""
-        return self.jobs.submit("download", {"encoder": encoder_id}, resource=f"download {encoder_id}")
 
     # --- knowing what is there ------------------------------------------------------------------------------
 
@@ -394,24 +229,6 @@ class Workspace:
             n_bytes=n_bytes,
             n_free_bytes=shutil.disk_usage(self.paths.root).free,
         )
-
-    def seconds_left(self, job: Job) -> float | None:
-        """How long a job may still take; None while nobody can say. Every sentence on time goes by this or `estimate`.
-
-        An extraction goes by the speed of its encoder here, as its estimate did before it began; others by how fast
-        they were seen to go lately.
-        """
-        if job.state != "running" or job.started_at is None or job.n_total <= 0:
-            self._paces.pop(job.job_id, None)
-            return None
-        known_s = None
-        if job.kind == "extract" and job.n_total > 1:
-            per_segment = self.store.speed(encoder_info(job.arguments["encoder"], self.paths))
-            if per_segment is None:
-                return None
-            known_s = per_segment * max(0, job.n_total - job.n_done)
-        pace = self._paces.setdefault(job.job_id, Pace(job.started_at))
-        return pace.left_s(time.time(), job.n_done / job.n_total, known_s)
 
     def share_embedded(self, library: str, info: EncoderInfo) -> float:
         """How much of a library is embedded, 0 to 1, counted in segments as the bar of its extraction is."""

@@ -23,6 +23,8 @@ from mess_core.catalogue.catalogue import track_id_of
 from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.errors import StorageError
+from mess_core.work.add import AddRequest
+from mess_core.work.request import submit
 from mess_core.workspace.scan import scan
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import SHARED, work
@@ -397,12 +399,12 @@ def test_the_retagged_field_case(home: Workspace, tmp_path: Path) -> None:
     """k02: one track at that path, with the hand edits, without a second embedding."""
     folder = tmp_path / "k02"
     shutil.copytree(SHARED / "field-cases" / "k02_retag" / "before", folder)
-    home.request_add(folder, "music", then_extract=MEL.id)
+    submit(home, AddRequest(folder, "music", encoder_id=MEL.id))
     work(home)
     home.catalogue.edit(id_of(folder / "one.wav"), title="By hand")
     bystander = home.store.known(MEL)[id_of(folder / "two.wav")]
     shutil.copy(SHARED / "field-cases" / "k02_retag" / "after" / "one.wav", folder / "one.wav")
-    home.request_add(folder, "music", then_extract=MEL.id)
+    submit(home, AddRequest(folder, "music", encoder_id=MEL.id))
     work(home)
     assert set(home.catalogue.track_ids("music")) == {id_of(folder / "one.wav"), id_of(folder / "two.wav")}
     assert home.catalogue.track(id_of(folder / "one.wav")).title == "By hand"

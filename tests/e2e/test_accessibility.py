@@ -15,6 +15,10 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
 from mess_core.catalogue.passages import ScoreTimes
+from mess_core.work.add import AddRequest
+from mess_core.work.map import MapRequest
+from mess_core.work.probe import ProbeRequest
+from mess_core.work.request import submit
 from mess_core.workspace.workspace import Workspace
 from tests.e2e.test_app import PATIENCE_MS, ROOT, wait_for_jobs, write_tone
 
@@ -60,11 +64,11 @@ def app(serve: Callable, tmp_path_factory: pytest.TempPathFactory):
         write_tone(music / f"tone {number}.wav", 110 * 2**number)
     home = Workspace(tmp_path_factory.mktemp("app"))
     home.database.set_setting("demo", "removed")
-    home.request_add(music, "music", then_extract="nano")
+    submit(home, AddRequest(music, "music", encoder_id="nano"))
     server = serve(ROOT / "app.py", home=home.paths.root)
     wait_for_jobs(server, home)
-    home.request_probe("music", "nano")
-    home.request_map("music", "nano", layer=6)
+    submit(home, ProbeRequest("music", "nano"))
+    submit(home, MapRequest("music", "nano", layer=6))
     for track_id in home.catalogue.track_ids("music")[:2]:
         home.catalogue.passages.write(track_id, [ScoreTimes.of("a waltz", np.arange(9), np.arange(9) * 0.3)])
     wait_for_jobs(server, home)

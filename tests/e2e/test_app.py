@@ -17,6 +17,9 @@ from playwright.sync_api import expect
 
 from mess_core.encoders.nano import NANO
 from mess_core.probing.result import ProbeSettings
+from mess_core.work.add import AddRequest
+from mess_core.work.probe import ProbeRequest
+from mess_core.work.request import submit
 from mess_core.workspace.workspace import DEMO, Workspace
 from tests.conftest import SHARED
 
@@ -50,7 +53,7 @@ def app(serve, music, tmp_path_factory):
     """The server on a data folder that holds these recordings, embedded by its own worker."""
     home = Workspace(tmp_path_factory.mktemp("app"))
     home.database.set_setting("demo", "removed")  # this visitor does not want it
-    home.request_add(music, "music", then_extract="nano")
+    submit(home, AddRequest(music, "music", encoder_id="nano"))
     server = serve(ROOT / "app.py", home=home.paths.root)
     wait_for_jobs(server, home)
     return server
@@ -127,7 +130,7 @@ def test_a_real_recording_finds_the_violins(serve, open_page, tmp_path_factory):
         (folder / path.name).symlink_to(path)
     home = Workspace(tmp_path_factory.mktemp("violins"))
     home.database.set_setting("demo", "removed")
-    home.request_add(folder, "recordings", then_extract="nano")
+    submit(home, AddRequest(folder, "recordings", encoder_id="nano"))
     server = serve(ROOT / "app.py", home=home.paths.root)
     page = open_page(f"{server.url}/Listen")
     page.locator("input[type=file]").set_input_files(violins[0])
@@ -184,7 +187,7 @@ def test_a_name_that_was_edited_stays_when_the_folder_is_read_again(visit, app, 
     deadline = time.monotonic() + 30
     while "middle, by hand" not in home.catalogue.titles("music").values() and time.monotonic() < deadline:
         time.sleep(0.2)
-    home.request_add(music, "music")
+    submit(home, AddRequest(music, "music"))
     wait_for_jobs(app, home)
     assert "middle, by hand" in home.catalogue.titles("music").values()
     expect(page.get_by_text("1 track. Click a name")).to_be_visible(timeout=PATIENCE_MS)
@@ -233,7 +236,7 @@ def test_progress_survives_a_reload_and_is_seen_in_a_second_tab(visit, app, tmp_
 def test_a_cell_of_the_heatmap_opens_and_a_point_of_it_is_heard(visit, app):
     """Click a mark: scatter, profile and residuals appear; click a point: its recording is in the player."""
     home = Workspace(app.home)
-    home.request_probe("music", "nano", settings=ProbeSettings(n_permutations=0))
+    submit(home, ProbeRequest("music", "nano", settings=ProbeSettings(n_permutations=0)))
     wait_for_jobs(app, home)
     page = visit("Layers?library=music", viewport={"width": 1400, "height": 2000})
     marks = page.locator(".js-plotly-plot").first.locator(".scatterlayer .points path")
@@ -248,7 +251,7 @@ def test_a_cell_of_the_heatmap_opens_and_a_point_of_it_is_heard(visit, app):
 
 def test_the_camera_saves_a_figure_as_svg_and_the_cell_stays_open(visit, app):
     home = Workspace(app.home)
-    home.request_probe("music", "nano", settings=ProbeSettings(n_permutations=0))
+    submit(home, ProbeRequest("music", "nano", settings=ProbeSettings(n_permutations=0)))
     wait_for_jobs(app, home)
     page = visit("Layers?library=music", viewport={"width": 1400, "height": 2600})
     figures = page.locator(".js-plotly-plot")
@@ -269,7 +272,7 @@ def test_the_camera_saves_a_figure_as_svg_and_the_cell_stays_open(visit, app):
 def test_a_segment_is_heard_from_its_beginning(visit, app):
     """The second segment of six seconds begins at 1.0 s: five seconds are left on the clock."""
     home = Workspace(app.home)
-    home.request_probe("music", "nano", level="segment", settings=ProbeSettings(n_permutations=0))
+    submit(home, ProbeRequest("music", "nano", level="segment", settings=ProbeSettings(n_permutations=0)))
     wait_for_jobs(app, home)
     page = visit("Layers?library=music&level=segment", viewport={"width": 1400, "height": 2600})
     figures = page.locator(".js-plotly-plot")

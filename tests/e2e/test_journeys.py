@@ -13,6 +13,8 @@ from playwright.sync_api import Page, expect
 
 from mess_core.collections.opening import read_track
 from mess_core.encoders.mel import MEL
+from mess_core.work.add import AddRequest
+from mess_core.work.request import submit
 from mess_core.workspace.workspace import Workspace
 from tests.e2e.conftest import PATIENCE_MS, settle
 from tests.e2e.test_app import write_tone
@@ -374,7 +376,7 @@ def test_what_has_only_midi_is_played_with_a_click(visit, app, tmp_path):
     notes.write(str(folder / "played.mid"))
     home = Workspace(app.home)
     page = visit("Library")
-    home.request_add(folder, "rendered")
+    submit(home, AddRequest(folder, "rendered"))
     play_it = page.get_by_role("button", name="Play what has only MIDI", exact=True)
     page.goto(f"{app.url}/Library?library=music")
     expect(play_it).to_be_visible(timeout=PATIENCE_MS)

@@ -33,6 +33,10 @@ from mess_core.handover.served import export_index, load_index
 from mess_core.storage.files import unseal
 from mess_core.targets.measurements import measure_track
 from mess_core.targets.registry import TARGETS
+from mess_core.work.add import AddRequest
+from mess_core.work.extract import ExtractRequest
+from mess_core.work.request import submit
+from mess_core.work.targets import TargetsRequest
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
 from tests.handover.conftest import contents, forge, nearest
@@ -48,7 +52,7 @@ def fill(home: Workspace, paths: list[Path], first: int = 0) -> list[str]:
         track = replace(each.track, work=f"work {number}")
         new.append(replace(each, track=track, planted={"x": 1 / 3}, score_times=[times]))
     home.catalogue.add(paths[0].parent, new, "music")
-    home.request_extract("music", MEL.id)
+    submit(home, ExtractRequest("music", MEL.id))
     work(home)
     for files in home.measurements.missing(home.catalogue.track_ids("music")):
         home.measurements.write(files, measure_track(files), lambda connection: None)
@@ -303,10 +307,10 @@ def test_tracks_without_audio_are_found_and_not_heard(origin, home):
         home.catalogue.audio_path(ids[0])
     assert "add FOLDER" in caught.value.hint
     assert not home.catalogue.likely_audio_path(ids[0]).exists()
-    home.request_targets("music")
+    submit(home, TargetsRequest("music"))
     work(home)
     assert home.jobs.latest("targets").message.startswith("Nothing to do")
-    home.request_add(paths[0].parent, "music")
+    submit(home, AddRequest(paths[0].parent, "music"))
     work(home)
     assert {home.catalogue.audio_path(track_id) for track_id in ids} == {path.resolve() for path in paths}
     assert home.catalogue.n_tracks("music") == N

@@ -12,6 +12,8 @@ from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.evaluation.kept import load_evaluation
 from mess_core.handover.folders import MANIFEST
 from mess_core.handover.served import build_served, export_index, load_index
+from mess_core.work.evaluate import EvaluateRequest
+from mess_core.work.request import submit
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
 from tests.handover.conftest import contents, forge, nearest
@@ -70,7 +72,7 @@ def test_an_index_ranks_as_the_app_does(evaluated, tmp_path, monkeypatch, is_cor
 def test_hubs_are_corrected_where_the_evaluation_says_so(evaluated, tmp_path):
     """What the app goes by decides here as well."""
     home, _ = evaluated
-    home.request_evaluate("planted", MEL.id, "similarity")
+    submit(home, EvaluateRequest("planted", MEL.id, "similarity"))
     work(home)
     kept = load_evaluation(home.paths, "planted", MEL, "similarity")
     assert build_served(home, "planted", MEL)[0].corrects_hubs == kept.result.csls_helps

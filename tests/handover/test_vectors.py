@@ -14,6 +14,9 @@ from mess_core.errors import DataMissingError, InputError
 from mess_core.handover.incoming import import_library
 from mess_core.handover.outgoing import export_library
 from mess_core.handover.vectors import import_vectors
+from mess_core.work.map import MapRequest
+from mess_core.work.probe import ProbeRequest
+from mess_core.work.request import submit
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
 from tests.handover.conftest import nearest
@@ -60,8 +63,8 @@ def test_imported_vectors_are_probed_and_mapped(table):
     home, _, _, files = table
     info = import_vectors(home, "other", *files, "planted").info
     run = ["--home", str(home.paths.root)]
-    home.request_probe("planted", info.id)
-    home.request_map("planted", info.id, layer=0)
+    submit(home, ProbeRequest("planted", info.id))
+    submit(home, MapRequest("planted", info.id, layer=0))
     work(home)
     assert [home.jobs.latest(kind).state for kind in ("probe", "map")] == ["done", "done"]
     assert home.discovery("planted", info).result.n_groups == 20

@@ -28,7 +28,10 @@ from mess_core.maps.trust import measure_trust, nearest_on_map, overlap
 from mess_core.search.geometry import DirectionGeometry
 from mess_core.storage.files import seal, unseal
 from mess_core.storage.jobs import new_owner
-from mess_core.work.tasks import Task
+from mess_core.work.doing import do
+from mess_core.work.map import MapRequest
+from mess_core.work.request import submit
+from mess_core.work.task import Task
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import FakeEncoder
 from tests.planted import a_track, plant_embeddings, plant_targets, plant_tracks
@@ -399,15 +402,15 @@ def test_a_killed_job_goes_on_where_it_was(tmp_path, drawn, monkeypatch):
         return real(*arguments, **options)
 
     monkeypatch.setattr(maps, "umap_layout", dying)
-    job = home.request_map("planted", "nano", SETTINGS)
+    job = submit(home, MapRequest("planted", "nano", SETTINGS))
     assert job.arguments["layer"] is None and job.kind == "map"
-    monkeypatch.setattr("mess_core.work.tasks.encoder_info", lambda *_: INFO)
+    monkeypatch.setattr("mess_core.work.map.encoder_info", lambda *_: INFO)
     owner = new_owner()
     with pytest.raises(KeyboardInterrupt):
-        Task(home, home.jobs.claim(owner), owner).run()
+        do(Task(home, home.jobs.claim(owner), owner))
     assert load_view(home, "planted", INFO, 1, SETTINGS) is not None  # what is done can be looked at
     home.jobs.release(job.job_id, owner)  # as for a dead worker
-    done = Task(home, home.jobs.claim(owner), owner).run()
+    done = do(Task(home, home.jobs.claim(owner), owner))
     assert done.state == "done" and len(n_drawn) == 4, done.message
     assert "60 tracks drawn in 3 views" in done.message and (done.n_done, done.n_total) == (3, 3)
     views = [load_view(home, "planted", INFO, layer, SETTINGS) for layer in range(3)]
@@ -446,7 +449,7 @@ def test_bad_input_is_one_sentence(own):
         with pytest.raises(InputError, match="expected"):
             check_settings(MapSettings(**wrong))
         with pytest.raises(InputError, match="expected"):
-            own.request_map("planted", "nano", MapSettings(**wrong))
+            submit(own, MapRequest("planted", "nano", MapSettings(**wrong)))
 
 
 def test_an_empty_library_says_what_it_needs(home):

@@ -69,7 +69,7 @@ def _make_library(folder: Path) -> None:
     home = Workspace(folder / "home")
     new = [read_track(write_recording(folder / "music" / f"track {seed}.wav", 3.0, seed)) for seed in range(4)]
     home.catalogue.add(folder / "music", new, "music")
-    home.request_extract("music", NANO.id)
+    submit(home, ExtractRequest("music", NANO.id))
     work(home)
     home.database.close()
 
@@ -84,9 +84,9 @@ def _make_probed(folder: Path) -> None:
     home = Workspace(folder / "home")
     new = [read_track(write_recording(folder / "music" / f"t{seed}.wav", 6.2, seed)) for seed in range(10)]
     home.catalogue.add(folder / "music", new, "music")
-    home.request_extract("music", MEL.id)
+    submit(home, ExtractRequest("music", MEL.id))
     for level in ("track", "segment"):
-        home.request_probe("music", MEL.id, "work", level, ProbeSettings(n_permutations=0))
+        submit(home, ProbeRequest("music", MEL.id, "work", level, ProbeSettings(n_permutations=0)))
     work(home)
     home.database.close()
 

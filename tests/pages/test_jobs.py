@@ -12,6 +12,12 @@ from mess_core.collections.opening import read_track
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
 from mess_core.storage.jobs import Failure, new_owner
+from mess_core.work.add import AddRequest
+from mess_core.work.evaluate import EvaluateRequest
+from mess_core.work.extract import ExtractRequest
+from mess_core.work.map import MapRequest
+from mess_core.work.request import submit
+from mess_core.work.targets import TargetsRequest
 from tests.conftest import work
 from tests.pages.conftest import words
 
@@ -38,9 +44,9 @@ def add(home, number: int, library: str = "music", **others):
 
 def test_jobs_are_named_by_what_they_work_on(launch, home, library):
     """Each has a state word, too: also one that has said nothing yet."""
-    first = home.request_extract("music", MEL.id)
-    home.request_map("music", NANO.id)
-    home.request_evaluate("music", NANO.id, "similarity")
+    first = submit(home, ExtractRequest("music", MEL.id))
+    submit(home, MapRequest("music", NANO.id))
+    submit(home, EvaluateRequest("music", NANO.id, "similarity"))
     home.jobs.submit("targets", {"library": "music", "then_probe": None})
     home.jobs.submit("probe", {"library": "all", "encoder": "gone", "level": "segment"})
     add(home, 1, "two")
@@ -91,7 +97,7 @@ def test_names_in_jobs_and_notices_are_text(launch, home, name):
 
 
 def test_a_library_that_was_added_is_opened_by_a_click(launch, home, library, write_wav):
-    home.request_add(write_wav("new", folder="other").parent, "real $x$")
+    submit(home, AddRequest(write_wav("new", folder="other").parent, "real $x$"))
     work(home)
     at = launch(LIBRARY, library="music")
     assert r"1 track added to real \$x\$" in words(at)
@@ -102,7 +108,7 @@ def test_a_library_that_was_added_is_opened_by_a_click(launch, home, library, wr
 
 
 def test_what_was_added_is_told_until_it_is_dismissed(launch, home, write_wav):
-    home.request_add(write_wav("new").parent, "real")
+    submit(home, AddRequest(write_wav("new").parent, "real"))
     work(home)
     at = launch(LIBRARY)
     assert "1 track added to real" in words(at)
@@ -116,7 +122,7 @@ def test_a_registration_without_any_track_has_failed(launch, home, tmp_path):
     folder = tmp_path / "music"
     folder.mkdir()
     (folder / "bad.wav").write_bytes(b"<html>")
-    home.request_add(folder, "real")
+    submit(home, AddRequest(folder, "real"))
     work(home)
     said = words(launch(LIBRARY)).replace("\\", "")
     assert "in real failed: nothing was added" in said and f"{folder}"[-25:] in said and "is done" not in said
@@ -124,8 +130,8 @@ def test_a_registration_without_any_track_has_failed(launch, home, tmp_path):
 
 def test_notices_that_say_the_same_are_one(launch, home):
     """Others are told apart; how many are hidden is said, and one click reads them all."""
-    for renders in (False, True, None):
-        end(home, add(home, 1, renders=renders), "failed", "The disk is full.")
+    for others in ({}, {"renders": True}, {"then_extract": MEL.id}):
+        end(home, add(home, 1, **others), "failed", "The disk is full.")
     for number in range(2, 6):
         end(home, add(home, number), "failed", "The disk is full.")
     at = launch(LIBRARY)
@@ -140,7 +146,7 @@ def test_notices_that_say_the_same_are_one(launch, home):
 
 
 def test_nothing_is_resumed_where_nothing_is_left(launch, home, library, write_wav):
-    job = home.request_extract("music", NANO.id)
+    job = submit(home, ExtractRequest("music", NANO.id))
     home.jobs.cancel(job.job_id)
     at = launch(LIBRARY, library="music")
     assert "4 of 4 tracks kept in music. Nothing is left to do." in words(at)
@@ -184,7 +190,7 @@ def test_discovery_is_asked_for_once(launch, home, library):
 
 
 def test_discovery_that_waits_for_its_measures_is_asked_for_already(launch, home, library):
-    home.request_targets("music", then_probe=NANO.id)
+    submit(home, TargetsRequest("music", encoder_id=NANO.id))
     at = launch("pages/2_Layers.py", library="music", encoder=NANO.id)
     assert button(at, "Run discovery").disabled
     assert not button(launch("pages/2_Layers.py", library="music", encoder=NANO.id, level="segment"),
@@ -248,8 +254,8 @@ def test_the_time_left_is_that_of_lately(launch, home, library, monkeypatch):
     told = []
     for after_s in range(5, 200, 5):
         home.jobs.progress(job.job_id, owner, n_done=500 + after_s, n_total=1000, message="layer 3")
-        monkeypatch.setattr("mess_core.workspace.workspace.time.time", lambda now=began + after_s: now)
-        told.append(home.seconds_left(home.jobs.get(job.job_id)))
+        monkeypatch.setattr("mess_core.storage.jobs.time.time", lambda now=began + after_s: now)
+        told.append(home.jobs.left_s(home.jobs.get(job.job_id)))
     assert all(after - before <= 5.001 for before, after in pairwise(told))
     assert told[0] == pytest.approx(4.9, abs=0.2) and told[-1] == pytest.approx(305, rel=0.4)
     assert "left" in "".join(line.value for line in launch().text)

@@ -24,6 +24,10 @@ from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.result import ProbeSettings
 from mess_core.search.answers import FoundTrack, answer, build_index, make_plan, query_of
 from mess_core.search.request import Request
+from mess_core.work.extract import EncodeRequest, ExtractRequest
+from mess_core.work.map import MapRequest
+from mess_core.work.probe import ProbeRequest
+from mess_core.work.request import submit
 from mess_core.workspace.uploads import UploadWriter
 from mess_core.workspace.workspace import Workspace
 from pages.shared.home import panels
@@ -244,7 +248,7 @@ def test_a_hostile_title_is_only_ever_shown_as_text(launch, home, library, write
     writer.write(write_wav("x", 4.0, seed=9).read_bytes())
     track = writer.finish()
     home.keep_upload(track.track_id, "uploads")
-    home.request_encode(track.track_id, NANO.id)
+    submit(home, EncodeRequest(track.track_id, NANO.id))
     work(home)
     for page in PAGES:
         at = launch(page, query=track.track_id)
@@ -263,7 +267,7 @@ def test_layers_shows_a_run_and_says_when_it_is_older_than_the_library(launch, h
     monkeypatch.setattr(ProbeSettings.__init__, "__defaults__", tuple(few))  # draws, for speed
     new = [read_track(write_wav(f"t{seed}", 3.0, seed)) for seed in range(12)]
     home.catalogue.add(new[0].audio.parent, new[:11], "music")
-    home.request_extract("music", MEL.id)
+    submit(home, ExtractRequest("music", MEL.id))
     work(home)
     at = launch("pages/2_Layers.py", library="music")
     assert at.selectbox(key="encoder").value == MEL.id
@@ -277,7 +281,7 @@ def test_layers_shows_a_run_and_says_when_it_is_older_than_the_library(launch, h
     assert found.result.target("rubato").best_layer is None and found.result.target("rubato").reason
     assert at.get("plotly_chart")
     home.catalogue.add(new[0].audio.parent, new[11:], "music")
-    home.request_extract("music", MEL.id)
+    submit(home, ExtractRequest("music", MEL.id))
     work(home)
     at.run()
     assert "Measured on 11 of now 12 embedded tracks" in words(at)
@@ -403,7 +407,7 @@ def test_a_stale_evaluation_says_so_and_is_measured_again(launch, bright, write_
     home = Workspace()
     new = read_track(write_wav("newcomer", 6.0, 77))
     home.catalogue.add(new.audio.parent, [new], "music")
-    home.request_extract("music", MEL.id)
+    submit(home, ExtractRequest("music", MEL.id))
     work(home)
     at = launch("pages/2_Layers.py", library="music")
     assert "Measured before the library changed" in words(at)
@@ -530,7 +534,7 @@ def drawn(bright_library, made_once, home) -> Workspace:
     def draw(folder: Path) -> None:
         shutil.copytree(bright_library, folder / "home")
         made = Workspace(folder / "home")
-        made.request_map("music", MEL.id)
+        submit(made, MapRequest("music", MEL.id))
         work(made)
         made.database.close()
 
@@ -605,7 +609,7 @@ def test_many_points_are_drawn_by_webgl_where_there_is_any(drawn, monkeypatch, n
 def test_a_recording_added_later_is_placed_and_said_to_be(launch, drawn, write_wav):
     new = read_track(write_wav("newcomer", 6.0, 77))
     drawn.catalogue.add(new.audio.parent, [new], "music")
-    drawn.request_extract("music", MEL.id)
+    submit(drawn, ExtractRequest("music", MEL.id))
     work(drawn)
     at = launch("pages/3_Map.py", library="music")
     assert "beside their nearest (diamonds): 1 recording." in words(at)
@@ -629,7 +633,7 @@ def test_columns_of_the_own_table_are_shown_and_narrow_a_search(launch, home, li
     assert {row["track id"] for frame in at.dataframe for row in frame.value.to_dict("records")
             if "track id" in row} <= {library[2]}  # fmt: skip
     settings = ProbeSettings(n_folds=2, n_bootstraps=5, n_permutations=0, alphas=(10.0,), columns=("level",))
-    home.request_probe("music", NANO.id, "work", "track", settings)
+    submit(home, ProbeRequest("music", NANO.id, "work", "track", settings))
     work(home)
     at = launch("pages/2_Layers.py", library="music")
     assert {"era", "level"} <= set(at.selectbox(key="group").options) and not at.exception
@@ -678,7 +682,7 @@ def test_one_is_said_in_the_singular_on_every_page(launch, home, write_wav, page
     home.catalogue.add(new.audio.parent, [new], "one")
     for is_embedded in (False, True):
         if is_embedded:
-            home.request_extract("one", NANO.id)
+            submit(home, ExtractRequest("one", NANO.id))
             work(home)
         at = launch(page, query=new.track.track_id, library="one")
         labels = [str(element.label) for kind in (at.button, at.metric) for element in kind]
@@ -689,7 +693,7 @@ def test_one_is_said_in_the_singular_on_every_page(launch, home, write_wav, page
 def test_one_neighbour_is_said_in_the_singular(launch, home, write_wav):
     new = [read_track(write_wav(f"track {seed}", 3.0, seed)) for seed in range(2)]
     home.catalogue.add(new[0].audio.parent, new, "two")
-    home.request_extract("two", NANO.id)
+    submit(home, ExtractRequest("two", NANO.id))
     work(home)
     assert "1 nearest recording\n" in words(launch("pages/4_Listen.py", query=new[0].track.track_id)) + "\n"
 

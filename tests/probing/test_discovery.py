@@ -43,8 +43,12 @@ from mess_core.storage.jobs import new_owner
 from mess_core.targets.base import Target, TargetValue
 from mess_core.targets.measurements import Measured, probed_targets
 from mess_core.targets.registry import TARGETS
-from mess_core.work import tasks
-from mess_core.work.tasks import Task
+from mess_core.work import targets as work_of_targets
+from mess_core.work.doing import do
+from mess_core.work.extract import ExtractRequest
+from mess_core.work.request import submit
+from mess_core.work.targets import TargetsRequest
+from mess_core.work.task import Task
 from mess_core.workspace import workspace as workspace_module
 from mess_core.workspace.workspace import Workspace
 from tests.planted import (
@@ -558,13 +562,13 @@ def test_tracks_of_unknown_work_are_works(home):
 
 def run_next(home: Workspace):
     owner = new_owner()
-    return Task(home, home.jobs.claim(owner), owner).run()
+    return do(Task(home, home.jobs.claim(owner), owner))
 
 
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Measuring starts no processes: three seconds less."""
-    monkeypatch.setattr(tasks, "work_through", work_here)
+    monkeypatch.setattr(work_of_targets, "work_through", work_here)
 
 
 def test_discovery_follows_an_extraction_by_itself_and_once(home, write_wav, monkeypatch, in_this_process):
@@ -573,17 +577,17 @@ def test_discovery_follows_an_extraction_by_itself_and_once(home, write_wav, mon
     monkeypatch.setattr(workspace_module, "MIN_GROUPS", 6)
     new = [read_track(write_wav(f"t{seed}", 1.2, seed)) for seed in range(6)]
     home.catalogue.add(new[0].audio.parent, new[:5], "music")
-    home.request_extract("music", MEL.id, then_discover=True)
+    submit(home, ExtractRequest("music", MEL.id, goes_on=True))
     assert run_next(home).state == "done" and home.jobs.active() == []  # five are too few
 
     home.catalogue.add(new[0].audio.parent, new[5:], "music")
-    home.request_extract("music", MEL.id, then_discover=False)
+    submit(home, ExtractRequest("music", MEL.id, goes_on=False))
     assert run_next(home).state == "done" and home.jobs.active() == []  # nobody asked
     home.store.forget(new[5].track.track_id, MEL.fingerprint)
-    home.request_extract("music", MEL.id, then_discover=True)
+    submit(home, ExtractRequest("music", MEL.id, goes_on=True))
     assert run_next(home).state == "done"
     assert [job.kind for job in home.jobs.active()] == ["targets"]
-    home.request_targets("music", then_probe=MEL.id)  # asked for again: the same job
+    submit(home, TargetsRequest("music", encoder_id=MEL.id))  # asked for again: the same job
     assert len(home.jobs.active()) == 1
     assert run_next(home).state == "done"
     assert [job.kind for job in home.jobs.active()] == ["probe"]
@@ -598,7 +602,7 @@ def test_discovery_follows_an_extraction_by_itself_and_once(home, write_wav, mon
     assert "MFCC" in discovery.result.target("spectral_centroid").baselines  # it was extracted for this
     assert "log-mel" not in discovery.result.target("spectral_centroid").baselines  # that is the encoder itself
 
-    home.request_extract("music", MEL.id, then_discover=True)
+    submit(home, ExtractRequest("music", MEL.id, goes_on=True))
     assert run_next(home).state == "done" and home.jobs.active() == []  # it was discovered: nothing follows
 
 
@@ -608,9 +612,9 @@ def test_an_interrupted_extraction_still_leads_to_discovery(home, write_wav, mon
     monkeypatch.setattr(workspace_module, "MIN_GROUPS", 2)
     new = [read_track(write_wav(f"t{seed}", 1.2, seed)) for seed in range(2)]
     home.catalogue.add(new[0].audio.parent, new, "music")
-    home.request_extract("music", MEL.id)
+    submit(home, ExtractRequest("music", MEL.id))
     run_next(home)  # all is embedded, nothing was queued: as after a stop at that moment
-    home.request_extract("music", MEL.id, then_discover=True)
+    submit(home, ExtractRequest("music", MEL.id, goes_on=True))
     run_next(home)
     assert [job.kind for job in home.jobs.active()] == ["targets"]
 

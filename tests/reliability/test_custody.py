@@ -21,6 +21,8 @@ from mess_core.encoders.mel import MEL
 from mess_core.errors import ArtefactMismatchError
 from mess_core.storage.custody import N_COPIES, TRASH_KEEP_DAYS
 from mess_core.storage.database import catalogue_copies
+from mess_core.work.add import AddRequest
+from mess_core.work.request import submit
 from mess_core.workspace.rebuild import RECOVERED, rebuild
 from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import Everything
@@ -91,7 +93,7 @@ def test_what_is_read_back_gets_its_names_and_sound_when_its_folder_is_added(
     home = Workspace(home.paths.root)
     rebuild(home)
     track_id = home.catalogue.track_ids(RECOVERED)[0]
-    home.request_add(bright_library.parent, "music", then_extract=MEL.id)
+    submit(home, AddRequest(bright_library.parent, "music", encoder_id=MEL.id))
     from tests.conftest import work
 
     work(home)

@@ -15,6 +15,9 @@ from mess_core.collections.opening import read_track
 from mess_core.collections.walking import audio_files
 from mess_core.encoders.mel import MEL
 from mess_core.errors import InputError, LeaseLostError
+from mess_core.work.add import AddRequest
+from mess_core.work.request import submit
+from mess_core.work.targets import MeasureRequest
 from mess_core.work.worker import WorkerKeeper
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import N_QUEUED, work
@@ -45,7 +48,7 @@ def test_two_servers_on_one_data_folder_share_the_work(queued: Workspace, tmp_pa
     first.start()
     second.start()
     try:
-        queued.request_measure(queued.catalogue.track_ids("music")[0])
+        submit(queued, MeasureRequest(queued.catalogue.track_ids("music")[0]))
         wait_until(is_done)
     finally:
         first.stop()
@@ -132,15 +135,15 @@ def test_a_folder_that_is_empty_because_its_disk_is_not_there_loses_nothing(home
     """The mount point exists and is empty: scanned again, swept and checked, everything is still known."""
     new = [read_track(write_wav(f"t{seed}", 3.0, seed)) for seed in range(2)]
     folder = new[0].audio.parent
-    home.request_add(folder, "music", then_extract=MEL.id)
+    submit(home, AddRequest(folder, "music", encoder_id=MEL.id))
     work(home)
     ids = home.catalogue.track_ids("music")
     home.opinions.judge(ids[0], "like")
     for mounted in (folder.rename(folder.with_name("elsewhere")),):
         with pytest.raises(InputError, match="is the disk mounted"):  # the folder is gone
-            home.request_add(folder, "music")
+            submit(home, AddRequest(folder, "music"))
         folder.mkdir()
-        home.request_add(folder, "music")
+        submit(home, AddRequest(folder, "music"))
         work(home)  # the folder is empty
         home.sweep()
         assert home.check(repair=True) == []
@@ -166,6 +169,6 @@ def test_what_is_no_file_is_passed_over(write_wav, tmp_path: Path) -> None:
     os.link(path, folder / "hard.wav")
     assert [found.name for found in audio_files(folder)] == ["a.wav", "hard.wav", "linked.wav", "b.wav"]
     home = Workspace(tmp_path / "linked home")
-    home.request_add(folder, "music")
+    submit(home, AddRequest(folder, "music"))
     work(home)
     assert home.catalogue.n_tracks("music") == 2 and home.jobs.latest("add").state == "done"

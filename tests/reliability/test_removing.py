@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 
 from mess_core.collections.opening import read_track
+from mess_core.embeddings.store import EmbeddingStore
 from mess_core.encoders.mel import MEL
 from mess_core.errors import UnknownTrackError
 from mess_core.storage.jobs import new_owner
-from mess_core.work import tasks
-from mess_core.work.tasks import Task
+from mess_core.work.add import AddRequest
+from mess_core.work.doing import do
+from mess_core.work.extract import EncodeRequest, ExtractRequest
+from mess_core.work.request import submit
+from mess_core.work.targets import TargetsRequest
+from mess_core.work.task import Cancelled, Task
 from mess_core.workspace.scan import scan
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
@@ -59,17 +64,17 @@ def test_removed_while_it_is_embedded(library: Workspace, monkeypatch: pytest.Mo
     home = library
     ids = home.catalogue.track_ids("music")
     other = Workspace(home.paths.root)
-    real = tasks._commit
+    real = EmbeddingStore.write
     done: list[str] = []
 
-    def commit(task, event, encoder) -> None:
+    def write(store, track_id, *facts) -> None:
         if not done:
             other.remove_library("music") if removes == "library" else other.forget_tracks(ids)
-        done.append(event.source.track_id)
-        real(task, event, encoder)
+        done.append(track_id)
+        real(store, track_id, *facts)
 
-    monkeypatch.setattr(tasks, "_commit", commit)
-    home.request_extract("music", MEL.id)
+    monkeypatch.setattr(EmbeddingStore, "write", write)
+    submit(home, ExtractRequest("music", MEL.id))
     work(home)
     job = home.jobs.latest("extract")
     assert done and job.state in ("done", "cancelled") and "defect" not in job.message
@@ -88,7 +93,7 @@ def test_removed_while_it_is_measured(library: Workspace, monkeypatch: pytest.Mo
         return todo
 
     monkeypatch.setattr(home.measurements, "missing", missing)
-    home.request_targets("music")
+    submit(home, TargetsRequest("music"))
     work(home)
     job = home.jobs.latest("targets")
     assert (job.state, job.message) == ("done", "3 of 4 tracks measured. 1 was removed meanwhile.")
@@ -99,14 +104,14 @@ def test_removed_while_it_waits_to_be_heard(library: Workspace) -> None:
     """What nobody has begun is cancelled; what has begun ends so."""
     home = library
     first, second = home.catalogue.track_ids("music")[:2]
-    job = home.request_encode(first, MEL.id)
+    job = submit(home, EncodeRequest(first, MEL.id))
     home.forget_tracks([first])
     assert home.jobs.get(job.job_id).state == "cancelled"
-    job = home.request_encode(second, MEL.id)
+    job = submit(home, EncodeRequest(second, MEL.id))
     owner = new_owner()
     claimed = home.jobs.claim(owner)
     home.forget_tracks([second])
-    assert Task(home, claimed, owner).run().state == "cancelled"
+    assert do(Task(home, claimed, owner)).state == "cancelled"
     assert is_clean(home, 0)
 
 
@@ -116,12 +121,12 @@ def test_a_library_that_is_removed_while_it_is_registered_does_not_come_back(
     """Its job may have one more commit in hand."""
     home = library
     folder = write_wav("t9", 3.0, 9).parent
-    home.request_add(folder, "more")
+    submit(home, AddRequest(folder, "more"))
     owner = new_owner()
     task = Task(home, home.jobs.claim(owner), owner)
     home.catalogue.add_to_library("more", home.catalogue.track_ids("music")[:1])
     home.remove_library("more")
-    with pytest.raises(tasks.Cancelled):
+    with pytest.raises(Cancelled):
         scan(home, folder, "more", guard=task.guard_unless_cancelled)
     assert [each.name for each in home.catalogue.libraries()] == ["music"]
 
@@ -148,7 +153,7 @@ def test_a_true_extractor_and_a_true_removal(library: Workspace, write_wav: Call
     home = library
     new = [read_track(write_wav(f"u{seed}", 3.0, 20 + seed)) for seed in range(20)]
     home.catalogue.add(new[0].audio.parent, new, "music")
-    home.request_extract("music", MEL.id)
+    submit(home, ExtractRequest("music", MEL.id))
     thread = threading.Thread(target=work, args=(Workspace(home.paths.root),))
     thread.start()
     for track_id in home.catalogue.track_ids("music")[:-1]:

@@ -14,6 +14,8 @@ from mess_core.search import answers, copies
 from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.copies import COPY, copy_score, onsets
 from mess_core.search.request import Request
+from mess_core.work.extract import ExtractRequest
+from mess_core.work.request import submit
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
 
@@ -82,7 +84,7 @@ def test_copies_through_a_codec_and_cut_elsewhere_are_told(home: Workspace, monk
     tracks = {path: read_track(path) for path in [*sorted(folder.iterdir()), *others]}
     for path, new in tracks.items():
         home.catalogue.add(path.parent, [new], "music")
-    home.request_extract("music", NANO.id)
+    submit(home, ExtractRequest("music", NANO.id))
     work(home)
     ids = {path.name: new.track.track_id for path, new in tracks.items()}
 

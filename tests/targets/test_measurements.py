@@ -21,8 +21,11 @@ from mess_core.targets import measurements
 from mess_core.targets.base import TargetValue
 from mess_core.targets.measurements import Files, Measured, measure_track, probe_scale
 from mess_core.targets.registry import TARGETS
-from mess_core.work import tasks
-from mess_core.work.tasks import Task
+from mess_core.work import targets as work_of_targets
+from mess_core.work.doing import do
+from mess_core.work.request import submit
+from mess_core.work.targets import TargetsRequest
+from mess_core.work.task import Task
 from mess_core.workspace.workspace import Workspace, count_segments
 
 AUDIO = [target.id for target in TARGETS.values() if target.signal == "audio"]
@@ -48,8 +51,8 @@ def inline(monkeypatch) -> list[str]:
         measured.append(files.track_id)
         return measure_track(files)
 
-    monkeypatch.setattr(tasks, "work_through", here)
-    monkeypatch.setattr(tasks, "measure_track", counted)
+    monkeypatch.setattr(work_of_targets, "work_through", here)
+    monkeypatch.setattr(work_of_targets, "measure_track", counted)
     return measured
 
 
@@ -85,9 +88,9 @@ def keep(home: Workspace, track_id: str) -> Measured:
 
 def run_targets(home: Workspace, **facts):
     """The `targets` job of the library, done here to whatever its end is."""
-    home.request_targets("music")
+    submit(home, TargetsRequest("music"))
     owner = new_owner()
-    return Task(home, home.jobs.claim(owner), owner, **facts).run()
+    return do(Task(home, home.jobs.claim(owner), owner, **facts))
 
 
 def rows(home: Workspace, table: str = "targets") -> list[tuple]:
@@ -367,11 +370,11 @@ def test_processes_give_the_same_and_report_the_same(add, home):
 def test_a_stopped_job_resumes_with_only_the_rest(add, home, inline):
     """What was written before the end stays; the job goes back to the queue and measures what is left."""
     ids = [add(f"t{seed}", seed=seed) for seed in range(3)]
-    home.request_targets("music")
+    submit(home, TargetsRequest("music"))
     owner = new_owner()
     task = Task(home, home.jobs.claim(owner), owner)
     task.on_pause = task.is_stopping.set
-    job = task.run()
+    job = do(task)
     assert job.state == "queued" and home.measurements.n_measured(ids) == 1
     kept = rows(home)
     inline.clear()
@@ -393,9 +396,9 @@ def test_a_second_run_measures_nothing(add, home, inline):
 def test_a_job_that_was_taken_over_writes_nothing(add, home, inline):
     """The guard is the job's: the late owner's values are refused."""
     track_id = add("a")
-    job = home.request_targets("music")
+    job = submit(home, TargetsRequest("music"))
     task = Task(home, home.jobs.claim(new_owner()), "somebody/0/else")
-    task.run()
+    do(task)
     assert home.measurements.n_measured([track_id]) == 0 and home.jobs.get(job.job_id).state == "running"
 
 

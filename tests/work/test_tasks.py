@@ -16,7 +16,16 @@ from mess_core.evaluation.kept import load_evaluation
 from mess_core.probing.discovery import kept_paths, path_of
 from mess_core.probing.result import ProbeSettings
 from mess_core.storage.jobs import Job, new_owner
-from mess_core.work.tasks import Task
+from mess_core.work.add import AddRequest
+from mess_core.work.demo import DemoRequest
+from mess_core.work.doing import do
+from mess_core.work.evaluate import EvaluateRequest
+from mess_core.work.extract import EncodeRequest, ExtractRequest
+from mess_core.work.kinds import asked
+from mess_core.work.probe import ProbeRequest
+from mess_core.work.request import submit
+from mess_core.work.targets import TargetsRequest
+from mess_core.work.task import Task
 from mess_core.workspace.workspace import DEMO, Workspace
 from tests.conftest import work
 from tests.planted import discover, plant_heard_library, told, work_here
@@ -33,12 +42,12 @@ def small_demo(monkeypatch):
 
 def run_next(home: Workspace) -> Job:
     owner = new_owner()
-    return Task(home, home.jobs.claim(owner), owner).run()
+    return do(Task(home, home.jobs.claim(owner), owner))
 
 
 def test_the_demo_is_registered_with_its_truth_and_its_scores(home, small_demo):
     """Work, performer, instrument, planted values, MIDI and score are in the catalogue; extraction is asked for."""
-    home.request_demo("nano")
+    submit(home, DemoRequest("nano"))
     assert run_next(home).state == "done"
     tracks = home.catalogue.tracks(DEMO)
     assert len(tracks) == 3
@@ -53,7 +62,7 @@ def test_the_demo_is_registered_with_its_truth_and_its_scores(home, small_demo):
 
 
 def test_removing_the_demo_removes_what_we_made_and_it_does_not_come_back(home, small_demo):
-    home.request_demo("nano")
+    submit(home, DemoRequest("nano"))
     run_next(home)
     home.remove_library(DEMO)
     assert not home.paths.demo.exists() and home.catalogue.libraries() == []
@@ -66,25 +75,25 @@ def test_a_rescan_adds_what_is_new_and_reads_nothing_twice(home, write_wav, monk
 
     folder = write_wav("a", seed=1).parent
     write_wav("b", seed=2)
-    home.request_add(folder, "music")
+    submit(home, AddRequest(folder, "music"))
     run_next(home)
     read, real = [], module.read_track
     monkeypatch.setattr(module, "read_track", lambda path, title: read.append(path.name) or real(path, title))
     write_wav("c", seed=3)
     (folder / "a.wav").unlink()
-    home.request_add(folder, "music")
+    submit(home, AddRequest(folder, "music"))
     run_next(home)
     assert read == ["c.wav"] and len(home.catalogue.tracks("music")) == 3
 
 
 def test_a_folder_that_vanished_fails_in_one_sentence_and_loses_nothing(home, write_wav):
     folder = write_wav("a").parent
-    home.request_add(folder, "music")
+    submit(home, AddRequest(folder, "music"))
     run_next(home)
-    home.request_add(folder, "music")
+    submit(home, AddRequest(folder, "music"))
     shutil.move(folder, folder.with_name("elsewhere"))
     with pytest.raises(InputError, match="There is no file or folder"):
-        home.request_add(folder, "other")  # said at once
+        submit(home, AddRequest(folder, "other"))  # said at once
     job = run_next(home)
     assert job.state == "failed" and "There is no file or folder" in job.message and "disk" in job.hint
     assert len(home.catalogue.tracks("music")) == 1
@@ -92,13 +101,12 @@ def test_a_folder_that_vanished_fails_in_one_sentence_and_loses_nothing(home, wr
 
 def test_a_defect_ends_the_job_with_a_sentence_and_not_the_worker(home, write_wav, monkeypatch):
     """An exception nobody foresaw is a failed job; what was done before is kept."""
-    from mess_core.work import tasks
 
-    def broken(_):
+    def broken(*_):
         raise ZeroDivisionError("planted")
 
-    monkeypatch.setitem(tasks.KINDS, "add", broken)
-    home.request_add(write_wav("a"), "music")
+    monkeypatch.setattr(AddRequest, "run", broken)
+    submit(home, AddRequest(write_wav("a"), "music"))
     job = run_next(home)
     assert job.state == "failed" and "ZeroDivisionError: planted" in job.message
 
@@ -115,10 +123,10 @@ def test_evaluations_and_a_map_follow_a_probe_that_asks_for_them(home, level, as
     plant_heard_library(home, MEL, MFCC)
     settings = ProbeSettings(n_bootstraps=20, n_permutations=0, alphas=(10.0,))
     for _ in range(2):
-        home.request_probe("planted", MEL.id, level=level, settings=settings, then_evaluate=asks)
+        submit(home, ProbeRequest("planted", MEL.id, level=level, settings=settings, goes_on=asks))
         (job,) = [job for job in home.jobs.active() if job.kind == "probe"]
         owner = new_owner()
-        assert Task(home, home.jobs.claim(owner, job_id=job.job_id), owner).run().state == "done"
+        assert do(Task(home, home.jobs.claim(owner, job_id=job.job_id), owner)).state == "done"
         jobs = home.jobs.active()
         assert sorted(job.arguments.get("what", job.kind) for job in jobs) == expected
         assert all((job.arguments["library"], job.arguments["encoder"]) == ("planted", MEL.id) for job in jobs)
@@ -133,7 +141,7 @@ def test_an_evaluation_is_kept_with_what_it_rests_on(home):
     discover(home, MEL)
     for what in ("faithfulness", "similarity"):
         assert load_evaluation(home.paths, "planted", MEL, what) is None
-        home.request_evaluate("planted", MEL.id, what)
+        submit(home, EvaluateRequest("planted", MEL.id, what))
         job = run_next(home)
         assert job.state == "done", job.message
         kept = load_evaluation(home.paths, "planted", MEL, what)
@@ -155,11 +163,11 @@ def test_too_few_works_are_compared_but_not_by_aspects(home, n_works):
     with home.database.transaction() as connection:
         connection.execute("UPDATE tracks SET work = 'w' || (rowid % ?)", (n_works,))
     discover(home, MEL)
-    home.request_evaluate("planted", MEL.id, "similarity")
+    submit(home, EvaluateRequest("planted", MEL.id, "similarity"))
     job = run_next(home)
     assert job.state == "done", job.message
     assert "direction" not in load_evaluation(home.paths, "planted", MEL, "similarity").result.hubness
-    home.request_evaluate("planted", MEL.id, "faithfulness")
+    submit(home, EvaluateRequest("planted", MEL.id, "faithfulness"))
     job = run_next(home)
     assert job.state == "failed" and re.search("1 work is too few|2 works are too few", job.message)
     assert load_evaluation(home.paths, "planted", MEL, "faithfulness") is None
@@ -170,11 +178,11 @@ def test_an_evaluation_can_be_stopped(home):
     plant_heard_library(home, MEL)
     discover(home, MEL)
     for what in ("faithfulness", "similarity"):
-        home.request_evaluate("planted", MEL.id, what)
+        submit(home, EvaluateRequest("planted", MEL.id, what))
         owner = new_owner()
         task = Task(home, home.jobs.claim(owner), owner)
         task.is_stopping.set()
-        assert task.run().state == "queued"
+        assert do(task).state == "queued"
         assert load_evaluation(home.paths, "planted", MEL, what) is None
         home.jobs.cancel(task.job.job_id)
 
@@ -192,9 +200,9 @@ def test_no_midi_stops_the_measuring_of_a_library(home, write_wav):
     """Each recording has its audio targets; the MIDI ones of an odd file are undefined, with its name in the reason."""
     for number, (name, rest) in enumerate(ODD_MIDI.items()):
         write_wav(name, seed=number).with_suffix(".mid").write_bytes(b"MThd\x00\x00\x00\x06\x00\x00\x00\x01" + rest)
-    home.request_add(write_wav("plain", seed=9).parent, "music")
+    submit(home, AddRequest(write_wav("plain", seed=9).parent, "music"))
     run_next(home)
-    home.request_targets("music")
+    submit(home, TargetsRequest("music"))
     job = run_next(home)
     assert (job.state, job.message, home.jobs.failures(job.job_id)) == ("done", "5 of 5 tracks measured.", [])
     measured = {track.title: home.measurements.of_track(track.track_id) for track in home.catalogue.tracks("music")}
@@ -205,22 +213,22 @@ def test_no_midi_stops_the_measuring_of_a_library(home, write_wav):
 
 def test_a_defect_in_one_track_stops_no_other(home, write_wav, monkeypatch):
     """Whatever measuring raises, it is a failure of its track."""
-    from mess_core.work import tasks
+    from mess_core.work import targets as module
 
-    real = tasks.measure_track
+    real = module.measure_track
 
     def measure(files):
         if files.audio.stem == "a":
             raise ZeroDivisionError("division by zero")
         return real(files)
 
-    monkeypatch.setattr(tasks, "measure_track", measure)
-    monkeypatch.setattr(tasks, "work_through", work_here)
+    monkeypatch.setattr(module, "measure_track", measure)
+    monkeypatch.setattr(module, "work_through", work_here)
     for number in range(2):
         folder = write_wav("ab"[number], seed=number).parent
-    home.request_add(folder, "music")
+    submit(home, AddRequest(folder, "music"))
     run_next(home)
-    home.request_targets("music")
+    submit(home, TargetsRequest("music"))
     job = run_next(home)
     (failure,) = home.jobs.failures(job.job_id)
     assert (job.state, job.message, failure.subject) == ("done", "1 of 2 tracks measured.", "a")
@@ -235,7 +243,7 @@ def test_columns_of_the_own_table_are_probed_and_kept_apart(home):
             values = [("level", f"{told(ids)[row]:.6f}".replace(".", ",")), ("era", f"era {row // 4}")]
             connection.executemany("INSERT INTO details VALUES (?, ?, ?)", [(track_id, *value) for value in values])
     settings = ProbeSettings(n_bootstraps=50, n_permutations=0, alphas=(10.0,), columns=("level",))
-    home.request_probe("planted", MEL.id, "era", "track", settings)
+    submit(home, ProbeRequest("planted", MEL.id, "era", "track", settings))
     assert run_next(home).state == "done"
     found = home.discovery("planted", MEL, "era", "track", settings)
     assert {cell.target for cell in found.result.cells} == {"level"} and found.result.n_groups == 10
@@ -251,7 +259,7 @@ def test_columns_of_the_own_table_are_probed_and_kept_apart(home):
         ("work", ("level",), "segment", "whole tracks"), ("work", ("nosuch",), "track", "column 'nosuch'"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=why):
-            home.request_probe("planted", MEL.id, group, level, replace(settings, columns=columns))
+            submit(home, ProbeRequest("planted", MEL.id, group, level, replace(settings, columns=columns)))
             home.gather("planted", MEL, group, level, columns)
     for job in home.jobs.active():
         home.jobs.cancel(job.job_id)
@@ -264,12 +272,12 @@ def test_estimate_bar_and_sentence_go_by_one_clock(home, write_wav):
     home.store.set_speed(MEL, 2.0)
     before = home.estimate("music", MEL)
     assert before.seconds == 2.0 * before.n_segments
-    job = home.request_extract("music", MEL.id)
+    job = submit(home, ExtractRequest("music", MEL.id))
     home.jobs.claim("me", job_id=job.job_id)
     for n_done in (0, 1, before.n_segments):
         home.jobs.progress(job.job_id, "me", n_done=n_done, n_total=before.n_segments, message="")
         running = home.jobs.get(job.job_id)
-        assert home.seconds_left(running) == 2.0 * (before.n_segments - n_done)
+        assert asked(running).left_s(home, running) == 2.0 * (before.n_segments - n_done)
         assert running.n_total == before.n_segments
 
 
@@ -277,7 +285,7 @@ def test_steps_of_one_job_are_one_bar(home, write_wav):
     """Discovery has several steps; its bar is of the whole, so it never begins anew."""
     track = read_track(write_wav("a", 3.0))
     home.catalogue.add(track.audio.parent, [track], "music")
-    job = home.request_extract("music", MEL.id)
+    job = submit(home, ExtractRequest("music", MEL.id))
     task = Task(home, home.jobs.claim("me", job_id=job.job_id), "me")
     shares = []
     for step in range(4):
@@ -297,7 +305,7 @@ def test_the_share_that_is_embedded_is_counted_as_the_bar_is(home, write_wav):
     home.catalogue.add(new[0].audio.parent, new, "music")
     assert home.share_embedded("music", MEL) == 0.0
     whole = home.estimate("music", MEL).n_segments
-    home.request_encode(new[0].track.track_id, MEL.id)
+    submit(home, EncodeRequest(new[0].track.track_id, MEL.id))
     work(home)
     left = home.estimate("music", MEL).n_segments
     assert home.share_embedded("music", MEL) == pytest.approx((whole - left) / whole) and 0 < whole - left < whole / 4

@@ -13,7 +13,11 @@ import pytest
 
 from mess_core.encoders.mel import MEL
 from mess_core.storage.jobs import new_owner
-from mess_core.work.tasks import Task
+from mess_core.work.add import AddRequest
+from mess_core.work.doing import do
+from mess_core.work.extract import EncodeRequest, ExtractRequest
+from mess_core.work.request import submit
+from mess_core.work.task import Task
 from mess_core.work.worker import WorkerKeeper
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import N_QUEUED
@@ -38,7 +42,7 @@ def kill_and_resume(home: Workspace, tmp_path: Path, rounds: int, n_workers: int
         if not home.jobs.active():  # all done before the last round: start over with what is left to lose
             home.store.forget(rng.choice(sorted(known)), MEL.fingerprint)
             acknowledged = home.store.known(MEL)
-            home.request_extract("music", MEL.id)
+            submit(home, ExtractRequest("music", MEL.id))
     last = start_worker(home)
     wait_until(lambda: not home.jobs.active())
     end(last, signal.SIGTERM)
@@ -97,7 +101,7 @@ def test_an_urgent_job_goes_between_the_batches_of_a_long_one(queued, write_wav)
     thread = threading.Thread(target=work, args=(queued, is_stopping))
     thread.start()
     wait_until(lambda: len(queued.store.known(MEL)) > 0)
-    job = queued.request_encode(query.track_id, MEL.id)
+    job = submit(queued, EncodeRequest(query.track_id, MEL.id))
     wait_until(lambda: not queued.jobs.get(job.job_id).is_active)
     n_done_then = len(queued.store.known(MEL))
     wait_until(lambda: not queued.jobs.active())
@@ -125,7 +129,7 @@ def test_a_suspended_worker_that_comes_back_too_late_writes_nothing(queued, monk
     job = queued.jobs.claim(late)
     with queued.database.transaction() as connection:  # another worker took the job meanwhile
         connection.execute("UPDATE jobs SET owner = 'thief/1/x' WHERE job_id = ?", (job.job_id,))
-    Task(queued, job, late).run()
+    do(Task(queued, job, late))
     assert queued.store.known(MEL) == {}
     assert queued.jobs.get(job.job_id).state == "running"
 
@@ -136,7 +140,7 @@ def test_a_folder_is_registered_while_another_one_is_embedded(queued, write_wav)
     worker = start_worker(queued)
     try:
         wait_until(lambda: queued.jobs.get(job.job_id).state == "running")
-        added = queued.request_add(write_wav("late", 3.0, 99, folder="other").parent, "other")
+        added = submit(queued, AddRequest(write_wav("late", 3.0, 99, folder="other").parent, "other"))
         wait_until(lambda: queued.jobs.get(added.job_id).state == "done")
         assert queued.catalogue.n_tracks("other") == 1
         wait_until(lambda: queued.jobs.get(job.job_id).state == "done")

@@ -13,6 +13,8 @@ from mess_core.catalogue.catalogue import ALL
 from mess_core.cli.main import main
 from mess_core.encoders.mel import MEL
 from mess_core.errors import UnknownTrackError
+from mess_core.work.add import AddRequest
+from mess_core.work.request import submit
 from mess_core.workspace.scan import scan
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
@@ -23,7 +25,7 @@ def music(home: Workspace, write_wav: Callable[..., Path]) -> Path:
     folder = write_wav("a", 3.0, 1).parent
     write_wav("b", 3.0, 2), write_wav("c", 3.0, 3)
     shutil.copy(folder / "c.wav", folder / "copy of c.wav")
-    home.request_add(folder, "music", then_extract=MEL.id)
+    submit(home, AddRequest(folder, "music", encoder_id=MEL.id))
     work(home)
     return folder
 

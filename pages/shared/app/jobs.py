@@ -6,31 +6,26 @@ asks for work with `work_button`, which says so where the same is asked for alre
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
-from mess_core.collections.published import COLLECTIONS
-from mess_core.encoders.registry import encoder_ids
 from mess_core.errors import MessError
 from mess_core.storage.jobs import ONLY_MIDI, Failure, Job, grouped
-from mess_core.storage.untrusted import printable
 from mess_core.words import counted
-from mess_core.workspace.scan import n_registered
+from mess_core.work.add import AddRequest
+from mess_core.work.kinds import asked
+from mess_core.work.request import Request, short, submit
 from pages.shared.app import frame, resources, state
 
 POLL_S = 1.0
 NO_WORKER_AFTER_S = 8.0
 MOST_WAITING = 2  # shown one by one; the others are folded
 MOST_ENDED = 3
-LONGEST_NAME = 60  # characters of a name inside that of a job
-WORTH_TRYING_AGAIN = ("demo", "extract", "targets", "download", "fetch")  # where a disk or a network may have come back
 DEFECT = "A defect in MESS"
 AWAITED = "jobs this page waits for"  # ids, of this run
 
@@ -43,13 +38,6 @@ def begin() -> None:
 def wait_for(job: Job) -> None:
     """The page runs again when this job has ended, even if it was asked for only now."""
     st.session_state[AWAITED] = {*st.session_state.get(AWAITED, set()), job.job_id}
-
-
-def asked(kind: str, **arguments: Any) -> Job | None:
-    """The active job of a kind whose arguments include these, the one that is worked on first."""
-    wanted = json.loads(json.dumps(arguments))  # as a row keeps them
-    active = resources.workspace().jobs.active()
-    return next((job for job in active if job.kind == kind and wanted.items() <= job.arguments.items()), None)
 
 
 def work_button(
@@ -68,65 +56,18 @@ def work_button(
     return is_clicked
 
 
+def _request(job: Job) -> Request | None:
+    """What a job is asked to do; None of a row that says what cannot be meant, or is of a newer MESS."""
+    try:
+        return asked(job)
+    except MessError:
+        return None
+
+
 def name_of(job: Job) -> str:
     """What a job works on, in a line of text; names in it are untrusted, and so is the row."""
-
-    def word(key: str) -> str:
-        return _short(job.arguments.get(key) or "?")
-
-    library = "all libraries" if job.arguments.get("library") == ALL else word("library")
-    by = f" with {_encoder(job)}" if "encoder" in job.arguments else ""
-    match job.kind:
-        case "demo":
-            return "Making the demo library"
-        case "add":
-            return f"Registering {word('path')} in {library}"
-        case "extract":
-            n_tracks = resources.workspace().catalogue.n_tracks(str(job.arguments.get("library")))
-            return f"Embedding {library} ({counted(n_tracks, 'track')}){by}"
-        case "encode":
-            return f"Listening to {_track(job)}{by}"
-        case "targets":
-            return f"Measuring {library}"
-        case "measure":
-            return f"Measuring {_track(job)}"
-        case "probe":
-            level = "segments" if job.arguments.get("level") == "segment" else "tracks"
-            return f"Discovery in {library} ({level}){by}"
-        case "map":
-            twice = " twice, for its stability" if job.arguments.get("with_stability") else ""
-            return f"Drawing the map of {library}{by}{twice}"
-        case "evaluate":
-            is_of_aspects = job.arguments.get("what") == "faithfulness"
-            what = "what aspects find" if is_of_aspects else "which way of comparing finds what"
-            return f"Measuring {what} in {library}{by}"
-        case "download":
-            return f"Downloading the weights of {_encoder(job)}"
-        case "fetch":
-            known = COLLECTIONS.get(str(job.arguments.get("collection")))
-            return f"Downloading {known.title if known else word('collection')} to {word('folder')}"
-    return _short(job.kind)
-
-
-def _short(name: object) -> str:
-    """A name in a line: its beginning and its end, where it is long."""
-    line = printable(" ".join(str(name).split())[: 100 * LONGEST_NAME])
-    half = LONGEST_NAME // 2
-    return line if len(line) <= LONGEST_NAME else f"{line[:half]}…{line[1 - half :]}"
-
-
-def _encoder(job: Job) -> str:
-    encoder_id = str(job.arguments.get("encoder"))
-    known = encoder_id in encoder_ids(resources.workspace().paths)
-    return resources.info(encoder_id).title if known else _short(encoder_id)
-
-
-def _track(job: Job) -> str:
-    try:
-        title = resources.workspace().catalogue.track(str(job.arguments.get("track_id"))).title
-    except MessError:
-        return "a recording"  # forgotten meanwhile
-    return _short(title)
+    request = _request(job)
+    return short(job.kind) if request is None else request.words(resources.workspace())
 
 
 # --- how jobs ended -------------------------------------------------------------------------------------------
@@ -173,13 +114,9 @@ def _show_ends(ended: Sequence[Job]) -> None:
 def _is_worth_telling(job: Job, libraries: set[str]) -> bool:
     """Not what became of a library that was removed since; what could not be added has none."""
     library = job.arguments.get("library")
-    if job.kind == "add":
-        return library in libraries or not _n_added(job)
+    if job.kind == AddRequest.kind:
+        return library in libraries or not AddRequest.n_added(job)
     return library in (None, ALL, *libraries)
-
-
-def _n_added(job: Job) -> int:
-    return n_registered(job.message) if job.kind == "add" and job.state == "done" else 0
 
 
 def _end(job: Job) -> _End:
@@ -188,16 +125,16 @@ def _end(job: Job) -> _End:
     failures = tuple(workspace.jobs.failures(job.job_id))
     message = job.message.split(": --render")[0].removesuffix(".") + "."
     if job.state == "cancelled":
-        return _End(f"{name_of(job)} was cancelled", (_how_far(job),), failures)
-    if job.kind == "add" and (n_added := _n_added(job)):
+        return _End(f"{name_of(job)} was cancelled", (_what_is_kept(job),), failures)
+    if n_added := AddRequest.n_added(job):
         rest = message.partition(" registered.")[2].strip()
         return _End(
-            f"{counted(n_added, 'track')} added to {_short(job.arguments['library'])}.",
+            f"{counted(n_added, 'track')} added to {short(job.arguments['library'])}.",
             (rest,) if rest else (),
             failures,
         )
     lines = (message, job.hint) if job.hint else (message,)
-    if job.kind == "add":
+    if job.kind == AddRequest.kind:
         is_silent = job.state == "done" and ONLY_MIDI in message and not failures
         how = "found nothing to play" if is_silent else "failed"
         return _End(f"{name_of(job)} {how}: nothing was added", lines, failures)
@@ -207,9 +144,10 @@ def _end(job: Job) -> _End:
 def _show_end(end: _End, jobs: Sequence[Job]) -> None:
     """How jobs ended, of which the newest stands for all; until somebody has read it."""
     workspace, job = resources.workspace(), jobs[0]
+    request = _request(job)
     with st.container(border=True):
         times = f" ({len(jobs)} times)" if len(jobs) > 1 else ""
-        icon = ":material/check:" if _n_added(job) else ":material/info:"
+        icon = ":material/check:" if AddRequest.n_added(job) else ":material/info:"
         st.markdown(f"{icon} **{frame.plain(end.headline + times)}**")
         for line in end.lines:
             st.text(line)
@@ -217,7 +155,7 @@ def _show_end(end: _End, jobs: Sequence[Job]) -> None:
             with st.expander(f"{counted(len(end.failures), 'file')} could not be used"):
                 _show_failures(end.failures)
         with st.container(horizontal=True):
-            if _n_added(job) and job.arguments["library"] != frame.library():
+            if AddRequest.n_added(job) and job.arguments["library"] != frame.library():
                 st.button(
                     "Open it", key=f"open-{job.job_id}", type="primary",
                     on_click=_open, args=(job.arguments["library"], [each.job_id for each in jobs]),
@@ -225,12 +163,13 @@ def _show_end(end: _End, jobs: Sequence[Job]) -> None:
             if job.state == "cancelled" and _is_left(job) and st.button("Resume", key=f"resume-{job.job_id}"):
                 workspace.jobs.resume(job.job_id)
                 st.rerun()
-            may_help = job.kind in WORTH_TRYING_AGAIN and DEFECT not in job.message and _is_left(job)
-            if job.state == "failed" and may_help and st.button("Try again", key=f"again-{job.job_id}"):
+            may_help = request is not None and request.may_go_well_again and DEFECT not in job.message
+            may_help = may_help and job.state == "failed" and _is_left(job)
+            if may_help and st.button("Try again", key=f"again-{job.job_id}"):
                 workspace.jobs.resume(job.job_id)
                 st.rerun()
-            if job.kind == "add" and ONLY_MIDI in job.message and not job.arguments.get("renders"):
-                _offer_to_render(job)
+            if isinstance(request, AddRequest) and request.has_silent(job):
+                _offer_to_render(job, request)
             st.button(
                 "Dismiss", key=f"dismiss-{job.job_id}", type="tertiary",
                 on_click=_dismiss, args=([each.job_id for each in jobs],),
@@ -249,39 +188,26 @@ def _dismiss(job_ids: Sequence[int]) -> None:
             resources.workspace().jobs.dismiss(job_id)
 
 
-def _offer_to_render(job: Job) -> None:
+def _offer_to_render(job: Job, request: AddRequest) -> None:
     """Register the same once more, and play what was passed over."""
     if st.button("Play what has only MIDI", key=f"render-{job.job_id}", help="With our own synthesiser."):
         with frame.explain_errors():
-            path, library, then, collection = (
-                job.arguments[key] for key in ("path", "library", "then_extract", "collection")
-            )
-            resources.workspace().request_add(Path(path), library, then, collection, renders=True)
+            submit(resources.workspace(), replace(request, renders=True))
             resources.workspace().jobs.dismiss(job.job_id)
             st.rerun()
 
 
 def _is_left(job: Job) -> bool:
     """Whether anything of an ended job is still to be done."""
-    workspace, library = resources.workspace(), job.arguments.get("library")
-    if job.kind == "extract":
-        return workspace.n_embedded(library, resources.info(job.arguments["encoder"])) < workspace.catalogue.n_tracks(
-            library
-        )
-    if job.kind == "targets":
-        return job.n_total == 0 or job.n_done < job.n_total  # its row knows; asking the files takes a page too long
-    return True
+    try:
+        return asked(job).is_left(resources.workspace(), job)
+    except MessError:  # a newer MESS asked for it, or its encoder is gone
+        return False
 
 
-def _how_far(job: Job) -> str:
+def _what_is_kept(job: Job) -> str:
     """What a cancelled job leaves behind."""
-    workspace = resources.workspace()
-    if job.kind == "extract":
-        library, info = job.arguments["library"], resources.info(job.arguments["encoder"])
-        n_tracks = counted(workspace.catalogue.n_tracks(library), "track")
-        rest = "" if _is_left(job) else " Nothing is left to do."
-        return f"{workspace.n_embedded(library, info)} of {n_tracks} kept in {_short(library)}.{rest}"
-    return f"It was at: {job.message}. What is done is kept." if job.message else "What was done is kept."
+    return (_request(job) or Request()).what_is_kept(resources.workspace(), job)
 
 
 def _show_failures(failures: Sequence[Failure]) -> None:
@@ -356,5 +282,5 @@ def _detail(job: Job) -> str:
     if job.is_cancelling:
         return "ending after the item in hand…"
     now = job.message or ("finishing" if job.n_total and job.n_done >= job.n_total else "starting")
-    left_s = resources.workspace().seconds_left(job)
+    left_s = (_request(job) or Request()).left_s(resources.workspace(), job)
     return now if left_s is None else f"{now} · about {frame.seconds(left_s)} left"

@@ -34,6 +34,8 @@ from mess_core.errors import (
     StorageError,
     UnknownTrackError,
 )
+from mess_core.work.demo import DemoRequest
+from mess_core.work.request import submit
 from mess_core.work.worker import WorkerKeeper
 from mess_core.workspace.peaks import sealed_peaks
 from mess_core.workspace.uploads import UploadWriter
@@ -55,7 +57,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     workspace = Workspace()
     with contextlib.suppress(MessError):  # a catalogue that cannot be read: the pages say so, and how to cure it
         if not workspace.catalogue.libraries() and workspace.database.setting("demo") is None:
-            workspace.request_demo(DEFAULT)
+            submit(workspace, DemoRequest(DEFAULT))
     keeper = WorkerKeeper(workspace)
     keeper.start()
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from mess_core.encoders.registry import DEFAULT
+from mess_core.work.demo import DemoRequest
+from mess_core.work.request import submit
 from mess_core.workspace.workspace import DEMO
 from pages.shared.app import frame, resources
 
@@ -82,7 +84,7 @@ def _percent(share: float) -> int:
 def _offer_demo() -> None:
     frame.notice("No music yet", "Make the demo library (about half a minute), or add a folder of your own.")
     if st.button("Make the demo library", type="primary"):
-        resources.workspace().request_demo(DEFAULT)
+        submit(resources.workspace(), DemoRequest(DEFAULT))
         st.rerun()
 
 

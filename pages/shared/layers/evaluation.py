@@ -11,6 +11,8 @@ from mess_core.evaluation.similarity import PERFORMER, WORK, SimilarityStudy
 from mess_core.probing.aspects import ASPECTS
 from mess_core.search.hubness import HUB_SKEWNESS
 from mess_core.words import counted
+from mess_core.work.evaluate import EvaluateRequest
+from mess_core.work.request import submit, under_way
 from pages.shared.app import frame, jobs, resources
 from pages.shared.app.frame import aspect_title
 from pages.shared.widgets import charts
@@ -179,9 +181,9 @@ def _kept(encoder_id: str, what: What, hint: str) -> Evaluation | None:
     elif is_stale:
         st.caption("Measured before the library changed; measure again to include what is new.")
     if kept is None or is_stale:
-        job = jobs.asked("evaluate", library=library, encoder=encoder_id, what=what)
+        job = under_way(workspace, EvaluateRequest, library=library, encoder_id=encoder_id, what=what)
         if jobs.work_button("Measure", job, key=f"evaluate {what}"):
-            workspace.request_evaluate(library, encoder_id, what)
+            submit(workspace, EvaluateRequest(library, encoder_id, what))
             st.rerun()
     return kept
 

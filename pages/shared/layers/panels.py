@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,9 @@ from mess_core.probing.rows import Row
 from mess_core.storage.jobs import Job
 from mess_core.targets.registry import target_of
 from mess_core.words import counted
+from mess_core.work.probe import ProbeRequest
+from mess_core.work.request import submit, under_way
+from mess_core.work.targets import TargetsRequest
 from pages.shared.app import frame, jobs, resources, state
 from pages.shared.layers import figures
 from pages.shared.widgets import charts
@@ -62,7 +65,7 @@ def find(encoder_id: str, group: str, level: str) -> Discovery | None:
         job = _asked(library, encoder_id, group, level)
         kind = "primary" if found is None else "secondary"
         if jobs.work_button(label, job, type=kind, disabled=n_embedded < 2):
-            workspace.request_probe(library, encoder_id, group, level, then_evaluate=group == "work")
+            submit(workspace, ProbeRequest(library, encoder_id, group, level, goes_on=group == "work"))
             st.rerun()
         with st.popover("Other settings"):
             _other_settings(encoder_id, group, level)
@@ -71,10 +74,10 @@ def find(encoder_id: str, group: str, level: str) -> Discovery | None:
 
 def _asked(library: str, encoder_id: str, group: str, level: str) -> Job | None:
     """The job that will find this, or that measures what it needs and then asks for it."""
-    chosen = {"library": library, "encoder": encoder_id, "group": group, "level": level}
-    job = jobs.asked("probe", **chosen, settings=asdict(ProbeSettings()))
+    workspace, chosen = resources.workspace(), {"library": library, "encoder_id": encoder_id}
+    job = under_way(workspace, ProbeRequest, **chosen, group=group, level=level, settings=ProbeSettings())
     if job is None and (group, level) == ("work", "track"):
-        job = jobs.asked("targets", library=library, then_probe=encoder_id)
+        job = under_way(workspace, TargetsRequest, **chosen)
     return job
 
 
@@ -96,7 +99,7 @@ def _other_settings(encoder_id: str, group: str, level: str) -> None:
                     n_permutations=int(n_permutations),
                     seed=int(seed),
                 )
-                resources.workspace().request_probe(frame.library(), encoder_id, group, level, settings)
+                submit(resources.workspace(), ProbeRequest(frame.library(), encoder_id, group, level, settings))
                 st.rerun()
 
 

@@ -17,6 +17,12 @@ from mess_core.encoders.weights import use_folder
 from mess_core.errors import InputError, MessError
 from mess_core.targets.registry import target_problems
 from mess_core.words import counted
+from mess_core.work.add import AddRequest
+from mess_core.work.demo import DemoRequest
+from mess_core.work.download import DownloadRequest
+from mess_core.work.extract import ExtractRequest
+from mess_core.work.fetch import FetchRequest
+from mess_core.work.request import submit
 from mess_core.workspace.workspace import DEMO
 from pages.shared.app import frame, resources, state
 from pages.shared.widgets.pickers import READY, embed_button, is_ready
@@ -70,7 +76,7 @@ def _offer_weights(choice: EncoderChoice) -> None:
         with download:
             agreed = not choice.consent or st.checkbox(choice.consent, key=f"agree-{info.id}")
             if st.button(f"Download {frame.size(weights.size_bytes)}", disabled=not agreed, type="primary"):
-                workspace.request_download(info.id)
+                submit(workspace, DownloadRequest(info.id))
                 st.rerun()
         with folder, st.form(f"folder-{info.id}", border=False):
             path = st.text_input("Or a folder that has its files", placeholder="~/Models/MERT-v1-95M")
@@ -101,7 +107,7 @@ def add_music(encoder_id: str) -> None:
     with demo:
         is_made = DEMO in names or any(job.kind == "demo" for job in workspace.jobs.active())
         if not is_made and st.button("Make the demo library", width="stretch"):
-            workspace.request_demo(then)
+            submit(workspace, DemoRequest(then))
             st.rerun()
     st.caption(
         "Nothing is copied and no file of yours is ever changed. WAV, FLAC, MP3, AAC, Opus and nearly every other "
@@ -132,7 +138,7 @@ def _add(chosen: str, library: str, then: str, *, renders: bool) -> None:
                 f"The name of a library has at most {LONGEST_NAME} characters; this one has {len(library.strip()):,}."
             )
         name = library.strip() or library_name(target)[:LONGEST_NAME].strip()
-        resources.workspace().request_add(target, name, then, renders=renders)
+        submit(resources.workspace(), AddRequest(target, name, then, renders=renders))
     except MessError as error:
         st.session_state[REFUSED] = (error.message, error.hint)
     else:
@@ -159,7 +165,7 @@ def _offer_collection(then: str) -> None:
     if st.button(f"Download {frame.size(which.size_bytes)}", disabled=not (agreed and folder), key="fetch"):
         with frame.explain_errors():
             place = Path(folder).expanduser()
-            workspace.request_fetch(collection.id, number, place, collection.id, then, renders=renders)
+            submit(workspace, FetchRequest(collection.id, number, place, collection.id, then, renders=renders))
             st.rerun()
 
 
@@ -172,7 +178,7 @@ def _keep_upload() -> None:
         with frame.explain_errors():
             workspace.keep_upload(track.track_id, library)
             encoder_id = st.session_state.get("extractor", DEFAULT)
-            workspace.request_extract(library, encoder_id if is_ready(encoder_id) else DEFAULT, then_discover=True)
+            submit(workspace, ExtractRequest(library, encoder_id if is_ready(encoder_id) else DEFAULT, goes_on=True))
 
 
 def embed(encoder_id: str) -> None:

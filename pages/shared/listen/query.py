@@ -8,6 +8,8 @@ from mess_core.catalogue.catalogue import Track
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import UnknownTrackError
 from mess_core.words import counted
+from mess_core.work.extract import EncodeRequest
+from mess_core.work.request import latest, submit
 from mess_core.workspace.uploads import keep_recording
 from pages.shared.app import frame, resources, state
 from pages.shared.app.jobs import wait_for
@@ -96,7 +98,7 @@ def embed_query(query: Track, encoder_id: str) -> bool:
     workspace, info = resources.workspace(), resources.info(encoder_id)
     if workspace.store.has(query.track_id, info):
         return True
-    job = workspace.jobs.latest("encode", track_id=query.track_id, encoder=encoder_id)
+    job = latest(workspace, EncodeRequest, track_id=query.track_id, encoder_id=encoder_id)
     if job is not None and job.state == "failed":
         frame.notice("This query cannot be used", job.message, job.hint)
         # Where the sound itself was refused, it would be once more; a disk or a folder may have come back.
@@ -104,10 +106,10 @@ def embed_query(query: Track, encoder_id: str) -> bool:
             workspace.jobs.failures(job.job_id) and workspace.catalogue.likely_audio_path(query.track_id).is_file()
         )
         if not was_refused and st.button("Try again"):
-            workspace.request_encode(query.track_id, encoder_id)
+            submit(workspace, EncodeRequest(query.track_id, encoder_id))
             st.rerun()
         return False
-    wait_for(workspace.request_encode(query.track_id, encoder_id))
+    wait_for(submit(workspace, EncodeRequest(query.track_id, encoder_id)))
     st.caption("Its neighbours appear as soon as it has been listened to.")
     return False
 

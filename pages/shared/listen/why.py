@@ -11,6 +11,8 @@ from mess_core.search.answers import Answer, FoundTrack
 from mess_core.search.comparisons import MomentMap, compare_targets, map_moments
 from mess_core.search.reasons import Reason
 from mess_core.targets.registry import TARGETS
+from mess_core.work.request import latest, submit
+from mess_core.work.targets import MeasureRequest
 from pages.shared.app import frame, resources
 from pages.shared.app.frame import aspect_title
 from pages.shared.widgets import charts
@@ -105,14 +107,14 @@ def contributions(found: Answer) -> go.Figure:
 def _show_values(found: Answer, item: FoundTrack) -> None:
     """Both recordings' targets, in their units."""
     workspace, query_id = resources.workspace(), found.query.track_id
-    job = workspace.jobs.latest("measure", track_id=query_id)
+    job = latest(workspace, MeasureRequest, track_id=query_id)
     if not workspace.measurements.of_track(query_id):
         if job is not None and job.is_active:
             st.caption("The query is being measured.")
         elif st.button(
             "Measure the query", key="measure", help="Takes a second or two; the library is measured already."
         ):
-            workspace.request_measure(query_id)
+            submit(workspace, MeasureRequest(query_id))
             st.rerun()
     pairs = compare_targets(workspace, found.plan.discovery, query_id, item.track.track_id)
     if not pairs:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 
 import streamlit as st
@@ -15,6 +14,8 @@ from mess_core.maps.drawing import MapView, segment_path
 from mess_core.maps.settings import MapSettings
 from mess_core.storage.jobs import Job
 from mess_core.words import counted
+from mess_core.work.map import MapRequest
+from mess_core.work.request import submit, under_way
 from pages.shared.app import frame, jobs, resources, state
 from pages.shared.map import figures, views
 from pages.shared.map.figures import Colour
@@ -66,15 +67,16 @@ def offer_to_draw(encoder_id: str, settings: MapSettings) -> None:
 
 def _asked(encoder_id: str, settings: MapSettings, **others: bool) -> Job | None:
     """The job that draws this map."""
-    chosen = {"library": frame.library(), "encoder": encoder_id, "settings": asdict(settings), "layer": None}
-    return jobs.asked("map", **chosen, **others)
+    chosen = {"library": frame.library(), "encoder_id": encoder_id, "settings": settings, "layer": None}
+    return under_way(resources.workspace(), MapRequest, **chosen, **others)
 
 
 def _draw(encoder_id: str, settings: MapSettings, *, with_stability: bool = False) -> None:
     query = state.query()
     always = [query] if query else []
-    resources.workspace().request_map(
-        frame.library(), encoder_id, settings, always=always, with_stability=with_stability
+    submit(
+        resources.workspace(),
+        MapRequest(frame.library(), encoder_id, settings, always=always, with_stability=with_stability),
     )
     st.rerun()
 

@@ -11,6 +11,9 @@ from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import DataMissingError
 from mess_core.maps.drawing import MapNames, MapView, is_complete, load_view, name_view
 from mess_core.maps.settings import MapSettings
+from mess_core.work.map import MapRequest
+from mess_core.work.probe import ProbeRequest
+from mess_core.work.request import latest
 from pages.shared.app import frame, resources
 
 BY_FINGERPRINT = {EncoderInfo: lambda info: info.fingerprint}
@@ -53,7 +56,8 @@ def _view(encoder_id: str, layer: int | None, settings: MapSettings) -> MapView 
 def _changed(encoder_id: str) -> Hashable:
     """Another value when a map may be another: tracks came or went, or one was drawn or discovered."""
     workspace, info = resources.workspace(), resources.info(encoder_id)
-    jobs = [workspace.jobs.latest(kind, library=frame.library(), encoder=encoder_id) for kind in ("map", "probe")]
+    wanted = {"library": frame.library(), "encoder_id": encoder_id}
+    jobs = [latest(workspace, kind, **wanted) for kind in (MapRequest, ProbeRequest)]
     states = tuple(None if job is None else (job.job_id, job.state, job.n_done) for job in jobs)
     return workspace.index_content(frame.library(), info), states
 

@@ -8,6 +8,8 @@ from mess_core.catalogue.catalogue import ALL
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import DEFAULT, encoder_choices, encoder_ids
 from mess_core.words import counted
+from mess_core.work.extract import ExtractRequest
+from mess_core.work.request import submit, under_way
 from pages.shared.app import frame, jobs, resources, state
 
 READY = ("embedded", "present")  # the weights of an encoder that can be used now
@@ -31,10 +33,10 @@ def embed_button(info: EncoderInfo, n_tracks: int) -> None:
         st.caption(f"Every track is embedded with {info.title}.")
         return
     label = f"Embed {counted(n_tracks, 'track')} with {info.title}"
-    job = jobs.asked("extract", library=frame.library(), encoder=info.id)
-    job = job or jobs.asked("extract", library=ALL, encoder=info.id)
+    job = under_way(workspace, ExtractRequest, library=frame.library(), encoder_id=info.id)
+    job = job or under_way(workspace, ExtractRequest, library=ALL, encoder_id=info.id)
     if jobs.work_button(label, job, type="primary", disabled=not is_ready(info.id)):
-        workspace.request_extract(frame.library(), info.id, then_discover=True)
+        submit(workspace, ExtractRequest(frame.library(), info.id, goes_on=True))
         st.rerun()
 
 

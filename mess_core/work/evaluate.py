@@ -1,0 +1,111 @@
+"""Evaluations: how well search finds what it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.registry import encoder_info
+from mess_core.errors import DataMissingError
+from mess_core.evaluation.faithfulness import MIN_WORKS, Faithfulness, held_out_similarities, measure_faithfulness
+from mess_core.evaluation.kept import Evaluation, What, save_evaluation
+from mess_core.evaluation.similarity import SimilarityStudy, evaluate_similarity
+from mess_core.probing.discovery import groups_of
+from mess_core.words import counted
+from mess_core.work.request import Done, Request, encoder_words, library_words
+from mess_core.work.task import Task
+from mess_core.workspace.workspace import Workspace
+
+MOST_HELD_OUT = 3000  # tracks whose similarities with all others are held at once
+
+
+@dataclass(frozen=True)
+class EvaluateRequest(Request):
+    """Measure a library's search: whether aspects find what they say, or which way of comparing finds what."""
+
+    library: str
+    encoder_id: str
+    what: What = "faithfulness"
+
+    kind: ClassVar[str] = "evaluate"
+    keys: ClassVar = {"encoder_id": "encoder"}
+
+    def resource(self, workspace: Workspace) -> str:
+        return f"evaluate {self.what} {encoder_info(self.encoder_id, workspace.paths).fingerprint}"
+
+    def words(self, workspace: Workspace) -> str:
+        is_of_aspects = self.what == "faithfulness"
+        what = "what aspects find" if is_of_aspects else "which way of comparing finds what"
+        by = encoder_words(workspace, self.encoder_id)
+        return f"Measuring {what} in {library_words(self.library)} with {by}"
+
+    def run(self, task: Task) -> Done:
+        workspace, info = task.workspace, encoder_info(self.encoder_id, task.workspace.paths)
+        workspace.catalogue.require_library(self.library)
+        content = workspace.index_content(self.library, info)
+        result: Faithfulness | SimilarityStudy
+        if self.what == "faithfulness":
+            result, message = _faithfulness(task, self.library, info)
+        else:
+            result, message = _similarity(task, self.library, info)
+        evaluation = Evaluation(self.library, info.id, info.fingerprint, content, result)
+        save_evaluation(workspace.paths, info, evaluation, self.what)
+        return Done(message)
+
+
+def _faithfulness(task: Task, library: str, info: EncoderInfo) -> tuple[Faithfulness, str]:
+    """Do aspects find what they say? Measured with the settings of the library's discovery."""
+    workspace = task.workspace
+    discovery = workspace.discovery(library, info)
+    if discovery is None:
+        raise DataMissingError(
+            f"Nothing was discovered in {library!r} with {info.id} yet, so no aspect can be judged.",
+            f"python -m mess_core probe --encoder {info.id}",
+        )
+    data = workspace.gather(library, info, "work", "track").data
+    references = {"all layers": data.vectors}
+    references |= {name: data.baselines[name] for name in ("log-mel",) if name in data.baselines}
+
+    def on_progress(n_done: int, n_total: int) -> None:
+        task.on_pause()
+        task.progress(n_done, n_total, "searching by every aspect, its work left out")
+
+    result = measure_faithfulness(
+        data, discovery.aspects, discovery.result.settings, references, on_progress=on_progress
+    )
+    n_passed = sum(result.passes(aspect) for aspect in result.judged)
+    do = "does what it says" if n_passed == 1 else "do what they say"
+    return result, f"{n_passed} of {counted(len(result.judged), 'aspect')} with evidence {do}."
+
+
+def _similarity(task: Task, library: str, info: EncoderInfo) -> tuple[SimilarityStudy, str]:
+    """Which way of comparing finds what?"""
+    workspace = task.workspace
+    tracks = {track.track_id: track for track in workspace.catalogue.tracks(library)}
+    embeddings = workspace.store.load(list(tracks), info)
+    known = [tracks[track_id] for track_id in embeddings.track_ids]
+    planted = workspace.catalogue.planted(library)
+    names = sorted({name for truth in planted.values() for name in truth})
+    properties = {
+        name: np.array([planted.get(track.track_id, {}).get(name, np.nan) for track in known]) for name in names
+    }
+    works = [work if track.work else None for track, work in zip(known, groups_of(known, "work"), strict=True)]
+    extra = {}
+    discovery = workspace.discovery(library, info)
+    if discovery is not None and len(known) <= MOST_HELD_OUT:
+        data = workspace.gather(library, info, "work", "track").data
+        if len(set(data.groups)) >= MIN_WORKS:
+            extra["direction"] = held_out_similarities(data, discovery.result.settings)
+
+    def on_progress(n_done: int, n_total: int) -> None:
+        task.on_pause()
+        task.progress(n_done, n_total, "comparing ways to compare")
+
+    result = evaluate_similarity(
+        embeddings.vectors, works, [track.performer for track in known], properties, extra, on_progress=on_progress
+    )
+    where = f"{counted(result.n_tracks, 'track')} of {counted(result.n_groups, 'work')}"
+    return result, f"{counted(len(result.figures), 'figure')} on {where}."

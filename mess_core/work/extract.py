@@ -1,0 +1,163 @@
+"""Embedding: of a library what is missing, or one track that somebody waits for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mess_core.catalogue.catalogue import Track
+from mess_core.embeddings.extraction import BatchDone, ExtractedTrack, FailedTrack, Source, extract
+from mess_core.encoders.registry import encoder_info
+from mess_core.errors import AudioError, UnknownTrackError
+from mess_core.storage.jobs import PRIORITY_WAITED_FOR, Job
+from mess_core.words import counted
+from mess_core.work.request import Done, Request, encoder_words, library_words, short, track_words
+from mess_core.work.task import Cancelled, Task
+from mess_core.workspace.workspace import Workspace, count_segments
+
+SPEED_EVERY_S = 5.0  # how often the speed of an encoder is noted while it runs: estimates go by it
+
+
+@dataclass(frozen=True)
+class ExtractRequest(Request):
+    """Embed what is missing in a library, one commit per track.
+
+    keep_raw : also keep the hidden states of all frames
+    goes_on : discovery follows, if the library is large enough and nothing was discovered yet
+    """
+
+    library: str
+    encoder_id: str
+    keep_raw: bool = False
+    goes_on: bool = False
+
+    kind: ClassVar[str] = "extract"
+    may_go_well_again: ClassVar[bool] = True
+    keys: ClassVar = {"encoder_id": "encoder", "goes_on": "then_discover"}
+
+    def resource(self, workspace: Workspace) -> str:
+        return f"extract {encoder_info(self.encoder_id, workspace.paths).fingerprint}"
+
+    def words(self, workspace: Workspace) -> str:
+        n_tracks = counted(workspace.catalogue.n_tracks(self.library), "track")
+        by = encoder_words(workspace, self.encoder_id)
+        return f"Embedding {library_words(self.library)} ({n_tracks}) with {by}"
+
+    def run(self, task: Task) -> Done:
+        workspace = task.workspace
+        workspace.catalogue.require_library(self.library)
+        info = encoder_info(self.encoder_id, workspace.paths)
+        tracks = workspace.missing_tracks(self.library, info)
+        missing = {track.track_id for track in tracks}
+        kept = [track for track in workspace.catalogue.tracks(self.library) if track.track_id not in missing]
+        return Done(embed_tracks(task, tracks, self.encoder_id, keep_raw=self.keep_raw, kept=kept))
+
+    def is_left(self, workspace: Workspace, job: Job) -> bool:
+        info = encoder_info(self.encoder_id, workspace.paths)
+        return workspace.n_embedded(self.library, info) < workspace.catalogue.n_tracks(self.library)
+
+    def what_is_kept(self, workspace: Workspace, job: Job) -> str:
+        n_embedded = workspace.n_embedded(self.library, encoder_info(self.encoder_id, workspace.paths))
+        n_tracks = counted(workspace.catalogue.n_tracks(self.library), "track")
+        rest = "" if self.is_left(workspace, job) else " Nothing is left to do."
+        return f"{n_embedded} of {n_tracks} kept in {short(self.library)}.{rest}"
+
+    def left_s(self, workspace: Workspace, job: Job) -> float | None:
+        """By the speed of its encoder here, as its estimate was before it began."""
+        if job.n_total <= 1:  # it has not counted its segments yet
+            return workspace.jobs.left_s(job)
+        per_segment = workspace.store.speed(encoder_info(self.encoder_id, workspace.paths))
+        return None if per_segment is None else workspace.jobs.left_s(job, per_segment * (job.n_total - job.n_done))
+
+
+@dataclass(frozen=True)
+class EncodeRequest(Request):
+    """Embed one track that somebody waits for."""
+
+    track_id: str
+    encoder_id: str
+
+    kind: ClassVar[str] = "encode"
+    priority: ClassVar[int] = PRIORITY_WAITED_FOR  # before everything else
+    keys: ClassVar = {"encoder_id": "encoder"}
+
+    def words(self, workspace: Workspace) -> str:
+        by = encoder_words(workspace, self.encoder_id)
+        return f"Listening to {track_words(workspace, self.track_id)} with {by}"
+
+    def run(self, task: Task) -> Done:
+        try:
+            track = task.workspace.catalogue.track(self.track_id)
+        except UnknownTrackError as error:  # removed while it waited
+            raise Cancelled from error
+        message = embed_tracks(task, [track], self.encoder_id)
+        for failure in task.workspace.jobs.failures(task.job.job_id):  # the only track there is: the job has failed
+            raise AudioError(failure.message, failure.hint)
+        return Done(message)
+
+
+def embed_tracks(
+    task: Task, tracks: list[Track], encoder_id: str, *, keep_raw: bool = False, kept: Sequence[Track] = ()
+) -> str:
+    """Embed tracks: segments counted for the bar, one commit per track, a failure named and passed over.
+
+    `kept` are embedded already and count as done: a bar that was cancelled goes on where it stood.
+    """
+    if not tracks:
+        return "Nothing to do: every track is embedded."
+    workspace = task.workspace
+    if not kept:
+        task.progress(0, 1, f"loading {encoder_id}")
+    encoder = task.encoder(encoder_id)
+    info = encoder.info
+    n_before = sum(count_segments(track.duration_s, info) for track in kept)
+    n_total = n_before + sum(count_segments(track.duration_s, info) for track in tracks)
+    n_segments = n_tracks = n_gone = 0
+    started = noted = time.monotonic()
+    paused_s = 0.0
+
+    def note_speed() -> None:
+        workspace.store.set_speed(info, (time.monotonic() - started - paused_s) / n_segments)
+
+    def sources() -> Iterator[Source]:
+        for track in tracks:
+            if workspace.store.has(track.track_id, info):  # an urgent job may have done it meanwhile
+                continue
+            raw = workspace.store.raw_path(track.track_id, info) if keep_raw else None
+            audio = workspace.catalogue.likely_audio_path(track.track_id)
+            yield Source(track.track_id, track.title, audio, raw, track.sha256)
+
+    with closing(extract(sources(), encoder)) as events:
+        for event in events:
+            if isinstance(event, BatchDone):
+                n_segments += event.n_segments
+                before = time.monotonic()
+                task.on_pause()
+                paused_s += time.monotonic() - before
+                if before - noted > SPEED_EVERY_S:
+                    noted = before
+                    note_speed()
+            elif isinstance(event, ExtractedTrack):
+                try:
+                    task.workspace.store.write(event.source.track_id, info, event.embedding, task.guard, event.facts)
+                    n_tracks += 1
+                except UnknownTrackError:
+                    n_gone += 1
+            elif isinstance(event, FailedTrack):
+                if workspace.catalogue.has(event.source.track_id):
+                    task.fail_item(event.source.title, event.error)
+                else:
+                    n_gone += 1
+            so_far = f"{len(kept) + n_tracks} of {counted(len(kept) + len(tracks), 'track')}"
+            task.progress(min(n_before + n_segments, n_total), n_total, so_far)
+    if n_segments:
+        note_speed()
+    return f"{n_tracks} of {counted(len(tracks), 'track')} embedded with {info.title}.{removed_meanwhile(n_gone)}"
+
+
+def removed_meanwhile(n_tracks: int) -> str:
+    """Said of what somebody removed, or whose file changed, while it was worked on: that is no failure."""
+    return f" {n_tracks} {'was' if n_tracks == 1 else 'were'} removed meanwhile." if n_tracks else ""

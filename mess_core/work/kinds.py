@@ -1,0 +1,74 @@
+"""All kinds of work, and which of them follows which by itself.
+
+    demo ─┐
+    fetch ─> add ─> extract ─> targets ─> probe ─> evaluate, map
+
+A request that names an encoder to go on with, or says that it goes on, is followed by the next; any other stands alone.
+"""
+
+from __future__ import annotations
+
+from mess_core.encoders.registry import encoder_info
+from mess_core.errors import InputError
+from mess_core.storage.jobs import Job
+from mess_core.work.add import AddRequest
+from mess_core.work.demo import DemoRequest
+from mess_core.work.download import DownloadRequest
+from mess_core.work.evaluate import EvaluateRequest
+from mess_core.work.extract import EncodeRequest, ExtractRequest
+from mess_core.work.fetch import FetchRequest
+from mess_core.work.map import MapRequest
+from mess_core.work.probe import ProbeRequest
+from mess_core.work.request import Done, Request
+from mess_core.work.targets import MeasureRequest, TargetsRequest
+from mess_core.workspace.workspace import DEMO, Workspace
+
+KINDS: dict[str, type[Request]] = {
+    request.kind: request
+    for request in (
+        DemoRequest, AddRequest, ExtractRequest, EncodeRequest, TargetsRequest, MeasureRequest, ProbeRequest,
+        EvaluateRequest, MapRequest, DownloadRequest, FetchRequest,
+    )
+}  # fmt: skip
+
+
+def asked(job: Job) -> Request:
+    """What a job is asked to do.
+
+    Raises
+    ------
+    InputError
+        If its kind is not known here: a newer MESS may use the same folder.
+    ArtefactMismatchError
+        If its row holds what cannot be meant.
+    """
+    if job.kind not in KINDS:
+        raise InputError(
+            f"This MESS does no job of the kind {job.kind[:40]!r}.", "Use the newer MESS that asked for it."
+        )
+    return KINDS[job.kind].from_arguments(job.arguments)
+
+
+def what_follows(workspace: Workspace, request: Request, done: Done) -> list[Request]:
+    """What is to be asked for after a request was done."""
+    match request:
+        case DemoRequest(encoder_id=str(encoder_id)):
+            return [ExtractRequest(DEMO, encoder_id, goes_on=True)]
+        case FetchRequest(library=str(library)) if done.path is not None:
+            return [AddRequest(done.path, library, request.encoder_id, renders=request.renders)]
+        case AddRequest(encoder_id=str(encoder_id)) if done.leads_on:
+            return [ExtractRequest(request.library, encoder_id, goes_on=True)]
+        case ExtractRequest(library, encoder_id, goes_on=True):
+            # Asked by what is there, not by what was just done: one that was interrupted here asks again.
+            info = encoder_info(encoder_id, workspace.paths)
+            if workspace.can_discover(library, info) and workspace.discovery(library, info) is None:
+                return [TargetsRequest(library, encoder_id)]
+        case TargetsRequest(library, str(encoder_id)):
+            return [ProbeRequest(library, encoder_id, goes_on=True)]
+        case ProbeRequest(library, encoder_id, level="track", goes_on=True):
+            return [
+                EvaluateRequest(library, encoder_id, "faithfulness"),
+                EvaluateRequest(library, encoder_id, "similarity"),
+                MapRequest(library, encoder_id),
+            ]
+    return []

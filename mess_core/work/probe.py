@@ -1,0 +1,97 @@
+"""Discovery: what of the targets each layer of an encoder tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from mess_core.encoders.registry import encoder_info
+from mess_core.probing.discovery import Group, check_columns, path_of, save
+from mess_core.probing.result import Level, ProbeSettings, check_settings
+from mess_core.words import counted
+from mess_core.work.extract import embed_tracks
+from mess_core.work.request import Done, Request, encoder_words, library_words
+from mess_core.work.targets import measure_tracks
+from mess_core.work.task import Task
+from mess_core.workspace.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class ProbeRequest(Request):
+    """Measure what is missing, embed what the baselines need, probe.
+
+    goes_on : evaluations and a map follow, where whole tracks were probed
+    """
+
+    library: str
+    encoder_id: str
+    group: Group = "work"
+    level: Level = "track"
+    settings: ProbeSettings = field(default_factory=ProbeSettings)
+    goes_on: bool = False
+
+    kind: ClassVar[str] = "probe"
+    keys: ClassVar = {"encoder_id": "encoder", "goes_on": "then_evaluate"}
+
+    @classmethod
+    def _read(cls, entries: Mapping[str, Any]) -> dict[str, Any]:
+        plain = entries.get("settings", {})
+        lists = {name: tuple(plain[name]) for name in ("alphas", "columns") if name in plain}
+        return {"settings": ProbeSettings(**{**plain, **lists})}
+
+    def begin(self, workspace: Workspace) -> None:
+        check_settings(self.settings)
+        check_columns(workspace.catalogue, self.library, self.group, self.level, self.settings.columns)
+
+    def resource(self, workspace: Workspace) -> str:
+        return f"probe {encoder_info(self.encoder_id, workspace.paths).fingerprint}"
+
+    def words(self, workspace: Workspace) -> str:
+        level = "segments" if self.level == "segment" else "tracks"
+        by = encoder_words(workspace, self.encoder_id)
+        return f"Discovery in {library_words(self.library)} ({level}) with {by}"
+
+    def run(self, task: Task) -> Done:
+        from mess_core.probing.probe import add_null, fit_cells
+
+        workspace = task.workspace
+        workspace.catalogue.require_library(self.library)
+        info = encoder_info(self.encoder_id, workspace.paths)
+        known = workspace.store.known(info)
+        tracks = [track for track in workspace.catalogue.tracks(self.library) if track.track_id in known]
+        controls = workspace.controls_worth_extracting(info)
+        n_steps = len(controls) + 4  # measuring, the controls, all layers, the baselines, chance
+        task.begin_step(0, n_steps)
+        measure_tracks(task, [track.track_id for track in tracks])
+        for step, control in enumerate(controls, start=1):
+            task.begin_step(step, n_steps)
+            done = workspace.store.known(control)
+            embed_tracks(task, [track for track in tracks if track.track_id not in done], control.id)
+        gathered = workspace.gather(self.library, info, self.group, self.level, self.settings.columns)
+
+        def on_progress(stage: str) -> Callable[[int, int], None]:
+            def report(n_done: int, n_total: int) -> None:
+                task.on_pause()
+                task.progress(n_done, n_total, stage)
+
+            return report
+
+        if not path_of(workspace.paths, self.library, info, self.group, self.level, self.settings).exists():
+            # R² alone takes half a second: it can be looked at while intervals, baselines and chance are worked out.
+            task.begin_step(n_steps - 3, n_steps)
+            bare = replace(gathered.data, baselines={}, identities={})
+            quick = fit_cells(bare, replace(self.settings, n_bootstraps=0), on_progress("fitting every layer"))
+            save(workspace.paths, info, gathered, replace(quick, settings=self.settings), self.library, self.group)
+        task.begin_step(n_steps - 2, n_steps)
+        result = fit_cells(gathered.data, self.settings, on_progress("fitting every layer and baseline"))
+        save(
+            workspace.paths, info, gathered, result, self.library, self.group
+        )  # what is known so far can be looked at meanwhile
+        if self.settings.n_permutations:
+            task.begin_step(n_steps - 1, n_steps)
+            result = add_null(result, gathered.data, on_progress("how often chance does as well"))
+            save(workspace.paths, info, gathered, result, self.library, self.group)
+        n_encoded = len({cell.target for cell in result.cells if cell.encodes})
+        of_all = f"{n_encoded} of {counted(len(result.targets), 'target')}"
+        return Done(f"{info.title} encodes {of_all} on {counted(gathered.n_tracks, 'track')}.")
