@@ -20,9 +20,9 @@ import numpy as np
 import soundfile
 
 from benchmarks.first_minute import PORT, ROOT, is_healthy
-from mess_core.config import Paths
 from mess_core.embeddings.extraction import ExtractedTrack, Source, extract, use_all_cores
 from mess_core.encoders.registry import load_encoder
+from mess_core.storage.paths import Paths
 from mess_core.workspace.workspace import Workspace
 
 RATE_HZ = 44_100

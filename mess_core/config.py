@@ -1,13 +1,9 @@
-"""Constants with unit and source, and the one place that knows where things are stored.
+"""Constants with unit and source.
 
 A choice that a user may change is an argument with a visible default, not a constant here.
 """
 
 from __future__ import annotations
-
-import os
-from dataclasses import dataclass
-from pathlib import Path
 
 # --- segments ---------------------------------------------------------------------------------------------
 SEGMENT_S = 5.0  # MERT's pre-training context (Li et al. 2023; its fairseq configuration: 122 880 samples at 24 kHz)
@@ -41,48 +37,3 @@ PEAKS_BINS = 800  # bars of a waveform: about one per CSS pixel of the player
 # --- jobs -------------------------------------------------------------------------------------------------
 LEASE_S = 30.0  # a worker that stays silent for this long has lost its job
 HEARTBEAT_S = LEASE_S / 5
-
-HOME_VARIABLE = "MESS_HOME"
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Where one MESS data folder keeps what. Everything under `cache` may be deleted at any time."""
-
-    root: Path
-
-    @classmethod
-    def default(cls) -> Paths:
-        """`MESS_HOME` if set, else `data/` in the repository."""
-        home = os.environ.get(HOME_VARIABLE)
-        return cls(Path(home).expanduser().resolve() if home else Path(__file__).resolve().parent.parent / "data")
-
-    @property
-    def database(self) -> Path:
-        return self.root / "mess.sqlite"
-
-    @property
-    def embeddings(self) -> Path:
-        return self.root / "embeddings"
-
-    @property
-    def cache(self) -> Path:
-        return self.root / "cache"
-
-    @property
-    def uploads(self) -> Path:
-        return self.root / "uploads"
-
-    @property
-    def rendered(self) -> Path:
-        """What was played from MIDI."""
-        return self.root / "rendered"
-
-    @property
-    def demo(self) -> Path:
-        return self.root / "demo"
-
-    @property
-    def weights(self) -> Path:
-        """Which weights the user has chosen or downloaded, with their hashes; the weights lie elsewhere."""
-        return self.root / "weights.json"

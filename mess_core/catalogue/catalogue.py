@@ -21,10 +21,11 @@ from pathlib import Path
 from mess_core.catalogue.passages import Passages, ScoreTimes
 from mess_core.catalogue.takeover import CarriedEmbedding, Changed, Place, audio_places, current_id, is_gone, settle
 from mess_core.config import ALL as ALL
-from mess_core.config import SHORT_S, UPLOAD_KEEP_S, Paths
+from mess_core.config import SHORT_S, UPLOAD_KEEP_S
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, MessError, UnknownTrackError
 from mess_core.storage.database import Database, Guard, Remembered
 from mess_core.storage.files import inside
+from mess_core.storage.paths import Paths
 from mess_core.storage.untrusted import parse_json_value, printable
 
 TRACK_ID_DIGITS = 16

@@ -18,10 +18,11 @@ from mess_core.encoders.registry import encoder_choices, encoder_ids, encoder_in
 from mess_core.errors import MessError
 from mess_core.search.recall import read_recall
 from mess_core.search.rows import kind_for
-from mess_core.storage.custody import TRASH, TRASH_KEEP_DAYS
+from mess_core.storage.custody import TRASH_KEEP_DAYS
 from mess_core.storage.database import RESTORE
 from mess_core.storage.files import own_files
 from mess_core.targets.registry import target_problems
+from mess_core.upkeep.check import last_check
 from mess_core.words import counted
 from mess_core.workspace.workspace import Workspace
 
@@ -138,7 +139,7 @@ def _copies(workspace: Workspace) -> list[Finding]:
 
 
 def _trash(workspace: Workspace) -> list[Finding]:
-    files = list(own_files(workspace.paths.root, (workspace.paths.root / TRASH).rglob("*")))
+    files = list(own_files(workspace.paths.root, workspace.paths.trash.rglob("*")))
     if not files:
         return []
     n_bytes = sum(path.stat().st_size for path in files)
@@ -186,7 +187,7 @@ def _music(workspace: Workspace) -> list[Finding]:
 
 def _last_check(workspace: Workspace) -> list[Finding]:
     """What the last `check` left; it reads every byte, so it is not done here."""
-    last = workspace.last_check()
+    last = last_check(workspace)
     if last is None:
         return [Finding("last check", "never; it reads every stored file: python -m mess_core check", True)]
     at, n_problems = last

@@ -53,6 +53,9 @@ from mess_core.search.selection import Facts
 from mess_core.search.track_facts import facts_of
 from mess_core.storage.jobs import Job, grouped, new_owner
 from mess_core.storage.untrusted import harmless
+from mess_core.upkeep.backup import back_up
+from mess_core.upkeep.check import check
+from mess_core.upkeep.rebuild import rebuild
 from mess_core.words import counted
 from mess_core.work.add import AddRequest
 from mess_core.work.demo import DemoRequest
@@ -66,7 +69,6 @@ from mess_core.work.request import Request as Work
 from mess_core.work.request import submit
 from mess_core.work.targets import TargetsRequest
 from mess_core.work.task import Task
-from mess_core.workspace.rebuild import rebuild
 from mess_core.workspace.workspace import DEMO, Workspace, check_path, count_segments
 
 DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
@@ -520,7 +522,7 @@ def _import(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def _check(workspace: Workspace, options: argparse.Namespace) -> int:
     rebuilt = rebuild(workspace) if options.rebuild else None
-    problems = workspace.check(repair=options.repair)
+    problems = check(workspace, repair=options.repair)
     document = {"ok": not problems, "problems": [vars(problem) for problem in problems]}
     lines = [f"{problem.kind}: {problem.what} {problem.cure}" for problem in problems]
     lines = lines or ["Every stored array and row is as it was written."]
@@ -532,7 +534,7 @@ def _check(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def _back_up(workspace: Workspace, options: argparse.Namespace) -> int:
-    workspace.back_up(options.folder)
+    back_up(workspace, options.folder)
     _print(options, {"folder": str(options.folder)}, f"Copied to {options.folder}; --home {options.folder} opens it.")
     return DONE
 

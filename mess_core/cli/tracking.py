@@ -17,11 +17,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mess_core.config import Paths
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import encoder_info
 from mess_core.errors import DependencyMissingError, StorageError
 from mess_core.probing.discovery import Discovery, path_of
+from mess_core.storage.paths import Paths
 
 PROBING, EXTRACTION = "MESS probing", "MESS extraction"
 METRICS_PER_CALL = 1000  # MLflow refuses more in one call
@@ -79,7 +79,7 @@ def _log(
     with _client(paths) as client:
         from mlflow.entities import Metric, Param
 
-        place = (paths.root / "mlflow-artifacts").as_uri()
+        place = (paths.mlflow_artefacts).as_uri()
         known = client.get_experiment_by_name(experiment)
         if known and known.artifact_location != place:  # the data folder was moved or copied: not into the old one
             experiment = f"{experiment} in {paths.root}"
@@ -101,7 +101,7 @@ def _log(
 def _client(paths: Paths) -> Iterator[Any]:
     """MLflow's client on our store, without telemetry, warnings and chatter."""
     os.environ.update(SILENT)
-    store = paths.root / "mlflow.sqlite"
+    store = paths.mlflow
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

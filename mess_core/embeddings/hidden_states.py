@@ -18,6 +18,7 @@ import numpy as np
 
 from mess_core.errors import ArtefactMismatchError, StorageError
 from mess_core.storage.files import TMP_SUFFIX
+from mess_core.storage.kept import Kind
 from mess_core.storage.untrusted import open_untrusted, printable, tensor_facts, understanding
 
 MOST_RAW_BYTES = 2**40  # 12 hours of the largest encoder; it is hashed, never read whole
@@ -93,3 +94,6 @@ def _header(shape: list[int], sha256: str) -> bytes:
     tensor = {"dtype": "F16", "shape": shape, "data_offsets": [0, int(np.prod(shape)) * 2]}
     header = json.dumps({"__metadata__": {"sha256": sha256}, "hidden_states": tensor}).encode()
     return struct.pack("<Q", HEADER_BYTES) + header.ljust(HEADER_BYTES)
+
+
+KEPT = Kind("cache", lambda paths: paths.hidden_states.rglob("*.safetensors"), verify_raw)

@@ -29,13 +29,15 @@ import numpy as np
 
 from mess_core.audio.decode import DecodeFacts
 from mess_core.catalogue.takeover import CarriedEmbedding
-from mess_core.config import MAX_DURATION_S, Paths
+from mess_core.config import MAX_DURATION_S
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError, UnknownTrackError
 from mess_core.storage.custody import Custody
 from mess_core.storage.database import Database, Guard
 from mess_core.storage.files import TMP_SUFFIX, inside, own_files, write_atomically
-from mess_core.storage.packed import read_packed, remove_packed, verify_packed, write_packed
+from mess_core.storage.kept import Problem
+from mess_core.storage.packed import read_packed, remove_packed, write_packed
+from mess_core.storage.paths import Paths
 from mess_core.storage.untrusted import (
     MOST_TENSORS_BYTES,
     are_possible,
@@ -83,15 +85,6 @@ class EmbeddingSet:
     track_ids: tuple[str, ...]
     vectors: np.ndarray
     content: str
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that `check` found wrong, and what cures it."""
-
-    kind: str
-    what: str
-    cure: str
 
 
 @dataclass(frozen=True)
@@ -321,7 +314,7 @@ class EmbeddingStore:
         present = tuple(track_id for track_id in sorted(track_ids) if track_id in known)
         content = self.content(track_ids, info)
         shape = (len(present), info.n_layers, info.embedding_dim)
-        path = self.paths.cache / "packed" / f"{content}.npy"
+        path = self.paths.packed / f"{content}.npy"
         vectors = read_packed(path, shape)
         if vectors is None:
             vectors = np.empty(shape, np.float32)
@@ -372,15 +365,6 @@ class EmbeddingStore:
                 yield Problem("embedding", error.message, error.hint)
                 if repair:
                     self.forget(row["track_id"], row["fingerprint"])
-        for packed in sorted(own_files(self.paths.root, (self.paths.cache / "packed").glob("*.npy"), of_any_kind=True)):
-            try:
-                verify_packed(packed)
-            except ArtefactMismatchError as error:
-                yield Problem("cache", error.message, "It may be deleted at any time; `check --repair` does.")
-                if repair:
-                    remove_packed(packed)
-            except FileNotFoundError:  # swept while we looked
-                continue
 
     def forget(self, track_id: str, fingerprint: str) -> None:
         """Drop one embedding, row first, so that a row never points to nothing."""
@@ -410,7 +394,7 @@ class EmbeddingStore:
     def sweep(self, now: float | None = None) -> int:
         """Put what no row points to into the trash, left-over temporary files aside; returns how many files went."""
         now = now or time.time()
-        for packed in own_files(self.paths.root, (self.paths.cache / "packed").glob("*.npy")):
+        for packed in own_files(self.paths.root, self.paths.packed.glob("*.npy")):
             if now - packed.stat().st_mtime > PACKED_KEEP_S:
                 remove_packed(packed)
         known = {row["path"] for row in self.database.connection.execute("SELECT path FROM embeddings")}
@@ -441,7 +425,7 @@ class EmbeddingStore:
 
     def raw_path(self, track_id: str, info: EncoderInfo) -> Path:
         """Where `extract --keep-raw` puts the hidden states themselves."""
-        return self.paths.cache / "raw" / info.folder / f"{track_id}.safetensors"
+        return self.paths.hidden_states / info.folder / f"{track_id}.safetensors"
 
     def _row(self, track_id: str, info: EncoderInfo) -> sqlite3.Row | None:
         return self._row_of(track_id, info.fingerprint)

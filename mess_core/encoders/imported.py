@@ -10,16 +10,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
-from mess_core.config import Paths
 from mess_core.encoders.base import EncoderInfo, WeightFile
 from mess_core.errors import ArtefactMismatchError, InputError
 from mess_core.storage.files import read_sealed, seal, write_atomically
-from mess_core.storage.untrusted import build
+from mess_core.storage.kept import Kind, verify_document
+from mess_core.storage.paths import Paths
+from mess_core.storage.untrusted import build, printable
 from mess_core.words import counted
 
 IMPORTED = "imported:"
 FORMAT = "mess-imported-1"
+IMPORT_AGAIN = "`check --repair` deletes what is known of these vectors; then import them again under this name."
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")  # it becomes the name of a folder
 ID = re.compile(r"[a-z0-9][a-z0-9._:-]{0,127}")
 POOLINGS = ("mean", "mean+std")
@@ -41,7 +44,7 @@ def imported_ids(paths: Paths) -> tuple[str, ...]:
 
 
 def _ids(paths: Paths) -> list[str]:
-    names = sorted(path.stem for path in _folder(paths).glob("*.json") if NAME.fullmatch(path.stem))
+    names = sorted(path.stem for path in paths.imported.glob("*.json") if NAME.fullmatch(path.stem))
     return [f"{IMPORTED}{name}" for name in names]
 
 
@@ -64,7 +67,7 @@ def imported_info(encoder_id: str, paths: Paths) -> EncoderInfo:
         If what is kept of it is damaged.
     """
     name = encoder_id.removeprefix(IMPORTED)
-    path = _folder(paths) / f"{name}.json"
+    path = paths.imported / f"{name}.json"
     if not NAME.fullmatch(name) or not path.is_file():
         known = ", ".join(_ids(paths)) or "none yet"
         raise InputError(f"There is no imported encoder called {encoder_id!r}.", f"Imported are: {known}.")
@@ -86,7 +89,7 @@ def keep_imported(info: EncoderInfo, paths: Paths) -> None:
         if imported_info(info.id, paths).fingerprint != info.fingerprint:
             raise InputError(f"{info.id} stands for other vectors here already.", "Import these under another name.")
         return
-    write_atomically(_folder(paths) / f"{name}.json", seal({"format": FORMAT, "encoder": asdict(info)}))
+    write_atomically(paths.imported / f"{name}.json", seal({"format": FORMAT, "encoder": asdict(info)}))
 
 
 def info_of(facts: object, where: str) -> EncoderInfo:
@@ -108,5 +111,12 @@ def info_of(facts: object, where: str) -> EncoderInfo:
     return info
 
 
-def _folder(paths: Paths) -> Path:
-    return paths.root / "imported"
+def _understand(path: Path, document: Mapping[str, Any]) -> None:
+    info_of(document.get("encoder"), f"imported/{printable(path.name)}")
+
+
+KEPT = Kind(
+    "imported encoder",
+    lambda paths: paths.imported.glob("*.json"),
+    lambda path: verify_document(path, IMPORT_AGAIN, understand=_understand),
+)

@@ -29,7 +29,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mess_core.config import Paths
+from mess_core.storage.paths import Paths
 from mess_core.encoders.base import (
     HEARD,
     Encoder,

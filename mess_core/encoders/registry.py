@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from mess_core import plugins
-from mess_core.config import Paths
 from mess_core.encoders import mel, mert, nano
 from mess_core.encoders.base import Encoder, EncoderEntry, EncoderInfo, random_twin
 from mess_core.encoders.imported import IMPORTED, imported_ids, imported_info, info_of
 from mess_core.encoders.weights import WeightsState, resolve, weights_state
 from mess_core.errors import DataMissingError, InputError
+from mess_core.storage.paths import Paths
 
 OWN = (*mert.ENTRIES, *nano.ENTRIES, *mel.ENTRIES)  # MERT first, then what needs no download, then the controls
 DEFAULT = nano.NANO.id

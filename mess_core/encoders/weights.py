@@ -24,10 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mess_core.config import Paths
 from mess_core.encoders.base import EncoderInfo, WeightFile
 from mess_core.errors import ArtefactMismatchError, DataMissingError, MessError, StorageError
 from mess_core.storage.files import SEAL, seal, unseal, write_atomically
+from mess_core.storage.kept import Kind, aside
+from mess_core.storage.paths import Paths
 from mess_core.storage.untrusted import parse_json, read_untrusted, understanding
 from mess_core.words import counted
 
@@ -255,11 +256,6 @@ def _read_memory(paths: Paths) -> dict[str, dict[str, Any]]:
             for key, entry in stored.get(section, {}).items():
                 _check_entry(section, key, entry)
     return {section: {**memory[section], **stored.get(section, {})} for section in memory}
-
-
-def check_memory(paths: Paths) -> None:
-    """ArtefactMismatchError if what is remembered of weights is not what MESS wrote; nothing remembered is no harm."""
-    _read_memory(paths)
 
 
 def _check_entry(section: str, key: str, entry: Any) -> None:
@@ -493,3 +489,16 @@ def _is_whole(offer: _Offer, path: Path) -> bool:
     if expected is None and len(offer.etag) == 64:
         expected = offer.etag
     return path.stat().st_size == offer.size_bytes and expected in (None, _sha256(path))
+
+
+def _verify_memory(path: Path) -> None:
+    _read_memory(Paths(path.parent))
+
+
+KEPT = Kind(
+    "weights",
+    lambda paths: [paths.weights] if paths.weights.exists() else [],
+    _verify_memory,
+    cure="`check --repair` puts it aside; then choose the folders of weights again.",
+    remove=aside,  # what was chosen in it can be read by a person
+)

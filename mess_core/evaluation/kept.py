@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mess_core.config import Paths
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.similarity import SimilarityStudy
-from mess_core.search.evaluated import FORMAT, evaluation_path, read_evaluation
-from mess_core.search.evaluated import UNSEALED as UNSEALED  # for `check`, beside the other one
+from mess_core.probing.discovery import PROBE_AGAIN
+from mess_core.search.evaluated import FORMAT, UNSEALED, evaluation_path, read_evaluation
 from mess_core.storage.files import seal, write_atomically
+from mess_core.storage.kept import Kind, verify_document
+from mess_core.storage.paths import Paths
 from mess_core.storage.untrusted import build, printable, understanding
 
 What = Literal["faithfulness", "similarity"]
@@ -60,3 +61,20 @@ def evaluation_of(plain: Mapping[str, Any], name: str, what: What) -> Evaluation
     with understanding(name, "Measure again: python -m mess_core evaluate"):
         entries = {key: value for key, value in plain.items() if key != "format"}
         return build(Evaluation, entries, result=KINDS[what].from_dict(entries["result"]))
+
+
+# --- kept files -----------------------------------------------------------------------------------------------
+
+
+def _files(paths: Paths) -> Iterator[Path]:
+    for what in KINDS:
+        yield from paths.probing.glob(f"*/*-{what}.json")
+
+
+def _understand(path: Path, document: Mapping[str, Any]) -> None:
+    if document.get("format") in (FORMAT, *UNSEALED):
+        what = next(what for what in KINDS if path.stem.endswith(f"-{what}"))
+        evaluation_of(document, printable(path.name), what)
+
+
+KEPT = Kind("discovery", _files, lambda path: verify_document(path, PROBE_AGAIN, UNSEALED, _understand))

@@ -34,15 +34,16 @@ import numpy as np
 from mess_core.embeddings.store import EmbeddingSet
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, UnknownTrackError
-from mess_core.maps.kept import CURE, read_view, write_view
+from mess_core.maps.kept import CURE, STABILITY, read_view, write_view
 from mess_core.maps.layout import align, normalise, pca_layout, rate_between, umap_layout
 from mess_core.maps.names import Direction, Region, find_directions, find_regions
 from mess_core.maps.neighbours import Nearest, check_space, find_nearest, place, space_of
 from mess_core.maps.settings import MapSettings, Metric, check_settings
 from mess_core.maps.trust import Trust, measure_trust, nearest_on_map, neighbours_judged, overlap, shares_kept
-from mess_core.probing.discovery import Discovery, groups_of, safe_name
+from mess_core.probing.discovery import Discovery, groups_of
 from mess_core.search.geometry import DirectionGeometry
 from mess_core.storage.files import read_sealed, seal, write_atomically
+from mess_core.storage.paths import file_name
 from mess_core.storage.untrusted import are_possible, build, understanding
 from mess_core.targets.measurements import probe_scale, probed_targets
 from mess_core.workspace.workspace import Workspace
@@ -299,7 +300,7 @@ def _draw_again(
     path: Path, space_and_metric: tuple[np.ndarray, Metric], settings: MapSettings, arrays: dict[str, np.ndarray]
 ) -> None:
     """Stability: another seed, from points thrown at random, so that no common start can make the two agree."""
-    kept = path.with_suffix(".stability")
+    kept = path.with_suffix(STABILITY)
     if kept.is_file():
         return
     space, metric = space_and_metric
@@ -548,7 +549,7 @@ def _discovery(workspace: Workspace, library: str, info: EncoderInfo) -> Discove
 
 
 def _folder(workspace: Workspace, library: str, info: EncoderInfo, settings: MapSettings) -> Path:
-    return workspace.paths.cache / "maps" / info.folder / f"{safe_name(library)}-{settings.key}"
+    return workspace.paths.maps / info.folder / f"{file_name(library)}-{settings.key}"
 
 
 def _current(folder: Path) -> Path | None:
@@ -600,7 +601,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def _stability(path: Path) -> float | None:
     try:
-        kept = path.with_suffix(".stability")
+        kept = path.with_suffix(STABILITY)
         return float(read_sealed(kept)["overlap"])
     except (OSError, ValueError, KeyError, TypeError, ArtefactMismatchError):
         return None

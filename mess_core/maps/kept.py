@@ -15,9 +15,12 @@ import numpy as np
 
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
 from mess_core.storage.files import read_sealed, seal, write_atomically
+from mess_core.storage.kept import MADE_AGAIN, Beside, Kind, verify_document
+from mess_core.storage.paths import Paths
 from mess_core.storage.untrusted import MOST_TENSORS_BYTES, parse_safetensors, read_untrusted, understanding
 
 FORMAT = "mess-map-2"
+STABILITY = ".stability"  # of a view: what it has in common with one drawn from another start
 CURE = "Draw it again: python -m mess_core map"
 
 
@@ -66,3 +69,27 @@ def _made_by() -> dict[str, str]:
 
 def _listed(made_by: dict[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in made_by.items())
+
+
+# --- kept files -----------------------------------------------------------------------------------------------
+
+
+def _understand(path: Path, document: Mapping[str, Any]) -> Beside | None:
+    sha256 = document.get("sha256")  # the one that names the current map has none
+    return (path.with_suffix(".safetensors"), sha256) if isinstance(sha256, str) else None
+
+
+def _without_document(paths: Paths) -> list[Path]:
+    beside = (path for path in paths.maps.rglob("*") if path.suffix in (".safetensors", STABILITY))
+    return [path for path in beside if not path.with_suffix(".json").exists()]
+
+
+KEPT = Kind(
+    "map",
+    lambda paths: paths.maps.rglob("*.json"),
+    lambda path: verify_document(path, MADE_AGAIN, understand=_understand),
+    orphans=_without_document,
+)
+KEPT_STABILITY = Kind(
+    "map", lambda paths: paths.maps.rglob(f"*{STABILITY}"), lambda path: verify_document(path, MADE_AGAIN)
+)

@@ -15,12 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 
 from mess_core.catalogue.catalogue import Catalogue, Track
-from mess_core.config import HOP_S, SEGMENT_S, Paths
+from mess_core.config import HOP_S, SEGMENT_S
 from mess_core.embeddings.store import EmbeddingStore, TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
@@ -32,12 +31,15 @@ from mess_core.probing.folds import connect_groups
 from mess_core.probing.joining import same_time
 from mess_core.probing.result import Level, ProbeResult, ProbeSettings
 from mess_core.storage.files import read_sealed, seal, write_atomically
+from mess_core.storage.kept import Beside, Kind, verify_document
+from mess_core.storage.paths import Paths, file_name
 from mess_core.storage.untrusted import LARGEST, MOST_TENSORS_BYTES, build, printable, read_untrusted, understanding
 from mess_core.targets.measurements import Measurements, probe_scale, probed_targets
 from mess_core.targets.registry import VERSIONS
 
 FORMAT = "mess-discovery-3"
 UNSEALED = ("mess-discovery-2",)  # the same without a seal
+PROBE_AGAIN = "Probe again, or measure again: `check --repair` deletes it, nothing else is lost."
 MIN_TRACKS, MIN_GROUPS = 30, 10  # below this discovery does not run by itself: the intervals would say nothing
 DENSITY = "onset_density"
 NUISANCES = {"track": ("duration_s", "loudness_lufs", "mean_pitch"), "segment": ("loudness_lufs", "mean_pitch")}
@@ -289,26 +291,20 @@ def path_of(
     paths: Paths, library: str, info: EncoderInfo, group: Group, level: Level, settings: ProbeSettings | None = None
 ) -> Path:
     """Where the result lies; runs with other than the default settings lie beside it, under a hash of theirs."""
-    named = group if group in GROUPS else f"={safe_name(group)}"  # no name of a library holds this sign
-    name = f"{safe_name(library)}-{named}-{level}"
+    named = group if group in GROUPS else f"={file_name(group)}"  # no name of a library holds this sign
+    name = f"{file_name(library)}-{named}-{level}"
     if settings is not None and settings != ProbeSettings():
         plain = asdict(settings)
         plain.pop("columns" if not settings.columns else "", None)  # so runs without keep the names they had
         name += f"-{hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:8]}"
-    return paths.root / "probing" / info.folder / f"{name}.json"
+    return paths.probing / info.folder / f"{name}.json"
 
 
 def kept_paths(paths: Paths, library: str) -> list[Path]:
     """The files of every run that was kept for a library, by any encoder and with any settings."""
     group = f"({'|'.join(GROUPS)}|=[^=]*)"
-    name = re.compile(rf"{re.escape(safe_name(library))}-{group}-(track|segment)(-[0-9a-f]{{8}})?\.json")
-    return sorted(path for path in (paths.root / "probing").glob("*/*.json") if name.fullmatch(path.name))
-
-
-def safe_name(library: str) -> str:
-    """A library's name is untrusted text; this is a file name."""
-    name = quote(library, safe=" ")
-    return name if len(name) <= 100 else f"{name[:80]}-{hashlib.sha256(library.encode()).hexdigest()[:8]}"
+    name = re.compile(rf"{re.escape(file_name(library))}-{group}-(track|segment)(-[0-9a-f]{{8}})?\.json")
+    return sorted(path for path in paths.probing.glob("*/*.json") if name.fullmatch(path.name))
 
 
 def save(
@@ -453,3 +449,42 @@ def _composers(composer_of: Mapping[str, str | None], row_tracks: Sequence[str])
     if len(names) < 2:
         return {}
     return {"composer": np.array([[composer_of[track_id] == name for name in names] for track_id in row_tracks], float)}
+
+
+# --- kept files -----------------------------------------------------------------------------------------------
+
+
+def _is_discovery(path: Path) -> bool:
+    """By its name, as `path_of` gives it: evaluations lie in the same folder."""
+    return re.search("-(track|segment)(-[0-9a-f]{8})?$", path.stem) is not None
+
+
+def _understand(path: Path, document: Mapping[str, Any]) -> Beside | None:
+    if document.get("format") in (FORMAT, *UNSEALED):
+        from_document(document, printable(path.name))
+    sha256 = document.get("directions_sha256")
+    return (directions_path(path, sha256), sha256) if isinstance(sha256, str) else None
+
+
+def _unnamed_directions(paths: Paths) -> list[Path]:
+    """Directions that no result beside them names; none of a folder in which one cannot be read."""
+    unnamed: list[Path] = []
+    for folder in paths.probing.glob("*"):
+        named = set()
+        try:
+            for path in filter(_is_discovery, folder.glob("*.json")):
+                sha256 = read_sealed(path, unsealed=UNSEALED).get("directions_sha256")
+                if isinstance(sha256, str):
+                    named.add(directions_path(path, sha256))
+        except (OSError, ArtefactMismatchError):
+            continue
+        unnamed += [path for path in folder.glob("*.safetensors") if path not in named]
+    return unnamed
+
+
+KEPT = Kind(
+    "discovery",
+    lambda paths: filter(_is_discovery, paths.probing.glob("*/*.json")),
+    lambda path: verify_document(path, PROBE_AGAIN, UNSEALED, _understand),
+    orphans=_unnamed_directions,
+)

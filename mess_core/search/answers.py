@@ -228,7 +228,7 @@ def build_segment_index(workspace: Workspace, plan: Plan) -> SegmentIndex:
             f"This library has {n_segments} segments; passages are searched in a layer up to {kind.most_segments}.",
             "Ask for an aspect, so that directions are searched: they have no limit.",
         )
-    folder = workspace.paths.cache / "packed"
+    folder = workspace.paths.packed
     items = read_packed(folder / f"{plan.key}-segments.npy", (n_segments, geometry.n_columns))
     starts_s = read_packed(folder / f"{plan.key}-starts.npy", (n_segments,))
     if items is None or starts_s is None:

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mess_core.config import Paths
+from mess_core.storage.paths import Paths
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError
-from mess_core.probing.discovery import safe_name
+from mess_core.storage.paths import file_name
 from mess_core.search.hubness import HUB_SKEWNESS
 from mess_core.storage.files import read_sealed
 
@@ -24,7 +24,7 @@ WORK = "work"  # the task that decides
 
 def evaluation_path(paths: Paths, library: str, info: EncoderInfo, what: str) -> Path:
     """Where an evaluation of a library lies."""
-    return paths.root / "probing" / info.folder / f"{safe_name(library)}-{what}.json"
+    return paths.probing / info.folder / f"{file_name(library)}-{what}.json"
 
 
 def read_evaluation(paths: Paths, library: str, info: EncoderInfo, what: str) -> dict[str, Any] | None:

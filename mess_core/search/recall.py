@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mess_core.config import Paths
+from mess_core.storage.paths import Paths
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError
-from mess_core.probing.discovery import safe_name
+from mess_core.storage.paths import file_name
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.storage.files import read_sealed, seal, write_atomically
 from mess_core.storage.untrusted import build
+from mess_core.storage.kept import MADE_AGAIN, Kind, verify_document
 
 K = 10
 N_QUERIES = 50
@@ -62,7 +63,7 @@ def measure_recall(index: NeighbourIndex, n_queries: int = N_QUERIES) -> list[Re
 
 def recall_path(paths: Paths, library: str, info: EncoderInfo, geometry: str) -> Path:
     """Where the figures of an approximate index lie."""
-    return paths.cache / "recall" / f"{safe_name(library)}-{info.folder}-{geometry}.json"
+    return paths.recall / f"{file_name(library)}-{info.folder}-{geometry}.json"
 
 
 def keep_recall(paths: Paths, library: str, index: NeighbourIndex) -> None:
@@ -77,3 +78,6 @@ def read_recall(paths: Paths, library: str, info: EncoderInfo, geometry: str) ->
         return [build(Recall, figure) for figure in read_sealed(recall_path(paths, library, info, geometry))["recall"]]
     except (OSError, KeyError, TypeError, ValueError, ArtefactMismatchError):
         return []
+
+
+KEPT = Kind("cache", lambda paths: paths.recall.glob("*.json"), lambda path: verify_document(path, MADE_AGAIN))

@@ -21,16 +21,15 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-from mess_core.config import Paths
 from mess_core.errors import ArtefactMismatchError, StorageError
 from mess_core.storage.database import SUFFIX, Database, catalogue_copies, copy_catalogue
 from mess_core.storage.files import TMP_SUFFIX, inside, own_files, read_sealed, seal, write_atomically
+from mess_core.storage.paths import TRASH, Paths
 from mess_core.words import counted
 
 FOLDER, GENERATION = "folder", "generation"  # settings, and entries of the file
 FORMAT = "mess-generation-1"
 N_COPIES = 7
-TRASH = "trash"
 TRASH_KEEP_DAYS = 30
 REBUILD = "python -m mess_core check --rebuild reads back what the files tell; nothing is deleted meanwhile."
 
@@ -139,7 +138,7 @@ class Custody:
         return [path for path in own_files(self.paths.root, paths) if path.suffix != TMP_SUFFIX]
 
     def _n_sealed(self) -> int:
-        discoveries = own_files(self.paths.root, (self.paths.root / "probing").glob("*/*.json"))
+        discoveries = own_files(self.paths.root, self.paths.probing.glob("*/*.json"))
         return len(self._stored()) + len(list(discoveries))
 
     def _write(self, marker: Marker) -> None:
@@ -185,7 +184,7 @@ class Custody:
     def empty_trash(self, now: float | None = None) -> None:
         """Delete what has been in the trash for thirty days."""
         today = datetime.fromtimestamp(time.time() if now is None else now).date()
-        for folder in (self.paths.root / TRASH).glob("*-*-*"):
+        for folder in self.paths.trash.glob("*-*-*"):
             with contextlib.suppress(OSError, ValueError, ArtefactMismatchError):
                 if (today - date.fromisoformat(folder.name)).days > TRASH_KEEP_DAYS:
                     shutil.rmtree(inside(self.paths.root, f"{TRASH}/{folder.name}", TRASH))

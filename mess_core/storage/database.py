@@ -24,12 +24,13 @@ from typing import Any
 
 from mess_core.errors import ArtefactMismatchError, StorageError, UnknownTrackError
 from mess_core.storage.files import TMP_SUFFIX, inside, own_files, sync_folder
+from mess_core.storage.paths import COPIES
 
 Guard = Callable[[sqlite3.Connection], object]  # called inside a transaction; raises to refuse the write
 Watch = Callable[[sqlite3.Connection | None], object]  # raises to refuse a catalogue; None: one that is to be made
 SCHEMA_VERSION = 4
 BUSY_TIMEOUT_S = 30.0
-COPIES, PREFIX, SUFFIX = "copies", "mess-", ".sqlite"  # folder of the data folder, and what is in it
+PREFIX, SUFFIX = "mess-", ".sqlite"  # of copies
 RESTORE = (
     "Restore it from a backup, or run: python -m mess_core check --rebuild, which sets it aside, takes the newest of"
     " the daily copies, and adds what the other files tell."
@@ -511,19 +512,19 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
         time.sleep(0.01)
 
 
-def copy_catalogue(connection: sqlite3.Connection, workspace: Path, name: str, keep: int = 0) -> Path:
+def copy_catalogue(connection: sqlite3.Connection, root: Path, name: str, keep: int = 0) -> Path:
     """Copy the whole catalogue aside, under another name first; of those that are called alike only some are kept.
 
     Parameters
     ----------
-    home : Path
+    root : Path
         The data folder.
     name : str
         What the copy is called, as `schema-3`, or by its day.
     keep : int
         How many copies that are named by a day are kept, the newest; 0 keeps all.
     """
-    path = inside(workspace, f"{COPIES}/{PREFIX}{name}{SUFFIX}")
+    path = inside(root, f"{COPIES}/{PREFIX}{name}{SUFFIX}")
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{TMP_SUFFIX}")
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -537,15 +538,15 @@ def copy_catalogue(connection: sqlite3.Connection, workspace: Path, name: str, k
             f"The catalogue could not be copied to {path.parent}: {str(getattr(error, 'message', error)).rstrip('.')}.",
             "Free some disk space or check the folder's permissions, then try again: nothing was changed.",
         ) from error
-    for older in catalogue_copies(workspace)[keep:] if keep else []:
+    for older in catalogue_copies(root)[keep:] if keep else []:
         with contextlib.suppress(OSError):
             older.unlink()
     return path
 
 
-def catalogue_copies(workspace: Path) -> list[Path]:
+def catalogue_copies(root: Path) -> list[Path]:
     """The copies of the catalogue that are named by their day, the newest first."""
-    found = own_files(workspace, (workspace / COPIES).glob(f"{PREFIX}[0-9]*-[0-9]*-[0-9]*{SUFFIX}"))
+    found = own_files(root, (root / COPIES).glob(f"{PREFIX}[0-9]*-[0-9]*-[0-9]*{SUFFIX}"))
     return sorted(found, key=lambda path: path.name, reverse=True)
 
 

@@ -15,6 +15,8 @@ import numpy as np
 
 from mess_core.errors import ArtefactMismatchError, StorageError
 from mess_core.storage.files import write_atomically
+from mess_core.storage.kept import Kind
+from mess_core.storage.paths import Paths
 from mess_core.storage.untrusted import MOST_ARRAY_BYTES, printable, read_npy, read_untrusted, sha256_of
 
 
@@ -58,5 +60,14 @@ def remove_packed(path: Path) -> None:
     _hash_path(path).unlink(missing_ok=True)
 
 
+def _without_array(paths: Paths) -> list[Path]:
+    return [path for path in paths.packed.glob("*.sha256") if not path.with_suffix(".npy").exists()]
+
+
 def _hash_path(path: Path) -> Path:
     return path.with_suffix(".sha256")
+
+
+PACKED = Kind(
+    "cache", lambda paths: paths.packed.glob("*.npy"), verify_packed, orphans=_without_array, remove=remove_packed
+)

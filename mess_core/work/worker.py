@@ -27,6 +27,7 @@ from mess_core.encoders.base import Encoder
 from mess_core.encoders.registry import DEFAULT, encoder_info, load_encoder
 from mess_core.errors import MessError
 from mess_core.storage.jobs import PRIORITY_SOON, PRIORITY_WAITED_FOR, new_owner
+from mess_core.upkeep.sweep import sweep
 from mess_core.work.doing import do
 from mess_core.work.task import Task
 from mess_core.workspace.workspace import Workspace
@@ -56,7 +57,7 @@ def work(workspace: Workspace, is_stopping: threading.Event) -> None:
     while not is_stopping.is_set():
         try:
             if time.monotonic() >= next_sweep:
-                workspace.sweep()
+                sweep(workspace)
                 next_sweep = time.monotonic() + SWEEP_EVERY_S
             job = workspace.jobs.claim(owner)
             if job is None:

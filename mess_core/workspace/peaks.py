@@ -9,6 +9,7 @@ from mess_core.catalogue.catalogue import Track
 from mess_core.config import PEAKS_BINS
 from mess_core.errors import ArtefactMismatchError, StorageError
 from mess_core.storage.files import seal, unseal, write_atomically
+from mess_core.storage.kept import MADE_AGAIN, Kind, verify_document
 from mess_core.storage.untrusted import read_untrusted
 from mess_core.workspace.workspace import Workspace
 
@@ -23,7 +24,7 @@ def sealed_peaks(workspace: Workspace, track: Track) -> bytes:
     DataMissingError, AudioError
         If it has to be made and the file is gone, or cannot be read.
     """
-    path = workspace.paths.cache / "peaks" / f"{track.sha256}.json"
+    path = workspace.paths.peaks / f"{track.sha256}.json"
     with contextlib.suppress(OSError, ArtefactMismatchError):  # made now, or once more
         data = read_untrusted(path, MOST_BYTES)
         unseal(data, path.name)
@@ -34,3 +35,6 @@ def sealed_peaks(workspace: Workspace, track: Track) -> bytes:
     with contextlib.suppress(StorageError):  # a full disk only makes the next one slower
         write_atomically(path, data)
     return data
+
+
+KEPT = Kind("cache", lambda paths: paths.peaks.glob("*.json"), lambda path: verify_document(path, MADE_AGAIN))

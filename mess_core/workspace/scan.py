@@ -27,9 +27,9 @@ from mess_core.collections.playlist import is_playlist, read_playlist
 from mess_core.collections.published import AUTO, detect
 from mess_core.collections.published import collection as collection_of
 from mess_core.collections.walking import MIDI_SUFFIXES, find_music, unread_sentence
-from mess_core.config import Paths
 from mess_core.errors import InputError, MessError, of_item
 from mess_core.storage.database import Guard
+from mess_core.storage.paths import Paths
 from mess_core.storage.untrusted import printable
 from mess_core.words import counted
 from mess_core.workspace.workspace import Workspace, check_path

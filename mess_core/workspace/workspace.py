@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import shutil
-import sqlite3
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from mess_core.audio.decode import n_segments, samples_sha256, sha256_file
+from mess_core.audio.decode import n_segments, samples_sha256
 from mess_core.catalogue.catalogue import (
     ALL,
     Catalogue,
@@ -22,15 +19,13 @@ from mess_core.catalogue.catalogue import (
     MissingTrack,
     NewTrack,
     Track,
-    track_id_of,
 )
 from mess_core.catalogue.opinions import Opinions
-from mess_core.config import Paths
-from mess_core.embeddings.store import TMP_KEEP_S, EmbeddingStore, Problem
+from mess_core.embeddings.store import EmbeddingStore
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.encoders.registry import RANDOM, encoder_ids, encoder_info
-from mess_core.errors import ArtefactMismatchError, AudioError, InputError, MessError, StorageError
+from mess_core.errors import ArtefactMismatchError, AudioError, InputError, StorageError
 from mess_core.probing.directions import Directions
 from mess_core.probing.discovery import (
     MIN_GROUPS,
@@ -44,21 +39,16 @@ from mess_core.probing.discovery import (
     load_directions,
 )
 from mess_core.probing.result import Level, ProbeSettings
-from mess_core.storage.custody import TRASH, Custody
-from mess_core.storage.database import COPIES, RESTORE, Database, Guard
-from mess_core.storage.files import TMP_SUFFIX, inside, own_files
+from mess_core.storage.custody import Custody
+from mess_core.storage.database import Database, Guard
+from mess_core.storage.files import own_files
 from mess_core.storage.jobs import Jobs
-from mess_core.storage.untrusted import parse_json_value, printable, understanding
+from mess_core.storage.paths import Paths
+from mess_core.storage.untrusted import printable
 from mess_core.targets.measurements import Measurements
-from mess_core.words import counted
-from mess_core.workspace.upkeep import check_kept, sweep_kept
 
 DEMO = "demo"
-MOST_ROUNDS = 10  # of a copy that is made while others remove
-NOT_COPIED = ("cache", COPIES, TRASH)  # folders of the data folder
 T = TypeVar("T")
-UPLOADS = "uploads"  # folder of the data folder
-LAST_CHECK = "last_check"  # the setting that remembers it
 ROOM_BYTES = 2**20  # SQLite's log and its index need some of it; with less a catalogue opens for reading alone
 FAST_ENOUGH = 20.0  # times real time: below it an untrained twin is not extracted without being asked for
 
@@ -237,161 +227,6 @@ class Workspace:
         total = sum(segments.values())
         return sum(n for track_id, n in segments.items() if track_id in known) / total if total else 0.0
 
-    def check(self, *, repair: bool = False) -> list[Problem]:
-        """Verify every stored array and row, and our copies of uploads; with `repair`, drop what can be made again."""
-        problems: list[Problem] = []
-        for look in (
-            lambda: self._check_catalogue(repair=repair),
-            lambda: self.store.check(repair=repair),
-            lambda: check_kept(self.paths, repair=repair),
-            lambda: self._check_uploads(repair=repair),
-            lambda: self._check_rendered(repair=repair),
-        ):
-            try:
-                problems += look()
-            except StorageError as error:  # what cannot be read, or repaired on a full disk: the others still can
-                problem = Problem("catalogue", error.message, error.hint)
-                problems += [] if problem in problems else [problem]
-        with contextlib.suppress(StorageError):  # a disk that takes no more can still be checked
-            found = {"at": time.time(), "n_problems": len(problems), "is_repaired": repair}
-            self.database.set_setting(LAST_CHECK, json.dumps(found))
-        return problems
-
-    def _check_catalogue(self, *, repair: bool) -> Iterator[Problem]:
-        connection = self.database.connection
-        for row in connection.execute("PRAGMA integrity_check"):
-            if row[0] != "ok":
-                yield Problem("catalogue", str(row[0]), RESTORE)
-        for row in connection.execute("PRAGMA foreign_key_check"):
-            yield Problem("catalogue", f"A row of {row['table']} points to nothing in {row['parent']}.", RESTORE)
-        for error in self.catalogue.check_paths(repair=repair):
-            yield Problem("catalogue", error.message, error.hint)
-
-    def last_check(self) -> tuple[float, int] | None:
-        """When everything was last verified (s since the epoch), and how many problems are left of it."""
-        with contextlib.suppress(ArtefactMismatchError), understanding("What the last check left"):
-            found = parse_json_value(self.database.setting(LAST_CHECK) or "null", "What the last check left")
-            if found is not None:
-                return float(found["at"]), 0 if found["is_repaired"] else int(found["n_problems"])
-        return None
-
-    def _check_uploads(self, *, repair: bool) -> Iterator[Problem]:
-        """Our copies: whole, and where the catalogue says."""
-        known = self.catalogue.known_files(self.paths.uploads)
-        own = own_files(self.paths.root, self.paths.uploads.glob("*"), of_any_kind=True)
-        there = {path.name for path in own if path.suffix != TMP_SUFFIX}
-        for name in sorted(there | known.keys()):
-            try:
-                path = inside(self.paths.root, f"{UPLOADS}/{name}", UPLOADS)
-            except ArtefactMismatchError as error:
-                if name in there:  # a link; a row was named already
-                    yield Problem("upload", error.message, "Upload the file again.")
-                    if repair:
-                        (self.paths.uploads / name).unlink(missing_ok=True)  # the link, and not what it leads to
-                continue
-            try:
-                if sha256_file(path) == path.stem:
-                    continue
-                what = f"The upload {name} is damaged."
-            except AudioError as error:
-                what = f"The upload {name} cannot be read: {error.message}"
-            yield Problem("upload", what, "Upload the file again.")
-            if repair and (path.is_file() or not path.exists()):
-                self.forget_tracks([known[name][2] if name in known else track_id_of(path.stem)])
-                path.unlink(missing_ok=True)
-
-    def _check_rendered(self, *, repair: bool) -> Iterator[Problem]:
-        """What was rendered from MIDI is as it was when it was registered."""
-        folder = self.paths.rendered
-        for name, (_, _, track_id) in sorted(self.catalogue.known_files(folder).items()):
-            try:
-                inside(self.paths.root, f"{folder.name}/{name}", folder.name)
-            except ArtefactMismatchError:  # which was named already
-                continue
-            try:
-                is_whole = sha256_file(folder / name).startswith(track_id.partition("@")[0])
-                what = "is damaged: its sha256 changed"
-            except AudioError as error:
-                is_whole, what = not (folder / name).is_file(), f"cannot be read: {error.message}"
-            if is_whole:  # one that is gone is missing music, which the page names
-                continue
-            yield Problem("rendered", f"{folder.name}/{name} {what}.", "Add its folder again, with --render.")
-            if repair:
-                for path in (folder / name, (folder / name).with_suffix(".mid")):
-                    path.unlink(missing_ok=True)
-
-    def back_up(self, folder: Path) -> None:
-        """Copy the data folder, also while servers and workers write and people remove; without the cache and trash.
-
-        Files first, then the catalogue, then what its rows name and was not there yet. What was removed in between
-        is missing, so the copy is checked like any data folder and what changed is copied again, until it is whole.
-        Copying with other tools is safe only while nothing runs, because the catalogue's last commits lie in a second
-        file.
-
-        Raises
-        ------
-        InputError
-            If the folder is not empty, or lies in the data folder.
-        StorageError
-            If the disk refuses, or the copy is not whole, as where the data folder is damaged itself.
-        """
-        if folder.resolve().is_relative_to(self.paths.root):
-            raise InputError(
-                f"{folder} lies in the data folder itself.", "Name a folder elsewhere, best on another disk."
-            )
-        if folder.exists() and any(folder.iterdir()):
-            raise InputError(f"{folder} is not empty.", "Name a new folder for the copy.")
-        problems: list[Problem] | None = None
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for _ in range(MOST_ROUNDS):
-                self._copy_changed(folder)
-                self._copy_catalogue(folder)
-                self._copy_changed(folder)  # what the catalogue names was written before its rows
-                copy = Workspace(folder)
-                before, problems = problems, copy.check()
-                _prune(copy)
-                copy.database.close()
-                if not problems or problems == before:  # the second time: they are wrong here, too
-                    break
-        except MessError:
-            raise
-        except (OSError, sqlite3.Error) as error:
-            what = getattr(error, "strerror", None) or str(error)
-            raise StorageError(
-                f"The copy to {folder} was not finished: {what}.", "Free some space there, then copy to a new folder."
-            ) from error
-        if problems:
-            raise StorageError(
-                f"The copy in {folder} is not whole, damaged or missing: {counted(len(problems), 'file')};"
-                f" {problems[0].what}",
-                "Run: python -m mess_core check, and copy again to a new folder.",
-            )
-
-    def _copy_changed(self, folder: Path) -> None:
-        """Copy every file that is not there, or has another size or time."""
-        for path in sorted(own_files(self.paths.root, self.paths.root.rglob("*"))):
-            relative = path.relative_to(self.paths.root)
-            is_left_out = relative.parts[0] in NOT_COPIED or path.name.startswith(self.paths.database.name)
-            if is_left_out or path.suffix == TMP_SUFFIX:
-                continue
-            target = folder / relative
-            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
-                now = path.stat()
-                if target.exists():
-                    then = target.stat()
-                    if (then.st_size, then.st_mtime_ns) == (now.st_size, now.st_mtime_ns):
-                        continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(path, target)
-
-    def _copy_catalogue(self, folder: Path) -> None:
-        temporary = folder / f"{self.paths.database.name}{TMP_SUFFIX}"
-        with contextlib.closing(sqlite3.connect(temporary)) as copy:
-            self.database.connection.backup(copy)
-        temporary.chmod(0o600)
-        temporary.replace(folder / self.paths.database.name)
-
     # --- adding ---------------------------------------------------------------------------------------------
 
     def add(
@@ -495,40 +330,11 @@ class Workspace:
         except StorageError as error:
             if "full" not in str(error.__cause__) and shutil.disk_usage(self.paths.root).free > ROOM_BYTES:
                 raise
-            for path in own_files(self.paths.root, (self.paths.cache / "packed").glob("*")):
+            for path in own_files(self.paths.root, self.paths.packed.glob("*")):
                 with contextlib.suppress(OSError):
                     path.unlink()
             self.database.close()  # what found a full disk was opened for reading alone
             return act()
-
-    def sweep(self, now: float | None = None) -> None:
-        """Forget uploads that joined no library in a week, and put what nothing points to into the trash.
-
-        Also keeps the daily copy of the catalogue, and empties the trash of what has lain there for a month.
-        """
-        now = time.time() if now is None else now
-        with contextlib.suppress(StorageError):  # a full disk: the next sweep tries again, `doctor` says how old it is
-            self.custody.copy_daily(self.database, now)
-            self.custody.renew(self.database)
-        self.forget_tracks(self.catalogue.stale_uploads(now), trash_at=now)
-        self.store.sweep(now)
-        sweep_kept(self.paths, now - TMP_KEEP_S)
-        known = {self.paths.uploads / name for name in self.catalogue.known_files(self.paths.uploads)}
-        for path in own_files(self.paths.root, self.paths.uploads.glob("*")):
-            with contextlib.suppress(OSError):  # somebody else was faster
-                if path not in known and now - path.stat().st_mtime > TMP_KEEP_S:
-                    path.unlink() if path.suffix == TMP_SUFFIX else self.custody.discard(path, now)
-        self.custody.empty_trash(now)
-
-
-def _prune(copy: Workspace) -> None:
-    """Drop from a copy what was removed while it was made: nothing in its catalogue names it."""
-    connection = copy.database.connection
-    named = {row["path"] for row in connection.execute("SELECT path FROM embeddings")}
-    named |= {f"{UPLOADS}/{name}" for name in copy.catalogue.known_files(copy.paths.uploads)}
-    for path in own_files(copy.paths.root, [*copy.paths.embeddings.rglob("*"), *copy.paths.uploads.glob("*")]):
-        if path.relative_to(copy.paths.root).as_posix() not in named:
-            path.unlink()
 
 
 def count_segments(duration_s: float, info: EncoderInfo) -> int:

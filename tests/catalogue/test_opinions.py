@@ -15,6 +15,7 @@ from mess_core.catalogue import opinions as module
 from mess_core.catalogue.opinions import heard_since
 from mess_core.config import MAX_DURATION_S
 from mess_core.errors import InputError
+from mess_core.upkeep.check import check
 from mess_core.workspace.workspace import Workspace
 
 HOSTILE = [
@@ -219,7 +220,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path):
     home = Workspace(tmp_path)
     assert home.opinions.verdicts() == {f"t{number}": "like" for number in range(n)}
     assert home.opinions.seconds_heard() == {f"t{number}": number + 1 for number in range(n)}
-    assert home.check() == []
+    assert check(home) == []
 
 
 def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path):
@@ -237,7 +238,7 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path):
         # the last line may be torn, and one more of each may have been written than could be said
         assert len(home.opinions.verdicts()) in range(acknowledged - 1, acknowledged + 2)
         assert len(home.opinions.seconds_heard()) in range(acknowledged - 1, acknowledged + 2)
-        assert home.check() == []
+        assert check(home) == []
 
 
 # --- the player's reports ---------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from mess_core.catalogue.catalogue import track_id_of
 from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.errors import StorageError
+from mess_core.upkeep.check import check
 from mess_core.work.add import AddRequest
 from mess_core.work.request import submit
 from mess_core.workspace.scan import scan
@@ -110,7 +111,7 @@ def test_a_retagged_file_stays_one_track_with_all_that_was_known(home: Workspace
     for info in (MEL, MFCC):
         assert home.store.read(new, info).mean[0, 0] == np.float32(told(samples_sha256(path)))
     assert all(track_in(file) == new for file in files)
-    assert home.check() == [] and home.missing_tracks("one", MEL) == []
+    assert check(home) == [] and home.missing_tracks("one", MEL) == []
     assert home.catalogue.track(old) == track  # links, searches
     home.opinions.judge(old, "dislike", query_track_id=old)  # a page that was open meanwhile
     assert home.opinions.verdicts(new) == {new: "dislike"}
@@ -211,7 +212,7 @@ def test_files_that_change_names_and_are_retagged_at_once_keep_what_is_theirs(
         assert all(home.store.read(track_id, info).mean[0, 0] == told(samples_sha256(path)) for info in (MEL, MFCC))
     assert home.opinions.verdicts() == dict.fromkeys(now.values(), "like")
     assert home.opinions.seconds_heard() == {track_id: ord(name) for name, track_id in now.items()}
-    assert len(list(home.paths.embeddings.rglob("*.safetensors"))) == 2 * len(names) and home.check() == []
+    assert len(list(home.paths.embeddings.rglob("*.safetensors"))) == 2 * len(names) and check(home) == []
 
 
 def test_pushed_aside_by_other_music_it_keeps_its_names(home: Workspace, folder: Path) -> None:
@@ -252,7 +253,7 @@ def test_gone_and_back_under_another_name_and_retagged_it_is_still_one(
     assert home.catalogue.track(old) == home.catalogue.track(new) and home.catalogue.track(new).title == "By hand"
     assert home.catalogue.n_tracks("music") == 2 and home.catalogue.track_ids("two") == [new]
     assert home.catalogue.file_paths(new) == [elsewhere / "back.wav"] and home.opinions.verdicts() == {new: "like"}
-    assert home.store.known(MEL).keys() == home.store.known(MFCC).keys() == {new} and home.check() == []
+    assert home.store.known(MEL).keys() == home.store.known(MFCC).keys() == {new} and check(home) == []
     assert [tuple(row)[:2] for row in home.database.connection.execute("SELECT * FROM replaced")] == [(old, new)]
 
 
@@ -390,7 +391,7 @@ def test_every_statement_of_a_takeover_may_fail(home: Workspace, folder: Path) -
                 break
         is_done = home.catalogue.track_ids("music") == [new] and home.store.has(new, MEL)
         assert is_done or list(home.database.connection.iterdump()) == before, connection.failed
-    assert n > 20 and home.catalogue.track_ids("music") == [new] and home.check() == []
+    assert n > 20 and home.catalogue.track_ids("music") == [new] and check(home) == []
     assert home.store.has(new, MEL)
 
 

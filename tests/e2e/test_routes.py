@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from mess_core.audio.decode import wav_bytes
+from mess_core.upkeep.check import check
 from mess_core.workspace.workspace import Workspace
 from tests.e2e.test_app import request
 
@@ -64,7 +65,7 @@ def test_a_flood_of_uploads_is_taken_in_full(app):
         assert home.catalogue.find_sha256(hashlib.sha256(data).hexdigest()).title == f"flood {number}"
     assert not list((app.home / "uploads").glob("*.tmp"))
     assert resident_bytes(app.process.pid) - before < 150e6
-    assert home.check() == []
+    assert check(home) == []
 
 
 def test_uploads_that_are_refused_leave_nothing(app):
@@ -270,7 +271,7 @@ def test_a_second_server_on_the_same_folder_serves_what_the_first_received(app, 
             assert response.body == data
     finally:
         other.stop()
-    assert Workspace(app.home).check() == []
+    assert check(Workspace(app.home)) == []
 
 
 def _address(app) -> tuple[str, int]:

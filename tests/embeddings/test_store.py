@@ -12,6 +12,7 @@ from mess_core.collections.opening import read_track
 from mess_core.embeddings import store as module
 from mess_core.embeddings.store import TrackPooler, pool_frames
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
+from mess_core.upkeep.check import check
 from tests.conftest import FakeEncoder
 from tests.planted import INFO, embedding
 
@@ -96,7 +97,7 @@ def test_every_flipped_bit_is_found_and_named(home, track_ids):
         with pytest.raises(ArtefactMismatchError, match=f"{track_ids[0]}.safetensors is damaged"):
             home.store.read(track_ids[0], INFO)
     path.write_bytes(data)
-    assert home.check() == []
+    assert check(home) == []
 
 
 @pytest.mark.parametrize("part", range(0, 16, 5))
@@ -104,7 +105,7 @@ def test_truncation_is_found(home, track_ids, part):
     path = home.store.file_paths(track_ids[0])[0]
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * part // 16])
-    (problem,) = home.check()
+    (problem,) = check(home)
     assert problem.kind == "embedding" and track_ids[0] in problem.what
 
 
@@ -113,9 +114,9 @@ def test_repair_forgets_what_is_damaged_and_nothing_else(home, track_ids):
     path = home.store.file_paths(first)[0]
     path.write_bytes(path.read_bytes()[:-1])
     home.store.file_paths(second)[0].unlink()
-    problems = home.check(repair=True)
+    problems = check(home, repair=True)
     assert len(problems) == 2 and all("extract again" in problem.cure for problem in problems)
-    assert home.check() == []
+    assert check(home) == []
     assert not home.store.has(first, INFO) and not home.store.has(second, INFO) and home.store.has(third, INFO)
 
 
@@ -124,9 +125,9 @@ def test_the_packed_matrix_is_checked_and_made_again(home, track_ids):
     assert loaded.track_ids == tuple(track_ids)
     (packed,) = (home.paths.cache / "packed").glob("*.npy")
     packed.write_bytes(packed.read_bytes()[:-1] + b"\x00")
-    assert [problem.kind for problem in home.check()] == ["cache"]
+    assert [problem.kind for problem in check(home)] == ["cache"]
     np.testing.assert_array_equal(home.store.load(track_ids, INFO).vectors, loaded.vectors)
-    assert home.check() == []
+    assert check(home) == []
 
 
 def test_a_packed_hash_that_is_no_text_is_named_too(home, track_ids):
@@ -134,8 +135,8 @@ def test_a_packed_hash_that_is_no_text_is_named_too(home, track_ids):
     home.store.load(track_ids, INFO)
     (beside,) = (home.paths.cache / "packed").glob("*.sha256")
     beside.write_bytes(b"\xff" + beside.read_bytes()[1:])
-    assert [problem.kind for problem in home.check(repair=True)] == ["cache"]
-    assert not list((home.paths.cache / "packed").iterdir()) and home.check() == []
+    assert [problem.kind for problem in check(home, repair=True)] == ["cache"]
+    assert not list((home.paths.cache / "packed").iterdir()) and check(home) == []
     assert home.store.load(track_ids, INFO).track_ids == tuple(track_ids)
 
 
@@ -194,7 +195,7 @@ def test_sweep_deletes_old_leftovers_only(home, track_ids):
     os.utime(old, (0, time.time() - 2 * module.TMP_KEEP_S))
     assert home.store.sweep() == 1
     assert not old.exists() and young.exists()
-    assert home.check() == []
+    assert check(home) == []
 
 
 def test_an_embedding_says_what_it_is(home, track_ids):

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from mess_core.config import Paths
 from mess_core.encoders.base import WeightFile
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.mert import MERT_95M, MERT_330M, Mert
@@ -26,6 +25,7 @@ from mess_core.encoders.weights import (
     weights_state,
 )
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
+from mess_core.storage.paths import Paths
 
 GOLDEN = Path(__file__).parent.parent / "data" / "mert-golden" / "post-ln"
 NAMES = ("config.json", "preprocessor_config.json", "pytorch_model.bin")

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mess_core.config import Paths
 from mess_core.evaluation.faithfulness import DIRECTION, Faithfulness, Ratio
 from mess_core.evaluation.kept import KINDS, Evaluation, load_evaluation, save_evaluation
 from mess_core.evaluation.similarity import evaluate_similarity
 from mess_core.storage.files import seal, unseal
+from mess_core.storage.paths import Paths
 from tests.conftest import FakeEncoder
 
 INFO = FakeEncoder().info

@@ -33,6 +33,7 @@ from mess_core.handover.served import export_index, load_index
 from mess_core.storage.files import unseal
 from mess_core.targets.measurements import measure_track
 from mess_core.targets.registry import TARGETS
+from mess_core.upkeep.check import check
 from mess_core.work.add import AddRequest
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.request import submit
@@ -249,7 +250,7 @@ def test_two_halves_joined_are_one_filled_alone(origin, tmp_path):
     joined, whole = arrays_of(first), arrays_of(alone)
     for name in whole:
         assert joined[name] == whole[name], name
-    assert first.check() == []
+    assert check(first) == []
 
 
 def test_importing_twice_changes_nothing(origin, home):

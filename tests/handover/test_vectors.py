@@ -14,6 +14,7 @@ from mess_core.errors import DataMissingError, InputError
 from mess_core.handover.incoming import import_library
 from mess_core.handover.outgoing import export_library
 from mess_core.handover.vectors import import_vectors
+from mess_core.upkeep.check import check
 from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit
@@ -54,7 +55,7 @@ def test_imported_vectors_are_an_encoder(table, tmp_path):
     assert [track_id for track_id, _ in nearest(home, ids[0], "planted", info.id)] == expected
     again = import_vectors(home, "other", *files, "planted")
     assert (again.n_new, again.n_known) == (0, 40)
-    assert home.check() == []
+    assert check(home) == []
     with pytest.raises(InputError, match="stands for other vectors"):
         import_vectors(home, "other", *write_vectors(tmp_path, vectors + 1, ids), "planted")
 

@@ -12,6 +12,8 @@ import pytest
 from mess_core.cli.main import main
 from mess_core.encoders.mel import MEL
 from mess_core.errors import InputError, StorageError
+from mess_core.upkeep.backup import back_up
+from mess_core.upkeep.check import check
 from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import Everything
 
@@ -48,9 +50,9 @@ def test_what_is_removed_while_it_is_copied_is_in_neither(
             other.forget_tracks(ids[-1:])
 
     while_copying(monkeypatch, remove, every=3)
-    home.back_up(tmp_path / "copy")
+    back_up(home, tmp_path / "copy")
     copy = Workspace(tmp_path / "copy")
-    assert copy.check() == [] and files(copy) == files(home)
+    assert check(copy) == [] and files(copy) == files(home)
     assert 3 <= copy.catalogue.n_tracks("music") < 12
 
 
@@ -68,7 +70,7 @@ def test_a_library_that_is_removed_in_the_middle(
     while_copying(monkeypatch, remove)
     assert main(["--home", str(home.paths.root), "backup", str(tmp_path / "copy")]) == 0
     copy = Workspace(tmp_path / "copy")
-    assert copy.check() == [] and files(copy) == set() and copy.catalogue.libraries() == []
+    assert check(copy) == [] and files(copy) == set() and copy.catalogue.libraries() == []
     assert len(list(copy.paths.uploads.glob("*"))) == 1
 
 
@@ -93,11 +95,11 @@ def test_a_true_remover_and_a_true_copier(everything: Everything, tmp_path: Path
     thread = threading.Thread(target=remove_and_write)
     thread.start()
     try:
-        home.back_up(tmp_path / "copy")
+        back_up(home, tmp_path / "copy")
     except StorageError as error:  # removed faster than it could be copied: said so
         assert "not whole" in error.message
     else:
-        assert Workspace(tmp_path / "copy").check() == []
+        assert check(Workspace(tmp_path / "copy")) == []
     finally:
         is_over.set()
         thread.join()
@@ -123,13 +125,13 @@ def test_a_disk_that_takes_no_copy_is_said_once(
 
     while_copying(monkeypatch, full)
     with pytest.raises(StorageError) as caught:
-        everything.home.back_up(tmp_path / "copy")
+        back_up(everything.home, tmp_path / "copy")
     assert caught.value.message.endswith("was not finished: No space left on device.")
     assert caught.value.hint.count("Free some space") == 1
 
 
 def test_a_copy_is_not_made_inside_of_what_is_copied(everything: Everything) -> None:
     with pytest.raises(InputError, match="lies in the data folder"):
-        everything.home.back_up(everything.home.paths.root / "copy")
+        back_up(everything.home, everything.home.paths.root / "copy")
     with pytest.raises(InputError, match="not empty"):
-        everything.home.back_up(everything.home.paths.root.parent)
+        back_up(everything.home, everything.home.paths.root.parent)

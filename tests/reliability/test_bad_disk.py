@@ -17,6 +17,8 @@ from mess_core.cli.doctor import examine
 from mess_core.cli.main import main
 from mess_core.encoders.mel import MEL
 from mess_core.errors import MessError, StorageError
+from mess_core.upkeep.check import check, last_check
+from mess_core.upkeep.sweep import sweep
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
 from tests.reliability.conftest import Everything
@@ -67,7 +69,7 @@ def test_a_damaged_catalogue_is_a_sentence_with_its_cure(
 ) -> None:
     """Whatever is read: never a stack trace. Doctor looks at the rest; rebuilding leaves a folder that is whole."""
     home = everything.home
-    home.sweep()  # keeps the copy of today
+    sweep(home)  # keeps the copy of today
     track_id = home.catalogue.track_ids("music")[0]
     home.database.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     home.database.close()
@@ -86,7 +88,7 @@ def test_a_damaged_catalogue_is_a_sentence_with_its_cure(
             assert said.err.startswith("mess: ") or "failed" in said.out or "mess: " in said.err
     assert main([*arguments, "check", "--rebuild"]) == 0, capsys.readouterr()
     after = Workspace(home.paths.root)
-    assert after.check() == [] and after.catalogue.n_tracks("music") == 12 and after.store.has(track_id, MEL)
+    assert check(after) == [] and after.catalogue.n_tracks("music") == 12 and after.store.has(track_id, MEL)
 
 
 def test_a_page_that_is_damaged_shows_when_its_rows_are_read(everything: Everything) -> None:
@@ -109,7 +111,7 @@ def test_a_page_that_is_damaged_shows_when_its_rows_are_read(everything: Everyth
         home.opinions.export,
         lambda: home.store.known(MEL),
         home.catalogue.missing_roots,
-        home.last_check,
+        lambda: last_check(home),
     ):
         try:
             read()
@@ -197,9 +199,9 @@ def test_a_disk_that_takes_nothing_can_still_be_used(
             Workspace(root).catalogue.edit(Workspace(root).catalogue.track_ids("music")[0], title="x" * 300_000)
         assert caught.value.hint
     copy = Workspace(tmp_path / "copy")
-    assert copy.check() == [] and copy.catalogue.n_tracks("music") == expected
+    assert check(copy) == [] and copy.catalogue.n_tracks("music") == expected
     assert titles <= set(copy.catalogue.titles("music").values())
-    assert Workspace(root).check() == []
+    assert check(Workspace(root)) == []
 
 
 @pytest.mark.parametrize("is_open", [False, True])
@@ -214,7 +216,7 @@ def test_removing_makes_room_on_a_full_disk(everything: Everything, small_disk: 
     (packed / "large.npy").write_bytes(bytes(300_000))
     with filled(small_disk):
         assert main(["--home", str(root), "remove", "music"]) == 0
-    assert home.catalogue.libraries() == [] and home.check() == []
+    assert home.catalogue.libraries() == [] and check(home) == []
 
 
 def test_a_file_in_place_of_the_cache_only_makes_it_slower(
@@ -225,7 +227,7 @@ def test_a_file_in_place_of_the_cache_only_makes_it_slower(
     home.paths.cache.write_bytes(b"")
     track_id = home.catalogue.track_ids("music")[0]
     assert main(["--home", str(home.paths.root), "similar", track_id, "--encoder", "mel"]) == 0
-    assert home.check() == [] and home.sweep() is None
+    assert check(home) == [] and sweep(home) is None
     (finding,) = [finding for finding in examine(home) if finding.subject == "cache"]
     assert not finding.is_ok and "Delete it" in finding.cure
     assert main(["--home", str(home.paths.root), "map", "--encoder", "mel"]) in (1, 2)

@@ -21,9 +21,12 @@ from mess_core.encoders.mel import MEL
 from mess_core.errors import ArtefactMismatchError
 from mess_core.storage.custody import N_COPIES, TRASH_KEEP_DAYS
 from mess_core.storage.database import catalogue_copies
+from mess_core.upkeep.backup import back_up
+from mess_core.upkeep.check import check
+from mess_core.upkeep.rebuild import RECOVERED, rebuild
+from mess_core.upkeep.sweep import sweep
 from mess_core.work.add import AddRequest
 from mess_core.work.request import submit
-from mess_core.workspace.rebuild import RECOVERED, rebuild
 from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import Everything
 
@@ -81,8 +84,8 @@ def test_a_folder_without_its_catalogue_is_refused_and_read_back(everything: Eve
     after = Workspace(home.paths.root)
     assert after.store.known(MEL) == known and told["n_nameless"] == len(known)
     assert after.catalogue.n_tracks(RECOVERED) == len(known) + 1
-    after.sweep(time.time() + 2 * TMP_KEEP_S)
-    assert kept(after) == before and after.check() == []
+    sweep(after, time.time() + 2 * TMP_KEEP_S)
+    assert kept(after) == before and check(after) == []
 
 
 def test_what_is_read_back_gets_its_names_and_sound_when_its_folder_is_added(
@@ -110,22 +113,22 @@ def test_an_older_catalogue_is_refused_and_completed(everything: Everything, tmp
     lost = home.store.read(track_id, MEL)
     home.store.forget(track_id, MEL.fingerprint)
     home.catalogue.edit(track_id, title="By hand")
-    home.back_up(tmp_path / "morning")
-    home.sweep()  # an hour passes
+    back_up(home, tmp_path / "morning")
+    sweep(home)  # an hour passes
     home.store.write(track_id, MEL, lost)
     before = kept(home)
     age(home)
     put_back(home, tmp_path / "morning" / "mess.sqlite")
     older = Workspace(home.paths.root)
     with pytest.raises(ArtefactMismatchError, match=r"older than the files beside it.*--rebuild"):
-        older.sweep()
+        sweep(older)
     assert "--rebuild" in " ".join(finding.cure for finding in examine(older))
     told = rebuild(older)
     assert (told.n_embeddings, told.n_nameless, told.base) == (1, 0, "the catalogue that is there")
     assert older.store.has(track_id, MEL) and older.catalogue.track(track_id).title == "By hand"
     again = Workspace(home.paths.root)
-    again.sweep(time.time() + 2 * TMP_KEEP_S)
-    assert kept(again) == before and again.check() == []
+    sweep(again, time.time() + 2 * TMP_KEEP_S)
+    assert kept(again) == before and check(again) == []
 
 
 def test_the_catalogue_of_another_folder_is_refused(everything: Everything, tmp_path: Path) -> None:
@@ -137,14 +140,14 @@ def test_the_catalogue_of_another_folder_is_refused(everything: Everything, tmp_
     age(home)
     put_back(home, other.paths.database)
     with pytest.raises(ArtefactMismatchError, match="not that of this folder"):
-        Workspace(home.paths.root).sweep()
+        sweep(Workspace(home.paths.root))
     Path(f"{home.paths.database}.generation").unlink()  # as a MESS of before left it
     foreign = sqlite3.connect(home.paths.database)
     foreign.execute("DELETE FROM settings")
     foreign.commit()
     foreign.close()
     with pytest.raises(ArtefactMismatchError, match="does not know 25 of the 25 files"):
-        Workspace(home.paths.root).sweep()
+        sweep(Workspace(home.paths.root))
     assert kept(home) == before
 
 
@@ -157,20 +160,20 @@ def test_a_folder_of_before_there_were_generations_is_adopted(everything: Everyt
     older.commit()
     older.close()
     again = Workspace(home.paths.root)
-    assert again.check() == [] and Path(f"{home.paths.database}.generation").exists()
+    assert check(again) == [] and Path(f"{home.paths.database}.generation").exists()
 
 
 def test_a_damaged_catalogue_is_set_aside_and_the_newest_copy_taken(everything: Everything) -> None:
     home = everything.home
     home.catalogue.edit(home.catalogue.track_ids("music")[0], title="By hand")
-    home.sweep()
+    sweep(home)
     home.database.close()
     damaged = b"no database" * 100
     home.paths.database.write_bytes(damaged)
     again = Workspace(home.paths.root)
     told = rebuild(again)
     assert told.base == f"the copy of {date.today().isoformat()}"
-    assert again.check() == [] and again.catalogue.n_tracks("music") == 12
+    assert check(again) == [] and again.catalogue.n_tracks("music") == 12
     assert "By hand" in again.catalogue.titles("music").values()
     (aside,) = (home.paths.root / "copies").glob("set-aside-*.sqlite")
     assert aside.read_bytes() == damaged
@@ -200,7 +203,7 @@ def test_the_catalogue_is_copied_once_a_day_and_seven_are_kept(everything: Every
     for path in copies:
         with contextlib.closing(sqlite3.connect(path)) as copy:
             assert copy.execute("SELECT count(*) FROM tracks").fetchone() == (13,)
-    home.sweep()
+    sweep(home)
     assert catalogue_copies(home.paths.root)[0].name == f"mess-{date.today().isoformat()}.sqlite"
     (finding,) = [finding for finding in examine(home) if finding.subject == "catalogue copies"]
     assert finding.is_ok and date.today().isoformat() in finding.state and "--rebuild" in finding.state
@@ -228,22 +231,22 @@ def test_what_is_swept_lies_in_the_trash_for_thirty_days(everything: Everything)
     stray.write_bytes(b"of nobody")
     age(home)
     now = time.time() + 8 * DAY_S
-    home.sweep(now)
+    sweep(home, now)
     gone = {path.relative_to(home.paths.root).as_posix() for path in (orphan, stray, upload)}
     assert not any((home.paths.root / name).exists() for name in gone)
     (day,) = (home.paths.root / "trash").iterdir()
     assert {path.relative_to(day).as_posix() for path in day.rglob("*") if path.is_file()} == gone
-    home.sweep(now + TRASH_KEEP_DAYS * DAY_S)
+    sweep(home, now + TRASH_KEEP_DAYS * DAY_S)
     assert day.exists()
-    home.sweep(now + (TRASH_KEEP_DAYS + 2) * DAY_S)
-    assert not day.exists() and home.check() == []
+    sweep(home, now + (TRASH_KEEP_DAYS + 2) * DAY_S)
+    assert not day.exists() and check(home) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="rights of files")
 def test_a_new_data_folder_is_its_owners_alone(tmp_path: Path) -> None:
     home = Workspace(tmp_path / "new" / "home")
     home.database.set_setting("a", "b")
-    home.sweep()
+    sweep(home)
 
     def rights(path: Path) -> int:
         return stat.S_IMODE(path.stat().st_mode)

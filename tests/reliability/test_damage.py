@@ -17,6 +17,8 @@ from mess_core.errors import ArtefactMismatchError
 from mess_core.evaluation.kept import load_evaluation
 from mess_core.maps.drawing import load_view
 from mess_core.storage.files import seal, unseal
+from mess_core.upkeep.check import check
+from mess_core.upkeep.sweep import sweep
 from tests.reliability.conftest import KINDS, SETTINGS, Everything
 
 N_FLIPS = 12  # per kind here; 2000 random bits of sealed documents below
@@ -38,7 +40,7 @@ def damages(data: bytes, seed: int) -> Iterator[bytes]:
 def test_damage_is_found_named_and_repaired(everything: Everything, kind: str) -> None:
     """One problem, with the name in it and a cure; after repairing there is none, and nothing else was lost."""
     home = everything.home
-    assert home.check() == []
+    assert check(home) == []
     path = everything.files(kind)[0]
     others = {other for other in home.paths.root.rglob("*") if other.is_file() and path.stem[:16] not in other.name}
     data = path.read_bytes()
@@ -46,10 +48,10 @@ def test_damage_is_found_named_and_repaired(everything: Everything, kind: str) -
         if wrong == data:
             continue  # what was zero already
         path.write_bytes(wrong)
-        (problem,) = home.check()
+        (problem,) = check(home)
         assert path.stem[:16] in problem.what and problem.cure, problem
-    assert len(home.check(repair=True)) == 1
-    assert home.check() == []
+    assert len(check(home, repair=True)) == 1
+    assert check(home) == []
     lost = {other for other in others if not other.exists()}
     assert lost <= set(everything.files("discovery")) | {path}  # directions go with their discovery
 
@@ -58,18 +60,18 @@ def test_damage_is_found_named_and_repaired(everything: Everything, kind: str) -
 def test_half_of_a_pair_is_named(everything: Everything, kind: str) -> None:
     path = everything.files(kind)[0]
     path.unlink()
-    (problem,) = everything.home.check(repair=True)
+    (problem,) = check(everything.home, repair=True)
     assert path.name in problem.what and "gone" in problem.what
-    assert everything.home.check() == []
+    assert check(everything.home) == []
 
 
 def test_an_upload_that_is_gone_is_named(everything: Everything) -> None:
     home = everything.home
     (path,) = everything.files("upload")
     path.unlink()
-    (problem,) = home.check(repair=True)
+    (problem,) = check(home, repair=True)
     assert problem.kind == "upload" and path.name in problem.what
-    assert home.check() == [] and home.catalogue.find_sha256(path.stem) is None
+    assert check(home) == [] and home.catalogue.find_sha256(path.stem) is None
 
 
 def test_what_is_damaged_is_not_used_and_is_made_again(everything: Everything) -> None:
@@ -90,8 +92,8 @@ def test_what_is_damaged_is_not_used_and_is_made_again(everything: Everything) -
     n_files = sum(len(everything.files(kind)) for kind in KINDS if kind != "packed hash")
     n_pairs = len(everything.files("directions")) + len(everything.files("map arrays"))
     n_demo = sum(len(everything.files(f"demo {kind}")) for kind in ("audio", "MIDI", "score"))  # told by their table
-    assert len(home.check(repair=True)) == n_files - n_pairs - n_demo
-    assert home.check() == [] and home.sweep() is None
+    assert len(check(home, repair=True)) == n_files - n_pairs - n_demo
+    assert check(home) == [] and sweep(home) is None
 
 
 def test_two_thousand_flipped_bits_of_a_document_are_all_found() -> None:
@@ -118,17 +120,17 @@ def test_a_file_that_may_not_be_read_is_named_and_kept(everything: Everything, m
         return real(path, *how, **more)
 
     monkeypatch.setattr(os, "open", opened)
-    problems = home.check(repair=True)
+    problems = check(home, repair=True)
     assert len(problems) == 3 and all("Input/output error" in problem.what for problem in problems)
     monkeypatch.undo()
-    assert home.check() == [] and all(path.exists() for path in paths)
+    assert check(home) == [] and all(path.exists() for path in paths)
 
 
 def test_a_row_that_points_to_nothing_is_named(everything: Everything) -> None:
     home = everything.home
     home.database.connection.execute("PRAGMA foreign_keys = OFF")
     home.database.connection.execute("DELETE FROM tracks WHERE track_id = ?", (home.catalogue.track_ids("music")[0],))
-    problems = home.check()
+    problems = check(home)
     assert problems and {problem.kind for problem in problems} == {"catalogue"}
     assert "backup" in problems[0].cure
 
@@ -154,20 +156,20 @@ def test_the_sweep_takes_leftovers_of_the_dead_and_nothing_else(everything: Ever
     whole = {path for path in home.paths.root.rglob("*") if path.is_file()}
     for path in leftovers:
         path.write_bytes(seal({"overlap": 0.5}))
-    home.sweep()
+    sweep(home)
     assert all(path.exists() for path in leftovers)
-    assert home.check() == []  # nothing that is in the way
+    assert check(home) == []  # nothing that is in the way
     long_ago = time.time() - TMP_KEEP_S - 60
     assert TMP_KEEP_S + 60 < PACKED_KEEP_S
     for path in home.paths.root.rglob("*"):
         if path.is_file():
             os.utime(path, (long_ago, long_ago))
-    home.sweep()
+    sweep(home)
     assert not any(path.exists() for path in leftovers)
     assert {path for path in home.paths.root.rglob("*") if path.is_file()} >= whole - {
         path for path in whole if path.name.startswith("mess.sqlite")
     }
-    assert home.check() == []
+    assert check(home) == []
 
 
 def test_directions_are_not_swept_while_a_result_cannot_be_read(everything: Everything) -> None:
@@ -176,7 +178,7 @@ def test_directions_are_not_swept_while_a_result_cannot_be_read(everything: Ever
     os.utime(directions, (0, 0))
     (discovery,) = everything.files("discovery")
     discovery.write_bytes(discovery.read_bytes()[:-1])
-    everything.home.sweep()
+    sweep(everything.home)
     assert directions.exists()
 
 
@@ -187,14 +189,14 @@ def test_doctor_tells_of_the_last_check_failed_jobs_and_older_files(everything: 
         return {finding.subject: (finding.state, finding.is_ok) for finding in examine(home)}
 
     assert "last check" in findings() and "failed jobs" not in findings() and "older files" not in findings()
-    home.check()
+    check(home)
     assert findings()["last check"][0].endswith("nothing wrong") and findings()["last check"][1]
     (path,) = everything.files("discovery")
     path.write_bytes(b"{")
-    home.check()
+    check(home)
     assert findings()["last check"] == (findings()["last check"][0], False)
     assert "1 problem" in findings()["last check"][0]
-    home.check(repair=True)
+    check(home, repair=True)
     assert findings()["last check"][1]
     job = home.jobs.submit("extract", {"library": "music", "encoder": "nosuch"})
     assert home.jobs.claim("here/1/x", job_id=job.job_id) is not None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mess_core.upkeep.check import check
 from mess_core.workspace.workspace import Workspace
 
 pytest.importorskip("resource")
@@ -19,7 +20,7 @@ import json, resource, sys
 from pathlib import Path
 import numpy as np
 from mess_core.audio.decode import wav_bytes
-from mess_core.config import Paths
+from mess_core.storage.paths import Paths
 from mess_core.storage.database import Database
 from mess_core.collections.opening import read_track
 from mess_core.embeddings.store import TrackEmbedding
@@ -76,7 +77,7 @@ for act in (embed, upload, keep_raw, describe, pack):
         said[act.__name__] = [error.message, error.hint]
 left = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 is_unchanged = list(home.database.connection.iterdump()) == before
-n_problems = len(home.check())
+n_problems = len(check(home))
 resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
 for act in (embed, upload, keep_raw, describe, pack):
     act()
@@ -96,6 +97,6 @@ def test_a_full_disk_is_said_and_leaves_nothing_torn_and_trying_again_succeeds(h
         assert "could not be" in message and "ree some" in hint, said
     assert [name for name in told["left"] if not name.startswith("mess.sqlite")] == []
     assert told["is_unchanged"] and told["n_problems"] == 0
-    assert home.check() == []
+    assert check(home) == []
     (track_id,) = home.catalogue.track_ids("music")
     assert home.catalogue.track(track_id).work.startswith("long long")

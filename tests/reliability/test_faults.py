@@ -62,7 +62,7 @@ def test_a_refusal_at_every_call_leaves_the_old_state_or_the_new(
             break
         failed.append(faults.failed)
         where = f"{faults.failed}, call {n}"
-        now, problems, left = operation.state(n), home.check(), list(home.paths.root.rglob(f"*{TMP_SUFFIX}"))
+        now, problems, left = operation.state(n), check(home), list(home.paths.root.rglob(f"*{TMP_SUFFIX}"))
         operation.act(n)  # the cause is cured, and it is tried again
         new = operation.state(n)
         assert new != old
@@ -74,7 +74,7 @@ def test_a_refusal_at_every_call_leaves_the_old_state_or_the_new(
         assert error is None or os.strerror(code) in error.message, where
         assert not left or faults.failed == "unlink", where  # what may not be deleted stays until it is swept
     assert {"open", "fsync", "replace", "write"} <= {*failed, *("open" for name in failed if name == "Path.open")}
-    assert home.check() == []
+    assert check(home) == []
 
 
 # --- the catalogue ------------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ def test_every_statement_of_an_added_folder_may_fail(home: Workspace, write_wav)
         assert _rows(home) == before, connection.failed
         assert not home.database.connection.in_transaction
     assert n > 10
-    assert home.catalogue.n_tracks("music") == 3 and home.check() == []
+    assert home.catalogue.n_tracks("music") == 3 and check(home) == []
 
 
 def test_every_statement_of_a_job_may_fail(home: Workspace) -> None:

@@ -16,6 +16,9 @@ from mess_core.cli.doctor import examine
 from mess_core.encoders.mel import MEL
 from mess_core.errors import ArtefactMismatchError, DataMissingError, MessError
 from mess_core.storage.files import inside, own_files, read_sealed, seal, write_atomically
+from mess_core.upkeep.backup import back_up
+from mess_core.upkeep.check import check
+from mess_core.upkeep.sweep import sweep
 from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import Everything
 
@@ -42,13 +45,13 @@ def everything_that_deletes(home: Workspace, copy: Path) -> None:
     old = time.time() + 10 * 365 * 86400
     for act in (
         lambda: examine(home),
-        lambda: home.check(repair=True),
-        lambda: home.sweep(),
+        lambda: check(home, repair=True),
+        lambda: sweep(home),
         lambda: home.store.sweep(old),
-        lambda: home.back_up(copy),
+        lambda: back_up(home, copy),
         lambda: home.remove_library("music"),
         lambda: home.forget_tracks([row[0] for row in home.database.connection.execute("SELECT track_id FROM tracks")]),
-        lambda: home.sweep(),
+        lambda: sweep(home),
         lambda: home.store.sweep(old),
     ):
         try:
@@ -87,10 +90,10 @@ def test_a_row_of_an_embedding_that_leads_out_is_named_and_forgotten(
         )
     with pytest.raises(ArtefactMismatchError, match="leads out"):
         home.store.read(track_id, MEL)
-    assert any("leads out" in problem.what and problem.cure for problem in home.check())
+    assert any("leads out" in problem.what and problem.cure for problem in check(home))
     assert home.paths.database.exists()
-    home.check(repair=True)
-    assert home.check() == [] and not home.store.has(track_id, MEL) and kept.exists()
+    check(home, repair=True)
+    assert check(home) == [] and not home.store.has(track_id, MEL) and kept.exists()
     everything_that_deletes(home, tmp_path / "copy")
 
 
@@ -123,7 +126,7 @@ def test_rows_of_files_that_lead_out_are_named_and_never_served(
         with pytest.raises(DataMissingError):
             home.catalogue.audio_path(track_id)
     n_out = sum(name != "upload.wav" or ".." in root for root, name in made.values())
-    assert sum("leads out" in problem.what for problem in home.check()) == n_out
+    assert sum("leads out" in problem.what for problem in check(home)) == n_out
     everything_that_deletes(home, tmp_path / "copy")
 
 
@@ -164,8 +167,8 @@ def test_a_discovery_that_names_other_directions_is_named(everything: Everything
     (discovery,) = everything.files("discovery")
     document = read_sealed(discovery) | {"directions_sha256": name}
     write_atomically(discovery, seal(document))
-    home.sweep()
-    assert [problem.kind for problem in home.check(repair=True)] == ["discovery"] and home.check() == []
+    sweep(home)
+    assert [problem.kind for problem in check(home, repair=True)] == ["discovery"] and check(home) == []
 
 
 def test_what_is_inside_and_what_is_not(tmp_path: Path) -> None:

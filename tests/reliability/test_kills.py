@@ -10,6 +10,8 @@ import pytest
 
 from mess_core.embeddings.store import TMP_KEEP_S
 from mess_core.storage.files import TMP_SUFFIX
+from mess_core.upkeep.check import check
+from mess_core.upkeep.sweep import sweep
 from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import Everything
 from tests.reliability.faults import MOST_CALLS, OPERATIONS, Faults, save_map
@@ -55,7 +57,7 @@ def test_a_kill_at_every_call_leaves_the_old_state_or_the_new(everything: Everyt
         if not killed_at(root, make, n, n):
             break
         n_killed += 1
-        now, problems = operation.state(n), home.check()
+        now, problems = operation.state(n), check(home)
         operation.act(n)
         new = operation.state(n)
         assert new != old
@@ -66,8 +68,8 @@ def test_a_kill_at_every_call_leaves_the_old_state_or_the_new(everything: Everyt
         long_ago = time.time() - TMP_KEEP_S - 60
         for left in root.rglob(f"*{TMP_SUFFIX}"):
             os.utime(left, (long_ago, long_ago))
-        home.sweep()
-        assert not list(root.rglob(f"*{TMP_SUFFIX}")) and home.check() == [], n
+        sweep(home)
+        assert not list(root.rglob(f"*{TMP_SUFFIX}")) and check(home) == [], n
     assert n_killed >= 4
 
 

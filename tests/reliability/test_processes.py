@@ -15,6 +15,9 @@ from mess_core.collections.opening import read_track
 from mess_core.collections.walking import audio_files
 from mess_core.encoders.mel import MEL
 from mess_core.errors import InputError, LeaseLostError
+from mess_core.upkeep.backup import back_up
+from mess_core.upkeep.check import check
+from mess_core.upkeep.sweep import sweep
 from mess_core.work.add import AddRequest
 from mess_core.work.request import submit
 from mess_core.work.targets import MeasureRequest
@@ -57,7 +60,7 @@ def test_two_servers_on_one_data_folder_share_the_work(queued: Workspace, tmp_pa
     rows = queued.database.connection.execute("SELECT kind, state, n_done FROM jobs").fetchall()
     assert {(row["kind"], row["state"]) for row in rows} == {("extract", "done"), ("measure", "done")}
     assert contents(queued) == uninterrupted(queued, tmp_path)
-    assert queued.check() == []
+    assert check(queued) == []
 
 
 def test_a_suspended_worker_that_wakes_up_too_late_changes_nothing(queued: Workspace, tmp_path: Path) -> None:
@@ -83,7 +86,7 @@ def test_a_suspended_worker_that_wakes_up_too_late_changes_nothing(queued: Works
     end(second, signal.SIGTERM)
     assert n_before < N_QUEUED and first.returncode == second.returncode == 0
     assert contents(queued) == done == uninterrupted(queued, tmp_path) and written(queued) == rows
-    assert queued.check() == [] and queued.jobs.latest("extract").state == "done"
+    assert check(queued) == [] and queued.jobs.latest("extract").state == "done"
 
 
 def test_the_late_ones_bytes_never_take_the_place_of_the_others(home: Workspace, write_wav) -> None:
@@ -100,7 +103,7 @@ def test_the_late_ones_bytes_never_take_the_place_of_the_others(home: Workspace,
     with pytest.raises(LeaseLostError):
         home.store.write(track_id, MEL, embedding(2), refuse)
     np.testing.assert_array_equal(home.store.read(track_id, MEL).mean, first.mean)
-    assert home.check() == []
+    assert check(home) == []
     assert home.store.sweep(time.time() + 7200) == 1
     home.store.write(track_id, MEL, embedding(3))  # in its place, under another name
     home.store.write(track_id, MEL, embedding(1))
@@ -115,20 +118,20 @@ def test_a_copy_made_while_a_worker_writes_is_whole_and_lives_elsewhere(queued: 
     for number in range(4):
         n_before = len(queued.store.known(MEL))
         wait_until(lambda n=n_before: len(queued.store.known(MEL)) > n or not queued.jobs.active())
-        queued.back_up(tmp_path / f"copy {number}")
+        back_up(queued, tmp_path / f"copy {number}")
         copies.append((tmp_path / f"copy {number}", n_before))
     wait_until(lambda: not queued.jobs.active())
     end(worker, signal.SIGTERM)
     for folder, n_before in copies:
         copy = Workspace(shutil.move(folder, tmp_path / f"moved {folder.name}"))
-        assert copy.check() == []
+        assert check(copy) == []
         known = copy.store.known(MEL)
         assert len(known) >= n_before and known.items() <= queued.store.known(MEL).items()
         for track_id in known:
             np.testing.assert_array_equal(copy.store.read(track_id, MEL).mean, queued.store.read(track_id, MEL).mean)
         copy.database.close()
     with pytest.raises(InputError, match="not empty"):
-        queued.back_up(tmp_path / f"moved {copies[0][0].name}")
+        back_up(queued, tmp_path / f"moved {copies[0][0].name}")
 
 
 def test_a_folder_that_is_empty_because_its_disk_is_not_there_loses_nothing(home: Workspace, write_wav) -> None:
@@ -145,8 +148,8 @@ def test_a_folder_that_is_empty_because_its_disk_is_not_there_loses_nothing(home
         folder.mkdir()
         submit(home, AddRequest(folder, "music"))
         work(home)  # the folder is empty
-        home.sweep()
-        assert home.check(repair=True) == []
+        sweep(home)
+        assert check(home, repair=True) == []
         assert home.catalogue.track_ids("music") == ids and len(home.store.known(MEL)) == 2
         assert len(home.opinions.export()) == 1
         folder.rmdir()

@@ -13,6 +13,7 @@ from mess_core.embeddings.store import EmbeddingStore
 from mess_core.encoders.mel import MEL
 from mess_core.errors import UnknownTrackError
 from mess_core.storage.jobs import new_owner
+from mess_core.upkeep.check import check
 from mess_core.work.add import AddRequest
 from mess_core.work.doing import do
 from mess_core.work.extract import EncodeRequest, ExtractRequest
@@ -34,7 +35,7 @@ def library(home: Workspace, write_wav: Callable[..., Path]) -> Workspace:
 
 def is_clean(home: Workspace, n_embedded: int) -> bool:
     files = [path for path in home.paths.embeddings.rglob("*") if path.is_file()]
-    return home.check() == [] and len(files) == n_embedded == len(home.store.known(MEL))
+    return check(home) == [] and len(files) == n_embedded == len(home.store.known(MEL))
 
 
 def test_what_comes_late_is_refused_and_leaves_nothing(library: Workspace) -> None:
@@ -97,7 +98,7 @@ def test_removed_while_it_is_measured(library: Workspace, monkeypatch: pytest.Mo
     work(home)
     job = home.jobs.latest("targets")
     assert (job.state, job.message) == ("done", "3 of 4 tracks measured. 1 was removed meanwhile.")
-    assert home.check() == []
+    assert check(home) == []
 
 
 def test_removed_while_it_waits_to_be_heard(library: Workspace) -> None:

@@ -11,6 +11,7 @@ from mess_core.encoders.mel import MEL
 from mess_core.handover.exports import as_document
 from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.request import Request
+from mess_core.upkeep.check import check
 from mess_core.workspace.workspace import Workspace
 
 N_SESSIONS = 50
@@ -58,4 +59,4 @@ def test_fifty_sessions_get_the_answers_of_one(bright_library: Path, tmp_path: P
     for number in range(N_SESSIONS):
         assert alone.catalogue.track_ids(f"library of {number}") == ids[:3]
         assert [row["track_id"] for row in alone.opinions.export(f"listener {number}")] == ids[:3]
-    assert alone.check() == []
+    assert check(alone) == []

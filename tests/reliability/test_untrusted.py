@@ -28,6 +28,7 @@ from mess_core.handover.incoming import import_library
 from mess_core.handover.outgoing import export_library
 from mess_core.handover.vectors import import_vectors
 from mess_core.storage.files import seal, unseal
+from mess_core.upkeep.check import check
 from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import KINDS, Everything
 
@@ -82,11 +83,11 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 def test_check_names_it_doctor_goes_on_and_repair_takes_it_away(everything: Everything, kind: str, damage: str) -> None:
     home, path = everything.home, everything.files(kind)[0]
     DAMAGE[damage](path)
-    (problem,) = home.check()
+    (problem,) = check(home)
     assert path.stem[:16] in problem.what and problem.cure and problem.what.isprintable()
     assert all(finding.state.isprintable() for finding in examine(home))
-    assert len(home.check(repair=True)) == 1
-    assert home.check() == []
+    assert len(check(home, repair=True)) == 1
+    assert check(home) == []
 
 
 def changed(document: dict, way: tuple, value: object) -> dict:
@@ -128,12 +129,12 @@ WRONG = [
 def test_a_right_seal_does_not_make_it_right(everything: Everything, kind: str, way: tuple, value: object) -> None:
     home, path = everything.home, everything.files(kind)[0]
     path.write_bytes(seal(changed(unseal(path.read_bytes(), path.name), way, value)))
-    (problem,) = home.check()
+    (problem,) = check(home)
     assert path.stem[:16] in problem.what and problem.what.isprintable()
     examine(home)
     home.discovery_for("music", MEL)
-    home.check(repair=True)
-    assert home.check() == []
+    check(home, repair=True)
+    assert check(home) == []
 
 
 @pytest.mark.parametrize("kind", ["discovery", "similarity", "map", "imported encoder", "weights", "recall"])

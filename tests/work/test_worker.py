@@ -13,6 +13,7 @@ import pytest
 
 from mess_core.encoders.mel import MEL
 from mess_core.storage.jobs import new_owner
+from mess_core.upkeep.check import check
 from mess_core.work.add import AddRequest
 from mess_core.work.doing import do
 from mess_core.work.extract import EncodeRequest, ExtractRequest
@@ -38,7 +39,7 @@ def kill_and_resume(home: Workspace, tmp_path: Path, rounds: int, n_workers: int
         known = home.store.known(MEL)
         assert acknowledged.items() <= known.items()
         acknowledged = known
-        assert home.check() == []
+        assert check(home) == []
         if not home.jobs.active():  # all done before the last round: start over with what is left to lose
             home.store.forget(rng.choice(sorted(known)), MEL.fingerprint)
             acknowledged = home.store.known(MEL)
@@ -47,7 +48,7 @@ def kill_and_resume(home: Workspace, tmp_path: Path, rounds: int, n_workers: int
     wait_until(lambda: not home.jobs.active())
     end(last, signal.SIGTERM)
     assert contents(home) == uninterrupted(home, tmp_path)
-    assert home.check() == []
+    assert check(home) == []
 
 
 def test_killed_in_the_middle_it_resumes_and_the_result_is_the_same(queued, tmp_path):
@@ -120,7 +121,7 @@ def test_cancel_keeps_what_is_done(queued):
     wait_until(lambda: not queued.jobs.active())
     end(worker, signal.SIGTERM)
     assert queued.jobs.get(job.job_id).state in ("cancelled", "done")
-    assert len(queued.store.known(MEL)) > 0 and queued.check() == []
+    assert len(queued.store.known(MEL)) > 0 and check(queued) == []
 
 
 def test_a_suspended_worker_that_comes_back_too_late_writes_nothing(queued, monkeypatch):

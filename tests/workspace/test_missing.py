@@ -13,6 +13,7 @@ from mess_core.catalogue.catalogue import ALL
 from mess_core.cli.main import main
 from mess_core.encoders.mel import MEL
 from mess_core.errors import UnknownTrackError
+from mess_core.upkeep.check import check
 from mess_core.work.add import AddRequest
 from mess_core.work.request import submit
 from mess_core.workspace.scan import scan
@@ -46,7 +47,7 @@ def test_only_what_has_no_file_left_is_listed_and_only_yes_forgets_it(
     assert main([*arguments, "--yes", "--library", "music"]) == 0
     with pytest.raises(UnknownTrackError):
         home.catalogue.track(gone.track_id)
-    assert home.catalogue.n_tracks("music") == len(home.store.known(MEL)) == 2 and home.check() == []
+    assert home.catalogue.n_tracks("music") == len(home.store.known(MEL)) == 2 and check(home) == []
     assert len(home.opinions.export()) == 1 and home.missing_files(ALL) == []
 
 

@@ -8,6 +8,8 @@ from datetime import datetime
 import pytest
 
 from mess_core.errors import AudioError, InputError, StorageError
+from mess_core.upkeep.check import check
+from mess_core.upkeep.sweep import sweep
 from mess_core.workspace import uploads as module
 from mess_core.workspace.uploads import UploadWriter, keep_recording, recording_title, title_of
 
@@ -122,7 +124,7 @@ def test_old_uploads_are_swept_and_kept_ones_are_not(home, write_wav, monkeypatc
     home.keep_upload(kept.track_id, "mine")
     with home.database.transaction() as connection:
         connection.execute("UPDATE tracks SET added_at = 0")
-    home.sweep()
+    sweep(home)
     assert stored(home) == [f"{kept.sha256}.wav"]
     assert home.catalogue.find_sha256(old.sha256) is None
 
@@ -131,9 +133,9 @@ def test_a_damaged_upload_is_found_and_dropped(home, write_wav):
     track = send(home, write_wav("a").read_bytes())
     path = home.catalogue.audio_path(track.track_id)
     path.write_bytes(path.read_bytes()[:-1] + b"!")
-    assert [problem.kind for problem in home.check()] == ["upload"]
-    home.check(repair=True)
-    assert home.check() == [] and stored(home) == []
+    assert [problem.kind for problem in check(home)] == ["upload"]
+    check(home, repair=True)
+    assert check(home) == [] and stored(home) == []
 
 
 def test_a_disk_that_fills_up_at_the_end_leaves_nothing(home, write_wav, monkeypatch):

@@ -27,7 +27,7 @@ from mess_core.embeddings.store import StoredFacts
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import encoder_ids, encoder_info
 from mess_core.errors import MessError, StorageError
-from mess_core.storage.database import COPIES, Database, catalogue_copies
+from mess_core.storage.database import Database, catalogue_copies
 from mess_core.storage.files import TMP_SUFFIX, own_files
 from mess_core.words import counted
 from mess_core.workspace.workspace import Workspace
@@ -130,9 +130,7 @@ def _n_known(database: Database) -> int | None:
 def _set_aside(workspace: Workspace) -> None:
     """Rename a catalogue with its log, into the folder of its copies."""
     workspace.database.close()
-    aside = (
-        workspace.paths.root / COPIES / f"set-aside-{time.strftime('%Y-%m-%d-%H%M%S')}{workspace.paths.database.suffix}"
-    )
+    aside = workspace.paths.copies / f"set-aside-{time.strftime('%Y-%m-%d-%H%M%S')}{workspace.paths.database.suffix}"
     try:
         aside.parent.mkdir(mode=0o700, exist_ok=True)
         for suffix in ("-wal", "-shm", ""):
