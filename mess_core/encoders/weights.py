@@ -497,7 +497,7 @@ def _verify_memory(path: Path) -> None:
 
 KEPT = Kind(
     "weights",
-    lambda paths: [paths.weights] if paths.weights.exists() else [],
+    lambda paths: [paths.weights] if os.path.lexists(paths.weights) else [],
     _verify_memory,
     cure="`check --repair` puts it aside; then choose the folders of weights again.",
     remove=aside,  # what was chosen in it can be read by a person

@@ -35,8 +35,8 @@ HOSTILE = [
 WRITES_AND_DIES = """
 import os, signal, sys
 from pathlib import Path
-from mess_core.workspace.workspace import Home
-opinions = Home(Path(sys.argv[1])).opinions
+from mess_core.workspace.workspace import Workspace
+opinions = Workspace(Path(sys.argv[1])).opinions
 for number in range(int(sys.argv[2])):
     opinions.judge(f"t{number}", "like", context={"rank": number})
     opinions.add_play(f"t{number}", number + 1)

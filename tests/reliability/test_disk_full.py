@@ -26,13 +26,14 @@ from mess_core.collections.opening import read_track
 from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.mel import MEL
 from mess_core.errors import StorageError
-from mess_core.workspace.workspace import Home
+from mess_core.workspace.workspace import Workspace
 from mess_core.storage.packed import read_packed, write_packed
+from mess_core.upkeep.check import check
 from mess_core.embeddings.hidden_states import RawWriter
 from mess_core.workspace.uploads import UploadWriter
 
 root, music = Path(sys.argv[1]), Path(sys.argv[2])
-home = Home(root)
+home = Workspace(root)
 new = read_track(music)
 home.catalogue.add(music.parent, [new], "music")
 rng = np.random.default_rng(0)
