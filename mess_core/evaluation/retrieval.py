@@ -213,7 +213,7 @@ def estimate(
     Parameters
     ----------
     parts : sequence of ndarray, each of shape (n_queries,)
-        What `task.parts` gave for each of several rankings; all see the same bootstraps.
+        What `RetrievalTask.parts` gave for each of several rankings; all see the same bootstraps.
     groups : ndarray, shape (n_queries,), int
     """
     has_answer = task.wholes > 0
