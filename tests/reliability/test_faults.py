@@ -18,6 +18,7 @@ import pytest
 from mess_core.collections.opening import read_track
 from mess_core.errors import MessError, StorageError
 from mess_core.storage.files import TMP_SUFFIX
+from mess_core.upkeep.check import check
 from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import Everything
 from tests.reliability.faults import (
