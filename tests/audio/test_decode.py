@@ -17,7 +17,6 @@ import soundfile
 import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_wav_header import chunk, fmt, wav
 
 from mess_core.audio import decode as audio
 from mess_core.audio.decode import (
@@ -31,6 +30,7 @@ from mess_core.audio.decode import (
 )
 from mess_core.config import SILENCE_PEAK
 from mess_core.errors import AudioError, InputError
+from tests.audio.test_wav_header import chunk, fmt, wav
 
 REAL_AUDIO = Path(__file__).parents[2].parent / "shared" / "data" / "real-audio"
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, (60_001, 2)).astype(np.float32)
