@@ -20,11 +20,9 @@ from typing import Literal
 
 import numpy as np
 
-from mess_core.config import HOP_S
-from mess_core.config import SEGMENT_S
-from mess_core.config import SHORT_S
-from mess_core.storage.paths import Paths
+from mess_core.config import HOP_S, SEGMENT_S, SHORT_S
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
+from mess_core.storage.paths import Paths
 from mess_core.words import counted
 
 HEARD = "spans that sound, repeated to 1 s"  # what segments are laid over; in the fingerprint by way of normalisers

@@ -29,7 +29,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mess_core.storage.paths import Paths
 from mess_core.encoders.base import (
     HEARD,
     Encoder,
@@ -41,6 +40,7 @@ from mess_core.encoders.base import (
 )
 from mess_core.encoders.weights import locate
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
+from mess_core.storage.paths import Paths
 from mess_core.storage.untrusted import read_json
 
 CONFIG_FILE = "config.json"

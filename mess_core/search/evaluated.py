@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mess_core.storage.paths import Paths
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError
-from mess_core.storage.paths import file_name
 from mess_core.search.hubness import HUB_SKEWNESS
 from mess_core.storage.files import read_sealed
+from mess_core.storage.paths import Paths, file_name
 
 FORMAT = "mess-evaluation-2"
 UNSEALED = ("mess-evaluation-1",)  # the same without a seal

@@ -12,14 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mess_core.storage.paths import Paths
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError
-from mess_core.storage.paths import file_name
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.storage.files import read_sealed, seal, write_atomically
-from mess_core.storage.untrusted import build
 from mess_core.storage.kept import MADE_AGAIN, Kind, verify_document
+from mess_core.storage.paths import Paths, file_name
+from mess_core.storage.untrusted import build
 
 K = 10
 N_QUERIES = 50

@@ -30,7 +30,7 @@ from mess_core.audio.decode import (
 )
 from mess_core.config import SILENCE_PEAK
 from mess_core.errors import AudioError, InputError
-from tests.audio.test_wav_header import chunk, fmt, wav
+from tests.wav import chunk, fmt, wav
 
 REAL_AUDIO = Path(__file__).parents[2].parent / "shared" / "data" / "real-audio"
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, (60_001, 2)).astype(np.float32)

@@ -16,7 +16,7 @@ import soundfile
 
 from mess_core.audio.source import audio_start, inspect_audio, open_audio, safe_name, sha256_file
 from mess_core.errors import AudioError
-from tests.audio.test_wav_header import chunk, fmt, wav
+from tests.wav import chunk, fmt, wav
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, (16_000, 2)).astype(np.float32)
 RATE_HZ = 16_000
