@@ -13,7 +13,10 @@ from mess_core.collections.opening import read_track
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
 from mess_core.probing.result import ProbeSettings
-from mess_core.work import tasks
+from mess_core.work import targets as work_of_targets
+from mess_core.work.extract import ExtractRequest
+from mess_core.work.probe import ProbeRequest
+from mess_core.work.request import submit
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import move_in, work, write_recording
 from tests.planted import work_here
@@ -25,7 +28,9 @@ ROOT = Path(__file__).parents[2]
 def fresh(home, monkeypatch):
     """Each test has its own data folder; what Streamlit cached belongs to another one."""
     monkeypatch.setenv("MESS_HOME", str(home.paths.root))
-    monkeypatch.setattr(tasks, "work_through", work_here)  # no process is started to measure four short recordings
+    monkeypatch.setattr(
+        work_of_targets, "work_through", work_here
+    )  # no process is started to measure four short recordings
     st.cache_resource.clear()
     st.cache_data.clear()
     yield
