@@ -28,9 +28,8 @@ ROOT = Path(__file__).parents[2]
 def fresh(home, monkeypatch):
     """Each test has its own data folder; what Streamlit cached belongs to another one."""
     monkeypatch.setenv("MESS_HOME", str(home.paths.root))
-    monkeypatch.setattr(
-        work_of_targets, "work_through", work_here
-    )  # no process is started to measure four short recordings
+    # No process is started to measure four short recordings.
+    monkeypatch.setattr(work_of_targets, "work_through", work_here)
     st.cache_resource.clear()
     st.cache_data.clear()
     yield
