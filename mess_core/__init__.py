@@ -10,6 +10,37 @@ question.
       -> pool frames (n_segments, n_layers, dim)                   embeddings/extraction.py
       -> pool segments (n_layers, dim), one per track              embeddings/extraction.py, kept by embeddings/store.py
       -> neighbours                                                search/answers.py
+
+What people import from here comes when it is first used: `Embedder`, `open_library`, `Library`, `probe_layers`.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mess_core.embeddings.embedder import Embedder as Embedder
+    from mess_core.library import Library as Library
+    from mess_core.library import open_library as open_library
+    from mess_core.probing.probe import probe_layers as probe_layers
+
 __version__ = "0.1.0"
+__all__ = ["Embedder", "Library", "open_library", "probe_layers"]
+
+_WHERE = {
+    "Embedder": "mess_core.embeddings.embedder",
+    "Library": "mess_core.library",
+    "open_library": "mess_core.library",
+    "probe_layers": "mess_core.probing.probe",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

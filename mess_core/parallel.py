@@ -23,7 +23,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TypeVar
+from types import ModuleType
+from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
@@ -31,6 +32,8 @@ from mess_core.errors import InputError
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_starting = threading.Lock()
 
 PER_WORKER = 2  # items handed out ahead: enough to keep a process busy, few to suspect when one ends
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -40,10 +43,35 @@ ENDED = InputError(
 )
 
 
+class _Pool(ProcessPoolExecutor):
+    """Its processes do not run the script again that asked for them, unless what they work on stands in it.
+
+    Otherwise a script without `if __name__ == "__main__"` would ask for the same work anew in each of them, and so on.
+    """
+
+    def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
+        named = [fn, *getattr(fn, "args", ())]  # `map` hands over a partial of what it was given
+        is_in_script = any(getattr(each, "__module__", "") == "__main__" for each in named)
+        with contextlib.nullcontext() if is_in_script else _without_main():
+            return super().submit(fn, *args, **kwargs)  # starts processes as they are needed
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """While it lasts, a process that is started is told of no script to run first."""
+    with _starting:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
+
+
 def process_pool(n_workers: int | None = None) -> ProcessPoolExecutor:
     """A pool of so many processes, by default one per core; used and closed by the thread that made it."""
     context = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
-    return ProcessPoolExecutor(n_workers or os.cpu_count(), context, initializer=_begin)
+    return _Pool(n_workers or os.cpu_count(), context, initializer=_begin)
 
 
 def work_through(

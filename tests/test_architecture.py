@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 # The rooms, from the roof down. A room may use those on the floors below it and none beside it or above.
 FLOORS = [
     {"__main__"},
-    {"cli"},
+    {"cli", "library"},
     {"work"},
     {"handover", "upkeep"},
     {"evaluation", "maps"},

@@ -20,13 +20,12 @@ from mess_core.catalogue.catalogue import ALL, FILTERS, NAMES
 from mess_core.cli import tracking
 from mess_core.cli.tables import answer_table, leak_table, map_table, probe_table, study_table
 from mess_core.collections.collection import Collection
-from mess_core.collections.opening import read_track
 from mess_core.collections.playlist import library_name
 from mess_core.collections.published import AUTO, COLLECTIONS
-from mess_core.embeddings.extraction import ExtractedTrack, FailedTrack, Source, choose_device, extract, use_all_cores
+from mess_core.embeddings.extraction import use_all_cores
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, load_encoder
-from mess_core.errors import DataMissingError, InputError, MessError, UnknownTrackError
+from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.kept import load_evaluation
 from mess_core.handover.exports import as_document, write_playlist
@@ -39,19 +38,16 @@ from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.discovery import GROUPS, check_columns
 from mess_core.probing.result import ProbeSettings
 from mess_core.search.answers import (
-    Query,
     answer,
     answer_passage,
     build_index,
     build_segment_index,
     make_plan,
-    query_of,
 )
+from mess_core.search.asking import find_query
 from mess_core.search.matching import parse_passage
 from mess_core.search.request import COPIES, Request, parse_aspects, parse_where
-from mess_core.search.selection import Facts
-from mess_core.search.track_facts import facts_of
-from mess_core.storage.jobs import Job, grouped, new_owner
+from mess_core.storage.jobs import Job, grouped
 from mess_core.storage.untrusted import harmless
 from mess_core.upkeep.backup import back_up
 from mess_core.upkeep.check import check
@@ -59,22 +55,19 @@ from mess_core.upkeep.rebuild import rebuild
 from mess_core.words import counted
 from mess_core.work.add import AddRequest
 from mess_core.work.demo import DemoRequest
-from mess_core.work.doing import do
+from mess_core.work.doing import do_now, finish
 from mess_core.work.evaluate import EvaluateRequest
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.fetch import FetchRequest
 from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import Request as Work
-from mess_core.work.request import submit
 from mess_core.work.targets import TargetsRequest
-from mess_core.work.task import Task
 from mess_core.workspace.workspace import DEMO, Workspace, check_path, count_segments
 
 DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
 NOBODY_READS = 128 + 13  # SIGPIPE
 MOST_VALUES_NAMED = 10
-WAIT_S = 0.3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -298,7 +291,7 @@ def _fetch(workspace: Workspace, options: argparse.Namespace) -> int:
     folder = options.folder.expanduser().resolve()
     job = _run(workspace, FetchRequest(found.id, options.number, folder, library, renders=options.render))
     following = [each for each in workspace.jobs.active() if each.kind == AddRequest.kind and job.state == "done"]
-    jobs = [job, *(_finish(workspace, each) for each in following)]
+    jobs = [job, *(finish(workspace, each, progress=sys.stderr.isatty()) for each in following)]
     return _report(workspace, jobs, options, library=library)
 
 
@@ -425,10 +418,10 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
         print(f"mess: {harmless(notice)}", file=sys.stderr)
     if passage is None:
         index = build_index(workspace, plan)  # says what is missing before the query is embedded
-        found = answer(workspace, index, plan, _query(workspace, options.query, info))
+        found = answer(workspace, index, plan, find_query(workspace, options.query, info))
     else:
         segments = build_segment_index(workspace, plan)
-        found = answer_passage(workspace, segments, plan, _query(workspace, options.query, info), passage)
+        found = answer_passage(workspace, segments, plan, find_query(workspace, options.query, info), passage)
     if workspace.catalogue.has(found.query.track_id):
         for notice in workspace.catalogue.track(found.query.track_id).notices:
             print(f"mess: {notice}", file=sys.stderr)
@@ -576,75 +569,9 @@ def _check_values(workspace: Workspace, library: str, where: Sequence[tuple[str,
 # --- helpers ------------------------------------------------------------------------------------------------
 
 
-def _query(workspace: Workspace, text: str, info: EncoderInfo) -> Query:
-    """The query: from the store if it is known, else embedded now and not kept."""
-    path = Path(text)
-    if path.is_file():
-        track = read_track(path).track
-    else:
-        try:
-            track = workspace.catalogue.track(text)
-        except UnknownTrackError as error:
-            raise UnknownTrackError(
-                f"{text!r} is neither a file nor a track id of the catalogue.", "Give the path of an audio file."
-            ) from error
-    if workspace.store.has(track.track_id, info):
-        return query_of(workspace, workspace.catalogue.track(track.track_id), info, text)
-    if not path.is_file():
-        path = workspace.catalogue.audio_path(track.track_id)
-    use_all_cores()
-    encoder = load_encoder(info.id, workspace.paths, choose_device())
-    for event in extract([Source(track.track_id, track.title, path)], encoder):
-        if isinstance(event, FailedTrack):
-            raise event.error
-        if isinstance(event, ExtractedTrack):
-            heard, known = event.facts, workspace.catalogue.find_sha256(track.sha256)
-            facts = Facts() if known is None else facts_of(workspace, known.track_id)
-            return Query(text, track.track_id, event.embedding, heard.duration_s, facts)
-    raise InputError(f"{text!r} holds no audio.")
-
-
 def _run(workspace: Workspace, request: Work) -> Job:
-    """Do a job here; if a live worker has it already, wait for that one. A dead one's lease is taken at once."""
-    return _finish(workspace, submit(workspace, request))
-
-
-def _finish(workspace: Workspace, job: Job) -> Job:
-    owner = new_owner()
-    while workspace.jobs.get(job.job_id).is_active:
-        claimed = workspace.jobs.claim(owner, job_id=job.job_id)
-        if claimed is not None:
-            with _ProgressLine(workspace, job.job_id):
-                do(Task(workspace, claimed, owner))
-        else:
-            time.sleep(WAIT_S)
-    return workspace.jobs.get(job.job_id)
-
-
-class _ProgressLine:
-    """One line on standard error that follows a job, if a person is looking."""
-
-    def __init__(self, workspace: Workspace, job_id: int) -> None:
-        import threading
-
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._follow, args=(workspace, job_id), daemon=True)
-
-    def __enter__(self) -> None:
-        if sys.stderr.isatty():
-            self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._is_over.set()
-        if self._thread.is_alive():
-            self._thread.join()
-            print(file=sys.stderr)
-
-    def _follow(self, workspace: Workspace, job_id: int) -> None:
-        while not self._is_over.wait(WAIT_S):
-            job = workspace.jobs.get(job_id)
-            share = job.n_done / job.n_total if job.n_total else 0.0
-            print(f"\r{job.kind}: {share:4.0%}  {harmless(job.message)[:60]:<60}", end="", file=sys.stderr, flush=True)
+    """Do a job here, with its progress if a person is looking."""
+    return do_now(workspace, request, progress=sys.stderr.isatty())
 
 
 def _show_progress(n_done: int, n_total: int) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from mess_core.errors import ArtefactMismatchError, StorageError
 from mess_core.storage.files import TMP_SUFFIX
 from mess_core.storage.kept import Kind
-from mess_core.storage.untrusted import open_untrusted, printable, tensor_facts, understanding
+from mess_core.storage.untrusted import open_untrusted, parse_safetensors, printable, tensor_facts, understanding
 
 MOST_RAW_BYTES = 2**40  # 12 hours of the largest encoder; it is hashed, never read whole
 HEADER_BYTES = 512  # more than any header needs; safetensors allows trailing spaces
@@ -88,6 +88,13 @@ def verify_raw(path: Path) -> None:
         _, shape, _, _ = tensor_facts(start, size, name)["hidden_states"]
     if start != _header(list(shape), digest):
         raise ArtefactMismatchError(f"{name} is damaged: its sha256 changed.")
+
+
+def read_raw(path: Path) -> np.ndarray:
+    """The frames of a track, (n_segments, n_layers, n_frames, dim) float16; ArtefactMismatchError if it is damaged."""
+    verify_raw(path)
+    with open_untrusted(path, MOST_RAW_BYTES, name=path.name) as stream:
+        return parse_safetensors(stream.read(), path.name)["hidden_states"]
 
 
 def _header(shape: list[int], sha256: str) -> bytes:

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from platformdirs import user_data_path
+
 HOME_VARIABLE = "MESS_HOME"
 UPLOADS, COPIES, TRASH, CACHE = "uploads", "copies", "trash", "cache"
 
@@ -31,9 +33,14 @@ class Paths:
 
     @classmethod
     def default(cls) -> Paths:
-        """`MESS_HOME` if set, else `data/` in the repository."""
+        """`MESS_HOME` if set, else `data/` in the repository, or where programs keep their data, if installed alone."""
         home = os.environ.get(HOME_VARIABLE)
-        return cls(Path(home).expanduser().resolve() if home else Path(__file__).resolve().parents[2] / "data")
+        if home:
+            return cls(Path(home).expanduser().resolve())
+        repository = Path(__file__).resolve().parents[2]
+        return cls(
+            repository / "data" if (repository / "app.py").is_file() else user_data_path("mess", appauthor=False)
+        )
 
     # --- what cannot be made again --------------------------------------------------------------------------
 

@@ -1,0 +1,120 @@
+"""An embedder: waveforms or a file in, hidden states or an embedding out. It keeps nothing and needs no library."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from mess_core.embeddings.extraction import (
+    ExtractedTrack,
+    FailedTrack,
+    Source,
+    choose_device,
+    encode_in_halves,
+    extract,
+    use_all_cores,
+)
+from mess_core.embeddings.hidden_states import read_raw
+from mess_core.embeddings.store import TrackEmbedding
+from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.registry import DEFAULT, load_encoder
+from mess_core.errors import InputError
+from mess_core.storage.paths import Paths
+
+
+class Embedder:
+    """A loaded encoder.
+
+    Parameters
+    ----------
+    encoder : str
+        Its id; `mess_core.encoders.registry.encoder_ids()` lists them.
+    device : "cpu", "cuda", "mps" or None
+        None is the fastest there is.
+    home : path or None
+        The data folder, which knows imported encoders and where weights lie; None is the usual one.
+
+    Raises
+    ------
+    InputError
+        If there is no such encoder.
+    DataMissingError
+        If its weights are not here; the hint says how to get them.
+
+    Examples
+    --------
+    >>> mel = Embedder("mel")
+    >>> mel.embed(np.zeros((2, mel.info.segment_samples), np.float32)).shape[:2]  # two waveforms, one layer
+    (2, 1)
+    """
+
+    def __init__(
+        self, encoder: str = DEFAULT, *, device: str | None = None, home: str | os.PathLike[str] | None = None
+    ) -> None:
+        paths = Paths(Path(home).expanduser().resolve()) if home is not None else Paths.default()
+        use_all_cores()
+        self._encoder = load_encoder(encoder, paths, device or choose_device())
+
+    @property
+    def info(self) -> EncoderInfo:
+        """Rate, segment, layers and dimension, with licence and source."""
+        return self._encoder.info
+
+    def embed(self, waveforms: np.ndarray) -> np.ndarray:
+        """Hidden states of waveforms of one length.
+
+        Parameters
+        ----------
+        waveforms : ndarray, shape (n, n_samples), float32
+            Mono, at `info.sample_rate_hz`, a second at least.
+
+        Returns
+        -------
+        ndarray, shape (n, n_layers, n_frames, dim), float32
+
+        Raises
+        ------
+        InputError
+            If they have another shape, are too short, or are no numbers.
+        """
+        return encode_in_halves(self._encoder, np.asarray(waveforms, np.float32))
+
+    def embed_file(self, path: str | os.PathLike[str], *, raw: bool = False) -> TrackEmbedding | np.ndarray:
+        """The embedding of an audio file of any format and length, as a library would keep it.
+
+        Parameters
+        ----------
+        raw : bool
+            The hidden states of all frames instead: 0.7 GB for four minutes of MERT-95M.
+
+        Returns
+        -------
+        TrackEmbedding
+            `segments` (n_segments, n_layers, dim), `starts_s`, `mean` and `std` (n_layers, dim).
+        ndarray, shape (n_segments, n_layers, n_frames, dim), float16
+            If `raw`.
+
+        Raises
+        ------
+        AudioError
+            If it is no audio, or silent.
+        """
+        if not raw:
+            return self.hear(Path(path)).embedding
+        with tempfile.TemporaryDirectory(prefix="mess-") as folder:
+            file = Path(folder) / "frames.safetensors"
+            self.hear(Path(path), raw=file)
+            return read_raw(file)
+
+    def hear(self, path: Path, track_id: str = "", title: str = "", raw: Path | None = None) -> ExtractedTrack:
+        """A file's embedding with what decoding found out; its frames go to the file `raw`, if one is named."""
+        source = Source(track_id, title or path.name, path.expanduser(), raw)
+        for event in extract([source], self._encoder):
+            if isinstance(event, FailedTrack):
+                raise event.error
+            if isinstance(event, ExtractedTrack):
+                return event
+        raise InputError(f"{path} holds no audio.")

@@ -1,0 +1,206 @@
+"""A library: a named set of recordings, heard by one encoder. What people import: verbs only.
+
+    library = open_library("chopin", encoder="nano")
+    library.add("~/Music/Chopin")
+    library.embed(progress=True)
+    found = library.similar("query.wav", aspects={"brightness": 1}, k=10)
+
+The command line and the app do the same work through the same requests, on the same data folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mess_core.catalogue.catalogue import Track
+from mess_core.embeddings.embedder import Embedder
+from mess_core.embeddings.store import EmbeddingSet
+from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.registry import DEFAULT, encoder_info
+from mess_core.errors import DataMissingError, MessError
+from mess_core.probing.discovery import Discovery, Group
+from mess_core.probing.result import Level, ProbeSettings
+from mess_core.search.answers import (
+    Answer,
+    answer,
+    answer_passage,
+    build_index,
+    build_segment_index,
+    make_plan,
+)
+from mess_core.search.asking import find_query
+from mess_core.search.neighbours import NeighbourIndex
+from mess_core.search.request import Request as Question
+from mess_core.storage.jobs import Failure
+from mess_core.work.add import AddRequest
+from mess_core.work.doing import do_now
+from mess_core.work.extract import ExtractRequest
+from mess_core.work.probe import ProbeRequest
+from mess_core.work.request import Request
+from mess_core.workspace.workspace import DEMO, Workspace
+
+
+def open_library(name: str = DEMO, encoder: str = DEFAULT, home: str | os.PathLike[str] | None = None) -> Library:
+    """A library by its name, which need not be there yet: `add` makes it.
+
+    Parameters
+    ----------
+    name : str
+        "all" is the union of all libraries.
+    encoder : str
+        The id of the encoder it is heard by.
+    home : path or None
+        The data folder; None is `MESS_HOME`, or the usual one.
+
+    Raises
+    ------
+    InputError
+        If there is no such encoder.
+    """
+    workspace = Workspace(Path(home) if home is not None else None)
+    return Library(workspace, name, encoder_info(encoder, workspace.paths))
+
+
+class Library:
+    """A named set of recordings, heard by one encoder."""
+
+    def __init__(self, workspace: Workspace, name: str, info: EncoderInfo) -> None:
+        self.workspace = workspace
+        self.name = name
+        self.info = info
+        self._index: tuple[str, NeighbourIndex] | None = None  # of the last plan: good for every query of it
+
+    def __repr__(self) -> str:
+        return f"<Library {self.name!r}, {len(self)} tracks, heard by {self.info.id}>"
+
+    def __len__(self) -> int:
+        return self.workspace.catalogue.n_tracks(self.name)
+
+    @property
+    def tracks(self) -> list[Track]:
+        """Its recordings."""
+        return self.workspace.catalogue.tracks(self.name)
+
+    def add(self, path: str | os.PathLike[str], *, renders: bool = False, progress: bool = False) -> list[Failure]:
+        """Register a file, a folder or a collection; nothing is copied.
+
+        Parameters
+        ----------
+        renders : bool
+            Recordings of which there is only MIDI are played.
+        progress : bool
+            Show a line on standard error meanwhile.
+
+        Returns
+        -------
+        list of Failure
+            Files that could not be used, and why.
+
+        Raises
+        ------
+        InputError
+            If there is nothing at the path.
+        """
+        return self._do(AddRequest(Path(path).expanduser().resolve(), self.name, renders=renders), progress)
+
+    def embed(self, *, progress: bool = False) -> list[Failure]:
+        """Embed what is not embedded yet; what was done stays if it is interrupted. Returns what could not be done."""
+        return self._do(ExtractRequest(self.name, self.info.id), progress)
+
+    def embeddings(self) -> EmbeddingSet:
+        """`vectors` (n_tracks, n_layers, dim) of its embedded recordings, `track_ids` beside them."""
+        return self.workspace.store.load(self.workspace.catalogue.track_ids(self.name), self.info)
+
+    def discover(
+        self,
+        group: Group = "work",
+        level: Level = "track",
+        settings: ProbeSettings | None = None,
+        *,
+        progress: bool = False,
+    ) -> Discovery:
+        """Which layer tells which property, with intervals and baselines; it is kept, and searches go by it.
+
+        Parameters
+        ----------
+        group : str
+            What is never on both sides of a split: "work", "performer", … or a column of the user's own table.
+        level : "track" or "segment"
+
+        Raises
+        ------
+        DataMissingError
+            If nothing is embedded yet.
+        """
+        settings = settings or ProbeSettings()
+        self._do(ProbeRequest(self.name, self.info.id, group, level, settings), progress)
+        found = self.workspace.discovery(self.name, self.info, group, level, settings)
+        if found is None:
+            raise DataMissingError(f"Nothing was found in {self.name!r}.", "Probe again.")
+        return found
+
+    def similar(
+        self,
+        query: str | os.PathLike[str],
+        aspects: Mapping[str, float] | None = None,
+        avoid: Sequence[str] = (),
+        k: int = 10,
+        *,
+        passage: tuple[float, float] | None = None,
+        **question: Any,
+    ) -> Answer:
+        """The nearest recordings to a query.
+
+        Parameters
+        ----------
+        query : path or track id
+            A file is embedded if it is not known, and not kept.
+        aspects : mapping of aspect to weight
+            What matters, and how much; without any, everything.
+        avoid : sequence of aspects
+            What must not count.
+        k : int
+        passage : (start, end), seconds
+            Look for these seconds of the query inside other recordings.
+        **question
+            Whatever else `mess_core.search.request.Request` knows: `diversity`, `max_per_work`, `composers`, …
+
+        Returns
+        -------
+        Answer
+            `found`, the nearest first, each with `track`, `neighbour.similarity` and `moment`; `plan.notices` says what
+            the asker should know.
+
+        Raises
+        ------
+        InputError
+            If the question cannot be meant.
+        DataMissingError
+            If nothing is embedded yet.
+        """
+        asked = Question(aspects=dict(aspects or {}), avoid=tuple(avoid), k=k, **question)
+        discovery = self.workspace.discovery_for(self.name, self.info)
+        plan = make_plan(self.workspace, self.name, self.info, asked, discovery, is_of_passage=passage is not None)
+        if passage is not None:
+            segments = build_segment_index(self.workspace, plan)
+            return answer_passage(self.workspace, segments, plan, self._query(query), passage)
+        if self._index is None or self._index[0] != plan.key:
+            self._index = plan.key, build_index(self.workspace, plan)
+        return answer(self.workspace, self._index[1], plan, self._query(query))
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        return Embedder(self.info.id, home=self.workspace.paths.root)
+
+    def _query(self, query: str | os.PathLike[str]) -> Any:
+        return find_query(self.workspace, os.fspath(query), self.info, lambda: self._embedder)
+
+    def _do(self, request: Request, progress: bool) -> list[Failure]:
+        job = do_now(self.workspace, request, progress=progress)
+        if job.state != "done":
+            raise MessError(job.message or f"It was {job.state}.", job.hint)
+        return self.workspace.jobs.failures(job.job_id)
