@@ -26,6 +26,7 @@ from mess_core.probing.discovery import Discovery, Group
 from mess_core.probing.result import Level, ProbeSettings
 from mess_core.search.answers import (
     Answer,
+    Query,
     answer,
     answer_passage,
     build_index,
@@ -36,6 +37,7 @@ from mess_core.search.asking import find_query
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.request import Request as Question
 from mess_core.storage.jobs import Failure
+from mess_core.words import counted
 from mess_core.work.add import AddRequest
 from mess_core.work.doing import do_now
 from mess_core.work.extract import ExtractRequest
@@ -75,7 +77,7 @@ class Library:
         self._index: tuple[str, NeighbourIndex] | None = None  # of the last plan: good for every query of it
 
     def __repr__(self) -> str:
-        return f"<Library {self.name!r}, {len(self)} tracks, heard by {self.info.id}>"
+        return f"<Library {self.name!r}, {counted(len(self), 'track')}, heard by {self.info.id}>"
 
     def __len__(self) -> int:
         return self.workspace.catalogue.n_tracks(self.name)
@@ -196,7 +198,7 @@ class Library:
     def _embedder(self) -> Embedder:
         return Embedder(self.info.id, home=self.workspace.paths.root)
 
-    def _query(self, query: str | os.PathLike[str]) -> Any:
+    def _query(self, query: str | os.PathLike[str]) -> Query:
         return find_query(self.workspace, os.fspath(query), self.info, lambda: self._embedder)
 
     def _do(self, request: Request, progress: bool) -> list[Failure]:

@@ -68,6 +68,6 @@ def _hash_path(path: Path) -> Path:
     return path.with_suffix(".sha256")
 
 
-PACKED = Kind(
+KEPT = Kind(
     "cache", lambda paths: paths.packed.glob("*.npy"), verify_packed, orphans=_without_array, remove=remove_packed
 )
