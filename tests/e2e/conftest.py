@@ -25,7 +25,8 @@ from mess_core.workspace.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "test-results"
-PROBE = Path(__file__).with_name("player_probe.js").read_text("utf-8")
+PLAYER = ROOT / "pages" / "shared" / "widgets" / "player" / "player.js"
+PROBE = Path(__file__).with_name("player_probe.js")
 START_LIMIT_S = 60.0
 PATIENCE_MS = 60_000
 CHROMIUM_ARGUMENTS = [
@@ -194,9 +195,13 @@ def _keep_inside(route, watch: Watch) -> None:
 
 
 def _add_probe(route) -> None:
-    """The player as it is served, and after it what lets tests look into its audio graph."""
-    answer = route.fetch()
-    route.fulfill(response=answer, body=f"{answer.text()}\n{PROBE}")
+    """The player, and after it what lets tests look into its audio graph.
+
+    It is read from disk, not asked of the server: a browser asks again by itself when a kept connection was closed
+    meanwhile, `route.fetch` gives up, and the page then waits for its module for ever.
+    """
+    both = f"{PLAYER.read_text('utf-8')}\n{PROBE.read_text('utf-8')}"
+    route.fulfill(content_type="text/javascript", body=both)
 
 
 def _free_port() -> int:
