@@ -22,6 +22,7 @@ from mess_core.embeddings.extraction import BATCH_SIZE_CPU, use_all_cores
 from mess_core.encoders.nano import NANO, Nano
 from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.request import Request
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import DEMO, Workspace
 
 ROOT = Path(__file__).parent.parent
@@ -39,13 +40,9 @@ def main() -> None:
             server_s = seconds_until(is_healthy, started)
             made_s = seconds_until(lambda: is_done(workspace, "demo"), started)
             extracted_s = seconds_until(lambda: is_done(workspace, "extract"), started)
-            plan = make_plan(workspace, DEMO, NANO, Request(), None)
-            answer(
-                workspace,
-                build_index(workspace, plan),
-                plan,
-                query_of(workspace, workspace.catalogue.tracks(DEMO)[0], NANO),
-            )
+            scope = Scope(workspace, DEMO, NANO)
+            plan = make_plan(scope, Request(), None)
+            answer(build_index(plan), plan, query_of(scope, scope.tracks[0]))
             found_s = time.perf_counter() - started
             job = workspace.jobs.latest("extract")
             n_segments = job.n_total if job else 0

@@ -56,7 +56,8 @@ from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.reasons import find_reasons
 from mess_core.search.request import Request
 from mess_core.targets.registry import TARGETS
-from mess_core.workspace.workspace import Workspace, count_segments
+from mess_core.workspace.scope import Scope, count_segments
+from mess_core.workspace.workspace import Workspace
 
 N_TRACKS, N_SEGMENTS, LIBRARY = 10_000, 8, "large"
 DURATION_S, RATE_HZ = 22.5, 24_000
@@ -143,7 +144,8 @@ def main() -> None:
 def make_library(root: Path) -> Workspace:
     """Ten thousand tracks that share one sound file, with embeddings, targets, a discovery and a leak matrix."""
     workspace = Workspace(root / "home")
-    if workspace.discovery(LIBRARY, NANO) is not None:
+    scope = Scope(workspace, LIBRARY, NANO)
+    if scope.discovery() is not None:
         return workspace
     workspace.database.set_setting("demo", "removed")
     workspace.database.connection.execute("PRAGMA synchronous = OFF")  # only here: the library may be made again
@@ -167,7 +169,7 @@ def make_library(root: Path) -> Workspace:
                 for target, value in zip(TARGETS, values, strict=True)
             ],
         )
-    gathered = workspace.gather(LIBRARY, NANO, "work", "track")
+    gathered = scope.gather("work", "track")
     result = replace(fit_cells(gathered.data, QUICK), settings=ProbeSettings())
     some = ProbeData(
         gathered.data.vectors[:N_JUDGED],
@@ -177,7 +179,7 @@ def make_library(root: Path) -> Workspace:
     discovery = save(workspace.paths, NANO, gathered, result, LIBRARY, "work")
     faithfulness = measure_faithfulness(some, discovery.aspects, QUICK, n_folds=2)
     evaluation = Evaluation(LIBRARY, NANO.id, NANO.fingerprint, gathered.content, faithfulness)
-    save_evaluation(workspace.paths, NANO, evaluation, "faithfulness")
+    save_evaluation(scope, evaluation, "faithfulness")
     return workspace
 
 
@@ -277,20 +279,20 @@ def settle(page: Any) -> None:
 
 
 def print_changes(chromium: Any, url: str, workspace: Workspace, least_ms: dict[str, list[float]]) -> None:
-    discovery = workspace.discovery(LIBRARY, NANO)
-    query = query_of(workspace, workspace.catalogue.tracks(LIBRARY)[17], NANO)
+    scope = Scope(workspace, LIBRARY, NANO)
+    discovery, query = scope.discovery(), query_of(scope, scope.tracks[17])
     weights = [round(0.1 * n, 1) for n in range(1, 11)]
 
     def plan_of(weight: float) -> Plan:
-        return make_plan(workspace, LIBRARY, NANO, Request({"tempo": 0.5, "brightness": weight}), discovery)
+        return make_plan(scope, Request({"tempo": 0.5, "brightness": weight}), discovery)
 
-    index = build_index(workspace, plan_of(0.1))
-    answers = {weight: ask(workspace, index, plan_of(weight), query) for weight in weights}  # makes what is made once
+    index = build_index(plan_of(0.1))
+    answers = {weight: ask(index, plan_of(weight), query) for weight in weights}  # makes what is made once
     expected = [f"{answers[weight].found[0].neighbour.similarity:.3f}" for weight in weights]
     core_ms = []
     for number in range(N_CHANGES):
         start = time.perf_counter()
-        ask(workspace, index, plan_of(weights[number % len(weights)]), query)
+        ask(index, plan_of(weights[number % len(weights)]), query)
         core_ms.append(1e3 * (time.perf_counter() - start))
 
     page = open_page(chromium, f"{url}/Listen?query={query.track_id}&library={LIBRARY}&tempo=0.5&brightness=0.1")
@@ -311,8 +313,8 @@ def print_changes(chromium: Any, url: str, workspace: Workspace, least_ms: dict[
     print(f"{'kilobytes sent to the browser':>30} {kilobytes:8.0f}\n", flush=True)
 
 
-def ask(workspace: Workspace, index: NeighbourIndex, plan: Plan, query: Any) -> Answer:
-    found = answer(workspace, index, plan, query)
+def ask(index: NeighbourIndex, plan: Plan, query: Any) -> Answer:
+    found = answer(index, plan, query)
     find_reasons(index, query.embedding.mean, [item.track.track_id for item in found.found])
     return found
 
@@ -371,7 +373,7 @@ def print_uploads(chromium: Any, url: str, folder: Path) -> None:
 
 def print_clicks(chromium: Any, url: str, workspace: Workspace) -> None:
     """From a click on a point to the first sound of its recording, another point each time."""
-    if load_view(workspace, LIBRARY, NANO, MAP_LAYER) is None:
+    if load_view(Scope(workspace, LIBRARY, NANO), MAP_LAYER) is None:
         start = time.perf_counter()
         command = [sys.executable, "-m", "mess_core", "--home", str(workspace.paths.root), "map", "--library", LIBRARY]
         subprocess.run([*command, "--layer", str(MAP_LAYER)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)

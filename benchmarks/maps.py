@@ -28,6 +28,7 @@ from mess_core.maps.layout import align, movement, pca_layout, umap_layout
 from mess_core.maps.neighbours import Nearest, find_nearest, space_of
 from mess_core.maps.settings import MapSettings
 from mess_core.maps.trust import measure_trust
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
@@ -52,13 +53,13 @@ def main() -> None:
 
 def demo_lines(folder: Path) -> list[str]:
     """Everything once, then with another seed, then from the cache."""
-    workspace, seconds = Workspace(folder), []
+    scope, seconds = Scope(Workspace(folder), "planted", NANO), []
     for seed in (SEED, SEED + 1, SEED + 1):
         started_s = time.monotonic()
-        make_map(workspace, "planted", NANO, MapSettings(seed=seed))
+        make_map(scope, MapSettings(seed=seed))
         seconds.append(time.monotonic() - started_s)
     started_s = time.monotonic()
-    views = [load_view(workspace, "planted", NANO, layer, MapSettings(seed=seed)) for layer in range(NANO.n_layers)]
+    views = [load_view(scope, layer, MapSettings(seed=seed)) for layer in range(NANO.n_layers)]
     read_s = time.monotonic() - started_s
     lines = [
         f"    cold, imports included {seconds[0]:37.1f} s",
@@ -75,7 +76,7 @@ def demo_lines(folder: Path) -> list[str]:
         )
     moved = np.mean([movement(one.points(), next_.points()) for one, next_ in itertools.pairwise(drawn)])
     lines.append(f"    a point moves by {moved:.2f} radii of the map from one layer to the next")
-    alone = unaligned(workspace)
+    alone = unaligned(scope.workspace)
     lines.append(f"    {alone[0]:.2f} if every layer is drawn by itself, and only turned onto its neighbour")
     lines.append(f"    {alone[1]:.2f} if not even that")
     return lines

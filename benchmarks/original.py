@@ -45,6 +45,7 @@ from mess_core.work.extract import ExtractRequest  # noqa: E402
 from mess_core.work.probe import ProbeRequest  # noqa: E402
 from mess_core.work.request import submit  # noqa: E402
 from mess_core.work.task import Task  # noqa: E402
+from mess_core.workspace.scope import Scope  # noqa: E402
 from mess_core.workspace.workspace import DEMO, Workspace  # noqa: E402
 
 SAMPLE_RATE_HZ, HOP = 24_000, 512
@@ -103,15 +104,16 @@ def complete(workspace: Workspace, info: EncoderInfo) -> Discovery:
     """The demo library's discovery; what it needs and is missing is made."""
     if DEMO not in [library.name for library in workspace.catalogue.libraries()]:
         do_here(workspace, submit(workspace, DemoRequest()))
-    if workspace.missing_tracks(DEMO, info):
+    scope = Scope(workspace, DEMO, info)
+    if scope.missing_tracks:
         do_here(workspace, submit(workspace, ExtractRequest(DEMO, info.id)))
     try:
-        found = workspace.discovery(DEMO, info)
+        found = scope.discovery()
     except ArtefactMismatchError:
         found = None
-    if found is None or not found.result.has_null or found.content != workspace.index_content(DEMO, info):
+    if found is None or not found.result.has_null or found.content != scope.content:
         do_here(workspace, submit(workspace, ProbeRequest(DEMO, info.id)))
-        found = workspace.discovery(DEMO, info)
+        found = scope.discovery()
     assert found is not None
     return found
 

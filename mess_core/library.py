@@ -19,8 +19,7 @@ from typing import Any
 from mess_core.catalogue.catalogue import Track
 from mess_core.embeddings.embedder import Embedder
 from mess_core.embeddings.store import EmbeddingSet
-from mess_core.encoders.base import EncoderInfo
-from mess_core.encoders.registry import DEFAULT, encoder_info
+from mess_core.encoders.registry import DEFAULT
 from mess_core.errors import DataMissingError, MessError
 from mess_core.probing.discovery import Discovery, Group
 from mess_core.probing.result import Level, ProbeSettings
@@ -43,6 +42,7 @@ from mess_core.work.doing import do_now
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import Request
+from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.workspace import DEMO, Workspace
 
 
@@ -63,29 +63,26 @@ def open_library(name: str = DEMO, encoder: str = DEFAULT, home: str | os.PathLi
     InputError
         If there is no such encoder.
     """
-    workspace = Workspace(Path(home) if home is not None else None)
-    return Library(workspace, name, encoder_info(encoder, workspace.paths))
+    return Library(scope_of(Workspace(Path(home) if home is not None else None), name, encoder))
 
 
 class Library:
-    """A named set of recordings, heard by one encoder."""
+    """A named set of recordings, heard by one encoder; `scope` is what the rest of MESS knows of it."""
 
-    def __init__(self, workspace: Workspace, name: str, info: EncoderInfo) -> None:
-        self.workspace = workspace
-        self.name = name
-        self.info = info
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
         self._index: tuple[str, NeighbourIndex] | None = None  # of the last plan: good for every query of it
 
     def __repr__(self) -> str:
-        return f"<Library {self.name!r}, {counted(len(self), 'track')}, heard by {self.info.id}>"
+        return f"<Library {self.scope.library!r}, {counted(len(self), 'track')}, heard by {self.scope.info.id}>"
 
     def __len__(self) -> int:
-        return self.workspace.catalogue.n_tracks(self.name)
+        return self.scope.workspace.catalogue.n_tracks(self.scope.library)
 
     @property
     def tracks(self) -> list[Track]:
         """Its recordings."""
-        return self.workspace.catalogue.tracks(self.name)
+        return self.scope.tracks
 
     def add(self, path: str | os.PathLike[str], *, renders: bool = False, progress: bool = False) -> list[Failure]:
         """Register a file, a folder or a collection; nothing is copied.
@@ -107,15 +104,15 @@ class Library:
         InputError
             If there is nothing at the path.
         """
-        return self._do(AddRequest(Path(path).expanduser().resolve(), self.name, renders=renders), progress)
+        return self._do(AddRequest(Path(path).expanduser().resolve(), self.scope.library, renders=renders), progress)
 
     def embed(self, *, progress: bool = False) -> list[Failure]:
         """Embed what is not embedded yet; what was done stays if it is interrupted. Returns what could not be done."""
-        return self._do(ExtractRequest(self.name, self.info.id), progress)
+        return self._do(ExtractRequest(self.scope.library, self.scope.info.id), progress)
 
     def embeddings(self) -> EmbeddingSet:
         """`vectors` (n_tracks, n_layers, dim) of its embedded recordings, `track_ids` beside them."""
-        return self.workspace.store.load(self.workspace.catalogue.track_ids(self.name), self.info)
+        return self.scope.embeddings()
 
     def discover(
         self,
@@ -139,10 +136,10 @@ class Library:
             If nothing is embedded yet.
         """
         settings = settings or ProbeSettings()
-        self._do(ProbeRequest(self.name, self.info.id, group, level, settings), progress)
-        found = self.workspace.discovery(self.name, self.info, group, level, settings)
+        self._do(ProbeRequest(self.scope.library, self.scope.info.id, group, level, settings), progress)
+        found = self.scope.discovery(group, level, settings)
         if found is None:
-            raise DataMissingError(f"Nothing was found in {self.name!r}.", "Probe again.")
+            raise DataMissingError(f"Nothing was found in {self.scope.library!r}.", "Probe again.")
         return found
 
     def similar(
@@ -185,24 +182,22 @@ class Library:
             If nothing is embedded yet.
         """
         asked = Question(aspects=dict(aspects or {}), avoid=tuple(avoid), k=k, **question)
-        discovery = self.workspace.discovery_for(self.name, self.info)
-        plan = make_plan(self.workspace, self.name, self.info, asked, discovery, is_of_passage=passage is not None)
+        plan = make_plan(self.scope, asked, self.scope.discovery_for_search(), is_of_passage=passage is not None)
         if passage is not None:
-            segments = build_segment_index(self.workspace, plan)
-            return answer_passage(self.workspace, segments, plan, self._query(query), passage)
+            return answer_passage(build_segment_index(plan), plan, self._query(query), passage)
         if self._index is None or self._index[0] != plan.key:
-            self._index = plan.key, build_index(self.workspace, plan)
-        return answer(self.workspace, self._index[1], plan, self._query(query))
+            self._index = plan.key, build_index(plan)
+        return answer(self._index[1], plan, self._query(query))
 
     @cached_property
     def _embedder(self) -> Embedder:
-        return Embedder(self.info.id, home=self.workspace.paths.root)
+        return Embedder(self.scope.info.id, home=self.scope.workspace.paths.root)
 
     def _query(self, query: str | os.PathLike[str]) -> Query:
-        return find_query(self.workspace, os.fspath(query), self.info, lambda: self._embedder)
+        return find_query(self.scope, os.fspath(query), lambda: self._embedder)
 
     def _do(self, request: Request, progress: bool) -> list[Failure]:
-        job = do_now(self.workspace, request, progress=progress)
+        job = do_now(self.scope.workspace, request, progress=progress)
         if job.state != "done":
             raise MessError(job.message or f"It was {job.state}.", job.hint)
-        return self.workspace.jobs.failures(job.job_id)
+        return self.scope.workspace.jobs.failures(job.job_id)

@@ -11,10 +11,10 @@ from pages.shared.widgets.pickers import choose_encoder
 with page("Layers"):
     ask, settings = st.columns([1, 2], gap="large")
     with ask:
-        encoder_id = choose_encoder()
+        scope = choose_encoder()
     with settings:
         group, level = panels.choose()
-    found = panels.find(encoder_id, group, level)
+    found = panels.find(scope, group, level)
     if found is None:
         panels.explain()
         raise PageIsOver
@@ -23,6 +23,6 @@ with page("Layers"):
     panels.compare(found)
     panels.show_aspects(found)
     panels.show_exports(found)
-    show_faithfulness(encoder_id)
-    show_similarity(encoder_id)
+    show_faithfulness(scope)
+    show_similarity(scope)
     panels.explain()

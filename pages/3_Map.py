@@ -10,18 +10,18 @@ from pages.shared.widgets.pickers import choose_encoder
 
 with page("Map"):
     with st.sidebar:
-        encoder_id = choose_encoder()
+        scope = choose_encoder()
         settings = panels.choose_settings()
-    layers = views.drawn_layers(encoder_id, settings)
+    layers = views.drawn_layers(scope, settings)
     if not layers:
-        panels.offer_to_draw(encoder_id, settings)
+        panels.offer_to_draw(scope, settings)
         raise PageIsOver
     layer = panels.choose_layer(layers)
-    view = views.view(encoder_id, layer, settings)
+    view = views.view(scope, layer, settings)
     with st.sidebar:
-        colour = choose_colour(view)
-    panels.explore(view, encoder_id, colour)
-    panels.show_trust(view, encoder_id, settings)
-    panels.show_names(view, encoder_id)
-    panels.show_all_layers(encoder_id, layers, settings, colour)
+        colour = choose_colour(view, scope)
+    panels.explore(view, scope, colour)
+    panels.show_trust(view, scope, settings)
+    panels.show_names(view, scope)
+    panels.show_all_layers(scope, layers, settings, colour)
     panels.explain(view)

@@ -14,8 +14,8 @@ from pages.shared.widgets.pickers import choose_encoder
 
 with page("Listen"):
     with st.sidebar:
-        encoder_id = choose_encoder()
-        request = choose_request(encoder_id)
+        scope = choose_encoder()
+        request = choose_request(scope)
     query = choose_query()
     if query is None:
         notice("Nothing asked yet", "Drop a recording, or pick one: its nearest neighbours appear here.")
@@ -23,9 +23,9 @@ with page("Listen"):
     show_trail()
     show_query(query)
     passage = choose_passage(query)
-    if not is_searchable(encoder_id) or not embed_query(query, encoder_id):
+    if not is_searchable(scope) or not embed_query(query, scope):
         raise PageIsOver
-    found = panels.answer(query, encoder_id, request, passage)
+    found = panels.answer(query, scope, request, passage)
     panels.show_notices(found)
     if not found.found:
         panels.explain_nothing(found)

@@ -18,6 +18,7 @@ from mess_core.probing.result import ProbeSettings
 from mess_core.targets.base import TargetValue
 from mess_core.targets.measurements import Measured
 from mess_core.targets.registry import TARGETS
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import FakeEncoder
 
@@ -163,7 +164,7 @@ def plant_heard_library(home: Workspace, *infos: EncoderInfo, library: str = "pl
 
 
 def discover(home: Workspace, info: EncoderInfo, library: str = "planted", **settings: object) -> Discovery:
-    gathered = home.gather(library, info, "work", "track")
+    gathered = Scope(home, library, info).gather("work", "track")
     result = fit_cells(gathered.data, ProbeSettings(n_bootstraps=200, **settings))
     return save(home.paths, info, gathered, replace(result, settings=ProbeSettings()), library, "work")
 

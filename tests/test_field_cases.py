@@ -22,6 +22,7 @@ from mess_core.cli.main import main
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
 from mess_core.targets.notes import read_notes
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import SHARED
 
@@ -174,7 +175,7 @@ def prepare_retag(case: Case) -> None:
     case.notes["vectors"] = home.store.read(old.track_id, MEL).mean
     shutil.copy(case.folder / "after" / "one.wav", music / "one.wav")
     case.run("add", music, "--library", "case")
-    case.notes["missing"] = len(home.missing_tracks("case", MEL))
+    case.notes["missing"] = len(Scope(home, "case", MEL).missing_tracks)
 
 
 def check_retag(case: Case, file: str) -> None:

@@ -14,6 +14,7 @@ from mess_core.errors import AudioError, InputError, MessError, UnknownTrackErro
 from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.request import Request
 from mess_core.storage.paths import Paths
+from mess_core.workspace.scope import Scope
 
 
 @pytest.fixture
@@ -61,8 +62,8 @@ def test_a_library_holds_what_was_added(library, home):
 def test_neighbours_are_those_of_the_search(library, home, write_wav):
     """A known track, by id and by its file; a file that is not known is embedded and not kept."""
     track = library.tracks[2]
-    plan = make_plan(home, "music", MEL, Request(k=3), None)
-    expected = answer(home, build_index(home, plan), plan, query_of(home, track, MEL))
+    plan = make_plan(Scope(home, "music", MEL), Request(k=3), None)
+    expected = answer(build_index(plan), plan, query_of(plan.scope, track))
     ranked = [(item.track.track_id, item.neighbour.similarity) for item in expected.found]
     for query in (track.track_id, home.catalogue.audio_path(track.track_id)):
         assert [(i.track.track_id, i.neighbour.similarity) for i in library.similar(query, k=3).found] == ranked

@@ -24,6 +24,7 @@ from mess_core.storage.files import own_files
 from mess_core.targets.registry import target_problems
 from mess_core.upkeep.check import last_check
 from mess_core.words import counted
+from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.workspace import Workspace
 
 PACKAGES = ("streamlit", "torch", "transformers", "faiss-cpu", "soundfile", "soxr", "pyloudnorm", "librosa")
@@ -173,8 +174,8 @@ def _libraries(workspace: Workspace) -> list[Finding]:
                 True,
             )
         )
-        findings += [_search(workspace, library.name, encoder_id) for encoder_id in encoder_ids(workspace.paths)
-                     if workspace.n_embedded(library.name, encoder_info(encoder_id, workspace.paths))]  # fmt: skip
+        scopes = [scope_of(workspace, library.name, encoder_id) for encoder_id in encoder_ids(workspace.paths)]
+        findings += [_search(scope) for scope in scopes if scope.n_embedded]
     return findings or [Finding("libraries", "none yet", False, "python -m mess_core demo")]
 
 
@@ -220,15 +221,14 @@ def _older_files(workspace: Workspace) -> list[Finding]:
     return [Finding("older files", state, True)]
 
 
-def _search(workspace: Workspace, library: str, encoder_id: str) -> Finding:
+def _search(scope: Scope) -> Finding:
     """Which index answers, and what it misses."""
-    info = encoder_info(encoder_id, workspace.paths)
-    n_tracks = workspace.n_embedded(library, info)
-    kind = kind_for(n_tracks, info.n_layers * (info.embedding_dim + 1))
+    n_tracks = scope.n_embedded
+    kind = kind_for(n_tracks, scope.info.n_layers * (scope.info.embedding_dim + 1))
     state = f"{counted(n_tracks, 'track')}, {'exact: every track compared' if kind == 'flat' else kind}"
-    figures = read_recall(workspace.paths, library, info, "layer") if kind != "flat" else []
+    figures = read_recall(scope, "layer") if kind != "flat" else []
     state += "".join(f"; {f.weighting}: {f.share:.1%} found in {f.median_s * 1e3:.1f} ms" for f in figures)
-    return Finding(f"search {library} {encoder_id}", state, True)
+    return Finding(f"search {scope.library} {scope.info.id}", state, True)
 
 
 def _package(name: str) -> Finding:

@@ -23,8 +23,7 @@ from mess_core.collections.collection import Collection
 from mess_core.collections.playlist import library_name
 from mess_core.collections.published import AUTO, COLLECTIONS
 from mess_core.embeddings.extraction import use_all_cores
-from mess_core.encoders.base import EncoderInfo
-from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, load_encoder
+from mess_core.encoders.registry import DEFAULT, encoder_ids, load_encoder
 from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.kept import load_evaluation
@@ -63,7 +62,8 @@ from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import Request as Work
 from mess_core.work.targets import TargetsRequest
-from mess_core.workspace.workspace import DEMO, Workspace, check_path, count_segments
+from mess_core.workspace.scope import Scope, count_segments, scope_of
+from mess_core.workspace.workspace import DEMO, Workspace, check_path
 
 DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
 NOBODY_READS = 128 + 13  # SIGPIPE
@@ -335,10 +335,10 @@ def _remove_missing(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
     use_all_cores()
-    workspace.catalogue.require_library(options.library)
+    scope = scope_of(workspace, options.library, options.encoder)
+    scope.require_library()
     load_encoder(options.encoder, workspace.paths)  # weights missing or damaged: said now, not after the queue
-    info = encoder_info(options.encoder, workspace.paths)
-    missing = workspace.missing_tracks(options.library, info)
+    info, missing = scope.info, scope.missing_tracks
     if options.mlflow:
         tracking.open_store(workspace.paths)
     started_s = time.monotonic()
@@ -359,8 +359,8 @@ def _targets(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
     use_all_cores()
-    workspace.catalogue.require_library(options.library)
-    info = encoder_info(options.encoder, workspace.paths)
+    scope = scope_of(workspace, options.library, options.encoder)
+    scope.require_library()
     settings = ProbeSettings(
         alphas=ProbeSettings.alphas if options.alpha is None else (options.alpha,),
         n_folds=options.folds,
@@ -371,12 +371,12 @@ def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
     if options.mlflow:
         tracking.open_store(workspace.paths)
     check_columns(workspace.catalogue, options.library, options.group, options.level, settings.columns)
-    _require_embeddings(workspace, options.library, info)
+    _require_embeddings(scope)
     started_s = time.monotonic()
-    job = _run(workspace, ProbeRequest(options.library, info.id, options.group, options.level, settings))
-    found = workspace.discovery(options.library, info, options.group, options.level, settings)
+    job = _run(workspace, ProbeRequest(scope.library, scope.info.id, options.group, options.level, settings))
+    found = scope.discovery(options.group, options.level, settings)
     if job.state != "done" or found is None:
-        return _report(workspace, [job], options, library=options.library, encoder=info.id)
+        return _report(workspace, [job], options, library=scope.library, encoder=scope.info.id)
     if options.mlflow:
         tracking.log_probe(workspace.paths, found, time.monotonic() - started_s)
     _print(options, found.as_document(), [job.message, *probe_table(found.result)])
@@ -384,7 +384,7 @@ def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
-    info = encoder_info(options.encoder, workspace.paths)
+    scope = scope_of(workspace, options.library, options.encoder)
     request = Request(
         aspects=parse_aspects(options.aspects) if options.aspects else {},
         avoid=tuple(aspect.strip() for aspect in options.avoid.split(",")) if options.avoid else (),
@@ -406,22 +406,15 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
     )
     _check_values(workspace, options.library, request.where)
     passage = parse_passage(options.passage) if options.passage else None
-    plan = make_plan(
-        workspace,
-        options.library,
-        info,
-        request,
-        workspace.discovery_for(options.library, info),
-        is_of_passage=passage is not None,
-    )
+    plan = make_plan(scope, request, scope.discovery_for_search(), is_of_passage=passage is not None)
     for notice in plan.notices:
         print(f"mess: {harmless(notice)}", file=sys.stderr)
     if passage is None:
-        index = build_index(workspace, plan)  # says what is missing before the query is embedded
-        found = answer(workspace, index, plan, find_query(workspace, options.query, info))
+        index = build_index(plan)  # says what is missing before the query is embedded
+        found = answer(index, plan, find_query(scope, options.query))
     else:
-        segments = build_segment_index(workspace, plan)
-        found = answer_passage(workspace, segments, plan, find_query(workspace, options.query, info), passage)
+        segments = build_segment_index(plan)
+        found = answer_passage(segments, plan, find_query(scope, options.query), passage)
     if workspace.catalogue.has(found.query.track_id):
         for notice in workspace.catalogue.track(found.query.track_id).notices:
             print(f"mess: {notice}", file=sys.stderr)
@@ -435,32 +428,32 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def _evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
     use_all_cores()
-    workspace.catalogue.require_library(options.library)
-    info = encoder_info(options.encoder, workspace.paths)
-    _require_embeddings(workspace, options.library, info)
-    job = _run(workspace, EvaluateRequest(options.library, info.id, options.what))
-    kept = load_evaluation(workspace.paths, options.library, info, options.what)
+    scope = scope_of(workspace, options.library, options.encoder)
+    scope.require_library()
+    _require_embeddings(scope)
+    job = _run(workspace, EvaluateRequest(scope.library, scope.info.id, options.what))
+    kept = load_evaluation(scope, options.what)
     if job.state != "done" or kept is None:
-        return _report(workspace, [job], options, library=options.library, encoder=info.id)
+        return _report(workspace, [job], options, library=scope.library, encoder=scope.info.id)
     table = leak_table(kept.result) if isinstance(kept.result, Faithfulness) else study_table(kept.result)
     _print(options, kept.as_document(), [job.message, *table])
     return DONE
 
 
 def _map(workspace: Workspace, options: argparse.Namespace) -> int:
-    workspace.catalogue.require_library(options.library)
-    info = encoder_info(options.encoder, workspace.paths)
-    check_layer(options.layer, info)
-    _require_embeddings(workspace, options.library, info)
-    job = _run(workspace, MapRequest(options.library, info.id, layer=options.layer))
+    scope = scope_of(workspace, options.library, options.encoder)
+    scope.require_library()
+    check_layer(options.layer, scope.info)
+    _require_embeddings(scope)
+    job = _run(workspace, MapRequest(scope.library, scope.info.id, layer=options.layer))
     if job.state != "done":
-        return _report(workspace, [job], options, library=options.library, encoder=info.id)
-    layers = range(info.n_layers) if options.layer is None else [options.layer]
-    views = [view for layer in layers if (view := load_view(workspace, options.library, info, layer))]
-    aspects = load_view(workspace, options.library, info, None) if options.layer is None else None
+        return _report(workspace, [job], options, library=scope.library, encoder=scope.info.id)
+    layers = range(scope.info.n_layers) if options.layer is None else [options.layer]
+    views = [view for layer in layers if (view := load_view(scope, layer))]
+    aspects = load_view(scope, None) if options.layer is None else None
     document = {
-        "encoder": info.id,
-        "library": options.library,
+        "encoder": scope.info.id,
+        "library": scope.library,
         "layers": [{"layer": view.layer, **_trust_of(view)} for view in views],
         "aspects": None if aspects is None else _trust_of(aspects),
     }
@@ -482,7 +475,7 @@ def _export(workspace: Workspace, options: argparse.Namespace) -> int:
         (encoder_id, *others) = options.encoders or [DEFAULT]
         if others:
             raise InputError("An index is of one encoder.", "Give --encoder once.")
-        index = export_index(workspace, options.library, encoder_id, options.folder, _show_progress)
+        index = export_index(scope_of(workspace, options.library, encoder_id), options.folder, _show_progress)
         facts = {"folder": str(options.folder), "library": options.library, "encoder": index.info.id}
         document = {**facts, "n_tracks": len(index.track_ids), "corrects_hubs": index.corrects_hubs}
         _print(
@@ -547,12 +540,12 @@ def _doctor(workspace: Workspace, options: argparse.Namespace) -> int:
 # --- checks -------------------------------------------------------------------------------------------------
 
 
-def _require_embeddings(workspace: Workspace, library: str, info: EncoderInfo) -> None:
+def _require_embeddings(scope: Scope) -> None:
     """Say at once what the job would fail for."""
-    if workspace.store.known(info).keys().isdisjoint(workspace.catalogue.track_ids(library)):
+    if not scope.n_embedded:
         raise DataMissingError(
-            f"No track of library {library!r} has an embedding by {info.id} yet.",
-            f"python -m mess_core extract --encoder {info.id}",
+            f"No track of library {scope.library!r} has an embedding by {scope.info.id} yet.",
+            f"python -m mess_core extract --encoder {scope.info.id}",
         )
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.similarity import SimilarityStudy
@@ -17,6 +16,7 @@ from mess_core.storage.files import seal, write_atomically
 from mess_core.storage.kept import Kind, verify_document
 from mess_core.storage.paths import Paths
 from mess_core.storage.untrusted import build, printable, understanding
+from mess_core.workspace.scope import Scope
 
 What = Literal["faithfulness", "similarity"]
 KINDS: dict[What, type[Faithfulness] | type[SimilarityStudy]] = {
@@ -41,18 +41,18 @@ class Evaluation:
         return {**facts, **self.result.to_dict()}
 
 
-def save_evaluation(paths: Paths, info: EncoderInfo, evaluation: Evaluation, what: What) -> None:
+def save_evaluation(scope: Scope, evaluation: Evaluation, what: What) -> None:
     """Keep an evaluation in place of an older one."""
     plain: Mapping[str, Any] = {**evaluation.as_document(), "format": FORMAT, "result": evaluation.result.to_dict()}
     kept = {name: plain[name] for name in ("format", "library", "encoder", "fingerprint", "content", "result")}
-    write_atomically(evaluation_path(paths, evaluation.library, info, what), seal(kept))
+    write_atomically(evaluation_path(scope, what), seal(kept))
 
 
-def load_evaluation(paths: Paths, library: str, info: EncoderInfo, what: What) -> Evaluation | None:
+def load_evaluation(scope: Scope, what: What) -> Evaluation | None:
     """The kept evaluation; None if there is none, or only one of another version: it is made again when asked for."""
-    kept = read_evaluation(paths, library, info, what)
+    kept = read_evaluation(scope, what)
     try:
-        return evaluation_of(kept, printable(evaluation_path(paths, library, info, what).name), what) if kept else None
+        return evaluation_of(kept, printable(evaluation_path(scope, what).name), what) if kept else None
     except ArtefactMismatchError:
         return None
 

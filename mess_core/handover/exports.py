@@ -34,9 +34,9 @@ def as_document(answer: Answer) -> dict[str, Any]:
     return {
         "query": answer.query.text,
         "query_track_id": answer.query.track_id,
-        "encoder": answer.plan.info.id,
-        "fingerprint": answer.plan.info.fingerprint,
-        "library": answer.plan.library,
+        "encoder": answer.plan.scope.info.id,
+        "fingerprint": answer.plan.scope.info.fingerprint,
+        "library": answer.plan.scope.library,
         "geometry": answer.plan.geometry,
         "request": asdict(answer.plan.request),
         "discovered_on": answer.plan.discovery.library if answer.plan.discovery else None,

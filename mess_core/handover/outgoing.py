@@ -40,6 +40,7 @@ from mess_core.handover.served import build_served
 from mess_core.storage.untrusted import MOST_TENSORS_BYTES, parse_json, read_untrusted
 from mess_core.targets.registry import VERSIONS
 from mess_core.words import counted
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 
 FORMAT = "mess-library-2"
@@ -132,7 +133,8 @@ def export_library(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(_stored(workspace, row))
                 n_done += 1
-        left_out = [sentence for each in embedded if (sentence := _write_neighbours(workspace, library, each, new))]
+        scopes = [Scope(workspace, library, each.info) for each in embedded]
+        left_out = [sentence for scope in scopes if (sentence := _write_neighbours(scope, new))]
         (new / "README.txt").write_text(README.format(format=FORMAT), "utf-8", newline="\n")
         document = {
             "format": FORMAT,
@@ -205,12 +207,12 @@ def _stored(workspace: Workspace, row: sqlite3.Row) -> bytes:
     return data
 
 
-def _write_neighbours(workspace: Workspace, library: str, embedded: _Embedded, folder: Path) -> str | None:
+def _write_neighbours(scope: Scope, folder: Path) -> str | None:
     """The nearest of each track; or a sentence that says why they are not there."""
-    info, n_tracks = embedded.info, len(embedded.rows)
+    info, n_tracks = scope.info, scope.n_embedded
     if n_tracks > NEIGHBOURS_UP_TO:
         return f"Neighbours by {info.id}: {n_tracks} tracks are more than {NEIGHBOURS_UP_TO}; export the index instead."
-    served, _ = build_served(workspace, library, info)
+    served, _ = build_served(scope)
 
     def rows() -> Iterator[list[Row]]:
         for track_id, nearest in zip(served.track_ids, served.nearest_of_each(N_NEIGHBOURS), strict=True):

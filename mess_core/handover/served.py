@@ -24,7 +24,6 @@ import numpy as np
 import mess_core
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.imported import info_of
-from mess_core.encoders.registry import encoder_info
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
 from mess_core.handover.folders import (
     COPY_AGAIN,
@@ -49,7 +48,7 @@ from mess_core.storage.untrusted import (
     read_untrusted,
     understanding,
 )
-from mess_core.workspace.workspace import Workspace
+from mess_core.workspace.scope import Scope
 
 if TYPE_CHECKING:
     import faiss
@@ -125,7 +124,7 @@ class ServedIndex:
         return answers
 
 
-def build_served(workspace: Workspace, library: str, info: EncoderInfo) -> tuple[ServedIndex, str]:
+def build_served(scope: Scope) -> tuple[ServedIndex, str]:
     """The index of a library's default search, and the content it was made of (`EmbeddingSet.content`).
 
     Raises
@@ -135,7 +134,7 @@ def build_served(workspace: Workspace, library: str, info: EncoderInfo) -> tuple
     """
     import faiss
 
-    embeddings = workspace.store.load(workspace.catalogue.track_ids(library), info)
+    embeddings, info = scope.embeddings(), scope.info
     if not embeddings.track_ids:
         raise DataMissingError(
             f"No track of this library has an embedding by {info.id} yet.",
@@ -149,16 +148,14 @@ def build_served(workspace: Workspace, library: str, info: EncoderInfo) -> tuple
             for start in range(0, len(vectors), ROWS_PER_BLOCK)
         ]
     )
-    if correction_helps(workspace.paths, library, info, geometry.name):
+    if correction_helps(scope, geometry.name):
         items = np.column_stack([items, -_used_to(items, len(geometry.centre)) / 2])
     rows = faiss.IndexFlatIP(items.shape[1])
     rows.add(np.ascontiguousarray(items, np.float32))
     return ServedIndex(info, embeddings.track_ids, geometry.centre, rows), embeddings.content
 
 
-def export_index(
-    workspace: Workspace, library: str, encoder_id: str, folder: Path, on_progress: OnProgress = no_progress
-) -> ServedIndex:
+def export_index(scope: Scope, folder: Path, on_progress: OnProgress = no_progress) -> ServedIndex:
     """Write the search index of a library; an older one in the same folder gives way.
 
     Raises
@@ -171,11 +168,11 @@ def export_index(
     import faiss
     from safetensors.numpy import save
 
-    workspace.catalogue.require_library(library)
-    info = encoder_info(encoder_id, workspace.paths)
+    scope.require_library()
+    info = scope.info
     with whole_folder(folder, "mess-index-") as new:
         on_progress(0, 1)
-        served, content = build_served(workspace, library, info)
+        served, content = build_served(scope)
         try:
             faiss.write_index(served.rows, str(new / INDEX))
         except RuntimeError as error:  # faiss knows no other
@@ -189,7 +186,7 @@ def export_index(
             {
                 "format": FORMAT,
                 "mess": mess_core.__version__,
-                "library": library,
+                "library": scope.library,
                 "encoder": asdict(info),
                 "fingerprint": info.fingerprint,
                 "content": content,

@@ -46,7 +46,7 @@ from mess_core.storage.files import read_sealed, seal, write_atomically
 from mess_core.storage.paths import file_name
 from mess_core.storage.untrusted import are_possible, build, understanding
 from mess_core.targets.measurements import probe_scale, probed_targets
-from mess_core.workspace.workspace import Workspace
+from mess_core.workspace.scope import Scope
 
 MOST_TRACKS = 20_000  # drawn; the exact neighbours of so many take seconds
 ASPECTS = "aspects"  # the view that is no layer
@@ -186,9 +186,7 @@ def sample_tracks(
 
 
 def make_map(
-    workspace: Workspace,
-    library: str,
-    info: EncoderInfo,
+    scope: Scope,
     settings: MapSettings | None = None,
     layer: int | None = None,
     always: Sequence[str] = (),
@@ -217,12 +215,13 @@ def make_map(
     """
     settings = settings or MapSettings()
     check_settings(settings)
-    check_layer(layer, info)
-    workspace.catalogue.require_library(library)
-    ids = sample_tracks(_embedded(workspace, library, info), always, settings.seed)
-    embeddings = workspace.store.load(ids, info)
-    folder = _folder(workspace, library, info, settings) / embeddings.content[:16]
-    discovery = _discovery(workspace, library, info)
+    check_layer(layer, scope.info)
+    scope.require_library()
+    info = scope.info
+    ids = sample_tracks(scope.embedded_ids, always, settings.seed)
+    embeddings = scope.workspace.store.load(ids, info)
+    folder = _folder(scope, settings) / embeddings.content[:16]
+    discovery = _discovery(scope)
     steps: list[tuple[int | None, int | None]] = [(info.n_layers // 2, None)]  # layer, and where it starts
     steps += [(higher, higher - 1) for higher in range(info.n_layers // 2 + 1, info.n_layers)]
     steps += [(lower, lower + 1) for lower in reversed(range(info.n_layers // 2))]
@@ -238,9 +237,9 @@ def make_map(
         try:
             _, arrays[own] = _read(path)
         except (DataMissingError, ArtefactMismatchError):
-            space, metric = _space(workspace, embeddings, own, settings, discovery)
+            space, metric = _space(scope, embeddings, own, settings, discovery)
             facts: dict[str, Any] = {
-                "library": library,
+                "library": scope.library,
                 "encoder": info.id,
                 "fingerprint": info.fingerprint,
                 "layer": own,
@@ -248,7 +247,7 @@ def make_map(
             facts |= {"content": embeddings.content, "settings": asdict(settings), "track_ids": embeddings.track_ids}
             arrays[own] = _draw(path, facts, space, metric, settings, arrays.get(start))
         if with_stability and (layer is None or own == layer):
-            _draw_again(path, _space(workspace, embeddings, own, settings, discovery), settings, arrays[own])
+            _draw_again(path, _space(scope, embeddings, own, settings, discovery), settings, arrays[own])
     write_atomically(folder.parent / "current.json", seal({"content": folder.name}))
     if layer is None:
         for older in _drawn_folders(folder.parent)[1:]:
@@ -256,7 +255,7 @@ def make_map(
     on_progress(len(steps), len(steps), "")
     wanted = sorted(own for own, _ in steps if own is not None) if layer is None else [layer]
     wanted_views = [*wanted, *([None] if layer is None and discovery is not None else [])]
-    return tuple(_view(workspace, library, info, settings, own, folder, discovery) for own in wanted_views)
+    return tuple(_view(scope, settings, own, folder, discovery) for own in wanted_views)
 
 
 def _draw(
@@ -315,9 +314,7 @@ def _draw_again(
 # --- looking ------------------------------------------------------------------------------------------------
 
 
-def load_view(
-    workspace: Workspace, library: str, info: EncoderInfo, layer: int | None, settings: MapSettings | None = None
-) -> MapView | None:
+def load_view(scope: Scope, layer: int | None, settings: MapSettings | None = None) -> MapView | None:
     """A layer of the map that was drawn last, or the aspects; None if it was not drawn, or by another version.
 
     Tracks that were embedded since are placed, those removed since are not shown.
@@ -329,45 +326,45 @@ def load_view(
     """
     settings = settings or MapSettings()
     check_settings(settings)
-    check_layer(layer, info)
-    discovery = _discovery(workspace, library, info) if layer is None else None
+    check_layer(layer, scope.info)
+    discovery = _discovery(scope) if layer is None else None
     if layer is None and discovery is None:
         return None
-    for folder in _drawn_folders(_folder(workspace, library, info, settings)):
+    for folder in _drawn_folders(_folder(scope, settings)):
         try:
-            return _view(workspace, library, info, settings, layer, folder, discovery)
+            return _view(scope, settings, layer, folder, discovery)
         except (DataMissingError, ArtefactMismatchError):
             continue
     return None
 
 
-def is_complete(workspace: Workspace, library: str, info: EncoderInfo, settings: MapSettings | None = None) -> bool:
+def is_complete(scope: Scope, settings: MapSettings | None = None) -> bool:
     """Whether the map that is looked at shows the library as it is: nobody was added or removed, no view is missing."""
     settings = settings or MapSettings()
-    folder = _current(_folder(workspace, library, info, settings))
+    folder = _current(_folder(scope, settings))
     if folder is None:
         return False
-    names = [_file_name(layer, None) for layer in range(info.n_layers)]
-    discovery = _discovery(workspace, library, info)
+    names = [_file_name(layer, None) for layer in range(scope.info.n_layers)]
+    discovery = _discovery(scope)
     names += [_file_name(None, discovery)] if discovery is not None else []
     if not all((folder / f"{name}.json").is_file() for name in names):
         return False
-    ids = _embedded(workspace, library, info)
+    ids = scope.embedded_ids
     if len(ids) > MOST_TRACKS:  # which were drawn is written there
         try:
             drawn = _read(folder / f"{names[0]}.json")[0]["track_ids"]
         except (DataMissingError, ArtefactMismatchError):
             return False
         ids = drawn if set(drawn) <= set(ids) else []
-    return workspace.store.content(ids, info)[:16] == folder.name
+    return scope.workspace.store.content(ids, scope.info)[:16] == folder.name
 
 
-def name_view(workspace: Workspace, library: str, view: MapView) -> MapNames:
+def name_view(scope: Scope, view: MapView) -> MapNames:
     """What the directions and regions of a view stand for, as the library's targets and names say."""
-    tracks = {track.track_id: track for track in workspace.catalogue.tracks(library)}
+    tracks = {track.track_id: track for track in scope.tracks}
     shown = [tracks[track_id] for track_id in view.track_ids]
     targets = {
-        target: probe_scale(workspace.measurements.values(view.track_ids, target), target)
+        target: probe_scale(scope.workspace.measurements.values(view.track_ids, target), target)
         for target in probed_targets("track")
     }
     labels: dict[str, list[str | None]] = {
@@ -380,9 +377,7 @@ def name_view(workspace: Workspace, library: str, view: MapView) -> MapNames:
     return MapNames(directions, find_regions(points, targets, labels, works, view.settings.seed))
 
 
-def segment_path(
-    workspace: Workspace, library: str, info: EncoderInfo, view: MapView, track_id: str
-) -> tuple[PathPoint, ...]:
+def segment_path(scope: Scope, view: MapView, track_id: str) -> tuple[PathPoint, ...]:
     """A track's segments on the map, in order of time, each placed beside its nearest tracks, its own among them.
 
     Raises
@@ -390,13 +385,13 @@ def segment_path(
     DataMissingError
         If the track is not embedded.
     """
-    embedding = workspace.store.read(track_id, info)
+    embedding = scope.embedding(track_id)
     rows = [row for row, is_placed in enumerate(view.is_placed) if not is_placed]
     drawn = [view.track_ids[row] for row in rows]
-    discovery = _discovery(workspace, library, info) if view.layer is None else None
+    discovery = _discovery(scope) if view.layer is None else None
     segments = embedding.segments.astype(np.float32)
-    present = workspace.store.load(drawn, info)
-    space, others, metric = _spaces(workspace, present, segments, view.layer, view.settings, discovery)
+    present = scope.workspace.store.load(drawn, scope.info)
+    space, others, metric = _spaces(scope, present, segments, view.layer, view.settings, discovery)
     nearest = find_nearest(space, min(view.settings.n_neighbours, len(drawn)), metric, others)
     points = place(nearest, view.points()[rows])
     return tuple(
@@ -406,9 +401,7 @@ def segment_path(
 
 
 def _view(
-    workspace: Workspace,
-    library: str,
-    info: EncoderInfo,
+    scope: Scope,
     settings: MapSettings,
     layer: int | None,
     folder: Path,
@@ -418,10 +411,10 @@ def _view(
     path = folder / f"{_file_name(layer, discovery)}.json"
     facts, arrays = _read(path)
     arrays |= {name: normalise(arrays[name]) for name in ("umap", "pca")}
-    if facts["fingerprint"] != info.fingerprint or facts["settings"] != asdict(settings):
+    if facts["fingerprint"] != scope.info.fingerprint or facts["settings"] != asdict(settings):
         raise ArtefactMismatchError(f"The map {path.name} was drawn by another encoder or with other settings.", CURE)
     ids = tuple(facts["track_ids"])
-    embedded = _embedded(workspace, library, info)
+    embedded = scope.embedded_ids
     present = set(embedded)
     rows = [row for row, track_id in enumerate(ids) if track_id in present]
     drawn = [ids[row] for row in rows]
@@ -429,7 +422,7 @@ def _view(
     newcomers = [] if is_sample else sorted(present - set(ids))
     parts = [{name: array[rows] for name, array in arrays.items()}]
     if newcomers and len(rows) >= 1:
-        parts.append(_place_newcomers(workspace, info, settings, layer, discovery, ids, rows, newcomers, arrays))
+        parts.append(_place_newcomers(scope, settings, layer, discovery, ids, rows, newcomers, arrays))
     columns = {name: np.concatenate([part[name] for part in parts]) for name in arrays}
     preservation = [
         tuple(None if np.isnan(value) else value for value in columns[name].astype(float).tolist())
@@ -460,8 +453,7 @@ def _view(
 
 
 def _place_newcomers(
-    workspace: Workspace,
-    info: EncoderInfo,
+    scope: Scope,
     settings: MapSettings,
     layer: int | None,
     discovery: Discovery | None,
@@ -471,9 +463,10 @@ def _place_newcomers(
     arrays: dict[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
     """The columns of tracks that were embedded since; neighbours are rows of the map as it was drawn."""
-    present = workspace.store.load([ids[row] for row in rows], info)
-    vectors = workspace.store.load(newcomers, info).vectors
-    space, others, metric = _spaces(workspace, present, vectors, layer, settings, discovery)
+    store, info = scope.workspace.store, scope.info
+    present = store.load([ids[row] for row in rows], info)
+    vectors = store.load(newcomers, info).vectors
+    space, others, metric = _spaces(scope, present, vectors, layer, settings, discovery)
     width = arrays["nearest"].shape[1]
     found = find_nearest(space, min(width, len(rows)), metric, others)
     beside = Nearest(np.asarray(rows)[found.rows], found.distances)
@@ -492,7 +485,7 @@ def _place_newcomers(
 
 
 def _space(
-    workspace: Workspace,
+    scope: Scope,
     embeddings: EmbeddingSet,
     layer: int | None,
     settings: MapSettings,
@@ -501,12 +494,12 @@ def _space(
     """What is drawn, and by which metric."""
     if not embeddings.track_ids:
         check_space(np.empty((0, 1)))
-    space, _, metric = _spaces(workspace, embeddings, embeddings.vectors[:1], layer, settings, discovery)
+    space, _, metric = _spaces(scope, embeddings, embeddings.vectors[:1], layer, settings, discovery)
     return space, metric
 
 
 def _spaces(
-    workspace: Workspace,
+    scope: Scope,
     embeddings: EmbeddingSet,
     others: np.ndarray,
     layer: int | None,
@@ -523,9 +516,7 @@ def _spaces(
         return own, new, settings.metric
     if discovery is None:
         raise DataMissingError("No aspect has evidence here, so there is no map of aspects.", "Probe first.")
-    geometry = DirectionGeometry.fit(
-        embeddings.vectors, discovery.aspects, workspace.directions(discovery, embeddings.info)
-    )
+    geometry = DirectionGeometry.fit(embeddings.vectors, discovery.aspects, scope.directions(discovery))
     own, new = (
         space_of(geometry.coordinates(geometry.items(some), geometry.plain), "euclidean", is_centred=False)
         for some in (embeddings.vectors, others)
@@ -533,14 +524,9 @@ def _spaces(
     return own, new, "euclidean"
 
 
-def _embedded(workspace: Workspace, library: str, info: EncoderInfo) -> list[str]:
-    known = workspace.store.known(info)
-    return [track_id for track_id in workspace.catalogue.track_ids(library) if track_id in known]
-
-
-def _discovery(workspace: Workspace, library: str, info: EncoderInfo) -> Discovery | None:
+def _discovery(scope: Scope) -> Discovery | None:
     """What the aspects are drawn by; None if none has evidence."""
-    discovery = workspace.discovery_for(library, info)
+    discovery = scope.discovery_for_search()
     is_of_use = discovery is not None and any(aspect.has_evidence for aspect in discovery.aspects.values())
     return discovery if is_of_use else None
 
@@ -548,8 +534,8 @@ def _discovery(workspace: Workspace, library: str, info: EncoderInfo) -> Discove
 # --- keeping ------------------------------------------------------------------------------------------------
 
 
-def _folder(workspace: Workspace, library: str, info: EncoderInfo, settings: MapSettings) -> Path:
-    return workspace.paths.maps / info.folder / f"{file_name(library)}-{settings.key}"
+def _folder(scope: Scope, settings: MapSettings) -> Path:
+    return scope.workspace.paths.maps / scope.info.folder / f"{file_name(scope.library)}-{settings.key}"
 
 
 def _current(folder: Path) -> Path | None:

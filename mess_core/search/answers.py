@@ -1,8 +1,8 @@
 """Answers: from a question about a library to a list that a person can read.
 
-request, library, encoder -> plan      which geometry, whose discovery; what the asker should know
-plan                      -> index     built once, good for every query of the same plan
-plan, index, query        -> answer    neighbours with titles and paths, and the moments that resemble each other
+request, scope     -> plan     which geometry, whose discovery; what the asker should know
+plan               -> index    built once, good for every query of the same plan
+plan, index, query -> answer   neighbours with titles and paths, and the moments that resemble each other
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import soxr
 from mess_core.audio.decode import read_excerpt
 from mess_core.catalogue.catalogue import Track
 from mess_core.embeddings.store import TrackEmbedding
-from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, MessError
 from mess_core.probing.aspects import AspectEvidence
 from mess_core.probing.discovery import Discovery, groups_of
@@ -42,6 +41,7 @@ from mess_core.search.segments import SegmentIndex, similarity_matrix
 from mess_core.search.selection import POOL_AT_LEAST, POOL_PER_RESULT, Candidate, Facts, select
 from mess_core.search.track_facts import facts_of, facts_of_many
 from mess_core.storage.packed import read_packed, write_packed
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 
 
@@ -68,8 +68,7 @@ class Plan:
     key : changes whenever an index built for this plan would
     """
 
-    library: str
-    info: EncoderInfo
+    scope: Scope
     request: Request
     geometry: str
     discovery: Discovery | None
@@ -105,16 +104,8 @@ class Answer:
 # --- planning -----------------------------------------------------------------------------------------------
 
 
-def make_plan(
-    workspace: Workspace,
-    library: str,
-    info: EncoderInfo,
-    request: Request,
-    discovery: Discovery | None,
-    *,
-    is_of_passage: bool = False,
-) -> Plan:
-    """Decide how a request is answered; `discovery` is that of `Workspace.discovery_for`.
+def make_plan(scope: Scope, request: Request, discovery: Discovery | None, *, is_of_passage: bool = False) -> Plan:
+    """Decide how a request is answered; `discovery` is that of `Scope.discovery_for_search`.
 
     Segments are compared in one layer, from which nothing can be left out: a passage without something is searched
     along directions, unless the layer was asked for.
@@ -126,18 +117,18 @@ def make_plan(
     DataMissingError
         If "direction" is asked for and nothing was discovered.
     """
-    workspace.catalogue.require_library(library)
+    scope.require_library()
     check_request(request)
     asked = GEOMETRIES.get(request.geometry)  # None of "auto"
     notices = []
     geometry: type[Geometry] = LayerGeometry
     if discovery is None:
-        cure = f"python -m mess_core probe --encoder {info.id}, after adding at least 30 recordings of 10 works."
+        cure = f"python -m mess_core probe --encoder {scope.info.id}, after adding at least 30 recordings of 10 works."
         if asked is not None and asked.has_directions:
-            raise DataMissingError(f"Nothing was discovered for {info.id} yet, so there are no directions.", cure)
+            raise DataMissingError(f"Nothing was discovered for {scope.info.id} yet, so there are no directions.", cure)
         if request.avoid:
             raise DataMissingError(
-                f"Nothing was discovered for {info.id} yet, so {request.avoid[0]} cannot be left out.", cure
+                f"Nothing was discovered for {scope.info.id} yet, so {request.avoid[0]} cannot be left out.", cure
             )
         if request.aspects:
             notices.append("No discovery yet: aspects cannot be told apart, all layers weigh the same.")
@@ -166,15 +157,15 @@ def make_plan(
                 raise InputError(f"Nothing can be said of {aspect} here: {evidence.reason}.", "Ask for another aspect.")
             if not evidence.has_evidence:
                 notices.append(f"There is no evidence for {aspect} here: {evidence.reason}.")
-        if discovery.library != library and (request.weights or request.avoid):
+        if discovery.library != scope.library and (request.weights or request.avoid):
             notices.append(f"Aspects as discovered on the library {discovery.library}.")
     avoid = _targets_of(request.avoid, discovery)
-    rests_on: list[object] = [workspace.index_content(library, info), geometry.name, avoid]
+    rests_on: list[object] = [scope.content, geometry.name, avoid]
     if discovery is not None:
         aspects = {aspect: asdict(evidence) for aspect, evidence in discovery.aspects.items()}
         rests_on += [discovery.directions_sha256, aspects]
     key = hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()
-    return Plan(library, info, request, geometry.name, discovery, avoid, tuple(notices), key)
+    return Plan(scope, request, geometry.name, discovery, avoid, tuple(notices), key)
 
 
 def _targets_of(aspects: Sequence[str], discovery: Discovery | None) -> tuple[str, ...]:
@@ -187,20 +178,20 @@ def _targets_of(aspects: Sequence[str], discovery: Discovery | None) -> tuple[st
 # --- indexes ------------------------------------------------------------------------------------------------
 
 
-def build_index(workspace: Workspace, plan: Plan) -> NeighbourIndex:
+def build_index(plan: Plan) -> NeighbourIndex:
     """The index of a plan's library in its geometry. What an approximate one misses is measured and kept."""
-    tracks = {track.track_id: track for track in workspace.catalogue.tracks(plan.library)}
-    embeddings = workspace.store.load(list(tracks), plan.info)
+    tracks = {track.track_id: track for track in plan.scope.tracks}
+    embeddings = plan.scope.workspace.store.load(list(tracks), plan.scope.info)
     works = groups_of([tracks[track_id] for track_id in embeddings.track_ids], "work")
     if not embeddings.track_ids:
         return NeighbourIndex(embeddings, LayerGeometry.fit(np.zeros((1, 1, 1))))  # says what is missing
-    index = NeighbourIndex(embeddings, _fit(GEOMETRIES[plan.geometry], workspace, plan, embeddings.vectors), works)
+    index = NeighbourIndex(embeddings, _fit(GEOMETRIES[plan.geometry], plan, embeddings.vectors), works)
     if index.rows.kind != "flat":
-        keep_recall(workspace.paths, plan.library, index)
+        keep_recall(plan.scope, index)
     return index
 
 
-def build_segment_index(workspace: Workspace, plan: Plan) -> SegmentIndex:
+def build_segment_index(plan: Plan) -> SegmentIndex:
     """The segments of a plan's library: in its directions, or in one layer.
 
     Raises
@@ -214,49 +205,50 @@ def build_segment_index(workspace: Workspace, plan: Plan) -> SegmentIndex:
             f"Passages are searched in one layer, from which {' and '.join(plan.request.avoid)} cannot be left out.",
             "Leave nothing out, or search the whole recording, or set how near is measured to auto.",
         )
-    embeddings = workspace.store.load(workspace.catalogue.track_ids(plan.library), plan.info)
+    scope = plan.scope
+    embeddings = scope.embeddings()
     if not embeddings.track_ids:
         raise DataMissingError(
-            f"No track of this library has an embedding by {plan.info.id} yet.",
-            f"python -m mess_core extract --encoder {plan.info.id}",
+            f"No track of this library has an embedding by {scope.info.id} yet.",
+            f"python -m mess_core extract --encoder {scope.info.id}",
         )
-    geometry = _fit(kind, workspace, plan, embeddings.vectors)
-    counts = workspace.store.segment_counts(embeddings.track_ids, plan.info)
+    geometry = _fit(kind, plan, embeddings.vectors)
+    counts = scope.workspace.store.segment_counts(embeddings.track_ids, scope.info)
     n_segments = int(counts.sum())
     if kind.most_segments is not None and n_segments > kind.most_segments:
         raise InputError(
             f"This library has {n_segments} segments; passages are searched in a layer up to {kind.most_segments}.",
             "Ask for an aspect, so that directions are searched: they have no limit.",
         )
-    folder = workspace.paths.packed
+    folder = scope.workspace.paths.packed
     items = read_packed(folder / f"{plan.key}-segments.npy", (n_segments, geometry.n_columns))
     starts_s = read_packed(folder / f"{plan.key}-starts.npy", (n_segments,))
     if items is None or starts_s is None:
         items, starts_s = np.empty((n_segments, geometry.n_columns), np.float32), np.empty(n_segments, np.float32)
         first = 0
         for track_id, count in zip(embeddings.track_ids, counts, strict=True):
-            embedding = workspace.store.read(track_id, plan.info)
+            embedding = scope.embedding(track_id)
             items[first : first + count] = geometry.items(embedding.segments.astype(np.float32))
             starts_s[first : first + count] = embedding.starts_s
             first += count
         write_packed(folder / f"{plan.key}-segments.npy", items)
         write_packed(folder / f"{plan.key}-starts.npy", starts_s)
-    return SegmentIndex(embeddings.track_ids, items, starts_s, counts, plan.info.segment_s, geometry)
+    return SegmentIndex(embeddings.track_ids, items, starts_s, counts, scope.info.segment_s, geometry)
 
 
-def _fit(kind: type[Geometry], workspace: Workspace, plan: Plan, vectors: np.ndarray) -> Geometry:
+def _fit(kind: type[Geometry], plan: Plan, vectors: np.ndarray) -> Geometry:
     """The geometry of a plan's library, by what was discovered as far as it needs that."""
     if plan.discovery is None:
         return kind.fit(vectors)
     needs_directions = kind.has_directions or plan.avoid
-    directions = workspace.directions(plan.discovery, plan.info) if needs_directions else None
+    directions = plan.scope.directions(plan.discovery) if needs_directions else None
     return kind.fit(vectors, plan.discovery.aspects, directions, plan.avoid)
 
 
 # --- answering ----------------------------------------------------------------------------------------------
 
 
-def answer(workspace: Workspace, index: NeighbourIndex, plan: Plan, query: Query) -> Answer:
+def answer(index: NeighbourIndex, plan: Plan, query: Query) -> Answer:
     """The nearest tracks to a query; the query itself, byte for byte, never comes back.
 
     Raises
@@ -264,6 +256,7 @@ def answer(workspace: Workspace, index: NeighbourIndex, plan: Plan, query: Query
     InputError
         If what is asked for leaves nothing to compare.
     """
+    workspace = plan.scope.workspace
     found = index.search(
         query.embedding.mean,
         plan.request,
@@ -271,13 +264,13 @@ def answer(workspace: Workspace, index: NeighbourIndex, plan: Plan, query: Query
         facts_of=lambda track_ids: facts_of_many(workspace, track_ids),
         query_facts=query.facts,
         onsets_of=lambda track_id: _onsets_of(workspace, query, track_id),
-        corrects_hubs=correction_helps(workspace.paths, plan.library, plan.info, plan.geometry),
+        corrects_hubs=correction_helps(plan.scope, plan.geometry),
     )
     weights = index.weights(plan.request)
     query_items = index.geometry.items(query.embedding.segments.astype(np.float32))
     tracks = []
     for neighbour in found.neighbours:
-        moments = _moments(workspace, index, plan, query, query_items, weights, neighbour.track_id)
+        moments = _moments(index, plan, query, query_items, weights, neighbour.track_id)
         tracks.append(_found_track(workspace, neighbour, moments[0] if moments else None))
     return Answer(query, plan, tuple(tracks), found.is_strange, index.rows.kind)
 
@@ -304,9 +297,7 @@ def _onsets(path: Path, content: str) -> np.ndarray:
     return found
 
 
-def answer_passage(
-    workspace: Workspace, index: SegmentIndex, plan: Plan, query: Query, passage: tuple[float, float]
-) -> Answer:
+def answer_passage(index: SegmentIndex, plan: Plan, query: Query, passage: tuple[float, float]) -> Answer:
     """The tracks that hold something most like a passage of the query, START to END in seconds.
 
     Raises
@@ -314,8 +305,8 @@ def answer_passage(
     InputError
         If the passage is not in the query, or what is avoided leaves nothing of an aspect asked for.
     """
-    segments = query.embedding
-    rows = passage_rows(segments.starts_s, plan.info.segment_s, *passage, query.duration_s)
+    workspace, segments = plan.scope.workspace, query.embedding
+    rows = passage_rows(segments.starts_s, plan.scope.info.segment_s, *passage, query.duration_s)
     items = index.geometry.items(segments.segments[rows].astype(np.float32))
     parts = index.geometry.parts
     asked = plan.request.weights if index.geometry.has_directions else {}  # in one layer all aspects are one
@@ -349,14 +340,14 @@ def answer_passage(
     return Answer(query, plan, tuple(tracks), None, index.rows.kind)
 
 
-def query_of(workspace: Workspace, track: Track, info: EncoderInfo, text: str = "") -> Query:
+def query_of(scope: Scope, track: Track, text: str = "") -> Query:
     """A catalogued and embedded track as a query."""
     return Query(
         text=text or track.track_id,
         track_id=track.track_id,
-        embedding=workspace.store.read(track.track_id, info),
+        embedding=scope.embedding(track.track_id),
         duration_s=track.duration_s,
-        facts=facts_of(workspace, track.track_id),
+        facts=facts_of(scope.workspace, track.track_id),
     )
 
 
@@ -368,7 +359,6 @@ def _found_track(workspace: Workspace, neighbour: Neighbour, moment: Moment | No
 
 
 def _moments(
-    workspace: Workspace,
     index: NeighbourIndex,
     plan: Plan,
     query: Query,
@@ -378,9 +368,9 @@ def _moments(
 ) -> list[Moment]:
     """Where query and track resemble each other most, in the same geometry and with the same weights."""
     try:
-        embedding = workspace.store.read(track_id, plan.info)
+        embedding = plan.scope.embedding(track_id)
     except ArtefactMismatchError:
         return []  # damaged since it was indexed; `check` names it
     items = index.geometry.items(embedding.segments.astype(np.float32))
     similarities = similarity_matrix(index.geometry, query_items, items, weights)
-    return best_moments(similarities, query.embedding.starts_s, embedding.starts_s, plan.info.segment_s, n=1)
+    return best_moments(similarities, query.embedding.starts_s, embedding.starts_s, plan.scope.info.segment_s, n=1)

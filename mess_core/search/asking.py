@@ -7,17 +7,14 @@ from pathlib import Path
 
 from mess_core.collections.opening import read_track
 from mess_core.embeddings.embedder import Embedder
-from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import UnknownTrackError
 from mess_core.search.answers import Query, query_of
 from mess_core.search.selection import Facts
 from mess_core.search.track_facts import facts_of
-from mess_core.workspace.workspace import Workspace
+from mess_core.workspace.scope import Scope
 
 
-def find_query(
-    workspace: Workspace, text: str, info: EncoderInfo, embedder: Callable[[], Embedder] | None = None
-) -> Query:
+def find_query(scope: Scope, text: str, embedder: Callable[[], Embedder] | None = None) -> Query:
     """The query: from the store if it is known, else embedded now and not kept.
 
     Parameters
@@ -32,6 +29,7 @@ def find_query(
     AudioError
         If the file is no audio.
     """
+    workspace, info = scope.workspace, scope.info
     path = Path(text).expanduser()
     if path.is_file():
         track = read_track(path).track
@@ -43,7 +41,7 @@ def find_query(
                 f"{text!r} is neither a file nor a track id of the catalogue.", "Give the path of an audio file."
             ) from error
     if workspace.store.has(track.track_id, info):
-        return query_of(workspace, workspace.catalogue.track(track.track_id), info, text)
+        return query_of(scope, workspace.catalogue.track(track.track_id), text)
     if not path.is_file():
         path = workspace.catalogue.audio_path(track.track_id)
     loaded = embedder() if embedder is not None else Embedder(info.id, home=workspace.paths.root)

@@ -101,9 +101,9 @@ def compare_passages(workspace: Workspace, same: SamePassage, track_ids: Sequenc
     return curves
 
 
-def map_moments(workspace: Workspace, index: NeighbourIndex, plan: Plan, query: Query, track_id: str) -> MomentMap:
-    """Compare all moments of two recordings; errors as `EmbeddingStore.read`."""
-    embedding = workspace.store.read(track_id, plan.info)
+def map_moments(index: NeighbourIndex, plan: Plan, query: Query, track_id: str) -> MomentMap:
+    """Compare all moments of two recordings; errors as `Scope.embedding`."""
+    embedding = plan.scope.embedding(track_id)
     asked, others = (index.geometry.items(each.segments.astype(np.float32)) for each in (query.embedding, embedding))
     similarities = similarity_matrix(index.geometry, asked, others, index.weights(plan.request))
     starts = query.embedding.starts_s, embedding.starts_s
@@ -112,7 +112,7 @@ def map_moments(workspace: Workspace, index: NeighbourIndex, plan: Plan, query: 
         track_starts_s=tuple(starts[1].tolist()),
         similarities=tuple(map(tuple, similarities.tolist())),
         path=tuple(map(tuple, align(similarities).pairs.tolist())),
-        moments=tuple(best_moments(similarities, *starts, plan.info.segment_s, n=N_MOMENTS)),
+        moments=tuple(best_moments(similarities, *starts, plan.scope.info.segment_s, n=N_MOMENTS)),
     )
 
 

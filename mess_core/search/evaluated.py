@@ -10,29 +10,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError
 from mess_core.search.hubness import HUB_SKEWNESS
 from mess_core.storage.files import read_sealed
-from mess_core.storage.paths import Paths, file_name
+from mess_core.storage.paths import file_name
+from mess_core.workspace.scope import Scope
 
 FORMAT = "mess-evaluation-2"
 UNSEALED = ("mess-evaluation-1",)  # the same without a seal
 WORK = "work"  # the task that decides
 
 
-def evaluation_path(paths: Paths, library: str, info: EncoderInfo, what: str) -> Path:
+def evaluation_path(scope: Scope, what: str) -> Path:
     """Where an evaluation of a library lies."""
-    return paths.probing / info.folder / f"{file_name(library)}-{what}.json"
+    return scope.workspace.paths.probing / scope.info.folder / f"{file_name(scope.library)}-{what}.json"
 
 
-def read_evaluation(paths: Paths, library: str, info: EncoderInfo, what: str) -> dict[str, Any] | None:
+def read_evaluation(scope: Scope, what: str) -> dict[str, Any] | None:
     """The document of a kept evaluation; None if there is none that can be read, or only one of another version."""
     try:
-        kept = read_sealed(evaluation_path(paths, library, info, what), unsealed=UNSEALED)
+        kept = read_sealed(evaluation_path(scope, what), unsealed=UNSEALED)
     except (OSError, ArtefactMismatchError):
         return None
-    is_current = kept.get("format") in (FORMAT, *UNSEALED) and kept.get("fingerprint") == info.fingerprint
+    is_current = kept.get("format") in (FORMAT, *UNSEALED) and kept.get("fingerprint") == scope.info.fingerprint
     return kept if is_current else None
 
 
@@ -41,9 +41,9 @@ def corrected(measure: str) -> str:
     return f"{measure}, CSLS"
 
 
-def correction_helps(paths: Paths, library: str, info: EncoderInfo, geometry: str) -> bool:
+def correction_helps(scope: Scope, geometry: str) -> bool:
     """Whether the correction for hubs was seen to help in a library, searched in this geometry."""
-    kept = read_evaluation(paths, library, info, "similarity")
+    kept = read_evaluation(scope, "similarity")
     try:
         return kept is not None and says_correction_helps(kept["result"], geometry)
     except (KeyError, TypeError):  # not as it was written: as if nobody had looked

@@ -13,10 +13,9 @@ from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.request import Request
 from mess_core.search.selection import Facts
 from mess_core.search.track_facts import work_of
-from mess_core.workspace.workspace import Workspace
 
 
-def plan_of_reasons(workspace: Workspace, plan: Plan) -> Plan | None:
+def plan_of_reasons(plan: Plan) -> Plan | None:
     """The plan by whose index the neighbours of an answer are explained (`reasons.find_reasons`).
 
     Reasons are all aspects with evidence, whatever the search went by. A search along directions from which nothing
@@ -26,7 +25,7 @@ def plan_of_reasons(workspace: Workspace, plan: Plan) -> Plan | None:
         return None
     if GEOMETRIES[plan.geometry].has_directions and not plan.avoid:
         return plan
-    return make_plan(workspace, plan.library, plan.info, Request(geometry="direction"), plan.discovery)
+    return make_plan(plan.scope, Request(geometry="direction"), plan.discovery)
 
 
 def names_in_common(facts: Facts, track: Track) -> list[str]:

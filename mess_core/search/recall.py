@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.storage.files import read_sealed, seal, write_atomically
 from mess_core.storage.kept import MADE_AGAIN, Kind, verify_document
-from mess_core.storage.paths import Paths, file_name
+from mess_core.storage.paths import file_name
 from mess_core.storage.untrusted import build
+from mess_core.workspace.scope import Scope
 
 K = 10
 N_QUERIES = 50
@@ -60,21 +60,21 @@ def measure_recall(index: NeighbourIndex, n_queries: int = N_QUERIES) -> list[Re
     return found
 
 
-def recall_path(paths: Paths, library: str, info: EncoderInfo, geometry: str) -> Path:
+def recall_path(scope: Scope, geometry: str) -> Path:
     """Where the figures of an approximate index lie."""
-    return paths.recall / f"{file_name(library)}-{info.folder}-{geometry}.json"
+    return scope.workspace.paths.recall / f"{file_name(scope.library)}-{scope.info.folder}-{geometry}.json"
 
 
-def keep_recall(paths: Paths, library: str, index: NeighbourIndex) -> None:
+def keep_recall(scope: Scope, index: NeighbourIndex) -> None:
     """Measure what the index of a library misses, and keep that."""
     figures = {"kind": index.rows.kind, "recall": [asdict(figure) for figure in measure_recall(index)]}
-    write_atomically(recall_path(paths, library, index.info, index.geometry.name), seal(figures))
+    write_atomically(recall_path(scope, index.geometry.name), seal(figures))
 
 
-def read_recall(paths: Paths, library: str, info: EncoderInfo, geometry: str) -> list[Recall]:
+def read_recall(scope: Scope, geometry: str) -> list[Recall]:
     """What the approximate index of a library misses; empty if it is exact or was not measured yet."""
     try:
-        return [build(Recall, figure) for figure in read_sealed(recall_path(paths, library, info, geometry))["recall"]]
+        return [build(Recall, figure) for figure in read_sealed(recall_path(scope, geometry))["recall"]]
     except (OSError, KeyError, TypeError, ValueError, ArtefactMismatchError):
         return []
 

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import encoder_info
 from mess_core.errors import DataMissingError
 from mess_core.evaluation.faithfulness import MIN_WORKS, Faithfulness, held_out_similarities, measure_faithfulness
@@ -17,6 +16,7 @@ from mess_core.probing.discovery import groups_of
 from mess_core.words import counted
 from mess_core.work.request import Done, Request, encoder_words, library_words
 from mess_core.work.task import Task
+from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.workspace import Workspace
 
 MOST_HELD_OUT = 3000  # tracks whose similarities with all others are held at once
@@ -43,29 +43,28 @@ class EvaluateRequest(Request):
         return f"Measuring {what} in {library_words(self.library)} with {by}"
 
     def run(self, task: Task) -> Done:
-        workspace, info = task.workspace, encoder_info(self.encoder_id, task.workspace.paths)
-        workspace.catalogue.require_library(self.library)
-        content = workspace.index_content(self.library, info)
+        scope = scope_of(task.workspace, self.library, self.encoder_id)
+        scope.require_library()
+        content = scope.content
         result: Faithfulness | SimilarityStudy
         if self.what == "faithfulness":
-            result, message = _faithfulness(task, self.library, info)
+            result, message = _faithfulness(task, scope)
         else:
-            result, message = _similarity(task, self.library, info)
-        evaluation = Evaluation(self.library, info.id, info.fingerprint, content, result)
-        save_evaluation(workspace.paths, info, evaluation, self.what)
+            result, message = _similarity(task, scope)
+        evaluation = Evaluation(scope.library, scope.info.id, scope.info.fingerprint, content, result)
+        save_evaluation(scope, evaluation, self.what)
         return Done(message)
 
 
-def _faithfulness(task: Task, library: str, info: EncoderInfo) -> tuple[Faithfulness, str]:
+def _faithfulness(task: Task, scope: Scope) -> tuple[Faithfulness, str]:
     """Do aspects find what they say? Measured with the settings of the library's discovery."""
-    workspace = task.workspace
-    discovery = workspace.discovery(library, info)
+    discovery = scope.discovery()
     if discovery is None:
         raise DataMissingError(
-            f"Nothing was discovered in {library!r} with {info.id} yet, so no aspect can be judged.",
-            f"python -m mess_core probe --encoder {info.id}",
+            f"Nothing was discovered in {scope.library!r} with {scope.info.id} yet, so no aspect can be judged.",
+            f"python -m mess_core probe --encoder {scope.info.id}",
         )
-    data = workspace.gather(library, info, "work", "track").data
+    data = scope.gather("work", "track").data
     references = {"all layers": data.vectors}
     references |= {name: data.baselines[name] for name in ("log-mel",) if name in data.baselines}
 
@@ -81,22 +80,22 @@ def _faithfulness(task: Task, library: str, info: EncoderInfo) -> tuple[Faithful
     return result, f"{n_passed} of {counted(len(result.judged), 'aspect')} with evidence {do}."
 
 
-def _similarity(task: Task, library: str, info: EncoderInfo) -> tuple[SimilarityStudy, str]:
+def _similarity(task: Task, scope: Scope) -> tuple[SimilarityStudy, str]:
     """Which way of comparing finds what?"""
-    workspace = task.workspace
-    tracks = {track.track_id: track for track in workspace.catalogue.tracks(library)}
-    embeddings = workspace.store.load(list(tracks), info)
+    workspace = scope.workspace
+    tracks = {track.track_id: track for track in scope.tracks}
+    embeddings = workspace.store.load(list(tracks), scope.info)
     known = [tracks[track_id] for track_id in embeddings.track_ids]
-    planted = workspace.catalogue.planted(library)
+    planted = workspace.catalogue.planted(scope.library)
     names = sorted({name for truth in planted.values() for name in truth})
     properties = {
         name: np.array([planted.get(track.track_id, {}).get(name, np.nan) for track in known]) for name in names
     }
     works = [work if track.work else None for track, work in zip(known, groups_of(known, "work"), strict=True)]
     extra = {}
-    discovery = workspace.discovery(library, info)
+    discovery = scope.discovery()
     if discovery is not None and len(known) <= MOST_HELD_OUT:
-        data = workspace.gather(library, info, "work", "track").data
+        data = scope.gather("work", "track").data
         if len(set(data.groups)) >= MIN_WORKS:
             extra["direction"] = held_out_similarities(data, discovery.result.settings)
 

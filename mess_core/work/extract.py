@@ -16,7 +16,8 @@ from mess_core.storage.jobs import PRIORITY_WAITED_FOR, Job
 from mess_core.words import counted
 from mess_core.work.request import Done, Request, encoder_words, library_words, short, track_words
 from mess_core.work.task import Cancelled, Task
-from mess_core.workspace.workspace import Workspace, count_segments
+from mess_core.workspace.scope import count_segments, scope_of
+from mess_core.workspace.workspace import Workspace
 
 SPEED_EVERY_S = 5.0  # how often the speed of an encoder is noted while it runs: estimates go by it
 
@@ -47,20 +48,19 @@ class ExtractRequest(Request):
         return f"Embedding {library_words(self.library)} ({n_tracks}) with {by}"
 
     def run(self, task: Task) -> Done:
-        workspace = task.workspace
-        workspace.catalogue.require_library(self.library)
-        info = encoder_info(self.encoder_id, workspace.paths)
-        tracks = workspace.missing_tracks(self.library, info)
+        scope = scope_of(task.workspace, self.library, self.encoder_id)
+        scope.require_library()
+        tracks = scope.missing_tracks
         missing = {track.track_id for track in tracks}
-        kept = [track for track in workspace.catalogue.tracks(self.library) if track.track_id not in missing]
+        kept = [track for track in scope.tracks if track.track_id not in missing]
         return Done(embed_tracks(task, tracks, self.encoder_id, keep_raw=self.keep_raw, kept=kept))
 
     def is_left(self, workspace: Workspace, job: Job) -> bool:
-        info = encoder_info(self.encoder_id, workspace.paths)
-        return workspace.n_embedded(self.library, info) < workspace.catalogue.n_tracks(self.library)
+        n_embedded = scope_of(workspace, self.library, self.encoder_id).n_embedded
+        return n_embedded < workspace.catalogue.n_tracks(self.library)
 
     def what_is_kept(self, workspace: Workspace, job: Job) -> str:
-        n_embedded = workspace.n_embedded(self.library, encoder_info(self.encoder_id, workspace.paths))
+        n_embedded = scope_of(workspace, self.library, self.encoder_id).n_embedded
         n_tracks = counted(workspace.catalogue.n_tracks(self.library), "track")
         rest = "" if self.is_left(workspace, job) else " Nothing is left to do."
         return f"{n_embedded} of {n_tracks} kept in {short(self.library)}.{rest}"

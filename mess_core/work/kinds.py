@@ -8,7 +8,6 @@ A request that names an encoder to go on with, or says that it goes on, is follo
 
 from __future__ import annotations
 
-from mess_core.encoders.registry import encoder_info
 from mess_core.errors import InputError
 from mess_core.storage.jobs import Job
 from mess_core.work.add import AddRequest
@@ -21,6 +20,7 @@ from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import Done, Request
 from mess_core.work.targets import MeasureRequest, TargetsRequest
+from mess_core.workspace.scope import scope_of
 from mess_core.workspace.workspace import DEMO, Workspace
 
 KINDS: dict[str, type[Request]] = {
@@ -60,8 +60,8 @@ def what_follows(workspace: Workspace, request: Request, done: Done) -> list[Req
             return [ExtractRequest(request.library, encoder_id, goes_on=True)]
         case ExtractRequest(library, encoder_id, goes_on=True):
             # Asked by what is there, not by what was just done: one that was interrupted here asks again.
-            info = encoder_info(encoder_id, workspace.paths)
-            if workspace.can_discover(library, info) and workspace.discovery(library, info) is None:
+            scope = scope_of(workspace, library, encoder_id)
+            if scope.can_discover and scope.discovery() is None:
                 return [TargetsRequest(library, encoder_id)]
         case TargetsRequest(library, str(encoder_id)):
             return [ProbeRequest(library, encoder_id, goes_on=True)]

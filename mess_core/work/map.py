@@ -12,6 +12,7 @@ from mess_core.maps.settings import MapSettings, check_settings
 from mess_core.words import counted
 from mess_core.work.request import Done, Request, encoder_words, library_words
 from mess_core.work.task import Task
+from mess_core.workspace.scope import scope_of
 from mess_core.workspace.workspace import Workspace
 
 
@@ -57,9 +58,7 @@ class MapRequest(Request):
             task.progress(n_done, n_total, what)
 
         views = make_map(
-            task.workspace,
-            self.library,
-            encoder_info(self.encoder_id, task.workspace.paths),
+            scope_of(task.workspace, self.library, self.encoder_id),
             self.settings,
             self.layer,
             self.always,

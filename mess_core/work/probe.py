@@ -14,6 +14,7 @@ from mess_core.work.extract import embed_tracks
 from mess_core.work.request import Done, Request, encoder_words, library_words
 from mess_core.work.targets import measure_tracks
 from mess_core.work.task import Task
+from mess_core.workspace.scope import scope_of
 from mess_core.workspace.workspace import Workspace
 
 
@@ -55,12 +56,9 @@ class ProbeRequest(Request):
     def run(self, task: Task) -> Done:
         from mess_core.probing.probe import add_null, fit_cells
 
-        workspace = task.workspace
-        workspace.catalogue.require_library(self.library)
-        info = encoder_info(self.encoder_id, workspace.paths)
-        known = workspace.store.known(info)
-        tracks = [track for track in workspace.catalogue.tracks(self.library) if track.track_id in known]
-        controls = workspace.controls_worth_extracting(info)
+        workspace, scope = task.workspace, scope_of(task.workspace, self.library, self.encoder_id)
+        scope.require_library()
+        info, tracks, controls = scope.info, scope.embedded_tracks, scope.controls_worth_extracting()
         n_steps = len(controls) + 4  # measuring, the controls, all layers, the baselines, chance
         task.begin_step(0, n_steps)
         measure_tracks(task, [track.track_id for track in tracks])
@@ -68,7 +66,7 @@ class ProbeRequest(Request):
             task.begin_step(step, n_steps)
             done = workspace.store.known(control)
             embed_tracks(task, [track for track in tracks if track.track_id not in done], control.id)
-        gathered = workspace.gather(self.library, info, self.group, self.level, self.settings.columns)
+        gathered = scope.gather(self.group, self.level, self.settings.columns)
 
         def on_progress(stage: str) -> Callable[[int, int], None]:
             def report(n_done: int, n_total: int) -> None:

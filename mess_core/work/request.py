@@ -98,7 +98,7 @@ class Request:
     def left_s(self, workspace: Workspace, job: Job) -> float | None:
         """Seconds that a running job may still take, by how fast it was seen to go; None while that is a guess.
 
-        Every sentence on time goes by this or by `Workspace.estimate`.
+        Every sentence on time goes by this or by `Scope.estimate`.
         """
         return workspace.jobs.left_s(job)
 

@@ -24,12 +24,13 @@ import numpy as np
 from mess_core.catalogue.catalogue import ALL
 from mess_core.embeddings.extraction import choose_device, use_all_cores
 from mess_core.encoders.base import Encoder
-from mess_core.encoders.registry import DEFAULT, encoder_info, load_encoder
+from mess_core.encoders.registry import DEFAULT, load_encoder
 from mess_core.errors import MessError
 from mess_core.storage.jobs import PRIORITY_SOON, PRIORITY_WAITED_FOR, new_owner
 from mess_core.upkeep.sweep import sweep
 from mess_core.work.doing import do
 from mess_core.work.task import Task
+from mess_core.workspace.scope import scope_of
 from mess_core.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -73,11 +74,11 @@ def work(workspace: Workspace, is_stopping: threading.Event) -> None:
 
 def _warm_up(workspace: Workspace, encoders: dict[str, Encoder]) -> None:
     """With nothing to do, load the encoder of the next query and let it hear silence: otherwise the first one waits."""
-    info = encoder_info(DEFAULT, workspace.paths)
-    if not encoders and workspace.n_embedded(ALL, info):
+    scope = scope_of(workspace, ALL, DEFAULT)
+    if not encoders and scope.n_embedded:
         encoder = load_encoder(DEFAULT, workspace.paths, choose_device())
-        encoder.encode(np.zeros((1, info.segment_samples), np.float32))
-        encoders[info.fingerprint] = encoder
+        encoder.encode(np.zeros((1, scope.info.segment_samples), np.float32))
+        encoders[scope.info.fingerprint] = encoder
 
 
 class WorkerKeeper:

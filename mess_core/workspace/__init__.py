@@ -1,1 +1,1 @@
-"""One data folder, opened: what needs its catalogue and its files together. Start with `workspace.py`."""
+"""One data folder, opened: what needs its catalogue and its files together. See `workspace.py`, then `scope.py`."""

@@ -6,14 +6,13 @@ import contextlib
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from mess_core.audio.decode import n_segments, samples_sha256
+from mess_core.audio.decode import samples_sha256
 from mess_core.catalogue.catalogue import (
-    ALL,
     Catalogue,
     Lost,
     MissingTrack,
@@ -22,23 +21,7 @@ from mess_core.catalogue.catalogue import (
 )
 from mess_core.catalogue.opinions import Opinions
 from mess_core.embeddings.store import EmbeddingStore
-from mess_core.encoders.base import EncoderInfo
-from mess_core.encoders.mel import MEL, MFCC
-from mess_core.encoders.registry import RANDOM, encoder_ids, encoder_info
-from mess_core.errors import ArtefactMismatchError, AudioError, InputError, StorageError
-from mess_core.probing.directions import Directions
-from mess_core.probing.discovery import (
-    MIN_GROUPS,
-    MIN_TRACKS,
-    Discovery,
-    Gathered,
-    Group,
-    gather,
-    groups_of,
-    load,
-    load_directions,
-)
-from mess_core.probing.result import Level, ProbeSettings
+from mess_core.errors import AudioError, InputError, StorageError
 from mess_core.storage.custody import Custody
 from mess_core.storage.database import Database, Guard
 from mess_core.storage.files import own_files
@@ -50,18 +33,6 @@ from mess_core.targets.measurements import Measurements
 DEMO = "demo"
 T = TypeVar("T")
 ROOM_BYTES = 2**20  # SQLite's log and its index need some of it; with less a catalogue opens for reading alone
-FAST_ENOUGH = 20.0  # times real time: below it an untrained twin is not extracted without being asked for
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What an extraction will take. `seconds` is None until the encoder has run once on this machine."""
-
-    n_tracks: int
-    n_segments: int
-    seconds: float | None
-    n_bytes: int
-    n_free_bytes: int
 
 
 class Workspace:
@@ -86,148 +57,11 @@ class Workspace:
         self.jobs = Jobs(self.database)
         self.opinions = Opinions(self.database)
 
-    # --- knowing what is there ------------------------------------------------------------------------------
-
-    def index_content(self, library: str, info: EncoderInfo) -> str:
-        """A key that changes when anything made of this library's embeddings would."""
-        key = ("content", library, info.fingerprint)
-        content = self.catalogue.remembered(key, lambda: self.store.content(self.catalogue.track_ids(library), info))
-        return str(content)
-
-    def can_discover(self, library: str, info: EncoderInfo) -> bool:
-        """Whether enough of a library is embedded for discovery to run by itself."""
-        known = self.store.known(info)
-        tracks = [track for track in self.catalogue.tracks(library) if track.track_id in known]
-        return len(tracks) >= MIN_TRACKS and len(set(groups_of(tracks, "work"))) >= MIN_GROUPS
-
-    def gather(
-        self, library: str, info: EncoderInfo, group: Group, level: Level, columns: Sequence[str] = ()
-    ) -> Gathered:
-        """What a probe needs; the controls are those that embedded every track of it."""
-        embedded = {track_id for track_id in self.catalogue.track_ids(library) if self.store.has(track_id, info)}
-        controls = {
-            name: control
-            for name, control in self.controls(info).items()
-            if embedded <= self.store.known(control).keys()
-        }
-        return gather(self.catalogue, self.store, self.measurements, library, info, controls, group, level, columns)
-
-    def controls(self, info: EncoderInfo) -> dict[str, EncoderInfo]:
-        """Baseline name -> the encoder that makes it."""
-        names = {"log-mel": MEL.id, "MFCC": MFCC.id, "untrained": f"{RANDOM}{info.id}"}
-        known = encoder_ids()
-        return {name: encoder_info(id_, self.paths) for name, id_ in names.items() if id_ in known and id_ != info.id}
-
-    def controls_worth_extracting(self, info: EncoderInfo) -> list[EncoderInfo]:
-        """The controls that discovery extracts by itself.
-
-        The untrained twin of a slow encoder takes as long as the encoder itself; it counts where somebody has embedded
-        the library with it on purpose.
-        """
-        is_fast = self.real_time_factor(info) >= FAST_ENOUGH
-        return [control for name, control in self.controls(info).items() if name != "untrained" or is_fast]
-
-    def real_time_factor(self, info: EncoderInfo) -> float:
-        """Seconds of audio embedded per second on this machine; 0 until it has run here."""
-        seconds_per_segment = self.store.speed(info)
-        return info.hop_s / seconds_per_segment if seconds_per_segment else 0.0
-
-    def discovery(
-        self,
-        library: str,
-        info: EncoderInfo,
-        group: Group = "work",
-        level: Level = "track",
-        settings: ProbeSettings | None = None,
-    ) -> Discovery | None:
-        """What was found in a library, or None."""
-        return load(self.paths, library, info, group, level, settings)
-
-    def discovery_for(self, library: str, info: EncoderInfo) -> Discovery | None:
-        """What searches of a library go by: its own discovery, else the largest of another library; None without any.
-
-        Its own also gives way where it has evidence for nothing: three tracks can be probed, too.
-        A result of another version counts as none: searching goes on without aspects until it is made again.
-        """
-
-        def readable(name: str) -> Discovery | None:
-            try:
-                return self.discovery(name, info)
-            except ArtefactMismatchError:
-                return None
-
-        def is_of_use(discovery: Discovery | None) -> bool:
-            return discovery is not None and any(aspect.has_evidence for aspect in discovery.aspects.values())
-
-        own = readable(library)
-        if is_of_use(own):
-            return own
-        names = [ALL, *(other.name for other in self.catalogue.libraries())]
-        others = [readable(name) for name in names if name != library]
-        known = [other for other in others if other is not None and is_of_use(other)]
-        return max(known, key=lambda other: other.n_tracks, default=own)
-
-    def directions(self, discovery: Discovery, info: EncoderInfo) -> Directions:
-        """The directions that belong to a discovery."""
-        return load_directions(self.paths, info, discovery)
-
-    def n_embedded(self, library: str, info: EncoderInfo) -> int:
-        """How many tracks of a library this encoder has embedded."""
-        return self._numbers_embedded(library).get((info.id, info.fingerprint), 0)
-
-    def n_by_other_versions(self, library: str, info: EncoderInfo) -> int:
-        """How many embeddings of a library's tracks are by other versions of this encoder."""
-        numbers = self._numbers_embedded(library)
-        return sum(n for (encoder, version), n in numbers.items() if encoder == info.id and version != info.fingerprint)
-
-    def _numbers_embedded(self, library: str) -> dict[tuple[str, str], int]:
-        """By encoder and fingerprint, of all at once: pages ask this of every encoder on every run."""
-
-        def read() -> dict[tuple[str, str], int]:
-            rows = self.database.connection.execute(
-                "SELECT encoder, fingerprint, count(*) AS n FROM embeddings JOIN encoders USING (fingerprint)"
-                " WHERE track_id IN (SELECT track_id FROM library_tracks WHERE ? IN (library, ?)) GROUP BY fingerprint",
-                (library, ALL),
-            )
-            return {(row["encoder"], row["fingerprint"]): row["n"] for row in rows}
-
-        numbers: dict[tuple[str, str], int] = self.catalogue.remembered(("n_embedded", library), read)
-        return numbers
+    # --- adding ---------------------------------------------------------------------------------------------
 
     def keep_upload(self, track_id: str, library: str) -> None:
         """An upload joins a library: from now on it is not swept."""
         self.catalogue.add_to_library(library, [track_id])
-
-    def missing_tracks(self, library: str, info: EncoderInfo) -> list[Track]:
-        """Tracks of a library that this encoder has not embedded yet."""
-        known = self.store.known(info)
-        return [track for track in self.catalogue.tracks(library) if track.track_id not in known]
-
-    def estimate(self, library: str, info: EncoderInfo) -> Estimate:
-        """What it would take to extract what is missing."""
-        known = self.store.known(info)
-        durations_s = [s for track_id, s in self.catalogue.durations_s(library).items() if track_id not in known]
-        total = sum(count_segments(duration_s, info) for duration_s in durations_s)
-        per_segment = self.store.speed(info)
-        # segments in float16; mean and std in float32; a header of about a kilobyte
-        n_bytes = total * info.n_layers * info.embedding_dim * 2
-        n_bytes += len(durations_s) * (info.n_layers * (info.embedding_dim + info.dim) * 4 + 1024)
-        return Estimate(
-            n_tracks=len(durations_s),
-            n_segments=total,
-            seconds=None if per_segment is None else per_segment * total,
-            n_bytes=n_bytes,
-            n_free_bytes=shutil.disk_usage(self.paths.root).free,
-        )
-
-    def share_embedded(self, library: str, info: EncoderInfo) -> float:
-        """How much of a library is embedded, 0 to 1, counted in segments as the bar of its extraction is."""
-        known = self.store.known(info)
-        segments = {i: count_segments(s, info) for i, s in self.catalogue.durations_s(library).items()}
-        total = sum(segments.values())
-        return sum(n for track_id, n in segments.items() if track_id in known) / total if total else 0.0
-
-    # --- adding ---------------------------------------------------------------------------------------------
 
     def add(
         self,
@@ -335,11 +169,6 @@ class Workspace:
                     path.unlink()
             self.database.close()  # what found a full disk was opened for reading alone
             return act()
-
-
-def count_segments(duration_s: float, info: EncoderInfo) -> int:
-    """How many segments a recording of this length has."""
-    return n_segments(round(duration_s * info.sample_rate_hz), info.segment_samples, info.hop_samples)
 
 
 def check_path(path: Path) -> None:

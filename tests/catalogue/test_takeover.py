@@ -27,6 +27,7 @@ from mess_core.upkeep.check import check
 from mess_core.work.add import AddRequest
 from mess_core.work.request import submit
 from mess_core.workspace.scan import scan
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import SHARED, work
 from tests.reliability.faults import MOST_CALLS, failing_statement
@@ -111,7 +112,7 @@ def test_a_retagged_file_stays_one_track_with_all_that_was_known(home: Workspace
     for info in (MEL, MFCC):
         assert home.store.read(new, info).mean[0, 0] == np.float32(told(samples_sha256(path)))
     assert all(track_in(file) == new for file in files)
-    assert check(home) == [] and home.missing_tracks("one", MEL) == []
+    assert check(home) == [] and Scope(home, "one", MEL).missing_tracks == []
     assert home.catalogue.track(old) == track  # links, searches
     home.opinions.judge(old, "dislike", query_track_id=old)  # a page that was open meanwhile
     assert home.opinions.verdicts(new) == {new: "dislike"}
@@ -147,7 +148,7 @@ def test_other_samples_keep_names_and_opinions_and_nothing_that_was_computed(hom
     scan(home, folder, "music")
     assert home.catalogue.track_ids("music") == [new] and home.catalogue.track(new).title == "By hand"
     assert home.opinions.verdicts() == {new: "like"}
-    assert [track.track_id for track in home.missing_tracks("music", MEL)] == [new]
+    assert [track.track_id for track in Scope(home, "music", MEL).missing_tracks] == [new]
     assert home.measurements.of_track(new) == {} and not list(home.paths.embeddings.rglob("*.safetensors"))
 
 

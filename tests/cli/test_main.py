@@ -18,6 +18,7 @@ from mess_core.handover.exports import as_json
 from mess_core.search import rows
 from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.request import Request
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 from tests.planted import QUERY, TWIN, discover, pace, plant_heard_library, strict
 
@@ -56,9 +57,9 @@ def test_similar_has_the_promised_shape_and_answer(run, library, tmp_path):
         assert result["aspects"] is None
         assert result["moment"].keys() == {"query_s", "track_s", "length_s", "similarity"}
     home = Workspace(tmp_path / "home")
-    plan = make_plan(home, "all", encoder_info("mel", home.paths), Request(k=99), None)
-    query = query_of(home, home.catalogue.track(document["query_track_id"]), plan.info, str(library[0]))
-    assert json.loads(as_json(answer(home, build_index(home, plan), plan, query))) == document
+    plan = make_plan(Scope(home, "all", encoder_info("mel", home.paths)), Request(k=99), None)
+    query = query_of(plan.scope, home.catalogue.track(document["query_track_id"]), str(library[0]))
+    assert json.loads(as_json(answer(build_index(plan), plan, query))) == document
 
 
 def test_a_query_that_is_catalogued_but_not_embedded_keeps_its_facts(run, library, tmp_path):
@@ -377,9 +378,9 @@ def test_evaluate_faithfulness(planted, ask):
     assert code == 0 and document.keys() == EVALUATION | {
         "k", "n_queries", "n_groups", "rows", "references", "correlations", "labels"
     }  # fmt: skip
-    assert document["content"] == home.index_content("planted", MEL) and document["n_groups"] == 20
+    assert document["content"] == Scope(home, "planted", MEL).content and document["n_groups"] == 20
     assert document["rows"]["direction"]["tempo"]["tempo"]["value"] < 0.6
-    kept = load_evaluation(home.paths, "planted", MEL, "faithfulness")
+    kept = load_evaluation(Scope(home, "planted", MEL), "faithfulness")
     assert strict(json.dumps(kept.as_document())) == document
     assert set(kept.result.judged) == {"brightness", "warmth", "tempo"}
     assert all(kept.result.passes(aspect) for aspect in kept.result.judged)

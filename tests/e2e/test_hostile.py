@@ -13,6 +13,7 @@ from mess_core.catalogue.catalogue import NAMES
 from mess_core.encoders.mel import MEL
 from mess_core.maps.drawing import make_map
 from mess_core.storage.jobs import Failure
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.e2e
@@ -54,7 +55,7 @@ def app(serve, bright_library, tmp_path_factory):
         home.catalogue.edit(track_id, **{**names, "work": f"{names['work']} {number % 6}"})
     home.catalogue.add_to_library(LIBRARY, ids)
     for library in ("music", LIBRARY):
-        make_map(home, library, MEL)
+        make_map(Scope(home, library, MEL))
     job = home.jobs.submit("targets", {"library": LIBRARY, "then_probe": None})
     assert home.jobs.claim("elsewhere/1/x", job_id=job.job_id) is not None
     for number, text in enumerate(INJECTIONS):

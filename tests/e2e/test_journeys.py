@@ -15,6 +15,7 @@ from mess_core.collections.opening import read_track
 from mess_core.encoders.mel import MEL
 from mess_core.work.add import AddRequest
 from mess_core.work.request import submit
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 from tests.e2e.conftest import PATIENCE_MS, settle
 from tests.e2e.test_app import write_tone
@@ -356,10 +357,10 @@ def test_what_was_cancelled_is_resumed_with_a_click(visit, app, tmp_path):
         expect(page.get_by_text("0 of 1 track kept in later.")).to_be_visible(timeout=PATIENCE_MS)
         page.get_by_role("button", name="Resume").click()
         for _ in range(600):
-            if home.n_embedded("later", MEL):
+            if Scope(home, "later", MEL).n_embedded:
                 break
             page.wait_for_timeout(100)
-        assert home.n_embedded("later", MEL) == 1
+        assert Scope(home, "later", MEL).n_embedded == 1
         expect(page.get_by_role("button", name="Resume")).to_have_count(0, timeout=PATIENCE_MS)
     home.remove_library("later")
 

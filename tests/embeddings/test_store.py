@@ -13,6 +13,7 @@ from mess_core.embeddings import store as module
 from mess_core.embeddings.store import TrackPooler, pool_frames
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
 from mess_core.upkeep.check import check
+from mess_core.workspace.scope import Scope
 from tests.conftest import FakeEncoder
 from tests.planted import INFO, embedding
 
@@ -77,8 +78,8 @@ def test_other_versions_of_an_encoder_are_found(home, track_ids):
     home.store.write(track_ids[0], older, embedding())
     home.store.write(track_ids[1], other, embedding())
     sizes = [path.stat().st_size for path in home.store.file_paths(track_ids[0])]
-    assert home.n_by_other_versions("music", INFO) == 1 and home.store.size_of_other_versions(INFO) in sizes
-    assert home.n_by_other_versions("music", other) == home.store.size_of_other_versions(other) == 0
+    assert Scope(home, "music", INFO).n_by_other_versions == 1 and home.store.size_of_other_versions(INFO) in sizes
+    assert Scope(home, "music", other).n_by_other_versions == home.store.size_of_other_versions(other) == 0
     home.store.forget_other_versions(INFO)
     assert home.store.size_of_other_versions(INFO) == 0 and not home.store.has(track_ids[0], older)
     assert home.store.has(track_ids[0], INFO) and home.store.has(track_ids[1], other)

@@ -12,7 +12,8 @@ from mess_core.evaluation.faithfulness import DIRECTION, Faithfulness, Ratio
 from mess_core.evaluation.kept import KINDS, Evaluation, load_evaluation, save_evaluation
 from mess_core.evaluation.similarity import evaluate_similarity
 from mess_core.storage.files import seal, unseal
-from mess_core.storage.paths import Paths
+from mess_core.workspace.scope import Scope
+from mess_core.workspace.workspace import Workspace
 from tests.conftest import FakeEncoder
 
 INFO = FakeEncoder().info
@@ -43,14 +44,15 @@ RESULTS = {"faithfulness": faithfulness(), "similarity": similarity()}
 
 @pytest.fixture(params=list(KINDS))
 def kept(request, tmp_path):
-    """Paths, kind, and the evaluation that was kept."""
+    """Scope, kind, and the evaluation that was kept."""
+    scope = Scope(Workspace(tmp_path), LIBRARY, INFO)
     evaluation = Evaluation(LIBRARY, INFO.id, INFO.fingerprint, "content", RESULTS[request.param])
-    save_evaluation(Paths(tmp_path), INFO, evaluation, request.param)
-    return Paths(tmp_path), request.param, evaluation
+    save_evaluation(scope, evaluation, request.param)
+    return scope, request.param, evaluation
 
 
-def file_of(paths: Paths):
-    (path,) = (paths.root / "probing" / INFO.folder).iterdir()
+def file_of(scope: Scope):
+    (path,) = (scope.workspace.paths.root / "probing" / INFO.folder).iterdir()
     return path
 
 
@@ -60,8 +62,8 @@ def test_there_is_a_kind_for_every_result():
 
 def test_what_was_kept_comes_back(kept):
     """The result, what it rests on, and the document, which is strict JSON with all of it."""
-    paths, what, evaluation = kept
-    loaded = load_evaluation(paths, LIBRARY, INFO, what)
+    scope, what, evaluation = kept
+    loaded = load_evaluation(scope, what)
     assert vars(loaded) == vars(evaluation)
     document = json.loads(json.dumps(loaded.as_document(), allow_nan=False))
     assert document.items() >= {
@@ -72,39 +74,39 @@ def test_what_was_kept_comes_back(kept):
 
 
 def test_a_newer_one_takes_its_place(kept):
-    paths, what, evaluation = kept
-    save_evaluation(paths, INFO, replace(evaluation, content="newer"), what)
-    assert load_evaluation(paths, LIBRARY, INFO, what).content == "newer"
-    assert file_of(paths)
+    scope, what, evaluation = kept
+    save_evaluation(scope, replace(evaluation, content="newer"), what)
+    assert load_evaluation(scope, what).content == "newer"
+    assert file_of(scope)
 
 
 def test_each_kind_library_and_encoder_has_its_own(kept):
     """What was not measured is None."""
-    paths, what, _ = kept
+    scope, what, _ = kept
     (other,) = KINDS.keys() - {what}
-    assert load_evaluation(paths, LIBRARY, INFO, other) is None
-    assert load_evaluation(paths, "another", INFO, what) is None
-    assert load_evaluation(paths, LIBRARY, FakeEncoder(revision="2").info, what) is None
+    assert load_evaluation(scope, other) is None
+    assert load_evaluation(replace(scope, library="another"), what) is None
+    assert load_evaluation(replace(scope, info=FakeEncoder(revision="2").info), what) is None
 
 
 def test_another_version_or_encoder_is_none(kept):
     """It is made again when asked for."""
-    paths, what, _ = kept
-    path = file_of(paths)
+    scope, what, _ = kept
+    path = file_of(scope)
     plain = unseal(path.read_bytes(), path.name)
     for change in ({"format": "mess-evaluation-0"}, {"fingerprint": "0" * 64}):
         path.write_bytes(seal({**plain, **change}))
-        assert load_evaluation(paths, LIBRARY, INFO, what) is None
+        assert load_evaluation(scope, what) is None
     path.write_text(json.dumps({**plain, "format": "mess-evaluation-1"}))  # of the time before there were seals
-    assert load_evaluation(paths, LIBRARY, INFO, what) is not None
+    assert load_evaluation(scope, what) is not None
     path.write_text(json.dumps(plain))
-    assert load_evaluation(paths, LIBRARY, INFO, what) is None
+    assert load_evaluation(scope, what) is None
 
 
 def test_damage_is_none(kept):
     """Every way to be wrong; each key is needed."""
-    paths, what, _ = kept
-    path = file_of(paths)
+    scope, what, _ = kept
+    path = file_of(scope)
     data = path.read_bytes()
     plain = unseal(data, path.name)
     wrong = [b"", b"null", b"[]", b"3", b"\xff\xfe", data[: len(data) // 2]]
@@ -116,6 +118,6 @@ def test_damage_is_none(kept):
     wrong += [seal({**plain, "result": result}) for result in results]
     for damaged in wrong:
         path.write_bytes(damaged)
-        assert load_evaluation(paths, LIBRARY, INFO, what) is None, damaged[:80]
+        assert load_evaluation(scope, what) is None, damaged[:80]
     path.write_bytes(data)
-    assert load_evaluation(paths, LIBRARY, INFO, what) is not None
+    assert load_evaluation(scope, what) is not None

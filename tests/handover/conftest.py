@@ -10,14 +10,16 @@ from mess_core.handover.folders import MANIFEST
 from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.request import Request
 from mess_core.storage.files import seal, unseal
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 
 
 def nearest(home: Workspace, track_id: str, library: str = "music", encoder: str = MEL.id, k: int = 10) -> list[tuple]:
     """By the app's default search."""
     info = encoder_info(encoder, home.paths)
-    plan = make_plan(home, library, info, Request(k=k), home.discovery_for(library, info))
-    found = answer(home, build_index(home, plan), plan, query_of(home, home.catalogue.track(track_id), info)).found
+    scope = Scope(home, library, info)
+    plan = make_plan(scope, Request(k=k), scope.discovery_for_search())
+    found = answer(build_index(plan), plan, query_of(scope, home.catalogue.track(track_id))).found
     return [(each.track.track_id, each.neighbour.similarity) for each in found]
 
 

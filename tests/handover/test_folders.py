@@ -38,6 +38,7 @@ from mess_core.work.add import AddRequest
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.request import submit
 from mess_core.work.targets import TargetsRequest
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
 from tests.handover.conftest import contents, forge, nearest
@@ -169,7 +170,7 @@ def test_an_export_replaces_an_export_and_nothing_else(origin, tmp_path):
     with pytest.raises(InputError, match="no export"):
         export_library(home, "music", home.paths.root)
     with pytest.raises(InputError, match="no export"):
-        export_index(home, "music", MEL.id, folder)  # of another kind
+        export_index(Scope(home, "music", MEL), folder)  # of another kind
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
@@ -273,7 +274,7 @@ def test_a_stopped_import_goes_on(origin, home):
 
     with pytest.raises(KeyboardInterrupt):
         import_library(home, origin[2], on_progress=stop)
-    n_there = home.n_embedded("music", MEL)
+    n_there = Scope(home, "music", MEL).n_embedded
     taken = import_library(home, origin[2])
     assert n_there == 3 and taken.n_embeddings == N - 3 and arrays_of(home) == arrays_of(origin[0])
 

@@ -7,13 +7,14 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from mess_core.encoders.mel import MEL
+from mess_core.encoders.mel import MEL, MFCC
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.evaluation.kept import load_evaluation
 from mess_core.handover.folders import MANIFEST
 from mess_core.handover.served import build_served, export_index, load_index
 from mess_core.work.evaluate import EvaluateRequest
 from mess_core.work.request import submit
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
 from tests.handover.conftest import contents, forge, nearest
@@ -32,7 +33,7 @@ def correct_hubs(home: Workspace, monkeypatch) -> None:
     from mess_core.search import answers
 
     for module in (answers, served):
-        monkeypatch.setattr(module, "correction_helps", lambda paths, library, info, geometry: geometry == "layer")
+        monkeypatch.setattr(module, "correction_helps", lambda scope, geometry: geometry == "layer")
 
 
 @pytest.mark.parametrize("is_corrected", [False, True])
@@ -45,7 +46,7 @@ def test_an_index_ranks_as_the_app_does(evaluated, tmp_path, monkeypatch, is_cor
     if is_corrected:
         plain = {track_id: nearest(home, track_id, "planted") for track_id in ids}
         correct_hubs(home, monkeypatch)
-    export_index(home, "planted", MEL.id, tmp_path / "index")
+    export_index(Scope(home, "planted", MEL), tmp_path / "index")
     served = load_index(tmp_path / "index")
     assert served.corrects_hubs == is_corrected and served.track_ids == tuple(ids)
     rows = faiss.read_index(str(tmp_path / "index" / "index.faiss"))
@@ -74,17 +75,17 @@ def test_hubs_are_corrected_where_the_evaluation_says_so(evaluated, tmp_path):
     home, _ = evaluated
     submit(home, EvaluateRequest("planted", MEL.id, "similarity"))
     work(home)
-    kept = load_evaluation(home.paths, "planted", MEL, "similarity")
-    assert build_served(home, "planted", MEL)[0].corrects_hubs == kept.result.csls_helps
+    kept = load_evaluation(Scope(home, "planted", MEL), "similarity")
+    assert build_served(Scope(home, "planted", MEL))[0].corrects_hubs == kept.result.csls_helps
 
 
 def test_an_index_is_verified(evaluated, tmp_path):
     home, _ = evaluated
     folder = tmp_path / "index"
-    export_index(home, "planted", MEL.id, folder)
+    export_index(Scope(home, "planted", MEL), folder)
     whole = contents(folder)
     assert whole.keys() == {"index.faiss", "ids.txt", "query.safetensors", MANIFEST}
-    export_index(home, "planted", MEL.id, folder)
+    export_index(Scope(home, "planted", MEL), folder)
     assert contents(folder) == whole
     for name, data in whole.items():
         for bad in (data[:-1], data[:10] + bytes([data[10] ^ 1]) + data[11:], None):
@@ -99,4 +100,4 @@ def test_an_index_is_verified(evaluated, tmp_path):
     with pytest.raises(InputError, match="leads out"):
         load_index(folder)
     with pytest.raises(DataMissingError, match="mfcc"):
-        export_index(home, "planted", "mfcc", tmp_path / "x")
+        export_index(Scope(home, "planted", MFCC), tmp_path / "x")

@@ -18,6 +18,7 @@ from mess_core.upkeep.check import check
 from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
 from tests.handover.conftest import nearest
@@ -68,7 +69,7 @@ def test_imported_vectors_are_probed_and_mapped(table):
     submit(home, MapRequest("planted", info.id, layer=0))
     work(home)
     assert [home.jobs.latest(kind).state for kind in ("probe", "map")] == ["done", "done"]
-    assert home.discovery("planted", info).result.n_groups == 20
+    assert Scope(home, "planted", info).discovery().result.n_groups == 20
     assert main([*run, "map", "--encoder", info.id, "--library", "planted", "--json"]) == 0
 
 

@@ -32,6 +32,7 @@ from mess_core.work.doing import do
 from mess_core.work.map import MapRequest
 from mess_core.work.request import submit
 from mess_core.work.task import Task
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import FakeEncoder
 from tests.planted import a_track, plant_embeddings, plant_targets, plant_tracks
@@ -76,7 +77,7 @@ def drawn(tmp_path_factory):
     """A planted library, drawn once; tests that change it work on a copy."""
     home = Workspace(tmp_path_factory.mktemp("maps") / "home")
     ids, codes = plant(home)
-    views = make_map(home, "planted", INFO, SETTINGS)
+    views = make_map(Scope(home, "planted", INFO), SETTINGS)
     home.database.close()
     return home.paths.root, ids, codes, views
 
@@ -89,7 +90,7 @@ def own(drawn, tmp_path) -> Workspace:
 
 
 def view_of(home: Workspace, layer: int | None = 1) -> maps.MapView:
-    view = load_view(home, "planted", INFO, layer, SETTINGS)
+    view = load_view(Scope(home, "planted", INFO), layer, SETTINGS)
     assert view is not None
     return view
 
@@ -151,7 +152,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(drawn, tmp_path
     """In another data folder, from the same embeddings."""
     other = Workspace(tmp_path / "home")
     plant(other)
-    again = make_map(other, "planted", INFO, SETTINGS)
+    again = make_map(Scope(other, "planted", INFO), SETTINGS)
     digests = [[hashlib.sha256(v.path.with_suffix(".safetensors").read_bytes()).digest() for v in views]
                for views in (drawn[3], again)]  # fmt: skip
     assert digests[0] == digests[1]
@@ -267,7 +268,7 @@ def test_true_neighbours_are_those_of_the_layer(drawn):
 def test_stability_is_asked_for(own):
     """Clusters are found again from anywhere, noise less; what is kept is read."""
     assert view_of(own).stability is None
-    make_map(own, "planted", INFO, SETTINGS, with_stability=True)
+    make_map(Scope(own, "planted", INFO), SETTINGS, with_stability=True)
     stability = [view_of(own, layer).stability for layer in range(3)]
     assert stability[2] < stability[1] <= 1 and stability[1] > 3 * view_of(own).trust.chance
 
@@ -293,13 +294,13 @@ def test_an_added_track_is_placed_beside_its_neighbours(own, drawn, monkeypatch)
     row = view_of(own).row(copy)
     assert np.allclose(view_of(own).points()[row], points[ids.index(ids[np.flatnonzero(codes == 2)[0]])], atol=1e-3)
     monkeypatch.undo()
-    again = make_map(own, "planted", INFO, SETTINGS)
+    again = make_map(Scope(own, "planted", INFO), SETTINGS)
     assert again[1].n_placed == 0 and len(again[1].track_ids) == N + 2 and shows_all(own)
     assert len([path for path in again[1].path.parents[1].iterdir() if path.is_dir()]) == 1
 
 
 def shows_all(home: Workspace) -> bool:
-    return is_complete(home, "planted", INFO, SETTINGS)
+    return is_complete(Scope(home, "planted", INFO), SETTINGS)
 
 
 def test_placing_is_a_weighted_mean():
@@ -328,11 +329,11 @@ def test_a_removed_track_is_gone_from_the_map(own, drawn):
 def test_a_tracks_segments_make_a_path(own, drawn):
     """Its segments are nearly the track itself: they lie beside it, in order of time."""
     ids, view = drawn[1], view_of(own)
-    path = segment_path(own, "planted", INFO, view, ids[5])
+    path = segment_path(Scope(own, "planted", INFO), view, ids[5])
     assert [point.start_s for point in path] == [0.0, 1.0]
     assert all(np.hypot(point.x - view.x[5], point.y - view.y[5]) < 0.2 for point in path)
     with pytest.raises(DataMissingError, match="no embedding"):
-        segment_path(own, "planted", INFO, view, "nobody")
+        segment_path(Scope(own, "planted", INFO), view, "nobody")
 
 
 def test_a_sample_holds_those_wanted(own, drawn, monkeypatch):
@@ -345,7 +346,7 @@ def test_a_sample_holds_those_wanted(own, drawn, monkeypatch):
     assert sample_tracks(ids, [], seed=1) == tuple(ids)
     monkeypatch.setattr(maps, "MOST_TRACKS", 30)
     monkeypatch.setattr(maps.sample_tracks, "__defaults__", (30,))
-    (view,) = make_map(own, "planted", INFO, SETTINGS, layer=1, always=[drawn[1][-1]])
+    (view,) = make_map(Scope(own, "planted", INFO), SETTINGS, layer=1, always=[drawn[1][-1]])
     assert len(view.track_ids) == 30 and view.n_left_out == N - 30 and drawn[1][-1] in view.track_ids
     assert view_of(own).n_left_out == N - 30
 
@@ -356,7 +357,7 @@ def test_a_sample_holds_those_wanted(own, drawn, monkeypatch):
 def test_what_is_kept_is_not_drawn_again(own, monkeypatch):
     """And it can be read by anyone."""
     monkeypatch.setattr(maps, "umap_layout", None)
-    views = make_map(own, "planted", INFO, SETTINGS)
+    views = make_map(Scope(own, "planted", INFO), SETTINGS)
     facts = json.loads(views[0].path.read_text())
     assert (facts["encoder"], facts["library"], facts["layer"]) == (INFO.id, "planted", 0)
     assert facts["trust"]["trustworthiness"] == views[0].trust.trustworthiness
@@ -384,8 +385,8 @@ def test_what_is_damaged_or_of_another_version_is_refused_and_drawn_again(own, d
     sentence = "another version" if harm == "version" else "not drawn" if harm == "gone" else "damaged"
     with pytest.raises((ArtefactMismatchError, DataMissingError), match=sentence):
         read_view(path)
-    assert load_view(own, "planted", INFO, 1, SETTINGS) is None
-    make_map(own, "planted", INFO, SETTINGS)
+    assert load_view(Scope(own, "planted", INFO), 1, SETTINGS) is None
+    make_map(Scope(own, "planted", INFO), SETTINGS)
     assert arrays.read_bytes() == before and view_of(own).x == drawn[3][1].x
 
 
@@ -404,16 +405,16 @@ def test_a_killed_job_goes_on_where_it_was(tmp_path, drawn, monkeypatch):
     monkeypatch.setattr(maps, "umap_layout", dying)
     job = submit(home, MapRequest("planted", "nano", SETTINGS))
     assert job.arguments["layer"] is None and job.kind == "map"
-    monkeypatch.setattr("mess_core.work.map.encoder_info", lambda *_: INFO)
+    monkeypatch.setattr("mess_core.workspace.scope.encoder_info", lambda *_: INFO)
     owner = new_owner()
     with pytest.raises(KeyboardInterrupt):
         do(Task(home, home.jobs.claim(owner), owner))
-    assert load_view(home, "planted", INFO, 1, SETTINGS) is not None  # what is done can be looked at
+    assert load_view(Scope(home, "planted", INFO), 1, SETTINGS) is not None  # what is done can be looked at
     home.jobs.release(job.job_id, owner)  # as for a dead worker
     done = do(Task(home, home.jobs.claim(owner), owner))
     assert done.state == "done" and len(n_drawn) == 4, done.message
     assert "60 tracks drawn in 3 views" in done.message and (done.n_done, done.n_total) == (3, 3)
-    views = [load_view(home, "planted", INFO, layer, SETTINGS) for layer in range(3)]
+    views = [load_view(Scope(home, "planted", INFO), layer, SETTINGS) for layer in range(3)]
     assert [view.x for view in views] == [view.x for view in drawn[3]]
 
 
@@ -434,9 +435,9 @@ def test_bad_input_is_one_sentence(own):
     with pytest.raises(InputError, match="1 of 6 tracks hold NaN"):
         space_of(np.vstack([np.eye(5), np.full(5, np.nan)]), "cosine", is_centred=True)
     with pytest.raises(InputError, match="no layer 3: fake has layers 0 to 2"):
-        load_view(own, "planted", INFO, 3)
+        load_view(Scope(own, "planted", INFO), 3)
     with pytest.raises(InputError, match="no layer -1"):
-        make_map(own, "planted", INFO, SETTINGS, layer=-1)
+        make_map(Scope(own, "planted", INFO), SETTINGS, layer=-1)
     for wrong in (
         {"n_neighbours": 1},
         {"n_neighbours": 2.5},
@@ -456,8 +457,8 @@ def test_an_empty_library_says_what_it_needs(home):
     """Not a traceback."""
     plant_tracks(home, [a_track(1)])
     with pytest.raises(InputError, match="at least 5 embedded tracks, this library has 0"):
-        make_map(home, "planted", INFO, SETTINGS)
-    assert load_view(home, "planted", INFO, 0) is None and not is_complete(home, "planted", INFO)
+        make_map(Scope(home, "planted", INFO), SETTINGS)
+    assert load_view(Scope(home, "planted", INFO), 0) is None and not is_complete(Scope(home, "planted", INFO))
 
 
 # --- names --------------------------------------------------------------------------------------------------
@@ -543,13 +544,13 @@ def test_a_library_map_is_named_by_what_the_catalogue_knows(own, drawn):
     _, ids, codes, _ = drawn
     plant_targets(own, ids, {})
     view = view_of(own)
-    found = name_view(own, "planted", view)
+    found = name_view(Scope(own, "planted", INFO), view)
     by_name = {finding.name: region for region in found.regions for finding in region.findings}
     assert set(INSTRUMENTS) <= set(by_name)
     for code, instrument in enumerate(INSTRUMENTS):
         assert {codes[row] for row in by_name[instrument].rows} == {code}
     assert any("piano (15 of 15)" in sentence for sentence in found.sentences)
-    noise = name_view(own, "planted", view_of(own, 2))
+    noise = name_view(Scope(own, "planted", INFO), view_of(own, 2))
     assert not [region for region in noise.regions if region.findings] and noise.directions == ()
 
 
@@ -568,12 +569,12 @@ def test_aspects_and_the_verb(bright_library, tmp_path, capsys):
     home = Workspace(tmp_path / "home")
     info = encoder_info("mel", home.paths)
     assert document["aspects"] is not None
-    view = load_view(home, "music", info, None)
+    view = load_view(Scope(home, "music", info), None)
     assert view.name == "aspects" and view.trust.trustworthiness > 0.9 and len(view.track_ids) == 12
-    assert len(segment_path(home, "music", info, view, view.track_ids[0])) > 0
-    discovery = home.discovery("music", info)
+    assert len(segment_path(Scope(home, "music", info), view, view.track_ids[0])) > 0
+    discovery = Scope(home, "music", info).discovery()
     vectors = home.store.load(view.track_ids, info).vectors
-    geometry = DirectionGeometry.fit(vectors, discovery.aspects, home.directions(discovery, info))
+    geometry = DirectionGeometry.fit(vectors, discovery.aspects, Scope(home, "music", info).directions(discovery))
     items, weights = geometry.items(vectors), geometry.plain
     points = geometry.coordinates(items, weights)
     squares = ((points[:-1] - points[1:]) ** 2).sum(axis=1)

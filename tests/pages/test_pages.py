@@ -28,6 +28,7 @@ from mess_core.work.extract import EncodeRequest, ExtractRequest
 from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.uploads import UploadWriter
 from mess_core.workspace.workspace import Workspace
 from pages.shared.home import panels
@@ -46,9 +47,10 @@ PAGES = {
 
 def ask(home: Workspace, track_id: str, library: str = "all", **request) -> tuple[FoundTrack, ...]:
     """What the core answers."""
-    plan = make_plan(home, library, NANO, Request(**request), home.discovery_for(library, NANO))
-    query = query_of(home, home.catalogue.track(track_id), NANO)
-    return answer(home, build_index(home, plan), plan, query).found
+    scope = Scope(home, library, NANO)
+    plan = make_plan(scope, Request(**request), scope.discovery_for_search())
+    query = query_of(scope, home.catalogue.track(track_id))
+    return answer(build_index(plan), plan, query).found
 
 
 def rows(at: AppTest, column: str) -> list:
@@ -133,7 +135,7 @@ def test_library_estimates_and_starts_an_extraction(launch, library, home):
     next(button for button in at.button if button.label.startswith("Embed 4 tracks")).click().run()
     assert [job.kind for job in home.jobs.active()] == ["extract"]
     work(home)
-    assert home.n_embedded("music", MEL) == 4
+    assert Scope(home, "music", MEL).n_embedded == 4
 
 
 def _mel_embedding() -> TrackEmbedding:
@@ -277,7 +279,7 @@ def test_layers_shows_a_run_and_says_when_it_is_older_than_the_library(launch, h
     at.run()
     assert "11 tracks, 11 rows, 11 groups (work)" in words(at)
     assert "each counts as a work of its own" in words(at)
-    found = home.discovery("music", MEL)
+    found = Scope(home, "music", MEL).discovery()
     assert found.result.target("rubato").best_layer is None and found.result.target("rubato").reason
     assert at.get("plotly_chart")
     home.catalogue.add(new[0].audio.parent, new[11:], "music")
@@ -372,8 +374,9 @@ def test_a_slider_searches_by_its_aspect_and_is_in_the_link(launch, bright):
 
 
 def ask_mel(home: Workspace, track_id: str, **request) -> tuple[FoundTrack, ...]:
-    plan = make_plan(home, "music", MEL, Request(**request), home.discovery_for("music", MEL))
-    return answer(home, build_index(home, plan), plan, query_of(home, home.catalogue.track(track_id), MEL)).found
+    scope = Scope(home, "music", MEL)
+    plan = make_plan(scope, Request(**request), scope.discovery_for_search())
+    return answer(build_index(plan), plan, query_of(scope, home.catalogue.track(track_id))).found
 
 
 def test_what_is_left_out_changes_the_list(launch, bright):
@@ -598,7 +601,7 @@ def test_the_settings_of_a_map_are_in_its_link(launch, drawn):
                                                            (5, False, go.Scatter)])  # fmt: skip
 def test_many_points_are_drawn_by_webgl_where_there_is_any(drawn, monkeypatch, n_most, has_webgl, kind):
     monkeypatch.setattr(map_figures, "MOST_SVG", n_most)
-    view = load_view(drawn, "music", MEL, 0)
+    view = load_view(Scope(drawn, "music", MEL), 0)
     colour = map_figures.Colour("kept", numbers=view.preservation)
     figure = map_figures.scatter(
         view, {}, colour, is_pca=False, query=None, near=[], path=[], has_webgl=has_webgl

@@ -49,7 +49,8 @@ from mess_core.work.extract import ExtractRequest
 from mess_core.work.request import submit
 from mess_core.work.targets import TargetsRequest
 from mess_core.work.task import Task
-from mess_core.workspace import workspace as workspace_module
+from mess_core.workspace import scope as scope_module
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 from tests.planted import (
     MANY,
@@ -238,11 +239,11 @@ def test_a_control_must_have_embedded_every_track(home):
     plant_embeddings(home, info, layered(ids[:-1], info))
     plant_embeddings(home, MFCC, layered(ids[:-2], MFCC))
     plain = {"nuisances", "nuisances but density"}
-    assert home.gather("planted", info, "work", "track").data.baselines.keys() == plain | {"log-mel"}
+    assert Scope(home, "planted", info).gather("work", "track").data.baselines.keys() == plain | {"log-mel"}
     plant_embeddings(home, MFCC, layered(ids[-2:], MFCC))  # more than are embedded: no harm
     twin = encoder_info(f"{RANDOM}{NANO.id}", home.paths)
     plant_embeddings(home, twin, layered(ids, twin))
-    baselines = home.gather("planted", info, "work", "track").data.baselines
+    baselines = Scope(home, "planted", info).gather("work", "track").data.baselines
     assert baselines.keys() == plain | {"log-mel", "MFCC", "untrained"}
     assert baselines["log-mel"].shape == (7, MEL.embedding_dim)  # one layer: the same for all
     assert baselines["untrained"].shape == (7, info.n_layers, info.dim)  # layer by layer
@@ -467,7 +468,7 @@ def test_the_directions_kept_are_those_that_are_fitted(found):
     """Read back they tell the same coordinates, and those are the planted numbers."""
     home, gathered, discovery = found
     fitted = fit_directions(gathered.data, discovery.result)
-    kept = home.directions(discovery, TWO_LAYERS)
+    kept = Scope(home, "planted", TWO_LAYERS).directions(discovery)
     assert kept.to_bytes() == fitted.to_bytes()
     assert hashlib.sha256(fitted.to_bytes()).hexdigest() == discovery.directions_sha256
     coordinates = kept.projection(["spectral_centroid"])(gathered.data.vectors)[:, 0]
@@ -524,7 +525,7 @@ def test_a_library_goes_by_its_own_discovery_else_by_the_largest(home):
         home.catalogue.add_to_library(library, ids[:3])
 
     def goes_by(library: str) -> str | None:
-        discovery = home.discovery_for(library, TWO_LAYERS)
+        discovery = Scope(home, library, TWO_LAYERS).discovery_for_search()
         return discovery.library if discovery else None
 
     assert goes_by("planted") is None and goes_by("all") is None
@@ -537,7 +538,7 @@ def test_a_library_goes_by_its_own_discovery_else_by_the_largest(home):
         path = path_of(home.paths, library, TWO_LAYERS, "work", "track")
         path.write_bytes(seal({**unseal(path.read_bytes(), ""), "format": "mess-discovery-1"}))
         assert goes_by("none") == then and goes_by(library) == then
-    assert home.discovery_for("none", MEL) is None
+    assert Scope(home, "none", MEL).discovery_for_search() is None
 
 
 # --- by itself ----------------------------------------------------------------------------------------------
@@ -547,17 +548,17 @@ def test_a_library_goes_by_its_own_discovery_else_by_the_largest(home):
 def test_when_a_library_is_large_enough(home, n, n_works, can):
     """Thirty embedded tracks in ten works, not less."""
     ids = plant_tracks(home, [a_track(i, work=f"w{i % n_works}", composer="c") for i in range(n)])
-    assert home.can_discover("planted", TWO_LAYERS) is False  # nothing is embedded yet
+    assert Scope(home, "planted", TWO_LAYERS).can_discover is False  # nothing is embedded yet
     plant_embeddings(home, TWO_LAYERS, layered(ids, TWO_LAYERS))
-    assert home.can_discover("planted", TWO_LAYERS) is can
-    assert home.can_discover("nosuch", TWO_LAYERS) is False
+    assert Scope(home, "planted", TWO_LAYERS).can_discover is can
+    assert Scope(home, "nosuch", TWO_LAYERS).can_discover is False
 
 
 def test_tracks_of_unknown_work_are_works(home):
     """A folder of music without any metadata can be discovered."""
     ids = plant_tracks(home, [a_track(i) for i in range(30)])
     plant_embeddings(home, TWO_LAYERS, layered(ids, TWO_LAYERS))
-    assert home.can_discover("planted", TWO_LAYERS)
+    assert Scope(home, "planted", TWO_LAYERS).can_discover
 
 
 def run_next(home: Workspace):
@@ -573,8 +574,8 @@ def in_this_process(monkeypatch):
 
 def test_discovery_follows_an_extraction_by_itself_and_once(home, write_wav, monkeypatch, in_this_process):
     """Extract, then targets, then probe: each queued once, and at the end there is a result."""
-    monkeypatch.setattr(workspace_module, "MIN_TRACKS", 6)
-    monkeypatch.setattr(workspace_module, "MIN_GROUPS", 6)
+    monkeypatch.setattr(scope_module, "MIN_TRACKS", 6)
+    monkeypatch.setattr(scope_module, "MIN_GROUPS", 6)
     new = [read_track(write_wav(f"t{seed}", 1.2, seed)) for seed in range(6)]
     home.catalogue.add(new[0].audio.parent, new[:5], "music")
     submit(home, ExtractRequest("music", MEL.id, goes_on=True))
@@ -594,11 +595,11 @@ def test_discovery_follows_an_extraction_by_itself_and_once(home, write_wav, mon
     assert home.measurements.missing(home.catalogue.track_ids("music")) == []
     job = run_next(home)
     assert job.state == "done", job.message
-    discovery = home.discovery("music", MEL)
+    discovery = Scope(home, "music", MEL).discovery()
     assert discovery.n_tracks == 6 and discovery.result.has_null
     assert [job.arguments.get("what", job.kind) for job in home.jobs.active()] == ["faithfulness", "similarity", "map"]
     assert [run_next(home).state for _ in range(3)] == ["done"] * 3 and home.jobs.active() == []
-    assert discovery.content == home.index_content("music", MEL)
+    assert discovery.content == Scope(home, "music", MEL).content
     assert "MFCC" in discovery.result.target("spectral_centroid").baselines  # it was extracted for this
     assert "log-mel" not in discovery.result.target("spectral_centroid").baselines  # that is the encoder itself
 
@@ -608,8 +609,8 @@ def test_discovery_follows_an_extraction_by_itself_and_once(home, write_wav, mon
 
 def test_an_interrupted_extraction_still_leads_to_discovery(home, write_wav, monkeypatch):
     """Stopped after the last commit and before the next job was queued, the resumed job queues it."""
-    monkeypatch.setattr(workspace_module, "MIN_TRACKS", 2)
-    monkeypatch.setattr(workspace_module, "MIN_GROUPS", 2)
+    monkeypatch.setattr(scope_module, "MIN_TRACKS", 2)
+    monkeypatch.setattr(scope_module, "MIN_GROUPS", 2)
     new = [read_track(write_wav(f"t{seed}", 1.2, seed)) for seed in range(2)]
     home.catalogue.add(new[0].audio.parent, new, "music")
     submit(home, ExtractRequest("music", MEL.id))
@@ -649,10 +650,10 @@ def test_probe_prints_the_promised_document_and_the_answer(home, run):
     assert {cell["alpha"] for cell in cells} == {10.0}
     assert max(cells, key=lambda cell: cell["r2"])["layer"] == 1
     settings = replace(ProbeSettings(), alphas=(10.0,), n_permutations=19)
-    kept = home.discovery("planted", info, settings=settings)
+    kept = Scope(home, "planted", info).discovery(settings=settings)
     assert json.loads(json.dumps(kept.as_document())) == document
     assert kept.result.settings == settings
-    assert home.discovery("planted", info) is None  # a run with other settings is not taken for the usual one
+    assert Scope(home, "planted", info).discovery() is None  # a run with other settings is not taken for the usual one
 
 
 def test_a_new_target_and_a_new_aspect_appear_with_no_other_edit(home, run, monkeypatch):
@@ -697,7 +698,7 @@ def test_probe_takes_its_options(home, run, options):
     settings = replace(ProbeSettings(), n_permutations=0)
     if "performer" in options:
         settings = replace(settings, n_folds=2, alphas=(10.0,))
-    assert home.discovery("planted", MEL, document["group"], document["level"], settings) is not None
+    assert Scope(home, "planted", MEL).discovery(document["group"], document["level"], settings) is not None
 
 
 def test_probe_before_extract_says_what_to_do(home, run):

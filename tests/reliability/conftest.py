@@ -20,6 +20,7 @@ from mess_core.search.answers import build_segment_index, make_plan
 from mess_core.search.recall import recall_path
 from mess_core.search.request import Request
 from mess_core.storage.files import seal, write_atomically
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.uploads import UploadWriter
 from mess_core.workspace.workspace import Workspace
 
@@ -70,12 +71,12 @@ def everything_once(bright_library: Path, made_once) -> Path:
 def _make_everything(bright_library: Path, root: Path) -> None:
     shutil.copytree(bright_library, root)
     home = Workspace(root)
-    make_map(home, "music", MEL, SETTINGS, with_stability=True)
-    plan = make_plan(home, "music", MEL, Request(), home.discovery_for("music", MEL))
-    build_segment_index(home, plan)
+    scope = Scope(home, "music", MEL)
+    make_map(scope, SETTINGS, with_stability=True)
+    build_segment_index(make_plan(scope, Request(), scope.discovery_for_search()))
     track = home.catalogue.tracks("music")[0]
     write_atomically(home.paths.cache / "peaks" / f"{track.sha256}.json", seal({"peaks": [0.1, 0.2]}, indent=None))
-    write_atomically(recall_path(home.paths, "music", MEL, "layer"), seal({"kind": "ivf", "recall": []}))
+    write_atomically(recall_path(scope, "layer"), seal({"kind": "ivf", "recall": []}))
     raw = RawWriter(home.store.raw_path(track.track_id, MEL))
     for number in range(2):
         raw.add(np.full((1, 5, 4), number, np.float32))

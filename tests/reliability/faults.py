@@ -26,6 +26,7 @@ from mess_core.maps.kept import read_view, write_view
 from mess_core.probing.discovery import save
 from mess_core.storage.packed import read_packed, write_packed
 from mess_core.workspace.scan import scan
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.uploads import UploadWriter
 from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import Everything
@@ -181,27 +182,27 @@ def save_map(made: Everything) -> Operation:
 
 
 def save_evaluation_again(made: Everything) -> Operation:
-    home = made.home
-    kept = load_evaluation(home.paths, "music", MEL, "similarity")
+    scope = Scope(made.home, "music", MEL)
+    kept = load_evaluation(scope, "similarity")
     return Operation(
-        lambda n: save_evaluation(home.paths, MEL, replace(kept, content=f"newer {n}"), "similarity"),
-        lambda n: load_evaluation(home.paths, "music", MEL, "similarity").content,
+        lambda n: save_evaluation(scope, replace(kept, content=f"newer {n}"), "similarity"),
+        lambda n: load_evaluation(scope, "similarity").content,
     )
 
 
 def save_discovery(made: Everything) -> Operation:
     """Other results, other directions: a reader finds the two that belong together."""
     home = made.home
-    gathered = home.gather("music", MEL, "work", "track")
-    kept = home.discovery("music", MEL)
+    scope = Scope(home, "music", MEL)
+    gathered, kept = scope.gather("work", "track"), scope.discovery()
 
     def act(n: int) -> None:
         data = replace(gathered.data, vectors=gathered.data.vectors * (n + 1))
         save(home.paths, MEL, replace(gathered, data=data, content=f"newer {n}"), kept.result, "music", "work")
 
     def state(n: int) -> object:
-        found = home.discovery("music", MEL)
-        return found.content, home.directions(found, MEL).weights.tobytes()
+        found = scope.discovery()
+        return found.content, scope.directions(found).weights.tobytes()
 
     return Operation(act, state)
 

@@ -19,6 +19,7 @@ from mess_core.maps.drawing import load_view
 from mess_core.storage.files import seal, unseal
 from mess_core.upkeep.check import check
 from mess_core.upkeep.sweep import sweep
+from mess_core.workspace.scope import Scope
 from tests.reliability.conftest import KINDS, SETTINGS, Everything
 
 N_FLIPS = 12  # per kind here; 2000 random bits of sealed documents below
@@ -77,16 +78,16 @@ def test_an_upload_that_is_gone_is_named(everything: Everything) -> None:
 def test_what_is_damaged_is_not_used_and_is_made_again(everything: Everything) -> None:
     """The pages' own readers refuse it too, without any check before."""
     home = everything.home
-    assert load_view(home, "music", MEL, 0, SETTINGS) is not None
-    assert load_view(home, "music", MEL, 0, SETTINGS).stability is not None
+    assert load_view(Scope(home, "music", MEL), 0, SETTINGS) is not None
+    assert load_view(Scope(home, "music", MEL), 0, SETTINGS).stability is not None
     for kind in KINDS:
         for path in everything.files(kind):
             data = bytearray(path.read_bytes())
             data[len(data) // 2] ^= 1
             path.write_bytes(data)
-    assert load_view(home, "music", MEL, 0, SETTINGS) is None
-    assert home.discovery_for("music", MEL) is None
-    assert load_evaluation(home.paths, "music", MEL, "faithfulness") is None
+    assert load_view(Scope(home, "music", MEL), 0, SETTINGS) is None
+    assert Scope(home, "music", MEL).discovery_for_search() is None
+    assert load_evaluation(Scope(home, "music", MEL), "faithfulness") is None
     with pytest.raises(ArtefactMismatchError, match="is damaged"):
         home.store.load(home.catalogue.track_ids("music"), MEL)
     n_files = sum(len(everything.files(kind)) for kind in KINDS if kind != "packed hash")

@@ -12,6 +12,7 @@ from mess_core.handover.exports import as_document
 from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.request import Request
 from mess_core.upkeep.check import check
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 
 N_SESSIONS = 50
@@ -25,8 +26,9 @@ REQUESTS = (
 
 
 def asked(home: Workspace, track_id: str, request: Request) -> dict:
-    plan = make_plan(home, "music", MEL, request, home.discovery_for("music", MEL))
-    found = answer(home, build_index(home, plan), plan, query_of(home, home.catalogue.track(track_id), MEL))
+    scope = Scope(home, "music", MEL)
+    plan = make_plan(scope, request, scope.discovery_for_search())
+    found = answer(build_index(plan), plan, query_of(scope, home.catalogue.track(track_id)))
     return as_document(found)
 
 

@@ -29,6 +29,7 @@ from mess_core.handover.outgoing import export_library
 from mess_core.handover.vectors import import_vectors
 from mess_core.storage.files import seal, unseal
 from mess_core.upkeep.check import check
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import KINDS, Everything
 
@@ -132,7 +133,7 @@ def test_a_right_seal_does_not_make_it_right(everything: Everything, kind: str, 
     (problem,) = check(home)
     assert path.stem[:16] in problem.what and problem.what.isprintable()
     examine(home)
-    home.discovery_for("music", MEL)
+    Scope(home, "music", MEL).discovery_for_search()
     check(home, repair=True)
     assert check(home) == []
 

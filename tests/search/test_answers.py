@@ -33,6 +33,7 @@ from mess_core.search.request import Request, parse_where
 from mess_core.search.track_facts import facts_of
 from mess_core.storage.files import seal, unseal
 from mess_core.storage.packed import verify_packed
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 from tests.planted import (
     DURATION_S,
@@ -66,11 +67,11 @@ def own(home) -> tuple[Workspace, list[str], Discovery]:
 
 
 def plan_of(home: Workspace, discovery: Discovery | None, library: str = "planted", **request: object) -> Plan:
-    return make_plan(home, library, TWO_LAYERS, Request(**request), discovery)
+    return make_plan(Scope(home, library, TWO_LAYERS), Request(**request), discovery)
 
 
 def ask(home: Workspace, plan: Plan, track_id: str) -> Answer:
-    return answer(home, build_index(home, plan), plan, query_of(home, home.catalogue.track(track_id), plan.info))
+    return answer(build_index(plan), plan, query_of(plan.scope, home.catalogue.track(track_id)))
 
 
 def asked(planted, row: int = QUERY, *, is_discovered: bool = True, **request: object) -> Answer:
@@ -102,7 +103,7 @@ def test_the_geometry_follows_from_what_is_asked_and_known(planted, request_, is
     """Aspects: directions where they were discovered; nothing in particular: layers."""
     home, _, discovery = planted
     plan = plan_of(home, discovery if is_discovered else None, **request_)
-    assert plan.geometry == geometry == build_index(home, plan).geometry.name
+    assert plan.geometry == geometry == build_index(plan).geometry.name
     assert plan.avoid == (("tempo",) if "avoid" in request_ else ())
 
 
@@ -205,7 +206,7 @@ def test_a_discovery_of_another_format_is_passed_over(own):
     path = path_of(home.paths, "planted", TWO_LAYERS, "work", "track")
     plain = unseal(path.read_bytes(), path.name)
     path.write_bytes(seal({**plain, "format": "mess-discovery-1"}))
-    assert home.discovery_for("planted", TWO_LAYERS) is None
+    assert Scope(home, "planted", TWO_LAYERS).discovery_for_search() is None
 
 
 def test_lost_directions_stop_only_what_needs_them(own):
@@ -217,7 +218,7 @@ def test_lost_directions_stop_only_what_needs_them(own):
     assert ask(home, plan_of(home, discovery, aspects={"tempo": 1}, geometry="layer"), ids[0]).found
     for request in ({"aspects": {"tempo": 1}}, {"avoid": ("tempo",)}):
         with pytest.raises(ArtefactMismatchError, match="are gone"):
-            build_index(home, plan_of(home, discovery, **request))
+            build_index(plan_of(home, discovery, **request))
 
 
 # --- answering ----------------------------------------------------------------------------------------------
@@ -251,7 +252,7 @@ def test_the_query_never_comes_back_and_everything_else_may(planted, request_):
 def test_leaving_out_brightness_takes_it_away(planted):
     """Among neighbours in everything but brightness, brightness is chance."""
     home, ids, discovery = planted
-    plain, without = (build_index(home, plan_of(home, discovery, avoid=a)) for a in ((), ("brightness",)))
+    plain, without = (build_index(plan_of(home, discovery, avoid=a)) for a in ((), ("brightness",)))
     truth = told(ids)
 
     def apart(index) -> float:
@@ -282,9 +283,9 @@ def test_a_query_that_was_never_decoded_is_answered(planted):
     """Imported vectors come without loudness: that is not silence."""
     home, ids, discovery = planted
     unheard = replace(home.catalogue.track(ids[0]), loudness_lufs=None, sounding_s=None)
-    query, plan = query_of(home, unheard, TWO_LAYERS), plan_of(home, discovery)
-    assert answer(home, build_index(home, plan), plan, query).found
-    assert answer_passage(home, build_segment_index(home, plan), plan, query, (0.0, 5.0)).found
+    query, plan = query_of(Scope(home, "planted", TWO_LAYERS), unheard), plan_of(home, discovery)
+    assert answer(build_index(plan), plan, query).found
+    assert answer_passage(build_segment_index(plan), plan, query, (0.0, 5.0)).found
 
 
 @pytest.mark.parametrize("request_", [{}, {"aspects": {"tempo": 1, "brightness": 1}}])
@@ -309,7 +310,7 @@ def test_facts_come_from_the_catalogue(planted):
     track = home.catalogue.track(ids[0])
     folder = str(home.catalogue.file_paths(ids[0])[0].parent)
     assert (facts.work, facts.performer, facts.album) == (f"C: {track.work}", track.performer, folder)
-    assert facts_of(home, ids[0]) == query_of(home, track, TWO_LAYERS).facts
+    assert facts_of(home, ids[0]) == query_of(Scope(home, "planted", TWO_LAYERS), track).facts
 
     def works(**request: object) -> list[str]:
         return [item.track.work for item in asked(planted, k=99, **request).found]
@@ -340,10 +341,10 @@ def test_a_neighbour_whose_embedding_is_damaged_is_still_found(own):
     """It was indexed; only its moment cannot be told."""
     home, ids, discovery = own
     plan = plan_of(home, discovery, k=99)
-    index = build_index(home, plan)
+    index = build_index(plan)
     path = home.store.file_paths(ids[TWIN])[0]
     path.write_bytes(path.read_bytes()[:-1])
-    found = answer(home, index, plan, query_of(home, home.catalogue.track(ids[0]), TWO_LAYERS))
+    found = answer(index, plan, query_of(Scope(home, "planted", TWO_LAYERS), home.catalogue.track(ids[0])))
     assert sorted(found_ids(found)) == ids[1:]
     assert {item.track.track_id for item in found.found if item.moment is None} == {ids[TWIN]}
     assert json.loads(as_json(found))
@@ -358,8 +359,8 @@ def test_a_library_of_one_track_has_no_neighbours_for_it(planted):
         assert ask(home, plan, ids[0]).found == ()
         (only,) = ask(home, plan, ids[1]).found
         assert only.track.track_id == ids[0] and only.neighbour.percentile is None
-        query = query_of(home, home.catalogue.track(ids[0]), TWO_LAYERS)
-        assert answer_passage(home, build_segment_index(home, plan), plan, query, (0.0, 5.0)).found == ()
+        query = query_of(Scope(home, "planted", TWO_LAYERS), home.catalogue.track(ids[0]))
+        assert answer_passage(build_segment_index(plan), plan, query, (0.0, 5.0)).found == ()
 
 
 def test_a_library_without_embeddings_says_what_to_do(home):
@@ -367,7 +368,7 @@ def test_a_library_without_embeddings_says_what_to_do(home):
     plan = plan_of(home, None)
     for build in (build_index, build_segment_index):
         with pytest.raises(DataMissingError, match="extract --encoder fake"):
-            build(home, plan)
+            build(plan)
 
 
 def test_hubs_are_corrected_where_that_was_seen_to_help(own):
@@ -394,26 +395,26 @@ def test_hubs_are_corrected_where_that_was_seen_to_help(own):
         result = replace(study, hubness=hubness, figures=figures)
         assert result.csls_helps == (expected == "on")
         evaluation = Evaluation("planted", TWO_LAYERS.id, TWO_LAYERS.fingerprint, "x", result)
-        save_evaluation(home.paths, TWO_LAYERS, evaluation, "similarity")
+        save_evaluation(Scope(home, "planted", TWO_LAYERS), evaluation, "similarity")
         assert by_itself() == found[expected]
 
 
 def test_the_recall_of_an_approximate_index_is_kept(own, monkeypatch):
     """Exact: nothing to say. Approximate: its figures, one per weighting; damaged figures are none."""
     home, _, discovery = own
-    build_index(home, plan_of(home, discovery))
-    assert read_recall(home.paths, "planted", TWO_LAYERS, "layer") == []
+    build_index(plan_of(home, discovery))
+    assert read_recall(Scope(home, "planted", TWO_LAYERS), "layer") == []
     monkeypatch.setattr(rows_module, "FLAT_UP_TO", 0)
     monkeypatch.setattr(rows_module, "NARROW", 0)
     for request, geometry in (({}, "layer"), ({"aspects": {"tempo": 1}}, "direction")):
-        assert build_index(home, plan_of(home, discovery, **request)).rows.kind == "hnsw"
-        figures = read_recall(home.paths, "planted", TWO_LAYERS, geometry)
+        assert build_index(plan_of(home, discovery, **request)).rows.kind == "hnsw"
+        figures = read_recall(Scope(home, "planted", TWO_LAYERS), geometry)
         assert figures[0].weighting == "nothing in particular" and len(figures) > 1
         assert all(0.5 < figure.share <= 1 and figure.median_s > 0 for figure in figures)
-        path = recall_path(home.paths, "planted", TWO_LAYERS, geometry)
+        path = recall_path(Scope(home, "planted", TWO_LAYERS), geometry)
         for damaged in (b"", b"[]", b'{"recall": [1]}', b'{"recall": [{"x": 1}]}', b"\xff"):
             path.write_bytes(damaged)
-            assert read_recall(home.paths, "planted", TWO_LAYERS, geometry) == []
+            assert read_recall(Scope(home, "planted", TWO_LAYERS), geometry) == []
 
 
 # --- passages -----------------------------------------------------------------------------------------------
@@ -422,8 +423,8 @@ def test_the_recall_of_an_approximate_index_is_kept(own, monkeypatch):
 def ask_passage(planted, passage: tuple[float, float], **request: object) -> Answer:
     home, ids, discovery = planted
     plan = plan_of(home, discovery, **request)
-    query = query_of(home, home.catalogue.track(ids[QUERY]), TWO_LAYERS)
-    return answer_passage(home, build_segment_index(home, plan), plan, query, passage)
+    query = query_of(Scope(home, "planted", TWO_LAYERS), home.catalogue.track(ids[QUERY]))
+    return answer_passage(build_segment_index(plan), plan, query, passage)
 
 
 @pytest.mark.parametrize(
@@ -458,13 +459,14 @@ def test_a_passage_without_something_is_searched_by_the_rest(planted):
     """In one layer nothing can be left out; where it was not asked for, directions are searched, and it is said."""
     home, ids, discovery = planted
     request = Request(avoid=("tempo",))
-    plan = make_plan(home, "planted", TWO_LAYERS, request, discovery, is_of_passage=True)
+    plan = make_plan(Scope(home, "planted", TWO_LAYERS), request, discovery, is_of_passage=True)
     assert plan.geometry == "direction" and "brightness" in plan.request.weights and "tempo" not in plan.request.weights
     assert any("left out" in notice for notice in plan.notices)
-    query = query_of(home, home.catalogue.track(ids[QUERY]), TWO_LAYERS)
-    found = answer_passage(home, build_segment_index(home, plan), plan, query, (3.0, 12.5))
+    query = query_of(Scope(home, "planted", TWO_LAYERS), home.catalogue.track(ids[QUERY]))
+    found = answer_passage(build_segment_index(plan), plan, query, (3.0, 12.5))
     assert found.found[0].track.track_id == ids[TWIN]
-    assert make_plan(home, "planted", TWO_LAYERS, request, discovery).geometry == "layer"  # of the whole recording
+    of_all = make_plan(Scope(home, "planted", TWO_LAYERS), request, discovery)
+    assert of_all.geometry == "layer"
 
 
 def test_what_a_passage_cannot_leave_out_is_said_so(planted):
@@ -479,26 +481,26 @@ def test_segments_are_gathered_once_and_again_after_damage(own, monkeypatch):
     """One pass over the embeddings; a flipped bit or a lost half is noticed and mended; other plans have their own."""
     home, ids, discovery = own
     plan = plan_of(home, discovery)
-    first = build_segment_index(home, plan)
+    first = build_segment_index(plan)
     every = np.arange(len(first))
     assert len(first) == 4 * MANY
     reads: list[str] = []
     real = home.store.read
     monkeypatch.setattr(home.store, "read", lambda track_id, info: reads.append(track_id) or real(track_id, info))
-    build_segment_index(home, plan)
+    build_segment_index(plan)
     assert reads == []
     folder: Path = home.paths.cache / "packed"
     for name in ("segments.npy", "starts.npy", "segments.sha256"):
         path = folder / f"{plan.key}-{name}"
         data = path.read_bytes()
         path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-        again = build_segment_index(home, plan)
+        again = build_segment_index(plan)
         np.testing.assert_array_equal(again.rows.rows(every), first.rows.rows(every))
         np.testing.assert_array_equal(again.starts_s, first.starts_s)
         assert sorted(reads) == ids and path.read_bytes() == data
         verify_packed(path.with_suffix(".npy"))
         reads.clear()
-    build_segment_index(home, plan_of(home, discovery, aspects={"tempo": 1}))
+    build_segment_index(plan_of(home, discovery, aspects={"tempo": 1}))
     assert sorted(reads) == ids
 
 

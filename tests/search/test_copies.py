@@ -16,6 +16,7 @@ from mess_core.search.copies import COPY, copy_score, onsets
 from mess_core.search.request import Request
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.request import submit
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
 
@@ -90,9 +91,9 @@ def test_copies_through_a_codec_and_cut_elsewhere_are_told(home: Workspace, monk
 
     def shown(duplicates: str) -> set[str]:
         request = Request(k=20, duplicates=duplicates)
-        plan = make_plan(home, "music", NANO, request, None)
-        query = query_of(home, home.catalogue.track(ids["master.flac"]), NANO, "master")
-        found = answer(home, build_index(home, plan), plan, query).found
+        plan = make_plan(Scope(home, "music", NANO), request, None)
+        query = query_of(plan.scope, home.catalogue.track(ids["master.flac"]), "master")
+        found = answer(build_index(plan), plan, query).found
         return {item.track.track_id for item in found}
 
     copied = {ids["lossy.mp3"], ids["other_leadin.flac"]}

@@ -12,6 +12,7 @@ from mess_core.search.explaining import names_in_common, plan_of_reasons, simila
 from mess_core.search.reasons import find_reasons
 from mess_core.search.request import Request
 from mess_core.search.track_facts import facts_of
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 
 
@@ -22,33 +23,33 @@ def bright(bright_library: Path) -> Workspace:
 
 
 def plan_of(workspace: Workspace, *, is_discovered: bool = True, **request: object) -> Plan:
-    discovery = workspace.discovery_for("music", MEL) if is_discovered else None
-    return make_plan(workspace, "music", MEL, Request(**request), discovery)
+    scope = Scope(workspace, "music", MEL)
+    return make_plan(scope, Request(**request), scope.discovery_for_search() if is_discovered else None)
 
 
 def test_a_search_along_directions_is_explained_by_its_own_index(bright):
     plan = plan_of(bright, aspects={"brightness": 1.0})
-    assert plan_of_reasons(bright, plan) is plan
+    assert plan_of_reasons(plan) is plan
 
 
 @pytest.mark.parametrize("request_", [{}, {"avoid": ("brightness",)}, {"geometry": "layer"}])
 def test_any_other_search_is_explained_by_that_of_all_directions(bright, request_):
-    plan = plan_of_reasons(bright, plan_of(bright, **request_))
+    plan = plan_of_reasons(plan_of(bright, **request_))
     assert plan is not None and plan.key == plan_of(bright, aspects={"brightness": 1.0}).key
     track_id = bright.catalogue.track_ids("music")[0]
     embedding = bright.store.read(track_id, MEL).mean
-    assert find_reasons(build_index(bright, plan), embedding, [track_id])[track_id]
+    assert find_reasons(build_index(plan), embedding, [track_id])[track_id]
 
 
 def test_without_discovery_there_are_no_reasons(bright):
-    assert plan_of_reasons(bright, plan_of(bright, is_discovered=False)) is None
+    assert plan_of_reasons(plan_of(bright, is_discovered=False)) is None
 
 
 def test_every_track_is_as_similar_as_the_search_says(bright):
     plan = plan_of(bright, is_discovered=False)
-    index = build_index(bright, plan)
+    index = build_index(plan)
     track_ids = bright.catalogue.track_ids("music")
-    query = query_of(bright, bright.catalogue.track(track_ids[3]), MEL).embedding.mean
+    query = query_of(plan.scope, bright.catalogue.track(track_ids[3])).embedding.mean
     *numbers, unknown = similarities_to(index, query, [*track_ids, "0000000000000000"])
     found = index.search(query, Request(k=100)).neighbours
     assert unknown is None and dict(zip(track_ids, numbers, strict=True)) == {

@@ -26,7 +26,8 @@ from mess_core.work.doing import do
 from mess_core.work.request import submit
 from mess_core.work.targets import TargetsRequest
 from mess_core.work.task import Task
-from mess_core.workspace.workspace import Workspace, count_segments
+from mess_core.workspace.scope import count_segments
+from mess_core.workspace.workspace import Workspace
 
 AUDIO = [target.id for target in TARGETS.values() if target.signal == "audio"]
 MIDI = [target.id for target in TARGETS.values() if target.signal == "midi"]

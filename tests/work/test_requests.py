@@ -23,6 +23,7 @@ from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import Done, latest, submit, under_way
 from mess_core.work.targets import MeasureRequest, TargetsRequest
+from mess_core.workspace.scope import Scope
 
 PROBE = ProbeSettings(alphas=(0.1, 10.0), n_permutations=200, columns=("level",))
 
@@ -89,7 +90,7 @@ def test_each_says_what_it_works_on(home, kind, row, request_):
 
 def test_the_chain_is_walked_to_its_end(home, monkeypatch):
     """Demo -> extract -> targets -> probe -> evaluations and map; each asks for the next."""
-    monkeypatch.setattr(type(home), "can_discover", lambda *_: True)
+    monkeypatch.setattr(Scope, "can_discover", True)
     done, request, kinds = Done("."), DemoRequest(MEL.id), []
     while following := what_follows(home, request, done):
         request = following[0]
@@ -106,7 +107,7 @@ def test_the_chain_is_walked_to_its_end(home, monkeypatch):
     EvaluateRequest("a", MEL.id), MapRequest("a", MEL.id), EncodeRequest("0", MEL.id), MeasureRequest("0"),
 ], ids=lambda request: request.kind)  # fmt: skip
 def test_what_stands_alone_is_followed_by_nothing(home, monkeypatch, request_):
-    monkeypatch.setattr(type(home), "can_discover", lambda *_: True)
+    monkeypatch.setattr(Scope, "can_discover", True)
     assert what_follows(home, request_, Done(".", path=Path("/data"))) == []
 
 

@@ -26,6 +26,7 @@ from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit
 from mess_core.work.targets import TargetsRequest
 from mess_core.work.task import Task
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import DEMO, Workspace
 from tests.conftest import work
 from tests.planted import discover, plant_heard_library, told, work_here
@@ -140,13 +141,13 @@ def test_an_evaluation_is_kept_with_what_it_rests_on(home):
             connection.execute("INSERT INTO planted VALUES (?, 'bright', ?)", (track_id, value))
     discover(home, MEL)
     for what in ("faithfulness", "similarity"):
-        assert load_evaluation(home.paths, "planted", MEL, what) is None
+        assert load_evaluation(Scope(home, "planted", MEL), what) is None
         submit(home, EvaluateRequest("planted", MEL.id, what))
         job = run_next(home)
         assert job.state == "done", job.message
-        kept = load_evaluation(home.paths, "planted", MEL, what)
+        kept = load_evaluation(Scope(home, "planted", MEL), what)
         assert (kept.library, kept.encoder, kept.fingerprint) == ("planted", MEL.id, MEL.fingerprint)
-        assert kept.content == home.index_content("planted", MEL)
+        assert kept.content == Scope(home, "planted", MEL).content
         if what == "faithfulness":
             assert job.message == "3 of 3 aspects with evidence do what they say."
             assert kept.result.references.keys() == {"all layers"}  # the log-mel control is this encoder itself
@@ -166,11 +167,11 @@ def test_too_few_works_are_compared_but_not_by_aspects(home, n_works):
     submit(home, EvaluateRequest("planted", MEL.id, "similarity"))
     job = run_next(home)
     assert job.state == "done", job.message
-    assert "direction" not in load_evaluation(home.paths, "planted", MEL, "similarity").result.hubness
+    assert "direction" not in load_evaluation(Scope(home, "planted", MEL), "similarity").result.hubness
     submit(home, EvaluateRequest("planted", MEL.id, "faithfulness"))
     job = run_next(home)
     assert job.state == "failed" and re.search("1 work is too few|2 works are too few", job.message)
-    assert load_evaluation(home.paths, "planted", MEL, "faithfulness") is None
+    assert load_evaluation(Scope(home, "planted", MEL), "faithfulness") is None
 
 
 def test_an_evaluation_can_be_stopped(home):
@@ -183,7 +184,7 @@ def test_an_evaluation_can_be_stopped(home):
         task = Task(home, home.jobs.claim(owner), owner)
         task.is_stopping.set()
         assert do(task).state == "queued"
-        assert load_evaluation(home.paths, "planted", MEL, what) is None
+        assert load_evaluation(Scope(home, "planted", MEL), what) is None
         home.jobs.cancel(task.job.job_id)
 
 
@@ -245,10 +246,10 @@ def test_columns_of_the_own_table_are_probed_and_kept_apart(home):
     settings = ProbeSettings(n_bootstraps=50, n_permutations=0, alphas=(10.0,), columns=("level",))
     submit(home, ProbeRequest("planted", MEL.id, "era", "track", settings))
     assert run_next(home).state == "done"
-    found = home.discovery("planted", MEL, "era", "track", settings)
+    found = Scope(home, "planted", MEL).discovery("era", "track", settings)
     assert {cell.target for cell in found.result.cells} == {"level"} and found.result.n_groups == 10
     assert max(cell.r2 for cell in found.result.cells) > 0.5
-    assert home.discovery("planted", MEL) is None  # the default run is another
+    assert Scope(home, "planted", MEL).discovery() is None  # the default run is another
     assert "columns level" in found.title
     assert [path.name for path in kept_paths(home.paths, "planted")] == [
         path_of(home.paths, "planted", MEL, "era", "track", settings).name
@@ -260,7 +261,7 @@ def test_columns_of_the_own_table_are_probed_and_kept_apart(home):
     ):  # fmt: skip
         with pytest.raises(InputError, match=why):
             submit(home, ProbeRequest("planted", MEL.id, group, level, replace(settings, columns=columns)))
-            home.gather("planted", MEL, group, level, columns)
+            Scope(home, "planted", MEL).gather(group, level, columns)
     for job in home.jobs.active():
         home.jobs.cancel(job.job_id)
 
@@ -270,7 +271,7 @@ def test_estimate_bar_and_sentence_go_by_one_clock(home, write_wav):
     new = [read_track(write_wav(f"t{seed}", 4.0 + 9 * seed, seed)) for seed in range(3)]
     home.catalogue.add(new[0].audio.parent, new, "music")
     home.store.set_speed(MEL, 2.0)
-    before = home.estimate("music", MEL)
+    before = Scope(home, "music", MEL).estimate()
     assert before.seconds == 2.0 * before.n_segments
     job = submit(home, ExtractRequest("music", MEL.id))
     home.jobs.claim("me", job_id=job.job_id)
@@ -303,9 +304,10 @@ def test_the_share_that_is_embedded_is_counted_as_the_bar_is(home, write_wav):
     """In segments: one short track of two is not half."""
     new = [read_track(write_wav(name, seconds, seed)) for seed, (name, seconds) in enumerate([("s", 3.0), ("l", 40.0)])]
     home.catalogue.add(new[0].audio.parent, new, "music")
-    assert home.share_embedded("music", MEL) == 0.0
-    whole = home.estimate("music", MEL).n_segments
+    scope = Scope(home, "music", MEL)
+    assert scope.share_embedded == 0.0
+    whole = scope.estimate().n_segments
     submit(home, EncodeRequest(new[0].track.track_id, MEL.id))
     work(home)
-    left = home.estimate("music", MEL).n_segments
-    assert home.share_embedded("music", MEL) == pytest.approx((whole - left) / whole) and 0 < whole - left < whole / 4
+    left = scope.estimate().n_segments
+    assert scope.share_embedded == pytest.approx((whole - left) / whole) and 0 < whole - left < whole / 4

@@ -14,7 +14,8 @@ import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
 from mess_core.errors import MessError
-from pages.shared.app import state
+from mess_core.workspace.scope import Scope, scope_of
+from pages.shared.app import resources, state
 
 
 def link(path: str, label: str, icon: str = ":material/arrow_forward:", **others: str) -> None:
@@ -87,3 +88,8 @@ def aspect_title(aspect: str) -> str:
 def library() -> str:
     """The chosen library."""
     return str(state.read("library") or ALL)
+
+
+def scope(encoder_id: str) -> Scope:
+    """The chosen library, seen through an encoder."""
+    return scope_of(resources.workspace(), library(), encoder_id)

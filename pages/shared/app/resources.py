@@ -19,9 +19,13 @@ from mess_core.evaluation.kept import Evaluation, What, load_evaluation
 from mess_core.probing.discovery import Discovery, kept_paths, path_of, read
 from mess_core.probing.rows import Row, rows_of
 from mess_core.search.answers import Plan, build_index, build_segment_index
+from mess_core.search.evaluated import evaluation_path
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.segments import SegmentIndex
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
+
+BY_NAME = {Scope: lambda scope: (str(scope.workspace.paths.root), scope.library, scope.info.fingerprint)}
 
 
 @st.cache_resource(show_spinner=False)
@@ -35,23 +39,23 @@ def info(encoder_id: str) -> EncoderInfo:
     return encoder_info(encoder_id, workspace().paths)
 
 
-def discovery(library: str, encoder_id: str) -> Discovery | None:
+def discovery(scope: Scope) -> Discovery | None:
     """What searches of a library go by; read again when any library's default run changed."""
     names = [ALL, *(known.name for known in workspace().catalogue.libraries())]
-    paths = [path_of(workspace().paths, name, info(encoder_id), "work", "track") for name in names]
+    paths = [path_of(workspace().paths, name, scope.info, "work", "track") for name in names]
     changed = tuple(path.stat().st_mtime_ns for path in paths if path.is_file())
-    return _discovery_for(library, encoder_id, changed)
+    return _discovery_for_search(scope, changed)
 
 
-def is_discovered(library: str, encoder_id: str) -> bool:
+def is_discovered(scope: Scope) -> bool:
     """Whether a library has a discovery of its own, with evidence or without."""
-    return path_of(workspace().paths, library, info(encoder_id), "work", "track").is_file()
+    return path_of(workspace().paths, scope.library, scope.info, "work", "track").is_file()
 
 
-def evaluation(library: str, encoder_id: str, what: What) -> Evaluation | None:
+def evaluation(scope: Scope, what: What) -> Evaluation | None:
     """A kept evaluation of a library; read again when anything in the folder of its encoder was replaced."""
-    folder = path_of(workspace().paths, library, info(encoder_id), "work", "track").parent
-    return _evaluation(library, encoder_id, what, folder.stat().st_mtime_ns) if folder.is_dir() else None
+    folder = evaluation_path(scope, what).parent
+    return _evaluation(scope, what, folder.stat().st_mtime_ns) if folder.is_dir() else None
 
 
 def index(plan: Plan) -> NeighbourIndex:
@@ -90,21 +94,21 @@ def _discovery(path: str, changed: int) -> Discovery | None:
         return None  # of another version: probed again when asked for
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _evaluation(library: str, encoder_id: str, what: What, changed: int) -> Evaluation | None:
-    return load_evaluation(workspace().paths, library, info(encoder_id), what)
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=BY_NAME)
+def _evaluation(scope: Scope, what: What, changed: int) -> Evaluation | None:
+    return load_evaluation(scope, what)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _discovery_for(library: str, encoder_id: str, changed: tuple[int, ...]) -> Discovery | None:
-    return workspace().discovery_for(library, info(encoder_id))
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=BY_NAME)
+def _discovery_for_search(scope: Scope, changed: tuple[int, ...]) -> Discovery | None:
+    return scope.discovery_for_search()
 
 
 @st.cache_resource(max_entries=3, show_spinner="Building the index…")  # 400 MB each at ten thousand MERT tracks
 def _index(key: str, _plan: Plan) -> NeighbourIndex:
-    return build_index(workspace(), _plan)
+    return build_index(_plan)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Gathering segments…")  # 150 MB each at a million segments
 def _segment_index(key: str, _plan: Plan) -> SegmentIndex:
-    return build_segment_index(workspace(), _plan)
+    return build_segment_index(_plan)

@@ -7,6 +7,7 @@ import streamlit as st
 from mess_core.encoders.registry import DEFAULT
 from mess_core.work.demo import DemoRequest
 from mess_core.work.request import submit
+from mess_core.workspace.scope import scope_of
 from mess_core.workspace.workspace import DEMO
 from pages.shared.app import frame, resources
 
@@ -46,14 +47,13 @@ def what_is_here() -> None:
             _offer_demo()
         return
     st.subheader("What is here", anchor=False)
-    info = resources.info(DEFAULT)
     st.dataframe(
         [
             {
                 "library": library.name,
                 "tracks": library.n_tracks,
                 "length": frame.seconds(library.duration_s),
-                "searchable": _percent(workspace.share_embedded(library.name, info)),
+                "searchable": _percent(scope_of(workspace, library.name, DEFAULT).share_embedded),
             }
             for library in libraries
         ],
@@ -61,7 +61,7 @@ def what_is_here() -> None:
         width="stretch",
         column_config={
             "searchable": st.column_config.ProgressColumn(
-                f"embedded with {info.title}", format="%.0f %%", min_value=0, max_value=100
+                f"embedded with {resources.info(DEFAULT).title}", format="%.0f %%", min_value=0, max_value=100
             )
         },
     )

@@ -13,7 +13,8 @@ from mess_core.search.hubness import HUB_SKEWNESS
 from mess_core.words import counted
 from mess_core.work.evaluate import EvaluateRequest
 from mess_core.work.request import submit, under_way
-from pages.shared.app import frame, jobs, resources
+from mess_core.workspace.scope import Scope
+from pages.shared.app import jobs, resources
 from pages.shared.app.frame import aspect_title
 from pages.shared.widgets import charts
 
@@ -25,10 +26,10 @@ WAYS = {
 }
 
 
-def show_faithfulness(encoder_id: str) -> None:
+def show_faithfulness(scope: Scope) -> None:
     """The leak matrix: what a search by one aspect finds in every other."""
     st.subheader("Do aspects find what they say?", anchor=False)
-    kept = _kept(encoder_id, "faithfulness", "This is measured by itself after discovery.")
+    kept = _kept(scope, "faithfulness", "This is measured by itself after discovery.")
     if kept is None or not isinstance(kept.result, Faithfulness):
         return
     result = kept.result
@@ -111,10 +112,10 @@ def leak_matrix(result: Faithfulness, way: str, asked: list[str]) -> go.Figure:
     return figure
 
 
-def show_similarity(encoder_id: str) -> None:
+def show_similarity(scope: Scope) -> None:
     """How the library lies in the encoder's space, and which way of comparing finds what."""
     st.subheader("Which way of comparing finds what?", anchor=False)
-    kept = _kept(encoder_id, "similarity", "Cosine, Euclidean, whitened and others, on every layer.")
+    kept = _kept(scope, "similarity", "Cosine, Euclidean, whitened and others, on every layer.")
     if kept is None or not isinstance(kept.result, SimilarityStudy):
         return
     study = kept.result
@@ -171,19 +172,19 @@ def _show_hubs(study: SimilarityStudy) -> None:
     )
 
 
-def _kept(encoder_id: str, what: What, hint: str) -> Evaluation | None:
+def _kept(scope: Scope, what: What, hint: str) -> Evaluation | None:
     """The kept evaluation, with the way to make it, or make it again."""
-    workspace, library, info = resources.workspace(), frame.library(), resources.info(encoder_id)
-    kept = resources.evaluation(library, encoder_id, what)
-    is_stale = kept is not None and kept.content != workspace.index_content(library, info)
+    kept = resources.evaluation(scope, what)
+    is_stale = kept is not None and kept.content != scope.content
     if kept is None:
         st.caption(f"Not measured yet. {hint}")
     elif is_stale:
         st.caption("Measured before the library changed; measure again to include what is new.")
     if kept is None or is_stale:
-        job = under_way(workspace, EvaluateRequest, library=library, encoder_id=encoder_id, what=what)
+        request = EvaluateRequest(scope.library, scope.info.id, what)
+        job = under_way(scope.workspace, EvaluateRequest, **vars(request))
         if jobs.work_button("Measure", job, key=f"evaluate {what}"):
-            submit(workspace, EvaluateRequest(library, encoder_id, what))
+            submit(scope.workspace, request)
             st.rerun()
     return kept
 

@@ -21,6 +21,7 @@ from mess_core.words import counted
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit, under_way
 from mess_core.work.targets import TargetsRequest
+from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, jobs, resources, state
 from pages.shared.layers import figures
 from pages.shared.widgets import charts
@@ -42,46 +43,46 @@ def choose() -> tuple[str, str]:
     return group, level
 
 
-def find(encoder_id: str, group: str, level: str) -> Discovery | None:
+def find(scope: Scope, group: str, level: str) -> Discovery | None:
     """What was found, or the way to find it."""
-    workspace, info, library = resources.workspace(), resources.info(encoder_id), frame.library()
-    kept = [run for run in resources.discoveries(library).values() if run.fingerprint == info.fingerprint]
+    kept = [run for run in resources.discoveries(scope.library).values() if run.fingerprint == scope.info.fingerprint]
     kept = [run for run in kept if (run.group, run.level) == (group, level)]
     found = min(kept, key=lambda run: len(run.title), default=None)  # the default settings have no words in the title
-    n_tracks, n_embedded = len(workspace.catalogue.track_ids(library)), workspace.n_embedded(library, info)
+    n_tracks, n_embedded = scope.workspace.catalogue.n_tracks(scope.library), scope.n_embedded
     if found is None:
         frame.notice(
             "Nothing probed yet",
             f"Discovery runs by itself after the embedding of at least {MIN_TRACKS} tracks in {MIN_GROUPS} works. "
-            f"This library has {counted(n_tracks, 'track')}, {n_embedded} of them embedded with {info.title}.",
+            f"This library has {counted(n_tracks, 'track')}, {n_embedded} of them embedded with {scope.info.title}.",
             "" if n_embedded else "Embed it on the Library page first.",
         )
-    elif found.content != workspace.index_content(library, info):
+    elif found.content != scope.content:
         st.caption(
             f"Measured on {found.n_tracks} of now {counted(n_embedded, 'embedded track')}; run it again to include all."
         )
     with st.container(horizontal=True):
         label = "Run discovery" if found is None else "Run again"
-        job = _asked(library, encoder_id, group, level)
+        job = _asked(scope, group, level)
         kind = "primary" if found is None else "secondary"
         if jobs.work_button(label, job, type=kind, disabled=n_embedded < 2):
-            submit(workspace, ProbeRequest(library, encoder_id, group, level, goes_on=group == "work"))
+            request = ProbeRequest(scope.library, scope.info.id, group, level, goes_on=group == "work")
+            submit(scope.workspace, request)
             st.rerun()
         with st.popover("Other settings"):
-            _other_settings(encoder_id, group, level)
+            _other_settings(scope, group, level)
     return found
 
 
-def _asked(library: str, encoder_id: str, group: str, level: str) -> Job | None:
+def _asked(scope: Scope, group: str, level: str) -> Job | None:
     """The job that will find this, or that measures what it needs and then asks for it."""
-    workspace, chosen = resources.workspace(), {"library": library, "encoder_id": encoder_id}
+    workspace, chosen = scope.workspace, {"library": scope.library, "encoder_id": scope.info.id}
     job = under_way(workspace, ProbeRequest, **chosen, group=group, level=level, settings=ProbeSettings())
     if job is None and (group, level) == ("work", "track"):
         job = under_way(workspace, TargetsRequest, **chosen)
     return job
 
 
-def _other_settings(encoder_id: str, group: str, level: str) -> None:
+def _other_settings(scope: Scope, group: str, level: str) -> None:
     """A run that is kept beside the default one."""
     default = ProbeSettings()
     with st.form("settings", border=False):
@@ -99,7 +100,7 @@ def _other_settings(encoder_id: str, group: str, level: str) -> None:
                     n_permutations=int(n_permutations),
                     seed=int(seed),
                 )
-                submit(resources.workspace(), ProbeRequest(frame.library(), encoder_id, group, level, settings))
+                submit(scope.workspace, ProbeRequest(scope.library, scope.info.id, group, level, settings))
                 st.rerun()
 
 

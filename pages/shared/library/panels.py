@@ -11,7 +11,6 @@ import streamlit as st
 from mess_core.catalogue.catalogue import ALL, NAMES, Track, check_library_name
 from mess_core.collections.playlist import library_name
 from mess_core.collections.published import COLLECTIONS
-from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import DEFAULT, EncoderChoice, encoder_choices, encoder_problems
 from mess_core.encoders.weights import use_folder
 from mess_core.errors import InputError, MessError
@@ -23,6 +22,7 @@ from mess_core.work.download import DownloadRequest
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.fetch import FetchRequest
 from mess_core.work.request import submit
+from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.workspace import DEMO
 from pages.shared.app import frame, resources, state
 from pages.shared.widgets.pickers import READY, embed_button, is_ready
@@ -183,12 +183,11 @@ def _keep_upload() -> None:
 
 def embed(encoder_id: str) -> None:
     """What is missing in the chosen library, what it will take, and the button."""
-    workspace, info, library = resources.workspace(), resources.info(encoder_id), frame.library()
-    if not workspace.catalogue.n_tracks(library):
+    scope = frame.scope(encoder_id)
+    if not scope.workspace.catalogue.n_tracks(scope.library):
         st.caption("Nothing to embed yet.")
         return
-    estimate = workspace.estimate(library, info)
-    done = workspace.n_embedded(library, info)
+    estimate, done = scope.estimate(), scope.n_embedded
     time = "not known yet" if estimate.seconds is None else f"≈ {frame.seconds(estimate.seconds)}"
     for column, (label, value) in zip(
         st.columns(4),
@@ -201,14 +200,13 @@ def embed(encoder_id: str) -> None:
         strict=True,
     ):
         column.metric(label, value)
-    embed_button(info, estimate.n_tracks)
-    _show_other_versions(info)
+    embed_button(scope, estimate.n_tracks)
+    _show_other_versions(scope_of(scope.workspace, ALL, encoder_id))
 
 
-def _show_other_versions(info: EncoderInfo) -> None:
+def _show_other_versions(scope: Scope) -> None:
     """What other versions of the encoder have left, if anything."""
-    workspace = resources.workspace()
-    n_left = workspace.n_by_other_versions(ALL, info)
+    workspace, info, n_left = scope.workspace, scope.info, scope.n_by_other_versions
     if not n_left:
         return
     size = frame.size(workspace.store.size_of_other_versions(info))

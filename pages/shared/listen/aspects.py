@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
@@ -9,6 +11,7 @@ from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.probing.aspects import ASPECTS, PRESETS, AspectEvidence
 from mess_core.probing.discovery import Discovery
 from mess_core.search.request import COPIES, Request
+from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
 from pages.shared.app.frame import aspect_title
 
@@ -17,13 +20,13 @@ DOTS = {"high": "●●●", "medium": "●●○", "experimental": "●○○",
 CAPS = ("work", "performer", "album")
 
 
-def choose_request(encoder_id: str) -> Request:
+def choose_request(scope: Scope) -> Request:
     """Everything that is asked beside the query; all of it in the URL."""
-    discovery = resources.discovery(frame.library(), encoder_id)
+    discovery = resources.discovery(scope)
     st.markdown("**What should be alike?**")
     if discovery is not None:
         _offer_presets(discovery)
-    weights = _choose_aspects(encoder_id, discovery)
+    weights = _choose_aspects(scope, discovery)
     avoid = _choose_avoided(discovery, [aspect for aspect, weight in weights.items() if weight])
     geometry = _choice("geometry", "How near is measured", ["auto", "layer", "direction"], GEOMETRY_HELP)
     with st.expander("Only some recordings", icon=":material/filter_alt:"):
@@ -79,7 +82,7 @@ def _choose_filters() -> dict:
     return filters
 
 
-def _choose_aspects(encoder_id: str, discovery: Discovery | None) -> dict[str, float]:
+def _choose_aspects(scope: Scope, discovery: Discovery | None) -> dict[str, float]:
     """A slider for each aspect; those without evidence are grey until somebody wants them all the same."""
     if discovery is None:
         st.caption(
@@ -87,7 +90,7 @@ def _choose_aspects(encoder_id: str, discovery: Discovery | None) -> dict[str, f
             "weigh the same. Discovery runs on the Layers page."
         )
         return {}
-    faithfulness = measured_faithfulness(discovery.library, encoder_id)
+    faithfulness = measured_faithfulness(scope, discovery)
     proven = [aspect for aspect in ASPECTS if discovery.aspects[aspect].has_evidence]
     unproven = [aspect for aspect in ASPECTS if aspect not in proven]
     place = st.container()
@@ -96,14 +99,10 @@ def _choose_aspects(encoder_id: str, discovery: Discovery | None) -> dict[str, f
     with place:
         for aspect in offered:
             weights[aspect] = _slider(aspect, discovery.aspects[aspect], caveat(faithfulness, aspect))
-    if discovery.library != frame.library():
+    if discovery.library != scope.library:
         ours = "all libraries together" if frame.library() == ALL else "this library"
         theirs = "all libraries together" if discovery.library == ALL else f"the library {discovery.library}"
-        why = (
-            "no aspect has evidence"
-            if resources.is_discovered(frame.library(), encoder_id)
-            else "nothing is measured yet"
-        )
+        why = "no aspect has evidence" if resources.is_discovered(scope) else "nothing is measured yet"
         st.text(f"In {ours} {why}; these aspects were discovered in {theirs}.")
         frame.link("pages/2_Layers.py", "See that discovery", library=discovery.library)
     return {aspect: weight for aspect, weight in weights.items() if weight}
@@ -172,9 +171,9 @@ def _choice(key: str, label: str, options: list[str], help_text: str) -> str:
     return str(state.sticky(st.segmented_control, label, options=options, required=True, key=key, help=help_text))
 
 
-def measured_faithfulness(library: str, encoder_id: str) -> Faithfulness | None:
-    """The leak matrix, if it was measured."""
-    kept = resources.evaluation(library, encoder_id, "faithfulness")
+def measured_faithfulness(scope: Scope, discovery: Discovery) -> Faithfulness | None:
+    """The leak matrix of the library that aspects were discovered on, if it was measured."""
+    kept = resources.evaluation(replace(scope, library=discovery.library), "faithfulness")
     return kept.result if kept and isinstance(kept.result, Faithfulness) else None
 
 

@@ -17,6 +17,7 @@ from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.reasons import Reason, find_reasons, in_one_line
 from mess_core.search.request import Request
 from mess_core.words import counted
+from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
 from pages.shared.app.frame import aspect_title
 from pages.shared.listen.aspects import measured_faithfulness
@@ -32,21 +33,18 @@ INDEXES = {
 VERDICTS = {"dislike": 0, "like": 1}  # as `st.feedback` counts thumbs
 
 
-def answer(query: Track, encoder_id: str, request: Request, passage: tuple[float, float] | None) -> Answer:
+def answer(query: Track, scope: Scope, request: Request, passage: tuple[float, float] | None) -> Answer:
     """One call into the core."""
-    workspace, info, library = resources.workspace(), resources.info(encoder_id), frame.library()
-    plan = make_plan(
-        workspace, library, info, request, resources.discovery(library, encoder_id), is_of_passage=passage is not None
-    )
-    asked = query_of(workspace, query, info)
+    plan = make_plan(scope, request, resources.discovery(scope), is_of_passage=passage is not None)
+    asked = query_of(scope, query)
     if passage is not None:
-        return answers.answer_passage(workspace, resources.segment_index(plan), plan, asked, passage)
-    return answers.answer(workspace, resources.index(plan), plan, asked)
+        return answers.answer_passage(resources.segment_index(plan), plan, asked, passage)
+    return answers.answer(resources.index(plan), plan, asked)
 
 
 def explain_neighbours(found: Answer) -> dict[str, list[Reason]]:
     """In what each neighbour is like the query and in what not, along the directions that were discovered."""
-    plan = plan_of_reasons(resources.workspace(), found.plan)
+    plan = plan_of_reasons(found.plan)
     track_ids = [item.track.track_id for item in found.found]
     if plan is None:
         return {track_id: [] for track_id in track_ids}
@@ -56,7 +54,7 @@ def explain_neighbours(found: Answer) -> dict[str, list[Reason]]:
 def in_lines(found: Answer, reasons: dict[str, list[Reason]]) -> dict[str, str]:
     """One line for each neighbour, by track id: what the catalogue knows, then what can be heard."""
     plan = found.plan
-    measured = measured_faithfulness(plan.discovery.library, plan.info.id) if plan.discovery else None
+    measured = measured_faithfulness(plan.scope, plan.discovery) if plan.discovery else None
     lines = {}
     for item in found.found:
         known = [f"same {name}" for name in names_in_common(found.query.facts, item.track)]
@@ -88,7 +86,7 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
     plan = found.plan
     chosen = st.dataframe(
         rows,
-        key=f"neighbours-{found.query.track_id}-{plan.info.id}-{plan.library}-{plan.request}-{state.passage()}",
+        key=f"neighbours-{found.query.track_id}-{plan.scope.info.id}-{plan.scope.library}-{plan.request}-{state.passage()}",
         hide_index=True,
         width="stretch",
         height="content",
@@ -184,7 +182,7 @@ def _judge(key: str, found: Answer, item: FoundTrack) -> None:
     plan = found.plan
     verdict = {0: "dislike", 1: "like", None: "none"}[st.session_state[key]]
     context = {
-        "library": plan.library, "encoder": plan.info.id, "fingerprint": plan.info.fingerprint,
+        "library": plan.scope.library, "encoder": plan.scope.info.id, "fingerprint": plan.scope.info.fingerprint,
         "geometry": plan.geometry, "request": asdict(plan.request), "rank": item.neighbour.rank,
     }  # fmt: skip
     resources.workspace().opinions.judge(
@@ -220,15 +218,14 @@ def offer_to_keep(query: Track) -> None:
 
 def explain_nothing(found: Answer) -> None:
     """Why nothing was found: what was filtered away, what is not embedded yet, or that there is nothing else."""
-    request, workspace = found.plan.request, resources.workspace()
+    request, scope = found.plan.request, found.plan.scope
     filters = {
         "composer": request.composers, "performer": request.performers, "instrument": request.instruments,
         "collection": request.collections, "split": request.splits,
     }  # fmt: skip
     wanted = [f"{name} {' or '.join(values)}" for name, values in filters.items() if values]
     wanted += [f"{name} {value}" for name, value in request.where]
-    n_tracks = workspace.catalogue.n_tracks(found.plan.library)
-    n_embedded = workspace.n_embedded(found.plan.library, found.plan.info)
+    n_tracks, n_embedded = scope.workspace.catalogue.n_tracks(scope.library), scope.n_embedded
     if wanted:
         message = f"No other recording here has {', '.join(wanted)}."
         frame.notice("No neighbours", message, "Clear a filter under “Only some recordings” in the sidebar.")
@@ -257,8 +254,7 @@ def show_notices(found: Answer) -> None:
 def explain(found: Answer) -> None:
     """How to read it, and how far to trust it."""
     plan = found.plan
-    n_tracks = resources.workspace().n_embedded(plan.library, plan.info)
-    scope = "all libraries" if plan.library == ALL else plan.library
+    library = "all libraries" if plan.scope.library == ALL else plan.scope.library
     st.caption(
         f"*Similarity*: {GEOMETRIES[plan.geometry].words}. "
         "*Closer than* places it among the pairs of the library itself."
@@ -266,7 +262,7 @@ def explain(found: Answer) -> None:
     how = ", ".join(f"{aspect_title(aspect)} {weight:.0%}" for aspect, weight in plan.request.weights.items())
     without = f" · without {', '.join(map(aspect_title, plan.request.avoid))}" if plan.request.avoid else ""
     st.text(
-        f"Library: {scope}, {counted(n_tracks, 'track')} · Encoder: {plan.info.title} · "
+        f"Library: {library}, {counted(plan.scope.n_embedded, 'track')} · Encoder: {plan.scope.info.title} · "
         f"{how or 'all layers alike'}{without} · "
         f"{plan.geometry}, {INDEXES[found.kind]}"
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from mess_core.catalogue.catalogue import Track
-from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import UnknownTrackError
 from mess_core.words import counted
 from mess_core.work.extract import EncodeRequest
 from mess_core.work.request import latest, submit
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.uploads import keep_recording
 from pages.shared.app import frame, resources, state
 from pages.shared.app.jobs import wait_for
@@ -93,12 +93,12 @@ def _use_picked() -> None:
         _ask(st.session_state["picked"], PICK)
 
 
-def embed_query(query: Track, encoder_id: str) -> bool:
+def embed_query(query: Track, scope: Scope) -> bool:
     """True once the query has an embedding; until then its job is asked for and followed."""
-    workspace, info = resources.workspace(), resources.info(encoder_id)
-    if workspace.store.has(query.track_id, info):
+    workspace, request = scope.workspace, EncodeRequest(query.track_id, scope.info.id)
+    if workspace.store.has(query.track_id, scope.info):
         return True
-    job = latest(workspace, EncodeRequest, track_id=query.track_id, encoder_id=encoder_id)
+    job = latest(workspace, EncodeRequest, **vars(request))
     if job is not None and job.state == "failed":
         frame.notice("This query cannot be used", job.message, job.hint)
         # Where the sound itself was refused, it would be once more; a disk or a folder may have come back.
@@ -106,32 +106,30 @@ def embed_query(query: Track, encoder_id: str) -> bool:
             workspace.jobs.failures(job.job_id) and workspace.catalogue.likely_audio_path(query.track_id).is_file()
         )
         if not was_refused and st.button("Try again"):
-            submit(workspace, EncodeRequest(query.track_id, encoder_id))
+            submit(workspace, request)
             st.rerun()
         return False
-    wait_for(submit(workspace, EncodeRequest(query.track_id, encoder_id)))
+    wait_for(submit(workspace, request))
     st.caption("Its neighbours appear as soon as it has been listened to.")
     return False
 
 
-def is_searchable(encoder_id: str) -> bool:
+def is_searchable(scope: Scope) -> bool:
     """Whether anything in the library can be compared; while it cannot, what is done about it is shown."""
-    workspace = resources.workspace()
-    info, n_tracks = resources.info(encoder_id), workspace.catalogue.n_tracks(frame.library())
-    n_embedded = workspace.n_embedded(frame.library(), info)
+    n_tracks, n_embedded = scope.workspace.catalogue.n_tracks(scope.library), scope.n_embedded
     if n_embedded < n_tracks:
         so_far = f"{n_embedded} of {counted(n_tracks, 'track')}"
-        st.caption(f"Embedded with {info.title} so far: {so_far} of this library.")
-    if n_embedded == 0 and not workspace.jobs.active():
-        _offer_to_embed(info, n_tracks)
+        st.caption(f"Embedded with {scope.info.title} so far: {so_far} of this library.")
+    if n_embedded == 0 and not scope.workspace.jobs.active():
+        _offer_to_embed(scope, n_tracks)
     return n_embedded > 0
 
 
-def _offer_to_embed(info: EncoderInfo, n_tracks: int) -> None:
-    if resources.workspace().n_by_other_versions(frame.library(), info):
+def _offer_to_embed(scope: Scope, n_tracks: int) -> None:
+    if scope.n_by_other_versions:
         what = "This library was embedded with another version of it. Numbers of two versions cannot be compared."
-        frame.notice(f"A new {info.title}", what)
-        embed_button(info, n_tracks)
+        frame.notice(f"A new {scope.info.title}", what)
+        embed_button(scope, n_tracks)
     else:
         frame.notice("Nothing to compare with yet", "Add music, and embed it, on the Library page.")
         frame.link("pages/1_Library.py", "Library")

@@ -146,7 +146,7 @@ def _show_values(found: Answer, item: FoundTrack) -> None:
 def _show_moments(found: Answer, item: FoundTrack) -> None:
     """The map of moments; a click on a cell is heard in both."""
     plan, workspace = found.plan, resources.workspace()
-    moments = map_moments(workspace, resources.index(plan), plan, found.query, item.track.track_id)
+    moments = map_moments(resources.index(plan), plan, found.query, item.track.track_id)
     name = f"moments {found.query.track_id} {item.track.track_id} {plan.key} {plan.request.weights}"
     event = st.plotly_chart(
         moment_map(moments), key=name, on_select="rerun", selection_mode="points",

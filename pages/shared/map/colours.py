@@ -11,6 +11,7 @@ from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.reasons import aspect_coordinates
 from mess_core.search.request import Request
 from mess_core.targets.registry import TARGETS
+from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
 from pages.shared.map import figures, views
 from pages.shared.map.figures import Colour
@@ -19,13 +20,13 @@ NAMES = ("instrument", "performer", "composer", "work")
 REGION, KEPT, DISTANCE = "region", "neighbours kept", "likeness to the query"
 
 
-def choose_colour(view: MapView) -> Colour:
+def choose_colour(view: MapView, scope: Scope) -> Colour:
     """What the points are coloured by; in the URL."""
     workspace = resources.workspace()
     tracks = views.tracks_of(view)
     known = [name for name in NAMES if any(getattr(track, name) for track in tracks)]
     targets = {target.title: target.id for target in TARGETS.values() if not target.is_companion}
-    aspects = _aspects()
+    aspects = _aspects(scope)
     options = [*known, REGION, KEPT, *([DISTANCE] if state.query() else []), *aspects, *targets]
     few = [name for name in known if len({getattr(track, name) for track in tracks}) <= figures.MOST_NAMES]
     first = few[0] if few else options[0]
@@ -35,41 +36,37 @@ def choose_colour(view: MapView) -> Colour:
     if chosen == KEPT:
         return Colour(KEPT, numbers=view.preservation)
     if chosen == REGION:
-        regions = views.names(view, state.read("encoder")).regions
+        regions = views.names(view, scope).regions
         names: list[str | None] = [None] * len(view.track_ids)
         for number, region in enumerate(regions, start=1):
             for row in region.rows:
                 names[row] = region.sentence or f"region {number}"
         return Colour(REGION, names=names)
     if chosen == DISTANCE:
-        return Colour("similarity", numbers=_similarities(view))
+        return Colour("similarity", numbers=_similarities(view, scope))
     if chosen in aspects:
-        word, coordinates = aspect_coordinates(_by_direction(), aspects[chosen], view.track_ids)
+        word, coordinates = aspect_coordinates(_by_direction(scope), aspects[chosen], view.track_ids)
         return Colour(f"{word} (SD)", numbers=coordinates)
     values = workspace.measurements.values(view.track_ids, targets[chosen]).tolist()
     unit = TARGETS[targets[chosen]].unit
     return Colour(f"{chosen} ({unit})", numbers=[value if value == value else None for value in values])
 
 
-def _aspects() -> dict[str, str]:
+def _aspects(scope: Scope) -> dict[str, str]:
     """Aspects by which this library can be searched, by the name they have among the colours."""
-    discovery = resources.discovery(frame.library(), state.read("encoder"))
+    discovery = resources.discovery(scope)
     found = {} if discovery is None else discovery.aspects
     return {f"aspect: {frame.aspect_title(name)}": name for name, aspect in found.items() if aspect.has_evidence}
 
 
-def _by_direction() -> NeighbourIndex:
-    encoder_id = state.read("encoder")
-    discovery = resources.discovery(frame.library(), encoder_id)
-    request = Request(geometry="direction")
-    plan = make_plan(resources.workspace(), frame.library(), resources.info(encoder_id), request, discovery)
-    return resources.index(plan)
+def _by_direction(scope: Scope) -> NeighbourIndex:
+    return resources.index(make_plan(scope, Request(geometry="direction"), resources.discovery(scope)))
 
 
-def _similarities(view: MapView) -> list[float | None]:
+def _similarities(view: MapView, scope: Scope) -> list[float | None]:
     """To the query, as Listen would rank by all layers."""
-    workspace, info, query = resources.workspace(), resources.info(state.read("encoder")), state.query()
-    if query is None or not workspace.store.has(query, info):
+    query = state.query()
+    if query is None or not scope.workspace.store.has(query, scope.info):
         return [None] * len(view.track_ids)
-    plan = make_plan(workspace, frame.library(), info, Request(), None)
-    return similarities_to(resources.index(plan), workspace.store.read(query, info).mean, view.track_ids)
+    plan = make_plan(scope, Request(), None)
+    return similarities_to(resources.index(plan), scope.embedding(query).mean, view.track_ids)

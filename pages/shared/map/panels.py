@@ -16,6 +16,7 @@ from mess_core.storage.jobs import Job
 from mess_core.words import counted
 from mess_core.work.map import MapRequest
 from mess_core.work.request import submit, under_way
+from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, jobs, resources, state
 from pages.shared.map import figures, views
 from pages.shared.map.figures import Colour
@@ -49,10 +50,9 @@ def choose_settings() -> MapSettings:
     return MapSettings(n_neighbours, round(float(min_dist), 1), metric, is_centred)
 
 
-def offer_to_draw(encoder_id: str, settings: MapSettings) -> None:
+def offer_to_draw(scope: Scope, settings: MapSettings) -> None:
     """Nothing is drawn with these settings yet."""
-    workspace, info = resources.workspace(), resources.info(encoder_id)
-    n_embedded = workspace.n_embedded(frame.library(), info)
+    n_embedded = scope.n_embedded
     frame.notice(
         "No map yet",
         "It shows the library as each layer of the encoder sees it. The first map takes half a minute or more."
@@ -60,23 +60,23 @@ def offer_to_draw(encoder_id: str, settings: MapSettings) -> None:
         else f"A map needs five embedded recordings; this library has {n_embedded}.",
         "" if n_embedded >= 5 else "Embed some on the Library page.",
     )
-    job = _asked(encoder_id, settings)
+    job = _asked(scope, settings)
     if jobs.work_button("Draw the map", job, type="primary", disabled=n_embedded < 5):
-        _draw(encoder_id, settings)
+        _draw(scope, settings)
 
 
-def _asked(encoder_id: str, settings: MapSettings, **others: bool) -> Job | None:
+def _asked(scope: Scope, settings: MapSettings, **others: bool) -> Job | None:
     """The job that draws this map."""
-    chosen = {"library": frame.library(), "encoder_id": encoder_id, "settings": settings, "layer": None}
-    return under_way(resources.workspace(), MapRequest, **chosen, **others)
+    chosen = {"library": scope.library, "encoder_id": scope.info.id, "settings": settings, "layer": None}
+    return under_way(scope.workspace, MapRequest, **chosen, **others)
 
 
-def _draw(encoder_id: str, settings: MapSettings, *, with_stability: bool = False) -> None:
+def _draw(scope: Scope, settings: MapSettings, *, with_stability: bool = False) -> None:
     query = state.query()
     always = [query] if query else []
     submit(
-        resources.workspace(),
-        MapRequest(frame.library(), encoder_id, settings, always=always, with_stability=with_stability),
+        scope.workspace,
+        MapRequest(scope.library, scope.info.id, settings, always=always, with_stability=with_stability),
     )
     st.rerun()
 
@@ -93,7 +93,7 @@ def choose_layer(layers: list[int | None]) -> int | None:
 
 
 @st.fragment
-def explore(view: MapView, encoder_id: str, colour: Colour) -> None:
+def explore(view: MapView, scope: Scope, colour: Colour) -> None:
     """The large map, and what was clicked or lassoed on it; a click runs nothing else of the page.
 
     What was clicked is said first: it sounds while the map of ten thousand points is still on its way.
@@ -104,10 +104,10 @@ def explore(view: MapView, encoder_id: str, colour: Colour) -> None:
     with chosen_place:
         show_chosen(view, [resources.workspace().catalogue.track(track_id) for track_id in picked])
     with map_place:
-        show_map(view, encoder_id, colour, picked)
+        show_map(view, scope, colour, picked)
 
 
-def show_map(view: MapView, encoder_id: str, colour: Colour, picked: Sequence[str]) -> None:
+def show_map(view: MapView, scope: Scope, colour: Colour, picked: Sequence[str]) -> None:
     """The large map."""
     tracks = {track.track_id: track for track in views.tracks_of(view)}
     left, middle, right = st.columns([3, 1, 1], vertical_alignment="bottom")
@@ -127,10 +127,10 @@ def show_map(view: MapView, encoder_id: str, colour: Colour, picked: Sequence[st
     with middle:
         is_pca = st.toggle("PCA instead", key="pca", help="The two directions of most variance: duller, but linear.")
         is_named = st.toggle("Regions", key="regions", help="Where recordings crowd, and what they have in common.")
-    regions = views.names(view, encoder_id).regions if is_named else ()
+    regions = views.names(view, scope).regions if is_named else ()
     marked = wanted or (picked[0] if len(picked) == 1 else state.query())
     near = [(each.track_id, each.is_near_on_map) for each in view.nearest(marked)] if marked in tracks else []
-    path = [] if is_pca else _path(view, encoder_id, marked if marked in tracks else None)
+    path = [] if is_pca else _path(view, scope, marked if marked in tracks else None)
     st.plotly_chart(
         figures.scatter(
             view, {track_id: track.title for track_id, track in tracks.items()}, colour,
@@ -177,14 +177,13 @@ def _pick() -> None:
         st.session_state[SOUNDS] = f"{st.session_state[PICKED][0]} {time.monotonic_ns()}"
 
 
-def _path(view: MapView, encoder_id: str, track_id: str | None) -> list:
-    workspace, info = resources.workspace(), resources.info(encoder_id)
-    if track_id is None or not workspace.store.has(track_id, info):
+def _path(view: MapView, scope: Scope, track_id: str | None) -> list:
+    if track_id is None or not scope.workspace.store.has(track_id, scope.info):
         return []
-    return list(segment_path(workspace, frame.library(), info, view, track_id))
+    return list(segment_path(scope, view, track_id))
 
 
-def show_trust(view: MapView, encoder_id: str, settings: MapSettings) -> None:
+def show_trust(view: MapView, scope: Scope, settings: MapSettings) -> None:
     """How far to believe what is seen."""
     trust, pca = view.trust, view.pca_trust
     stability = "" if view.stability is None else f" · {view.stability:.0%} of neighbours the same from another start"
@@ -201,14 +200,14 @@ def show_trust(view: MapView, encoder_id: str, settings: MapSettings) -> None:
     if view.n_left_out:
         st.caption(f"A sample: not shown: {counted(view.n_left_out, 'recording')}.")
     with st.container(horizontal=True):
-        is_stale = not views.shows_all(encoder_id, settings)
+        is_stale = not views.shows_all(scope, settings)
         why_not = None if is_stale else "The map shows the library as it is."
-        if jobs.work_button("Draw again", _asked(encoder_id, settings), disabled=not is_stale, help=why_not):
-            _draw(encoder_id, settings)
+        if jobs.work_button("Draw again", _asked(scope, settings), disabled=not is_stale, help=why_not):
+            _draw(scope, settings)
         if view.stability is None:
-            job = _asked(encoder_id, settings, with_stability=True)
+            job = _asked(scope, settings, with_stability=True)
             if jobs.work_button("Is it stable?", job, help="Draws every layer again from another start."):
-                _draw(encoder_id, settings, with_stability=True)
+                _draw(scope, settings, with_stability=True)
         titles = {track.track_id: track.title for track in views.tracks_of(view)}
         st.download_button(
             "CSV", partial(map_as_csv, view, titles), f"map-{view.name.replace(' ', '-')}.csv", "text/csv",
@@ -216,9 +215,9 @@ def show_trust(view: MapView, encoder_id: str, settings: MapSettings) -> None:
         )  # fmt: skip
 
 
-def show_names(view: MapView, encoder_id: str) -> None:
+def show_names(view: MapView, scope: Scope) -> None:
     """What directions and regions stand for."""
-    sentences = views.names(view, encoder_id).sentences
+    sentences = views.names(view, scope).sentences
     if not sentences:
         st.caption("Neither a direction nor a region of this map stands for anything that was measured.")
         return
@@ -274,10 +273,10 @@ def _play(tracks: list[Track]) -> None:
     keep_heard(report, "map-player")
 
 
-def show_all_layers(encoder_id: str, layers: list[int | None], settings: MapSettings, colour: Colour) -> None:
+def show_all_layers(scope: Scope, layers: list[int | None], settings: MapSettings, colour: Colour) -> None:
     """How the library's shape changes from layer to layer; a recording keeps its colour and, roughly, its side."""
     st.subheader("Layer by layer", anchor=False)
-    every = [views.view(encoder_id, layer, settings) for layer in layers]
+    every = [views.view(scope, layer, settings) for layer in layers]
     st.plotly_chart(
         figures.small_maps(every, colour, state.query(), str(state.read("layer"))), key="small maps",
         config=charts.camera("svg", "maps"), alt="Maps of all layers",

@@ -1,0 +1,236 @@
+"""A scope: one library of a data folder, seen through one encoder. What is embedded, missing, known of it.
+
+Nothing is remembered here: every answer is that of the moment in which it is asked.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mess_core.audio.decode import n_segments
+from mess_core.catalogue.catalogue import ALL, Track
+from mess_core.embeddings.store import EmbeddingSet, TrackEmbedding
+from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.mel import MEL, MFCC
+from mess_core.encoders.registry import RANDOM, encoder_ids, encoder_info
+from mess_core.errors import ArtefactMismatchError
+from mess_core.probing.directions import Directions
+from mess_core.probing.discovery import (
+    MIN_GROUPS,
+    MIN_TRACKS,
+    Discovery,
+    Gathered,
+    Group,
+    gather,
+    groups_of,
+    load,
+    load_directions,
+)
+from mess_core.probing.result import Level, ProbeSettings
+from mess_core.workspace.workspace import Workspace
+
+FAST_ENOUGH = 20.0  # times real time: below it an untrained twin is not extracted without being asked for
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What an extraction will take. `seconds` is None until the encoder has run once on this machine."""
+
+    n_tracks: int
+    n_segments: int
+    seconds: float | None
+    n_bytes: int
+    n_free_bytes: int
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A library seen through an encoder; the library need not be there. `library` "all" is the union of all."""
+
+    workspace: Workspace
+    library: str
+    info: EncoderInfo
+
+    def require_library(self) -> None:
+        """UnknownTrackError if there is no such library."""
+        self.workspace.catalogue.require_library(self.library)
+
+    # --- tracks and their embeddings --------------------------------------------------------------------------
+
+    @property
+    def tracks(self) -> list[Track]:
+        """All tracks of the library, in order of their ids."""
+        return self.workspace.catalogue.tracks(self.library)
+
+    @property
+    def embedded_tracks(self) -> list[Track]:
+        """Those that the encoder has embedded."""
+        known = self.workspace.store.known(self.info)
+        return [track for track in self.tracks if track.track_id in known]
+
+    @property
+    def missing_tracks(self) -> list[Track]:
+        """Those that it has not embedded yet."""
+        known = self.workspace.store.known(self.info)
+        return [track for track in self.tracks if track.track_id not in known]
+
+    @property
+    def embedded_ids(self) -> list[str]:
+        """The ids of what is embedded, in order."""
+        known = self.workspace.store.known(self.info)
+        return [track_id for track_id in self.workspace.catalogue.track_ids(self.library) if track_id in known]
+
+    @property
+    def n_embedded(self) -> int:
+        """How many tracks of the library are embedded."""
+        return self._numbers_embedded().get((self.info.id, self.info.fingerprint), 0)
+
+    @property
+    def n_by_other_versions(self) -> int:
+        """How many embeddings of its tracks are by other versions of the encoder."""
+        return sum(
+            n
+            for (encoder, version), n in self._numbers_embedded().items()
+            if encoder == self.info.id and version != self.info.fingerprint
+        )
+
+    def _numbers_embedded(self) -> dict[tuple[str, str], int]:
+        """By encoder and fingerprint, of all at once: pages ask this of every encoder on every run."""
+
+        def read() -> dict[tuple[str, str], int]:
+            rows = self.workspace.database.connection.execute(
+                "SELECT encoder, fingerprint, count(*) AS n FROM embeddings JOIN encoders USING (fingerprint)"
+                " WHERE track_id IN (SELECT track_id FROM library_tracks WHERE ? IN (library, ?)) GROUP BY fingerprint",
+                (self.library, ALL),
+            )
+            return {(row["encoder"], row["fingerprint"]): row["n"] for row in rows}
+
+        numbers: dict[tuple[str, str], int] = self.workspace.catalogue.remembered(("n_embedded", self.library), read)
+        return numbers
+
+    @property
+    def content(self) -> str:
+        """A key that changes when anything made of the library's embeddings would."""
+        catalogue, store = self.workspace.catalogue, self.workspace.store
+        key = ("content", self.library, self.info.fingerprint)
+        return str(catalogue.remembered(key, lambda: store.content(catalogue.track_ids(self.library), self.info)))
+
+    def embeddings(self) -> EmbeddingSet:
+        """The track embeddings of the library; errors as `EmbeddingStore.load`."""
+        return self.workspace.store.load(self.workspace.catalogue.track_ids(self.library), self.info)
+
+    def embedding(self, track_id: str) -> TrackEmbedding:
+        """That of one track, be it of this library or not; errors as `EmbeddingStore.read`."""
+        return self.workspace.store.read(track_id, self.info)
+
+    # --- embedding it -----------------------------------------------------------------------------------------
+
+    def estimate(self) -> Estimate:
+        """What it would take to extract what is missing."""
+        known, info = self.workspace.store.known(self.info), self.info
+        lengths_s = self.workspace.catalogue.durations_s(self.library)
+        durations_s = [s for track_id, s in lengths_s.items() if track_id not in known]
+        total = sum(count_segments(duration_s, info) for duration_s in durations_s)
+        per_segment = self.workspace.store.speed(info)
+        # segments in float16; mean and std in float32; a header of about a kilobyte
+        n_bytes = total * info.n_layers * info.embedding_dim * 2
+        n_bytes += len(durations_s) * (info.n_layers * (info.embedding_dim + info.dim) * 4 + 1024)
+        return Estimate(
+            n_tracks=len(durations_s),
+            n_segments=total,
+            seconds=None if per_segment is None else per_segment * total,
+            n_bytes=n_bytes,
+            n_free_bytes=shutil.disk_usage(self.workspace.paths.root).free,
+        )
+
+    @property
+    def share_embedded(self) -> float:
+        """How much of the library is embedded, 0 to 1, counted in segments as the bar of its extraction is."""
+        known = self.workspace.store.known(self.info)
+        durations_s = self.workspace.catalogue.durations_s(self.library)
+        segments = {track_id: count_segments(s, self.info) for track_id, s in durations_s.items()}
+        total = sum(segments.values())
+        return sum(n for track_id, n in segments.items() if track_id in known) / total if total else 0.0
+
+    # --- discovery --------------------------------------------------------------------------------------------
+
+    @property
+    def can_discover(self) -> bool:
+        """Whether enough is embedded for discovery to run by itself."""
+        tracks = self.embedded_tracks
+        return len(tracks) >= MIN_TRACKS and len(set(groups_of(tracks, "work"))) >= MIN_GROUPS
+
+    def gather(self, group: Group, level: Level, columns: Sequence[str] = ()) -> Gathered:
+        """What a probe needs; the controls are those that embedded every track that this encoder has."""
+        workspace, embedded = self.workspace, set(self.embedded_ids)
+        controls = {
+            name: control
+            for name, control in self.controls().items()
+            if embedded <= workspace.store.known(control).keys()
+        }
+        return gather(
+            workspace.catalogue, workspace.store, workspace.measurements,
+            self.library, self.info, controls, group, level, columns,
+        )  # fmt: skip
+
+    def controls(self) -> dict[str, EncoderInfo]:
+        """Baseline name -> the encoder that makes it."""
+        names = {"log-mel": MEL.id, "MFCC": MFCC.id, "untrained": f"{RANDOM}{self.info.id}"}
+        known, paths = encoder_ids(), self.workspace.paths
+        return {name: encoder_info(id_, paths) for name, id_ in names.items() if id_ in known and id_ != self.info.id}
+
+    def controls_worth_extracting(self) -> list[EncoderInfo]:
+        """The controls that discovery extracts by itself.
+
+        The untrained twin of a slow encoder takes as long as the encoder itself; it counts where somebody has embedded
+        the library with it on purpose.
+        """
+        seconds_per_segment = self.workspace.store.speed(self.info)
+        is_fast = bool(seconds_per_segment and self.info.hop_s / seconds_per_segment >= FAST_ENOUGH)
+        return [control for name, control in self.controls().items() if name != "untrained" or is_fast]
+
+    def discovery(
+        self, group: Group = "work", level: Level = "track", settings: ProbeSettings | None = None
+    ) -> Discovery | None:
+        """What was found in this very library, or None."""
+        return load(self.workspace.paths, self.library, self.info, group, level, settings)
+
+    def discovery_for_search(self) -> Discovery | None:
+        """What searches go by: the library's own discovery, else the largest of another library; None without any.
+
+        Its own also gives way where it has evidence for nothing: three tracks can be probed, too.
+        A result of another version counts as none: searching goes on without aspects until it is made again.
+        """
+
+        def readable(library: str) -> Discovery | None:
+            try:
+                return replace(self, library=library).discovery()
+            except ArtefactMismatchError:
+                return None
+
+        def is_of_use(discovery: Discovery | None) -> bool:
+            return discovery is not None and any(aspect.has_evidence for aspect in discovery.aspects.values())
+
+        own = readable(self.library)
+        if is_of_use(own):
+            return own
+        names = [ALL, *(other.name for other in self.workspace.catalogue.libraries())]
+        others = [readable(name) for name in names if name != self.library]
+        known = [other for other in others if other is not None and is_of_use(other)]
+        return max(known, key=lambda other: other.n_tracks, default=own)
+
+    def directions(self, discovery: Discovery) -> Directions:
+        """The directions that belong to a discovery, of this library or of the one it makes do with."""
+        return load_directions(self.workspace.paths, self.info, discovery)
+
+
+def scope_of(workspace: Workspace, library: str, encoder_id: str) -> Scope:
+    """The scope of an encoder by its id; InputError if there is none."""
+    return Scope(workspace, library, encoder_info(encoder_id, workspace.paths))
+
+
+def count_segments(duration_s: float, info: EncoderInfo) -> int:
+    """How many segments a recording of this length has."""
+    return n_segments(round(duration_s * info.sample_rate_hz), info.segment_samples, info.hop_samples)
