@@ -248,6 +248,9 @@ class Database:
         self.path = path
         self._watch = watch
         self._local = threading.local()
+        self._lock = threading.Lock()
+        self._opened: weakref.WeakSet[sqlite3.Connection] = weakref.WeakSet()  # by any thread
+        self._file: tuple[int, int] | None = None  # the one that was opened first, as the system knows it
         self._elsewhere: Path | None = None
 
     @property
@@ -259,7 +262,21 @@ class Database:
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._open()
+            self._remember(connection)
+            self._file = self._file or self._file_now()
         return connection
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the file that was opened is gone, or another lies in its place: what was read counts no more."""
+        return self._file is not None and self._file != self._file_now()
+
+    def _file_now(self) -> tuple[int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -300,6 +317,13 @@ class Database:
             connection.close()
             self._local.connection = None
 
+    def close_all(self) -> None:
+        """Close what any thread has opened. Whoever is at work still opens another when it asks next."""
+        with self._lock:
+            opened, self._local = list(self._opened), threading.local()
+        for connection in opened:
+            connection.close()
+
     def setting(self, name: str) -> str | None:
         row = self.connection.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         return row["value"] if row else None
@@ -311,9 +335,15 @@ class Database:
     def connect(self) -> sqlite3.Connection:
         """Another connection, for any thread, that only reads."""
         try:
-            return self._connect(str(self._readable()), check_same_thread=False)
+            connection = self._connect(str(self._readable()))
+            self._remember(connection)
+            return connection
         except sqlite3.Error as error:
             raise StorageError(f"The catalogue {self.path} could not be opened: {error}.", _cure(error)) from error
+
+    def _remember(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            self._opened.add(connection)
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -332,7 +362,7 @@ class Database:
     def _open_to_write(self) -> sqlite3.Connection:
         if not self.path.exists() or not self.path.stat().st_size:
             self._watch(None)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(self.path, os.O_CREAT, 0o600))  # it holds what somebody listened to
         connection = self._connect(str(self.path))
         try:
@@ -378,13 +408,13 @@ class Database:
             self._elsewhere = folder / self.path.name
         return self._elsewhere
 
-    def _connect(self, path: str, *, check_same_thread: bool = True) -> sqlite3.Connection:
+    def _connect(self, path: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
             path,
             timeout=BUSY_TIMEOUT_S,
             isolation_level=None,
             factory=Connection,
-            check_same_thread=check_same_thread,
+            check_same_thread=False,  # each stays with its thread, but for `close_all`
         )
         connection.name = str(self.path)
         connection.row_factory = sqlite3.Row
@@ -497,6 +527,12 @@ class Remembered:
             if self._watching is None:
                 self._watching = self._database.connect()
             return int(self._watching.execute("PRAGMA data_version").fetchone()[0])
+
+    def forget(self) -> None:
+        """As if nothing had been asked yet."""
+        with self._lock:
+            self._watching = None
+            self._known = {}
 
 
 def _log_ahead(connection: sqlite3.Connection) -> None:

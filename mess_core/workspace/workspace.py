@@ -57,6 +57,11 @@ class Workspace:
         self.jobs = Jobs(self.database)
         self.opinions = Opinions(self.database)
 
+    def close(self) -> None:
+        """Close what its catalogue was read through, in all threads; used once more, it opens again."""
+        self.catalogue.remembered.forget()
+        self.database.close_all()
+
     # --- adding ---------------------------------------------------------------------------------------------
 
     def keep_upload(self, track_id: str, library: str) -> None:

@@ -28,10 +28,23 @@ from mess_core.workspace.workspace import Workspace
 BY_NAME = {Scope: lambda scope: (str(scope.workspace.paths.root), scope.library, scope.info.fingerprint)}
 
 
-@st.cache_resource(show_spinner=False)
 def workspace() -> Workspace:
-    """The data folder: MESS_HOME, or `data/`."""
+    """The data folder: MESS_HOME, or `data/`; the same for pages and routes until another one lies in its place."""
+    opened = _workspace()
+    if opened.database.is_replaced:
+        _workspace.clear()
+        opened = _workspace()
+    return opened
+
+
+@st.cache_resource(show_spinner=False)
+def _workspace() -> Workspace:
     return Workspace()
+
+
+def close() -> None:
+    """Close the data folder, at the end of the server."""
+    _workspace().close()
 
 
 def info(encoder_id: str) -> EncoderInfo:

@@ -39,7 +39,7 @@ from mess_core.work.request import submit
 from mess_core.work.worker import WorkerKeeper
 from mess_core.workspace.peaks import sealed_peaks
 from mess_core.workspace.uploads import UploadWriter
-from mess_core.workspace.workspace import Workspace
+from pages.shared.app import resources
 from pages.shared.app.guards import INDEX_ROUTES
 
 STATUS = {UnknownTrackError: 404, DataMissingError: 404, StorageError: 507, InputError: 400, MessError: 500}
@@ -53,8 +53,8 @@ _decoders = anyio.CapacityLimiter(N_DECODERS)
 
 @contextlib.asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
-    """While the server runs, a worker runs beside it. An empty data folder gets the demo library."""
-    workspace = Workspace()
+    """While the server runs, its data folder is open and has a worker. An empty one gets the demo library."""
+    workspace = resources.workspace()
     with contextlib.suppress(MessError):  # a catalogue that cannot be read: the pages say so, and how to cure it
         if not workspace.catalogue.libraries() and workspace.database.setting("demo") is None:
             submit(workspace, DemoRequest(DEFAULT))
@@ -64,6 +64,8 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
         yield
     finally:
         await run_in_threadpool(keeper.stop)
+        with contextlib.suppress(MessError):  # of a folder that is gone there is nothing to close
+            resources.close()
 
 
 def answer_errors(endpoint: Endpoint) -> Endpoint:
@@ -83,7 +85,7 @@ def answer_errors(endpoint: Endpoint) -> Endpoint:
 async def audio(request: Request) -> Response:
     """The file itself."""
     track = await run_in_threadpool(_track, request)
-    path = await run_in_threadpool(Workspace().catalogue.audio_path, track.track_id)
+    path = await run_in_threadpool(resources.workspace().catalogue.audio_path, track.track_id)
     return FileResponse(path, media_type=MEDIA_TYPES[track.codec.split()[0]], headers=FOREVER)
 
 
@@ -101,7 +103,7 @@ async def excerpt(request: Request) -> Response:
         raise InputError(f"length_s is {length_s:g} s, expected more than 0 and at most {EXCERPT_MAX_S:g} s.")
 
     def decode() -> bytes:
-        return wav_bytes(*read_excerpt(Workspace().catalogue.audio_path(track.track_id), start_s, length_s))
+        return wav_bytes(*read_excerpt(resources.workspace().catalogue.audio_path(track.track_id), start_s, length_s))
 
     data = await anyio.to_thread.run_sync(decode, limiter=_decoders)
     return Response(data, media_type="audio/wav", headers=FOREVER)
@@ -111,7 +113,7 @@ async def excerpt(request: Request) -> Response:
 async def peaks(request: Request) -> Response:
     """The waveform of the whole recording."""
     track = await run_in_threadpool(_track, request)
-    data = await anyio.to_thread.run_sync(lambda: sealed_peaks(Workspace(), track), limiter=_decoders)
+    data = await anyio.to_thread.run_sync(lambda: sealed_peaks(resources.workspace(), track), limiter=_decoders)
     return Response(data, media_type="application/json", headers=FOREVER)
 
 
@@ -120,7 +122,7 @@ async def upload(request: Request) -> Response:
     """Receive a file piece by piece, at flat memory whatever its size."""
     name = unquote(request.headers.get("x-mess-file-name", ""))
     announced = request.headers.get("content-length", "0")
-    writer = UploadWriter(Workspace(), name, int(announced) if announced.isdecimal() else 0)
+    writer = UploadWriter(resources.workspace(), name, int(announced) if announced.isdecimal() else 0)
     try:
         async for piece in request.stream():
             await run_in_threadpool(writer.write, piece)
@@ -134,7 +136,7 @@ async def upload(request: Request) -> Response:
 
 def _track(request: Request) -> Track:
     sha256 = request.path_params["sha256"]
-    track = Workspace().catalogue.find_sha256(sha256)
+    track = resources.workspace().catalogue.find_sha256(sha256)
     if track is None:
         raise UnknownTrackError("There is no recording with this hash here.")
     return track
