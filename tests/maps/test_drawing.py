@@ -587,6 +587,16 @@ def test_aspects_and_the_verb(bright_library, tmp_path, capsys):
     assert "trustworthiness" in capsys.readouterr().out
 
 
+def test_what_was_compiled_is_kept(drawn):
+    """The next process that draws reads it from numba's cache: none of UMAP's slow functions is compiled in each."""
+    from umap import layouts, umap_
+
+    epoch = layouts._nb_optimize_layout_euclidean_single_epoch
+    for function in (umap_.smooth_knn_dist, umap_.compute_membership_strengths, epoch):
+        kept = function.stats.cache_hits + function.stats.cache_misses
+        assert set(kept) == set(function.signatures) != set()
+
+
 def test_importing_maps_costs_nothing():
     """Neither UMAP nor what it needs, until something is drawn."""
     code = "import sys, mess_core.maps.drawing; print(sorted({'umap', 'numba', 'sklearn', 'torch'} & set(sys.modules)))"
