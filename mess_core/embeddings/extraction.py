@@ -104,13 +104,17 @@ def choose_device() -> str:
 
 
 def use_all_cores() -> None:
-    """Set the number of compute threads once, before torch is first used in a process that extracts."""
+    """Set the number of compute threads once, before torch is first used in a process that extracts.
+
+    Where OMP_NUM_THREADS is set, it says how many.
+    """
     # A thread that waits spins, by default for long, on the core that the decoding thread needs; one that sleeps at
     # once is slow to wake for the many small steps of a small network. A little spinning was measured to be fastest.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     import torch
 
-    torch.set_num_threads(os.cpu_count() or 1)
+    if "OMP_NUM_THREADS" not in os.environ:  # torch goes by it
+        torch.set_num_threads(os.cpu_count() or 1)
 
 
 def extract(
