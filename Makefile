@@ -37,9 +37,10 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.app
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements-dev.txt
 	touch $@
 
-# One thread for each of two processes: on two cores, more would wait for each other.
+# One thread for each of two processes: on two cores, more would wait for each other. Bytecode is kept: the many processes
+# that tests start would else compile everything anew.
 test: setup-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-browser: setup-dev
 	$(BIN)/python -m pytest -q -m e2e

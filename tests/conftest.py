@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ from mess_core.encoders.base import Encoder, EncoderInfo, check_waveforms
 from mess_core.encoders.mel import MEL
 from mess_core.parallel import compiling_alone
 from mess_core.storage.jobs import new_owner
+from mess_core.work import targets as work_of_targets
 from mess_core.work.doing import do
 from mess_core.work.evaluate import EvaluateRequest
 from mess_core.work.extract import ExtractRequest
@@ -89,6 +91,17 @@ def librosa() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def scanned_once() -> Iterator[None]:
+    """Streamlit looks through every installed package whenever a test opens the app: from now on only once."""
+    from streamlit.components.v2 import manifest_scanner
+
+    scan = functools.cache(manifest_scanner.scan_component_manifests)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", scan)
+        yield
+
+
+@pytest.fixture(scope="session")
 def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
     """A folder filled by the first of all processes that run tests side by side; each test takes a copy of it.
 
@@ -118,6 +131,14 @@ def move_in(root: Path, home: Workspace) -> None:
     shutil.copytree(root, home.paths.root)
 
 
+def take(folder: Path, home: Workspace, music: Path) -> None:
+    """Put copies of a finished data folder and its music (`home` and `music` of a folder) where a test has its own."""
+    move_in(folder / "home", home)
+    shutil.copytree(folder / "music", music, dirs_exist_ok=True)
+    with home.database.transaction() as connection:
+        connection.execute("UPDATE roots SET path = ?", (str(music),))
+
+
 @pytest.fixture(scope="session")
 def bright_library(made_once) -> Path:
     """A data folder with twelve recordings that differ in brightness, two of each work; probed by the mel control."""
@@ -125,6 +146,8 @@ def bright_library(made_once) -> Path:
 
 
 def _make_bright(folder: Path) -> None:
+    from tests.planted import work_here
+
     home = Workspace(folder / "home")
     rng = np.random.default_rng(0)
     new = []
@@ -141,7 +164,9 @@ def _make_bright(folder: Path) -> None:
     submit(home, ProbeRequest("music", MEL.id))
     submit(home, EvaluateRequest("music", MEL.id, "faithfulness"))
     submit(home, EvaluateRequest("music", MEL.id, "similarity"))
-    work(home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(work_of_targets, "work_through", work_here)
+        work(home)
     home.database.set_setting("demo", "removed")
     home.database.close()
 

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ class Case:
     home: Path
     capsys: pytest.CaptureFixture[str]
     said: list[str] = field(default_factory=list)
-    notes: dict[str, object] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def run(self, *arguments: object) -> int:
         """A verb; what it prints is kept."""
@@ -339,16 +340,14 @@ def check_album(case: Case, file: str) -> None:
     assert file in case.tracks() and len(results) == 1
 
 
+COPIES = {"other_leadin.flac", "lossy.mp3"}
+
+
 def check_copy(case: Case, file: str) -> None:
     """Of the query's copies `exclude` shows none, `collapse` one, and `keep` all."""
-    copies = {"other_leadin.flac", "lossy.mp3"}
-    shown = {
-        rule: copies
-        & {Path(each["path"]).name for each in case.nearest("master.flac", NANO.id, 10, "--duplicates", rule)}
-        for rule in ("exclude", "collapse", "keep")
-    }
+    shown = case.notes["shown"]
     assert file == "master.flac" or file not in shown["exclude"]
-    assert len(shown["collapse"]) == 1 and shown["keep"] == copies
+    assert len(shown["collapse"]) == 1 and shown["keep"] == COPIES
 
 
 def prepare_copies(case: Case) -> None:
@@ -356,6 +355,11 @@ def prepare_copies(case: Case) -> None:
     for path in others.glob("other*.flac"):
         shutil.copy(path, case.folder)
     case.add_and_extract(NANO.id)
+    case.notes["shown"] = {
+        rule: COPIES
+        & {Path(each["path"]).name for each in case.nearest("master.flac", NANO.id, 10, "--duplicates", rule)}
+        for rule in ("exclude", "collapse", "keep")
+    }
 
 
 def check_transposed(case: Case, file: str) -> None:

@@ -85,10 +85,10 @@ found["doctor"] = run("doctor")[1]
 
 from streamlit.testing.v1 import AppTest
 
+at = AppTest.from_file("home.py", default_timeout=60)
+at.query_params["library"] = "music"
+at.run()
 for page in ("1_Library", "2_Layers", "4_Listen"):
-    at = AppTest.from_file("home.py", default_timeout=60)
-    at.query_params["library"] = "music"
-    at.run()
     at.switch_page(f"pages/{page}.py")
     at.run()
     if page != "1_Library":

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
 import subprocess
 import sys
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from mess_core.collections.opening import read_track
@@ -20,13 +23,54 @@ from mess_core.workspace.workspace import Workspace
 ROOT = Path(__file__).parent.parent
 
 
-def start_worker(home: Workspace) -> subprocess.Popen[bytes]:
+# Where processes can be copied, workers are copies of one that has loaded what takes them seconds.
+COPIES = "forkserver" in multiprocessing.get_all_start_methods()
+
+
+class Worker:
+    """A worker process, with what the tests need of `subprocess.Popen`."""
+
+    def __init__(self, home: Workspace) -> None:
+        context = multiprocessing.get_context("forkserver" if COPIES else "spawn")
+        if COPIES:
+            context.set_forkserver_preload(["mess_core.work.worker", "torch", "scipy.fft"])
+        its_stdin, self.stdin = context.Pipe(duplex=False)
+        self._process = context.Process(target=_work, args=(str(home.paths.root), its_stdin))
+        self._process.start()
+        its_stdin.close()
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, how: int) -> None:
+        os.kill(self._process.pid, how)
+
+    def wait(self, seconds: float) -> None:
+        self._process.join(seconds)
+        assert self.returncode is not None, "it goes on"
+
+
+def _work(root: str, stdin: Connection) -> None:
+    from mess_core.work import worker
+
+    os.dup2(stdin.fileno(), 0)
+    sys.stdin, sys.argv = open(0), ["worker", "--home", root]  # noqa: SIM115
+    worker.main()
+
+
+def start_worker(home: Workspace) -> Worker:
+    return Worker(home)
+
+
+def start_process(home: Workspace) -> subprocess.Popen[bytes]:
+    """A worker as the server starts it."""
     return subprocess.Popen(
         [sys.executable, "-m", "mess_core.work.worker", "--home", str(home.paths.root)], stdin=subprocess.PIPE, cwd=ROOT
     )
 
 
-def end(process: subprocess.Popen[bytes], how: int = signal.SIGKILL) -> None:
+def end(process: Worker | subprocess.Popen[bytes], how: int = signal.SIGKILL) -> None:
     process.send_signal(how)
     process.wait(30)
     if process.stdin:

@@ -18,9 +18,11 @@ from mess_core.handover.exports import as_json
 from mess_core.search import rows
 from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.request import Request
+from mess_core.work import targets as work_of_targets
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
-from tests.planted import QUERY, TWIN, discover, pace, plant_heard_library, strict
+from tests.conftest import take, write_recording
+from tests.planted import QUERY, TWIN, discover, pace, plant_heard_library, strict, work_here
 
 
 @pytest.fixture
@@ -35,12 +37,18 @@ def run(tmp_path, capsys):
 
 
 @pytest.fixture
-def library(run, write_wav):
+def library(home, made_once, tmp_path, capsys):
     """Three recordings, registered and embedded with the log-mel control."""
-    paths = [write_wav(f"t{seed}", 4.0 + seed, seed) for seed in range(3)]
-    assert run("add", paths[0].parent)[0] == 0
-    assert run("extract", "--encoder", "mel")[0] == 0
-    return paths
+    take(made_once("three", _make_library), home, tmp_path / "music")
+    capsys.readouterr()  # what its making printed
+    return sorted((tmp_path / "music").iterdir())
+
+
+def _make_library(folder: Path) -> None:
+    for seed in range(3):
+        write_recording(folder / "music" / f"t{seed}.wav", 4.0 + seed, seed)
+    assert main(["--home", str(folder / "home"), "add", str(folder / "music")]) == 0
+    assert main(["--home", str(folder / "home"), "extract", "--encoder", "mel"]) == 0
 
 
 def test_similar_has_the_promised_shape_and_answer(run, library, tmp_path):
@@ -456,7 +464,8 @@ def test_a_playlist_goes_in_and_comes_out(run, write_wav, tmp_path):
     assert code == 0 and (tmp_path / "n.m3u8").read_text("utf-8").splitlines()[-1] == "music/b.wav"
 
 
-def test_columns_of_a_table_on_the_command_line(run, write_wav):
+def test_columns_of_a_table_on_the_command_line(run, write_wav, monkeypatch):
+    monkeypatch.setattr(work_of_targets, "work_through", work_here)
     folder = write_wav("a", seconds=6, seed=1).parent
     for seed, name in enumerate("bc", start=2):
         write_wav(name, seconds=6, seed=seed)
@@ -494,8 +503,9 @@ ON_ONE_TRACK = (
 )
 
 
-def test_one_is_said_in_the_singular(write_wav, tmp_path, capsys):
+def test_one_is_said_in_the_singular(write_wav, tmp_path, capsys, monkeypatch):
     """All verbs on a library of one track: no "1 tracks", "1 files", "1 works"."""
+    monkeypatch.setattr(work_of_targets, "work_through", work_here)
     audio = write_wav("only", 6.0)
     np.save(tmp_path / "v.npy", np.ones((1, 4), np.float32))
     (tmp_path / "v.txt").write_text("only\n")

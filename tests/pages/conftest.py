@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -18,14 +17,14 @@ from mess_core.work.extract import ExtractRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit
 from mess_core.workspace.workspace import Workspace
-from tests.conftest import move_in, work, write_recording
+from tests.conftest import take, work, write_recording
 from tests.planted import work_here
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
-def fresh(home, monkeypatch):
+def fresh(home, monkeypatch, scanned_once):
     """Each test has its own data folder; what Streamlit cached belongs to another one."""
     monkeypatch.setenv("MESS_HOME", str(home.paths.root))
     # No process is started to measure four short recordings.
@@ -54,19 +53,15 @@ def launch():
     return launch
 
 
-def take(folder: Path, home: Workspace, music: Path) -> list[str]:
-    """Copy a finished library and its music for one test; the ids of its tracks, in the order of their names."""
-    move_in(folder / "home", home)
-    shutil.copytree(folder / "music", music, dirs_exist_ok=True)
-    with home.database.transaction() as connection:
-        connection.execute("UPDATE roots SET path = ?", (str(music),))
+def ids_by_title(home: Workspace) -> list[str]:
     return [track.track_id for track in sorted(home.catalogue.tracks("music"), key=lambda track: track.title)]
 
 
 @pytest.fixture
 def library(home, made_once, tmp_path) -> list[str]:
     """Four recordings, embedded with the embedded encoder; returns their track ids."""
-    return take(made_once("library", _make_library), home, tmp_path / "music")
+    take(made_once("library", _make_library), home, tmp_path / "music")
+    return ids_by_title(home)
 
 
 def _make_library(folder: Path) -> None:
@@ -81,7 +76,8 @@ def _make_library(folder: Path) -> None:
 @pytest.fixture
 def probed(home, made_once, tmp_path) -> list[str]:
     """Ten recordings, embedded and probed by the mel control, row by track and row by segment; their track ids."""
-    return take(made_once("probed", _make_probed), home, tmp_path / "music")
+    take(made_once("probed", _make_probed), home, tmp_path / "music")
+    return ids_by_title(home)
 
 
 def _make_probed(folder: Path) -> None:

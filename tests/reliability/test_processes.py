@@ -25,7 +25,7 @@ from mess_core.work.worker import WorkerKeeper
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import N_QUEUED, work
 from tests.planted import embedding
-from tests.workers import contents, end, start_worker, uninterrupted, wait_until
+from tests.workers import contents, end, start_process, start_worker, uninterrupted, wait_until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
 
@@ -65,7 +65,7 @@ def test_two_servers_on_one_data_folder_share_the_work(queued: Workspace, tmp_pa
 
 def test_a_suspended_worker_that_wakes_up_too_late_changes_nothing(queued: Workspace, tmp_path: Path) -> None:
     """SIGSTOP, its lease runs out, another one does the job, SIGCONT: the first notices, and goes on to live."""
-    first = start_worker(queued)
+    first = start_process(queued)
     wait_until(lambda: len(queued.store.known(MEL)) > 0)
     with queued.database.transaction():  # ours, so not its own: a stopped writer would hold the lock for ever
         first.send_signal(signal.SIGSTOP)

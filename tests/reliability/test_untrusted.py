@@ -34,7 +34,7 @@ from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import KINDS, Everything
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = (None, "pages/1_Library.py", "pages/2_Layers.py", "pages/3_Map.py", "pages/4_Listen.py")
+PAGES = ("pages/1_Library.py", "pages/2_Layers.py", "pages/3_Map.py", "pages/4_Listen.py")
 
 DOCUMENTS = [
     kind
@@ -138,6 +138,7 @@ def test_a_right_seal_does_not_make_it_right(everything: Everything, kind: str, 
     assert check(home) == []
 
 
+@pytest.mark.usefixtures("scanned_once")
 @pytest.mark.parametrize("kind", ["discovery", "similarity", "map", "imported encoder", "weights", "recall"])
 def test_every_page_opens(everything: Everything, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in everything.files(kind):
@@ -145,14 +146,11 @@ def test_every_page_opens(everything: Everything, kind: str, monkeypatch: pytest
     monkeypatch.setenv("MESS_HOME", str(everything.home.paths.root))
     st.cache_resource.clear()
     st.cache_data.clear()
+    at = AppTest.from_file(str(ROOT / "home.py"), default_timeout=60)
+    at.query_params["library"] = "music"
+    assert not at.run().exception
     for page in PAGES:
-        at = AppTest.from_file(str(ROOT / "home.py"), default_timeout=60)
-        at.query_params["library"] = "music"
-        at.run()
-        if page:
-            at.switch_page(page)
-            at.run()
-        assert not at.exception, (page, at.exception)
+        assert not at.switch_page(page).run().exception, (page, at.exception)
     st.cache_resource.clear()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mess_core.audio.decode import read_excerpt
 from mess_core.collections.opening import read_track
-from mess_core.encoders.nano import NANO
+from mess_core.encoders.mel import MEL
 from mess_core.search import answers, copies
 from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.copies import COPY, copy_score, onsets
@@ -85,13 +85,13 @@ def test_copies_through_a_codec_and_cut_elsewhere_are_told(home: Workspace, monk
     tracks = {path: read_track(path) for path in [*sorted(folder.iterdir()), *others]}
     for path, new in tracks.items():
         home.catalogue.add(path.parent, [new], "music")
-    submit(home, ExtractRequest("music", NANO.id))
+    submit(home, ExtractRequest("music", MEL.id))
     work(home)
     ids = {path.name: new.track.track_id for path, new in tracks.items()}
 
     def shown(duplicates: str) -> set[str]:
         request = Request(k=20, duplicates=duplicates)
-        plan = make_plan(Scope(home, "music", NANO), request, None)
+        plan = make_plan(Scope(home, "music", MEL), request, None)
         query = query_of(plan.scope, home.catalogue.track(ids["master.flac"]), "master")
         found = answer(build_index(plan), plan, query).found
         return {item.track.track_id for item in found}

@@ -334,7 +334,8 @@ def often(text: str, n: int) -> pa.Array:
 
 def write_hostile_parquet(path: Path, kind: str) -> None:
     if kind == "one long cell":
-        pq.write_table(pa.table({"title": ["a" * 300_000_000]}), path, compression="zstd")
+        table = pa.table({"title": ["a" * 300_000_000]})
+        pq.write_table(table, path, compression="zstd", use_dictionary=False, write_statistics=False)
     elif kind == "a long cell often":
         pq.write_table(
             pa.table({"title": often("a" * 1_000_000, 20_000)}), path, compression="zstd", store_schema=False

@@ -22,7 +22,7 @@ from mess_core.work.task import Task
 from mess_core.work.worker import WorkerKeeper
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import N_QUEUED
-from tests.workers import contents, end, start_worker, uninterrupted, wait_until
+from tests.workers import contents, end, start_process, start_worker, uninterrupted, wait_until
 
 
 def kill_and_resume(home: Workspace, tmp_path: Path, rounds: int, n_workers: int) -> None:
@@ -72,7 +72,7 @@ def test_sigterm_hands_the_job_back_unfinished(queued):
 
 
 def test_a_worker_whose_server_is_gone_ends_by_itself(home):
-    worker = start_worker(home)
+    worker = start_process(home)
     worker.stdin.close()
     assert worker.wait(60) == 0
 
