@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import signal
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from mess_core.targets.base import TargetValue
 from mess_core.targets.frames import SAMPLE_RATE_HZ, Filter, Framer
@@ -25,7 +25,8 @@ BAND_HZ = (200.0, 8000.0)
 CELL_SAMPLES = 22  # 1 ms
 CELL_S = CELL_SAMPLES / SAMPLE_RATE_HZ
 SMOOTH_CELLS = 5  # 5 ms
-FLOOR_DBFS = -90.0
+FLOOR_DB, FLOOR_S = -60.0, 0.25  # below the loudest within 0.25 s: what lies deeper is silence, however deep
+QUIETEST = 1e-15  # mean square, -150 dBFS: digital silence has a logarithm too
 
 BEFORE_S = 0.06  # the floor is the median of 60 to 10 ms before the onset
 BEFORE_END_S = 0.01
@@ -57,12 +58,17 @@ class EnvelopeStream:
         self._parts.append(np.einsum("ij,ij->i", cells, cells) / CELL_SAMPLES)
 
     def finish(self) -> np.ndarray:
-        """Return the envelope, shape (n_cells,), float32, dBFS; cell i ends at (i + 1) `CELL_S`."""
+        """Return the envelope, shape (n_cells,), float32, dBFS; cell i ends at (i + 1) `CELL_S`.
+
+        It never lies more than 60 dB below what is near: a rise from digital silence is as steep as one from noise,
+        and a recording's level does not matter.
+        """
         power = np.concatenate([np.zeros(0, dtype=np.float32), *self._parts])
         if not len(power):
             return power
-        power = np.maximum(uniform_filter1d(power, SMOOTH_CELLS, mode="nearest"), 10 ** (FLOOR_DBFS / 10))
-        return 10 * np.log10(power)
+        envelope_db = 10 * np.log10(np.maximum(uniform_filter1d(power, SMOOTH_CELLS, mode="nearest"), QUIETEST))
+        near_db = maximum_filter1d(envelope_db, 2 * round(FLOOR_S / CELL_S) + 1, mode="nearest")
+        return np.maximum(envelope_db, near_db + FLOOR_DB)
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,8 @@ def _measure_rises(onsets_s: np.ndarray, floor: np.ndarray, rise: np.ndarray) ->
     leap = peak - floor
     rise_s = _crossing_s(rise, floor + HIGH_SHARE * leap) - _crossing_s(rise, floor + LOW_SHARE * leap)
     amplitude_s = _crossing_s(rise, peak + HIGH_AMPLITUDE_DB) - _crossing_s(rise, peak + LOW_AMPLITUDE_DB)
-    steps = np.diff(uniform_filter1d(np.maximum(rise, FLOOR_DBFS), SMOOTH_CELLS, axis=1, mode="nearest"), axis=1)
+    lowest = np.where(np.isfinite(rise), rise, floor[:, np.newaxis])  # what lies beyond the next onset
+    steps = np.diff(uniform_filter1d(lowest, SMOOTH_CELLS, axis=1, mode="nearest"), axis=1)
     is_rising = np.arange(steps.shape[1]) < np.argmax(rise, axis=1)[:, np.newaxis]
     return Attacks(
         onsets_s=onsets_s[is_attack],
@@ -129,14 +136,18 @@ def _measure_rises(onsets_s: np.ndarray, floor: np.ndarray, rise: np.ndarray) ->
 
 
 def refine_onsets(envelope_db: np.ndarray, onsets_s: np.ndarray) -> np.ndarray:
-    """Move each onset to the foot of the steepest rise within 25 ms, seconds, shape (n_onsets,)."""
+    """Move each onset to the foot of the steepest rise within 25 ms, seconds, shape (n_onsets,).
+
+    A rise counts the less the further away it is: of a chord whose notes are spread, the same one is taken every time.
+    """
     n_near = round(REFINE_S / CELL_S)
     steps = np.diff(uniform_filter1d(envelope_db, SMOOTH_CELLS, mode="nearest"))
     if not len(steps) or not len(onsets_s):
         return onsets_s
     rows = np.round(onsets_s / CELL_S).astype(int)
     near = np.clip(rows[:, np.newaxis] + np.arange(-n_near, n_near + 1), 0, len(steps) - 1)
-    steepest = near[np.arange(len(rows)), np.argmax(steps[near], axis=1)]
+    nearness = 1 - np.abs(np.arange(-n_near, n_near + 1)) / (n_near + 1)
+    steepest = near[np.arange(len(rows)), np.argmax(steps[near] * nearness, axis=1)]
     before = np.clip(steepest[:, np.newaxis] - np.arange(n_near), 0, len(steps) - 1)
     is_foot = steps[before] <= 0.1 * steps[steepest][:, np.newaxis]  # where the rise has all but stopped
     n_back = np.where(is_foot.any(axis=1), np.argmax(is_foot, axis=1), n_near)

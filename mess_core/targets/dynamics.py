@@ -5,7 +5,8 @@
 Conventions
 -----------
 Loudness in LUFS is that of the mono mix; differences are in LU (1 LU = 1 dB). Powers are mean squares after the K
-filter.
+filter. What is silence is said relative to the recording's own loud parts, so that no target but the loudness knows at
+what level it was made. A part of a recording takes that gate from the whole: its noise floor does not become music.
 
 Source
 ------
@@ -29,14 +30,15 @@ STEP_S = 0.1
 MOMENTARY_STEPS = 4  # 0.4 s, BS.1770
 SHORT_TERM_STEPS = 30  # 3 s, EBU Tech 3341
 FLOOR_LUFS = -120.0  # what digital silence is called
-ABSOLUTE_GATE_LUFS = -70.0  # BS.1770
-RANGE_GATE_LU = -20.0  # EBU Tech 3342: below the mean power of what passes the absolute gate
+ABSOLUTE_GATE_LUFS = -70.0  # BS.1770, for the loudness itself
+RANGE_GATE_LU = -20.0  # EBU Tech 3342: below the mean power of what is not silence
 INTEGRATED_GATE_LU = -10.0  # BS.1770
 RANGE_PERCENTILES = (10, 95)  # EBU Tech 3342
-SHORT_SUPPORT_S = 20.0  # below it 3 s is too coarse and the range is that of momentary loudness
+MIN_RANGE_S = 10.0  # three spans of 3 s that have nothing in common; percentiles of fewer are one another's echo
 
-SOUNDING_LUFS = -60.0  # a step is sounding if louder than this ...
-SOUNDING_LU = -40.0  # ... and than the loud parts (95th percentile) by this: below lies the noise floor
+LOUD_LU = -50.0  # what is not this far below the loudest step has a say in how loud the loud parts are
+SOUNDING_LU = -40.0  # a step sounds if it is not this far below the loud parts (their 95th percentile): the noise floor
+SILENT_LUFS = -80.0  # loud parts below are no music: the dither of 16 bits lies at -89
 MIN_SPREAD_S = 2.0  # of sound: with less a spread means nothing
 MIN_SWELL_SUPPORT_S = 8.0  # the shortest support that can hold a rise and a fall
 
@@ -69,10 +71,11 @@ class Loudness:
     """The loudness contour of one support."""
 
     powers: np.ndarray  # (n_steps,), K-weighted mean square of each step of `STEP_S`
+    gate_lufs: float | None = None  # of the recording this is a part of; None: found in it
 
     def between(self, start_s: float, end_s: float) -> Loudness:
         """The steps nearest to a part of the support."""
-        return Loudness(self.powers[round(start_s / STEP_S) : round(end_s / STEP_S)])
+        return Loudness(self.powers[round(start_s / STEP_S) : round(end_s / STEP_S)], self.sounding_lufs)
 
     @cached_property
     def steps_lufs(self) -> np.ndarray:
@@ -87,8 +90,11 @@ class Loudness:
     @cached_property
     def sounding_lufs(self) -> float:
         """Above this a step counts as music and not as noise floor."""
-        loud = self.steps_lufs[self.steps_lufs > SOUNDING_LUFS]
-        return max(SOUNDING_LUFS, np.percentile(loud, 95) + SOUNDING_LU) if len(loud) else SOUNDING_LUFS
+        if self.gate_lufs is not None:
+            return self.gate_lufs
+        loud = self.steps_lufs[self.steps_lufs > self.steps_lufs.max(initial=FLOOR_LUFS) + LOUD_LU]
+        loud_parts_lufs = float(np.percentile(loud, 95)) if len(loud) else FLOOR_LUFS
+        return loud_parts_lufs + SOUNDING_LU if loud_parts_lufs > SILENT_LUFS else SILENT_LUFS
 
     @cached_property
     def is_sounding(self) -> np.ndarray:
@@ -112,9 +118,9 @@ def to_lufs(powers: np.ndarray) -> np.ndarray:
     return np.maximum(LoudnessMeter.OFFSET_LU + 10 * np.log10(np.maximum(powers, 1e-30)), FLOOR_LUFS)
 
 
-def gated(powers: np.ndarray, relative_gate_lu: float) -> np.ndarray:
-    """The powers that pass BS.1770's two gates: above -70 LUFS, then above the mean of those by the relative gate."""
-    loud = powers[to_lufs(powers) > ABSOLUTE_GATE_LUFS]
+def gated(powers: np.ndarray, gate_lufs: float, relative_gate_lu: float) -> np.ndarray:
+    """The powers that pass two gates, as in BS.1770: the first, then one relative to the mean of those that pass it."""
+    loud = powers[to_lufs(powers) > gate_lufs]
     return loud[loud > loud.mean() * 10 ** (relative_gate_lu / 10)] if len(loud) else loud
 
 
@@ -134,11 +140,13 @@ def measure(loudness: Loudness, onsets_s: np.ndarray, are_onsets_exact: bool = F
 
 
 def dynamic_range(loudness: Loudness) -> TargetValue:
-    """P95 - P10 of gated short-term loudness [LU]; of momentary loudness where the support is shorter than 20 s."""
-    is_short = len(loudness.powers) * STEP_S < SHORT_SUPPORT_S
-    powers = loudness.momentary_powers if is_short else _moving_mean(loudness.powers, SHORT_TERM_STEPS)
-    levels_lufs = to_lufs(gated(powers, RANGE_GATE_LU))
-    if loudness.sounding_s < MIN_SPREAD_S:
+    """P95 - P10 of gated short-term loudness [LU]."""
+    duration_s = len(loudness.powers) * STEP_S
+    if duration_s < MIN_RANGE_S - STEP_S / 2:
+        return TargetValue.none(f"{duration_s:.1f} s long; a range of loudness over 3 s needs {MIN_RANGE_S:g} s")
+    powers = _moving_mean(loudness.powers, SHORT_TERM_STEPS)
+    levels_lufs = to_lufs(gated(powers, loudness.sounding_lufs, RANGE_GATE_LU))
+    if loudness.sounding_s < MIN_SPREAD_S or not len(levels_lufs):
         return TargetValue.none(f"{loudness.sounding_s:.1f} s of sound; a spread needs {MIN_SPREAD_S:g} s")
     low, high = np.percentile(levels_lufs, RANGE_PERCENTILES)
     return TargetValue.good(high - low, len(levels_lufs))
@@ -146,15 +154,15 @@ def dynamic_range(loudness: Loudness) -> TargetValue:
 
 def dynamic_variance(loudness: Loudness) -> TargetValue:
     """Variance of gated momentary loudness [LU²]."""
-    levels_lufs = to_lufs(gated(loudness.momentary_powers, RANGE_GATE_LU))
-    if loudness.sounding_s < MIN_SPREAD_S:
+    levels_lufs = to_lufs(gated(loudness.momentary_powers, loudness.sounding_lufs, RANGE_GATE_LU))
+    if loudness.sounding_s < MIN_SPREAD_S or not len(levels_lufs):
         return TargetValue.none(f"{loudness.sounding_s:.1f} s of sound; a spread needs {MIN_SPREAD_S:g} s")
     return TargetValue.good(np.var(levels_lufs), len(levels_lufs))
 
 
 def loudness_lufs(loudness: Loudness) -> TargetValue:
     """Integrated loudness of the mono mix [LUFS]."""
-    powers = gated(loudness.momentary_powers, INTEGRATED_GATE_LU)
+    powers = gated(loudness.momentary_powers, ABSOLUTE_GATE_LUFS, INTEGRATED_GATE_LU)
     if not len(powers):
         return TargetValue.none("silent, or shorter than 0.4 s")
     return TargetValue.good(float(to_lufs(powers.mean())), len(powers))

@@ -97,11 +97,10 @@ def entropy(chroma: np.ndarray) -> np.ndarray:
 
 
 def _over_scales(spread: Callable[[np.ndarray], np.ndarray], chroma: np.ndarray) -> float:
-    """Mean over moments, over windows of 10 s (if there is one) and of the whole: local and global harmony alike."""
-    windows = [chroma, chroma.mean(axis=0, keepdims=True)]
-    if len(chroma) >= LONG_MOMENTS:
-        sums = np.cumsum(np.concatenate([np.zeros((1, 12)), chroma]), axis=0)
-        windows.append((sums[LONG_MOMENTS:] - sums[:-LONG_MOMENTS]) / LONG_MOMENTS)
+    """Mean over moments, windows of 10 s (or of what there is) and the whole: local and global harmony alike."""
+    long = min(LONG_MOMENTS, len(chroma))
+    sums = np.cumsum(np.concatenate([np.zeros((1, 12)), chroma]), axis=0)
+    windows = (chroma, (sums[long:] - sums[:-long]) / long, chroma.mean(axis=0, keepdims=True))
     return float(np.mean([spread(window).mean() for window in windows]))
 
 

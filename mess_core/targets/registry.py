@@ -18,7 +18,7 @@ from mess_core.errors import InputError
 from mess_core.targets.base import TRANSFORMS, Target, TargetEntry
 
 # One number per signal, stored with every value: it grows when any formula of that signal changes.
-VERSIONS = {"audio": 2, "midi": 3}
+VERSIONS = {"audio": 3, "midi": 3}
 
 GROUP = "mess.targets"
 ID = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -57,11 +57,11 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             "onset_density", "Onset density", "1/s", "rhythm", "audio", "medium", "log1p", BOTH,
-            "How many notes or chords begin per second of sounding music.",
+            "Notes or chords that begin per second of sounding music; a quarter of bowed and blown ones goes unheard.",
             words=("busier", "calmer"),
         ),
         Target(
-            "dynamic_range", "Dynamic range", "LU", "dynamics", "audio", "high", "id", BOTH,
+            "dynamic_range", "Dynamic range", "LU", "dynamics", "audio", "high", "id", TRACK,
             "Loudness range (EBU Tech 3342): from the soft passages to the loud ones, whatever the recording level.",
             words=("wider in dynamics", "flatter in dynamics"),
         ),

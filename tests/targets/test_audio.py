@@ -232,10 +232,53 @@ def test_ebu_tech_3342(levels_dbfs: list[float], expected_lu: float) -> None:
     assert dynamics.dynamic_range(loudness_of(samples)).value == pytest.approx(expected_lu, abs=1)
 
 
-def test_range_of_a_short_support() -> None:
-    """Below 20 s the momentary loudness is taken: 2.5 s at each of two levels, 10 LU apart."""
-    samples = np.concatenate([tone(1000, 2.5, -20), tone(1000, 2.5, -30)])
-    assert dynamics.dynamic_range(loudness_of(samples)).value == pytest.approx(10, abs=0.5)
+@pytest.fixture(scope="module")
+def cut(music: tuple[np.ndarray, list[Note]]) -> dict[int, dict[str, TargetValue]]:
+    """The music cut at every tenth of a second around each length at which something begins to be measured."""
+    limits_s = (
+        1.0,
+        dynamics.MIN_SPREAD_S,
+        rhythm.MIN_TEMPO_S,
+        dynamics.MIN_RANGE_S,  # and the long windows of harmony
+        form.MIN_SUPPORT_S,
+        20.0,  # where the loudness range once changed from momentary to short-term
+    )
+    tenths = sorted({round(10 * limit_s) + step for limit_s in limits_s for step in range(-2, 4)})
+    long = np.concatenate([music[0][:-SAMPLE_RATE_HZ], music[0]])
+    return {tenth: measure(hear(long[: tenth * SAMPLE_RATE_HZ // 10])) for tenth in tenths}
+
+
+# What a tenth of a second more may change: these rest on percentiles and means, the others on counts.
+STEADY = {
+    "dynamic_range": 0.5,
+    "dynamic_variance": 1.5,
+    "harmonic_complexity": 0.03,
+    "chroma_entropy": 0.03,
+    "loudness_lufs": 0.5,
+}
+
+
+@pytest.mark.parametrize("id", AUDIO_TARGETS)
+def test_no_length_changes_the_estimator(id: str, cut: dict[int, dict[str, TargetValue]]) -> None:
+    """The same recording a little longer: a value a little different, or none before, with the reason."""
+    for tenth in cut:
+        now = cut[tenth][id]
+        assert bool(now.reason) == (now.quality != "good"), (tenth, now)
+        before = cut.get(tenth - 1, {}).get(id)
+        if before is None or tenth <= 20:  # within the first two seconds the music itself begins
+            continue
+        assert math.isnan(before.value) or not math.isnan(now.value), (tenth, before, now)
+        if id in STEADY and not math.isnan(before.value):
+            assert now.value == pytest.approx(before.value, abs=STEADY[id]), tenth
+
+
+def test_range_has_one_estimator() -> None:
+    """2.5 s at each of two levels are too short for loudness over 3 s, 5 s each are not: never another quantity."""
+    short, long = (np.concatenate([tone(1000, s, -20), tone(1000, s, -30)]) for s in (2.5, 10.0))
+    refused = dynamics.dynamic_range(loudness_of(short))
+    assert math.isnan(refused.value)
+    assert "10 s" in refused.reason
+    assert dynamics.dynamic_range(loudness_of(long)).value == pytest.approx(10, abs=0.5)
 
 
 def test_dynamic_variance() -> None:
@@ -596,6 +639,57 @@ def variants(music: tuple[np.ndarray, list[Note]]) -> dict[str, dict[str, float]
 def test_gain_does_not_matter(id: str, variants: dict[str, dict[str, float]]) -> None:
     """12 dB softer, the same value."""
     assert_alike(id, variants["12 dB softer"][id], variants["as it is"][id])
+
+
+QUIET_DBFS = (-42.0, -54.0, -60.0, -72.0)  # RMS; two of them 12 dB below another
+
+
+def moved_by_level(samples: np.ndarray) -> list[tuple[str, float, float, float]]:
+    """The targets that move by more than 2 % where a recording is quiet: id, level, value, value at -20 dBFS."""
+    samples = samples / np.sqrt(np.mean(np.square(samples, dtype=np.float64)))
+    expected = values_of(10 ** (-20 / 20) * samples)
+    moved = []
+    for level_dbfs in QUIET_DBFS:
+        values = values_of(10 ** (level_dbfs / 20) * samples)
+        for id in AUDIO_TARGETS:
+            if id != "loudness_lufs" and values[id] != pytest.approx(expected[id], rel=0.02, nan_ok=True):
+                moved.append((id, level_dbfs, values[id], expected[id]))
+    return moved
+
+
+def test_the_level_of_a_recording_does_not_matter(music: tuple[np.ndarray, list[Note]]) -> None:
+    """Of music that fades, and pauses, down to -72 dBFS: within 2 %, and undefined exactly where it was."""
+    fading = sections([8.0, 12.0, 10.0, 8.0]) * np.interp(time_s(38), [0, 38], [1.0, 0.1])
+    assert moved_by_level(music[0]) == []
+    assert moved_by_level(np.concatenate([fading, np.zeros(2 * SAMPLE_RATE_HZ), fading[: 5 * SAMPLE_RATE_HZ]])) == []
+
+
+REAL = (
+    "smd_Chopin_Op028-04_003_20100611-SMD.mp3",
+    "violin_telmanyi_bwv1001.mp3",
+    "brahms_hungarian5_us_army_strings.ogg",
+    "song_shearer_can_t_stop_it_instrumental.ogg",
+    "cc0_ambi_lunar_land.flac",
+    "sorohan_solo_trumpet.ogg",
+)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_the_level_of_a_real_recording_does_not_matter(name: str) -> None:
+    """The first half minute of recordings with noise, hiss and room: within 2 % down to -72 dBFS."""
+    path = SHARED / "real-audio" / name
+    if not path.exists():
+        pytest.skip("the real recordings are not here")
+    samples = np.concatenate(list(files.Decoder(path, SAMPLE_RATE_HZ, length_s=30.0)))
+    assert moved_by_level(samples) == []
+
+
+def test_noise_between_notes_is_no_music() -> None:
+    """A segment in a pause takes the gate from the whole: its noise is not music because it is alone."""
+    pause = noise(8.0) * 10 ** (-45 / 20)  # -65 dBFS between two passages at -12
+    sound = hear(np.concatenate([tone(440, 6.0), pause, tone(440, 6.0)]))
+    measured = measure(sound.between(8.0, 13.0), level="segment")
+    assert {id for id, value in measured.items() if value.quality != "none"} == {"loudness_lufs"}
 
 
 @pytest.mark.parametrize("id", AUDIO_TARGETS)
