@@ -21,7 +21,7 @@ import numpy as np
 from mess_core.embeddings.extraction import BATCH_SIZE_CPU, use_all_cores
 from mess_core.encoders.nano import NANO, Nano
 from mess_core.search.answers import answer, build_index, make_plan, query_of
-from mess_core.search.request import Request
+from mess_core.search.question import Question
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import DEMO, Workspace
 
@@ -41,7 +41,7 @@ def main() -> None:
             made_s = seconds_until(lambda: is_done(workspace, "demo"), started)
             extracted_s = seconds_until(lambda: is_done(workspace, "extract"), started)
             scope = Scope(workspace, DEMO, NANO)
-            plan = make_plan(scope, Request(), None)
+            plan = make_plan(scope, Question(), None)
             answer(build_index(plan), plan, query_of(scope, scope.tracks[0]))
             found_s = time.perf_counter() - started
             job = workspace.jobs.latest("extract")

@@ -53,8 +53,8 @@ from mess_core.probing.probe import fit_cells
 from mess_core.probing.result import ProbeSettings
 from mess_core.search.answers import Answer, Plan, answer, build_index, make_plan, query_of
 from mess_core.search.neighbours import NeighbourIndex
+from mess_core.search.question import Question
 from mess_core.search.reasons import find_reasons
-from mess_core.search.request import Request
 from mess_core.targets.registry import TARGETS
 from mess_core.workspace.scope import Scope, count_segments
 from mess_core.workspace.workspace import Workspace
@@ -284,7 +284,7 @@ def print_changes(chromium: Any, url: str, workspace: Workspace, least_ms: dict[
     weights = [round(0.1 * n, 1) for n in range(1, 11)]
 
     def plan_of(weight: float) -> Plan:
-        return make_plan(scope, Request({"tempo": 0.5, "brightness": weight}), discovery)
+        return make_plan(scope, Question({"tempo": 0.5, "brightness": weight}), discovery)
 
     index = build_index(plan_of(0.1))
     answers = {weight: ask(index, plan_of(weight), query) for weight in weights}  # makes what is made once

@@ -25,7 +25,7 @@ from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.nano import NANO
 from mess_core.maps.drawing import load_view, make_map
 from mess_core.maps.layout import align, movement, pca_layout, umap_layout
-from mess_core.maps.neighbours import Nearest, find_nearest, space_of
+from mess_core.maps.neighbours import NearestRows, find_nearest, space_of
 from mess_core.maps.settings import MapSettings
 from mess_core.maps.trust import measure_trust
 from mess_core.workspace.scope import Scope
@@ -104,7 +104,7 @@ def large_lines() -> list[str]:
     vectors = factors @ rng.standard_normal((N_FACTORS, DIM_LARGE)) + rng.standard_normal((N_LARGE, DIM_LARGE))
     space = space_of(vectors, "cosine", is_centred=True)
     settings = MapSettings()
-    few = Nearest(np.arange(5)[:, None] * 0 + np.arange(1, 5), np.ones((5, 4), np.float32))
+    few = NearestRows(np.arange(5)[:, None] * 0 + np.arange(1, 5), np.ones((5, 4), np.float32))
     umap_layout(few, settings, "cosine", rng.standard_normal((5, 2)))  # compiled before the clock runs
     clock = [time.monotonic()]
 

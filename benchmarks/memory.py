@@ -20,7 +20,7 @@ import numpy as np
 import soundfile
 
 from benchmarks.first_minute import PORT, ROOT, is_healthy
-from mess_core.embeddings.extraction import ExtractedTrack, Source, extract, use_all_cores
+from mess_core.embeddings.extraction import ExtractedTrack, WantedTrack, extract, use_all_cores
 from mess_core.encoders.registry import load_encoder
 from mess_core.storage.paths import Paths
 from mess_core.workspace.workspace import Workspace
@@ -58,9 +58,11 @@ def extraction_line(encoder_id: str, long: Path, short: Path) -> str:
     encoder = load_encoder(encoder_id, Paths.default())
     encoder.encode(np.zeros((1, encoder.info.segment_samples), np.float32))  # the model with its first buffers
     before = resident_bytes(os.getpid())
-    list(extract([Source("short", "short", short)], encoder))
+    list(extract([WantedTrack("short", "short", short)], encoder))
     start = time.perf_counter()
-    (done,) = [event for event in extract([Source("long", "long", long)], encoder) if isinstance(event, ExtractedTrack)]
+    (done,) = [
+        event for event in extract([WantedTrack("long", "long", long)], encoder) if isinstance(event, ExtractedTrack)
+    ]
     seconds = time.perf_counter() - start
     peak = resident_bytes(os.getpid(), "VmHWM") - before
     return (

@@ -31,8 +31,8 @@ from mess_core.probing.aspects import ASPECTS, AspectEvidence
 from mess_core.probing.directions import Directions
 from mess_core.search.geometry import DirectionGeometry, LayerGeometry
 from mess_core.search.neighbours import NeighbourIndex
+from mess_core.search.question import Question
 from mess_core.search.recall import measure_recall
-from mess_core.search.request import Request
 from mess_core.search.rows import Kind, kind_for
 from mess_core.search.segments import NEAREST_SEGMENTS, SegmentIndex
 
@@ -194,12 +194,12 @@ def direction_lines(library: DirectionLibrary) -> Iterator[str]:
     yield f"{n_tracks:9d} one index answered them all: {index.rows is rows}; unasked it would be {unasked!r}"
 
 
-def random_requests(n_aspects: int, n: int) -> list[Request]:
+def random_requests(n_aspects: int, n: int) -> list[Question]:
     """Requests for so many aspects, each with other weights."""
     rng = np.random.default_rng(n_aspects)
     asked = [np.roll(list(ASPECTS), -first)[:n_aspects] for first in range(n)]
     return [
-        Request(dict(zip(map(str, names), rng.uniform(0.1, 1, n_aspects).tolist(), strict=True)), k=K)
+        Question(dict(zip(map(str, names), rng.uniform(0.1, 1, n_aspects).tolist(), strict=True)), k=K)
         for names in asked
     ]
 

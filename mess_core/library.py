@@ -34,7 +34,7 @@ from mess_core.search.answers import (
 )
 from mess_core.search.asking import find_query
 from mess_core.search.neighbours import NeighbourIndex
-from mess_core.search.request import Request as Question
+from mess_core.search.question import Question
 from mess_core.storage.jobs import Failure
 from mess_core.words import counted
 from mess_core.work.add import AddRequest
@@ -166,7 +166,7 @@ class Library:
         passage : (start, end), seconds
             Look for these seconds of the query inside other recordings.
         **question
-            Whatever else `mess_core.search.request.Request` knows: `diversity`, `max_per_work`, `composers`, …
+            Whatever else `mess_core.search.question.Question` knows: `diversity`, `max_per_work`, `composers`, …
 
         Returns
         -------

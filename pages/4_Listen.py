@@ -6,7 +6,7 @@ from mess_core.words import counted
 from pages.shared.app.frame import PageIsOver, notice
 from pages.shared.app.page import page
 from pages.shared.listen import panels
-from pages.shared.listen.aspects import choose_request
+from pages.shared.listen.aspects import choose_question
 from pages.shared.listen.passage import show_same_passage
 from pages.shared.listen.query import choose_passage, choose_query, embed_query, is_searchable, show_query, show_trail
 from pages.shared.listen.why import show_why
@@ -15,7 +15,7 @@ from pages.shared.widgets.pickers import choose_encoder
 with page("Listen"):
     with st.sidebar:
         scope = choose_encoder()
-        request = choose_request(scope)
+        question = choose_question(scope)
     query = choose_query()
     if query is None:
         notice("Nothing asked yet", "Drop a recording, or pick one: its nearest neighbours appear here.")
@@ -25,7 +25,7 @@ with page("Listen"):
     passage = choose_passage(query)
     if not is_searchable(scope) or not embed_query(query, scope):
         raise PageIsOver
-    found = panels.answer(query, scope, request, passage)
+    found = panels.answer(query, scope, question, passage)
     panels.show_notices(found)
     if not found.found:
         panels.explain_nothing(found)

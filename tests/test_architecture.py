@@ -112,6 +112,17 @@ def test_inside_a_room_nothing_goes_in_circles():
     assert not left
 
 
+def test_no_two_classes_have_one_name():
+    """Those aside that no other file can see: a name that is read says which of them is meant."""
+    names = Counter(
+        node.name
+        for path in (*CORE, *PAGES, *PANELS)
+        for node in nodes(path)[0].body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert [name for name, count in names.items() if count > 1] == []
+
+
 @pytest.mark.parametrize("path", CORE, ids=lambda p: str(p.relative_to(ROOT)))
 def test_the_core_knows_no_app(path):
     assert not {name.split(".")[0] for name in imported(path)} & {"streamlit", "plotly", "pages", "torchaudio"}

@@ -12,7 +12,7 @@ from mess_core.encoders.mel import MEL
 from mess_core.encoders.registry import load_encoder
 from mess_core.errors import AudioError, InputError, MessError, UnknownTrackError
 from mess_core.search.answers import answer, build_index, make_plan, query_of
-from mess_core.search.request import Request
+from mess_core.search.question import Question
 from mess_core.storage.paths import Paths
 from mess_core.workspace.scope import Scope
 
@@ -62,7 +62,7 @@ def test_a_library_holds_what_was_added(library, home):
 def test_neighbours_are_those_of_the_search(library, home, write_wav):
     """A known track, by id and by its file; a file that is not known is embedded and not kept."""
     track = library.tracks[2]
-    plan = make_plan(Scope(home, "music", MEL), Request(k=3), None)
+    plan = make_plan(Scope(home, "music", MEL), Question(k=3), None)
     expected = answer(build_index(plan), plan, query_of(plan.scope, track))
     ranked = [(item.track.track_id, item.neighbour.similarity) for item in expected.found]
     for query in (track.track_id, home.catalogue.audio_path(track.track_id)):

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mess_core.config import HOP_S, SEGMENT_S
-from mess_core.embeddings.extraction import ExtractedTrack, FailedTrack, Source, extract
+from mess_core.embeddings.extraction import ExtractedTrack, FailedTrack, WantedTrack, extract
 from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.base import Encoder
 from mess_core.encoders.mel import Mel
@@ -85,7 +85,7 @@ def embed(paths: Sequence[Path], encoder: Encoder, kept: Path) -> list[TrackEmbe
                 parts = TrackEmbedding.__dataclass_fields__
                 return [TrackEmbedding(**{part: arrays[f"{part}-{i}"] for part in parts}) for i in range(len(names))]
     done: list[TrackEmbedding] = []
-    for event in extract([Source(path.name, path.name, path) for path in paths], encoder):
+    for event in extract([WantedTrack(path.name, path.name, path) for path in paths], encoder):
         if isinstance(event, FailedTrack):
             raise event.error
         if isinstance(event, ExtractedTrack):

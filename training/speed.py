@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mess_core.embeddings.extraction import ExtractedTrack, Source, extract
+from mess_core.embeddings.extraction import ExtractedTrack, WantedTrack, extract
 
 ROOT = Path(__file__).parents[1]
 RATE_HZ = 44_100
@@ -43,12 +43,14 @@ def measure(weights: Path, folder: Path, n_threads: int) -> dict[str, float]:
     before = resident_bytes()
     folder.mkdir(parents=True, exist_ok=True)
     long, short = (write_noise(folder / f"noise-{seconds}.wav", seconds) for seconds in (SECONDS, 20))
-    list(extract([Source("short", "short", short)], encoder))
+    list(extract([WantedTrack("short", "short", short)], encoder))
     took_s = []
     for _ in range(ROUNDS):
         began_s = time.perf_counter()
         done = [
-            event for event in extract([Source("long", "long", long)], encoder) if isinstance(event, ExtractedTrack)
+            event
+            for event in extract([WantedTrack("long", "long", long)], encoder)
+            if isinstance(event, ExtractedTrack)
         ]
         took_s.append((time.perf_counter() - began_s) / len(done))
     return {

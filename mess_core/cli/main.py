@@ -45,7 +45,7 @@ from mess_core.search.answers import (
 )
 from mess_core.search.asking import find_query
 from mess_core.search.matching import parse_passage
-from mess_core.search.request import COPIES, Request, parse_aspects, parse_where
+from mess_core.search.question import COPIES, Question, parse_aspects, parse_where
 from mess_core.storage.jobs import Job, grouped
 from mess_core.storage.untrusted import harmless
 from mess_core.upkeep.backup import back_up
@@ -60,7 +60,7 @@ from mess_core.work.extract import ExtractRequest
 from mess_core.work.fetch import FetchRequest
 from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
-from mess_core.work.request import Request as Work
+from mess_core.work.request import Request
 from mess_core.work.targets import TargetsRequest
 from mess_core.workspace.scope import Scope, count_segments, scope_of
 from mess_core.workspace.workspace import DEMO, Workspace, check_path
@@ -385,7 +385,7 @@ def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
     scope = scope_of(workspace, options.library, options.encoder)
-    request = Request(
+    question = Question(
         aspects=parse_aspects(options.aspects) if options.aspects else {},
         avoid=tuple(aspect.strip() for aspect in options.avoid.split(",")) if options.avoid else (),
         geometry=options.geometry,
@@ -404,9 +404,9 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
         splits=tuple(options.splits),
         where=parse_where(options.where, [*NAMES, *workspace.catalogue.detail_names(options.library)]),
     )
-    _check_values(workspace, options.library, request.where)
+    _check_values(workspace, options.library, question.where)
     passage = parse_passage(options.passage) if options.passage else None
-    plan = make_plan(scope, request, scope.discovery_for_search(), is_of_passage=passage is not None)
+    plan = make_plan(scope, question, scope.discovery_for_search(), is_of_passage=passage is not None)
     for notice in plan.notices:
         print(f"mess: {harmless(notice)}", file=sys.stderr)
     if passage is None:
@@ -562,7 +562,7 @@ def _check_values(workspace: Workspace, library: str, where: Sequence[tuple[str,
 # --- helpers ------------------------------------------------------------------------------------------------
 
 
-def _run(workspace: Workspace, request: Work) -> Job:
+def _run(workspace: Workspace, request: Request) -> Job:
     """Do a job here, with its progress if a person is looking."""
     return do_now(workspace, request, progress=sys.stderr.isatty())
 

@@ -13,7 +13,7 @@ from mess_core.search.answers import Answer
 
 def answer_table(answer: Answer) -> list[str]:
     """One line per neighbour: how near, in what, and where to listen."""
-    asked = [aspect for aspect in answer.plan.request.weights if any(f.neighbour.aspects for f in answer.found)]
+    asked = [aspect for aspect in answer.plan.question.weights if any(f.neighbour.aspects for f in answer.found)]
     headings = "".join(f"  {aspect:>17}" for aspect in asked)
     lines = [f"  #  similarity  closer than{headings}  moment           track"]
     for found in answer.found:

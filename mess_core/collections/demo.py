@@ -126,7 +126,7 @@ class DemoPlan:
 
 
 @dataclass(frozen=True)
-class Performance:
+class Rendition:
     """What a performer made of a piece: note i plays note i of the score."""
 
     notes: tuple[Note, ...]
@@ -303,7 +303,7 @@ def _to_tick(time_s: float) -> float:
     return round(time_s / TICK_S) * TICK_S
 
 
-def perform(plan: DemoPlan, seed: int = 0) -> Performance:
+def perform(plan: DemoPlan, seed: int = 0) -> Rendition:
     """Play one piece: the notes, the pedal, and what was realised.
 
     Parameters
@@ -314,7 +314,7 @@ def perform(plan: DemoPlan, seed: int = 0) -> Performance:
 
     Returns
     -------
-    Performance
+    Rendition
         Notes in the order of the score (by written onset and pitch), times on MIDI ticks.
     """
     piece = plan.piece
@@ -356,7 +356,7 @@ def perform(plan: DemoPlan, seed: int = 0) -> Performance:
     spans = _pedal(piece, performer, curve_s, first_onset, cut) if has_pedal else []
     pedal = tuple(PedalSpan(_to_tick(span.start_s), _to_tick(span.end_s)) for span in spans)
     duration_s = round(float(np.clip(end_s + DECAY_S, SHORTEST_S, LONGEST_S)), 2)
-    return Performance(notes, pedal, duration_s, cut, _realised(piece, score, notes, pedal, curve_s, cut))
+    return Rendition(notes, pedal, duration_s, cut, _realised(piece, score, notes, pedal, curve_s, cut))
 
 
 def _realised(

@@ -43,7 +43,7 @@ MOST_KINDS = 5  # that a sentence names
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundMusic:
     """Files below a folder, in order.
 
     audio, midi : those that can be read, by their suffix
@@ -55,7 +55,7 @@ class Found:
     unread: Mapping[str, int]
 
 
-def find_music(folder: Path) -> Found:
+def find_music(folder: Path) -> FoundMusic:
     """Look through a folder and all below it."""
     audio: list[Path] = []
     midi: list[Path] = []
@@ -68,7 +68,7 @@ def find_music(folder: Path) -> Found:
             midi.append(path)
         elif (kind := suffix.removeprefix(".")) and kind not in NO_MUSIC:
             unread[kind] += 1
-    return Found(sorted(audio), sorted(midi), unread)
+    return FoundMusic(sorted(audio), sorted(midi), unread)
 
 
 def unread_sentence(unread: Mapping[str, int]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from mess_core.embeddings.extraction import (
     ExtractedTrack,
     FailedTrack,
-    Source,
+    WantedTrack,
     choose_device,
     encode_in_halves,
     extract,
@@ -111,8 +111,8 @@ class Embedder:
 
     def hear(self, path: Path, track_id: str = "", title: str = "", raw: Path | None = None) -> ExtractedTrack:
         """A file's embedding with what decoding found out; its frames go to the file `raw`, if one is named."""
-        source = Source(track_id, title or path.name, path.expanduser(), raw)
-        for event in extract([source], self._encoder):
+        wanted = WantedTrack(track_id, title or path.name, path.expanduser(), raw)
+        for event in extract([wanted], self._encoder):
             if isinstance(event, FailedTrack):
                 raise event.error
             if isinstance(event, ExtractedTrack):

@@ -33,7 +33,7 @@ QUEUE_BATCHES = 2  # decoded ahead of the encoder
 
 
 @dataclass(frozen=True)
-class Source:
+class WantedTrack:
     """A track to extract: its identity, its audio file, and where to keep raw hidden states, if at all."""
 
     track_id: str
@@ -47,7 +47,7 @@ class Source:
 class ExtractedTrack:
     """One track done."""
 
-    source: Source
+    track: WantedTrack
     embedding: TrackEmbedding
     facts: DecodeFacts
 
@@ -56,7 +56,7 @@ class ExtractedTrack:
 class FailedTrack:
     """One track that cannot be done, and why."""
 
-    source: Source
+    track: WantedTrack
     error: MessError
 
 
@@ -72,7 +72,7 @@ Event = ExtractedTrack | FailedTrack | BatchDone
 
 @dataclass(frozen=True)
 class _Segment:
-    source: Source
+    track: WantedTrack
     start_s: float
     waveform: np.ndarray  # (n_samples,)
 
@@ -81,12 +81,12 @@ class _Segment:
 class _Again:
     """All segments of a track that came so far are void: its channels cancel, and it is decoded another way."""
 
-    source: Source
+    track: WantedTrack
 
 
 @dataclass(frozen=True)
 class _TrackEnd:
-    source: Source
+    track: WantedTrack
     facts: DecodeFacts | None
     error: MessError | None
 
@@ -118,20 +118,20 @@ def use_all_cores() -> None:
 
 
 def extract(
-    sources: Iterable[Source], encoder: Encoder, *, batch_size: int | None = None
+    tracks: Iterable[WantedTrack], encoder: Encoder, *, batch_size: int | None = None
 ) -> Generator[Event, None, None]:
     """Extract tracks one after the other.
 
     Parameters
     ----------
-    sources : iterable of Source
+    tracks : iterable of WantedTrack
     encoder : Encoder
     batch_size : int or None
         Segments per batch; by default what suits the encoder's device. Halved when memory runs out.
 
     Yields
     ------
-    ExtractedTrack or FailedTrack, one per source in order; BatchDone in between. Closing the iterator early
+    ExtractedTrack or FailedTrack, one per track in order; BatchDone in between. Closing the iterator early
     stops the decoding thread.
     """
     if batch_size is None:
@@ -139,7 +139,7 @@ def extract(
     decoded: _Queue = queue.Queue(maxsize=QUEUE_BATCHES * batch_size)
     is_stopping = threading.Event()
     thread = threading.Thread(
-        target=_decode_all, args=(sources, encoder.info, decoded, is_stopping), name="decode", daemon=True
+        target=_decode_all, args=(tracks, encoder.info, decoded, is_stopping), name="decode", daemon=True
     )
     thread.start()
     try:
@@ -163,42 +163,44 @@ def encode_in_halves(encoder: Encoder, waveforms: np.ndarray) -> np.ndarray:
     return np.concatenate(list(parts))
 
 
-def _decode_all(sources: Iterable[Source], info: EncoderInfo, decoded: _Queue, is_stopping: threading.Event) -> None:
-    """The decoding thread: every source's segments, then its end; None, or what went wrong, at the very end."""
+def _decode_all(
+    tracks: Iterable[WantedTrack], info: EncoderInfo, decoded: _Queue, is_stopping: threading.Event
+) -> None:
+    """The decoding thread: every track's segments, then its end; None, or what went wrong, at the very end."""
     try:
-        for source in sources:
+        for track in tracks:
             if is_stopping.is_set():
                 return
-            _decode(source, info, decoded, is_stopping)
+            _decode(track, info, decoded, is_stopping)
         decoded.put(None)
     except Exception as error:  # from the iterable itself: the caller must see it, not wait for ever
         decoded.put(error)
 
 
-def _decode(source: Source, info: EncoderInfo, decoded: _Queue, is_stopping: threading.Event) -> None:
-    """One source."""
+def _decode(track: WantedTrack, info: EncoderInfo, decoded: _Queue, is_stopping: threading.Event) -> None:
+    """One track."""
     facts: DecodeFacts | None = None
     error: MessError | None = None
     try:
-        require_unchanged(source.audio, source.sha256)
+        require_unchanged(track.audio, track.sha256)
         signs: tuple[float, ...] | None = None
         while facts is None:
-            decoder = Decoder(source.audio, info.sample_rate_hz, hash_samples=True, signs=signs)
+            decoder = Decoder(track.audio, info.sample_rate_hz, hash_samples=True, signs=signs)
             for start, waveform in segments(decoder, info.segment_samples, info.hop_samples, info.min_samples):
                 if is_stopping.is_set():
                     return
-                decoded.put(_Segment(source, start / info.sample_rate_hz, waveform))
+                decoded.put(_Segment(track, start / info.sample_rate_hz, waveform))
             signs = decoder.facts.signs
             if signs is None:
                 facts = decoder.facts
             else:
-                decoded.put(_Again(source))
-        check_heard(facts, repr(source.title), info.sample_rate_hz)
+                decoded.put(_Again(track))
+        check_heard(facts, repr(track.title), info.sample_rate_hz)
     except MessError as problem:
         error = problem
     except Exception as problem:  # a defect of ours or of a decoder must not stop the other tracks
-        error = AudioError(f"{source.title!r} could not be decoded: {type(problem).__name__}: {problem}.")
-    decoded.put(_TrackEnd(source, facts, error))
+        error = AudioError(f"{track.title!r} could not be decoded: {type(problem).__name__}: {problem}.")
+    decoded.put(_TrackEnd(track, facts, error))
 
 
 def _encode_all(decoded: _Queue, encoder: Encoder, batch_size: int) -> Iterator[Event]:
@@ -213,13 +215,13 @@ def _encode_all(decoded: _Queue, encoder: Encoder, batch_size: int) -> Iterator[
     def encode_batch() -> None:
         for segment, hidden_states in zip(batch, encode_each(), strict=True):
             if isinstance(hidden_states, MessError):
-                failed.setdefault(segment.source.track_id, hidden_states)
+                failed.setdefault(segment.track.track_id, hidden_states)
                 continue
-            track_id = segment.source.track_id
+            track_id = segment.track.track_id
             poolers.setdefault(track_id, TrackPooler(encoder.info)).add(segment.start_s, hidden_states)
-            if segment.source.raw is not None:
+            if segment.track.raw is not None:
                 if track_id not in raws:
-                    raws[track_id] = RawWriter(segment.source.raw)
+                    raws[track_id] = RawWriter(segment.track.raw)
                 raws[track_id].add(hidden_states)
         batch.clear()
 
@@ -236,7 +238,7 @@ def _encode_all(decoded: _Queue, encoder: Encoder, batch_size: int) -> Iterator[
                 except MessError as error:
                     answers.append(error)
                 except Exception as error:
-                    message = f"{encoder.info.id} failed at {segment.source.title!r}: {type(error).__name__}: {error}."
+                    message = f"{encoder.info.id} failed at {segment.track.title!r}: {type(error).__name__}: {error}."
                     answers.append(InputError(message))
             return answers
 
@@ -245,18 +247,18 @@ def _encode_all(decoded: _Queue, encoder: Encoder, batch_size: int) -> Iterator[
         failed.pop(track_id, None)
         if (raw := raws.pop(track_id, None)) is not None:
             raw.abandon()
-        batch[:] = [segment for segment in batch if segment.source.track_id != track_id]
+        batch[:] = [segment for segment in batch if segment.track.track_id != track_id]
 
     def finish(end: _TrackEnd) -> Event:
-        pooler, raw = poolers.pop(end.source.track_id, None), raws.pop(end.source.track_id, None)
-        error = end.error or failed.pop(end.source.track_id, None)
+        pooler, raw = poolers.pop(end.track.track_id, None), raws.pop(end.track.track_id, None)
+        error = end.error or failed.pop(end.track.track_id, None)
         if error is not None or pooler is None or end.facts is None:
             if raw is not None:
                 raw.abandon()
-            return FailedTrack(end.source, error or AudioError(f"{end.source.title!r} holds no audio."))
+            return FailedTrack(end.track, error or AudioError(f"{end.track.title!r} holds no audio."))
         if raw is not None:
             raw.close()
-        return ExtractedTrack(end.source, pooler.pool(), end.facts)
+        return ExtractedTrack(end.track, pooler.pool(), end.facts)
 
     for item in itertools.chain(iter(decoded.get, None), [None]):
         if isinstance(item, Exception):
@@ -270,7 +272,7 @@ def _encode_all(decoded: _Queue, encoder: Encoder, batch_size: int) -> Iterator[
             yield from map(finish, ends)
             ends.clear()
         if isinstance(item, _Again):
-            forget(item.source.track_id)
+            forget(item.track.track_id)
         elif isinstance(item, _Segment):
             batch.append(item)
         elif isinstance(item, _TrackEnd):

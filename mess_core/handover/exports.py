@@ -38,7 +38,7 @@ def as_document(answer: Answer) -> dict[str, Any]:
         "fingerprint": answer.plan.scope.info.fingerprint,
         "library": answer.plan.scope.library,
         "geometry": answer.plan.geometry,
-        "request": asdict(answer.plan.request),
+        "request": asdict(answer.plan.question),
         "discovered_on": answer.plan.discovery.library if answer.plan.discovery else None,
         "index": answer.kind,
         "is_strange": answer.is_strange,
@@ -69,7 +69,7 @@ def as_csv(answer: Answer) -> str:
     """One row per neighbour, with a heading."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    aspects = list(answer.plan.request.weights)
+    aspects = list(answer.plan.question.weights)
     writer.writerow([*COLUMNS, *(f"{aspect}_{column}" for aspect in aspects for column in ASPECT_COLUMNS)])
     for found in answer.found:
         facts = {**vars(found.track), **vars(found.neighbour), "path": str(found.path)}

@@ -64,7 +64,7 @@ CORRECTED = " Minus half of what the row is used to: its mean similarity to its 
 
 
 @dataclass(frozen=True)
-class Nearest:
+class ServedNeighbour:
     """One row that was found; `similarity` is the cosine, whether or not hubs are corrected for."""
 
     track_id: str
@@ -90,13 +90,13 @@ class ServedIndex:
         """A track embedding (n_layers, dim) -> what the rows are multiplied with, (n_columns,) float32."""
         return self._query(self._geometry.items(np.asarray(embedding, np.float32)[None])[0])
 
-    def nearest(self, embedding: np.ndarray, k: int = 10, exclude: Collection[str] = ()) -> list[Nearest]:
+    def nearest(self, embedding: np.ndarray, k: int = 10, exclude: Collection[str] = ()) -> list[ServedNeighbour]:
         """The nearest tracks to a track embedding (n_layers, dim); `exclude` holds the query itself, if it is here."""
         item = self._geometry.items(np.asarray(embedding, np.float32)[None])
         (found,) = self._ranked(item, k, [frozenset(exclude)])
         return found
 
-    def nearest_of_each(self, k: int = 10) -> Iterator[list[Nearest]]:
+    def nearest_of_each(self, k: int = 10) -> Iterator[list[ServedNeighbour]]:
         """Of every row, its nearest others."""
         for start in range(0, len(self.track_ids), QUERIES_PER_BLOCK):
             own = self.track_ids[start : start + QUERIES_PER_BLOCK]
@@ -108,7 +108,7 @@ class ServedIndex:
         vector = (item[: self.centre.size] / len(self.centre)).astype(np.float32)
         return np.append(vector, np.float32(1)) if self.corrects_hubs else vector
 
-    def _ranked(self, items: np.ndarray, k: int, exclude: list[frozenset[str]]) -> list[list[Nearest]]:
+    def _ranked(self, items: np.ndarray, k: int, exclude: list[frozenset[str]]) -> list[list[ServedNeighbour]]:
         """Candidates by the index, in the order of exact products; equal ones in order of track id."""
         n_wanted = min(len(self.track_ids), k + max(map(len, exclude)) + MARGIN)
         queries = np.stack([self._query(item) for item in items])
@@ -119,7 +119,7 @@ class ServedIndex:
             similarities = self._geometry.similarities(item, vectors)[:, 0]
             scores = similarities + (vectors[:, -1] if self.corrects_hubs else 0.0)
             order = np.argsort(-scores, kind="stable")
-            found = [Nearest(self.track_ids[rows[place]], float(similarities[place])) for place in order]
+            found = [ServedNeighbour(self.track_ids[rows[place]], float(similarities[place])) for place in order]
             answers.append([nearest for nearest in found if nearest.track_id not in left_out][:k])
         return answers
 

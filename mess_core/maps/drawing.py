@@ -37,7 +37,7 @@ from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.maps.kept import CURE, STABILITY, read_view, write_view
 from mess_core.maps.layout import align, normalise, pca_layout, rate_between, umap_layout
 from mess_core.maps.names import Direction, Region, find_directions, find_regions
-from mess_core.maps.neighbours import Nearest, check_space, find_nearest, place, space_of
+from mess_core.maps.neighbours import NearestRows, check_space, find_nearest, place, space_of
 from mess_core.maps.settings import MapSettings, Metric, check_settings
 from mess_core.maps.trust import Trust, measure_trust, nearest_on_map, neighbours_judged, overlap, shares_kept
 from mess_core.probing.discovery import Discovery, groups_of
@@ -101,7 +101,7 @@ class MapView:
     stability: float | None
     n_left_out: int
     path: Path
-    _nearest: Nearest  # of shown tracks among the drawn ones
+    _nearest: NearestRows  # of shown tracks among the drawn ones
     _drawn_ids: tuple[str, ...]
 
     @property
@@ -305,7 +305,7 @@ def _draw_again(
     space, metric = space_and_metric
     seed = settings.seed + STABILITY_SEED
     thrown = np.random.default_rng(seed).standard_normal((len(space), 2))
-    nearest = Nearest(arrays["nearest"], arrays["distances"])
+    nearest = NearestRows(arrays["nearest"], arrays["distances"])
     other = umap_layout(nearest, settings, metric, thrown, seed=seed)
     k = neighbours_judged(len(space), settings.n_neighbours)
     write_atomically(kept, seal({"overlap": overlap(arrays["umap"], other, k)}))
@@ -447,7 +447,7 @@ def _view(
         stability=_stability(path),
         n_left_out=len(embedded) - len(drawn) - len(newcomers),
         path=path,
-        _nearest=Nearest(columns["nearest"], columns["distances"]),
+        _nearest=NearestRows(columns["nearest"], columns["distances"]),
         _drawn_ids=ids,
     )
 
@@ -469,9 +469,9 @@ def _place_newcomers(
     space, others, metric = _spaces(scope, present, vectors, layer, settings, discovery)
     width = arrays["nearest"].shape[1]
     found = find_nearest(space, min(width, len(rows)), metric, others)
-    beside = Nearest(np.asarray(rows)[found.rows], found.distances)
+    beside = NearestRows(np.asarray(rows)[found.rows], found.distances)
     n_wide = min(settings.n_neighbours, len(rows))
-    few = Nearest(beside.rows[:, :n_wide], beside.distances[:, :n_wide])
+    few = NearestRows(beside.rows[:, :n_wide], beside.distances[:, :n_wide])
     missing = np.full(len(newcomers), np.nan, np.float32)
     pad = ((0, 0), (0, width - beside.rows.shape[1]))  # of a map that has lost most of its tracks
     return {

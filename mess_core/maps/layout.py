@@ -36,7 +36,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mess_core.maps.neighbours import Nearest
+from mess_core.maps.neighbours import NearestRows
 from mess_core.maps.settings import MapSettings, Metric
 from mess_core.parallel import compiling_alone
 
@@ -74,7 +74,7 @@ def _first_time_alone() -> Iterator[None]:
 
 
 def umap_layout(
-    nearest: Nearest,
+    nearest: NearestRows,
     settings: MapSettings,
     metric: Metric,
     start: np.ndarray,
@@ -86,7 +86,7 @@ def umap_layout(
 
     Parameters
     ----------
-    nearest : Nearest
+    nearest : NearestRows
         At least n_neighbours - 1 of each row; more are not used.
     start : ndarray, shape (n, 2)
         Where points begin: PCA, or the layout of a neighbouring layer.

@@ -77,7 +77,7 @@ class Direction:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Trait:
     """What a region has more of than the rest.
 
     count, n : tracks of the region with this name, and all its tracks; of a target, those measured, and all
@@ -106,7 +106,7 @@ class Region:
     x: float
     y: float
     place: str
-    findings: tuple[Finding, ...]
+    findings: tuple[Trait, ...]
 
     @property
     def sentence(self) -> str:
@@ -114,7 +114,7 @@ class Region:
 
         Examples
         --------
-        >>> found = Finding("instrument", "strings", "strings", 12, 14, 0.86, 0.001)
+        >>> found = Trait("instrument", "strings", "strings", 12, 14, 0.86, 0.001)
         >>> Region(tuple(range(14)), 1.0, 1.0, "top right", (found,)).sentence
         'top right: strings (12 of 14)'
         """
@@ -217,7 +217,7 @@ def _clusters(points: np.ndarray, seed: int) -> np.ndarray:
 
 def _over_represented(
     regions: Sequence[np.ndarray], labels: Mapping[str, Sequence[str | None]], n_tracks: int
-) -> list[list[Finding]]:
+) -> list[list[Trait]]:
     from scipy.stats import hypergeom
 
     tests = []  # (region, kind, name, count, p)
@@ -227,11 +227,11 @@ def _over_represented(
             for name, count in sorted(Counter(name for row in rows if (name := names[row])).items()):
                 p = float(hypergeom.sf(count - 1, n_tracks, totals[name], len(rows)))
                 tests.append((number, kind, name, count, p))
-    found: list[list[Finding]] = [[] for _ in regions]
+    found: list[list[Trait]] = [[] for _ in regions]
     for number, kind, name, count, p in tests:
         n, p_adj = len(regions[number]), min(1.0, p * len(tests))
         if p_adj < ALPHA and count >= LEAST_SHARE * n:
-            found[number].append(Finding(kind, name, name, count, n, count / n, p_adj))
+            found[number].append(Trait(kind, name, name, count, n, count / n, p_adj))
     for number, rows in enumerate(regions):
         # Of a work's own tracks its composer says nothing new.
         of_works = [
@@ -255,11 +255,11 @@ def _of_higher_rank(
     groups: Sequence[str],
     n_tracks: int,
     seed: int,
-) -> list[list[Finding]]:
+) -> list[list[Trait]]:
     """Targets whose ranks in a region differ from those elsewhere (Mann & Whitney), beyond what chance would do."""
     from scipy.stats import rankdata
 
-    found: list[list[Finding]] = [[] for _ in regions]
+    found: list[list[Trait]] = [[] for _ in regions]
     names = [
         target
         for target, values in targets.items()
@@ -300,7 +300,7 @@ def _of_higher_rank(
                 word = TARGETS[name].words[0 if size > 0 else 1]
                 count = int(n_in[number, column])
                 found[number].append(
-                    Finding(TARGET, name, word, count, len(regions[number]), size, float(p[number, column]))
+                    Trait(TARGET, name, word, count, len(regions[number]), size, float(p[number, column]))
                 )
     return found
 

@@ -25,7 +25,7 @@ SAME = 1e-6  # of the largest number: what differs by less is the same, up to ro
 
 
 @dataclass(frozen=True, eq=False)
-class Nearest:
+class NearestRows:
     """The k nearest of each row, nearest first. rows : (n, k) int32; distances : (n, k) float32, by the metric"""
 
     rows: np.ndarray
@@ -83,7 +83,7 @@ def squared_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.maximum(squares, 0, out=squares)
 
 
-def find_nearest(space: np.ndarray, k: int, metric: Metric, others: np.ndarray | None = None) -> Nearest:
+def find_nearest(space: np.ndarray, k: int, metric: Metric, others: np.ndarray | None = None) -> NearestRows:
     """The k nearest rows of each row, or, given `others` (n_others, dim), of each of these among the rows of `space`.
 
     Examples
@@ -104,23 +104,23 @@ def find_nearest(space: np.ndarray, k: int, metric: Metric, others: np.ndarray |
         found = np.take_along_axis(candidates, order, axis=1)
         rows[start : start + len(block)] = found
         distances[start : start + len(block)] = np.take_along_axis(squares, found, axis=1)
-    return Nearest(rows, distances / 2 if metric == "cosine" else np.sqrt(distances))
+    return NearestRows(rows, distances / 2 if metric == "cosine" else np.sqrt(distances))
 
 
-def place(nearest: Nearest, positions: np.ndarray) -> np.ndarray:
+def place(nearest: NearestRows, positions: np.ndarray) -> np.ndarray:
     """Where newcomers go, (n, 2): the mean of their neighbours' positions, weighted by one over the distance.
 
     Beside an exact copy a newcomer lies exactly on it.
 
     Parameters
     ----------
-    nearest : Nearest
+    nearest : NearestRows
         Of the newcomers among the rows of the map.
     positions : ndarray, shape (n_rows, 2)
 
     Examples
     --------
-    >>> place(Nearest(np.array([[0, 1]]), np.array([[1.0, 3.0]])), np.array([[0.0, 0.0], [4.0, 0.0]])).tolist()
+    >>> place(NearestRows(np.array([[0, 1]]), np.array([[1.0, 3.0]])), np.array([[0.0, 0.0], [4.0, 0.0]])).tolist()
     [[1.0, 0.0]]
     """
     distances = nearest.distances.astype(np.float64)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mess_core.maps.neighbours import Nearest, squared_distances
+from mess_core.maps.neighbours import NearestRows, squared_distances
 
 JUDGED_AT_MOST = 3000  # points judged, each against all others; a figure is then exact to about .002
 ROWS_PER_BLOCK = 256
@@ -72,14 +72,14 @@ def shares_kept(in_space: np.ndarray, on_map: np.ndarray) -> np.ndarray:
 
 
 def measure_trust(
-    space: np.ndarray, nearest: Nearest, points: np.ndarray, k: int, seed: int
+    space: np.ndarray, nearest: NearestRows, points: np.ndarray, k: int, seed: int
 ) -> tuple[Trust, np.ndarray]:
     """Judge a layout; also the preservation of every point, (n,) float64.
 
     Parameters
     ----------
     space : ndarray, shape (n, dim)
-    nearest : Nearest
+    nearest : NearestRows
         At least k of each row, in the space.
     points : ndarray, shape (n, 2)
     """

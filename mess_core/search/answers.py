@@ -1,6 +1,6 @@
 """Answers: from a question about a library to a list that a person can read.
 
-request, scope     -> plan     which geometry, whose discovery; what the asker should know
+question, scope     -> plan     which geometry, whose discovery; what the asker should know
 plan               -> index    built once, good for every query of the same plan
 plan, index, query -> answer   neighbours with titles and paths, and the moments that resemble each other
 """
@@ -34,8 +34,8 @@ from mess_core.search.geometry import (
 )
 from mess_core.search.matching import Moment, best_moments, passage_rows
 from mess_core.search.neighbours import Neighbour, NeighbourIndex
+from mess_core.search.question import Question, check_question
 from mess_core.search.recall import keep_recall
-from mess_core.search.request import Request, check_request
 from mess_core.search.rows import Kind
 from mess_core.search.segments import SegmentIndex, similarity_matrix
 from mess_core.search.selection import POOL_AT_LEAST, POOL_PER_RESULT, Candidate, Facts, select
@@ -58,9 +58,9 @@ class Query:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """How a request will be answered.
+    """How a question will be answered.
 
-    request : with everything resolved: only aspects that count
+    question : with everything resolved: only aspects that count
     geometry : the name of the one that is searched in, of `GEOMETRIES`
     discovery : whose directions and layers are used; None if none was found or needed
     avoid : targets whose share is taken out
@@ -69,7 +69,7 @@ class Plan:
     """
 
     scope: Scope
-    request: Request
+    question: Question
     geometry: str
     discovery: Discovery | None
     avoid: tuple[str, ...]
@@ -104,8 +104,8 @@ class Answer:
 # --- planning -----------------------------------------------------------------------------------------------
 
 
-def make_plan(scope: Scope, request: Request, discovery: Discovery | None, *, is_of_passage: bool = False) -> Plan:
-    """Decide how a request is answered; `discovery` is that of `Scope.discovery_for_search`.
+def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, is_of_passage: bool = False) -> Plan:
+    """Decide how a question is answered; `discovery` is that of `Scope.discovery_for_search`.
 
     Segments are compared in one layer, from which nothing can be left out: a passage without something is searched
     along directions, unless the layer was asked for.
@@ -113,33 +113,33 @@ def make_plan(scope: Scope, request: Request, discovery: Discovery | None, *, is
     Raises
     ------
     InputError
-        If the request cannot be meant, or asks for or avoids an aspect of which nothing is known here.
+        If the question cannot be meant, or asks for or avoids an aspect of which nothing is known here.
     DataMissingError
         If "direction" is asked for and nothing was discovered.
     """
     scope.require_library()
-    check_request(request)
-    asked = GEOMETRIES.get(request.geometry)  # None of "auto"
+    check_question(question)
+    asked = GEOMETRIES.get(question.geometry)  # None of "auto"
     notices = []
     geometry: type[Geometry] = LayerGeometry
     if discovery is None:
         cure = f"python -m mess_core probe --encoder {scope.info.id}, after adding at least 30 recordings of 10 works."
         if asked is not None and asked.has_directions:
             raise DataMissingError(f"Nothing was discovered for {scope.info.id} yet, so there are no directions.", cure)
-        if request.avoid:
+        if question.avoid:
             raise DataMissingError(
-                f"Nothing was discovered for {scope.info.id} yet, so {request.avoid[0]} cannot be left out.", cure
+                f"Nothing was discovered for {scope.info.id} yet, so {question.avoid[0]} cannot be left out.", cure
             )
-        if request.aspects:
+        if question.aspects:
             notices.append("No discovery yet: aspects cannot be told apart, all layers weigh the same.")
-        request = replace(request, aspects={}, geometry="layer")
+        question = replace(question, aspects={}, geometry="layer")
     else:
-        geometry = asked or (DirectionGeometry if request.weights else LayerGeometry)
-        if is_of_passage and request.avoid and asked is None and not of_segments(geometry).supports_avoid:
-            geometry, request = DirectionGeometry, replace(request, geometry="direction")
+        geometry = asked or (DirectionGeometry if question.weights else LayerGeometry)
+        if is_of_passage and question.avoid and asked is None and not of_segments(geometry).supports_avoid:
+            geometry, question = DirectionGeometry, replace(question, geometry="direction")
             notices.append("Without the aspects left out, a passage is searched by all others that have evidence.")
-        if geometry.has_directions and not request.weights:
-            left_out = set(_targets_of(request.avoid, discovery))
+        if geometry.has_directions and not question.weights:
+            left_out = set(_targets_of(question.avoid, discovery))
             known = [
                 aspect
                 for aspect, evidence in discovery.aspects.items()
@@ -149,23 +149,23 @@ def make_plan(scope: Scope, request: Request, discovery: Discovery | None, *, is
                 raise DataMissingError(
                     "No aspect has evidence here, so there is no direction to search in.", "Use the geometry layer."
                 )
-            request = replace(request, aspects=dict.fromkeys(known, 1.0))
+            question = replace(question, aspects=dict.fromkeys(known, 1.0))
         unknown = AspectEvidence((), (), "none")  # of an aspect that is newer than the discovery
-        for aspect in [*request.weights, *request.avoid]:
+        for aspect in [*question.weights, *question.avoid]:
             evidence = discovery.aspects.get(aspect, unknown)
             if not evidence.searched:
                 raise InputError(f"Nothing can be said of {aspect} here: {evidence.reason}.", "Ask for another aspect.")
             if not evidence.has_evidence:
                 notices.append(f"There is no evidence for {aspect} here: {evidence.reason}.")
-        if discovery.library != scope.library and (request.weights or request.avoid):
+        if discovery.library != scope.library and (question.weights or question.avoid):
             notices.append(f"Aspects as discovered on the library {discovery.library}.")
-    avoid = _targets_of(request.avoid, discovery)
+    avoid = _targets_of(question.avoid, discovery)
     rests_on: list[object] = [scope.content, geometry.name, avoid]
     if discovery is not None:
         aspects = {aspect: asdict(evidence) for aspect, evidence in discovery.aspects.items()}
         rests_on += [discovery.directions_sha256, aspects]
     key = hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()
-    return Plan(scope, request, geometry.name, discovery, avoid, tuple(notices), key)
+    return Plan(scope, question, geometry.name, discovery, avoid, tuple(notices), key)
 
 
 def _targets_of(aspects: Sequence[str], discovery: Discovery | None) -> tuple[str, ...]:
@@ -202,7 +202,7 @@ def build_segment_index(plan: Plan) -> SegmentIndex:
     kind = of_segments(GEOMETRIES[plan.geometry])
     if plan.avoid and not kind.supports_avoid:
         raise InputError(
-            f"Passages are searched in one layer, from which {' and '.join(plan.request.avoid)} cannot be left out.",
+            f"Passages are searched in one layer, from which {' and '.join(plan.question.avoid)} cannot be left out.",
             "Leave nothing out, or search the whole recording, or set how near is measured to auto.",
         )
     scope = plan.scope
@@ -259,14 +259,14 @@ def answer(index: NeighbourIndex, plan: Plan, query: Query) -> Answer:
     workspace = plan.scope.workspace
     found = index.search(
         query.embedding.mean,
-        plan.request,
+        plan.question,
         exclude=[query.track_id],
         facts_of=lambda track_ids: facts_of_many(workspace, track_ids),
         query_facts=query.facts,
         onsets_of=lambda track_id: _onsets_of(workspace, query, track_id),
         corrects_hubs=correction_helps(plan.scope, plan.geometry),
     )
-    weights = index.weights(plan.request)
+    weights = index.weights(plan.question)
     query_items = index.geometry.items(query.embedding.segments.astype(np.float32))
     tracks = []
     for neighbour in found.neighbours:
@@ -309,13 +309,13 @@ def answer_passage(index: SegmentIndex, plan: Plan, query: Query, passage: tuple
     rows = passage_rows(segments.starts_s, plan.scope.info.segment_s, *passage, query.duration_s)
     items = index.geometry.items(segments.segments[rows].astype(np.float32))
     parts = index.geometry.parts
-    asked = plan.request.weights if index.geometry.has_directions else {}  # in one layer all aspects are one
+    asked = plan.question.weights if index.geometry.has_directions else {}  # in one layer all aspects are one
     gone = [aspect for aspect in asked if aspect not in parts]
     if gone:
         raise InputError(f"Nothing is left of {gone[0]} once the aspects to avoid are removed.", "Ask for another one.")
     weights = np.array([asked.get(part, 0.0) for part in parts]) if asked else index.geometry.plain
-    request = plan.request
-    n_pool = max(POOL_AT_LEAST, POOL_PER_RESULT * request.k)
+    question = plan.question
+    n_pool = max(POOL_AT_LEAST, POOL_PER_RESULT * question.k)
     found = {
         match.track_id: match
         for match in index.search(items, segments.starts_s[rows], weights, n_pool, exclude=[query.track_id])
@@ -325,11 +325,11 @@ def answer_passage(index: SegmentIndex, plan: Plan, query: Query, passage: tuple
             Candidate(row, match.track_id, match.similarity, match.similarity)
             for row, match in enumerate(found.values())
         ),
-        replace(request, diversity=0.0, duplicates="keep"),
+        replace(question, diversity=0.0, duplicates="keep"),
         query.facts,
         lambda track_ids: facts_of_many(workspace, track_ids),
     )
-    if request.diversity or request.duplicates != "keep" or request.hubs == "on":
+    if question.diversity or question.duplicates != "keep" or question.hubs == "on":
         notice = "Diversity, near-duplicates and hubs are not looked at when a passage is searched."
         plan = replace(plan, notices=(*plan.notices, notice))
     tracks = []

@@ -105,7 +105,7 @@ def map_moments(index: NeighbourIndex, plan: Plan, query: Query, track_id: str) 
     """Compare all moments of two recordings; errors as `Scope.embedding`."""
     embedding = plan.scope.embedding(track_id)
     asked, others = (index.geometry.items(each.segments.astype(np.float32)) for each in (query.embedding, embedding))
-    similarities = similarity_matrix(index.geometry, asked, others, index.weights(plan.request))
+    similarities = similarity_matrix(index.geometry, asked, others, index.weights(plan.question))
     starts = query.embedding.starts_s, embedding.starts_s
     return MomentMap(
         query_starts_s=tuple(starts[0].tolist()),

@@ -10,7 +10,7 @@ from mess_core.catalogue.catalogue import Track
 from mess_core.search.answers import Plan, make_plan
 from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.neighbours import NeighbourIndex
-from mess_core.search.request import Request
+from mess_core.search.question import Question
 from mess_core.search.selection import Facts
 from mess_core.search.track_facts import work_of
 
@@ -25,7 +25,7 @@ def plan_of_reasons(plan: Plan) -> Plan | None:
         return None
     if GEOMETRIES[plan.geometry].has_directions and not plan.avoid:
         return plan
-    return make_plan(plan.scope, Request(geometry="direction"), plan.discovery)
+    return make_plan(plan.scope, Question(geometry="direction"), plan.discovery)
 
 
 def names_in_common(facts: Facts, track: Track) -> list[str]:
@@ -49,6 +49,6 @@ def similarities_to(index: NeighbourIndex, query: np.ndarray, track_ids: Sequenc
     list of float or None
         None for a track that the index does not hold.
     """
-    found = index.search(query, Request(k=max(1, len(index))))
+    found = index.search(query, Question(k=max(1, len(index))))
     similarity = {each.track_id: each.similarity for each in found.neighbours}
     return [similarity.get(track_id) for track_id in track_ids]

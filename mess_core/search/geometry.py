@@ -57,7 +57,7 @@ LEAST_LEFT = 1e-3  # share of an aspect's variance that "not Y" must leave, or n
 class Geometry(Protocol):
     """What search needs to know of a geometry.
 
-    name : as in `Request.geometry`
+    name : as in `Question.geometry`
     words : what its similarity is, as a page says it
     has_directions : its parts are directions that were discovered, along which `coordinate` places items
     supports_avoid : something can be left out of it
@@ -428,7 +428,7 @@ class DirectionGeometry:
 
 GEOMETRIES: dict[str, type[Geometry]] = {
     geometry.name: geometry for geometry in (LayerGeometry, DirectionGeometry)
-}  # by the names that a request knows
+}  # by the names that a question knows
 
 
 def of_segments(geometry: type[Geometry]) -> type[Geometry]:

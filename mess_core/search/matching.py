@@ -49,7 +49,7 @@ class Moment:
 
 
 @dataclass(frozen=True, eq=False)
-class Alignment:
+class SegmentAlignment:
     """Which query segment goes with which track segment.
 
     pairs : (n_pairs, 2) int, (query segment, track segment), ascending in both, read-only
@@ -122,7 +122,7 @@ def max_sim_by_track(similarities: np.ndarray, track_of_row: np.ndarray) -> np.n
     return means
 
 
-def align(similarities: np.ndarray) -> Alignment:
+def align(similarities: np.ndarray) -> SegmentAlignment:
     """Lay the whole query along the stretch of the track that follows it best (subsequence DTW).
 
     A path begins at the query's first segment and ends at its last, anywhere in the track, and advances in both by one
@@ -144,7 +144,7 @@ def align(similarities: np.ndarray) -> Alignment:
 
     Returns
     -------
-    Alignment
+    SegmentAlignment
         In (query, track) order in either case.
 
     Raises
@@ -167,15 +167,17 @@ def align(similarities: np.ndarray) -> Alignment:
     n_query, n_track = similarities.shape
     pairs = _cheapest_path(cost) if n_query <= 2 * n_track - 1 else _cheapest_path(cost.T)[:, ::-1]
     pairs.setflags(write=False)
-    return Alignment(pairs, float(similarities[pairs[:, 0], pairs[:, 1]].mean()))
+    return SegmentAlignment(pairs, float(similarities[pairs[:, 0], pairs[:, 1]].mean()))
 
 
-def span(alignment: Alignment, query_starts_s: np.ndarray, track_starts_s: np.ndarray, segment_s: float) -> Moment:
+def span(
+    alignment: SegmentAlignment, query_starts_s: np.ndarray, track_starts_s: np.ndarray, segment_s: float
+) -> Moment:
     """Say in seconds which stretch of the track the query, or a passage of it, was matched with.
 
     Parameters
     ----------
-    alignment : Alignment
+    alignment : SegmentAlignment
     query_starts_s, track_starts_s : ndarray, shape (n_query_segments,) and (n_track_segments,), seconds
         Of the rows and columns that were aligned.
     segment_s : float > 0, seconds

@@ -34,7 +34,7 @@ from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.search.copies import NEAR, SAME, is_copy
 from mess_core.search.geometry import Geometry
 from mess_core.search.percentiles import Percentiles
-from mess_core.search.request import Request, check_request
+from mess_core.search.question import Question, check_question
 from mess_core.search.rows import Kind, RowIndex
 from mess_core.search.selection import Candidate, Facts, FactsOf, select
 
@@ -112,7 +112,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundNeighbours:
     """What a search found. `is_strange`: the query is unlike everything here; None in a library too small to say."""
 
     neighbours: tuple[Neighbour, ...]
@@ -176,21 +176,21 @@ class NeighbourIndex:
     def search(
         self,
         query: np.ndarray,
-        request: Request | None = None,
+        question: Question | None = None,
         *,
         exclude: Collection[str] = (),
         facts_of: FactsOf = lambda track_ids: {},
         query_facts: Facts | None = None,
         onsets_of: OnsetsOf | None = None,
         corrects_hubs: bool | None = None,
-    ) -> Found:
+    ) -> FoundNeighbours:
         """The nearest tracks, the nearest first; equal ones in order of track id.
 
         Parameters
         ----------
         query : ndarray, shape (n_layers, embedding_dim)
             A track embedding by the same encoder.
-        request : Request
+        question : Question
             k above the library's size returns all tracks.
         exclude : collection of str
             Track ids that must not come back: the query itself.
@@ -204,21 +204,21 @@ class NeighbourIndex:
         Raises
         ------
         InputError
-            If the request cannot be meant (`check_request`), or asks for an aspect this geometry does not have.
+            If the question cannot be meant (`check_question`), or asks for an aspect this geometry does not have.
         ArtefactMismatchError
             If the query was made by another encoder.
         """
-        request = request or Request()
-        check_request(request)
+        question = question or Question()
+        check_question(question)
         item = self._item(query)
-        weights = self.weights(request)
-        is_corrected = corrects_hubs is True if request.hubs == "auto" else request.hubs == "on"
-        n_first = min(len(self), max(FIRST_PORTION, request.k + len(exclude) + 1))
+        weights = self.weights(question)
+        is_corrected = corrects_hubs is True if question.hubs == "auto" else question.hubs == "on"
+        n_first = min(len(self), max(FIRST_PORTION, question.k + len(exclude) + 1))
         first = self._portion(item, weights, n_first)
         copies = _Copies(self, onsets_of)
         chosen = select(
             self._ranked(item, weights, first, exclude, is_corrected),
-            request,
+            question,
             query_facts or Facts(),
             facts_of,
             similarities=lambda row, rows: self.geometry.similarities(self._row(row), self._items(rows)) @ weights,
@@ -227,11 +227,11 @@ class NeighbourIndex:
         )
         is_plain = weights is self.geometry.plain
         is_strange = self._is_strange(item, first if is_plain else None)
-        return Found(self._describe(chosen, weights, request.weights), is_strange)
+        return FoundNeighbours(self._describe(chosen, weights, question.weights), is_strange)
 
-    def weights(self, request: Request) -> np.ndarray:
+    def weights(self, question: Question) -> np.ndarray:
         """Weights of the geometry's parts, (n_parts,); InputError if it lacks an aspect asked for."""
-        asked = request.weights
+        asked = question.weights
         if not asked:
             return self.geometry.plain
         missing = [aspect for aspect in asked if aspect not in self.geometry.parts]
@@ -385,7 +385,7 @@ class NeighbourIndex:
             return np.arange(len(self))
         return np.sort(np.random.default_rng(SEED).choice(len(self), n, replace=False))
 
-    # --- from requests to numbers ---------------------------------------------------------------------------
+    # --- from questions to numbers ---------------------------------------------------------------------------
 
     def _items(self, rows: Sequence[int]) -> np.ndarray:
         return self.rows.rows(np.array(rows, int))

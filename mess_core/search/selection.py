@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mess_core.catalogue.catalogue import FILTERS
-from mess_core.search.request import Request
+from mess_core.search.question import Question
 
 POOL_AT_LEAST, POOL_PER_RESULT = 100, 10  # candidates among which diversity chooses
 MOST_AT_ONCE = 1000  # candidates whose facts are asked for in one go
@@ -65,14 +65,14 @@ def _nothing_alike(row: int, rows: list[int]) -> np.ndarray:
 
 def select(
     ranked: Iterator[Candidate],
-    request: Request,
+    question: Question,
     query: Facts,
     facts_of: FactsOf,
     similarities: Callable[[int, list[int]], np.ndarray] = _nothing_alike,
     is_copy: Callable[[int, list[int]], np.ndarray] = _nothing_alike,
     is_copy_of_query: Callable[[int], bool] = lambda row: False,
 ) -> list[Candidate]:
-    """Choose at most `request.k` candidates.
+    """Choose at most `question.k` candidates.
 
     Parameters
     ----------
@@ -86,22 +86,22 @@ def select(
     is_copy_of_query : callable (row) -> bool
     """
     known: dict[str, Facts] = {}
-    caps = {name: getattr(request, f"max_per_{name}") for name in ("work", "performer", "album")}
-    if request.versions == "collapse":
+    caps = {name: getattr(question, f"max_per_{name}") for name in ("work", "performer", "album")}
+    if question.versions == "collapse":
         caps["work"] = 1
     caps = {name: cap for name, cap in caps.items() if cap is not None}
     counts: Counter[tuple[str, str]] = Counter()
     shown: list[int] = []
-    only = {name: getattr(request, f"{name}s") for name in FILTERS}  # a field of `Request` each, in the plural
+    only = {name: getattr(question, f"{name}s") for name in FILTERS}  # a field of `Question` each, in the plural
     only = {name: wanted for name, wanted in only.items() if wanted}
     where: dict[str, set[str]] = {}
-    for name, value in request.where:
+    for name, value in question.where:
         where.setdefault(name, set()).add(value.casefold())
 
-    n_pool = max(POOL_AT_LEAST, POOL_PER_RESULT * request.k)
+    n_pool = max(POOL_AT_LEAST, POOL_PER_RESULT * question.k)
 
     def with_facts() -> Iterator[Candidate]:
-        n = n_pool if request.diversity else request.k
+        n = n_pool if question.diversity else question.k
         while portion := list(itertools.islice(ranked, n)):
             known.update(facts_of([candidate.track_id for candidate in portion]))
             yield from portion
@@ -115,9 +115,9 @@ def select(
             return False
         if not all(facts(candidate).says(name, wanted) for name, wanted in where.items()):
             return False
-        if request.duplicates == "exclude" and is_copy_of_query(candidate.row):
+        if question.duplicates == "exclude" and is_copy_of_query(candidate.row):
             return False
-        if request.versions == "exclude" and query.work is not None:
+        if question.versions == "exclude" and query.work is not None:
             return facts(candidate).work != query.work
         return True
 
@@ -126,7 +126,7 @@ def select(
             value = getattr(facts(candidate), name)
             if value is not None and counts[name, value] >= cap:
                 return False
-        return request.duplicates != "collapse" or not shown or not is_copy(candidate.row, shown).any()
+        return question.duplicates != "collapse" or not shown or not is_copy(candidate.row, shown).any()
 
     def take(candidate: Candidate) -> Candidate:
         for name in caps:
@@ -134,21 +134,21 @@ def select(
         shown.append(candidate.row)
         return candidate
 
-    goes_by_facts = bool(caps or only or where) or (request.versions == "exclude" and query.work is not None)
+    goes_by_facts = bool(caps or only or where) or (question.versions == "exclude" and query.work is not None)
     wanted = filter(is_wanted, with_facts() if goes_by_facts else ranked)
-    if request.diversity == 0:
+    if question.diversity == 0:
         # takes each before the next is judged
-        return list(itertools.islice((take(candidate) for candidate in wanted if is_allowed(candidate)), request.k))
+        return list(itertools.islice((take(candidate) for candidate in wanted if is_allowed(candidate)), question.k))
 
     pool = list(itertools.islice(wanted, n_pool))
     nearest_shown = np.full(len(pool), -np.inf)  # to each candidate
     chosen: list[Candidate] = []
     is_left = np.ones(len(pool), bool)
     scores = np.array([candidate.score for candidate in pool])
-    while len(chosen) < request.k and is_left.any():
-        merit = (1 - request.diversity) * scores
+    while len(chosen) < question.k and is_left.any():
+        merit = (1 - question.diversity) * scores
         if chosen:
-            merit = merit - request.diversity * nearest_shown
+            merit = merit - question.diversity * nearest_shown
         best = int(np.where(is_left, merit, -np.inf).argmax())
         is_left[best] = False
         if is_allowed(pool[best]):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mess_core.catalogue.catalogue import Track
-from mess_core.embeddings.extraction import BatchDone, ExtractedTrack, FailedTrack, Source, extract
+from mess_core.embeddings.extraction import BatchDone, ExtractedTrack, FailedTrack, WantedTrack, extract
 from mess_core.encoders.registry import encoder_info
 from mess_core.errors import AudioError, UnknownTrackError
 from mess_core.storage.jobs import PRIORITY_WAITED_FOR, Job
@@ -122,15 +122,15 @@ def embed_tracks(
     def note_speed() -> None:
         workspace.store.set_speed(info, (time.monotonic() - started - paused_s) / n_segments)
 
-    def sources() -> Iterator[Source]:
+    def wanted() -> Iterator[WantedTrack]:
         for track in tracks:
             if workspace.store.has(track.track_id, info):  # an urgent job may have done it meanwhile
                 continue
             raw = workspace.store.raw_path(track.track_id, info) if keep_raw else None
             audio = workspace.catalogue.likely_audio_path(track.track_id)
-            yield Source(track.track_id, track.title, audio, raw, track.sha256)
+            yield WantedTrack(track.track_id, track.title, audio, raw, track.sha256)
 
-    with closing(extract(sources(), encoder)) as events:
+    with closing(extract(wanted(), encoder)) as events:
         for event in events:
             if isinstance(event, BatchDone):
                 n_segments += event.n_segments
@@ -142,13 +142,13 @@ def embed_tracks(
                     note_speed()
             elif isinstance(event, ExtractedTrack):
                 try:
-                    task.workspace.store.write(event.source.track_id, info, event.embedding, task.guard, event.facts)
+                    task.workspace.store.write(event.track.track_id, info, event.embedding, task.guard, event.facts)
                     n_tracks += 1
                 except UnknownTrackError:
                     n_gone += 1
             elif isinstance(event, FailedTrack):
-                if workspace.catalogue.has(event.source.track_id):
-                    task.fail_item(event.source.title, event.error)
+                if workspace.catalogue.has(event.track.track_id):
+                    task.fail_item(event.track.title, event.error)
                 else:
                     n_gone += 1
             so_far = f"{len(kept) + n_tracks} of {counted(len(kept) + len(tracks), 'track')}"

@@ -17,7 +17,7 @@ from mess_core.evaluation.kept import load_evaluation
 from mess_core.handover.exports import as_json
 from mess_core.search import rows
 from mess_core.search.answers import answer, build_index, make_plan, query_of
-from mess_core.search.request import Request
+from mess_core.search.question import Question
 from mess_core.work import targets as work_of_targets
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
@@ -65,7 +65,7 @@ def test_similar_has_the_promised_shape_and_answer(run, library, tmp_path):
         assert result["aspects"] is None
         assert result["moment"].keys() == {"query_s", "track_s", "length_s", "similarity"}
     home = Workspace(tmp_path / "home")
-    plan = make_plan(Scope(home, "all", encoder_info("mel", home.paths)), Request(k=99), None)
+    plan = make_plan(Scope(home, "all", encoder_info("mel", home.paths)), Question(k=99), None)
     query = query_of(plan.scope, home.catalogue.track(document["query_track_id"]), str(library[0]))
     assert json.loads(as_json(answer(build_index(plan), plan, query))) == document
 

@@ -16,7 +16,7 @@ from mess_core.collections.demo import (
     PLANTED_UNITS,
     TABLE,
     DemoPlan,
-    Performance,
+    Rendition,
     make_demo,
     perform,
     plan_demo,
@@ -30,7 +30,7 @@ MORE = [plan.stem for plan in plan_demo() if plan.piece.work == "minuet-in-g"][:
 
 
 @pytest.fixture(scope="module")
-def performances() -> dict[DemoPlan, Performance]:
+def performances() -> dict[DemoPlan, Rendition]:
     return {plan: perform(plan) for plan in plan_demo()}
 
 
@@ -42,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def by_performer(performances: dict[DemoPlan, Performance], name: str) -> dict[str, np.ndarray]:
+def by_performer(performances: dict[DemoPlan, Rendition], name: str) -> dict[str, np.ndarray]:
     """One planted value as rows: performer -> values in the order of the pieces."""
     return {
         performer.name: np.array([p.planted[name] for plan, p in performances.items() if plan.performer == performer])
@@ -78,7 +78,7 @@ def test_instrument_tells_neither_piece_nor_performer() -> None:
         assert len({plan.instrument for plan in plans if plan.piece == piece}) >= 4
 
 
-def test_performances_last_20_to_24_s(performances: dict[DemoPlan, Performance]) -> None:
+def test_performances_last_20_to_24_s(performances: dict[DemoPlan, Rendition]) -> None:
     """Music until shortly before the end of each file, and no file outside the range."""
     for performance in performances.values():
         last_s = max(note.end_s for note in performance.notes)
@@ -87,7 +87,7 @@ def test_performances_last_20_to_24_s(performances: dict[DemoPlan, Performance])
         assert all(0 <= note.start_s < note.end_s for note in performance.notes)
 
 
-def test_notes_follow_the_score(performances: dict[DemoPlan, Performance]) -> None:
+def test_notes_follow_the_score(performances: dict[DemoPlan, Rendition]) -> None:
     """Note i of a performance plays note i of the score, and written order survives the playing."""
     for plan, performance in performances.items():
         score = read_score(plan.piece, performance.score_length)
@@ -99,7 +99,7 @@ def test_notes_follow_the_score(performances: dict[DemoPlan, Performance]) -> No
         assert [(n.onset, n.pitch) for n in score] == [(n.onset, n.pitch) for n in longest[: len(score)]]
 
 
-def test_no_pitch_overlaps_itself(performances: dict[DemoPlan, Performance]) -> None:
+def test_no_pitch_overlaps_itself(performances: dict[DemoPlan, Rendition]) -> None:
     """A key is up before it goes down again: MIDI could not tell otherwise."""
     for plan, performance in performances.items():
         last_end_s: dict[int, float] = {}
@@ -112,7 +112,7 @@ def test_no_pitch_overlaps_itself(performances: dict[DemoPlan, Performance]) -> 
     ("name", "intended"),
     [("tempo_bpm", "tempo_ratio"), ("velocity_mean", "velocity"), ("articulation_ratio", "articulation")],
 )
-def test_performers_differ_as_planted(performances: dict[DemoPlan, Performance], name: str, intended: str) -> None:
+def test_performers_differ_as_planted(performances: dict[DemoPlan, Rendition], name: str, intended: str) -> None:
     """The top of a scale is above its bottom on every single piece; on average all five performers are in order."""
     realised = by_performer(performances, name)
     order = [p.name for p in sorted(PERFORMERS, key=lambda p: getattr(p, intended))]
@@ -124,7 +124,7 @@ def test_performers_differ_as_planted(performances: dict[DemoPlan, Performance],
     ("name", "intended"),
     [("rubato", "rubato"), ("melody_lead_ms", "lead_ms"), ("chord_asynchrony_ms", "asynchrony_ms")],
 )
-def test_planted_habits_in_order(performances: dict[DemoPlan, Performance], name: str, intended: str) -> None:
+def test_planted_habits_in_order(performances: dict[DemoPlan, Rendition], name: str, intended: str) -> None:
     """Where a habit could be measured, its mean per performer is in the planted order."""
     means = {}
     for performer in PERFORMERS:
@@ -144,7 +144,7 @@ def test_habits_are_not_one_habit() -> None:
     assert np.abs(correlations).max() < 0.75
 
 
-def test_planted_names_have_units(performances: dict[DemoPlan, Performance]) -> None:
+def test_planted_names_have_units(performances: dict[DemoPlan, Rendition]) -> None:
     """Every planted value is finite and explained; pedal only where there is one."""
     for plan, performance in performances.items():
         assert set(performance.planted) <= set(PLANTED_UNITS)

@@ -13,7 +13,7 @@ from mess_core.embeddings.extraction import (
     BatchDone,
     ExtractedTrack,
     FailedTrack,
-    Source,
+    WantedTrack,
     encode_in_halves,
     extract,
 )
@@ -22,12 +22,12 @@ from mess_core.encoders.mel import Mel
 from tests.conftest import RATE_HZ, FakeEncoder
 
 
-def source(path, **facts) -> Source:
-    return Source(path.stem, path.stem, path, **facts)
+def source(path, **facts) -> WantedTrack:
+    return WantedTrack(path.stem, path.stem, path, **facts)
 
 
 def outcomes(events) -> dict[str, ExtractedTrack | FailedTrack]:
-    return {event.source.track_id: event for event in events if not isinstance(event, BatchDone)}
+    return {event.track.track_id: event for event in events if not isinstance(event, BatchDone)}
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])

@@ -8,7 +8,7 @@ from mess_core.encoders.mel import MEL
 from mess_core.encoders.registry import encoder_info
 from mess_core.handover.folders import MANIFEST
 from mess_core.search.answers import answer, build_index, make_plan, query_of
-from mess_core.search.request import Request
+from mess_core.search.question import Question
 from mess_core.storage.files import seal, unseal
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
@@ -18,7 +18,7 @@ def nearest(home: Workspace, track_id: str, library: str = "music", encoder: str
     """By the app's default search."""
     info = encoder_info(encoder, home.paths)
     scope = Scope(home, library, info)
-    plan = make_plan(scope, Request(k=k), scope.discovery_for_search())
+    plan = make_plan(scope, Question(k=k), scope.discovery_for_search())
     found = answer(build_index(plan), plan, query_of(scope, home.catalogue.track(track_id))).found
     return [(each.track.track_id, each.neighbour.similarity) for each in found]
 

@@ -22,7 +22,7 @@ from mess_core.maps.drawing import is_complete, load_view, make_map, name_view, 
 from mess_core.maps.kept import read_view
 from mess_core.maps.layout import align, movement, normalise, pca_layout, umap_layout
 from mess_core.maps.names import find_directions, find_regions
-from mess_core.maps.neighbours import Nearest, check_space, find_nearest, place, space_of
+from mess_core.maps.neighbours import NearestRows, check_space, find_nearest, place, space_of
 from mess_core.maps.settings import MapSettings, check_settings
 from mess_core.maps.trust import measure_trust, nearest_on_map, overlap
 from mess_core.search.geometry import DirectionGeometry
@@ -306,7 +306,7 @@ def shows_all(home: Workspace) -> bool:
 def test_placing_is_a_weighted_mean():
     """By one over the distance; by brute force."""
     rng = np.random.default_rng(0)
-    nearest = Nearest(rng.integers(0, 9, (4, 3)), rng.uniform(0.1, 1, (4, 3)))
+    nearest = NearestRows(rng.integers(0, 9, (4, 3)), rng.uniform(0.1, 1, (4, 3)))
     positions = rng.standard_normal((9, 2))
     expected = [
         sum(positions[r] / d for r, d in zip(rows, distances, strict=True)) / sum(1 / d for d in distances)

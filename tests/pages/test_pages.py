@@ -23,7 +23,7 @@ from mess_core.maps.drawing import load_view
 from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.result import ProbeSettings
 from mess_core.search.answers import FoundTrack, answer, build_index, make_plan, query_of
-from mess_core.search.request import Request
+from mess_core.search.question import Question
 from mess_core.work.extract import EncodeRequest, ExtractRequest
 from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
@@ -48,7 +48,7 @@ PAGES = {
 def ask(home: Workspace, track_id: str, library: str = "all", **request) -> tuple[FoundTrack, ...]:
     """What the core answers."""
     scope = Scope(home, library, NANO)
-    plan = make_plan(scope, Request(**request), scope.discovery_for_search())
+    plan = make_plan(scope, Question(**request), scope.discovery_for_search())
     query = query_of(scope, home.catalogue.track(track_id))
     return answer(build_index(plan), plan, query).found
 
@@ -375,7 +375,7 @@ def test_a_slider_searches_by_its_aspect_and_is_in_the_link(launch, bright):
 
 def ask_mel(home: Workspace, track_id: str, **request) -> tuple[FoundTrack, ...]:
     scope = Scope(home, "music", MEL)
-    plan = make_plan(scope, Request(**request), scope.discovery_for_search())
+    plan = make_plan(scope, Question(**request), scope.discovery_for_search())
     return answer(build_index(plan), plan, query_of(scope, home.catalogue.track(track_id))).found
 
 

@@ -17,8 +17,8 @@ from mess_core.encoders.weights import use_folder
 from mess_core.maps.drawing import make_map
 from mess_core.maps.settings import MapSettings
 from mess_core.search.answers import build_segment_index, make_plan
+from mess_core.search.question import Question
 from mess_core.search.recall import recall_path
-from mess_core.search.request import Request
 from mess_core.storage.files import seal, write_atomically
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.uploads import UploadWriter
@@ -73,7 +73,7 @@ def _make_everything(bright_library: Path, root: Path) -> None:
     home = Workspace(root)
     scope = Scope(home, "music", MEL)
     make_map(scope, SETTINGS, with_stability=True)
-    build_segment_index(make_plan(scope, Request(), scope.discovery_for_search()))
+    build_segment_index(make_plan(scope, Question(), scope.discovery_for_search()))
     track = home.catalogue.tracks("music")[0]
     write_atomically(home.paths.cache / "peaks" / f"{track.sha256}.json", seal({"peaks": [0.1, 0.2]}, indent=None))
     write_atomically(recall_path(scope, "layer"), seal({"kind": "ivf", "recall": []}))

@@ -10,22 +10,22 @@ from pathlib import Path
 from mess_core.encoders.mel import MEL
 from mess_core.handover.exports import as_document
 from mess_core.search.answers import answer, build_index, make_plan, query_of
-from mess_core.search.request import Request
+from mess_core.search.question import Question
 from mess_core.upkeep.check import check
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 
 N_SESSIONS = 50
 REQUESTS = (
-    Request(k=5),
-    Request(aspects={"brightness": 1.0}, k=5),
-    Request(aspects={"brightness": 0.3, "texture": 0.7}, k=3),
-    Request(geometry="layer", k=11),
-    Request(avoid=("brightness",), k=4),
+    Question(k=5),
+    Question(aspects={"brightness": 1.0}, k=5),
+    Question(aspects={"brightness": 0.3, "texture": 0.7}, k=3),
+    Question(geometry="layer", k=11),
+    Question(avoid=("brightness",), k=4),
 )
 
 
-def asked(home: Workspace, track_id: str, request: Request) -> dict:
+def asked(home: Workspace, track_id: str, request: Question) -> dict:
     scope = Scope(home, "music", MEL)
     plan = make_plan(scope, request, scope.discovery_for_search())
     found = answer(build_index(plan), plan, query_of(scope, home.catalogue.track(track_id)))

@@ -28,8 +28,8 @@ from mess_core.search.answers import (
     query_of,
 )
 from mess_core.search.hubness import Hubness
+from mess_core.search.question import Question, parse_where
 from mess_core.search.recall import read_recall, recall_path
-from mess_core.search.request import Request, parse_where
 from mess_core.search.track_facts import facts_of
 from mess_core.storage.files import seal, unseal
 from mess_core.storage.packed import verify_packed
@@ -67,7 +67,7 @@ def own(home) -> tuple[Workspace, list[str], Discovery]:
 
 
 def plan_of(home: Workspace, discovery: Discovery | None, library: str = "planted", **request: object) -> Plan:
-    return make_plan(Scope(home, library, TWO_LAYERS), Request(**request), discovery)
+    return make_plan(Scope(home, library, TWO_LAYERS), Question(**request), discovery)
 
 
 def ask(home: Workspace, plan: Plan, track_id: str) -> Answer:
@@ -157,11 +157,11 @@ def test_an_unknown_library_is_named(planted):
 def test_directions_without_aspects_are_those_with_evidence(planted):
     """Told are brightness, warmth by the same target, and tempo; what is left out is not asked for."""
     home, _, discovery = planted
-    assert set(plan_of(home, discovery, geometry="direction").request.weights) == {"brightness", "warmth", "tempo"}
+    assert set(plan_of(home, discovery, geometry="direction").question.weights) == {"brightness", "warmth", "tempo"}
     plan = plan_of(home, discovery, geometry="direction", avoid=("tempo",))
-    assert set(plan.request.weights) == {"brightness", "warmth"}
+    assert set(plan.question.weights) == {"brightness", "warmth"}
     plan = plan_of(home, discovery, geometry="direction", avoid=("brightness",))  # of warmth nothing is left either
-    assert set(plan.request.weights) == {"tempo"} and asked(planted, geometry="direction", avoid=("brightness",)).found
+    assert set(plan.question.weights) == {"tempo"} and asked(planted, geometry="direction", avoid=("brightness",)).found
     none = replace(discovery, aspects={name: replace(found, label="none") for name, found in discovery.aspects.items()})
     with pytest.raises(DataMissingError, match="No aspect has evidence"):
         plan_of(home, none, geometry="direction")
@@ -458,9 +458,11 @@ def test_a_passage_outside_the_query_is_one_sentence(planted, passage):
 def test_a_passage_without_something_is_searched_by_the_rest(planted):
     """In one layer nothing can be left out; where it was not asked for, directions are searched, and it is said."""
     home, ids, discovery = planted
-    request = Request(avoid=("tempo",))
+    request = Question(avoid=("tempo",))
     plan = make_plan(Scope(home, "planted", TWO_LAYERS), request, discovery, is_of_passage=True)
-    assert plan.geometry == "direction" and "brightness" in plan.request.weights and "tempo" not in plan.request.weights
+    assert (
+        plan.geometry == "direction" and "brightness" in plan.question.weights and "tempo" not in plan.question.weights
+    )
     assert any("left out" in notice for notice in plan.notices)
     query = query_of(Scope(home, "planted", TWO_LAYERS), home.catalogue.track(ids[QUERY]))
     found = answer_passage(build_segment_index(plan), plan, query, (3.0, 12.5))

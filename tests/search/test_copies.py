@@ -13,7 +13,7 @@ from mess_core.encoders.mel import MEL
 from mess_core.search import answers, copies
 from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.copies import COPY, copy_score, onsets
-from mess_core.search.request import Request
+from mess_core.search.question import Question
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.request import submit
 from mess_core.workspace.scope import Scope
@@ -90,8 +90,8 @@ def test_copies_through_a_codec_and_cut_elsewhere_are_told(home: Workspace, monk
     ids = {path.name: new.track.track_id for path, new in tracks.items()}
 
     def shown(duplicates: str) -> set[str]:
-        request = Request(k=20, duplicates=duplicates)
-        plan = make_plan(Scope(home, "music", MEL), request, None)
+        question = Question(k=20, duplicates=duplicates)
+        plan = make_plan(Scope(home, "music", MEL), question, None)
         query = query_of(plan.scope, home.catalogue.track(ids["master.flac"]), "master")
         found = answer(build_index(plan), plan, query).found
         return {item.track.track_id for item in found}

@@ -9,8 +9,8 @@ import pytest
 from mess_core.encoders.mel import MEL
 from mess_core.search.answers import Plan, build_index, make_plan, query_of
 from mess_core.search.explaining import names_in_common, plan_of_reasons, similarities_to
+from mess_core.search.question import Question
 from mess_core.search.reasons import find_reasons
-from mess_core.search.request import Request
 from mess_core.search.track_facts import facts_of
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
@@ -24,7 +24,7 @@ def bright(bright_library: Path) -> Workspace:
 
 def plan_of(workspace: Workspace, *, is_discovered: bool = True, **request: object) -> Plan:
     scope = Scope(workspace, "music", MEL)
-    return make_plan(scope, Request(**request), scope.discovery_for_search() if is_discovered else None)
+    return make_plan(scope, Question(**request), scope.discovery_for_search() if is_discovered else None)
 
 
 def test_a_search_along_directions_is_explained_by_its_own_index(bright):
@@ -51,7 +51,7 @@ def test_every_track_is_as_similar_as_the_search_says(bright):
     track_ids = bright.catalogue.track_ids("music")
     query = query_of(plan.scope, bright.catalogue.track(track_ids[3])).embedding.mean
     *numbers, unknown = similarities_to(index, query, [*track_ids, "0000000000000000"])
-    found = index.search(query, Request(k=100)).neighbours
+    found = index.search(query, Question(k=100)).neighbours
     assert unknown is None and dict(zip(track_ids, numbers, strict=True)) == {
         each.track_id: each.similarity for each in found
     }

@@ -12,8 +12,8 @@ from mess_core.errors import InputError
 from mess_core.search.matching import (
     STEP_WEIGHTS,
     STEPS,
-    Alignment,
     Moment,
+    SegmentAlignment,
     align,
     best_moments,
     max_sim,
@@ -226,7 +226,7 @@ def test_a_wide_matrix_is_aligned():
 
 def test_a_span_ends_with_the_last_segment():
     """The last segment of a recording is end-aligned: less than a hop after the one before."""
-    alignment = Alignment(np.array([[0, 1], [1, 3]]), 0.5)
+    alignment = SegmentAlignment(np.array([[0, 1], [1, 3]]), 0.5)
     moment = span(alignment, np.array([10.0, 12.5]), np.array([0.0, 2.5, 5.0, 6.25]), SEGMENT_S)
     assert moment == Moment(10.0, 2.5, 8.75, 0.5)
 

@@ -13,8 +13,8 @@ from mess_core.probing.directions import Directions
 from mess_core.search import neighbours as module
 from mess_core.search.geometry import DirectionGeometry, LayerGeometry
 from mess_core.search.neighbours import NeighbourIndex
+from mess_core.search.question import Question
 from mess_core.search.recall import measure_recall
-from mess_core.search.request import Request
 from mess_core.search.selection import Facts
 from tests.conftest import FakeEncoder
 
@@ -99,7 +99,7 @@ def test_search_is_a_sort_of_the_definition(name, asked):
     order = [f"{row:04d}" for row in np.argsort(-expected, kind="stable")]
     parts = parts_by_hand(name, vectors, query, vectors)
     for k in (1, 2, 15, 16, 17, 64, 149, 150, 400):
-        found = index.search(query, Request(asked, k=k)).neighbours
+        found = index.search(query, Question(asked, k=k)).neighbours
         assert [n.track_id for n in found] == order[:k]
         assert [n.rank for n in found] == list(range(1, min(k, 150) + 1))
     total = sum(asked.values())
@@ -129,13 +129,13 @@ def test_percentiles_are_those_of_the_library_pairs(name):
     def share(similarities: np.ndarray, one: float) -> float:
         return 100 * (np.mean(similarities < one - 2e-6) + np.mean(np.abs(similarities - one) <= 2e-6) / 2)
 
-    found = index.search(random_vectors(1, seed=1)[0], Request(asked, k=40)).neighbours
+    found = index.search(random_vectors(1, seed=1)[0], Question(asked, k=40)).neighbours
     for neighbour in found:
         assert neighbour.percentile == pytest.approx(share(of_total, neighbour.similarity), abs=100 / 780)
         for aspect, score in neighbour.aspects.items():
             assert score.percentile == pytest.approx(share(of_part[aspect], score.similarity), abs=100 / 780)
     assert np.ptp([neighbour.percentile for neighbour in found]) > 50
-    assert index.search(vectors[7], Request(asked, k=1)).neighbours[0].percentile == 100
+    assert index.search(vectors[7], Question(asked, k=1)).neighbours[0].percentile == 100
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
@@ -145,7 +145,7 @@ def test_equal_similarities_come_in_order_of_track_id(name):
     vectors = np.concatenate([np.repeat(random_vectors(1), 40, axis=0), random_vectors(30, seed=2)])
     ids = [f"c{n:02d}" for n in rng.permutation(40)] + [f"z{n}" for n in range(30)]
     index = index_of(name, vectors, ids)
-    lists = [ids_of(index.search(vectors[0], Request(k=k))) for k in range(1, 71)]
+    lists = [ids_of(index.search(vectors[0], Question(k=k))) for k in range(1, 71)]
     assert lists[39] == [f"c{n:02d}" for n in range(40)]
     assert all(longer[:-1] == shorter for shorter, longer in itertools.pairwise(lists))
 
@@ -158,7 +158,7 @@ def test_far_from_the_mean_rounding_decides_nothing():
     index = index_of("direction", vectors)
     for row in range(300, 400, 9):
         expected = -((vectors[:, 0, 0] - vectors[row, 0, 0].astype(np.float64)) ** 2)
-        found = [int(own) for own in ids_of(index.search(vectors[row], Request({"brightness": 1}, k=10)))]
+        found = [int(own) for own in ids_of(index.search(vectors[row], Question({"brightness": 1}, k=10)))]
         best = np.sort(expected)[::-1][:10]
         scale = -best[-1]
         np.testing.assert_allclose(expected[found], best, atol=0.02 * scale)
@@ -172,7 +172,7 @@ def test_the_nearest_are_the_planted_ones(name):
     for row in range(30):
         own = f"{row:04d}"
         assert ids_of(index.search(vectors[row]))[0] == own
-        found = ids_of(index.search(vectors[row], Request(k=4), exclude=[own]))
+        found = ids_of(index.search(vectors[row], Question(k=4), exclude=[own]))
         assert own not in found and {int(track_id) // 5 for track_id in found} == {row // 5}
     gone = [f"{row:04d}" for row in range(28)]
     assert sorted(ids_of(index.search(vectors[0], exclude=gone))) == ["0028", "0029"]
@@ -182,21 +182,21 @@ def test_the_nearest_are_the_planted_ones(name):
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_moving_or_shuffling_the_library_changes_nothing(name):
     vectors, query = random_vectors(50), random_vectors(1, seed=1)[0]
-    plain = index_of(name, vectors).search(query, Request({"texture": 1}, k=50))
-    moved = index_of(name, vectors + 5).search(query + 5, Request({"texture": 1}, k=50))
+    plain = index_of(name, vectors).search(query, Question({"texture": 1}, k=50))
+    moved = index_of(name, vectors + 5).search(query + 5, Question({"texture": 1}, k=50))
     order = np.random.default_rng(3).permutation(50)
     shuffled = index_of(name, vectors[order], [f"{row:04d}" for row in order])
-    assert ids_of(plain) == ids_of(moved) == ids_of(shuffled.search(query, Request({"texture": 1}, k=50)))
+    assert ids_of(plain) == ids_of(moved) == ids_of(shuffled.search(query, Question({"texture": 1}, k=50)))
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_one_track_or_only_copies_can_be_searched(name):
     one = index_of(name, random_vectors(1))
-    (neighbour,) = one.search(random_vectors(1, seed=1)[0], Request({"tempo": 1}, hubs="on")).neighbours
+    (neighbour,) = one.search(random_vectors(1, seed=1)[0], Question({"tempo": 1}, hubs="on")).neighbours
     assert neighbour.track_id == "0000" and neighbour.percentile is None
     assert neighbour.aspects["tempo"].percentile is None
     copies = index_of(name, np.repeat(random_vectors(1), 4, axis=0))
-    found = copies.search(random_vectors(1)[0], Request(k=4, hubs="on"))
+    found = copies.search(random_vectors(1)[0], Question(k=4, hubs="on"))
     assert ids_of(found) == ["0000", "0001", "0002", "0003"]
     assert [neighbour.similarity for neighbour in found.neighbours] == pytest.approx([0] * 4, abs=1e-6)
 
@@ -207,7 +207,7 @@ def test_inputs_are_left_as_they_were(name):
     before = vectors.copy(), query.copy()
     for array in (vectors, query):
         array.setflags(write=False)
-    request = Request({"tempo": 1, "texture": 0}, hubs="on", diversity=0.5, duplicates="collapse")
+    request = Question({"tempo": 1, "texture": 0}, hubs="on", diversity=0.5, duplicates="collapse")
     index = index_of(name, vectors)
     assert index.search(query, request) == index.search(query, request)
     np.testing.assert_array_equal(vectors, before[0])
@@ -228,7 +228,7 @@ def test_changing_weights_rebuilds_nothing(name, monkeypatch):
     index = NeighbourIndex(embedding_set(vectors), geometry)
     assert n_items == [60]
     rows, blocks, stored = index.rows, list(index.rows._blocks), index.rows.rows(np.arange(60)).copy()
-    lists = [ids_of(index.search(vectors[0], Request(asked, hubs=hubs))) for asked in ASKED for hubs in ("on", "off")]
+    lists = [ids_of(index.search(vectors[0], Question(asked, hubs=hubs))) for asked in ASKED for hubs in ("on", "off")]
     assert n_items == [60] + [1] * 8 and len({tuple(own) for own in lists}) >= 4
     assert index.rows is rows and all(one is other for one, other in zip(rows._blocks, blocks, strict=True))
     np.testing.assert_array_equal(rows.rows(np.arange(60)), stored)
@@ -244,7 +244,7 @@ def test_caps_versions_and_copies_go_by_the_facts_given(name):
     def search(**asked) -> list[int]:
         found = index.search(
             vectors[0],
-            Request(k=8, **asked),
+            Question(k=8, **asked),
             exclude=["0000"],
             facts_of=lambda track_ids: {each: Facts(work=f"w{int(each) // 5}") for each in track_ids},
             query_facts=Facts(work="w0"),
@@ -268,7 +268,7 @@ def test_diversity_is_relevance_against_likeness_to_results(name):
         merit = 0.4 * relevance - (0.6 * alike[chosen].max(axis=0) if chosen else 0)
         merit[chosen] = -np.inf
         chosen.append(int(merit.argmax()))
-    found = index_of(name, vectors).search(query, Request({"texture": 1}, k=8, diversity=0.6))
+    found = index_of(name, vectors).search(query, Question({"texture": 1}, k=8, diversity=0.6))
     assert [int(track_id) for track_id in ids_of(found)] == chosen
     assert [neighbour.similarity for neighbour in found.neighbours] == pytest.approx(relevance[chosen], abs=1e-5)
 
@@ -276,18 +276,18 @@ def test_diversity_is_relevance_against_likeness_to_results(name):
 def test_what_is_avoided_is_no_aspect_any_more():
     vectors = random_vectors(30)
     index = NeighbourIndex(embedding_set(vectors), geometry_of("direction", vectors, avoid=("a",)))
-    assert index.search(vectors[0], Request({"tempo": 1})).neighbours[0].track_id == "0000"
+    assert index.search(vectors[0], Question({"tempo": 1})).neighbours[0].track_id == "0000"
     with pytest.raises(InputError, match=r"Nothing can be searched by brightness here.*another aspect"):
-        index.search(vectors[0], Request({"brightness": 1, "tempo": 1}))
+        index.search(vectors[0], Question({"brightness": 1, "tempo": 1}))
 
 
 @pytest.mark.parametrize(
     ("request_", "match"),
     [
-        (Request(k=0), "k is 0"),
-        (Request({"tempo": -1}), "expected 0 or more"),
-        (Request({"tmpo": 1}), "Did you mean tempo"),
-        (Request({"legato": 1}), "Nothing can be searched by legato here"),
+        (Question(k=0), "k is 0"),
+        (Question({"tempo": -1}), "expected 0 or more"),
+        (Question({"tmpo": 1}), "Did you mean tempo"),
+        (Question({"legato": 1}), "Nothing can be searched by legato here"),
     ],
 )
 def test_bad_requests_get_one_sentence(request_, match):
@@ -355,7 +355,7 @@ def test_hubs_are_corrected_as_csls_says(with_hub, k):
     r = np.sort(similarities, axis=1)[:, -10:].mean(axis=1)
     for row in (0, 17, 120):
         scores = 2 * similarities[row] - r
-        found = index.search(vectors[row], Request(k=k, hubs="on"), exclude=[f"{row:04d}"]).neighbours
+        found = index.search(vectors[row], Question(k=k, hubs="on"), exclude=[f"{row:04d}"]).neighbours
         order = [int(neighbour.track_id) for neighbour in found]
         assert order == list(np.argsort(-scores, kind="stable")[:k])
         assert [n.similarity for n in found] == pytest.approx(similarities[row, order], abs=1e-5)
@@ -368,7 +368,7 @@ def test_the_planted_hub_is_no_hub_any_more(with_hub):
     for hubs in ("off", "on"):
         counts[hubs] = np.zeros(300)
         for row in range(300):
-            found = ids_of(index.search(vectors[row], Request(hubs=hubs), exclude=[f"{row:04d}"]))
+            found = ids_of(index.search(vectors[row], Question(hubs=hubs), exclude=[f"{row:04d}"]))
             counts[hubs][[int(track_id) for track_id in found]] += 1
     assert counts["off"][0] > 60 and counts["on"][0] < 0.6 * counts["off"][0]
     at_most = 0.7 if index.geometry.name == "layer" else 1.0  # of squared distances half the correction is left
@@ -379,7 +379,7 @@ def test_auto_does_what_it_is_told_helps(with_hub):
     vectors, index = with_hub
     lists = {}
     for hubs, helps in itertools.product(("auto", "on", "off"), (None, False, True)):
-        found = index.search(vectors[5], Request(hubs=hubs), corrects_hubs=helps)
+        found = index.search(vectors[5], Question(hubs=hubs), corrects_hubs=helps)
         lists[hubs, helps] = ids_of(found)
     corrected, plain = lists["on", None], lists["off", None]
     assert corrected != plain
@@ -395,7 +395,7 @@ def test_a_sample_of_references_stands_for_a_large_library(with_hub, monkeypatch
     shared = []
     for row in range(1, 300, 10):
         lists = [
-            ids_of(index.search(vectors[row], Request(hubs="on"), exclude=[f"{row:04d}"]))
+            ids_of(index.search(vectors[row], Question(hubs="on"), exclude=[f"{row:04d}"]))
             for index in (first, again, whole)
         ]
         assert lists[0] == lists[1]
@@ -432,7 +432,7 @@ def test_a_stranger_is_called_one(name):
         far[:, number] += sign * 30
         assert index.search(far).is_strange is True
     assert index.search(vectors[3]).is_strange is False
-    assert index.search(far, Request({"tempo": 1})).is_strange is True, "whatever is asked"
+    assert index.search(far, Question({"tempo": 1})).is_strange is True, "whatever is asked"
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
@@ -473,7 +473,7 @@ def test_an_approximate_index_answers_alike(kind):
         assert [neighbour.similarity for neighbour in found] == pytest.approx(similarities, abs=1e-3)
         assert len({neighbour.track_id for neighbour in found}) == 10
     assert n_hits >= (90 if kind == "hnsw" else 30)
-    everything = ids_of(index.search(queries[0], Request(k=2000)))
+    everything = ids_of(index.search(queries[0], Question(k=2000)))
     assert len(everything) == len(set(everything)) > 50 and set(everything) <= set(index.track_ids)
 
 

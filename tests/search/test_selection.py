@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mess_core.catalogue.catalogue import FILTERS
-from mess_core.search.request import Request
+from mess_core.search.question import Question
 from mess_core.search.selection import Candidate, Facts, select
 
 N = 30
@@ -40,7 +40,7 @@ class Library:
     def select(self, query: Facts | None = None, **asked) -> list[int]:
         chosen = select(
             self.ranked(),
-            Request(**asked),
+            Question(**asked),
             query or Facts(),
             self.facts_of,
             lambda row, rows: self.pairs[row, rows],
@@ -188,7 +188,7 @@ def test_no_more_is_looked_at_than_needed():
     assert library.asked == [2, 4], "facts are asked for in portions, not one by one"
     library.candidates = [Candidate(row % N, f"t{row:05d}", -float(row), 0.0) for row in range(1000)]
     library.consumed, library.facts = 0, {}
-    select(library.ranked(), Request(k=5, diversity=0.5), Facts(), lambda _: {},
+    select(library.ranked(), Question(k=5, diversity=0.5), Facts(), lambda _: {},
            lambda row, rows: library.pairs[row, rows], library.is_copy, lambda row: False)  # fmt: skip
     assert library.consumed == 100, "the pool among which diversity chooses"
 

@@ -189,7 +189,7 @@ def _open_cell(chart: str, cell: str | None) -> None:
 
 
 @dataclass(frozen=True)
-class Passage:
+class NamedRow:
     """What one row stands for, as people call it."""
 
     row: Row
@@ -205,11 +205,11 @@ class Passage:
         return names.get(group) or self.track.title
 
 
-def _passages(found: Discovery) -> dict[int, Passage]:
-    """Row -> its passage, where the catalogue still knows the recording."""
+def _named_rows(found: Discovery) -> dict[int, NamedRow]:
+    """Place -> its row, where the catalogue still knows the recording."""
     known = {track.track_id: track for track in resources.workspace().catalogue.tracks(found.library)}
     rows = resources.rows(found)
-    return {place: Passage(row, known[row.track_id]) for place, row in rows.items() if row.track_id in known}
+    return {place: NamedRow(row, known[row.track_id]) for place, row in rows.items() if row.track_id in known}
 
 
 def _show_cell(found: Discovery, layer: int, target: str) -> None:
@@ -220,8 +220,8 @@ def _show_cell(found: Discovery, layer: int, target: str) -> None:
     if summary.best_layer is None:
         st.caption(f"No value: {summary.reason}.")
         return
-    passages = _passages(found)
-    titles = {row: passage.title for row, passage in passages.items()}
+    named = _named_rows(found)
+    titles = {place: row.title for place, row in named.items()}
     left, right = st.columns(2, gap="medium")
     with left:
         event = st.plotly_chart(
@@ -244,7 +244,7 @@ def _show_cell(found: Discovery, layer: int, target: str) -> None:
     st.plotly_chart(
         figures.residuals_by_group(
             summary, layer, groups, titles,
-            {groups[row]: passage.group_name(found.group) for row, passage in passages.items()},
+            {groups[place]: row.group_name(found.group) for place, row in named.items()},
         ),
         key=f"residuals {found.title} {target} {layer}",
         config=_camera(found, f"{target}-{layer}-residuals"),
@@ -252,13 +252,13 @@ def _show_cell(found: Discovery, layer: int, target: str) -> None:
     )  # fmt: skip
     rows = [int(point["customdata"]) for point in event.selection.points if "customdata" in point]
     if rows:
-        _play(passages[rows[0]], key=f"player {found.title}")
+        _play(named[rows[0]], key=f"player {found.title}")
 
 
-def _play(passage: Passage, key: str) -> None:
-    """The recording from where the passage begins: that is the clock's zero."""
-    row = passage.row
-    track = replace(PlayerTrack.of(passage.track), id=row.row_id, label=passage.title, offset_s=row.start_s)
+def _play(named: NamedRow, key: str) -> None:
+    """The recording from where the row begins: that is the clock's zero."""
+    row = named.row
+    track = replace(PlayerTrack.of(named.track), id=row.row_id, label=named.title, offset_s=row.start_s)
     player([track], key=f"{key} {row.row_id}")
 
 

@@ -10,7 +10,7 @@ from mess_core.catalogue.catalogue import ALL
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.probing.aspects import ASPECTS, PRESETS, AspectEvidence
 from mess_core.probing.discovery import Discovery
-from mess_core.search.request import COPIES, Request
+from mess_core.search.question import COPIES, Question
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
 from pages.shared.app.frame import aspect_title
@@ -20,7 +20,7 @@ DOTS = {"high": "●●●", "medium": "●●○", "experimental": "●○○",
 CAPS = ("work", "performer", "album")
 
 
-def choose_request(scope: Scope) -> Request:
+def choose_question(scope: Scope) -> Question:
     """Everything that is asked beside the query; all of it in the URL."""
     discovery = resources.discovery(scope)
     st.markdown("**What should be alike?**")
@@ -33,7 +33,7 @@ def choose_request(scope: Scope) -> Request:
         others = _choose_filters()
     with st.expander("How the list is made up", icon=":material/tune:"):
         others |= _choose_rules()
-    return Request(aspects=weights, avoid=tuple(avoid), geometry=geometry, **others)
+    return Question(aspects=weights, avoid=tuple(avoid), geometry=geometry, **others)
 
 
 GEOMETRY_HELP = (

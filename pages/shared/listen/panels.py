@@ -14,8 +14,8 @@ from mess_core.search import answers
 from mess_core.search.answers import Answer, FoundTrack, make_plan, query_of
 from mess_core.search.explaining import names_in_common, plan_of_reasons
 from mess_core.search.geometry import GEOMETRIES
+from mess_core.search.question import Question
 from mess_core.search.reasons import Reason, find_reasons, in_one_line
-from mess_core.search.request import Request
 from mess_core.words import counted
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
@@ -33,9 +33,9 @@ INDEXES = {
 VERDICTS = {"dislike": 0, "like": 1}  # as `st.feedback` counts thumbs
 
 
-def answer(query: Track, scope: Scope, request: Request, passage: tuple[float, float] | None) -> Answer:
+def answer(query: Track, scope: Scope, question: Question, passage: tuple[float, float] | None) -> Answer:
     """One call into the core."""
-    plan = make_plan(scope, request, resources.discovery(scope), is_of_passage=passage is not None)
+    plan = make_plan(scope, question, resources.discovery(scope), is_of_passage=passage is not None)
     asked = query_of(scope, query)
     if passage is not None:
         return answers.answer_passage(resources.segment_index(plan), plan, asked, passage)
@@ -65,7 +65,7 @@ def in_lines(found: Answer, reasons: dict[str, list[Reason]]) -> dict[str, str]:
 
 def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
     """The table; returns the rows chosen for the player, the nearest ones until some are."""
-    asked = [aspect for aspect in found.plan.request.weights if any(item.neighbour.aspects for item in found.found)]
+    asked = [aspect for aspect in found.plan.question.weights if any(item.neighbour.aspects for item in found.found)]
     rows = [
         {
             "rank": item.neighbour.rank,
@@ -86,7 +86,7 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
     plan = found.plan
     chosen = st.dataframe(
         rows,
-        key=f"neighbours-{found.query.track_id}-{plan.scope.info.id}-{plan.scope.library}-{plan.request}-{state.passage()}",
+        key=f"neighbours-{found.query.track_id}-{plan.scope.info.id}-{plan.scope.library}-{plan.question}-{state.passage()}",
         hide_index=True,
         width="stretch",
         height="content",
@@ -183,7 +183,7 @@ def _judge(key: str, found: Answer, item: FoundTrack) -> None:
     verdict = {0: "dislike", 1: "like", None: "none"}[st.session_state[key]]
     context = {
         "library": plan.scope.library, "encoder": plan.scope.info.id, "fingerprint": plan.scope.info.fingerprint,
-        "geometry": plan.geometry, "request": asdict(plan.request), "rank": item.neighbour.rank,
+        "geometry": plan.geometry, "request": asdict(plan.question), "rank": item.neighbour.rank,
     }  # fmt: skip
     resources.workspace().opinions.judge(
         item.track.track_id, verdict, query_track_id=found.query.track_id, context=context
@@ -218,13 +218,13 @@ def offer_to_keep(query: Track) -> None:
 
 def explain_nothing(found: Answer) -> None:
     """Why nothing was found: what was filtered away, what is not embedded yet, or that there is nothing else."""
-    request, scope = found.plan.request, found.plan.scope
+    question, scope = found.plan.question, found.plan.scope
     filters = {
-        "composer": request.composers, "performer": request.performers, "instrument": request.instruments,
-        "collection": request.collections, "split": request.splits,
+        "composer": question.composers, "performer": question.performers, "instrument": question.instruments,
+        "collection": question.collections, "split": question.splits,
     }  # fmt: skip
     wanted = [f"{name} {' or '.join(values)}" for name, values in filters.items() if values]
-    wanted += [f"{name} {value}" for name, value in request.where]
+    wanted += [f"{name} {value}" for name, value in question.where]
     n_tracks, n_embedded = scope.workspace.catalogue.n_tracks(scope.library), scope.n_embedded
     if wanted:
         message = f"No other recording here has {', '.join(wanted)}."
@@ -232,7 +232,7 @@ def explain_nothing(found: Answer) -> None:
     elif n_embedded < n_tracks:
         message = f"{n_embedded} of {counted(n_tracks, 'recording')} of this library can be compared so far."
         frame.notice("No neighbours yet", message, "The others appear as they are embedded.")
-    elif request.max_per_work or request.duplicates != "keep" or request.versions != "keep":
+    elif question.max_per_work or question.duplicates != "keep" or question.versions != "keep":
         message = "All other recordings are left out as copies or as other recordings of a work."
         frame.notice("No neighbours", message, "Change that under “How the list is made up” in the sidebar.")
     else:
@@ -259,8 +259,8 @@ def explain(found: Answer) -> None:
         f"*Similarity*: {GEOMETRIES[plan.geometry].words}. "
         "*Closer than* places it among the pairs of the library itself."
     )
-    how = ", ".join(f"{aspect_title(aspect)} {weight:.0%}" for aspect, weight in plan.request.weights.items())
-    without = f" · without {', '.join(map(aspect_title, plan.request.avoid))}" if plan.request.avoid else ""
+    how = ", ".join(f"{aspect_title(aspect)} {weight:.0%}" for aspect, weight in plan.question.weights.items())
+    without = f" · without {', '.join(map(aspect_title, plan.question.avoid))}" if plan.question.avoid else ""
     st.text(
         f"Library: {library}, {counted(plan.scope.n_embedded, 'track')} · Encoder: {plan.scope.info.title} · "
         f"{how or 'all layers alike'}{without} · "

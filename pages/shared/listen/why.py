@@ -77,7 +77,7 @@ def contributions(found: Answer) -> go.Figure:
     names = [charts.plain(f"{item.neighbour.rank}. {item.track.title[:30]}") for item in found.found]
     titles = [charts.plain(item.track.title) for item in found.found]
     bars = []
-    for number, aspect in enumerate(found.plan.request.weights):
+    for number, aspect in enumerate(found.plan.question.weights):
         scores = [(item.neighbour.aspects or {}).get(aspect) for item in found.found]
         bars.append(
             {
@@ -147,7 +147,7 @@ def _show_moments(found: Answer, item: FoundTrack) -> None:
     """The map of moments; a click on a cell is heard in both."""
     plan, workspace = found.plan, resources.workspace()
     moments = map_moments(resources.index(plan), plan, found.query, item.track.track_id)
-    name = f"moments {found.query.track_id} {item.track.track_id} {plan.key} {plan.request.weights}"
+    name = f"moments {found.query.track_id} {item.track.track_id} {plan.key} {plan.question.weights}"
     event = st.plotly_chart(
         moment_map(moments), key=name, on_select="rerun", selection_mode="points",
         config=charts.camera("svg", "moments"), alt="Every moment of the query against every moment of the track",

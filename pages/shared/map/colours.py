@@ -8,8 +8,8 @@ from mess_core.maps.drawing import MapView
 from mess_core.search.answers import make_plan
 from mess_core.search.explaining import similarities_to
 from mess_core.search.neighbours import NeighbourIndex
+from mess_core.search.question import Question
 from mess_core.search.reasons import aspect_coordinates
-from mess_core.search.request import Request
 from mess_core.targets.registry import TARGETS
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
@@ -60,7 +60,7 @@ def _aspects(scope: Scope) -> dict[str, str]:
 
 
 def _by_direction(scope: Scope) -> NeighbourIndex:
-    return resources.index(make_plan(scope, Request(geometry="direction"), resources.discovery(scope)))
+    return resources.index(make_plan(scope, Question(geometry="direction"), resources.discovery(scope)))
 
 
 def _similarities(view: MapView, scope: Scope) -> list[float | None]:
@@ -68,5 +68,5 @@ def _similarities(view: MapView, scope: Scope) -> list[float | None]:
     query = state.query()
     if query is None or not scope.workspace.store.has(query, scope.info):
         return [None] * len(view.track_ids)
-    plan = make_plan(scope, Request(), None)
+    plan = make_plan(scope, Question(), None)
     return similarities_to(resources.index(plan), scope.embedding(query).mean, view.track_ids)

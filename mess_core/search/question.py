@@ -1,4 +1,4 @@
-"""A request: what is asked of a library, beside the query itself."""
+"""A question: what is asked of a library, beside the query itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COPIES: tuple[Copies, ...] = ("keep", "collapse", "exclude")
 
 
 @dataclass(frozen=True)
-class Request:
+class Question:
     """Nothing given is the plain question: what is alike?
 
     aspects : weight of each aspect; only their proportions count; empty means no aspect in particular
@@ -59,7 +59,7 @@ class Request:
         return {aspect: weight / total for aspect, weight in self.aspects.items() if weight > 0}
 
 
-def check_request(request: Request) -> None:
+def check_question(question: Question) -> None:
     """Refuse what cannot be meant.
 
     Raises
@@ -68,26 +68,26 @@ def check_request(request: Request) -> None:
         For an unknown aspect, a negative weight, weights that are all zero, an aspect both asked for and avoided, or a
         number out of its range.
     """
-    for aspect in [*request.aspects, *request.avoid]:
+    for aspect in [*question.aspects, *question.avoid]:
         check_name("aspect", aspect, ASPECTS)
-    for aspect, weight in request.aspects.items():
+    for aspect, weight in question.aspects.items():
         if not math.isfinite(weight) or weight < 0:
             raise InputError(
                 f"The weight of {aspect} is {weight:g}, expected 0 or more.", f"To leave it out use: not {aspect}."
             )
-    if request.aspects and not any(request.aspects.values()):
+    if question.aspects and not any(question.aspects.values()):
         raise InputError(
             "The weights of all aspects are 0, so nothing is asked for.", "Give one of them a weight above 0."
         )
-    both = [aspect for aspect in request.avoid if request.aspects.get(aspect)]
+    both = [aspect for aspect in question.avoid if question.aspects.get(aspect)]
     if both:
         raise InputError(f"{both[0]} is both asked for and left out.", "Choose one of the two.")
-    if request.k < 1:
-        raise InputError(f"k is {request.k}, expected at least 1 neighbour.")
-    if not 0 <= request.diversity <= 1:
-        raise InputError(f"Diversity is {request.diversity:g}, expected 0 to 1.")
+    if question.k < 1:
+        raise InputError(f"k is {question.k}, expected at least 1 neighbour.")
+    if not 0 <= question.diversity <= 1:
+        raise InputError(f"Diversity is {question.diversity:g}, expected 0 to 1.")
     for name in ("work", "performer", "album"):
-        cap = getattr(request, f"max_per_{name}")
+        cap = getattr(question, f"max_per_{name}")
         if cap is not None and cap < 1:
             raise InputError(f"At most {cap} per {name} would leave nothing.", "Expected 1 or more.")
 

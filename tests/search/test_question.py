@@ -6,25 +6,25 @@ import pytest
 
 from mess_core.errors import InputError
 from mess_core.probing.aspects import ASPECTS
-from mess_core.search.request import COPIES, Request, check_name, check_request, parse_aspects
+from mess_core.search.question import COPIES, Question, check_name, check_question, parse_aspects
 
 
 def test_only_proportions_of_weights_count():
-    assert Request({"brightness": 3, "tempo": 1}).weights == {"brightness": 0.75, "tempo": 0.25}
-    assert Request({"brightness": 0.3, "tempo": 0.1}).weights == pytest.approx({"brightness": 0.75, "tempo": 0.25})
-    assert sum(Request(dict.fromkeys(ASPECTS, 0.1)).weights.values()) == pytest.approx(1)
+    assert Question({"brightness": 3, "tempo": 1}).weights == {"brightness": 0.75, "tempo": 0.25}
+    assert Question({"brightness": 0.3, "tempo": 0.1}).weights == pytest.approx({"brightness": 0.75, "tempo": 0.25})
+    assert sum(Question(dict.fromkeys(ASPECTS, 0.1)).weights.values()) == pytest.approx(1)
 
 
 def test_a_weight_of_zero_asks_for_nothing():
-    request = Request({"brightness": 0, "tempo": 2.0})
-    check_request(request)
+    request = Question({"brightness": 0, "tempo": 2.0})
+    check_question(request)
     assert request.weights == {"tempo": 1.0}
-    check_request(Request({"brightness": 0, "tempo": 1}, avoid=("brightness",)))
+    check_question(Question({"brightness": 0, "tempo": 1}, avoid=("brightness",)))
 
 
 def test_nothing_given_is_a_plain_question():
-    request = Request()
-    check_request(request)
+    request = Question()
+    check_question(request)
     assert request.weights == {} and request.k == 10
     with pytest.raises(FrozenInstanceError):
         request.k = 3
@@ -32,9 +32,9 @@ def test_nothing_given_is_a_plain_question():
 
 def test_everything_that_can_be_meant_passes():
     for copies in COPIES:
-        check_request(Request(dict.fromkeys(ASPECTS, 1.0), duplicates=copies, versions=copies))
-    check_request(Request({}, tuple(ASPECTS), "layer", 1, 1.0, 1, 1, 1, hubs="on"))
-    check_request(Request(k=10**6, diversity=0, max_per_album=10**6))
+        check_question(Question(dict.fromkeys(ASPECTS, 1.0), duplicates=copies, versions=copies))
+    check_question(Question({}, tuple(ASPECTS), "layer", 1, 1.0, 1, 1, 1, hubs="on"))
+    check_question(Question(k=10**6, diversity=0, max_per_album=10**6))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_everything_that_can_be_meant_passes():
 )
 def test_what_cannot_be_meant_is_refused(fields, match):
     with pytest.raises(InputError, match=match):
-        check_request(Request(**fields))
+        check_question(Question(**fields))
 
 
 @pytest.mark.parametrize("aspect", ASPECTS)
@@ -83,7 +83,7 @@ def test_a_slip_of_the_pen_is_understood(aspect):
     ],
 )
 def test_aspects_are_read_as_typed(text, weights):
-    """What the numbers may be is for `check_request` to say."""
+    """What the numbers may be is for `check_question` to say."""
     assert parse_aspects(text) == weights
     assert list(parse_aspects(text)) == list(weights)
 
