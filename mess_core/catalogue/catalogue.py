@@ -419,24 +419,26 @@ class Catalogue:
                 paths.append(self._file(row["root"], row["relative_path"]))
         return paths or ([self._absent(track_id)] if role == "audio" else [])
 
-    def first_paths(self, track_ids: Sequence[str]) -> dict[str, Path]:
-        """The first of `file_paths` of each of these tracks' audio."""
+    def file_paths_of(self, track_ids: Sequence[str]) -> dict[str, list[Path]]:
+        """As `file_paths`, of the audio of each of these tracks."""
         rows = self.database.connection.execute(
             "SELECT track_id, roots.path AS root, relative_path FROM files JOIN roots USING (root_id)"
             f" WHERE track_id {AMONG} AND role = 'audio' ORDER BY root_id, relative_path",
             (json.dumps(track_ids),),
         )
-        paths: dict[str, Path] = {}
+        paths: dict[str, list[Path]] = {track_id: [] for track_id in track_ids}
         for row in rows:
-            if row["track_id"] not in paths:
-                with contextlib.suppress(ArtefactMismatchError):
-                    paths[row["track_id"]] = self._file(row["root"], row["relative_path"])
-        return {track_id: paths.get(track_id) or self._absent(track_id) for track_id in track_ids}
+            with contextlib.suppress(ArtefactMismatchError):
+                paths[row["track_id"]].append(self._file(row["root"], row["relative_path"]))
+        return {track_id: found or [self._absent(track_id)] for track_id, found in paths.items()}
 
     def likely_audio_path(self, track_id: str) -> Path:
         """A path at which the audio is now; where it is nowhere, the first at which it was seen."""
-        paths = self.file_paths(track_id)
-        return next((path for path in paths if path.is_file()), paths[0])
+        return _likely(self.file_paths(track_id))
+
+    def likely_audio_paths(self, track_ids: Sequence[str]) -> dict[str, Path]:
+        """The same of each of these tracks."""
+        return {track_id: _likely(paths) for track_id, paths in self.file_paths_of(track_ids).items()}
 
     def audio_path(self, track_id: str) -> Path:
         """A path at which the audio is now.
@@ -854,6 +856,10 @@ class Catalogue:
     def _absent(self, track_id: str) -> Path:
         """What stands for audio that was never here; a folder of its own, so that no two are of one album."""
         return self.paths.root / "absent" / track_id / f"audio of {track_id}"
+
+
+def _likely(paths: Sequence[Path]) -> Path:
+    return next((path for path in paths if path.is_file()), paths[0])
 
 
 def _is_other(root: Path, relative: str, seen: tuple[int, int]) -> bool:

@@ -268,11 +268,11 @@ def answer(index: NeighbourIndex, plan: Plan, query: Query) -> Answer:
     )
     weights = index.weights(plan.question)
     query_items = index.geometry.items(query.embedding.segments.astype(np.float32))
-    tracks = []
-    for neighbour in found.neighbours:
-        moments = _moments(index, plan, query, query_items, weights, neighbour.track_id)
-        tracks.append(_found_track(workspace, neighbour, moments[0] if moments else None))
-    return Answer(query, plan, tuple(tracks), found.is_strange, index.rows.kind)
+    with_moments = [
+        (neighbour, _best_moment(index, plan, query, query_items, weights, neighbour.track_id))
+        for neighbour in found.neighbours
+    ]
+    return Answer(query, plan, _found_tracks(workspace, with_moments), found.is_strange, index.rows.kind)
 
 
 def _onsets_of(workspace: Workspace, query: Query, track_id: str | None) -> np.ndarray | None:
@@ -332,12 +332,12 @@ def answer_passage(index: SegmentIndex, plan: Plan, query: Query, passage: tuple
     if question.diversity or question.duplicates != "keep" or question.hubs == "on":
         notice = "Diversity, near-duplicates and hubs are not looked at when a passage is searched."
         plan = replace(plan, notices=(*plan.notices, notice))
-    tracks = []
-    for rank, candidate in enumerate(chosen, start=1):
-        match = found[candidate.track_id]
-        neighbour = Neighbour(rank, match.track_id, match.similarity, match.percentile)
-        tracks.append(_found_track(workspace, neighbour, match.moment))
-    return Answer(query, plan, tuple(tracks), None, index.rows.kind)
+    matches = [found[candidate.track_id] for candidate in chosen]
+    with_moments = [
+        (Neighbour(rank, match.track_id, match.similarity, match.percentile), match.moment)
+        for rank, match in enumerate(matches, start=1)
+    ]
+    return Answer(query, plan, _found_tracks(workspace, with_moments), None, index.rows.kind)
 
 
 def query_of(scope: Scope, track: Track, text: str = "") -> Query:
@@ -351,26 +351,36 @@ def query_of(scope: Scope, track: Track, text: str = "") -> Query:
     )
 
 
-def _found_track(workspace: Workspace, neighbour: Neighbour, moment: Moment | None) -> FoundTrack:
-    track_id = neighbour.track_id
-    return FoundTrack(
-        neighbour, workspace.catalogue.track(track_id), workspace.catalogue.likely_audio_path(track_id), moment
+def _found_tracks(workspace: Workspace, found: Sequence[tuple[Neighbour, Moment | None]]) -> tuple[FoundTrack, ...]:
+    """Neighbours with what the catalogue knows of them, asked for all at once."""
+    catalogue, track_ids = workspace.catalogue, [neighbour.track_id for neighbour, _ in found]
+    tracks, paths = catalogue.tracks_of(track_ids), catalogue.likely_audio_paths(track_ids)
+    return tuple(
+        FoundTrack(
+            neighbour,
+            tracks.get(neighbour.track_id) or catalogue.track(neighbour.track_id),  # its file has changed since
+            paths[neighbour.track_id],
+            moment,
+        )
+        for neighbour, moment in found
     )
 
 
-def _moments(
+def _best_moment(
     index: NeighbourIndex,
     plan: Plan,
     query: Query,
     query_items: np.ndarray,
     weights: np.ndarray,
     track_id: str,
-) -> list[Moment]:
+) -> Moment | None:
     """Where query and track resemble each other most, in the same geometry and with the same weights."""
     try:
         embedding = plan.scope.embedding(track_id)
     except ArtefactMismatchError:
-        return []  # damaged since it was indexed; `check` names it
+        return None  # damaged since it was indexed; `check` names it
     items = index.geometry.items(embedding.segments.astype(np.float32))
     similarities = similarity_matrix(index.geometry, query_items, items, weights)
-    return best_moments(similarities, query.embedding.starts_s, embedding.starts_s, plan.scope.info.segment_s, n=1)
+    starts_s = query.embedding.starts_s, embedding.starts_s
+    found = best_moments(similarities, *starts_s, plan.scope.info.segment_s, n=1)
+    return found[0] if found else None

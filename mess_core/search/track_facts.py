@@ -23,10 +23,10 @@ def facts_of_many(workspace: Workspace, track_ids: Sequence[str]) -> dict[str, F
     catalogue = workspace.catalogue
     tracks = catalogue.tracks_of(track_ids)
     details = catalogue.details_of_many(track_ids)
-    paths = catalogue.first_paths([track.track_id for track in tracks.values() if not track.album])
+    paths = catalogue.file_paths_of([track.track_id for track in tracks.values() if not track.album])
 
     def album(track: Track) -> str:
-        return f"{track.album_artist or ''}: {track.album}" if track.album else str(paths[track.track_id].parent)
+        return f"{track.album_artist or ''}: {track.album}" if track.album else str(paths[track.track_id][0].parent)
 
     return {
         track_id: Facts(

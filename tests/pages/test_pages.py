@@ -31,8 +31,10 @@ from mess_core.work.request import submit
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.uploads import UploadWriter
 from mess_core.workspace.workspace import Workspace
+from pages.shared.app import frame, resources
 from pages.shared.home import panels
 from pages.shared.layers import figures as layer_figures
+from pages.shared.listen import panels as listen
 from pages.shared.map import figures as map_figures
 from tests.conftest import move_in, work
 from tests.pages.conftest import words
@@ -354,6 +356,23 @@ def test_aspects_with_evidence_have_sliders_and_the_others_their_reason(launch, 
     assert not at.exception
     opened = unproven & {slider.key for slider in at.slider}
     assert opened and "legato" not in opened  # nothing at all is known of it
+
+
+def test_an_answer_has_one_index_and_all_share_that_of_their_reasons(home, bright, monkeypatch):
+    """Reasons go along directions, whatever the search went by: their table is made once for all questions."""
+    built, real = [], resources.build_index
+    monkeypatch.setattr(resources, "build_index", lambda plan: built.append(plan.geometry) or real(plan))
+    scope, track = frame.scope(MEL.id), home.catalogue.track(bright[3])
+
+    def ask(**question) -> list[str]:
+        found = listen.answer(track, replace(scope, library="music"), Question(**question), None)
+        assert all(listen.explain_neighbours(found).values())
+        return built
+
+    assert ask(aspects={"brightness": 1.0}) == ["direction"]
+    assert ask() == ["direction", "layer"]
+    assert ask(k=3) == ask(aspects={"brightness": 0.5}) == ["direction", "layer"]
+    assert ask(avoid=("brightness",)) == ["direction", "layer", "layer"]
 
 
 def test_a_slider_searches_by_its_aspect_and_is_in_the_link(launch, bright):

@@ -323,6 +323,27 @@ def test_facts_come_from_the_catalogue(planted):
     assert len(works(max_per_album=2)) == 2
 
 
+def test_the_catalogue_is_asked_as_often_for_many_as_for_few(planted):
+    """Facts of candidates come in portions that double, names and paths of what was found at once."""
+    home, ids, discovery = planted
+
+    def questions(**request: object) -> list[str]:
+        plan = plan_of(home, discovery, **request)
+        index, query = build_index(plan), query_of(plan.scope, home.catalogue.track(ids[0]))
+        said: list[str] = []
+        home.database.connection.set_trace_callback(said.append)
+        try:
+            assert len(answer(index, plan, query).found) == request["k"]
+        finally:
+            home.database.connection.set_trace_callback(None)
+        return [statement for statement in said if "FROM embeddings" not in statement]
+
+    for request in ({}, {"versions": "exclude"}, {"composers": ("C",)}, {"aspects": {"tempo": 1}}):
+        few, many = questions(k=2, **request), questions(k=MANY // 2, **request)
+        n_portions = 2 if "versions" in request else 1 if "composers" in request else 0  # one work is left out of k
+        assert len(few) <= len(many) == 2 + 3 * n_portions, request
+
+
 def test_near_duplicates_are_kept_collapsed_or_left_out(own):
     """A track with the query's embedding, and two that have each other's."""
     home, ids, discovery = own
