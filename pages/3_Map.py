@@ -23,5 +23,5 @@ with page("Map"):
     panels.explore(view, scope, colour)
     panels.show_trust(view, scope, settings)
     panels.show_names(view, scope)
-    panels.show_all_layers(scope, layers, settings, colour)
+    panels.show_all_layers(view, scope, layers, colour)
     panels.explain(view)

@@ -608,6 +608,15 @@ def test_a_map_is_coloured_by_where_recordings_stand_in_an_aspect(launch, drawn)
     assert points["marker"]["colorbar"]["title"]["text"] == "brighter (SD)"
 
 
+def test_among_the_small_maps_the_current_one_is_in_bold(launch, drawn):
+    at = launch("pages/3_Map.py", library="music")
+    for current in at.select_slider(key="layer").options:
+        at.select_slider(key="layer").set_value(current).run()
+        titles = [annotation["text"] for annotation in figures(at)[1]["layout"]["annotations"]]
+        (bold,) = [title for title in titles if title.startswith("<b>")]
+        assert bold[3:-4].removeprefix("layer ") == current and len(titles) > 1
+
+
 def test_the_settings_of_a_map_are_in_its_link(launch, drawn):
     at = launch("pages/3_Map.py", library="music", map_neighbours="7", map_metric="euclidean")
     assert "No map yet" in words(at)  # the one there is was drawn with others

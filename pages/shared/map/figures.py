@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mess_core.maps.drawing import MapView, PathPoint, view_name
+from mess_core.maps.drawing import MapView, PathPoint
 from mess_core.maps.names import Region
 from pages.shared.widgets.charts import GREYS, PALETTE, plain
 
@@ -140,11 +140,11 @@ def scatter(
     return figure
 
 
-def small_maps(views: Sequence[MapView], colour: Colour, query: str | None, current: str) -> go.Figure:
-    """All layers side by side, in the same colours; a sample of the points."""
+def small_maps(views: Sequence[MapView], colour: Colour, query: str | None, current: int | None) -> go.Figure:
+    """All layers side by side, in the same colours, the current one in bold; a sample of the points."""
     n_columns = 5
     n_rows = -(-len(views) // n_columns)
-    titles = [f"<b>{view_name(view.layer)}</b>" if view.name == current else view_name(view.layer) for view in views]
+    titles = [f"<b>{view.name}</b>" if view.layer == current else view.name for view in views]
     figure = make_subplots(n_rows, n_columns, subplot_titles=titles, horizontal_spacing=0.02, vertical_spacing=0.08)
     for number, view in enumerate(views):
         rows = range(0, len(view.track_ids), max(1, len(view.track_ids) // MOST_SMALL))

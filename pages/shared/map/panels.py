@@ -273,12 +273,12 @@ def _play(tracks: list[Track]) -> None:
     keep_heard(report, "map-player")
 
 
-def show_all_layers(scope: Scope, layers: list[int | None], settings: MapSettings, colour: Colour) -> None:
+def show_all_layers(view: MapView, scope: Scope, layers: list[int | None], colour: Colour) -> None:
     """How the library's shape changes from layer to layer; a recording keeps its colour and, roughly, its side."""
     st.subheader("Layer by layer", anchor=False)
-    every = [views.view(scope, layer, settings) for layer in layers]
+    every = [views.view(scope, layer, view.settings) for layer in layers]
     st.plotly_chart(
-        figures.small_maps(every, colour, state.query(), str(state.read("layer"))), key="small maps",
+        figures.small_maps(every, colour, state.query(), view.layer), key="small maps",
         config=charts.camera("svg", "maps"), alt="Maps of all layers",
     )  # fmt: skip
     columns = ("trustworthiness", "continuity", "PCA")
