@@ -338,16 +338,16 @@ def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
     scope = scope_of(workspace, options.library, options.encoder)
     scope.require_library()
     load_encoder(options.encoder, workspace.paths)  # weights missing or damaged: said now, not after the queue
-    info, missing = scope.info, scope.missing_tracks
+    missing = scope.missing_tracks
     if options.mlflow:
         tracking.open_store(workspace.paths)
     started_s = time.monotonic()
     job = _run(workspace, ExtractRequest(options.library, options.encoder, keep_raw=options.keep_raw))
     if options.mlflow and job.state == "done":
-        done = [track for track in missing if workspace.store.has(track.track_id, info)]
-        n_segments = sum(count_segments(track.duration_s, info) for track in done)
+        done = [track for track in missing if workspace.store.has(track.track_id, scope.info)]
+        n_segments = sum(count_segments(track.duration_s, scope.info) for track in done)
         seconds = time.monotonic() - started_s
-        tracking.log_extraction(workspace.paths, info, options.library, len(done), n_segments, seconds)
+        tracking.log_extraction(scope, len(done), n_segments, seconds)
     return _report(workspace, [job], options, library=options.library, encoder=options.encoder)
 
 

@@ -17,11 +17,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import encoder_info
 from mess_core.errors import DependencyMissingError, StorageError
 from mess_core.probing.discovery import Discovery, path_of
 from mess_core.storage.paths import Paths
+from mess_core.workspace.scope import Scope
 
 PROBING, EXTRACTION = "MESS probing", "MESS extraction"
 METRICS_PER_CALL = 1000  # MLflow refuses more in one call
@@ -62,15 +62,14 @@ def log_probe(paths: Paths, discovery: Discovery, seconds: float) -> str:
     return _log(paths, PROBING, title, parameters, metrics, artefact)
 
 
-def log_extraction(
-    paths: Paths, info: EncoderInfo, library: str, n_tracks: int, n_segments: int, seconds: float
-) -> str:
+def log_extraction(scope: Scope, n_tracks: int, n_segments: int, seconds: float) -> str:
     """Log how long an encoder took for what it embedded; returns the id of the run."""
     facts = ("fingerprint", "revision", "n_layers", "dim", "sample_rate_hz", "segment_s", "hop_s", "pooling")
+    info, library = scope.info, scope.library
     parameters = {"encoder": info.id, "library": library} | {name: getattr(info, name) for name in facts}
     metrics: Metrics = [("seconds", seconds, 0), ("n_tracks", n_tracks, 0), ("n_segments", n_segments, 0)]
     metrics.append(("segments_per_second", n_segments / seconds if seconds else None, 0))
-    return _log(paths, EXTRACTION, f"{library}, {info.id}", parameters, metrics)
+    return _log(scope.workspace.paths, EXTRACTION, f"{library}, {info.id}", parameters, metrics)
 
 
 def _log(

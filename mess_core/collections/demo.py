@@ -36,7 +36,7 @@ from mess_core.errors import ArtefactMismatchError, InputError, StorageError
 from mess_core.notes.midi import TICK_S, Note, PedalSpan, write_midi
 from mess_core.notes.synthesis import INSTRUMENTS, SAMPLE_RATE_HZ, render
 from mess_core.parallel import process_pool
-from mess_core.storage.files import seal, unseal, write_atomically
+from mess_core.storage.files import unseal, write_atomically, write_sealed
 from mess_core.storage.untrusted import MOST_DOCUMENT_BYTES, parse_json, read_untrusted, sha256_of, understanding
 
 VERSION = "1"  # of the recipe: raise it when scores, performers or synthesis change, and every file is made again
@@ -621,7 +621,7 @@ def _write_table(folder: Path, table: dict) -> None:
     order = {plan.stem: i for i, plan in enumerate(plan_demo())}
     tracks = dict(sorted(table["tracks"].items(), key=lambda item: order.get(item[0], -1)))
     scores = dict(sorted(table["scores"].items()))
-    write_atomically(folder / TABLE, seal(table | {"scores": scores, "tracks": tracks}))
+    write_sealed(folder / TABLE, table | {"scores": scores, "tracks": tracks})
 
 
 def _track(folder: Path, plan: DemoPlan, facts: dict) -> DemoTrack:

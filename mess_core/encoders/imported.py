@@ -14,7 +14,7 @@ from typing import Any
 
 from mess_core.encoders.base import EncoderInfo, WeightFile
 from mess_core.errors import ArtefactMismatchError, InputError
-from mess_core.storage.files import read_sealed, seal, write_atomically
+from mess_core.storage.files import read_sealed, write_sealed
 from mess_core.storage.kept import Kind, verify_document
 from mess_core.storage.paths import Paths
 from mess_core.storage.untrusted import build, printable
@@ -89,7 +89,7 @@ def keep_imported(info: EncoderInfo, paths: Paths) -> None:
         if imported_info(info.id, paths).fingerprint != info.fingerprint:
             raise InputError(f"{info.id} stands for other vectors here already.", "Import these under another name.")
         return
-    write_atomically(paths.imported / f"{name}.json", seal({"format": FORMAT, "encoder": asdict(info)}))
+    write_sealed(paths.imported / f"{name}.json", {"format": FORMAT, "encoder": asdict(info)})
 
 
 def info_of(facts: object, where: str) -> EncoderInfo:

@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from mess_core.encoders.base import EncoderInfo, WeightFile
 from mess_core.errors import ArtefactMismatchError, DataMissingError, MessError, StorageError
-from mess_core.storage.files import SEAL, seal, unseal, write_atomically
+from mess_core.storage.files import SEAL, unseal, write_sealed
 from mess_core.storage.kept import Kind, aside
 from mess_core.storage.paths import Paths
 from mess_core.storage.untrusted import parse_json, read_untrusted, understanding
@@ -278,7 +278,7 @@ def _remember(paths: Paths, section: str, key: str, value: Any) -> None:
     """Change one entry. Read again just before, so that the app and its worker do not undo each other's entries."""
     memory = _read_memory(paths)
     memory[section][key] = value
-    write_atomically(paths.weights, seal({"format": FORMAT, **memory}))
+    write_sealed(paths.weights, {"format": FORMAT, **memory})
 
 
 # --- fetching ---------------------------------------------------------------------------------------------

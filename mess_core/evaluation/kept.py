@@ -12,7 +12,7 @@ from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.similarity import SimilarityStudy
 from mess_core.probing.discovery import PROBE_AGAIN
 from mess_core.search.evaluated import FORMAT, UNSEALED, evaluation_path, read_evaluation
-from mess_core.storage.files import seal, write_atomically
+from mess_core.storage.files import write_sealed
 from mess_core.storage.kept import Kind, verify_document
 from mess_core.storage.paths import Paths
 from mess_core.storage.untrusted import build, printable, understanding
@@ -45,7 +45,7 @@ def save_evaluation(scope: Scope, evaluation: Evaluation, what: What) -> None:
     """Keep an evaluation in place of an older one."""
     plain: Mapping[str, Any] = {**evaluation.as_document(), "format": FORMAT, "result": evaluation.result.to_dict()}
     kept = {name: plain[name] for name in ("format", "library", "encoder", "fingerprint", "content", "result")}
-    write_atomically(evaluation_path(scope, what), seal(kept))
+    write_sealed(evaluation_path(scope, what), kept)
 
 
 def load_evaluation(scope: Scope, what: What) -> Evaluation | None:

@@ -42,7 +42,7 @@ from mess_core.maps.settings import MapSettings, Metric, check_settings
 from mess_core.maps.trust import Trust, measure_trust, nearest_on_map, neighbours_judged, overlap, shares_kept
 from mess_core.probing.discovery import Discovery, groups_of
 from mess_core.search.geometry import DirectionGeometry
-from mess_core.storage.files import read_sealed, seal, write_atomically
+from mess_core.storage.files import read_sealed, write_sealed
 from mess_core.storage.paths import file_name
 from mess_core.storage.untrusted import are_possible, build, understanding
 from mess_core.targets.measurements import probe_scale, probed_targets
@@ -248,7 +248,7 @@ def make_map(
             arrays[own] = _draw(path, facts, space, metric, settings, arrays.get(start))
         if with_stability and (layer is None or own == layer):
             _draw_again(path, _space(scope, embeddings, own, settings, discovery), settings, arrays[own])
-    write_atomically(folder.parent / "current.json", seal({"content": folder.name}))
+    write_sealed(folder.parent / "current.json", {"content": folder.name})
     if layer is None:
         for older in _drawn_folders(folder.parent)[1:]:
             shutil.rmtree(older, ignore_errors=True)
@@ -308,7 +308,7 @@ def _draw_again(
     nearest = NearestRows(arrays["nearest"], arrays["distances"])
     other = umap_layout(nearest, settings, metric, thrown, seed=seed)
     k = neighbours_judged(len(space), settings.n_neighbours)
-    write_atomically(kept, seal({"overlap": overlap(arrays["umap"], other, k)}))
+    write_sealed(kept, {"overlap": overlap(arrays["umap"], other, k)})
 
 
 # --- looking ------------------------------------------------------------------------------------------------

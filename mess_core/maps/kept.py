@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
-from mess_core.storage.files import read_sealed, seal, write_atomically
+from mess_core.storage.files import read_sealed, write_atomically, write_sealed
 from mess_core.storage.kept import MADE_AGAIN, Beside, Kind, verify_document
 from mess_core.storage.paths import Paths
 from mess_core.storage.untrusted import MOST_TENSORS_BYTES, parse_safetensors, read_untrusted, understanding
@@ -60,7 +60,7 @@ def write_view(path: Path, facts: Mapping[str, Any], arrays: Mapping[str, np.nda
     data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     write_atomically(path.with_suffix(".safetensors"), data)
     plain = {"made_by": _made_by(), **facts, "sha256": hashlib.sha256(data).hexdigest()}
-    write_atomically(path, seal(plain))
+    write_sealed(path, plain)
 
 
 def _made_by() -> dict[str, str]:

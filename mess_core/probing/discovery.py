@@ -30,7 +30,7 @@ from mess_core.probing.directions import Directions, fit_directions
 from mess_core.probing.folds import connect_groups
 from mess_core.probing.joining import same_time
 from mess_core.probing.result import Level, ProbeResult, ProbeSettings
-from mess_core.storage.files import read_sealed, seal, write_atomically
+from mess_core.storage.files import read_sealed, write_atomically, write_sealed
 from mess_core.storage.kept import Beside, Kind, verify_document
 from mess_core.storage.paths import Paths, file_name
 from mess_core.storage.untrusted import LARGEST, MOST_TENSORS_BYTES, build, printable, read_untrusted, understanding
@@ -336,7 +336,7 @@ def save(
     plain = {name: getattr(discovery, name) for name in Discovery.__dataclass_fields__}
     plain |= {"format": FORMAT, "result": result.to_dict()}
     plain["aspects"] = {name: asdict(evidence) for name, evidence in discovery.aspects.items()}
-    write_atomically(path, seal(plain))
+    write_sealed(path, plain)
     own = re.compile(rf"{re.escape(path.stem)}\.[0-9a-f]{{16}}\.safetensors")  # another library's name may go on alike
     for older in path.parent.glob("*.safetensors"):
         if own.fullmatch(older.name) and older != directions_path(path, sha256):

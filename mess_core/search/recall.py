@@ -14,7 +14,7 @@ import numpy as np
 
 from mess_core.errors import ArtefactMismatchError
 from mess_core.search.neighbours import NeighbourIndex
-from mess_core.storage.files import read_sealed, seal, write_atomically
+from mess_core.storage.files import read_sealed, write_sealed
 from mess_core.storage.kept import MADE_AGAIN, Kind, verify_document
 from mess_core.storage.paths import file_name
 from mess_core.storage.untrusted import build
@@ -68,7 +68,7 @@ def recall_path(scope: Scope, geometry: str) -> Path:
 def keep_recall(scope: Scope, index: NeighbourIndex) -> None:
     """Measure what the index of a library misses, and keep that."""
     figures = {"kind": index.rows.kind, "recall": [asdict(figure) for figure in measure_recall(index)]}
-    write_atomically(recall_path(scope, index.geometry.name), seal(figures))
+    write_sealed(recall_path(scope, index.geometry.name), figures)
 
 
 def read_recall(scope: Scope, geometry: str) -> list[Recall]:

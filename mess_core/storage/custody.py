@@ -23,7 +23,7 @@ from pathlib import Path
 
 from mess_core.errors import ArtefactMismatchError, StorageError
 from mess_core.storage.database import SUFFIX, Database, catalogue_copies, copy_catalogue
-from mess_core.storage.files import TMP_SUFFIX, inside, own_files, read_sealed, seal, write_atomically
+from mess_core.storage.files import TMP_SUFFIX, inside, own_files, read_sealed, write_sealed
 from mess_core.storage.paths import TRASH, Paths
 from mess_core.words import counted
 
@@ -144,7 +144,7 @@ class Custody:
     def _write(self, marker: Marker) -> None:
         with contextlib.suppress(StorageError):  # a full disk: the next one will do
             document = {"format": FORMAT, FOLDER: marker.folder, GENERATION: marker.generation}
-            write_atomically(self._path, seal(document))
+            write_sealed(self._path, document)
 
     @property
     def _path(self) -> Path:

@@ -139,6 +139,11 @@ def read_sealed(path: Path, name: str = "", cure: str = "", unsealed: Collection
     return unseal(read_untrusted(path, MOST_DOCUMENT_BYTES, name=name, cure=cure), name, cure, unsealed)
 
 
+def write_sealed(path: Path, document: Mapping[str, Any]) -> None:
+    """Keep a document, sealed, in place of an older one; errors as `write_atomically`."""
+    write_atomically(path, seal(document))
+
+
 def _tail(head: bytes) -> bytes:
     """What closes a sealed document; always of the same length."""
     return f',\n "{SEAL}": "{hashlib.sha256(head).hexdigest()}"\n}}'.encode()

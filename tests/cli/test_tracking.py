@@ -16,6 +16,7 @@ from mess_core.probing.data import ProbeData
 from mess_core.probing.discovery import Discovery, Gathered, save
 from mess_core.probing.probe import fit_cells
 from mess_core.probing.result import ProbeSettings
+from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 
 N_TRACKS, N_LAYERS = 30, 3
@@ -86,10 +87,10 @@ def test_a_probe_comes_back_with_its_profile_and_its_file(home, discovery):
 @pytest.mark.filterwarnings("ignore")
 def test_an_extraction_comes_back_and_runs_add_up(home, info):
     client = client_of(home)
-    run = client.get_run(tracking.log_extraction(home.paths, info, "demo", 2, 30, 1.5))
+    run = client.get_run(tracking.log_extraction(Scope(home, "demo", info), 2, 30, 1.5))
     assert run.data.metrics == {"seconds": 1.5, "n_tracks": 2, "n_segments": 30, "segments_per_second": 20}
     assert run.data.params["encoder"] == "mel" and run.data.params["fingerprint"] == info.fingerprint
-    tracking.log_extraction(home.paths, info, "demo", 0, 0, 0.0)
+    tracking.log_extraction(Scope(home, "demo", info), 0, 0, 0.0)
     assert len(client.search_runs([run.info.experiment_id])) == 2
 
 
