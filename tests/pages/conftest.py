@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def fresh(home, monkeypatch, scanned_once):
-    """Each test has its own data folder; what Streamlit cached belongs to another one."""
+    """Each test has its own data folder; what Streamlit cached belongs to another one, and so does its `__main__`."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # else a later test's process runs a page
     monkeypatch.setenv("MESS_HOME", str(home.paths.root))
     # No process is started to measure four short recordings.
     monkeypatch.setattr(work_of_targets, "work_through", work_here)
