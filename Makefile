@@ -1,6 +1,6 @@
 # make run    set up and start the app                make test   set up and run the tests
 # make lock   pin the requirements anew               make soak   the slow tests
-# make graph  the rooms of the core and their arrows
+# make graph  the rooms of the core and their arrows   make calibrate   what intervals cover (10 minutes)
 # make nano   train MESS-nano anew from MIDI          make nano-evaluate   its figures beside the controls
 PYTHON ?= python3
 UV_VERSION = 0.13.8
@@ -16,7 +16,7 @@ NANO_RUN ?= first
 NANO_DATA ?=
 NANO_WEIGHTS ?= mess_core/encoders
 
-.PHONY: run setup setup-dev test test-browser lint lock graph soak nano nano-evaluate clean
+.PHONY: run setup setup-dev test test-browser lint lock graph calibrate soak nano nano-evaluate clean
 
 run: setup
 	$(BIN)/python -m streamlit run app.py --server.port $(PORT)
@@ -55,6 +55,9 @@ lint: setup-dev
 
 graph: setup-dev
 	$(BIN)/python -m tests.test_architecture
+
+calibrate: setup
+	$(BIN)/python -m benchmarks.calibrate
 
 lock: | $(BIN)/uv
 	$(COMPILE) requirements.in -o requirements.txt

@@ -141,7 +141,7 @@ def take(folder: Path, home: Workspace, music: Path) -> None:
 
 @pytest.fixture(scope="session")
 def bright_library(made_once) -> Path:
-    """A data folder with twelve recordings that differ in brightness, two of each work; probed by the mel control."""
+    """A data folder with twelve recordings of ten works that differ in brightness; probed by the mel control."""
     return made_once("bright", _make_bright) / "home"
 
 
@@ -158,7 +158,7 @@ def _make_bright(folder: Path) -> None:
         path = folder / f"cutoff {cutoff_hz:.0f}.wav"
         soundfile.write(path, 0.3 * sound / np.abs(sound).max(), RATE_HZ)
         track = read_track(path)
-        new.append(replace(track, track=replace(track.track, work=f"work {number % 6}", performer=f"p{number // 6}")))
+        new.append(replace(track, track=replace(track.track, work=f"work {number % 10}", performer=f"p{number // 6}")))
     home.catalogue.add(folder, new, "music")
     submit(home, ExtractRequest("music", MEL.id))
     submit(home, ProbeRequest("music", MEL.id))

@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -34,6 +35,7 @@ from mess_core.handover.served import export_index
 from mess_core.handover.vectors import import_vectors
 from mess_core.maps.drawing import MapView, check_layer, load_view
 from mess_core.probing.aspects import ASPECTS
+from mess_core.probing.data import UNTRAINED
 from mess_core.probing.discovery import GROUPS, check_columns
 from mess_core.probing.result import ProbeSettings
 from mess_core.search.answers import (
@@ -60,6 +62,7 @@ from mess_core.work.extract import ExtractRequest
 from mess_core.work.fetch import FetchRequest
 from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
+from mess_core.work.reproduce import reproduce
 from mess_core.work.request import Request
 from mess_core.work.targets import TargetsRequest
 from mess_core.workspace.scope import Scope, count_segments, scope_of
@@ -190,6 +193,8 @@ def _parser() -> argparse.ArgumentParser:
     probe.add_argument("--folds", type=int, default=ProbeSettings.n_folds)
     probe.add_argument("--permutations", type=int, default=ProbeSettings.n_permutations)
     probe.add_argument("--seed", type=int, default=ProbeSettings.seed)
+    probe.add_argument("--without", action="append", default=[], choices=[UNTRAINED],
+                       help="leave out what takes as long as the encoder; nothing then encodes")  # fmt: skip
     mlflow_option(probe)
 
     similar = verb("similar", _similar, "The nearest tracks to a query.")
@@ -218,6 +223,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("what", choices=["similarity", "faithfulness"])
     encoder_option(evaluate)
     evaluate.add_argument("--library", default=ALL)
+
+    again = verb("reproduce", _reproduce, "Compute a kept result again and compare it, number by number.")
+    again.add_argument("file", type=Path, metavar="FILE", help="a discovery or evaluation in the folder `probing/`")
 
     draw = verb("map", _map, "Draw the library as each layer sees it, and say how far to trust that.")
     encoder_option(draw)
@@ -367,6 +375,7 @@ def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
         n_permutations=options.permutations,
         seed=options.seed,
         columns=tuple(options.columns),
+        without=tuple(options.without),
     )
     if options.mlflow:
         tracking.open_store(workspace.paths)
@@ -381,6 +390,13 @@ def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
         tracking.log_probe(workspace.paths, found, time.monotonic() - started_s)
     _print(options, found.as_document(), [job.message, *probe_table(found.result)])
     return DONE
+
+
+def _reproduce(workspace: Workspace, options: argparse.Namespace) -> int:
+    use_all_cores()
+    found = reproduce(workspace, options.file)
+    _print(options, {**asdict(found), "is_identical": found.is_identical}, found.sentences())
+    return DONE if found.is_identical else SOME_FAILED
 
 
 def _similar(workspace: Workspace, options: argparse.Namespace) -> int:

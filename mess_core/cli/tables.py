@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from mess_core.evaluation.faithfulness import NOT, ORACLE, Faithfulness, Ratio
 from mess_core.evaluation.similarity import PERFORMER, WORK, SimilarityFigure, SimilarityStudy
 from mess_core.maps.drawing import MapView
-from mess_core.probing.result import ProbeResult
+from mess_core.probing.result import ProbeResult, label_of
+from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
 from mess_core.search.answers import Answer
+from mess_core.words import counted
 
 
 def answer_table(answer: Answer) -> list[str]:
@@ -29,18 +31,32 @@ def answer_table(answer: Answer) -> list[str]:
 
 
 def probe_table(result: ProbeResult) -> list[str]:
-    """One line per target: its best layer."""
-    lines = ["target                  layer     R²  interval         gain  interval         label"]
+    """One line per target: R² if the layer, too, is chosen in training, and the gain of the layer that looks best.
+
+    The best of thirteen layers flatters itself: its own R² is for the heatmap.
+    """
+    lines = ["target                   R²  interval         label          layer   gain  interval"]
     for summary in result.targets:
         if summary.best_layer is None:
-            lines.append(f"{summary.target:<22}  {'–':>5}  {summary.reason}")
+            lines.append(f"{summary.target:<22}  {'–':>4}  {summary.reason}")
             continue
         cell = result.cell(summary.best_layer, summary.target)
         lines.append(
-            f"{cell.target:<22}  {cell.layer:5d}  {_two(cell.r2)}  [{_two(cell.r2_low)}, {_two(cell.r2_high)}]"
-            f"  {_two(cell.gain)}  [{_two(cell.gain_low)}, {_two(cell.gain_high)}]  {cell.label}{' *' * cell.encodes}"
+            f"{cell.target:<22} {_two(summary.nested_r2):>5}"
+            f"  [{_two(summary.nested_r2_low):>5}, {_two(summary.nested_r2_high):>5}]"
+            f"  {label_of(summary.nested_r2_low):<12}  {cell.layer:6d}  {_two(cell.gain):>5}"
+            f"  [{_two(cell.gain_low):>5}, {_two(cell.gain_high):>5}]{' *' * cell.encodes}"
         )
-    lines.append("* encodes: better than every baseline and than chance")
+    lines.append(
+        "R²: on works not trained on, the layer chosen in training. Gain: of the layer named, over every baseline."
+    )
+    if result.why_no_word:
+        lines.append(f"Nothing is said to encode: {result.why_no_word}.")
+    else:
+        lines.append("* encodes: exceeds every baseline on this library, all cells considered at once, and chance")
+    if MIN_GROUPS <= result.n_groups < FEW_GROUPS:
+        more = counted(groups_for_half(result.n_groups), "more group")
+        lines.append(f"{counted(result.n_groups, 'group')}: the intervals are wide; {more} would halve them.")
     return lines
 
 
@@ -55,7 +71,7 @@ def leak_table(result: Faithfulness) -> list[str]:
     for way, rows in result.rows.items():
         for aspect, row in rows.items():
             if way == "direction" or aspect in result.judged:
-                is_judged = way not in (NOT, ORACLE) and aspect in result.judged
+                is_judged = way not in (NOT, ORACLE, *result.differences) and aspect in result.judged
                 verdict = ("passes" if result.passes(aspect, way) else "FAILS") if is_judged else ""
                 lines.append(line(f"{way} {aspect} {verdict}", row))
     lines += [line(name, row) for name, row in result.references.items()]
@@ -67,6 +83,13 @@ def leak_table(result: Faithfulness) -> list[str]:
             f"  {aspect:<18} {_two(own.value)} [{_two(own.low)}, {_two(own.high)}]"
             f"  one family with: {family}; leaks into: {', '.join(result.leaks(aspect)) or '–'}"
         )
+    for rival, row in result.differences.items():
+        lines.append(f"own column minus that by {rival}; below 0 the encoder adds something to the labels")
+        lines += [
+            f"  {aspect:<18} {_two(row[aspect].value)} [{_two(row[aspect].low)}, {_two(row[aspect].high)}]"
+            for aspect in result.judged
+            if aspect in row
+        ]
     return lines
 
 
@@ -88,6 +111,11 @@ def study_table(study: SimilarityStudy) -> list[str]:
             f"{task:<22}{measure:<18}{layer:>6}{_two(score.value):>7}  [{_two(score.low)}, {_two(score.high)}]"
             f"{_two(score.chance):>8}"
         )
+    for name, score in study.above.items():
+        if score.value is not None:
+            lines.append(
+                f"same work, all layers above {name}: {_two(score.value)} [{_two(score.low)}, {_two(score.high)}]"
+            )
     for name, hubs in study.hubness.items():
         lines.append(f"hubness by {name}: skewness {hubs.skewness:.2f}, largest {hubs.largest} of {study.n_tracks}")
     raw = [pair[0] for pair in study.anisotropy]

@@ -79,11 +79,16 @@ class LogMel:
     """Waveforms (n, n_samples) -> log-mel (n, n_mel_frames, 128), standardised by band; 5 s have 251 frames."""
 
     def __init__(
-        self, mean: np.ndarray | float = 0.0, std: np.ndarray | float = 1.0, fft_samples: int = FFT_SAMPLES
+        self,
+        mean: np.ndarray | float = 0.0,
+        std: np.ndarray | float = 1.0,
+        fft_samples: int = FFT_SAMPLES,
+        filters: np.ndarray | None = None,
     ) -> None:
         import torch
 
-        self.filters = torch.from_numpy(mel_filters(fft_samples))  # (n_bins, 128)
+        # (n_bins, 128), or as many bands as other filters have
+        self.filters = torch.from_numpy(mel_filters(fft_samples) if filters is None else filters)
         self.window = torch.hann_window(fft_samples)
         self.mean = torch.as_tensor(mean, dtype=torch.float32)
         self.std = torch.as_tensor(std, dtype=torch.float32)

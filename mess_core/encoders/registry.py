@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from mess_core import plugins
-from mess_core.encoders import mel, mert, nano
+from mess_core.encoders import chroma, mel, mert, nano
 from mess_core.encoders.base import Encoder, EncoderEntry, EncoderInfo, random_twin
 from mess_core.encoders.imported import IMPORTED, imported_ids, imported_info, info_of
 from mess_core.encoders.weights import WeightsState, resolve, weights_state
 from mess_core.errors import DataMissingError, InputError
 from mess_core.storage.paths import Paths
 
-OWN = (*mert.ENTRIES, *nano.ENTRIES, *mel.ENTRIES)  # MERT first, then what needs no download, then the controls
+# MERT first, then what needs no download, then the controls.
+OWN = (*mert.ENTRIES, *nano.ENTRIES, *mel.ENTRIES, *chroma.ENTRIES)
 DEFAULT = nano.NANO.id
 RANDOM = "random:"
 GROUP = "mess.encoders"

@@ -13,17 +13,21 @@ it does besides. An aspect *passes* if M[a, a] is at most .8 and no aspect whose
 
 Nothing of a query's work is used to choose layers, alphas or directions, and none of its recordings is a candidate:
 recognising the piece would look like hearing its brightness. Beside it stand what no search can exceed (the oracle:
-nearest by the measured targets themselves) and what a search knows that was not asked for the aspect.
+nearest by the measured targets themselves), what a search knows that was not asked for the aspect, and what the same
+measurements make of a plain log-mel spectrum: directions are learned from labels, so part of what a slider does is the
+labels' doing, and only what remains above log-mel with the same directions is the encoder's.
 
 Conventions
 -----------
-Ranks are shares of the rows where a target is defined, from 0 to 1. Intervals: 95 %, works drawn with replacement.
+Ranks are shares of the rows where a target is defined, from 0 to 1. Intervals: 95 %, works drawn with replacement; the
+directions are taken as they are, so these say how far other queries would move a figure, not other training works.
+Differences are paired: both sides see the same draws.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -74,6 +78,8 @@ class Faithfulness:
     rows : way of searching -> aspect asked for -> aspect looked at -> Ratio; ways are "direction", "layer", "oracle",
         and "not": all layers, the aspect left out, where its own column should come near to 1
     references : searches that were not asked for any aspect (name) -> aspect looked at -> Ratio
+    differences : rival (a way of searching) -> aspect -> own column by "direction" minus that by the rival; below 0 the
+        encoder adds something to what the labels give
     correlations : aspect -> aspect -> the largest |rho| between a target of one and a target of the other
     labels : aspect -> label of its evidence on the whole library
     """
@@ -85,6 +91,14 @@ class Faithfulness:
     references: Mapping[str, Mapping[str, Ratio]]
     correlations: Mapping[str, Mapping[str, float]]
     labels: Mapping[str, str]
+    differences: Mapping[str, Mapping[str, Ratio]] = field(default_factory=dict)
+
+    def adds(self, aspect: str) -> bool | None:
+        """Whether the encoder finds more of an aspect than every rival given the same labels; None without a rival."""
+        found = [row[aspect] for row in self.differences.values() if aspect in row]
+        if not found:
+            return None
+        return all(each.high is not None and each.high < 0 for each in found)
 
     @property
     def judged(self) -> list[str]:
@@ -143,6 +157,7 @@ class Faithfulness:
                     for aspect, row in stored["correlations"].items()
                 },
                 labels={aspect: str(label) for aspect, label in stored["labels"].items()},
+                differences={way: read(row) for way, row in stored.get("differences", {}).items()},
             )
 
 
@@ -151,6 +166,7 @@ def measure_faithfulness(
     aspects: Mapping[str, AspectEvidence],
     settings: ProbeSettings,
     references: Mapping[str, np.ndarray] | None = None,
+    rivals: Mapping[str, np.ndarray] | None = None,
     *,
     n_folds: int = N_FOLDS,
     seed: int = 0,
@@ -168,6 +184,8 @@ def measure_faithfulness(
         Those of the discovery; chance draws fewer samples inside the training sets.
     references : mapping of name to ndarray, shape (n_rows, n_features) or (n_rows, n_layers, dim)
         Embeddings to compare with, searched by the mean cosine of their centred layers.
+    rivals : mapping of name to ndarray, shaped alike
+        Embeddings to which the same is done as to the encoder's: directions from the same labels in the same folds.
     on_progress : callable (n_done, n_total)
         Counts queries. What it raises ends the work.
 
@@ -214,6 +232,12 @@ def measure_faithfulness(
             tally(NOT, aspect, queries, items[queries] @ items.T)
         n_done += len(queries)
         on_progress(n_done, len(groups))
+    for name, vectors in (rivals or {}).items():
+        rival = replace(data, vectors=vectors if vectors.ndim == 3 else vectors[:, None], baselines={}, identities={})
+        for queries, evidence, directions in held_out_directions(rival, settings, n_folds, seed):
+            theirs = DirectionGeometry.fit(rival.vectors, evidence, directions)
+            for aspect, similarities in _by_aspect(theirs, rival, queries):
+                tally(same_directions(name), aspect, queries, similarities)
     everybody = np.arange(len(groups))
     for aspect, targets in looked_at.items():
         tally(ORACLE, aspect, everybody, _oracle(table[:, [shown.index(target) for target in targets]]))
@@ -223,11 +247,18 @@ def measure_faithfulness(
         tally("", name, everybody, items @ items.T)
 
     counts = draw_groups(n_groups, N_BOOTSTRAPS, np.random.default_rng([seed, 1]))
+    columns = {b: [shown.index(t) for t in targets] for b, targets in looked_at.items()}
     rows: dict[str, dict[str, dict[str, Ratio]]] = {DIRECTION: {}, LAYER: {}, NOT: {}, ORACLE: {}, "": {}}
     for (way, aspect), each in tallies.items():
-        rows[way][aspect] = each.ratios(
-            counts, {b: [shown.index(t) for t in targets] for b, targets in looked_at.items()}
-        )
+        rows.setdefault(way, {})[aspect] = {b: _ratio(each.of(counts, columns[b])) for b in columns}
+    differences = {
+        way: {
+            aspect: _ratio(tallies[DIRECTION, aspect].of(counts, columns[aspect]) - each.of(counts, columns[aspect]))
+            for (other, aspect), each in tallies.items()
+            if other == way and aspect in columns and (DIRECTION, aspect) in tallies
+        }
+        for way in map(same_directions, rivals or {})
+    }
     return Faithfulness(
         k=K,
         n_queries=len(groups),
@@ -236,7 +267,13 @@ def measure_faithfulness(
         rows=rows,
         correlations=_correlations(data, looked_at),
         labels={aspect: found.label for aspect, found in aspects.items()},
+        differences=differences,
     )
+
+
+def same_directions(name: str) -> str:
+    """The way of searching in which another embedding is given the directions that the encoder is given."""
+    return f"{name}, same directions"
 
 
 def held_out_directions(
@@ -286,19 +323,20 @@ class _Tally:
             self.nearest[groups[query]] += np.where(is_known, near, 0.0)
             self.everything[groups[query]] += np.where(is_known, far, 0.0)
 
-    def ratios(self, counts: np.ndarray, columns: Mapping[str, Sequence[int]]) -> dict[str, Ratio]:
-        """Ratio of every aspect; `counts` (n_replicates, n_groups), the first row being the sample itself."""
-        below = counts @ self.everything
-        of_target = np.where(below > 0, (counts @ self.nearest) / np.where(below > 0, below, 1.0), np.nan)
-        found = {}
-        for aspect, numbers in columns.items():
-            values = of_target[:, numbers].mean(axis=1, keepdims=True)
-            if not np.isfinite(values[0, 0]):
-                found[aspect] = Ratio(None, None, None)
-                continue
-            low, high = intervals(np.nan_to_num(values, nan=1.0), N_BOOTSTRAPS)
-            found[aspect] = Ratio(float(values[0, 0]), float(low[0]), float(high[0]))
-        return found
+    def of(self, counts: np.ndarray, columns: Sequence[int]) -> np.ndarray:
+        """Ratio of the targets of one aspect, (n_replicates,); `counts` (n_replicates, n_groups)."""
+        below = counts @ self.everything[:, columns]
+        of_target = np.where(below > 0, (counts @ self.nearest[:, columns]) / np.where(below > 0, below, 1.0), np.nan)
+        ratio: np.ndarray = of_target.mean(axis=1)
+        return ratio
+
+
+def _ratio(replicates: np.ndarray) -> Ratio:
+    """A figure with its interval; the first replicate is the sample itself."""
+    if not np.isfinite(replicates[0]):
+        return Ratio(None, None, None)
+    low, high = intervals(np.nan_to_num(replicates, nan=1.0)[:, None], N_BOOTSTRAPS)
+    return Ratio(float(replicates[0]), float(low[0]), float(high[0]))
 
 
 def _by_aspect(geometry: Geometry, data: ProbeData, queries: np.ndarray) -> list[tuple[str, np.ndarray]]:

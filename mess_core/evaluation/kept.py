@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,24 +27,30 @@ KINDS: dict[What, type[Faithfulness] | type[SimilarityStudy]] = {
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What was measured. content : hash of the embeddings it was measured on"""
+    """What was measured.
+
+    content : hash of the embeddings it was measured on
+    provenance : what it was made with; empty if an earlier version made it
+    """
 
     library: str
     encoder: str
     fingerprint: str
     content: str
     result: Faithfulness | SimilarityStudy
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def as_document(self) -> dict[str, Any]:
         """The shape of `evaluate --json`."""
-        facts = {name: getattr(self, name) for name in ("library", "encoder", "fingerprint", "content")}
+        facts = {name: getattr(self, name) for name in ("library", "encoder", "fingerprint", "content", "provenance")}
         return {**facts, **self.result.to_dict()}
 
 
 def save_evaluation(scope: Scope, evaluation: Evaluation, what: What) -> None:
     """Keep an evaluation in place of an older one."""
     plain: Mapping[str, Any] = {**evaluation.as_document(), "format": FORMAT, "result": evaluation.result.to_dict()}
-    kept = {name: plain[name] for name in ("format", "library", "encoder", "fingerprint", "content", "result")}
+    names = ("format", "library", "encoder", "fingerprint", "content", "result", "provenance")
+    kept = {name: plain[name] for name in names}
     write_sealed(evaluation_path(scope, what), kept)
 
 
@@ -61,7 +67,8 @@ def evaluation_of(plain: Mapping[str, Any], name: str, what: What) -> Evaluation
     """The evaluation that a kept document describes; ArtefactMismatchError where it says what cannot be."""
     with understanding(name, "Measure again: python -m mess_core evaluate"):
         entries = {key: value for key, value in plain.items() if key != "format"}
-        return build(Evaluation, entries, result=KINDS[what].from_dict(entries["result"]))
+        made = dict(entries.get("provenance", {}))
+        return build(Evaluation, entries, result=KINDS[what].from_dict(entries["result"]), provenance=made)
 
 
 # --- kept files -----------------------------------------------------------------------------------------------

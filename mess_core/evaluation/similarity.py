@@ -28,7 +28,7 @@ Mu & Viswanath (2018) for centring; Ledoit & Wolf (2004) for the shrinkage; Conn
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,7 @@ class SimilarityStudy:
     figures : tasks in the order work, performer, properties; measures in the order of computation inside each
     hubness : measure -> its hubness, for the measures over all layers
     anisotropy : per layer the mean cosine of all pairs, raw and centred
+    above : what the caller added -> how much better the app's own comparison finds the work (paired, same draws)
     """
 
     n_tracks: int
@@ -94,6 +95,7 @@ class SimilarityStudy:
     figures: tuple[SimilarityFigure, ...]
     hubness: Mapping[str, Hubness]
     anisotropy: tuple[tuple[float, float], ...]
+    above: Mapping[str, RetrievalScore] = field(default_factory=dict)
 
     def score(self, task: str, measure: str, layer: int | None = None) -> RetrievalScore:
         """One figure's score; KeyError if there is none."""
@@ -142,6 +144,7 @@ class SimilarityStudy:
                 ),
                 hubness={name: build(Hubness, hubness) for name, hubness in stored["hubness"].items()},
                 anisotropy=tuple((float(raw), float(centred)) for raw, centred in stored["anisotropy"]),
+                above={name: build(RetrievalScore, score) for name, score in stored.get("above", {}).items()},
             )
 
 
@@ -210,7 +213,12 @@ def evaluate_similarity(
     ]
     layers = [vectors[:, layer].astype(np.float64) for layer in range(n_layers)]
     anisotropy = tuple((mean_cosine(layer), mean_cosine(centre(layer))) for layer in layers)
-    return SimilarityStudy(n_tracks, len(np.unique(work_codes)), tuple(figures), hubness, anisotropy)
+    own = parts[WORK][keys.index((LAYER, None))]
+    apart = [own - parts[WORK][keys.index((name, None))] for name in extra]
+    scores = estimate(tasks[WORK], apart, work_codes[rows], n_bootstraps=n_bootstraps, seed=seed) if apart else ()
+    # Chance is that of a score, not of a difference of two.
+    above = {name: replace(score, chance=None) for name, score in zip(extra, scores, strict=True)}
+    return SimilarityStudy(n_tracks, len(np.unique(work_codes)), tuple(figures), hubness, anisotropy, above)
 
 
 # --- measures -----------------------------------------------------------------------------------------------

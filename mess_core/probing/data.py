@@ -18,6 +18,7 @@ from mess_core.probing.result import Level
 from mess_core.words import counted
 
 TRAIN_MEAN = "train mean"  # the name of the dullest baseline, whose R² is 0
+UNTRAINED = "untrained"  # of the one that takes as long as the encoder itself: the same network, not trained
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,8 @@ class ProbeData:
         Given when rows are segments.
     not_for : mapping of target id to baseline names
         Baselines that hold the target itself, and so are no rivals for it.
+    missing : sequence of str
+        Baselines that should be here and are not. Named in the result, in which then nothing "encodes".
     conditions : mapping of target id to text
         Which rows of a target count, where not all that are measured do; said where too few are left.
 
@@ -58,6 +61,7 @@ class ProbeData:
     tracks: Sequence[str] | None = None
     not_for: Mapping[str, Collection[str]] = field(default_factory=dict)
     conditions: Mapping[str, str] = field(default_factory=dict)
+    missing: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 3 or 0 in self.vectors.shape:

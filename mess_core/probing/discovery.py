@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -33,16 +33,20 @@ from mess_core.probing.result import Level, ProbeResult, ProbeSettings
 from mess_core.storage.files import read_sealed, write_atomically, write_sealed
 from mess_core.storage.kept import Beside, Kind, verify_document
 from mess_core.storage.paths import Paths, file_name
+from mess_core.storage.provenance import digest, provenance
 from mess_core.storage.untrusted import LARGEST, MOST_TENSORS_BYTES, build, printable, read_untrusted, understanding
 from mess_core.targets.measurements import Measurements, probe_scale, probed_targets
 from mess_core.targets.registry import VERSIONS
 
-FORMAT = "mess-discovery-3"
-UNSEALED = ("mess-discovery-2",)  # the same without a seal
+FORMAT = "mess-discovery-4"
+UNSEALED = ("mess-discovery-2",)  # an early one, without a seal
+EARLIER = (*UNSEALED, "mess-discovery-3")  # whose intervals are not read: `ProbeResult.from_dict`
 PROBE_AGAIN = "Probe again, or measure again: `check --repair` deletes it, nothing else is lost."
-MIN_TRACKS, MIN_GROUPS = 30, 10  # below this discovery does not run by itself: the intervals would say nothing
+MIN_TRACKS = 30  # below this, and below as many works as an interval needs, discovery does not run by itself
 DENSITY = "onset_density"
 NUISANCES = {"track": ("duration_s", "loudness_lufs", "mean_pitch"), "segment": ("loudness_lufs", "mean_pitch")}
+# What the document says of a target: its best layer, and R² if the layer, too, is chosen in training.
+OF_TARGET = ("target", "reason", "best_layer", "best_set", "nested_r2", "nested_r2_low", "nested_r2_high", "p_best")
 # Without a score these are estimates that hardly agree with the truth (benchmarks/midi_targets.py): not probed.
 NEED_A_SCORE = ("rubato", "tempo_variability")
 
@@ -58,6 +62,7 @@ class Discovery:
     content : hash of the embeddings that were probed
     n_without_work : tracks that are their own work because the catalogue knows none
     directions_sha256 : of the file that holds the directions (`load_directions`)
+    provenance : versions, machine, date, hashes of audio and baselines; empty if an earlier version made it
     """
 
     library: str
@@ -73,6 +78,7 @@ class Discovery:
     directions_sha256: str
     result: ProbeResult
     aspects: Mapping[str, AspectEvidence]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -92,8 +98,11 @@ class Discovery:
             "n_tracks": self.n_tracks,
             "n_groups": self.result.n_groups,
             "has_null": self.result.has_null,
+            "missing_baselines": list(self.result.missing_baselines),
+            "targets": [{name: getattr(summary, name) for name in OF_TARGET} for summary in self.result.targets],
             "cells": [asdict(cell) for cell in self.result.cells],
             "aspects": {name: asdict(evidence) for name, evidence in self.aspects.items()},
+            "provenance": dict(self.provenance),
         }
 
 
@@ -106,6 +115,8 @@ class Gathered:
     content: str
     n_tracks: int
     n_without_work: int
+    baselines: Mapping[str, str] = field(default_factory=dict)  # name -> fingerprint and hash of its embeddings
+    audio: str = ""  # hash of what was heard
 
 
 def gather(
@@ -118,6 +129,7 @@ def gather(
     group: Group,
     level: Level,
     columns: Sequence[str] = (),
+    missing: Sequence[str] = (),
 ) -> Gathered:
     """Bring together embeddings, targets, groups and baselines of the tracks that have all of them.
 
@@ -127,6 +139,8 @@ def gather(
         Encoders whose embeddings are baselines; one with as many layers is compared layer by layer.
     columns : sequence of str
         Columns of the user's own table to be probed in place of the measured targets.
+    missing : sequence of str
+        Controls that should be here and are not.
 
     Raises
     ------
@@ -184,8 +198,17 @@ def gather(
         tracks=row_tracks if level == "segment" else None,
         not_for={DENSITY: ["nuisances"]},
         conditions=dict.fromkeys(NEED_A_SCORE, "only what was measured with a score counts"),
+        missing=tuple(missing),
     )
-    return Gathered(data, row_ids, store.content(track_ids, info), len(tracks), sum(not track.work for track in tracks))
+    return Gathered(
+        data,
+        row_ids,
+        store.content(track_ids, info),
+        len(tracks),
+        sum(not track.work for track in tracks),
+        {name: f"{each.fingerprint} {store.content(track_ids, each)}" for name, each in controls.items()},
+        digest(track.samples_sha256 or track.sha256 for track in tracks),
+    )
 
 
 def _at_the_same_time(
@@ -295,7 +318,8 @@ def path_of(
     name = f"{file_name(library)}-{named}-{level}"
     if settings is not None and settings != ProbeSettings():
         plain = asdict(settings)
-        plain.pop("columns" if not settings.columns else "", None)  # so runs without keep the names they had
+        # Runs without these keep the names they had.
+        plain = {key: value for key, value in plain.items() if value or key not in ("columns", "without")}
         name += f"-{hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:8]}"
     return paths.probing / info.folder / f"{name}.json"
 
@@ -332,6 +356,7 @@ def save(
         directions_sha256=sha256,
         result=result,
         aspects=weigh_aspects(result),
+        provenance=provenance(audio=gathered.audio, baselines=dict(gathered.baselines)),
     )
     plain = {name: getattr(discovery, name) for name in Discovery.__dataclass_fields__}
     plain |= {"format": FORMAT, "result": result.to_dict()}
@@ -394,7 +419,7 @@ def read(path: Path) -> Discovery:
     """A kept result by its path; errors as `load`."""
     cure = "Probe again: python -m mess_core probe"
     plain = read_sealed(path, cure=cure, unsealed=UNSEALED)
-    if plain.get("format") not in (FORMAT, *UNSEALED):
+    if plain.get("format") not in (FORMAT, *EARLIER):
         raise ArtefactMismatchError(f"{printable(path.name)} was made by another version.", cure)
     return from_document(plain, printable(path.name))
 
@@ -405,12 +430,15 @@ def from_document(plain: Mapping[str, Any], name: str) -> Discovery:
         entries = {key: value for key, value in plain.items() if key != "format"}
         if not isinstance(entries["group"], str) or entries["level"] not in ("track", "segment"):
             raise ValueError(f"it is grouped by {entries['group']!r}, of level {entries['level']!r}")
-        known: dict[str, Any] = {"result": ProbeResult.from_dict(entries["result"])}
+        result = ProbeResult.from_dict(entries["result"])
+        known: dict[str, Any] = {"result": result}
         aspects = {aspect: _evidence(evidence) for aspect, evidence in entries["aspects"].items()}
         newer = {name: AspectEvidence((), targets, "none") for name, targets in ASPECTS.items() if name not in aspects}
-        known["aspects"] = aspects | newer
+        # Of an earlier version the layers and targets are right, and the labels rest on intervals that were too narrow.
+        known["aspects"] = (aspects if result.has_intervals else weigh_aspects(result)) | newer
         known["row_ids"] = _texts(entries["row_ids"])
         known["target_versions"] = dict(entries["target_versions"])
+        known["provenance"] = dict(entries.get("provenance", {}))
         return build(Discovery, entries, **known)
 
 
@@ -460,7 +488,7 @@ def _is_discovery(path: Path) -> bool:
 
 
 def _understand(path: Path, document: Mapping[str, Any]) -> Beside | None:
-    if document.get("format") in (FORMAT, *UNSEALED):
+    if document.get("format") in (FORMAT, *EARLIER):
         from_document(document, printable(path.name))
     sha256 = document.get("directions_sha256")
     return (directions_path(path, sha256), sha256) if isinstance(sha256, str) else None

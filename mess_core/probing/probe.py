@@ -4,15 +4,16 @@
       -> rows where a target is defined, dealt to folds by group          folds.py
       -> out-of-fold ridge predictions, alpha chosen inside training      ridge.py
       -> R² between, within and pooled, Spearman, error                   scores.py
-      -> intervals over groups, gain over the best baseline, p            resampling.py
-      -> one cell per layer and target                                    probe_result.py
+      -> intervals, gain over every baseline                              uncertainty.py
+      -> how often chance does as well                                    resampling.py
+      -> one cell per layer and target                                    result.py
 
 `fit_cells` gives everything but p, in less than a second for fifty tracks; `add_null` repeats it on exchanged groups
 and adds p. `probe_layers` does both.
 
 Conventions
 -----------
-Rows, targets and baselines are described in probe_data.py. Targets defined for the same rows share the work. Leaving
+Rows, targets and baselines are described in data.py. Targets defined for the same rows share the work. Leaving
 out single rows chooses alpha if no two rows share a group, else the other folds do.
 
 Source
@@ -30,7 +31,7 @@ import numpy as np
 
 from mess_core.probing.data import TRAIN_MEAN, Block, Matrix, ProbeData, blocks_of, matrices_of
 from mess_core.probing.folds import assign_folds
-from mess_core.probing.resampling import adjusted_p, draw_groups, intervals, permute_blocks
+from mess_core.probing.resampling import adjusted_p, permute_blocks
 from mess_core.probing.result import (
     ALPHAS,
     ProbeCell,
@@ -43,9 +44,11 @@ from mess_core.probing.result import (
 )
 from mess_core.probing.ridge import FoldedFeatures, Inner, OutOfFold, one_blas_thread, predict_out_of_fold
 from mess_core.probing.scores import Scores, effective_n, r_squared, score, squared_sums
+from mess_core.probing.uncertainty import MIN_GROUPS, Gains, gains, r_squared_intervals, simultaneous_quantile
 
 BOOTSTRAP, PERMUTATION = 1, 2  # each use of chance has its own stream, so that none shifts another
 NULL_ELEMENTS = 1 << 23  # rows x permuted targets held at a time
+COARSE = 3  # on permuted targets every third alpha is tried: a factor of ten apart
 SIGNIFICANT_DIGITS = 5  # of a target's spread, kept of predictions
 DETAILS = ("r2_between", "r2_within", "spearman", "mae")  # of `Scores`, as they are called in a cell
 
@@ -104,13 +107,22 @@ def fit_cells(data: ProbeData, settings: ProbeSettings, on_progress: OnProgress 
     blocks, reasons = blocks_of(data, settings.n_folds)
     matrices = matrices_of(data)
     n_total, n_done = len(blocks) * settings.n_repeats * len(matrices), itertools.count(1)
+    fitted = [
+        _fit_block(block, matrices, n_layers, settings, lambda: on_progress(next(n_done), n_total)) for block in blocks
+    ]
+    columns = [
+        (block, fits, column, _rivals(fits, column, target, data))
+        for block, fits in zip(blocks, fitted, strict=True)
+        for column, target in enumerate(block.targets)
+    ]
+    n_groups = len(set(data.groups))
+    reach = _reach([(block, rivals) for block, _, _, rivals in columns], n_groups, settings)
     cells: dict[str, list[ProbeCell]] = {}
     summaries: dict[str, TargetProbe] = {}
-    for block in blocks:
-        fits = _fit_block(block, matrices, n_layers, settings, lambda: on_progress(next(n_done), n_total))
-        for column, target in enumerate(block.targets):
-            cells[target] = _cells(fits, column, block, data, settings)
-            summaries[target] = _summary(fits, column, block, data, settings, cells[target])
+    for block, fits, column, rivals in columns:
+        target = block.targets[column]
+        cells[target] = _cells(fits, column, block, rivals, reach, data, settings)
+        summaries[target] = _summary(fits, column, block, data, settings, cells[target])
     for target, reason in reasons.items():
         n = int(np.isfinite(data.targets[target]).sum())
         cells[target] = [ProbeCell(layer, target, data.level, n=n, reason=reason) for layer in range(n_layers)]
@@ -119,10 +131,11 @@ def fit_cells(data: ProbeData, settings: ProbeSettings, on_progress: OnProgress 
         level=data.level,
         n_rows=n_rows,
         n_layers=n_layers,
-        n_groups=len(set(data.groups)),
+        n_groups=n_groups,
         settings=settings,
         groups=tuple(map(str, data.groups)),
         tracks=None if data.tracks is None else tuple(map(str, data.tracks)),
+        missing_baselines=tuple(data.missing),
         cells=tuple(cell for target in data.targets for cell in cells[target]),
         targets=tuple(summaries[target] for target in data.targets),
     )
@@ -132,8 +145,10 @@ def fit_cells(data: ProbeData, settings: ProbeSettings, on_progress: OnProgress 
 def add_null(result: ProbeResult, data: ProbeData, on_progress: OnProgress = no_progress) -> ProbeResult:
     """Add p: how often groups that exchanged their targets give as high an R².
 
-    Everything is repeated for each permutation, the choice of alpha included, in the folds of the first repeat. The
-    observed arrangement runs along as permutation 0, in the same (single) precision. All targets move together.
+    Everything is repeated for each permutation, the choice of alpha included, in the folds of the first repeat; alpha
+    is judged by generalised cross-validation where single rows may be left out, else by the other folds among every
+    third candidate, which costs a tenth. The observed arrangement runs along as permutation 0, treated in the same way
+    and in the same (single) precision, so the comparison stays exact. All targets move together.
 
     Parameters
     ----------
@@ -161,8 +176,12 @@ def add_null(result: ProbeResult, data: ProbeData, on_progress: OnProgress = no_
         folds = _folds(block, settings, 0)
         for layer in range(n_layers):
             folded = FoldedFeatures(data.vectors[block.rows, layer], folds, block.weights)
-            inner = _inner(block, settings)
-            out = predict_out_of_fold(folded, permuted, np.array(settings.alphas), inner=inner, dtype=np.float32)
+            inner, alphas = _inner(block, settings), np.array(settings.alphas)
+            if inner == "rows":
+                inner = "trace"
+            elif inner == "folds":
+                alphas = alphas[::COARSE]
+            out = predict_out_of_fold(folded, permuted, alphas, inner=inner, dtype=np.float32)
             errors = block.weights @ (permuted - out.predicted) ** 2
             totals = block.weights @ (permuted - out.train_means[folds]) ** 2
             r2 = np.nan_to_num(r_squared(errors, totals), nan=0.0).reshape(-1, len(block.targets))
@@ -188,33 +207,50 @@ def _inner(block: Block, settings: ProbeSettings, *, is_error_needed: bool = Fal
 
 @dataclass(frozen=True, eq=False)
 class _Fits:
-    """All feature matrices on one block.
+    """All feature matrices on one block. Errors and totals: (n_repeats, n_groups, n_targets), see uncertainty.py.
 
-    r2 : (name, layer) -> (n_replicates, n_targets), in the order of `draw_groups`, mean over repeats
-    nested_r2 : the same when the layer is chosen inside each training set
-    nested_layers : (n_repeats x n_folds, n_targets), the layers so chosen; empty if there was no way to choose
+    errors : (name, layer) -> errors
+    totals : of the training means, the same for every matrix
+    nested_errors : errors when the layer is chosen inside each training set; None if there was no way to choose
+    nested_layers : (n_repeats x n_folds, n_targets), the layers so chosen
     scores : layer -> the scores of each repeat
     alphas : layer -> (n_repeats x n_folds, n_targets)
     predicted : (n_layers, n_rows, n_targets) and folds (n_rows,), of the first repeat
     """
 
-    r2: dict[tuple[str, int | None], np.ndarray]
-    nested_r2: np.ndarray
+    errors: dict[tuple[str, int | None], np.ndarray]
+    totals: np.ndarray
+    nested_errors: np.ndarray | None
     nested_layers: np.ndarray
     scores: list[list[Scores]]
     alphas: list[np.ndarray]
     predicted: np.ndarray
     folds: np.ndarray
 
+    @property
+    def n_layers(self) -> int:
+        return len(self.scores)
+
+    def of_layers(self, name: str, column: int) -> np.ndarray:
+        """Errors of one target beside each layer, (n_repeats, n_groups, n_layers); `name` is "" for the encoder."""
+        if name == TRAIN_MEAN:
+            return np.repeat(self.totals[:, :, [column]], self.n_layers, axis=2)
+        layers = [layer if (name, layer) in self.errors else None for layer in range(self.n_layers)]
+        return np.stack([self.errors[name, layer][:, :, column] for layer in layers], axis=2)
+
+    def r2(self, errors: np.ndarray, column: int) -> np.ndarray:
+        """R² of (n_repeats, n_groups, …) errors, mean over repeats; 0 where there is nothing to explain."""
+        r2: np.ndarray = np.nan_to_num(r_squared(errors.sum(axis=(0, 1)), self.totals[:, :, column].sum()), nan=0.0)
+        return r2
+
 
 def _fit_block(
     block: Block, matrices: list[Matrix], n_layers: int, settings: ProbeSettings, report: Callable[[], None]
 ) -> _Fits:
-    rng = np.random.default_rng([settings.seed, BOOTSTRAP])
-    counts = draw_groups(block.n_groups, settings.n_bootstraps, rng)
     alphas = np.array(settings.alphas)
-    r2 = {(matrix.name, matrix.layer): np.zeros((len(counts), len(block.targets))) for matrix in matrices}
-    nested_r2 = np.zeros((len(counts), len(block.targets)))
+    errors: dict[tuple[str, int | None], list[np.ndarray]] = {(matrix.name, matrix.layer): [] for matrix in matrices}
+    totals: list[np.ndarray] = []
+    nested_errors: list[np.ndarray] = []
     of_repeats: list[tuple[np.ndarray, list[OutOfFold], np.ndarray]] = []
     for repeat in range(settings.n_repeats):
         folds = _folds(block, settings, repeat)
@@ -223,19 +259,21 @@ def _fit_block(
             inner = _inner(block, settings, is_error_needed=matrix.is_layer)
             folded = FoldedFeatures(matrix.features[block.rows], folds, block.weights)
             out = predict_out_of_fold(folded, block.values, alphas, inner=inner)
-            r2[matrix.name, matrix.layer] += _replicate(counts, block, out, folds) / settings.n_repeats
+            of_groups, total = _squared_sums(block, out, folds)
+            errors[matrix.name, matrix.layer].append(of_groups)
             if matrix.is_layer:
                 outs.append(out)
             report()
+        totals.append(total)
         layers = _choose_layers(outs)
         if len(layers):
             picked = np.take_along_axis(np.stack([out.predicted for out in outs]), layers[folds][None], axis=0)[0]
-            nested = replace(outs[0], predicted=picked)
-            nested_r2 += _replicate(counts, block, nested, folds) / settings.n_repeats
+            nested_errors.append(_squared_sums(block, replace(outs[0], predicted=picked), folds)[0])
         of_repeats.append((folds, outs, layers))
     return _Fits(
-        r2=r2,
-        nested_r2=nested_r2,
+        errors={of: np.stack(each) for of, each in errors.items()},
+        totals=np.stack(totals),
+        nested_errors=np.stack(nested_errors) if nested_errors else None,
         nested_layers=np.concatenate([layers for _, _, layers in of_repeats]),
         scores=[[_score(block, outs[layer], folds) for folds, outs, _ in of_repeats] for layer in range(n_layers)],
         alphas=[np.concatenate([outs[layer].alphas for _, outs, _ in of_repeats]) for layer in range(n_layers)],
@@ -257,27 +295,64 @@ def _score(block: Block, out: OutOfFold, folds: np.ndarray) -> Scores:
     return score(block.values, out.predicted, out.train_means[folds], block.weights, block.units)
 
 
-def _replicate(counts: np.ndarray, block: Block, out: OutOfFold, folds: np.ndarray) -> np.ndarray:
-    """R² of every resample, (n_replicates, n_targets); 0 where a resample has nothing to explain."""
-    errors, totals = squared_sums(block.values, out.predicted, out.train_means[folds], block.weights, block.groups)
-    return np.nan_to_num(r_squared(counts @ errors, counts @ totals), nan=0.0)
+def _squared_sums(block: Block, out: OutOfFold, folds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return squared_sums(block.values, out.predicted, out.train_means[folds], block.weights, block.groups)
+
+
+# --- gains over baselines -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Rivals:
+    """The baselines of one target and the gains over them; figures are baselines x layers."""
+
+    names: list[str]
+    r2: np.ndarray  # (n_rivals, n_layers)
+    gains: Gains
+
+    def least(self, figures: np.ndarray) -> np.ndarray:
+        """Of every layer over all baselines, (n_layers,)."""
+        smallest: np.ndarray = figures.reshape(len(self.names), -1).min(axis=0)
+        return smallest
+
+
+def _rivals(fits: _Fits, column: int, target: str, data: ProbeData) -> _Rivals:
+    twins = data.not_for.get(target, ())
+    names = [TRAIN_MEAN, *(name for name in data.baselines if name not in twins)]
+    errors = np.concatenate([fits.of_layers(name, column) for name in names], axis=2)
+    own = np.tile(fits.of_layers("", column), len(names))
+    r2 = fits.r2(errors, column).reshape(len(names), fits.n_layers)
+    r2[0] = 0.0  # the training mean, without what rounding makes of it
+    return _Rivals(names, r2, gains(own, errors, fits.totals[:, :, [column]]))
+
+
+def _reach(rivals: Sequence[tuple[Block, _Rivals]], n_groups: int, settings: ProbeSettings) -> float:
+    """How many standard errors the gains of all cells over all baselines reach at once; NaN without draws."""
+    if settings.n_bootstraps == 0:
+        return np.nan
+    rng = np.random.default_rng([settings.seed, BOOTSTRAP])
+    shares = (
+        (np.unique(block.all_groups), each.gains.shares) for block, each in rivals if block.n_groups >= MIN_GROUPS
+    )
+    return simultaneous_quantile(shares, n_groups, settings.n_bootstraps, rng)
 
 
 # --- from fits to cells ---------------------------------------------------------------------------------------
 
 
-def _cells(fits: _Fits, column: int, block: Block, data: ProbeData, settings: ProbeSettings) -> list[ProbeCell]:
+def _cells(
+    fits: _Fits, column: int, block: Block, rivals: _Rivals, reach: float, data: ProbeData, settings: ProbeSettings
+) -> list[ProbeCell]:
     """The cells of one target."""
-    n_layers, n_draws = len(fits.scores), settings.n_bootstraps
-    r2 = np.stack([fits.r2["", layer][:, column] for layer in range(n_layers)], axis=1)  # (n_replicates, n_layers)
-    twins = data.not_for.get(block.targets[column], ())
-    names = [TRAIN_MEAN, *(name for name in data.baselines if name not in twins)]
-    rivals = np.stack([_rival(fits, column, data, name) for name in names])  # (n_baselines, n_replicates, n_layers)
-    gain = r2 - rivals.max(axis=0)
-    best_rival = rivals[:, 0].argmax(axis=0)
-    (low, high), (gain_low, gain_high) = intervals(r2, n_draws), intervals(gain, n_draws)
-    behind = r2[:, [r2[0].argmax()]] - r2
-    is_best = behind[0] <= (behind[1 : 1 + n_draws].std(axis=0) if n_draws else 0.0)
+    n_layers = fits.n_layers
+    own = fits.of_layers("", column)
+    totals = fits.totals[:, :, [column]]
+    r2 = fits.r2(own, column)
+    low, high = _intervals(own, totals, settings)
+    gain_low, gain_high = map(rivals.least, rivals.gains.intervals(reach if block.n_groups >= MIN_GROUPS else np.nan))
+    best_rival = rivals.r2.argmax(axis=0)
+    behind = gains(np.repeat(own[:, :, [r2.argmax()]], n_layers, axis=2), own, totals)
+    is_best = behind.value <= np.sqrt((behind.shares**2).mean(axis=0) / block.n_groups)
     n_effective = float(effective_n(block.values[:, [column]], block.groups)[0])
     edges = {settings.alphas[0], settings.alphas[-1]} if len(settings.alphas) > 1 else set()
     cells = []
@@ -286,19 +361,20 @@ def _cells(fits: _Fits, column: int, block: Block, data: ProbeData, settings: Pr
         per_repeat = [[getattr(scores, name)[column] for name in DETAILS] for scores in fits.scores[layer]]
         details = dict(zip(DETAILS, map(_number, np.mean(per_repeat, axis=0)), strict=True))
         r2_of_repeats = [scores.r2[column] for scores in fits.scores[layer]]
+        baseline = rivals.r2[best_rival[layer], layer]
         cells.append(
             ProbeCell(
                 layer=layer,
                 target=block.targets[column],
                 level=data.level,
                 **details,  # type: ignore[arg-type]
-                r2=_number(r2[0, layer]),
+                r2=_number(r2[layer]),
                 r2_low=_number(low[layer]),
                 r2_high=_number(high[layer]),
                 r2_sd=float(np.std(r2_of_repeats, ddof=1)) if settings.n_repeats > 1 else None,
-                baseline=_number(rivals[best_rival[layer], 0, layer]),
-                baseline_name=names[best_rival[layer]],
-                gain=_number(gain[0, layer]),
+                baseline=_number(baseline),
+                baseline_name=rivals.names[best_rival[layer]],
+                gain=_number(rivals.least(rivals.gains.value)[layer]),
                 gain_low=_number(gain_low[layer]),
                 gain_high=_number(gain_high[layer]),
                 alpha=float(np.quantile(alphas, 0.5, method="lower")),
@@ -313,13 +389,11 @@ def _cells(fits: _Fits, column: int, block: Block, data: ProbeData, settings: Pr
     return cells
 
 
-def _rival(fits: _Fits, column: int, data: ProbeData, name: str) -> np.ndarray:
-    """R² of a baseline beside each layer, (n_replicates, n_layers)."""
-    n_layers = len(fits.scores)
-    if name == TRAIN_MEAN:
-        return np.zeros((len(fits.nested_r2), n_layers))
-    layers = range(n_layers) if data.baselines[name].ndim == 3 else [None] * n_layers
-    return np.stack([fits.r2[name, layer][:, column] for layer in layers], axis=1)
+def _intervals(errors: np.ndarray, totals: np.ndarray, settings: ProbeSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Of R²; NaN where none were asked for."""
+    if settings.n_bootstraps == 0:
+        return np.full(errors.shape[2], np.nan), np.full(errors.shape[2], np.nan)
+    return r_squared_intervals(errors, totals)
 
 
 def _summary(
@@ -327,9 +401,10 @@ def _summary(
 ) -> TargetProbe:
     """The summary of one target."""
     nested_r2: list[float | None] = [None, None, None]
-    if len(fits.nested_layers):
-        low, high = intervals(fits.nested_r2[:, [column]], settings.n_bootstraps)
-        nested_r2 = [_number(figure) for figure in (fits.nested_r2[0, column], low[0], high[0])]
+    if fits.nested_errors is not None:
+        errors = fits.nested_errors[:, :, [column]]
+        low, high = _intervals(errors, fits.totals[:, :, [column]], settings)
+        nested_r2 = [_number(figure) for figure in (fits.r2(errors, column)[0], low[0], high[0])]
     values, predicted, folds = _scatter(fits, column, block, len(data.vectors))
     return TargetProbe(
         target=block.targets[column],
@@ -348,7 +423,8 @@ def _summary(
 
 
 def _all_r2(fits: _Fits, name: str, column: int) -> tuple[float | None, ...]:
-    return tuple(_number(r2[0, column]) for (of, _), r2 in fits.r2.items() if of == name)
+    each = [errors[:, :, column] for (of, _), errors in fits.errors.items() if of == name]
+    return tuple(_number(fits.r2(errors, column).item()) for errors in each)
 
 
 def _scatter(fits: _Fits, column: int, block: Block, n_rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -390,7 +466,7 @@ def _with_p(result: ProbeResult, null: dict[str, np.ndarray]) -> ProbeResult:
         if cell.target in place:
             number = place[cell.target], cell.layer
             cell = replace(cell, p=float(p[number]), p_adj=float(p_adj[number]))
-            cell = replace(cell, encodes=is_encoded(cell))
+            cell = replace(cell, encodes=not result.why_no_word and is_encoded(cell))
         cells.append(cell)
     targets = [
         replace(summary, p_best=float(p_best[place[summary.target]])) if summary.target in place else summary

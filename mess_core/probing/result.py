@@ -17,12 +17,16 @@ from typing import Any, Literal
 import numpy as np
 
 from mess_core.errors import ArtefactMismatchError, InputError
+from mess_core.probing.uncertainty import MIN_GROUPS
 from mess_core.storage.untrusted import build, understanding
+from mess_core.words import counted
 
-FORMAT = "mess-probe-1"
+FORMAT = "mess-probe-2"
+TOO_SURE = "mess-probe-1"  # the same with intervals that covered .75 to .85 instead of .95: these are not read
 ALPHAS = tuple(float(alpha) for alpha in np.logspace(-2, 7, 28))  # on standardised features
 LABELS = (("high", 0.8), ("medium", 0.5), ("experimental", 0.2))  # from the lower end of R²'s interval
 MAX_P = 0.05
+LEAST_PERMUTATIONS = 199  # below it p is too rough for the word "encodes"
 
 Level = Literal["track", "segment"]
 
@@ -34,17 +38,20 @@ class ProbeSettings:
     alphas : candidates for the ridge penalty on standardised features; one alone is taken as it is
     n_folds : test folds, of whole groups
     n_repeats : fold assignments; R² is their mean, p belongs to the first
-    n_bootstraps, n_permutations : draws behind intervals, and behind p
+    n_bootstraps : draws behind the intervals of gains; 0 asks for no intervals at all
+    n_permutations : draws behind p
     columns : of the user's own table, whose numbers are probed in place of the measured targets
+    without : baselines left out on purpose; the result names them, and nothing in it "encodes"
     """
 
     alphas: tuple[float, ...] = ALPHAS
     n_folds: int = 5
-    n_repeats: int = 1
+    n_repeats: int = 8
     n_bootstraps: int = 2000
     n_permutations: int = 1000
     seed: int = 0
     columns: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,15 +59,15 @@ class ProbeCell:
     """How well one layer tells one target.
 
     level : "track" or "segment", what a row is
-    r2, r2_low, r2_high : pooled out-of-fold R² and its interval (95 %, groups drawn)
+    r2, r2_low, r2_high : pooled out-of-fold R² and its interval (95 %, see uncertainty.py); none below 10 groups
     r2_within, r2_between : inside and between tracks (segment level) or groups (track level)
     p, p_adj : chance of such an R² under exchanged groups; p_adj for the best of all cells (max-T)
     baseline, baseline_name : R² of the best baseline; the training mean (0) is always one of them
-    gain, gain_low, gain_high : R² over that; in each resample over the best baseline of that resample
+    gain, gain_low, gain_high : R² over that; the least of the ends over all baselines, which hold for all cells at once
     alpha : median over the folds; is_on_grid_edge if any fold chose the smallest or the largest
     n, n_groups, n_eff : rows, groups, and how many independent rows they are worth
     label : from r2_low: "high", "medium", "experimental" or "none"
-    encodes : gain_low > 0, p_adj < .05, and r2_within > 0 at segment level
+    encodes : exceeds every baseline on this library: gain_low > 0, p_adj < .05, and r2_within > 0 at segment level
     spearman, mae : rank correlation; mean absolute error in the unit of the (transformed) target
     r2_sd : standard deviation of R² over repeats
     in_best_set : its distance to the target's best layer is within one standard error of that (paired) difference
@@ -132,6 +139,7 @@ class ProbeResult:
     groups, tracks : (n_rows,) ids; tracks is None at track level
     cells : n_targets x n_layers, targets in the order given, layers ascending inside each
     has_null : whether p was computed; before that no cell `encodes` anything
+    missing_baselines : what the layers should have been compared with and were not
     """
 
     level: Level
@@ -144,6 +152,23 @@ class ProbeResult:
     cells: tuple[ProbeCell, ...]
     targets: tuple[TargetProbe, ...]
     has_null: bool = False
+    missing_baselines: tuple[str, ...] = ()
+
+    @property
+    def why_no_word(self) -> str:
+        """Why no cell of this run may be said to "encode" anything, whatever its figures; empty if one may."""
+        if self.missing_baselines:
+            return f"not compared with {', '.join(self.missing_baselines)}"
+        if self.settings.n_permutations < LEAST_PERMUTATIONS:
+            return f"{counted(self.settings.n_permutations, 'permutation')}, fewer than {LEAST_PERMUTATIONS}"
+        if self.n_groups < MIN_GROUPS:
+            return f"{counted(self.n_groups, 'group')}, fewer than {MIN_GROUPS}"
+        return ""
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether any cell has one: not while it is provisional, nor with few groups, nor as an old version kept it."""
+        return any(cell.r2_low is not None for cell in self.cells)
 
     def cell(self, layer: int, target: str) -> ProbeCell:
         """The cell of one layer and target; KeyError if there is none."""
@@ -175,19 +200,24 @@ class ProbeResult:
         """
         cure = "Probe again: python -m mess_core probe"
         with understanding("The probe result", cure):
+            if stored.get("format") == TOO_SURE:
+                stored = _without_intervals(stored)
             if stored.get("format") != FORMAT:
                 raise ArtefactMismatchError(
                     f"A probe result of format {stored.get('format')!r}, expected {FORMAT}.", cure
                 )
             plain = {name: stored[name] for name in _field_names(cls)}
             alphas = tuple(float(alpha) for alpha in stored["settings"]["alphas"])
-            columns = tuple(str(column) for column in stored["settings"].get("columns", ()))
+            texts = {
+                name: tuple(str(text) for text in stored["settings"].get(name, ())) for name in ("columns", "without")
+            }
             result = build(
                 cls,
                 plain,
-                settings=build(ProbeSettings, stored["settings"], alphas=alphas, columns=columns),
+                settings=build(ProbeSettings, stored["settings"], alphas=alphas, **texts),
                 groups=tuple(str(group) for group in stored["groups"]),
                 tracks=None if stored["tracks"] is None else tuple(str(track) for track in stored["tracks"]),
+                missing_baselines=tuple(str(name) for name in stored["missing_baselines"]),
                 cells=tuple(build(ProbeCell, cell) for cell in stored["cells"]),
                 targets=tuple(_read_target(summary) for summary in stored["targets"]),
             )
@@ -232,6 +262,19 @@ def is_encoded(cell: ProbeCell) -> bool:
         return False
     is_inside = cell.level == "track" or (cell.r2_within is not None and cell.r2_within > 0)
     return cell.gain_low > 0 and cell.p_adj < MAX_P and is_inside
+
+
+def _without_intervals(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A result of an earlier version, of which R² and p are right and the intervals too narrow."""
+    unknown = {"r2_low": None, "r2_high": None, "gain_low": None, "gain_high": None, "label": "none", "encodes": False}
+    nested = {"nested_r2_low": None, "nested_r2_high": None}
+    return {
+        **stored,
+        "format": FORMAT,
+        "missing_baselines": (),
+        "cells": [{**cell, **unknown} for cell in stored["cells"]],
+        "targets": [{**summary, **nested} for summary in stored["targets"]],
+    }
 
 
 def _field_names(cls: type) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,12 +14,17 @@ from mess_core.evaluation.faithfulness import MIN_WORKS, Faithfulness, held_out_
 from mess_core.evaluation.kept import Evaluation, What, save_evaluation
 from mess_core.evaluation.similarity import SimilarityStudy, evaluate_similarity
 from mess_core.probing.discovery import groups_of
+from mess_core.probing.probe import OnProgress, no_progress
+from mess_core.search.geometry import LayerGeometry
+from mess_core.storage.provenance import digest, provenance
 from mess_core.words import counted
 from mess_core.work.request import Done, Request, encoder_words, library_words
 from mess_core.work.task import Task
 from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.workspace import Workspace
 
+PLAIN = ("log-mel", "MFCC", "chroma")  # embeddings that know nothing: what they find needs no encoder
+RIVAL = "log-mel"  # the one that is given the same labels as the encoder
 MOST_HELD_OUT = 3000  # tracks whose similarities with all others are held at once
 
 
@@ -46,17 +52,29 @@ class EvaluateRequest(Request):
         scope = scope_of(task.workspace, self.library, self.encoder_id)
         scope.require_library()
         content = scope.content
-        result: Faithfulness | SimilarityStudy
-        if self.what == "faithfulness":
-            result, message = _faithfulness(task, scope)
-        else:
-            result, message = _similarity(task, scope)
-        evaluation = Evaluation(scope.library, scope.info.id, scope.info.fingerprint, content, result)
+
+        def on_progress(n_done: int, n_total: int) -> None:
+            task.on_pause()
+            task.progress(n_done, n_total, DOING[self.what])
+
+        result = EVALUATE[self.what](scope, on_progress)
+        made = provenance(audio=digest(track.samples_sha256 or track.sha256 for track in scope.embedded_tracks))
+        evaluation = Evaluation(scope.library, scope.info.id, scope.info.fingerprint, content, result, made)
         save_evaluation(scope, evaluation, self.what)
-        return Done(message)
+        return Done(in_words(result))
 
 
-def _faithfulness(task: Task, scope: Scope) -> tuple[Faithfulness, str]:
+def in_words(result: Faithfulness | SimilarityStudy) -> str:
+    """What came out, in a sentence."""
+    if isinstance(result, SimilarityStudy):
+        where = f"{counted(result.n_tracks, 'track')} of {counted(result.n_groups, 'work')}"
+        return f"{counted(len(result.figures), 'figure')} on {where}."
+    n_passed = sum(result.passes(aspect) for aspect in result.judged)
+    do = "does what it says" if n_passed == 1 else "do what they say"
+    return f"{n_passed} of {counted(len(result.judged), 'aspect')} with evidence {do}."
+
+
+def evaluate_faithfulness(scope: Scope, on_progress: OnProgress = no_progress) -> Faithfulness:
     """Do aspects find what they say? Measured with the settings of the library's discovery."""
     discovery = scope.discovery()
     if discovery is None:
@@ -65,22 +83,18 @@ def _faithfulness(task: Task, scope: Scope) -> tuple[Faithfulness, str]:
             f"python -m mess_core probe --encoder {scope.info.id}",
         )
     data = scope.gather("work", "track").data
-    references = {"all layers": data.vectors}
-    references |= {name: data.baselines[name] for name in ("log-mel",) if name in data.baselines}
-
-    def on_progress(n_done: int, n_total: int) -> None:
-        task.on_pause()
-        task.progress(n_done, n_total, "searching by every aspect, its work left out")
-
-    result = measure_faithfulness(
-        data, discovery.aspects, discovery.result.settings, references, on_progress=on_progress
+    plain = {name: data.baselines[name] for name in PLAIN if name in data.baselines}
+    return measure_faithfulness(
+        data,
+        discovery.aspects,
+        discovery.result.settings,
+        {"all layers": data.vectors, **plain},
+        {name: vectors for name, vectors in plain.items() if name == RIVAL},
+        on_progress=on_progress,
     )
-    n_passed = sum(result.passes(aspect) for aspect in result.judged)
-    do = "does what it says" if n_passed == 1 else "do what they say"
-    return result, f"{n_passed} of {counted(len(result.judged), 'aspect')} with evidence {do}."
 
 
-def _similarity(task: Task, scope: Scope) -> tuple[SimilarityStudy, str]:
+def study_similarity(scope: Scope, on_progress: OnProgress = no_progress) -> SimilarityStudy:
     """Which way of comparing finds what?"""
     workspace = scope.workspace
     tracks = {track.track_id: track for track in scope.tracks}
@@ -93,18 +107,25 @@ def _similarity(task: Task, scope: Scope) -> tuple[SimilarityStudy, str]:
     }
     works = [work if track.work else None for track, work in zip(known, groups_of(known, "work"), strict=True)]
     extra = {}
+    for name, control in scope.controls().items():
+        if name in PLAIN and workspace.store.known(control).keys() >= set(embeddings.track_ids):
+            vectors = workspace.store.load(list(embeddings.track_ids), control).vectors
+            items = LayerGeometry.fit(vectors).items(vectors)
+            extra[name] = items @ items.T
     discovery = scope.discovery()
     if discovery is not None and len(known) <= MOST_HELD_OUT:
         data = scope.gather("work", "track").data
         if len(set(data.groups)) >= MIN_WORKS:
             extra["direction"] = held_out_similarities(data, discovery.result.settings)
+    performers = [track.performer for track in known]
+    return evaluate_similarity(embeddings.vectors, works, performers, properties, extra, on_progress=on_progress)
 
-    def on_progress(n_done: int, n_total: int) -> None:
-        task.on_pause()
-        task.progress(n_done, n_total, "comparing ways to compare")
 
-    result = evaluate_similarity(
-        embeddings.vectors, works, [track.performer for track in known], properties, extra, on_progress=on_progress
-    )
-    where = f"{counted(result.n_tracks, 'track')} of {counted(result.n_groups, 'work')}"
-    return result, f"{counted(len(result.figures), 'figure')} on {where}."
+EVALUATE: dict[What, Callable[[Scope, OnProgress], Faithfulness | SimilarityStudy]] = {
+    "faithfulness": evaluate_faithfulness,
+    "similarity": study_similarity,
+}
+DOING: dict[What, str] = {
+    "faithfulness": "searching by every aspect, its work left out",
+    "similarity": "comparing ways to compare",
+}

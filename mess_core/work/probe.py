@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import encoder_info
+from mess_core.probing.data import UNTRAINED
 from mess_core.probing.discovery import Group, check_columns, path_of, save
 from mess_core.probing.result import Level, ProbeSettings, check_settings
 from mess_core.words import counted
@@ -38,7 +40,7 @@ class ProbeRequest(Request):
     @classmethod
     def _read(cls, entries: Mapping[str, Any]) -> dict[str, Any]:
         plain = entries.get("settings", {})
-        lists = {name: tuple(plain[name]) for name in ("alphas", "columns") if name in plain}
+        lists = {name: tuple(plain[name]) for name in ("alphas", "columns", "without") if name in plain}
         return {"settings": ProbeSettings(**{**plain, **lists})}
 
     def begin(self, workspace: Workspace) -> None:
@@ -58,14 +60,21 @@ class ProbeRequest(Request):
 
         workspace, scope = task.workspace, scope_of(task.workspace, self.library, self.encoder_id)
         scope.require_library()
-        info, tracks, controls = scope.info, scope.embedded_tracks, scope.controls_worth_extracting()
-        n_steps = len(controls) + 4  # measuring, the controls, all layers, the baselines, chance
+        info, tracks, controls = scope.info, scope.embedded_tracks, scope.controls()
+        # What takes as long as the encoder itself comes last: R² can be looked at meanwhile.
+        twin = None if UNTRAINED in self.settings.without else controls.get(UNTRAINED)
+        early = [control for name, control in controls.items() if name != UNTRAINED]
+        n_steps = len(early) + (twin is not None) + 4  # measuring, the controls, all layers, the baselines, chance
         task.begin_step(0, n_steps)
         measure_tracks(task, [track.track_id for track in tracks])
-        for step, control in enumerate(controls, start=1):
+
+        def embed(control: EncoderInfo, step: int) -> None:
             task.begin_step(step, n_steps)
             done = workspace.store.known(control)
             embed_tracks(task, [track for track in tracks if track.track_id not in done], control.id)
+
+        for step, control in enumerate(early, start=1):
+            embed(control, step)
         gathered = scope.gather(self.group, self.level, self.settings.columns)
 
         def on_progress(stage: str) -> Callable[[int, int], None]:
@@ -77,10 +86,14 @@ class ProbeRequest(Request):
 
         if not path_of(workspace.paths, self.library, info, self.group, self.level, self.settings).exists():
             # R² alone takes half a second: it can be looked at while intervals, baselines and chance are worked out.
-            task.begin_step(n_steps - 3, n_steps)
+            task.begin_step(len(early) + 1, n_steps)
             bare = replace(gathered.data, baselines={}, identities={})
-            quick = fit_cells(bare, replace(self.settings, n_bootstraps=0), on_progress("fitting every layer"))
+            once = replace(self.settings, n_bootstraps=0, n_repeats=1)
+            quick = fit_cells(bare, once, on_progress("fitting every layer"))
             save(workspace.paths, info, gathered, replace(quick, settings=self.settings), self.library, self.group)
+        if twin is not None:
+            embed(twin, len(early) + 2)
+            gathered = scope.gather(self.group, self.level, self.settings.columns)
         task.begin_step(n_steps - 2, n_steps)
         result = fit_cells(gathered.data, self.settings, on_progress("fitting every layer and baseline"))
         save(
@@ -92,4 +105,7 @@ class ProbeRequest(Request):
             save(workspace.paths, info, gathered, result, self.library, self.group)
         n_encoded = len({cell.target for cell in result.cells if cell.encodes})
         of_all = f"{n_encoded} of {counted(len(result.targets), 'target')}"
-        return Done(f"{info.title} encodes {of_all} on {counted(gathered.n_tracks, 'track')}.")
+        on = f"on {counted(gathered.n_tracks, 'track')}"
+        if result.why_no_word:
+            return Done(f"{info.title} was probed {on}; that it encodes anything cannot be said: {result.why_no_word}.")
+        return Done(f"{info.title} encodes {of_all} {on}.")

@@ -13,12 +13,13 @@ from mess_core.audio.decode import n_segments
 from mess_core.catalogue.catalogue import ALL, Track
 from mess_core.embeddings.store import EmbeddingSet, TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.chroma import CHROMA
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.encoders.registry import RANDOM, encoder_ids, encoder_info
 from mess_core.errors import ArtefactMismatchError
+from mess_core.probing.data import UNTRAINED
 from mess_core.probing.directions import Directions
 from mess_core.probing.discovery import (
-    MIN_GROUPS,
     MIN_TRACKS,
     Discovery,
     Gathered,
@@ -29,9 +30,8 @@ from mess_core.probing.discovery import (
     load_directions,
 )
 from mess_core.probing.result import Level, ProbeSettings
+from mess_core.probing.uncertainty import MIN_GROUPS
 from mess_core.workspace.workspace import Workspace
-
-FAST_ENOUGH = 20.0  # times real time: below it an untrained twin is not extracted without being asked for
 
 
 @dataclass(frozen=True)
@@ -163,33 +163,21 @@ class Scope:
         return len(tracks) >= MIN_TRACKS and len(set(groups_of(tracks, "work"))) >= MIN_GROUPS
 
     def gather(self, group: Group, level: Level, columns: Sequence[str] = ()) -> Gathered:
-        """What a probe needs; the controls are those that embedded every track that this encoder has."""
+        """What a probe needs. A control that has not embedded every track that this encoder has is named as missing."""
         workspace, embedded = self.workspace, set(self.embedded_ids)
-        controls = {
-            name: control
-            for name, control in self.controls().items()
-            if embedded <= workspace.store.known(control).keys()
-        }
+        controls = self.controls()
+        here = {name: each for name, each in controls.items() if embedded <= workspace.store.known(each).keys()}
+        missing = [name for name in controls if name not in here]
         return gather(
             workspace.catalogue, workspace.store, workspace.measurements,
-            self.library, self.info, controls, group, level, columns,
+            self.library, self.info, here, group, level, columns, missing,
         )  # fmt: skip
 
     def controls(self) -> dict[str, EncoderInfo]:
         """Baseline name -> the encoder that makes it."""
-        names = {"log-mel": MEL.id, "MFCC": MFCC.id, "untrained": f"{RANDOM}{self.info.id}"}
+        names = {"log-mel": MEL.id, "MFCC": MFCC.id, "chroma": CHROMA.id, UNTRAINED: f"{RANDOM}{self.info.id}"}
         known, paths = encoder_ids(), self.workspace.paths
         return {name: encoder_info(id_, paths) for name, id_ in names.items() if id_ in known and id_ != self.info.id}
-
-    def controls_worth_extracting(self) -> list[EncoderInfo]:
-        """The controls that discovery extracts by itself.
-
-        The untrained twin of a slow encoder takes as long as the encoder itself; it counts where somebody has embedded
-        the library with it on purpose.
-        """
-        seconds_per_segment = self.workspace.store.speed(self.info)
-        is_fast = bool(seconds_per_segment and self.info.hop_s / seconds_per_segment >= FAST_ENOUGH)
-        return [control for name, control in self.controls().items() if name != "untrained" or is_fast]
 
     def discovery(
         self, group: Group = "work", level: Level = "track", settings: ProbeSettings | None = None

@@ -376,7 +376,7 @@ def test_the_table_names_aspects_moments_and_titles(ask):
 
 # --- evaluate -----------------------------------------------------------------------------------------------
 
-EVALUATION = {"library", "encoder", "fingerprint", "content"}
+EVALUATION = {"library", "encoder", "fingerprint", "content", "provenance"}
 
 
 def test_evaluate_faithfulness(planted, ask):
@@ -384,7 +384,7 @@ def test_evaluate_faithfulness(planted, ask):
     home, _ = planted
     code, document, _ = ask(verb=("evaluate", "faithfulness"))
     assert code == 0 and document.keys() == EVALUATION | {
-        "k", "n_queries", "n_groups", "rows", "references", "correlations", "labels"
+        "k", "n_queries", "n_groups", "rows", "references", "correlations", "labels", "differences"
     }  # fmt: skip
     assert document["content"] == Scope(home, "planted", MEL).content and document["n_groups"] == 20
     assert document["rows"]["direction"]["tempo"]["tempo"]["value"] < 0.6

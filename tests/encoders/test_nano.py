@@ -13,6 +13,7 @@ from scipy.special import erf, softmax
 
 from mess_core.encoders import nano as module
 from mess_core.encoders.base import Encoder
+from mess_core.encoders.chroma import Chroma, chroma_filters
 from mess_core.encoders.mel import Mel, Mfcc, mel_filters
 from mess_core.encoders.nano import NANO, Nano
 from mess_core.errors import ArtefactMismatchError
@@ -24,9 +25,9 @@ def nano() -> Nano:
     return Nano.load()
 
 
-@pytest.fixture(scope="module", params=["nano", "mel", "mfcc", "random:nano"])
+@pytest.fixture(scope="module", params=["nano", "mel", "mfcc", "chroma", "random:nano"])
 def encoder(request) -> Encoder:
-    return {"nano": Nano.load, "mel": Mel, "mfcc": Mfcc, "random:nano": Nano.random}[request.param]()
+    return {"nano": Nano.load, "mel": Mel, "mfcc": Mfcc, "chroma": Chroma, "random:nano": Nano.random}[request.param]()
 
 
 def reference_hidden_states(waveform: np.ndarray, librosa: ModuleType) -> np.ndarray:
@@ -139,6 +140,25 @@ def test_mfcc_agrees_with_librosa(librosa):
     cepstra = librosa.feature.mfcc(S=log_mel, n_mfcc=20)
     np.testing.assert_allclose(ours[:20], cepstra, atol=1e-3)
     np.testing.assert_allclose(ours[20:40, 8:-8], librosa.feature.delta(cepstra)[:, 8:-8], atol=1e-3)
+
+
+def test_chroma_hears_the_pitch_class_whatever_the_octave(librosa):
+    """Every note from C3 to B7: its own class is the loudest, as librosa's filters say, too."""
+    seconds = np.arange(24_000) / 24_000
+    notes = np.arange(48, 108)
+    tones = np.sin(2 * np.pi * librosa.midi_to_hz(notes)[:, None] * seconds).astype(np.float32)
+    heard = Chroma().encode(tones)[:, 0, 10:-10].mean(axis=1)  # (60, 12)
+    assert (heard.argmax(axis=1) == notes % 12).all()
+    powers = np.abs(np.fft.rfft(tones[:, :4096] * np.hanning(4096))) ** 2
+    theirs = powers @ librosa.filters.chroma(sr=24_000, n_fft=4096).T
+    assert (theirs.argmax(axis=1) == notes % 12).mean() > 0.95
+
+
+def test_chroma_filters_share_each_bin_between_neighbours():
+    filters = chroma_filters()
+    used = filters.sum(axis=1) > 0
+    np.testing.assert_allclose(filters[used].sum(axis=1), 1.0, rtol=1e-5)
+    assert ((filters > 0).sum(axis=1) <= 2).all() and not used[0] and not used[-1]
 
 
 def test_damaged_weights_are_refused(tmp_path, monkeypatch):

@@ -106,6 +106,29 @@ def test_a_reference_that_knows_nothing_is_chance(independent):
         assert 0.9 < ratio.value < 1.1
 
 
+def test_the_encoder_adds_what_a_rival_with_the_same_labels_lacks():
+    """A rival that is the encoder itself differs by exactly nothing; one that hears only noise by what is heard."""
+    data = independent_data()
+    noise = np.random.default_rng(4).standard_normal((N, 2, 5)).astype(np.float32)
+    result = measured(data, rivals={"itself": data.vectors, "noise": noise})
+    assert set(result.differences) == {"itself, same directions", "noise, same directions"}
+    for aspect in result.judged:
+        same, other = (row[aspect] for row in result.differences.values())
+        assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
+        assert result.rows["itself, same directions"][aspect] == result.rows[DIRECTION][aspect]
+        assert other.low <= other.value <= other.high < 0
+        own_column = result.rows[DIRECTION][aspect][aspect].value
+        assert other.value == pytest.approx(own_column - result.rows["noise, same directions"][aspect][aspect].value)
+        assert result.adds(aspect) is False, "not more than every rival"
+    assert Faithfulness.from_dict(json.loads(json.dumps(result.to_dict()))) == result
+    deaf = replace(result, differences={"noise": result.differences["noise, same directions"]})
+    assert all(deaf.adds(aspect) for aspect in deaf.judged)
+
+
+def test_without_a_rival_nothing_is_said(independent):
+    assert independent.differences == {} and independent.adds(independent.judged[0]) is None
+
+
 def test_intervals_hold_their_figure(independent):
     rows = [*independent.references.values(), *(row for rows in independent.rows.values() for row in rows.values())]
     for ratio in (ratio for row in rows for ratio in row.values()):
@@ -219,16 +242,15 @@ def test_no_candidate_is_of_the_querys_work():
     np.testing.assert_allclose(tally.nearest, near)
     np.testing.assert_allclose(tally.everything, far)
     counts = module.draw_groups(n_groups, module.N_BOOTSTRAPS, rng)
-    ratios = tally.ratios(counts, {"one": [1], "two": [0, 2]})
     by_hand = near.sum(axis=0) / far.sum(axis=0)
-    assert ratios["one"].value == pytest.approx(by_hand[1])
-    assert ratios["two"].value == pytest.approx((by_hand[0] + by_hand[2]) / 2)
+    assert module._ratio(tally.of(counts, [1])).value == pytest.approx(by_hand[1])
+    assert module._ratio(tally.of(counts, [0, 2])).value == pytest.approx((by_hand[0] + by_hand[2]) / 2)
 
 
 def test_an_aspect_nobody_could_measure_has_no_figure():
     tally = module._Tally(np.zeros((4, 1)), np.zeros((4, 1)))
     counts = module.draw_groups(4, module.N_BOOTSTRAPS, np.random.default_rng(0))
-    assert tally.ratios(counts, {"tempo": [0]}) == {"tempo": Ratio(None, None, None)}
+    assert module._ratio(tally.of(counts, [0])) == Ratio(None, None, None)
 
 
 # --- verdicts -----------------------------------------------------------------------------------------------

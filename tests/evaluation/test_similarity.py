@@ -232,6 +232,18 @@ def test_extra_similarities_are_measures_too():
     assert done == [(i, n_measures) for i in range(1, n_measures + 1)]
 
 
+def test_the_app_against_what_is_added_is_paired():
+    """Against itself it gains exactly nothing; against noise what the two scores differ by, surely above 0."""
+    vectors, properties = planted()
+    items = LayerGeometry.fit(vectors).items(vectors)
+    extra = {"itself": items @ items.T, "noise": np.random.default_rng(0).standard_normal((N, N))}
+    study = evaluate_similarity(vectors, WORKS, PERFORMERS, properties, extra, n_bootstraps=100)
+    itself, noise = study.above["itself"], study.above["noise"]
+    assert (itself.low, itself.high) == (0.0, 0.0) and itself.value == 0.0 and itself.chance is None
+    assert noise.value == pytest.approx(study.score("work", "layer").value - study.score("work", "noise").value)
+    assert 0 < noise.low <= noise.value <= noise.high
+
+
 def test_the_order_of_rows_changes_nothing(study):
     vectors, properties = planted()
     order = np.random.default_rng(0).permutation(N)

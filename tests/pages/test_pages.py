@@ -493,7 +493,7 @@ def test_why_says_what_is_the_same_and_what_is_not(launch, bright):
     lines = dict(zip(rows(at, "title"), rows(at, "why"), strict=True))
     titles = [track.title for track in map(Workspace().catalogue.track, bright)]
     assert "brighter than" in lines[titles[-1]] and "same brightness" not in lines[titles[-1]]
-    assert "same work" in lines[titles[6]] and "same work" not in lines[titles[5]]
+    assert "same work" in lines[titles[10]] and "same work" not in lines[titles[5]]
     spec = next(chart for chart in figures(at) if chart["layout"].get("barmode") == "relative")
     assert spec["data"][0]["name"] == "brightness" and len(spec["data"][0]["x"]) == 11
 

@@ -66,10 +66,10 @@ from tests.planted import (
     work_here,
 )
 
-QUICK = ProbeSettings(n_bootstraps=200, n_permutations=39)
+QUICK = ProbeSettings(n_repeats=2, n_bootstraps=200, n_permutations=199)
 # What `design.md` §7 promises to other programs, and what was added since.
 DOCUMENT = {"encoder", "library", "group", "n_tracks", "n_groups", "cells", "aspects"}
-DOCUMENT |= {"fingerprint", "level", "has_null"}
+DOCUMENT |= {"fingerprint", "level", "has_null", "missing_baselines", "targets", "provenance"}
 CELL = {"layer", "target", "level", "r2", "r2_low", "r2_high", "r2_within", "p_adj", "baseline", "baseline_name"}
 CELL |= {"gain", "gain_low", "gain_high", "alpha", "n", "label", "encodes"}
 
@@ -520,7 +520,7 @@ def keep_as(home: Workspace, library: str, n_tracks: int) -> None:
 
 def test_a_library_goes_by_its_own_discovery_else_by_the_largest(home):
     """None; then another library's, the largest; then that of all; its own above all; one of another version never."""
-    ids = plant_library(home, TWO_LAYERS, n=12)
+    ids = plant_library(home, TWO_LAYERS, n=24)
     for library in ("small", "large", "none"):
         home.catalogue.add_to_library(library, ids[:3])
 

@@ -13,10 +13,10 @@ from mess_core.probing.data import ProbeData
 from mess_core.probing.probe import add_null, fit_cells, probe_layers
 from mess_core.probing.result import ProbeResult, ProbeSettings
 
-QUICK = ProbeSettings(alphas=tuple(np.logspace(-1, 6, 8)), n_bootstraps=300, n_permutations=99)
-AS_ARGUMENTS = {
-    name: value for name, value in dataclasses.asdict(QUICK).items() if name != "columns"
-}  # those are of a library
+QUICK = ProbeSettings(alphas=tuple(np.logspace(-1, 6, 8)), n_repeats=2, n_bootstraps=300, n_permutations=199)
+AS_ARGUMENTS = dataclasses.asdict(QUICK)
+for of_a_library in ("columns", "without"):
+    del AS_ARGUMENTS[of_a_library]
 PROBE_JSON = (
     "layer target level r2 r2_low r2_high r2_within p_adj baseline baseline_name gain gain_low gain_high alpha n label "
     "encodes"
@@ -71,7 +71,7 @@ def test_the_planted_layer_is_found_and_its_r2_is_in_the_interval(found):
     assert summary.best_layer == 2 and summary.best_set == (2,) and cell.in_best_set
     assert set(summary.nested_layers) == {2} and summary.nested_r2 == pytest.approx(cell.r2)
     assert summary.nested_r2_low <= summary.nested_r2 <= summary.nested_r2_high
-    assert cell.label == "medium" and cell.encodes and cell.p_adj == summary.p_best == 0.01
+    assert cell.label == "medium" and cell.encodes and cell.p_adj == summary.p_best == 0.005
     assert cell.spearman > 0.7 and 0 < cell.mae < 1 and (cell.n, cell.n_groups, cell.n_eff) == (120, 120, 120)
 
 
@@ -97,7 +97,7 @@ def test_the_training_mean_is_always_a_baseline(planted):
     """Beating a baseline that is worse than nothing is no gain."""
     result = fit_cells(dataclasses.replace(planted, baselines={}), quick())
     for cell in result.cells:
-        assert (cell.baseline_name, cell.baseline, cell.gain) == ("train mean", 0.0, cell.r2)
+        assert (cell.baseline_name, cell.baseline) == ("train mean", 0.0) and cell.gain == pytest.approx(cell.r2)
 
 
 def test_leak_detectors_are_shown_and_not_subtracted(planted):
@@ -200,7 +200,7 @@ def test_permutations_do_not_depend_on_how_many_are_held_at_once(planted, found,
 
 def test_adjusted_p_is_never_smaller_and_falls_with_r2(found):
     ordered = sorted(found.cells, key=lambda cell: cell.r2)
-    assert all(cell.p_adj >= cell.p >= 0.01 for cell in ordered)
+    assert all(cell.p_adj >= cell.p >= 0.005 for cell in ordered)
     assert all(one.p_adj >= other.p_adj for one, other in itertools.pairwise(ordered))
 
 
@@ -225,6 +225,64 @@ def test_repeats_average_over_folds(planted):
     assert once.r2_sd is None and 0 < thrice.r2_sd < 0.1 and thrice.r2 != once.r2
     assert len(single[1].target("told").nested_layers) == 15
     assert np.array_equal(single[1].target("told").folds, single[0].target("told").folds)
+
+
+# --- how sure ---------------------------------------------------------------------------------------------------
+
+
+def test_another_baseline_never_raises_a_gain(planted):
+    """One more rival, be it noise: no lower end rises, no word is won."""
+    noise = np.random.default_rng(1).standard_normal((120, 4))
+    few, more = (
+        fit_cells(dataclasses.replace(planted, baselines=baselines), quick())
+        for baselines in (planted.baselines, {**planted.baselines, "noise": noise, "twin": planted.vectors + 0.1})
+    )
+    for before, after in zip(few.cells, more.cells, strict=True):
+        assert after.gain_low <= before.gain_low and after.gain <= before.gain and after.r2_low == before.r2_low
+
+
+def test_the_word_needs_every_baseline_and_enough_permutations(planted):
+    """What is missing is named, and then nothing encodes, however clear the figures."""
+    whole = add_null(fit_cells(planted, QUICK), planted)
+    assert whole.why_no_word == "" and whole.cell(2, "told").encodes
+    data = dataclasses.replace(planted, missing=("untrained", "MFCC"))
+    result = add_null(fit_cells(data, QUICK), data)
+    assert result.missing_baselines == ("untrained", "MFCC") and not any(cell.encodes for cell in result.cells)
+    assert result.why_no_word == "not compared with untrained, MFCC"
+    assert ProbeResult.from_dict(json.loads(json.dumps(result.to_dict()))).missing_baselines == ("untrained", "MFCC")
+    few = add_null(fit_cells(planted, quick(n_permutations=198)), planted)
+    assert few.why_no_word == "198 permutations, fewer than 199" and not any(cell.encodes for cell in few.cells)
+
+
+@pytest.mark.parametrize(("n_groups", "has_interval"), [(9, False), (10, True)])
+def test_below_ten_groups_there_is_no_interval(planted, n_groups, has_interval):
+    """R² stands, its interval and the word do not; groups of several rows do not help."""
+    groups = [f"w{row % n_groups}" for row in range(120)]
+    data = dataclasses.replace(planted, groups=groups)
+    result = add_null(fit_cells(data, QUICK), data)
+    cell = result.cell(2, "told")
+    assert cell.r2 > 0.5 and (cell.r2_low is not None) == (cell.gain_low is not None) == has_interval
+    assert result.has_intervals == has_interval and (result.why_no_word == "") == has_interval
+    assert has_interval or (cell.label == "none" and not cell.encodes)
+
+
+def test_a_baseline_that_is_the_target_leaves_no_gain(planted):
+    told = planted.targets["told"][:, None]
+    data = dataclasses.replace(planted, baselines={"itself": told})
+    cell = add_null(fit_cells(data, QUICK), data).cell(2, "told")
+    assert cell.gain < 0 and cell.gain_low < 0 and not cell.encodes
+
+
+def test_an_earlier_version_keeps_its_r2_and_loses_its_intervals(found):
+    """They covered three of four; what they supported is not said any more."""
+    stored = {**found.to_dict(), "format": "mess-probe-1"}
+    del stored["missing_baselines"]
+    old = ProbeResult.from_dict(stored)
+    assert [cell.r2 for cell in old.cells] == [cell.r2 for cell in found.cells]
+    assert old.has_null and not old.has_intervals
+    assert not any(cell.encodes or cell.label != "none" for cell in old.cells)
+    assert {summary.nested_r2_low for summary in old.targets} == {None}
+    assert ProbeResult.from_dict(old.to_dict()).to_dict() == old.to_dict()
 
 
 # --- what cannot be probed --------------------------------------------------------------------------------------
@@ -271,7 +329,10 @@ def test_a_thousand_rows_in_ten_groups_are_worth_little(fingerprints):
 
 
 def test_an_undefined_value_leaves_its_row_out_and_nothing_else(planted):
-    """A target with gaps gives what it gives alone, on the rows where it is defined."""
+    """A target with gaps gives what it gives alone, on the rows where it is defined; but for the ends of its gains.
+
+    These hold for all cells at once, so that more targets move them outwards.
+    """
     is_defined = np.arange(120) % 4 > 0
     gappy = np.where(is_defined, planted.targets["told"], np.nan)
     data = dataclasses.replace(planted, targets={**planted.targets, "gappy": gappy})
@@ -283,7 +344,9 @@ def test_an_undefined_value_leaves_its_row_out_and_nothing_else(planted):
         {"nuisances": planted.baselines["nuisances"][is_defined]},
     )
     alone = fit_cells(some, QUICK)
-    assert [cell for cell in result.cells if cell.target == "gappy"] == list(alone.cells)
+    for cell, by_itself in zip([cell for cell in result.cells if cell.target == "gappy"], alone.cells, strict=True):
+        ends = {"gain_low": by_itself.gain_low, "gain_high": by_itself.gain_high}
+        assert dataclasses.replace(cell, **ends) == by_itself
     summary = result.target("gappy")
     assert np.array_equal(np.isnan(summary.predicted[0]), ~is_defined)
     assert np.array_equal(summary.folds >= 0, is_defined)
@@ -414,4 +477,4 @@ def test_a_baseline_that_holds_the_target_itself_is_no_rival():
     unfair = fit_cells(ProbeData(vectors, {"a": target}, groups, rival), settings).cell(0, "a")
     fair = fit_cells(ProbeData(vectors, {"a": target}, groups, rival, not_for={"a": ["itself"]}), settings).cell(0, "a")
     assert unfair.baseline_name == "itself" and unfair.gain < 0.01
-    assert fair.baseline_name == "train mean" and fair.gain == fair.r2 > 0.9
+    assert fair.baseline_name == "train mean" and fair.gain == pytest.approx(fair.r2) and fair.r2 > 0.9

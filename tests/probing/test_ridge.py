@@ -77,6 +77,25 @@ def test_leaving_out_rows_chooses_the_alphas_of_ridge_cv(problem):
         assert np.abs(theirs.predict(features[test]) - ours.predicted[test]).max() <= 1e-9
 
 
+def test_generalised_cross_validation_is_its_definition(problem):
+    """Residuals and trace of the hat matrix written out, from scikit-learn's models of unit vectors; wide and tall."""
+    features, targets, folds = problem
+    alphas = np.array([0.1, 10.0, 1e4])
+    train = folds != 1
+    decomposition = FoldedFeatures(features, folds).decompose(1)
+    n_train = int(train.sum())
+    centred = targets[train] - targets[train].mean(axis=0)
+    found = decomposition.generalised(centred, decomposition.rotate(centred), alphas)
+    for alpha, errors in zip(alphas, found, strict=True):
+        model = make_pipeline(StandardScaler(), Ridge(alpha))
+        hat = model.fit(features[train], np.eye(n_train)).predict(features[train])
+        residuals = targets[train] - hat @ targets[train]
+        theirs = n_train * (residuals**2).sum(axis=0) / (n_train - np.trace(hat)) ** 2
+        assert np.allclose(errors, theirs, rtol=1e-6)
+    chosen = predict_out_of_fold(FoldedFeatures(features, folds), targets, alphas, inner="trace").alphas[1]
+    assert (chosen == alphas[found.argmin(axis=0)]).all()
+
+
 def test_the_other_folds_choose_the_alphas_of_grid_search(problem):
     """The inner folds of GridSearchCV are the outer folds that are left, so groups stay whole."""
     features, targets, folds = problem

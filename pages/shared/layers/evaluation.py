@@ -11,7 +11,7 @@ from mess_core.evaluation.similarity import PERFORMER, WORK, SimilarityStudy
 from mess_core.probing.aspects import ASPECTS
 from mess_core.search.hubness import HUB_SKEWNESS
 from mess_core.words import counted
-from mess_core.work.evaluate import EvaluateRequest
+from mess_core.work.evaluate import PLAIN, EvaluateRequest
 from mess_core.work.request import submit, under_way
 from mess_core.workspace.scope import Scope
 from pages.shared.app import jobs, resources
@@ -39,9 +39,10 @@ def show_faithfulness(scope: Scope) -> None:
         f"{'does what it says' if len(passed) == 1 else 'do what they say'}, on "
         f"{counted(result.n_queries, 'query', 'queries')} of {counted(result.n_groups, 'work')}."
     )
-    ways = [way for way in WAYS if result.rows.get(way)]
+    names = WAYS | {rival: f"{rival.split(',')[0]} with the same labels" for rival in result.differences}
+    ways = [way for way in names if result.rows.get(way)]
     way = st.segmented_control(
-        "Searched", ways, default=DIRECTION, required=True, key="leak-way", format_func=WAYS.__getitem__
+        "Searched", ways, default=DIRECTION, required=True, key="leak-way", format_func=names.__getitem__
     )
     asked = list(result.rows[DIRECTION]) if way in (DIRECTION, LAYER) else list(result.rows[way])
     st.plotly_chart(
@@ -58,6 +59,23 @@ def show_faithfulness(scope: Scope) -> None:
         + (" Here, with an aspect left out, its own column should be pale." if way == NOT else "")
     )
     _show_verdicts(result)
+    if result.differences and result.judged:
+        st.markdown(whose(result))
+
+
+def whose(result: Faithfulness) -> str:
+    """What the encoder adds to an aspect, and what only the labels do."""
+    adds = [aspect_title(aspect) for aspect in result.judged if result.adds(aspect)]
+    labels = [aspect_title(aspect) for aspect in result.judged if result.adds(aspect) is False]
+    said = []
+    if adds:
+        said.append(f"In {', '.join(adds)} the encoder finds more than a plain log-mel spectrum given the same labels.")
+    if labels:
+        said.append(
+            f"In {', '.join(labels)} it does not: there the slider works because directions are learned from "
+            "measurements, and a spectrum would serve as well."
+        )
+    return " ".join(said)
 
 
 def _show_verdicts(result: Faithfulness) -> None:
@@ -69,6 +87,8 @@ def _show_verdicts(result: Faithfulness) -> None:
                 "own column": _ratio(result.rows[DIRECTION][aspect][aspect]),
                 "by whole layers": _ratio(result.rows[LAYER].get(aspect, {}).get(aspect)),
                 **{name: _ratio(row[aspect]) for name, row in result.references.items()},
+                **{rival: _ratio(result.rows[rival].get(aspect, {}).get(aspect)) for rival in result.differences},
+                **{f"less than {rival}": _ratio(row.get(aspect)) for rival, row in result.differences.items()},
                 "at best": _ratio(result.rows[ORACLE][aspect][aspect]),
                 "cannot be told apart from": ", ".join(map(aspect_title, result.family(aspect))),
                 "leaks into": ", ".join(map(aspect_title, result.leaks(aspect))),
@@ -146,7 +166,25 @@ def show_similarity(scope: Scope) -> None:
         "*Same work*, *same performer*: mean average precision, more is better. Others: how far the ten nearest are "
         "from the query in rank, over chance; less is better. Intervals: 95 %, works drawn again; the library stays."
     )
+    for sentence in above(study):
+        st.markdown(sentence)
     _show_hubs(study)
+
+
+def above(study: SimilarityStudy) -> list[str]:
+    """Whether the encoder finds the work better than plain descriptions of sound and of notes do."""
+    said = []
+    for name, score in study.above.items():
+        if name not in PLAIN or score.value is None or score.low is None or score.high is None:
+            continue
+        interval = f"{score.value:+.2f} [{score.low:+.2f}, {score.high:+.2f}] in mean average precision"
+        if score.low > 0:
+            said.append(f"It finds other performances of a work **better than {name}**: {interval}.")
+        elif score.high < 0:
+            said.append(f"It finds other performances of a work **worse than {name}**: {interval}.")
+        else:
+            said.append(f"That it finds other performances of a work better than {name} is **not shown**: {interval}.")
+    return said
 
 
 def _show_hubs(study: SimilarityStudy) -> None:

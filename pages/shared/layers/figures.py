@@ -15,7 +15,7 @@ from pages.shared.widgets.charts import BLUES, GREYS, number, plain
 
 QUANTITIES = {
     "r2": ("R²", "Share of the target's variance that the layer tells, on works it was not fitted on"),
-    "gain": ("Gain", "R² above the best baseline: nuisances, log-mel, MFCC, the untrained twin"),
+    "gain": ("Gain", "R² above the best baseline: nuisances, log-mel, MFCC, chroma, the untrained twin"),
     "r2_low": ("Lower end", "The lower end of R²'s 95 % interval: what can be relied on"),
 }
 POINT = "#3559c7"

@@ -12,9 +12,11 @@ import streamlit as st
 from mess_core.catalogue.catalogue import Track
 from mess_core.errors import InputError
 from mess_core.handover.exports import cells_as_csv
-from mess_core.probing.discovery import GROUPS, MIN_GROUPS, MIN_TRACKS, Discovery
-from mess_core.probing.result import ProbeSettings
+from mess_core.probing.data import UNTRAINED
+from mess_core.probing.discovery import GROUPS, MIN_TRACKS, Discovery
+from mess_core.probing.result import ProbeResult, ProbeSettings
 from mess_core.probing.rows import Row
+from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
 from mess_core.storage.jobs import Job
 from mess_core.targets.registry import target_of
 from mess_core.words import counted
@@ -26,8 +28,6 @@ from pages.shared.app import frame, jobs, resources, state
 from pages.shared.layers import figures
 from pages.shared.widgets import charts
 from pages.shared.widgets.player.player import PlayerTrack, player
-
-FEW_GROUPS = 10  # below it an interval says little
 
 
 def choose() -> tuple[str, str]:
@@ -92,6 +92,11 @@ def _other_settings(scope: Scope, group: str, level: str) -> None:
         n_folds = st.number_input("Folds", 2, 50, default.n_folds)
         n_permutations = st.number_input("Permutations", 0, 10_000, default.n_permutations, 100)
         seed = st.number_input("Seed", 0, 10**6, default.seed)
+        has_twin = st.checkbox(
+            "Compare with the untrained network",
+            value=True,
+            help="It takes as long to embed with as the encoder itself. Without it nothing is said to encode.",
+        )
         if st.form_submit_button("Run", type="primary"):
             with frame.explain_errors():
                 settings = ProbeSettings(
@@ -99,6 +104,7 @@ def _other_settings(scope: Scope, group: str, level: str) -> None:
                     n_folds=int(n_folds),
                     n_permutations=int(n_permutations),
                     seed=int(seed),
+                    without=() if has_twin else (UNTRAINED,),
                 )
                 submit(scope.workspace, ProbeRequest(scope.library, scope.info.id, group, level, settings))
                 st.rerun()
@@ -136,12 +142,32 @@ def show_scope(found: Discovery) -> None:
     if found.group == "work" and found.n_without_work:
         n_without = counted(found.n_without_work, "track")
         st.caption(f"Without a work in the catalogue: {n_without}; each counts as a work of its own.")
-    if result.n_groups < FEW_GROUPS:
-        st.caption(f":material/warning: Only {counted(result.n_groups, 'group')}: the intervals say little.")
-    if all(cell.r2_low is None for cell in result.cells):
-        st.caption("R² alone so far: intervals and baselines are being worked out.")
+    for sentence in how_sure(result):
+        st.caption(sentence)
+
+
+def how_sure(result: ProbeResult) -> list[str]:
+    """What the reader must know of the intervals and of the word "encodes"."""
+    n_groups, said = counted(result.n_groups, "group"), []
+    if result.n_groups < MIN_GROUPS:
+        said.append(f":material/warning: Only {n_groups}: no interval can be given below {MIN_GROUPS}.")
     elif not result.has_null:
-        st.caption("The comparison with chance is not done yet: the word “encodes” waits for it.")
+        said.append(
+            "The comparison with chance is not done yet: the word “encodes” waits for it."
+            if result.has_intervals
+            else "Provisional: R² alone so far; intervals and baselines are being worked out."
+        )
+    elif not result.has_intervals:
+        said.append(
+            ":material/warning: An earlier version made this, whose intervals were too narrow: they are not shown. "
+            "R² is right. Run it again to see how sure it is."
+        )
+    elif result.n_groups < FEW_GROUPS:
+        more = counted(groups_for_half(result.n_groups), "more group")
+        said.append(f":material/warning: Only {n_groups}: the intervals are wide. {more} would halve them.")
+    if result.has_null and result.has_intervals and result.why_no_word:
+        said.append(f"Nothing here may be said to “encode”: {result.why_no_word}.")
+    return said
 
 
 @st.fragment
@@ -315,9 +341,11 @@ def explain() -> None:
         )
         st.write(
             "A high R² alone proves little: much of brightness can be read off any spectrum. So every cell is compared "
-            "with duration, loudness, density and pitch, with the log-mel spectrum, with MFCC and with the same "
-            "network untrained. Only a cell that beats all of them, its interval considered, and that chance does not "
-            "reach, *encodes* the property."
+            "with duration, loudness, density and pitch, with the log-mel spectrum, with MFCC, with chroma (which "
+            "notes sound) and with the same network untrained. The heatmap is hundreds of chances to be fooled, so the "
+            "intervals of gains are drawn so wide that all of them hold at once. Only a cell that beats every baseline "
+            "even then, and that chance does not reach, *encodes* the property: it exceeds every baseline on this "
+            "library. That it holds elsewhere, another library has to show."
         )
         st.write(
             "With a segment as the row, a layer may score by telling recordings apart. So the R² inside recordings is "
