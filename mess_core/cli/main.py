@@ -428,7 +428,9 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
     if passage is None:
         index = build_index(plan)  # says what is missing before the query is embedded
         found = answer(index, plan, find_query(scope, options.query))
+        usual = index.usual_percentiles(plan.question)
     else:
+        usual = {}
         segments = build_segment_index(plan)
         found = answer_passage(segments, plan, find_query(scope, options.query), passage)
     if workspace.catalogue.has(found.query.track_id):
@@ -438,7 +440,7 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
         print("mess: The query is unlike everything in this library; the nearest may still be far.", file=sys.stderr)
     if options.playlist:
         write_playlist(found, options.playlist)
-    _print(options, as_document(found), answer_table(found))
+    _print(options, as_document(found), answer_table(found, usual))
     return DONE
 
 

@@ -13,8 +13,8 @@ from mess_core.search.answers import Answer
 from mess_core.words import counted
 
 
-def answer_table(answer: Answer) -> list[str]:
-    """One line per neighbour: how near, in what, and where to listen."""
+def answer_table(answer: Answer, usual: Mapping[int, float] | None = None) -> list[str]:
+    """One line per neighbour: how near, in what, and where to listen; `usual` is where the nth usually is."""
     asked = [aspect for aspect in answer.plan.question.weights if any(f.neighbour.aspects for f in answer.found)]
     headings = "".join(f"  {aspect:>17}" for aspect in asked)
     lines = [f"  #  similarity  closer than{headings}  moment           track"]
@@ -27,6 +27,8 @@ def answer_table(answer: Answer) -> list[str]:
             f"{neighbour.rank:3d}  {neighbour.similarity:10.3f}  {_percent(neighbour.percentile):>11}{aspects}"
             f"  {at:<15}  {found.track.title}"
         )
+    for rank, percentile in (usual or {}).items():
+        lines.append(f"a usual query's neighbour #{rank} here is closer than {_percent(percentile)} of pairs")
     return lines
 
 

@@ -45,7 +45,9 @@ N_TYPICAL = 300  # recordings whose least distance is looked up
 FEWEST_TYPICAL = 20  # fewer say nothing of a tail
 N_NEAREST = 32  # by similarity, among which the least distance is
 SEED = 0
-N_KEPT = 8  # hub corrections of recent weights
+N_KEPT = 8  # hub corrections, and usual percentiles, of recent weights
+N_USUAL = 100  # recordings whose neighbours say where a neighbour usually stands
+USUAL_RANKS = (1, 10)
 ROUNDING = 2e-6  # relative, of inner products in single precision
 FIRST_PORTION, GROWTH = 32, 16  # rows looked up at first, and how many times more then: a thousand cost hardly more
 
@@ -169,6 +171,7 @@ class NeighbourIndex:
         self._works = np.unique(list(works or self.track_ids), return_inverse=True)[1]
         self._corrections: dict[bytes, np.ndarray] = {}
         self._coordinates: dict[str, np.ndarray] = {}
+        self._usual: dict[bytes, dict[int, float]] = {}
 
     def __len__(self) -> int:
         return len(self.track_ids)
@@ -371,6 +374,37 @@ class NeighbourIndex:
         if len(self.typical_least) < FEWEST_TYPICAL:
             return None
         return float(np.quantile(self.typical_least, STRANGE_ABOVE))
+
+    def usual_percentiles(
+        self, question: Question | None = None, ranks: Sequence[int] = USUAL_RANKS
+    ) -> dict[int, float]:
+        """Where the nearest recording of this library's own recordings usually stands, and the tenth, and so on.
+
+        A nearest neighbour is closer than most pairs by being the nearest: only what is above the usual says something.
+
+        Returns
+        -------
+        dict
+            Rank -> median percentile over a seeded sample of the library; no entry for a rank the library is too small
+            for.
+        """
+        weights = self.weights(question or Question())
+        ranks = [rank for rank in ranks if rank < len(self)]
+        if not ranks:
+            return {}
+        key = weights.tobytes() + bytes(str(ranks), "ascii")
+        if key not in self._usual:
+            found = []
+            for row in self._sample(N_USUAL).tolist():
+                portion = self._portion(self._row(row), weights, max(ranks) + 1)
+                totals = np.sort((portion.parts @ weights)[portion.rows != row])[::-1]
+                found.append(totals[np.array(ranks) - 1])
+            nearest = np.stack(found)  # (n_sampled, n_ranks)
+            usual = np.median(self.percentiles.of(nearest.ravel(), weights).reshape(nearest.shape), axis=0)
+            if len(self._usual) >= N_KEPT:
+                self._usual.clear()
+            self._usual[key] = dict(zip(ranks, map(float, usual), strict=True))
+        return self._usual[key]
 
     def _is_strange(self, item: np.ndarray, portion: _Portion | None) -> bool | None:
         """`portion`: the nearest by plain weights, if they are known already."""

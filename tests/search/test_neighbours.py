@@ -138,6 +138,21 @@ def test_percentiles_are_those_of_the_library_pairs(name):
     assert index.search(vectors[7], Question(asked, k=1)).neighbours[0].percentile == 100
 
 
+@pytest.mark.parametrize("asked", [{}, {"texture": 3, "tempo": 1}])
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_where_neighbours_usually_stand_is_a_median_over_the_library(name, asked):
+    """By hand: the nearest and the third of every recording among all pairs; no entry for a rank that nobody has."""
+    vectors = random_vectors(40, seed=5)
+    found = index_of(name, vectors).usual_percentiles(Question(aspects=asked), ranks=(1, 3, 40))
+    rows = [np.delete(by_hand(name, vectors, one, vectors, asked), row) for row, one in enumerate(vectors)]
+    pairs = np.sort(np.concatenate(rows))
+    for rank in (1, 3):
+        nth = [np.sort(row)[-rank] for row in rows]
+        below = (np.searchsorted(pairs, nth, "left") + np.searchsorted(pairs, nth, "right")) / 2
+        assert found[rank] == pytest.approx(np.median(100 * below / len(pairs)), abs=0.5)
+    assert found.keys() == {1, 3} and found[1] > 95 > found[3] - 5
+
+
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_equal_similarities_come_in_order_of_track_id(name):
     """Forty copies under shuffled names: for every k the same list, also where k falls among them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -251,6 +252,13 @@ def show_notices(found: Answer) -> None:
         )
 
 
+def usual_in_words(usual: Mapping[int, float]) -> str:
+    """Where neighbours usually stand: being the nearest is no merit by itself. Empty in a library too small to say."""
+    names = {1: "the nearest recording", 10: "its tenth"}
+    stands = [f"{names[rank]} is closer than {percentile:.1f} %" for rank, percentile in usual.items() if rank in names]
+    return f"For a usual query of this library {', '.join(stands)} of pairs." if stands else ""
+
+
 def explain(found: Answer) -> None:
     """How to read it, and how far to trust it."""
     plan = found.plan
@@ -259,6 +267,10 @@ def explain(found: Answer) -> None:
         f"*Similarity*: {GEOMETRIES[plan.geometry].words}. "
         "*Closer than* places it among the pairs of the library itself."
     )
+    if state.passage() is None:
+        usual = usual_in_words(resources.index(plan).usual_percentiles(plan.question))
+        if usual:
+            st.caption(usual)
     how = ", ".join(f"{aspect_title(aspect)} {weight:.0%}" for aspect, weight in plan.question.weights.items())
     without = f" · without {', '.join(map(aspect_title, plan.question.avoid))}" if plan.question.avoid else ""
     st.text(
