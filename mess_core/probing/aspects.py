@@ -47,12 +47,14 @@ class AspectEvidence:
     layers : layers within one standard error of the best, over the targets it is searched by
     targets : all its targets; label : of its best target when the layer, too, is chosen in training
     searched : the targets it is searched by: those with evidence, or, if none has, all that could be probed
+    transfer : of directions borrowed from another library, how well they order this one's recordings (transfer.py)
     """
 
     layers: tuple[int, ...]
     targets: tuple[str, ...]
     label: str
     searched: tuple[str, ...] = ()
+    transfer: float | None = None
 
     @property
     def has_evidence(self) -> bool:
@@ -63,6 +65,8 @@ class AspectEvidence:
         """Why it should not be relied on; empty if it may be."""
         if self.has_evidence:
             return ""
+        if self.transfer is not None:
+            return f"its directions, from another library, do not hold here (rank correlation {self.transfer:.2f})"
         if not self.searched:
             return "none of its targets could be measured and probed on this library"
         return f"no layer tells it reliably (the interval of R² reaches below {LEAST_R2:g})"

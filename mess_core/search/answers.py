@@ -158,7 +158,12 @@ def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, 
             if not evidence.has_evidence:
                 notices.append(f"There is no evidence for {aspect} here: {evidence.reason}.")
         if discovery.library != scope.library and (question.weights or question.avoid):
-            notices.append(f"Aspects as discovered on the library {discovery.library}.")
+            carried = [(aspect, discovery.aspects[aspect].transfer) for aspect in (*question.weights, *question.avoid)]
+            held = ", ".join(f"{aspect} {rho:.2f}" for aspect, rho in carried if rho is not None)
+            how = (
+                f"; how well they hold here (rank correlation): {held}" if held else "; not compared with anything here"
+            )
+            notices.append(f"Aspects as discovered on the library {discovery.library}{how}.")
     avoid = _targets_of(question.avoid, discovery)
     rests_on: list[object] = [scope.content, geometry.name, avoid]
     if discovery is not None:

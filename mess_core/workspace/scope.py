@@ -5,9 +5,12 @@ Nothing is remembered here: every answer is that of the moment in which it is as
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from mess_core.audio.decode import n_segments
 from mess_core.catalogue.catalogue import ALL, Track
@@ -30,7 +33,9 @@ from mess_core.probing.discovery import (
     load_directions,
 )
 from mess_core.probing.result import Level, ProbeSettings
+from mess_core.probing.transfer import FEWEST, MOST, borrowed, transfer
 from mess_core.probing.uncertainty import MIN_GROUPS
+from mess_core.targets.measurements import probe_scale
 from mess_core.workspace.workspace import Workspace
 
 
@@ -188,7 +193,8 @@ class Scope:
     def discovery_for_search(self) -> Discovery | None:
         """What searches go by: the library's own discovery, else the largest of another library; None without any.
 
-        Its own also gives way where it has evidence for nothing: three tracks can be probed, too.
+        Its own also gives way where it has evidence for nothing: three tracks can be probed, too. Aspects that are
+        borrowed say how well they hold in this library, and have no evidence where they do not.
         A result of another version counts as none: searching goes on without aspects until it is made again.
         """
 
@@ -207,7 +213,32 @@ class Scope:
         names = [ALL, *(other.name for other in self.workspace.catalogue.libraries())]
         others = [readable(name) for name in names if name != self.library]
         known = [other for other in others if other is not None and is_of_use(other)]
-        return max(known, key=lambda other: other.n_tracks, default=own)
+        found = max(known, key=lambda other: other.n_tracks, default=own)
+        if found is None or found.library == self.library:
+            return found
+        return replace(found, aspects=borrowed(found.aspects, self._transfer(found)))
+
+    def _transfer(self, discovery: Discovery) -> dict[str, float]:
+        """How well another library's directions hold here, by target; none of tracks that were probed there."""
+        workspace, probed = self.workspace, set(discovery.row_ids)
+        ids = [track_id for track_id in self.embedded_ids if track_id not in probed]
+        if len(ids) > MOST:
+            ids = sorted(np.random.default_rng(0).choice(ids, MOST, replace=False).tolist())
+        searched = {target for evidence in discovery.aspects.values() for target in evidence.searched}
+        values = {t: probe_scale(workspace.measurements.values(ids, t), t) for t in sorted(searched)} if ids else {}
+        if not any(np.isfinite(each).sum() >= FEWEST for each in values.values()):
+            return {}
+        digest = hashlib.sha256(b"".join(each.tobytes() for each in values.values())).hexdigest()
+        key = ("transfer", self.library, self.info.fingerprint, discovery.directions_sha256, self.content, digest)
+
+        def measure() -> dict[str, float]:
+            try:
+                return transfer(self.directions(discovery), workspace.store.load(ids, self.info).vectors, values)
+            except ArtefactMismatchError:  # said where the directions are needed
+                return {}
+
+        found: dict[str, float] = workspace.catalogue.remembered(key, measure)
+        return found
 
     def directions(self, discovery: Discovery) -> Directions:
         """The directions that belong to a discovery, of this library or of the one it makes do with."""

@@ -312,7 +312,7 @@ def test_the_document_is_strict_json_with_the_promised_keys(found):
     assert all(cell.keys() >= CELL for cell in document["cells"])
     assert document["aspects"].keys() == ASPECTS.keys()
     for aspect in document["aspects"].values():
-        assert aspect.keys() == {"layers", "targets", "label", "searched"}
+        assert aspect.keys() == {"layers", "targets", "label", "searched", "transfer"}
     assert (document["n_tracks"], document["n_groups"], document["level"]) == (MANY, MANY // 2, "track")
 
 

@@ -119,7 +119,12 @@ def test_notices_say_what_the_asker_should_know(planted):
     home.catalogue.add_to_library("borrower", ids[:5])
     assert plan_of(home, discovery, "borrower").notices == ()
     (notice,) = plan_of(home, discovery, "borrower", avoid=("tempo",)).notices
-    assert notice == "Aspects as discovered on the library planted."
+    assert notice == "Aspects as discovered on the library planted; not compared with anything here."
+    held = {**discovery.aspects, "tempo": replace(discovery.aspects["tempo"], transfer=0.71)}
+    (notice,) = plan_of(home, replace(discovery, aspects=held), "borrower", avoid=("tempo",)).notices
+    assert notice == (
+        "Aspects as discovered on the library planted; how well they hold here (rank correlation): tempo 0.71."
+    )
 
 
 def test_without_discovery_no_aspect_counts(planted):
