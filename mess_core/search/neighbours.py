@@ -390,7 +390,7 @@ class NeighbourIndex:
         """
         weights = self.weights(question or Question())
         ranks = [rank for rank in ranks if rank < len(self)]
-        if not ranks:
+        if not ranks or len(self) < FEWEST_TYPICAL:
             return {}
         key = weights.tobytes() + bytes(str(ranks), "ascii")
         if key not in self._usual:
