@@ -1,7 +1,8 @@
 # make run    set up and start the app                make test   set up and run the tests
 # make lock   pin the requirements anew               make soak   the slow tests
-# make graph  the rooms of the core and their arrows   make calibrate   what intervals cover (10 minutes)
+# make graph  the rooms of the core and their arrows  make mutants   do the tests notice code that is wrong? (10 minutes)
 # make nano   train MESS-nano anew from MIDI          make nano-evaluate   its figures beside the controls
+# make calibrate   what intervals cover (10 minutes)
 PYTHON ?= python3
 UV_VERSION = 0.13.8
 VENV = .venv
@@ -16,7 +17,7 @@ NANO_RUN ?= first
 NANO_DATA ?=
 NANO_WEIGHTS ?= mess_core/encoders
 
-.PHONY: run setup setup-dev test test-browser lint lock graph calibrate soak nano nano-evaluate clean
+.PHONY: run setup setup-dev test test-browser lint lock graph calibrate mutants soak nano nano-evaluate clean
 
 run: setup
 	$(BIN)/python -m streamlit run app.py --server.port $(PORT)
@@ -58,6 +59,9 @@ graph: setup-dev
 
 calibrate: setup
 	$(BIN)/python -m benchmarks.calibrate
+
+mutants: setup-dev
+	$(BIN)/python -m tests.mutants
 
 lock: | $(BIN)/uv
 	$(COMPILE) requirements.in -o requirements.txt

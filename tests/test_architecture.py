@@ -154,6 +154,22 @@ def test_a_page_is_short_and_says_which_question_it_answers(path):
     assert ast.get_docstring(ast.parse(text)).endswith("?")
 
 
+# What is filled or followed while it lasts.
+CHANGING = {"Changed", "Fetch", "_Tally", "Task"}
+
+
+def test_facts_are_frozen():
+    """A dataclass of the core cannot be changed once it is made, but for those that are there to change."""
+    decorated = {
+        node.name: ast.unparse(decorator)
+        for path in (ROOT / "mess_core").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for decorator in (node.decorator_list if isinstance(node, ast.ClassDef) else ())
+        if ast.unparse(decorator).startswith("dataclass")
+    }
+    assert {name for name, how in decorated.items() if "frozen=True" not in how} == CHANGING
+
+
 def test_no_test_imports_another():
     """What tests share is in `conftest`, `planted`, `workers` or beside them; the browser's keep their own house."""
     shared = {

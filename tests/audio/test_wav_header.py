@@ -44,6 +44,7 @@ def test_samples_are_those_of_libsndfile(container: str, subtype: str, n_channel
     np.testing.assert_array_equal(samples, expected)
     assert samples.dtype == np.float32
     assert not is_truncated
+    assert read_wav_header(file, "a.wav").codec == soundfile.info(io.BytesIO(file.getvalue())).subtype
 
 
 @pytest.mark.parametrize(
@@ -104,9 +105,19 @@ def test_odd_widths(bits: int, sample_bytes: int, is_low: bool) -> None:
         pytest.skip("nothing is known to write so")
     wide = (stored << (0 if is_low else 8 * sample_bytes - bits)).astype("<i8")
     data = wide.view(np.uint8).reshape(-1, 8)[:, :sample_bytes].tobytes()
-    samples, is_truncated = read(wav(fmt(bits=bits, frame_bytes=sample_bytes), chunk(b"data", data)))
+    content = wav(fmt(bits=bits, frame_bytes=sample_bytes), chunk(b"data", data))
+    assert read_wav_header(io.BytesIO(content), "a.wav").codec == f"PCM_{16 if bits <= 16 else 24}"
+    samples, is_truncated = read(content)
     np.testing.assert_array_equal(samples[:, 0], (stored / 2.0 ** (bits - 1)).astype(np.float32))
     assert not is_truncated
+
+
+@pytest.mark.parametrize(("extreme", "is_low"), [(2047, True), (-2048, True), (2048, False), (-2049, False)])
+def test_lower_bits_hold_only_what_fits(extreme: int, is_low: bool) -> None:
+    """Twelve bits end at 2047 and -2048: one number beyond, and all sixteen are meant."""
+    stored = np.array([1, extreme, 3] * 100, "<i2")
+    samples, _ = read(wav(fmt(bits=12, frame_bytes=2), chunk(b"data", stored.tobytes())))
+    np.testing.assert_array_equal(samples[:, 0], (stored / (2048 if is_low else 32768)).astype(np.float32))
 
 
 def test_an_empty_data_chunk_before_other_chunks_is_empty() -> None:

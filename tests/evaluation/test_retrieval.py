@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score
 from mess_core.errors import InputError
 from mess_core.evaluation.retrieval import (
     RetrievalScore,
+    average_precision_task,
     expected_average_precision,
     mean_average_precision,
     rank_difference_ratio,
@@ -176,8 +177,17 @@ def test_what_does_not_fit_is_refused(similarities):
         mean_average_precision(similarities, SAME_WORK, OTHERS, WORKS[1:])
     with pytest.raises(InputError, match="59 values"):
         rank_difference_ratio(similarities, np.zeros(59), OTHERS, WORKS)
+    for rows in (np.arange(N - 1), np.arange(N + 1) % N, np.arange(N)[:, None] % 2, np.arange(1, N + 1)):
+        with pytest.raises(InputError, match=f"{len(rows)} query rows for similarities"):
+            rank_difference_ratio(similarities, np.arange(N, dtype=float), OTHERS, WORKS, rows=rows)
     with pytest.raises(InputError, match="k is 0"):
         rank_difference_ratio(similarities, np.zeros(N), OTHERS, WORKS, 0)
     similarities[0, 1] = np.nan
     with pytest.raises(InputError, match="not finite"):
         mean_average_precision(similarities, SAME_WORK, OTHERS, WORKS)
+
+
+def test_a_task_is_itself_and_no_other():
+    """What holds arrays is not compared number by number, and may be a key."""
+    one, other = average_precision_task(SAME_WORK, OTHERS), average_precision_task(SAME_WORK, OTHERS)
+    assert one == one and one != other and len({one, other, one}) == 2

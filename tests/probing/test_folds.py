@@ -57,6 +57,16 @@ def test_folds_are_balanced():
     assert uneven.max() - uneven.min() <= sizes.max()
 
 
+def test_the_largest_groups_lie_in_different_folds():
+    """They are dealt first, a hand at a time, so that the last hand, which may be short, is of the smallest."""
+    sizes = np.random.default_rng(0).permutation(np.arange(1, 8) * 10)
+    names = np.array([f"g{i}" for i in range(7)])
+    for seed in range(10):
+        folds = dict(zip(np.repeat(names, sizes), assign_folds(np.repeat(names, sizes), 3, seed=seed), strict=True))
+        by_size = [folds[name] for name in names[np.argsort(-sizes)]]
+        assert set(by_size[:3]) == set(by_size[3:6]) == {0, 1, 2}
+
+
 def test_folds_follow_from_seed_and_repeat_and_not_from_the_order_of_rows():
     """Same seed, same folds; another seed or repeat, others, even when all sizes differ."""
     groups = np.repeat([f"g{i}" for i in range(12)], range(1, 13))

@@ -24,6 +24,14 @@ def test_intervals_are_those_of_scipy(n_groups, method):
     assert np.allclose([low[0], high[0]], theirs, atol=0.03)
 
 
+@pytest.mark.parametrize("n_draws", [1, 40, 99])
+def test_few_groups_have_the_quantiles_of_their_draws(n_draws):
+    """To the last digit, between two draws as well, and for each figure by itself."""
+    replicates = np.random.default_rng(0).exponential(size=(1 + n_draws + 20, 3))
+    tails = np.quantile(replicates[1 : 1 + n_draws], [0.025, 0.975], axis=0)
+    np.testing.assert_allclose(intervals(replicates, n_draws, coverage=0.95), tails, rtol=1e-12)
+
+
 def test_without_draws_there_is_no_interval():
     low, high = intervals(np.zeros((1 + 5, 3)), 0)
     assert np.isnan(low).all() and np.isnan(high).all()

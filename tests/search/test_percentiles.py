@@ -14,7 +14,7 @@ from mess_core.search.rows import RowIndex
 
 L, D = 2, 6
 SEARCHED = {"brightness": ("a",), "texture": ("b", "c")}
-WEIGHTS = [(1.0, 0.0), (0.0, 1.0), (0.3, 0.7)]
+WEIGHTS = [(1.0, 0.0), (0.0, 1.0), (0.3, 0.7), (1.0, 0.5)]
 
 
 def directions_geometry(vectors: np.ndarray) -> DirectionGeometry:

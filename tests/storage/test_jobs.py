@@ -69,6 +69,18 @@ def test_a_silent_owner_elsewhere_loses_its_job_when_the_lease_ends(jobs, monkey
     assert jobs.claim(new_owner()) is not None
 
 
+def test_a_heartbeat_holds_the_job_for_another_lease(jobs, monkeypatch):
+    job, now = jobs.submit("a", {}), time.time()
+    monkeypatch.setattr(module.time, "time", lambda: now)
+    jobs.claim("another-machine/1/x")
+    monkeypatch.setattr(module.time, "time", lambda: now + 0.9 * module.LEASE_S)
+    jobs.heartbeat(job.job_id, "another-machine/1/x")
+    monkeypatch.setattr(module.time, "time", lambda: now + 1.8 * module.LEASE_S)
+    assert jobs.claim(new_owner()) is None
+    monkeypatch.setattr(module.time, "time", lambda: now + 2 * module.LEASE_S)
+    assert jobs.claim(new_owner()).job_id == job.job_id
+
+
 def test_the_old_owner_of_a_stolen_job_can_write_nothing(jobs, monkeypatch):
     """A worker that was suspended and comes back after its lease ended is refused at every write."""
     job = jobs.submit("a", {})

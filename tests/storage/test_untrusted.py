@@ -397,6 +397,25 @@ def test_parquet_that_harms_is_refused_in_little_memory(tmp_path, kind):
     assert int(done.stdout.split("\n")[1]) < 500  # MB more than with nothing read
 
 
+# What is known to be that large, in bytes.
+LARGEST_KNOWN = {
+    "MOST_DOCUMENT_BYTES": 200e6,  # a discovery over all segments of 10 000 tracks
+    "MOST_TABLE_BYTES": 1_000_000 * 250,  # rows of so many characters
+    "MOST_MIDI_BYTES": 0.3e6,  # the longest of MAESTRO
+    "MOST_PLAYLIST_BYTES": 100_000 * 100,  # paths of so many characters
+    "MOST_ARRAY_BYTES": 400_000 * 13 * 768 * 4,  # vectors of MERT-95M
+    "MOST_TENSORS_BYTES": 1.3e9,  # the weights of MERT-330M
+    "MOST_TENSOR_HEADER_BYTES": 0.1e6,  # of the largest checkpoint
+    "MOST_COLUMN_BYTES": 4_000_000 * 8,  # a number for each segment of 32 recordings of 3 hours
+    "MOST_FOOTER_BYTES": 0.5e6,
+}
+
+
+@pytest.mark.parametrize("limit", LARGEST_KNOWN)
+def test_a_limit_leaves_room_for_what_is_known_and_for_little_more(limit):
+    assert LARGEST_KNOWN[limit] <= getattr(untrusted, limit) <= 100 * LARGEST_KNOWN[limit]
+
+
 def test_limits_can_be_told_from_each_other():
     assert untrusted.MOST_PLAYLIST_BYTES < untrusted.MOST_TABLE_BYTES < untrusted.MOST_DOCUMENT_BYTES
 

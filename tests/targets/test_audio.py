@@ -455,6 +455,31 @@ def test_no_attack_where_nothing_leaps() -> None:
 # --- rhythm -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("shift_s", [-0.1, 0.0, 0.06])
+def test_the_clock_of_the_onsets_is_found(shift_s: float) -> None:
+    """All onsets late by as much, a third of them missed and as many found where none is."""
+    rng = np.random.default_rng(0)
+    played_s = np.cumsum(rng.uniform(0.1, 0.6, 90))
+    found_s = np.sort(np.concatenate([played_s[rng.random(90) < 0.67] + shift_s, rng.uniform(0, 30, 30)]))
+    assert rhythm.clock_shift_s(played_s, found_s) == pytest.approx(shift_s, abs=0.01)
+
+
+def test_no_onset_tells_nothing_of_the_clock() -> None:
+    """Neither of those played nor of those found; nor where none of them are near."""
+    some_s, none_s = np.array([1.0, 2.0]), np.zeros(0)
+    for played_s, found_s in ((none_s, none_s), (some_s, none_s), (none_s, some_s), (some_s, some_s + 0.5)):
+        assert rhythm.clock_shift_s(played_s, found_s) == 0
+
+
+def test_a_tempo_between_two_frames_is_one_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where two neighbouring lags recur as clearly as each other, the pulse lies halfway; flat stretches are none."""
+    acf = np.zeros(400)
+    acf[[59, 60, 61, 62]] = [0.4, 0.9, 0.9, 0.4]
+    monkeypatch.setattr(rhythm, "_median_acf", lambda flux_values: acf)
+    tempi_bpm, strengths = rhythm.pulses(np.zeros(4000))
+    assert tempi_bpm == pytest.approx([60 / (60.5 * rhythm.HOP_S)]) and strengths.shape == (1,)
+
+
 def matched(found_s: np.ndarray, true_s: np.ndarray, tolerance_s: float = 0.05) -> int:
     """How many true onsets have a found one of their own within the tolerance."""
     free = list(found_s)

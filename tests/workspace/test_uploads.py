@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 from datetime import datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -91,12 +92,35 @@ def test_a_flood_of_uploads_meets_the_quota(home, write_wav, monkeypatch):
     send(home, data)
     with pytest.raises(StorageError, match="Uploads already take"):
         send(home, write_wav("b", seed=1).read_bytes())
+    monkeypatch.setattr(module, "UPLOADS_QUOTA_BYTES", 2 * len(data))  # two of the same length: exactly as much
+    send(home, write_wav("b", seed=1).read_bytes())
+
+
+def test_sizes_are_said_in_gigabytes(home, monkeypatch):
+    monkeypatch.setattr(module, "_used_bytes", lambda folder: 19_960_000_000)
+    monkeypatch.setattr(module, "UPLOADS_QUOTA_BYTES", 20_000_000_000)
+    with pytest.raises(StorageError, match=r"Uploads already take 20\.0 GB of 20 GB\."):
+        UploadWriter(home, "a.wav", 50_000_000)
+    monkeypatch.setattr(module, "MAX_UPLOAD_BYTES", 2_000_000_000)
+    with pytest.raises(InputError, match=r"'a\.wav' is larger than 2 GB"):
+        UploadWriter(home, "a.wav", 2_000_000_001)
 
 
 def test_the_last_of_the_disk_is_never_taken(home, write_wav, monkeypatch):
     monkeypatch.setattr(module, "KEEP_FREE_BYTES", 10**18)
     with pytest.raises(StorageError, match="no room"):
         send(home, write_wav("a").read_bytes())
+
+
+def test_half_a_gibibyte_of_the_disk_stays_free(home, write_wav, monkeypatch):
+    """What fills the disk up to there is taken; one byte more is not."""
+    data = write_wav("a").read_bytes()
+    free = len(data) + 2**29
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+    send(home, data)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free - 1))
+    with pytest.raises(StorageError, match="no room"):
+        send(home, data)
 
 
 @pytest.mark.parametrize(
