@@ -21,6 +21,7 @@ with page("Layers"):
     panels.show_scope(found)
     panels.show_heatmap(found)
     panels.compare(found)
+    panels.ask_elsewhere(scope, found)
     panels.show_aspects(found)
     panels.show_exports(found)
     show_faithfulness(scope)

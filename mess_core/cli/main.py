@@ -37,6 +37,7 @@ from mess_core.maps.drawing import MapView, check_layer, load_view
 from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.data import UNTRAINED
 from mess_core.probing.discovery import GROUPS, check_columns
+from mess_core.probing.replication import replicate
 from mess_core.probing.result import ProbeSettings
 from mess_core.search.answers import (
     answer,
@@ -195,6 +196,8 @@ def _parser() -> argparse.ArgumentParser:
     probe.add_argument("--seed", type=int, default=ProbeSettings.seed)
     probe.add_argument("--without", action="append", default=[], choices=[UNTRAINED],
                        help="leave out what takes as long as the encoder; nothing then encodes")  # fmt: skip
+    probe.add_argument("--replicate-on", metavar="LIBRARY",
+                       help="probe this one, too, and say what is encoded in both: that is established")  # fmt: skip
     mlflow_option(probe)
 
     similar = verb("similar", _similar, "The nearest tracks to a query.")
@@ -388,7 +391,23 @@ def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
         return _report(workspace, [job], options, library=scope.library, encoder=scope.info.id)
     if options.mlflow:
         tracking.log_probe(workspace.paths, found, time.monotonic() - started_s)
-    _print(options, found.as_document(), [job.message, *probe_table(found.result)])
+    document, lines = found.as_document(), [job.message, *probe_table(found.result)]
+    if options.replicate_on:
+        elsewhere = scope_of(workspace, options.replicate_on, options.encoder)
+        elsewhere.require_library()
+        _require_embeddings(elsewhere)
+        other = elsewhere.discovery(options.group, options.level, settings)
+        if other is None or not other.result.has_null or other.content != elsewhere.content:
+            job = _run(
+                workspace, ProbeRequest(elsewhere.library, elsewhere.info.id, options.group, options.level, settings)
+            )
+            other = elsewhere.discovery(options.group, options.level, settings)
+        if other is None:
+            return _report(workspace, [job], options, library=elsewhere.library, encoder=elsewhere.info.id)
+        replication = replicate(found, other, scope.works, elsewhere.works)
+        document["replication"] = asdict(replication)
+        lines += replication.sentences()
+    _print(options, document, lines)
     return DONE
 
 

@@ -70,6 +70,11 @@ class Scope:
         return self.workspace.catalogue.tracks(self.library)
 
     @property
+    def works(self) -> dict[str, str]:
+        """Composer and work by track id, of the tracks of which the work is known."""
+        return {track.track_id: f"{track.composer}: {track.work}" for track in self.tracks if track.work}
+
+    @property
     def embedded_tracks(self) -> list[Track]:
         """Those that the encoder has embedded."""
         known = self.workspace.store.known(self.info)

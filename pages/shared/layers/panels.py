@@ -14,6 +14,7 @@ from mess_core.errors import InputError
 from mess_core.handover.exports import cells_as_csv
 from mess_core.probing.data import UNTRAINED
 from mess_core.probing.discovery import GROUPS, MIN_TRACKS, Discovery
+from mess_core.probing.replication import replicate
 from mess_core.probing.result import ProbeResult, ProbeSettings
 from mess_core.probing.rows import Row
 from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
@@ -120,6 +121,24 @@ def compare(found: Discovery) -> None:
         st.markdown("**The other run**")
         show_scope(others[beside])
         show_heatmap(others[beside], is_beside=True)
+
+
+def ask_elsewhere(scope: Scope, found: Discovery) -> None:
+    """What of this holds in another library of other works: that, and only that, is established."""
+    encoded = any(cell.encodes for cell in found.result.cells)
+    others = {}
+    for library in resources.workspace().catalogue.libraries():
+        kept = resources.discoveries(library.name).values() if library.name != found.library else ()
+        alike = [run for run in kept if (run.fingerprint, run.level) == (found.fingerprint, found.level)]
+        others |= {run.library: run for run in alike[:1]}
+    if not encoded or not others:
+        return
+    library = st.selectbox("Does it hold elsewhere?", list(others), index=None, placeholder="a library of other works…")
+    if library is not None:
+        with frame.explain_errors():
+            works = Scope(scope.workspace, library, scope.info).works
+            for sentence in replicate(found, others[library], scope.works, works).sentences():
+                st.text(sentence)
 
 
 def parse_alpha(text: str) -> float:
