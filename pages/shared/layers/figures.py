@@ -16,7 +16,7 @@ from pages.shared.widgets.charts import BLUES, GREYS, number, plain
 QUANTITIES = {
     "r2": ("R²", "Share of the target's variance that the layer tells, on works it was not fitted on"),
     "gain": ("Gain", "R² above the best baseline: nuisances, log-mel, MFCC, chroma, the untrained twin"),
-    "r2_low": ("Lower end", "The lower end of R²'s 95 % interval: what can be relied on"),
+    "r2_low": ("Lower end", "The lower end of R²'s 95 % interval, each cell by itself: what can be relied on"),
 }
 POINT = "#3559c7"
 MAX_GROUPS = 15  # boxes in one figure
@@ -106,7 +106,7 @@ def describe(cell: ProbeCell) -> str:
     ]
     if cell.level == "segment":
         lines.insert(2, f"between tracks {number(cell.r2_between)}, inside them {number(cell.r2_within)}")
-    return "<br>".join([*lines, *(["<b>encodes</b>"] if cell.encodes else [])])
+    return "<br>".join([*lines, *(["<b>encodes</b>: exceeds every baseline on this library"] if cell.encodes else [])])
 
 
 def _worth(cell: ProbeCell) -> str:

@@ -206,8 +206,8 @@ def show_heatmap(found: Discovery, *, is_beside: bool = False) -> None:
         alt="R² of every layer for every target",
     )
     st.caption(
-        f"{figures.QUANTITIES[quantity][1]}. A stroke marks a cell whose gain over the best baseline may be nothing, "
-        "a dot one whose gain is real. Click a mark to look closer."
+        f"{figures.QUANTITIES[quantity][1]}. A stroke marks a cell whose gain over some baseline may be nothing, "
+        "a dot one that exceeds every baseline, all cells considered at once. Click a mark to look closer."
     )
     opened = st.session_state.get(cell) if is_beside else _cell_of_link(found)
     if opened:
