@@ -389,3 +389,29 @@ def test_what_has_only_midi_is_played_with_a_click(visit, app, tmp_path):
     assert [track.title for track in home.catalogue.tracks("rendered")] == ["from the keys"]
     expect(play_it).to_have_count(0, timeout=PATIENCE_MS)
     home.remove_library("rendered")
+
+
+# --- how sure -------------------------------------------------------------------------------------------------
+
+
+def test_another_run_says_what_it_may_not_say(visit):
+    """Ten works: wide intervals, and what would halve them. A run with few permutations, beside it, says nothing."""
+    page = visit(f"Layers?library=music&encoder={MEL.id}")
+    expect(page.get_by_text("Only 10 groups: the intervals are wide. 23 more groups would halve them.")).to_be_visible()
+    page.get_by_role("button", name="Other settings").click()
+    permutations = page.get_by_role("spinbutton", name="Permutations")
+    permutations.fill("20")
+    permutations.press("Tab")
+    expect(page.get_by_text("Compare with the untrained network")).to_be_visible()
+    page.get_by_role("button", name="Run", exact=True).click()
+    beside = page.get_by_role("combobox", name="Beside it")
+    expect(beside).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+    beside.click()
+    page.get_by_role("option").filter(has_text="n_permutations 20").first.click()
+    settle(page)
+    expect(page.get_by_text("Nothing here may be said to “encode”: 20 permutations, fewer than 199.")).to_be_visible()
+    page.go_back()
+    page.reload()
+    expect(page.get_by_text("Only 10 groups").first).to_be_visible(timeout=PATIENCE_MS)
+    assert not page.get_by_test_id("stException").count()
