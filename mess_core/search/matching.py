@@ -251,7 +251,7 @@ def best_moments(
         raise InputError(f"Moments {apart_s:g} s apart asked for, expected at least 0 s.")
 
     length = min(MOMENT_SEGMENTS, *similarities.shape)
-    left = _diagonal_means(similarities, length)
+    left = diagonal_means(similarities, length)
     query_lengths_s, track_lengths_s = (
         starts_s[length - 1 :] - starts_s[: len(starts_s) - length + 1] + segment_s
         for starts_s in (query_starts_s, track_starts_s)
@@ -367,7 +367,7 @@ def _cheapest_path(cost: np.ndarray) -> np.ndarray:
     return np.array(path[::-1])
 
 
-def _diagonal_means(similarities: np.ndarray, length: int) -> np.ndarray:
+def diagonal_means(similarities: np.ndarray, length: int) -> np.ndarray:
     """Mean of `length` cells down the diagonal from each cell that has as many; float64."""
     n_rows, n_columns = (size - length + 1 for size in similarities.shape)
     total = np.zeros((n_rows, n_columns))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mess_core.collections.demo import Performance, perform, plan_demo
+from mess_core.collections.demo import Rendition, perform, plan_demo
 from mess_core.collections.demo_scores import Piece
 from mess_core.collections.demo_scores import read_score as written_notes
 from mess_core.errors import InputError
@@ -37,7 +37,7 @@ def written(piece: Piece, length: float, *, up: int = 0) -> Score:
     return Score(onset, offset, pitch.astype(int), np.zeros(len(onset), dtype=int), beat)
 
 
-def played(performance: Performance) -> tuple[NoteTable, np.ndarray]:
+def played(performance: Rendition) -> tuple[NoteTable, np.ndarray]:
     """The notes in order of time, and for each the row of the score it plays (by written onset, then pitch)."""
     order = sorted(range(len(performance.notes)), key=lambda i: _by_time(performance.notes[i]))
     return NoteTable.of(performance.notes), np.array(order)
@@ -47,7 +47,7 @@ def _by_time(note: Note) -> tuple[float, int]:
     return note.start_s, note.pitch
 
 
-def true_beats_s(performance: Performance, score: Score, beat: np.ndarray) -> np.ndarray:
+def true_beats_s(performance: Rendition, score: Score, beat: np.ndarray) -> np.ndarray:
     """When notes written on these beats were played, the median of each chord; NaN without a note."""
     starts_s = np.array([note.start_s for note in performance.notes])
     is_at = np.abs(score.onset[: len(starts_s)] - beat[:, None]) < 1e-6

@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
 from mess_core.audio import decode as files
-from mess_core.collections.demo import DemoPlan, Performance, perform, plan_demo
+from mess_core.collections.demo import DemoPlan, Rendition, perform, plan_demo
 from mess_core.errors import AudioError, InputError
 from mess_core.notes.midi import Note, read_midi
 from mess_core.notes.synthesis import render
@@ -92,7 +92,7 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def performances() -> list[tuple[DemoPlan, Performance, np.ndarray]]:
+def performances() -> list[tuple[DemoPlan, Rendition, np.ndarray]]:
     """Every third recording of the demo library, so each of 24 works and five performers; and how each sounds."""
     heard = []
     for plan in plan_demo()[::3]:
@@ -389,7 +389,7 @@ def test_tuning() -> None:
     assert harmony.tuning_semitones(hear(sharp).moments.pitch_spectra) == pytest.approx(0.3, abs=0.05)
 
 
-def test_complexity_follows_the_midi(performances: list[tuple[DemoPlan, Performance, np.ndarray]]) -> None:
+def test_complexity_follows_the_midi(performances: list[tuple[DemoPlan, Rendition, np.ndarray]]) -> None:
     """Against the pitch classes that were played, all of much the same complexity: rank correlation above 0.6."""
     played, heard = [], []
     for _, performance, samples in performances[::2]:
@@ -492,7 +492,7 @@ def matched(found_s: np.ndarray, true_s: np.ndarray, tolerance_s: float = 0.05) 
     return n_matched
 
 
-def test_onset_density_follows_the_midi(performances: list[tuple[DemoPlan, Performance, np.ndarray]]) -> None:
+def test_onset_density_follows_the_midi(performances: list[tuple[DemoPlan, Rendition, np.ndarray]]) -> None:
     """Rank correlation with the MIDI's chords at least 0.9, and F1 within 50 ms, 0.97 where strings are struck."""
     true_density, density, f1, f1_struck = [], [], [], []
     for plan, performance, samples in performances:
