@@ -23,8 +23,9 @@ def answer_table(answer: Answer, usual: Mapping[int, float] | None = None) -> li
         scores = neighbour.aspects or {}
         aspects = "".join(f"  {_percent(scores[aspect].percentile):>17}" for aspect in asked)
         at = "–" if moment is None else f"{moment.query_s:.1f} ~ {moment.track_s:.1f} s"
+        similarity = round(neighbour.similarity, 3) + 0.0  # no -0.000
         lines.append(
-            f"{neighbour.rank:3d}  {neighbour.similarity:10.3f}  {_percent(neighbour.percentile):>11}{aspects}"
+            f"{neighbour.rank:3d}  {similarity:10.3f}  {_percent(neighbour.percentile):>11}{aspects}"
             f"  {at:<15}  {found.track.title}"
         )
     for rank, percentile in (usual or {}).items():

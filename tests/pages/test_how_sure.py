@@ -58,3 +58,8 @@ def test_an_earlier_version_is_told_from_few_works(n_groups):
     stored = {**probed(n_groups).to_dict(), "format": "mess-probe-1"}
     (said,) = how_sure(ProbeResult.from_dict(stored))
     assert ("An earlier version" in said) == (n_groups == 30)
+
+
+def test_what_was_ended_before_it_was_done_says_so():
+    (said,) = how_sure(fit_cells_only(QUICK), is_under_way=False)
+    assert "ended before it was done" in said and "Run it again" in said

@@ -64,9 +64,10 @@ def discovery(scope: Scope) -> Discovery | None:
     return _discovery_for_search(scope, (*changed, scope.content, n_measured))
 
 
-def is_discovered(scope: Scope) -> bool:
-    """Whether a library has a discovery of its own, with evidence or without."""
-    return path_of(workspace().paths, scope.library, scope.info, "work", "track").is_file()
+def own_discovery(scope: Scope) -> Discovery | None:
+    """A library's own discovery, with evidence or without; None where there is none that can be read."""
+    path = path_of(workspace().paths, scope.library, scope.info, "work", "track")
+    return _discovery(str(path), path.stat().st_mtime_ns) if path.is_file() else None
 
 
 def evaluation(scope: Scope, what: What) -> Evaluation | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -65,17 +67,27 @@ def show_faithfulness(scope: Scope) -> None:
 
 def whose(result: Faithfulness) -> str:
     """What the encoder adds to an aspect, and what only the labels do."""
-    adds = [aspect_title(aspect) for aspect in result.judged if result.adds(aspect)]
-    labels = [aspect_title(aspect) for aspect in result.judged if result.adds(aspect) is False]
+    adds, same, worse = [], [], []
+    for aspect in result.judged:
+        apart = [row[aspect] for row in result.differences.values() if aspect in row]
+        is_worse = any(each.low is not None and each.low > 0 for each in apart)
+        of = adds if result.adds(aspect) else worse if is_worse else same
+        if apart:
+            of.append(aspect_title(aspect))
     said = []
     if adds:
-        said.append(f"In {', '.join(adds)} the encoder finds more than a plain log-mel spectrum given the same labels.")
-    if labels:
-        said.append(
-            f"In {', '.join(labels)} it does not: there the slider works because directions are learned from "
-            "measurements, and a spectrum would serve as well."
-        )
+        said.append(f"In {_listed(adds)} the encoder finds more than a plain log-mel spectrum given the same labels.")
+    if same:
+        said.append(f"In {_listed(same)} that it finds more is not shown: a spectrum may serve as well.")
+    if worse:
+        said.append(f"In {_listed(worse)} the spectrum finds more.")
+    if same or worse:
+        said.append("Where it does, the slider works because directions are learned from measurements.")
     return " ".join(said)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _show_verdicts(result: Faithfulness) -> None:

@@ -19,7 +19,7 @@ from mess_core.probing.result import ProbeResult, ProbeSettings
 from mess_core.probing.rows import Row
 from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
 from mess_core.storage.jobs import Job
-from mess_core.targets.registry import target_of
+from mess_core.targets.registry import VERSIONS, target_of
 from mess_core.words import counted
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit, under_way
@@ -60,6 +60,10 @@ def find(scope: Scope, group: str, level: str) -> Discovery | None:
     elif found.content != scope.content:
         st.caption(
             f"Measured on {found.n_tracks} of now {counted(n_embedded, 'embedded track')}; run it again to include all."
+        )
+    elif found.target_versions != VERSIONS:
+        st.caption(
+            "How properties are measured has changed since, and what stands below went by the old way: run it again."
         )
     with st.container(horizontal=True):
         label = "Run discovery" if found is None else "Run again"
@@ -161,15 +165,23 @@ def show_scope(found: Discovery) -> None:
     if found.group == "work" and found.n_without_work:
         n_without = counted(found.n_without_work, "track")
         st.caption(f"Without a work in the catalogue: {n_without}; each counts as a work of its own.")
-    for sentence in how_sure(result):
+    job = under_way(
+        resources.workspace(), ProbeRequest,
+        library=found.library, encoder_id=found.encoder, group=found.group, level=found.level, settings=result.settings,
+    )  # fmt: skip
+    for sentence in how_sure(result, is_under_way=job is not None):
         st.caption(sentence)
 
 
-def how_sure(result: ProbeResult) -> list[str]:
+def how_sure(result: ProbeResult, *, is_under_way: bool = True) -> list[str]:
     """What the reader must know of the intervals and of the word "encodes"."""
     n_groups, said = counted(result.n_groups, "group"), []
     if result.n_groups < MIN_GROUPS:
         said.append(f":material/warning: Only {n_groups}: no interval can be given below {MIN_GROUPS}.")
+    elif not result.has_null and not is_under_way and result.settings.n_permutations:
+        said.append(
+            ":material/warning: Provisional: this discovery was ended before it was done. Run it again to finish it."
+        )
     elif not result.has_null:
         said.append(
             "The comparison with chance is not done yet: the word “encodes” waits for it."

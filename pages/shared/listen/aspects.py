@@ -102,7 +102,13 @@ def _choose_aspects(scope: Scope, discovery: Discovery | None) -> dict[str, floa
     if discovery.library != scope.library:
         ours = "all libraries together" if frame.library() == ALL else "this library"
         theirs = "all libraries together" if discovery.library == ALL else f"the library {discovery.library}"
-        why = "no aspect has evidence" if resources.is_discovered(scope) else "nothing is measured yet"
+        own = resources.own_discovery(scope)
+        if own is None:
+            why = "nothing is measured yet"
+        elif own.result.has_null:
+            why = "no aspect has evidence"
+        else:
+            why = "discovery has not ended"
         st.text(f"In {ours} {why}; these aspects were discovered in {theirs}.")
         frame.link("pages/2_Layers.py", "See that discovery", library=discovery.library)
     return {aspect: weight for aspect, weight in weights.items() if weight}

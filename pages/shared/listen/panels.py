@@ -71,7 +71,7 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
         {
             "rank": item.neighbour.rank,
             "title": item.track.title,
-            "similarity": item.neighbour.similarity,
+            "similarity": round(item.neighbour.similarity, 3) + 0.0,  # no -0.000
             "closer than": item.neighbour.percentile,
             **{aspect: score.percentile for aspect, score in (item.neighbour.aspects or {}).items()},
             "why": lines[item.track.track_id],
@@ -245,11 +245,12 @@ def show_notices(found: Answer) -> None:
     for sentence in found.plan.notices:
         st.text(f"⚠ {sentence}")
     if found.is_strange:
-        frame.notice(
-            "This query is unlike everything here",
-            "Even its nearest recording is further away than nearly all recordings of this library are from theirs. "
-            "The list is the least unlike, not the alike.",
-        )
+        further = "its nearest recording is further away than nearly all recordings of this library are from theirs."
+        if found.plan.question.weights:
+            text = f"Taken in all aspects together, even {further} In what was asked for alone it may still be close."
+        else:
+            text = f"Even {further} The list is the least unlike, not the alike."
+        frame.notice("This query is unlike everything here", text)
 
 
 def usual_in_words(usual: Mapping[int, float]) -> str:

@@ -41,8 +41,12 @@ def show_same_passage(query: Track, passage: tuple[float, float] | None) -> None
     )
     chosen = st.multiselect(
         "Heard beside the query", list(others), default=list(others)[:N_AT_FIRST], key=f"others {query.track_id}",
-        max_selections=MOST_OTHERS, format_func=lambda each: f"{_name(tracks[each])}, {others[each].tempo:.0f} bpm",
+        max_selections=MOST_OTHERS, format_func=lambda each: _name(tracks[each]),
+        help="What a recording is called here never changes with the passage: a chosen one stays chosen.",
     )  # fmt: skip
+    tempi = ", ".join(f"{_name(tracks[each])} {others[each].tempo:.0f}" for each in chosen)
+    if tempi:
+        st.text(f"Tempo in bpm: {tempi}")
     _play(query, tracks, same, chosen)
     names = {query.track_id: f"query: {_name(query)}"} | {each: _name(track) for each, track in tracks.items()}
     st.plotly_chart(

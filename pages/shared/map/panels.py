@@ -126,8 +126,11 @@ def show_map(view: MapView, scope: Scope, colour: Colour, picked: Sequence[str])
         )
     with middle:
         is_pca = st.toggle("PCA instead", key="pca", help="The two directions of most variance: duller, but linear.")
-        is_named = st.toggle("Regions", key="regions", help="Where recordings crowd, and what they have in common.")
-    regions = views.names(view, scope).regions if is_named else ()
+        is_named = st.toggle(
+            "Regions", key="regions", disabled=is_pca,
+            help="Where recordings crowd on UMAP's map, and what they have in common.",
+        )  # fmt: skip
+    regions = views.names(view, scope).regions if is_named and not is_pca else ()
     marked = wanted or (picked[0] if len(picked) == 1 else state.query())
     near = [(each.track_id, each.is_near_on_map) for each in view.nearest(marked)] if marked in tracks else []
     path = [] if is_pca else _path(view, scope, marked if marked in tracks else None)
@@ -141,6 +144,11 @@ def show_map(view: MapView, scope: Scope, colour: Colour, picked: Sequence[str])
         config={**charts.camera(image_format.lower(), f"map-{view.name}"), "scrollZoom": True},
         alt=f"Map of the library, {view.name}",
     )  # fmt: skip
+    if is_pca:
+        st.caption(
+            f"This is PCA's picture: trustworthiness {view.pca_trust.trustworthiness:.2f}, continuity "
+            f"{view.pca_trust.continuity:.2f}. What lies where, and the small maps below, are of UMAP's."
+        )
     if marked in tracks:
         n_shown = sum(is_shown for _, is_shown in near)
         what = "what you looked for" if wanted else "the query of Listen" if marked == state.query() else "your choice"
