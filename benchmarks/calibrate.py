@@ -1,6 +1,6 @@
 """How sure MESS may be: do its intervals cover, how often does it claim what is not there, and what does it find?
 
-    python -m benchmarks.calibrate [--libraries 400]
+    python -m benchmarks.calibrate [--libraries 240]
 
 Libraries are drawn from populations whose truth is known, probed as any other, and counted:
 
@@ -234,7 +234,7 @@ def _probe_with(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--libraries", type=int, default=400, help="per row of coverage; a quarter for the others")
+    parser.add_argument("--libraries", type=int, default=240, help="per row of coverage; a quarter for the others")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--training", type=float, default=TRAINING, help="another factor for what training adds")
     parser.add_argument("--dealing", type=float, default=DEALING, help="another for the spread over fold assignments")
