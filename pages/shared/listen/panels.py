@@ -71,7 +71,7 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
         {
             "rank": item.neighbour.rank,
             "title": item.track.title,
-            "similarity": round(item.neighbour.similarity, 3) + 0.0,  # no -0.000
+            "similarity": item.neighbour.similarity if abs(item.neighbour.similarity) >= 5e-4 else 0.0,  # not -0.000
             "closer than": item.neighbour.percentile,
             **{aspect: score.percentile for aspect, score in (item.neighbour.aspects or {}).items()},
             "why": lines[item.track.track_id],
