@@ -15,7 +15,7 @@ from mess_core.audio import decode as audio
 from mess_core.audio.decode import Decoder, n_segments, segments
 from mess_core.audio.sounding import EDGE_S, MIN_GAP_S, Channels, Sounding, mix_to_mono
 from mess_core.config import SILENCE_PEAK
-from mess_core.embeddings.extraction import ExtractedTrack, FailedTrack, Source, extract
+from mess_core.embeddings.extraction import ExtractedTrack, FailedTrack, WantedTrack, extract
 from mess_core.encoders.mel import Mel
 from mess_core.targets.audio import hear, measure_audio, measure_audio_segments, segment_spans_s
 from mess_core.targets.base import TargetValue
@@ -46,7 +46,7 @@ def silence(seconds: float, level: float = 0.0) -> np.ndarray:
 
 
 def embedded(path: Path) -> ExtractedTrack:
-    *_, last = extract([Source(path.name, path.name, path)], Mel())
+    *_, last = extract([WantedTrack(path.name, path.name, path)], Mel())
     assert isinstance(last, ExtractedTrack), last
     return last
 
@@ -242,7 +242,7 @@ def test_silent_clicks_and_inaudible(tmp_path: Path) -> None:
     }
     for name, (samples, rate_hz, message) in cases.items():
         path = write(tmp_path / name, samples, rate_hz)
-        *_, failed = extract([Source(name, name, path)], Mel())
+        *_, failed = extract([WantedTrack(name, name, path)], Mel())
         assert isinstance(failed, FailedTrack) and message in failed.error.message, name
 
 

@@ -146,7 +146,7 @@ def test_the_catalogue_of_another_folder_is_refused(everything: Everything, tmp_
     foreign.execute("DELETE FROM settings")
     foreign.commit()
     foreign.close()
-    with pytest.raises(ArtefactMismatchError, match="does not know 25 of the 25 files"):
+    with pytest.raises(ArtefactMismatchError, match="does not know 37 of the 37 files"):
         sweep(Workspace(home.paths.root))
     assert kept(home) == before
 
