@@ -84,7 +84,9 @@ class Discovery:
     def title(self) -> str:
         """What sets this run apart from others of its library."""
         defaults, settings = asdict(ProbeSettings()), asdict(self.result.settings)
-        other = [f"{name} {_brief(value)}" for name, value in settings.items() if value != defaults[name]]
+        other = [
+            f"{name.removeprefix('n_')} {_brief(value)}" for name, value in settings.items() if value != defaults[name]
+        ]
         return " · ".join([self.encoder, self.group, self.level, *other])
 
     def as_document(self) -> dict[str, Any]:

@@ -408,7 +408,7 @@ def test_another_run_says_what_it_may_not_say(visit):
     expect(beside).to_be_visible(timeout=PATIENCE_MS)
     settle(page)
     beside.click()
-    page.get_by_role("option").filter(has_text="n_permutations 20").first.click()
+    page.get_by_role("option").filter(has_text="permutations 20").first.click()
     settle(page)
     expect(page.get_by_text("Nothing here may be said to “encode”: 20 permutations, fewer than 199.")).to_be_visible()
     page.go_back()

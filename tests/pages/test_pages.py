@@ -533,7 +533,8 @@ def test_the_same_passage_by_others(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[0], library="music")
     assert "The same passage by others" in [each.value for each in at.subheader]
     others = at.multiselect(key=f"others {bright[0]}")
-    assert others.value == [bright[1]] and "bpm" not in others.options[0]  # a name that changes with the passage is lost
+    # A name that changed with the passage would be lost from what is chosen.
+    assert others.value == [bright[1]] and "bpm" not in others.options[0]
     assert f"Tempo in bpm: {others.options[0]} 120" in words(at)
     tempo = [trace["y"] for trace in figures(at)[-1]["data"] if trace["yaxis"] == "y"]
     assert [set(np.round(each)) for each in tempo] == [{240.0}, {120.0}]

@@ -122,9 +122,11 @@ def compare(found: Discovery) -> None:
         return
     beside = st.selectbox("Beside it", list(others), index=None, placeholder="another run: encoder, alpha, seed…")
     if beside is not None:
-        st.markdown("**The other run**")
-        show_scope(others[beside])
-        show_heatmap(others[beside], is_beside=True)
+        with st.container(border=True):
+            st.markdown("**The other run**")
+            show_scope(others[beside])
+            show_heatmap(others[beside], is_beside=True)
+            st.caption("All that follows below is of the first run.")
 
 
 def ask_elsewhere(scope: Scope, found: Discovery) -> None:

@@ -201,7 +201,7 @@ def show_trust(view: MapView, scope: Scope, settings: MapSettings) -> None:
     )
     st.caption(
         "Trustworthiness: are neighbours on the map neighbours in the layer? Continuity: are neighbours in the layer "
-        "neighbours on the map? 1 is always; distances between far groups mean nothing."
+        "neighbours on the map? 1 means always; distances between far groups mean nothing."
     )
     if view.n_placed:
         st.caption(f"Added since and placed beside their nearest (diamonds): {counted(view.n_placed, 'recording')}.")
