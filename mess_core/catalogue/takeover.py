@@ -237,4 +237,3 @@ def _inherit_opinions(connection: sqlite3.Connection, change: Changed) -> None:
     for table in ("judgements", "plays"):
         connection.execute(f"UPDATE {table} SET track_id = ? WHERE track_id = ?", both)
         connection.execute(f"UPDATE {table} SET query_track_id = ? WHERE query_track_id = ?", both)
-    connection.execute("DELETE FROM edits WHERE track_id = ?", (change.old_id,))

@@ -567,3 +567,19 @@ TestFolder = Folder.TestCase
 TestFolder.settings = settings(
     max_examples=40, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+def test_content_that_comes_back_has_its_edits_again():
+    """A renamed copy with other tags took over from it meanwhile; what a person wrote over fits both."""
+    folder = Folder()
+    try:
+        folder.begin()
+        folder.make(is_seen=True, name="c.wav", samples=0, tag=0)
+        folder.edit(name="c.wav")
+        folder.delete(name="c.wav")
+        folder.make(is_seen=True, name="a.wav", samples=0, tag=1)
+        folder.one_track_at_a_path()
+        folder.make(is_seen=True, name="b.wav", samples=0, tag=0)
+        folder.one_track_at_a_path()
+    finally:
+        folder.teardown()
