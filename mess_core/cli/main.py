@@ -397,7 +397,11 @@ def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
         elsewhere.require_library()
         _require_embeddings(elsewhere)
         other = elsewhere.discovery(options.group, options.level, settings)
-        if other is None or not other.result.has_null or other.content != elsewhere.content:
+        if (
+            other is None
+            or not (other.result.has_null and other.result.has_intervals)
+            or other.content != elsewhere.content
+        ):
             job = _run(
                 workspace, ProbeRequest(elsewhere.library, elsewhere.info.id, options.group, options.level, settings)
             )

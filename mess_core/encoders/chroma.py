@@ -34,10 +34,15 @@ CHROMA = replace(
 )
 
 
-def chroma_filters() -> np.ndarray:
-    """What each bin of the spectrum counts for each pitch class, (n_bins, 12) float32; rows sum to 1, or to 0."""
-    bins_hz = np.arange(FFT_SAMPLES // 2 + 1) * SAMPLE_RATE_HZ / FFT_SAMPLES
-    is_used = (bins_hz >= LOWEST_HZ) & (bins_hz <= HIGHEST_HZ)
+def chroma_filters(
+    sample_rate_hz: int = SAMPLE_RATE_HZ,
+    fft_samples: int = FFT_SAMPLES,
+    lowest_hz: float = LOWEST_HZ,
+    highest_hz: float = HIGHEST_HZ,
+) -> np.ndarray:
+    """What each bin of a spectrum counts for each pitch class, (n_bins, 12) float32; rows sum to 1, or to 0."""
+    bins_hz = np.fft.rfftfreq(fft_samples, 1 / sample_rate_hz)
+    is_used = (bins_hz >= lowest_hz) & (bins_hz <= highest_hz)
     semitones = 12 * np.log2(np.where(is_used, bins_hz, A4_HZ) / A4_HZ) + CLASS_OF_A
     away = np.abs((semitones[:, None] - np.arange(N_CLASSES) + 6) % 12 - 6)  # around the octave, 0 to 6
     filters: np.ndarray = ((1 - away).clip(0) * is_used[:, None]).astype(np.float32)

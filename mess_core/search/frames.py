@@ -25,6 +25,7 @@ from functools import cache
 
 import numpy as np
 
+from mess_core.encoders.chroma import chroma_filters
 from mess_core.search.matching import Moment, align, diagonal_means
 
 RATE_HZ = 8000  # pitches up to the top of the piano
@@ -63,7 +64,7 @@ def pitch_classes(samples: np.ndarray) -> np.ndarray:
     """
     padded = np.pad(np.asarray(samples, np.float32), WINDOW // 2)
     windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
-    classes = np.abs(np.fft.rfft(windows * np.hanning(WINDOW).astype(np.float32), axis=1)) @ _bins_to_classes()
+    classes = np.abs(np.fft.rfft(windows * np.hanning(WINDOW).astype(np.float32), axis=1)) @ _filters()
     loud = np.quantile(classes, 0.95) + 1e-9
     classes = np.log1p(COMPRESSION * classes / loud)
     classes -= classes.mean(axis=1, keepdims=True)
@@ -110,9 +111,5 @@ def locate(moment: Moment, passage: np.ndarray, start_s: float, stretch: np.ndar
 
 
 @cache
-def _bins_to_classes() -> np.ndarray:
-    """How much each bin of the spectrum is each pitch class, shape (WINDOW // 2 + 1, 12), float32; C first."""
-    f_hz = np.fft.rfftfreq(WINDOW, 1 / RATE_HZ)[:, np.newaxis]
-    pitches = 69 + 12 * np.log2(np.maximum(f_hz, 1.0) / 440)
-    apart = np.abs((pitches - np.arange(12) + 6) % 12 - 6)  # semitones
-    return np.where((f_hz > LOW_HZ) & (f_hz < HIGH_HZ), np.clip(1 - apart, 0, None), 0.0).astype(np.float32)
+def _filters() -> np.ndarray:
+    return chroma_filters(RATE_HZ, WINDOW, LOW_HZ, HIGH_HZ)

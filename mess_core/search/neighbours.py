@@ -171,7 +171,7 @@ class NeighbourIndex:
         self._works = np.unique(list(works or self.track_ids), return_inverse=True)[1]
         self._corrections: dict[bytes, np.ndarray] = {}
         self._coordinates: dict[str, np.ndarray] = {}
-        self._usual: dict[bytes, dict[int, float]] = {}
+        self._usual: dict[tuple[bytes, tuple[int, ...]], dict[int, float]] = {}
 
     def __len__(self) -> int:
         return len(self.track_ids)
@@ -392,14 +392,16 @@ class NeighbourIndex:
         ranks = [rank for rank in ranks if rank < len(self)]
         if not ranks or len(self) < FEWEST_TYPICAL:
             return {}
-        key = weights.tobytes() + bytes(str(ranks), "ascii")
+        key = weights.tobytes(), tuple(ranks)
         if key not in self._usual:
-            found = []
-            for row in self._sample(N_USUAL).tolist():
-                portion = self._portion(self._row(row), weights, max(ranks) + 1)
-                totals = np.sort((portion.parts @ weights)[portion.rows != row])[::-1]
-                found.append(totals[np.array(ranks) - 1])
-            nearest = np.stack(found)  # (n_sampled, n_ranks)
+            sample = self._sample(N_USUAL)
+            asked = [self.geometry.query(item, weights) for item in self.rows.rows(sample)]
+            vectors = np.stack([vector for vector, _ in asked])
+            constants = np.array([constant for _, constant in asked])
+            products, rows = self.rows.search(vectors, max(ranks) + 1)  # all at once: one pass over the library
+            is_other = (rows >= 0) & (rows != sample[:, None])
+            totals = np.where(is_other, products + constants[:, None], -np.inf)
+            nearest = -np.sort(-totals, axis=1)[:, np.array(ranks) - 1]  # (n_sampled, n_ranks)
             usual = np.median(self.percentiles.of(nearest.ravel(), weights).reshape(nearest.shape), axis=0)
             if len(self._usual) >= N_KEPT:
                 self._usual.clear()

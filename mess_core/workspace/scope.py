@@ -5,7 +5,6 @@ Nothing is remembered here: every answer is that of the moment in which it is as
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -226,22 +225,21 @@ class Scope:
     def _transfer(self, discovery: Discovery) -> dict[str, float]:
         """How well another library's directions hold here, by target; none of tracks that were probed there."""
         workspace, probed = self.workspace, set(discovery.row_ids)
-        ids = [track_id for track_id in self.embedded_ids if track_id not in probed]
-        if len(ids) > MOST:
-            ids = sorted(np.random.default_rng(0).choice(ids, MOST, replace=False).tolist())
-        searched = {target for evidence in discovery.aspects.values() for target in evidence.searched}
-        values = {t: probe_scale(workspace.measurements.values(ids, t), t) for t in sorted(searched)} if ids else {}
-        if not any(np.isfinite(each).sum() >= FEWEST for each in values.values()):
-            return {}
-        digest = hashlib.sha256(b"".join(each.tobytes() for each in values.values())).hexdigest()
-        key = ("transfer", self.library, self.info.fingerprint, discovery.directions_sha256, self.content, digest)
 
         def measure() -> dict[str, float]:
+            ids = [track_id for track_id in self.embedded_ids if track_id not in probed]
+            if len(ids) < FEWEST:
+                return {}
+            if len(ids) > MOST:
+                ids = sorted(np.random.default_rng(0).choice(ids, MOST, replace=False).tolist())
+            searched = {target for evidence in discovery.aspects.values() for target in evidence.searched}
+            values = {t: probe_scale(workspace.measurements.values(ids, t), t) for t in sorted(searched)}
             try:
                 return transfer(self.directions(discovery), workspace.store.load(ids, self.info).vectors, values)
             except ArtefactMismatchError:  # said where the directions are needed
                 return {}
 
+        key = ("transfer", self.library, self.info.fingerprint, discovery.directions_sha256)
         found: dict[str, float] = workspace.catalogue.remembered(key, measure)
         return found
 
