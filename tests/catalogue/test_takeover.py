@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import struct
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -511,11 +512,14 @@ class Folder(RuleBasedStateMachine):
             scan(self.home, self.folder, "music")
             self.is_scanned = True
             self.one_lost_is_the_one_that_came(known, set(there.values()), edited)
+        samples_there = {self.samples_of[each] for each in there.values()}
         for name, ids in before.items():  # a title goes with its content, else to what came in its place
             for old in ids:
                 now = there.get(name)
                 if now in (None, old) or old in there.values() or now in known:
                     continue
+                if self.samples_of[old] != self.samples_of[now] and self.samples_of[old] in samples_there:
+                    continue  # pushed aside, and met elsewhere by its samples
                 if old in self.titles:
                     assert self.home.catalogue.track(now).title.startswith("title"), name
         for path in self.folder.iterdir():
@@ -523,11 +527,17 @@ class Folder(RuleBasedStateMachine):
                 embed(self.home, path)
 
     def one_lost_is_the_one_that_came(self, known: set[str], there: set[str], edited: dict[str, str]) -> None:
-        """Where one recording is lost and one of its samples came, this is it, wherever it lies."""
+        """Where one recording is lost and one of its samples came, this is it, wherever it lies.
+
+        Unless a third of these samples stayed: it may lie in place of the lost one, which then is that one.
+        """
         for samples in set(self.samples_of.values()):
             lost = [each for each in known - there if self.samples_of[each] == samples]
             came = [each for each in there - known if self.samples_of[each] == samples]
-            if len(lost) == len(came) == 1:
+            stayed = [each for each in there & known if self.samples_of[each] == samples]
+            if len(lost) == len(came) == 1 and stayed:
+                assert self.home.catalogue.track(lost[0]).track_id in {came[0], *stayed}
+            elif len(lost) == len(came) == 1:
                 assert self.home.catalogue.track(lost[0]).track_id == came[0]
                 assert self.home.store.has(came[0], MEL)
                 if lost[0] in edited and came[0] not in edited:
@@ -563,6 +573,16 @@ class Folder(RuleBasedStateMachine):
             assert n_kept >= 1
 
 
+@contextlib.contextmanager
+def begun() -> Iterator[Folder]:
+    folder = Folder()
+    try:
+        folder.begin()
+        yield folder
+    finally:
+        folder.teardown()
+
+
 TestFolder = Folder.TestCase
 # The same folders at every run: what passes here passes elsewhere. More are drawn by raising max_examples.
 TestFolder.settings = settings(
@@ -577,9 +597,7 @@ TestFolder.settings = settings(
 
 def test_content_that_comes_back_has_its_edits_again():
     """A renamed copy with other tags took over from it meanwhile; what a person wrote over fits both."""
-    folder = Folder()
-    try:
-        folder.begin()
+    with begun() as folder:
         folder.make(is_seen=True, name="c.wav", samples=0, tag=0)
         folder.edit(name="c.wav")
         folder.delete(name="c.wav")
@@ -587,5 +605,30 @@ def test_content_that_comes_back_has_its_edits_again():
         folder.one_track_at_a_path()
         folder.make(is_seen=True, name="b.wav", samples=0, tag=0)
         folder.one_track_at_a_path()
-    finally:
-        folder.teardown()
+
+
+def test_one_that_was_never_seen_takes_the_place_of_one_that_moved_retagged() -> None:
+    """The title moves with its samples; what lies where it was is another recording, and has no title yet."""
+    with begun() as folder:
+        folder.make(is_seen=True, name="a.wav", samples=0, tag=0)
+        folder.edit(name="a.wav")
+        folder.make(is_seen=False, name="c.wav", samples=1, tag=0)
+        folder.retag_and_move(name="a.wav", other="c.wav", tag=3)
+        folder.rescan()
+        folder.one_track_at_a_path()
+        titles = {each.stem: folder.home.catalogue.track(id_of(each)).title for each in folder.folder.iterdir()}
+        assert titles == {"a": "a", "c": "title 1"}
+
+
+def test_a_copy_put_over_one_of_equal_samples_is_what_that_one_was() -> None:
+    """Three of the same samples, of which one is written over by another, and that other is retagged where it lay."""
+    with begun() as folder:
+        folder.make(is_seen=False, name="b.wav", samples=1, tag=2)
+        folder.make(is_seen=True, name="a.wav", samples=1, tag=0)
+        (a, b) = (id_of(folder.folder / name) for name in ("a.wav", "b.wav"))
+        folder.edit(name="a.wav")
+        folder.copy(name="a.wav", other="b.wav")
+        folder.make(is_seen=False, name="a.wav", samples=1, tag=1)
+        folder.rescan()
+        folder.one_track_at_a_path()
+        assert folder.home.catalogue.track(b).track_id == a and folder.home.catalogue.track(a).title == "title 1"
