@@ -278,19 +278,22 @@ class Catalogue:
 
         return int(self.remembered(("n_tracks", library), read))
 
-    def titles(self, library: str) -> Mapping[str, str]:
-        """The title of every track of a library, by track id, in order."""
+    def labels(self, library: str) -> Mapping[str, str]:
+        """What one finds a track of a library by, by track id: its title, then who plays it, on what, and whose it is.
+
+        A name that the title says already is not repeated.
+        """
 
         def read() -> dict[str, str]:
             rows = self.database.connection.execute(
-                "SELECT track_id, title FROM tracks WHERE track_id IN"
-                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?)) ORDER BY track_id",
+                "SELECT track_id, title, performer, instrument, composer FROM tracks WHERE track_id IN"
+                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?)) ORDER BY title, track_id",
                 (library, ALL),
             )
-            return {row["track_id"]: row["title"] for row in rows}
+            return {track_id: _label(title, names) for track_id, title, *names in rows}
 
-        titles: dict[str, str] = self.remembered(("titles", library), read)
-        return titles
+        labels: dict[str, str] = self.remembered(("labels", library), read)
+        return labels
 
     def names(self, library: str) -> Mapping[str, Sequence[str]]:
         """Which names occur in a library, in order, by what it can be narrowed by (`FILTERS`)."""
@@ -895,6 +898,16 @@ def check_library_name(library: str | None) -> None:
         raise InputError(f"A library cannot be called {library!r}.", f"{ALL!r} is the union of all of them.")
     if not any(character.isprintable() and not character.isspace() for character in library):
         raise InputError(f"A library cannot be called {printable(library)!r}.", "Give it a name that can be seen.")
+
+
+def _label(title: str, names: Sequence[str]) -> str:
+    """Examples
+    --------
+    >>> _label("Etude, Chopin", ["Anna", "piano", "Chopin"])
+    'Etude, Chopin · Anna · piano'
+    """
+    further = [name for name in names if name and name.casefold() not in title.casefold()]
+    return " · ".join([title, *dict.fromkeys(further)])
 
 
 def _literal(word: str) -> str:

@@ -34,6 +34,7 @@ def as_document(answer: Answer) -> dict[str, Any]:
     return {
         "query": answer.query.text,
         "query_track_id": answer.query.track_id,
+        "passage_s": None if answer.passage is None else list(answer.passage),
         "encoder": answer.plan.scope.info.id,
         "fingerprint": answer.plan.scope.info.fingerprint,
         "library": answer.plan.scope.library,

@@ -98,13 +98,18 @@ class FoundTrack:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What was asked, how it was answered, and the nearest tracks. `kind` is the index that was searched."""
+    """What was asked, how it was answered, and the nearest tracks.
+
+    kind : the index that was searched
+    passage : of the query, from and to in seconds; None if all of it was asked about
+    """
 
     query: Query
     plan: Plan
     found: tuple[FoundTrack, ...]
     is_strange: bool | None
     kind: Kind
+    passage: tuple[float, float] | None = None
 
 
 # --- planning -----------------------------------------------------------------------------------------------
@@ -359,7 +364,7 @@ def answer_passage(index: SegmentIndex, plan: Plan, query: Query, passage: tuple
         match = matches[row]
         neighbour = Neighbour(rank, match.track_id, match.similarity, match.percentile)
         with_moments.append((neighbour, places[row].moment))
-    return Answer(query, plan, _found_tracks(workspace, with_moments), None, index.rows.kind)
+    return Answer(query, plan, _found_tracks(workspace, with_moments), None, index.rows.kind, passage)
 
 
 def _located(

@@ -116,6 +116,8 @@ def in_one_line(reasons: Sequence[Reason], family: Callable[[str], Sequence[str]
     --------
     >>> in_one_line([Reason("tempo", 99.0, 0.1, "faster", 40.0), Reason("brightness", 5.0, 2.0, "brighter", 92.0)])
     'same tempo; brighter than 92 % of the library'
+    >>> in_one_line([Reason("dynamics", 5.0, 2.0, "softer", 99.8)])
+    'softer than all else here'
     """
 
     def first_of_each(candidates: list[Reason], most: int) -> list[Reason]:
@@ -131,11 +133,15 @@ def in_one_line(reasons: Sequence[Reason], family: Callable[[str], Sequence[str]
     apart.sort(key=lambda r: -abs(r.difference_sd))
     names = [reason.aspect.replace("_", " ") for reason in first_of_each(alike, MOST_ALIKE)]
     phrases = [f"same {_listed(names)}"] if names else []
-    phrases += [
-        f"{reason.word} than {reason.standing:.0f} % of the library" if reason.standing >= UNUSUAL_FROM else reason.word
-        for reason in first_of_each(apart, MOST_APART)
-    ]
+    phrases += [f"{reason.word}{_than(reason.standing)}" for reason in first_of_each(apart, MOST_APART)]
     return "; ".join(phrases)
+
+
+def _than(standing: float) -> str:
+    """How far out, where that is worth saying; nothing is brighter than all of a library that it is part of."""
+    if standing < UNUSUAL_FROM:
+        return ""
+    return f" than {standing:.0f} % of the library" if round(standing) < 100 else " than all else here"
 
 
 def _listed(names: Sequence[str]) -> str:

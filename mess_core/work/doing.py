@@ -59,14 +59,17 @@ def do_now(workspace: Workspace, request: Request, *, progress: bool = False) ->
 
 
 def finish(workspace: Workspace, job: Job, *, progress: bool = False) -> Job:
-    """Do a job here; if a live worker has it already, wait for that one. A dead one's lease is taken at once."""
-    owner = new_owner()
+    """Do a job here; if a live worker has it, or what it needs, wait for that one. A dead one's lease is taken."""
+    owner, has_waited = new_owner(), False
     while workspace.jobs.get(job.job_id).is_active:
         claimed = workspace.jobs.claim(owner, job_id=job.job_id)
         if claimed is not None:
             with ProgressLine(workspace, job.job_id) if progress else nullcontext():
                 do(Task(workspace, claimed, owner))
         else:
+            if progress and not has_waited:
+                print("Waiting: the app, or another command, works on this data folder…", file=sys.stderr)
+            has_waited = True
             time.sleep(WAIT_S)
     return workspace.jobs.get(job.job_id)
 

@@ -29,6 +29,14 @@ def test_the_same_bytes_at_two_paths_are_one_track_with_two_files(home, write_wa
     assert len(home.catalogue.tracks("music")) == 1
 
 
+def test_a_track_is_found_by_all_its_names_in_the_order_of_titles(home, write_wav):
+    first, second = (add(home, write_wav(name, seed=seed)) for seed, name in enumerate(("b Etude", "a")))
+    home.catalogue.edit(first.track_id, performer="Anna", instrument="piano", composer="etude")
+    assert home.catalogue.labels("music") == {second.track_id: "a", first.track_id: "b Etude · Anna · piano"}
+    assert list(home.catalogue.labels("music")) == [second.track_id, first.track_id]
+    assert home.catalogue.labels("elsewhere") == {} and len(home.catalogue.labels(ALL)) == 2
+
+
 def test_a_track_survives_the_loss_of_one_of_its_files(home, write_wav, tmp_path):
     path = write_wav("a")
     shutil.copy(path, tmp_path / "music" / "copy.wav")

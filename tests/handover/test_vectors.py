@@ -99,7 +99,7 @@ def test_imported_vectors_are_handed_over(table, tmp_path):
 
 def test_rows_are_named_by_title_or_file(home, tmp_path):
     ids = plant_heard_library(home, TWO_LAYERS)
-    titles = home.catalogue.titles("planted")
+    titles = {track.track_id: track.title for track in home.catalogue.tracks("planted")}
     names = [ids[0], titles[ids[1]], f"{titles[ids[2]]}.wav", "nosuch", titles[ids[4]], titles[ids[5]]]
     with home.database.transaction() as connection:
         connection.execute("UPDATE tracks SET title = ? WHERE track_id = ?", (titles[ids[4]], ids[6]))

@@ -438,13 +438,19 @@ def test_a_stale_evaluation_says_so_and_is_measured_again(launch, bright, write_
     assert at.button(key="evaluate faithfulness").disabled and not at.button(key="evaluate similarity").disabled
 
 
+def chosen_preset(at: AppTest) -> list[str]:
+    return [b.key for b in at.button if (b.key or "").startswith("preset") and b.proto.type == "primary"]
+
+
 def test_a_preset_sets_the_sliders_it_has_evidence_for(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[3], library="music")
+    assert chosen_preset(at) == ["preset like this"]
     at.button(key="preset same sound").click().run()
-    assert at.slider(key="brightness").value == 1.0
+    assert at.slider(key="brightness").value == 1.0 and chosen_preset(at) == ["preset same sound"]
     by_sound = rows(at, "title")
     at.button(key="preset same music, another sound").click().run()
     assert at.slider(key="brightness").value == 0.0 and "brightness" in at.multiselect(key="not").value
+    assert chosen_preset(at) == ["preset same music, another sound"]
     assert rows(at, "title") != by_sound
     at.button(key="preset like this").click().run()
     assert at.multiselect(key="not").value == [] and not at.exception

@@ -53,6 +53,14 @@ def opened(monkeypatch) -> list[sqlite3.Connection]:
     return found
 
 
+def test_the_name_of_a_page_may_be_typed_in_small_letters(server) -> None:
+    """And what follows it stays: a link that somebody wrote by hand."""
+    for page in ("listen", "library", "layers", "map"):
+        answer = server.get(f"/{page}?query=a%26b&not=tempo&not=rubato", follow_redirects=False)
+        address = answer.headers["location"].partition("testserver")[2]
+        assert answer.is_redirect and address == f"/{page.capitalize()}?query=a%26b&not=tempo&not=rubato"
+
+
 def sound(folder: Path, seed: int) -> bytes:
     return write_recording(folder / f"{seed}.wav", 2.0, seed).read_bytes()
 

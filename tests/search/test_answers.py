@@ -472,7 +472,8 @@ def test_a_passage_is_found_where_it_was_planted(planted, request_):
     best = 1.0 if found.plan.geometry == "layer" else 0.0
     assert first.neighbour.similarity == pytest.approx(best, abs=2e-3)
     assert len(found.found) == 10 and found.is_strange is None
-    assert json.loads(as_json(found))["results"][0]["moment"]["track_s"] == 0.0
+    document = json.loads(as_json(found))
+    assert document["results"][0]["moment"]["track_s"] == 0.0 and document["passage_s"] == [3.0, 12.5]
 
 
 @pytest.mark.parametrize("passage", [(12.5, 13.0), (20.0, 25.0), (0.0, 30.0)])
@@ -541,7 +542,7 @@ def test_the_document_and_the_table_hold_the_aspects(planted):
     document = json.loads(json.dumps(as_document(found), allow_nan=False))
     assert (document["geometry"], document["discovered_on"], document["index"]) == ("direction", "planted", "flat")
     assert document["request"]["aspects"] == {"tempo": 1, "brightness": 1} and document["request"]["max_per_work"] == 1
-    assert document["notices"] == [] and document["is_strange"] in (True, False)
+    assert document["notices"] == [] and document["is_strange"] in (True, False) and document["passage_s"] is None
     for result, item in zip(document["results"], found.found, strict=True):
         assert result["aspects"].keys() == {"tempo", "brightness"}
         assert result["aspects"]["tempo"] == dataclasses.asdict(item.neighbour.aspects["tempo"])

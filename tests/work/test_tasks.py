@@ -18,7 +18,7 @@ from mess_core.probing.result import ProbeSettings
 from mess_core.storage.jobs import Job, new_owner
 from mess_core.work.add import AddRequest
 from mess_core.work.demo import DemoRequest
-from mess_core.work.doing import do
+from mess_core.work.doing import do, finish
 from mess_core.work.evaluate import EvaluateRequest
 from mess_core.work.extract import EncodeRequest, ExtractRequest
 from mess_core.work.kinds import asked
@@ -44,6 +44,25 @@ def small_demo(monkeypatch):
 def run_next(home: Workspace) -> Job:
     owner = new_owner()
     return do(Task(home, home.jobs.claim(owner), owner))
+
+
+def test_a_command_says_that_it_waits_for_the_app(home, write_wav, capsys, monkeypatch):
+    """Once, and only where progress is shown; the job is done as soon as what holds it lets go."""
+    new = read_track(write_wav("a"))
+    home.catalogue.add(new.audio.parent, [new], "music")
+    job = submit(home, ExtractRequest("music", MEL.id))
+    owner = new_owner()
+    held = home.jobs.claim(owner, job_id=job.job_id)
+    naps = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 3:
+            do(Task(home, held, owner))
+
+    monkeypatch.setattr("mess_core.work.doing.time.sleep", nap)
+    assert finish(home, job, progress=True).state == "done"
+    assert capsys.readouterr().err.count("Waiting: the app") == 1 and len(naps) == 3
 
 
 def test_the_demo_is_registered_with_its_truth_and_its_scores(home, small_demo):

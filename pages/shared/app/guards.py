@@ -22,7 +22,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -143,8 +143,16 @@ async def index(request: Request) -> HTMLResponse:
     return HTMLResponse(_INDEX, headers={"Cache-Control": "no-cache"})
 
 
+async def as_typed(request: Request) -> RedirectResponse:
+    """/listen, which somebody typed, is /Listen; Streamlit would show Home at it."""
+    return RedirectResponse(request.url.replace(path=f"/{request.url.path[1:].capitalize()}"))
+
+
 _PAGES = sorted(path.stem.split("_", 1)[1] for path in Path(__file__).parents[2].glob("*.py"))
-INDEX_ROUTES = [Route(path, index, methods=["GET"]) for path in ("/", *(f"/{name}" for name in _PAGES))]
+INDEX_ROUTES = [
+    *(Route(path, index, methods=["GET"]) for path in ("/", *(f"/{name}" for name in _PAGES))),
+    *(Route(f"/{name.lower()}", as_typed, methods=["GET"]) for name in _PAGES),
+]
 
 # Streamlit checks `server.allowedHosts` for its own routes only; ours need the same.
 GUARDS = [

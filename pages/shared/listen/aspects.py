@@ -44,13 +44,16 @@ GEOMETRY_HELP = (
 
 def _offer_presets(discovery: Discovery) -> None:
     """What people often ask, by one click; aspects without evidence are left out of it."""
+    asked = ({aspect: weight for aspect in ASPECTS if (weight := state.read(aspect))}, sorted(state.read("not")))
     with st.container(horizontal=True, gap="xsmall"):
         for name, (weights, avoid) in PRESETS.items():
             known = {aspect: weight for aspect, weight in weights.items() if discovery.aspects[aspect].has_evidence}
-            gone = [aspect for aspect in avoid if discovery.aspects[aspect].has_evidence]
+            gone = sorted(aspect for aspect in avoid if discovery.aspects[aspect].has_evidence)
             is_possible = bool(known or gone) or not (weights or avoid)
+            is_on = is_possible and asked == (known, gone)
             st.button(
-                name, key=f"preset {name}", on_click=_use_preset, args=(known, gone), disabled=not is_possible,
+                name, key=f"preset {name}", type="primary" if is_on else "secondary",
+                on_click=_use_preset, args=(known, gone), disabled=not is_possible,
                 help=_describe(known, gone) if is_possible else "None of its aspects has evidence here.",
             )  # fmt: skip
 

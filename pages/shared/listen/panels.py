@@ -106,6 +106,11 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
         alt="Neighbours of the query, the nearest first",
     )
     picked = [found.found[row] for row in chosen.selection.rows if row < len(found.found)]
+    if len(picked) > MAX_IN_PLAYER:
+        st.caption(
+            f"{len(picked)} are ticked; {MAX_IN_PLAYER} sound beside the query at a time: the first {MAX_IN_PLAYER} of "
+            "them. Untick some to hear the others."
+        )
     return (picked or list(found.found[:N_IN_PLAYER]))[:MAX_IN_PLAYER]
 
 

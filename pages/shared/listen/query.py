@@ -33,17 +33,17 @@ def choose_query() -> Track | None:
     elif how == RECORD:
         st.audio_input("Play or sing something", sample_rate=48_000, key="recording", on_change=_use_recording)
     else:
-        titles = workspace.catalogue.titles(frame.library())
+        labels = workspace.catalogue.labels(frame.library())
         picked = st.selectbox(
             "Track",
-            list(titles),
+            list(labels),
             index=None,
             key="picked",
-            placeholder="type a few letters of its title",
-            format_func=lambda track_id: titles.get(track_id, track_id),
+            placeholder="type a few letters: title, performer, instrument, composer",
+            format_func=lambda track_id: labels.get(track_id, track_id),
             on_change=_use_picked,
         )
-        if picked is None and not titles:
+        if picked is None and not labels:
             st.caption("This library is empty.")
     query = state.query()
     if query is None:
@@ -66,7 +66,7 @@ def _follow_query() -> None:
     is_picked = query is not None and catalogue.has(query) and catalogue.is_in_library(query)
     came_by = st.session_state.get(CAME_BY, {})
     st.session_state["how"] = came_by.get(query, PICK if is_picked else UPLOAD)
-    st.session_state["picked"] = query if is_picked and query in catalogue.titles(frame.library()) else None
+    st.session_state["picked"] = query if is_picked and query in catalogue.labels(frame.library()) else None
 
 
 def _ask(track_id: str, how: str) -> None:

@@ -110,11 +110,12 @@ def explore(view: MapView, scope: Scope, colour: Colour) -> None:
 def show_map(view: MapView, scope: Scope, colour: Colour, picked: Sequence[str]) -> None:
     """The large map."""
     tracks = {track.track_id: track for track in views.tracks_of(view)}
+    labels = scope.workspace.catalogue.labels(scope.library)
     left, middle, right = st.columns([3, 1, 1], vertical_alignment="bottom")
     with left:
         wanted = st.selectbox(
-            "Find", list(tracks), index=None, key="find", placeholder="a title on the map",
-            format_func=lambda each: tracks[each].title if each in tracks else each,
+            "Find", list(tracks), index=None, key="find", placeholder="title, performer, instrument",
+            format_func=lambda each: labels.get(each, each),
         )  # fmt: skip
     with right:
         image_format = st.segmented_control(
