@@ -1,4 +1,5 @@
-# make run    set up and start the app                make test   set up and run the tests
+# make run    set up and start the app                make test   set up and run the tests (2 minutes)
+# make test-slow   the tests that kill, decode and simulate (6 minutes)
 # make lock   pin the requirements anew               make soak   the slow tests
 # make graph  the rooms of the core and their arrows  make mutants   do the tests notice code that is wrong? (10 minutes)
 # make nano   train MESS-nano anew from MIDI          make nano-evaluate   its figures beside the controls
@@ -17,7 +18,7 @@ NANO_RUN ?= first
 NANO_DATA ?=
 NANO_WEIGHTS ?= mess_core/encoders
 
-.PHONY: run setup setup-dev test test-browser lint lock graph calibrate mutants soak nano nano-evaluate clean
+.PHONY: run setup setup-dev test test-slow test-browser lint lock graph calibrate mutants soak nano nano-evaluate clean
 
 run: setup
 	$(BIN)/python -m streamlit run app.py --server.port $(PORT)
@@ -40,8 +41,14 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.app
 
 # One thread for each of two processes: on two cores, more would wait for each other. Bytecode is kept: the many processes
 # that tests start would else compile everything anew.
+PYTEST = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2
+
+# Two minutes, for every change; what takes longer for the little it covers is in test-slow: kills, floods, simulations.
 test: setup-dev
-	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(PYTEST) --dist loadfile -m "not (slow or e2e or soak)"
+
+test-slow: setup-dev
+	$(PYTEST) --dist load -m slow
 
 test-browser: setup-dev
 	$(BIN)/python -m pytest -q -m e2e

@@ -92,6 +92,7 @@ def test_every_room_has_a_floor():
     assert {room_of(module_of(path)) for path in CORE} - {"__init__"} == set().union(*FLOORS)
 
 
+@pytest.mark.slow
 def test_arrows_point_down():
     floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
     up = {
@@ -170,6 +171,7 @@ def test_facts_are_frozen():
     assert {name for name, how in decorated.items() if "frozen=True" not in how} == CHANGING
 
 
+@pytest.mark.slow
 def test_no_test_imports_another():
     """What tests share is in `conftest`, `planted`, `workers` or beside them; the browser's keep their own house."""
     shared = {

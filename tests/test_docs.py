@@ -64,6 +64,7 @@ def test_every_link_into_the_repository_leads_somewhere():
         assert (ROOT / target).exists(), target
 
 
+@pytest.mark.slow
 def test_the_python_example_runs_as_a_script_in_another_folder(tmp_path, write_wav):
     """Line by line as it stands, by the encoder that needs no network; no guard for processes, no warning."""
     for seed in range(12):
@@ -119,6 +120,7 @@ def words_and_prose(path: Path) -> tuple[set[str], str]:
     return words, "\n".join(prose)
 
 
+@pytest.mark.slow
 def test_every_name_in_backticks_is_one():
     """What docstrings and comments call `a_name`, `AName`, `module.name` or `folder/file.py` is there in the code."""
     read = {path: words_and_prose(path) for path in SOURCES}

@@ -109,6 +109,7 @@ def case_of(cases, tmp_path_factory, capsys) -> Callable[[str], Case]:
     return get
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["file"])
 def test_row(row: dict[str, str], case_of: Callable[[str], Case]) -> None:
     folder, file = row["file"].encode().decode("unicode_escape").encode("latin-1").decode("utf-8").split("/", 1)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.mutants import KINDS, ROOT, TESTS, equivalents, sample
 
 MODULE = "search/percentiles.py"
 
 
+@pytest.mark.slow
 def test_a_sample_is_seeded_and_each_changes_one_line():
     first, same, other = (sample([MODULE], 8, seed) for seed in (0, 0, 1))
     assert first == same and {mutant.code for mutant in first} != {mutant.code for mutant in other}

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from threadpoolctl import threadpool_info
 
 from mess_core.errors import InputError
@@ -74,6 +75,7 @@ def is_alive(process_id: int) -> bool:
     return state.rsplit(")", 1)[1].split()[0] != "Z"
 
 
+@pytest.mark.slow
 def test_workers_use_one_thread_each():
     with process_pool(2) as pool:
         assert all(n == 1 for threads in pool.map(blas_threads, range(4)) for n in threads)
@@ -120,6 +122,7 @@ def test_the_kernel_ends_workers_with_their_parent(tmp_path):
     assert not left
 
 
+@pytest.mark.slow
 def test_the_end_of_a_process_is_the_failure_of_its_item(tmp_path):
     """Every item comes back once; those that end their process are named, and nobody else."""
     hows = ["fine", "segfault", "fine", "error", "out of memory", "fine", "fine", "exit", "fine", "fine"]
@@ -142,6 +145,7 @@ def test_nothing_to_do_is_nothing_done():
     assert list(work_through(ends, [])) == []
 
 
+@pytest.mark.slow
 def test_a_pool_compiles_nothing():
     """Numba's cache is not safe for processes that fill it at once: no process of a pool has one."""
     with process_pool(1) as pool:

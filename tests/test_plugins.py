@@ -125,6 +125,7 @@ def found(tmp_path_factory) -> dict:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_an_encoder_of_another_package_embeds(found):
     """Listed after ours and before the twins, of which it has none; chosen on the page, and on the command line."""
     assert found["ids"].index("mfcc") < found["ids"].index("toy") < found["ids"].index("random:mert-95m")

@@ -187,6 +187,7 @@ def test_shards_that_exist_are_left_alone(tmp_path, monkeypatch):
 # --- training ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_teacher_is_learned_from(shard, small):
     """On one batch over and over, the loss of each teacher falls."""
     trainer = Trainer(TrainConfig(n_steps=10, n_music=2, warmup_steps=1, peak_rate=4e-3), Recordings([shard]))
@@ -217,6 +218,7 @@ def test_bfloat16_changes_little(shard, small, monkeypatch):
         np.testing.assert_allclose(float(rounded[name]), float(loss), rtol=0.05, atol=0.01, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_run_resumed_equals_one_uninterrupted(shard, small, tmp_path):
     """Weights and curves, to the last bit."""
     recordings = Recordings([shard])

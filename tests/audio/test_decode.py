@@ -220,6 +220,7 @@ def test_one_sample(tmp_path: Path) -> None:
         list(segments(Decoder(path, 24_000), 120_000, 60_000, 24_000))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.1])
 @pytest.mark.parametrize(
     ("container", "subtype", "tolerance"),
@@ -263,6 +264,7 @@ def test_a_length_that_lies_is_capped_while_decoding(tmp_path: Path, monkeypatch
     assert sum(map(len, decoder)) == len(NOISE)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL_AUDIO.is_dir(), reason="the real recordings lie beside the repository, not in it")
 def test_real_recordings() -> None:
     """All real recordings decode without complaint; a few equal the whole-file reference."""
@@ -294,6 +296,7 @@ PEAK_SCRIPT = """
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
     """20 minutes of stereo WAV (212 MB) are decoded within 30 MB; three hours are in `benchmarks`."""
     path = tmp_path / "long.wav"
@@ -323,6 +326,7 @@ def in_blocks(samples: np.ndarray, sizes: list[int]) -> Iterator[np.ndarray]:
             block[:] = np.nan
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     n=st.integers(1, 400),

@@ -41,6 +41,7 @@ def test_ebu_tech_3341(parts: list[tuple[float, float]], expected_lufs: float) -
     assert measure(np.concatenate([sine(*part) for part in parts])) == pytest.approx(expected_lufs, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate_hz", [8000, 22_050, 44_100, 48_000, 96_000, 192_000])
 @pytest.mark.parametrize("n_channels", [1, 2, 5])
 def test_equals_pyloudnorm(rate_hz: int, n_channels: int) -> None:

@@ -125,6 +125,7 @@ def test_what_is_short_counts_only_alone() -> None:
 # --- segments ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_samples", [500, 2**16, 2**22])
 @pytest.mark.parametrize("to_hz", [RATE_HZ, 6000, 12_000])
 def test_segments_lie_over_the_spans(
@@ -203,6 +204,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     return Bare(song, request.param, embedded(path), measure_audio(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PADDED)
 def test_a_padded_song_is_the_song(tmp_path: Path, others: list[ExtractedTrack], bare: Bare, name: str) -> None:
     """Embedding and targets hardly change, whatever silence is put where."""
@@ -261,6 +263,7 @@ def test_a_one_shot_is_repeated(tmp_path: Path) -> None:
 # --- channels ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gains", "downmix"),
     [

@@ -166,6 +166,7 @@ def test_a_refused_codec_inside_extensible_is_named() -> None:
         read_wav_header(io.BytesIO(wav(chunk(b"fmt ", body), chunk(b"data", DATA))), "a.wav")
 
 
+@pytest.mark.slow
 def test_mutated_headers_are_refused_or_consistent() -> None:
     """20 000 random mutations: an AudioError or a header that lies inside the file, quickly, without a warning."""
     rng = np.random.default_rng(0)

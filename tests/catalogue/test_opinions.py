@@ -223,6 +223,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path):
     assert check(home) == []
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path):
     for round_ in range(5):
         home = Workspace(tmp_path / str(round_))

@@ -583,7 +583,7 @@ def begun() -> Iterator[Folder]:
         folder.teardown()
 
 
-TestFolder = Folder.TestCase
+TestFolder = pytest.mark.slow(Folder.TestCase)
 # The same folders at every run: what passes here passes elsewhere. More are drawn by raising max_examples.
 TestFolder.settings = settings(
     max_examples=40,

@@ -382,6 +382,7 @@ def test_the_table_names_aspects_moments_and_titles(ask):
 EVALUATION = {"library", "encoder", "fingerprint", "content", "provenance"}
 
 
+@pytest.mark.slow
 def test_evaluate_faithfulness(planted, ask):
     """The planted aspects pass; the document is what is kept; the table gives the verdict of each."""
     home, _ = planted
@@ -583,6 +584,7 @@ def test_a_value_that_no_track_has_is_exit_2_and_names_what_there_is(run, write_
     assert run(*asked, "performer=ANN")[0] == run(*asked, "era=ERA 03")[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["doctor", "--json"], ["--help"]])
 def test_a_reader_that_stops_is_no_traceback(tmp_path, arguments):
     """`| head`: the pipe is closed before anything is written."""

@@ -217,6 +217,7 @@ def test_maestro(tmp_path):
     assert [name for name, _ in description.refused] == ["row 4", "row 5"]
 
 
+@pytest.mark.slow
 def test_the_whole_of_maestro(tmp_path):
     table = SHARED / "maestro-meta" / "maestro-v3.0.0.csv"
     if not table.is_file():

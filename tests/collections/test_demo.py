@@ -78,6 +78,7 @@ def test_instrument_tells_neither_piece_nor_performer() -> None:
         assert len({plan.instrument for plan in plans if plan.piece == piece}) >= 4
 
 
+@pytest.mark.slow
 def test_performances_last_20_to_24_s(performances: dict[DemoPlan, Rendition]) -> None:
     """Music until shortly before the end of each file, and no file outside the range."""
     for performance in performances.values():
@@ -165,6 +166,7 @@ def test_bar_lines_are_checked() -> None:
         read_voice("C4q D4 E4 | F4w", 4.0, 0)
 
 
+@pytest.mark.slow
 def test_files(made: Path) -> None:
     """Audio, MIDI, score and table agree with each other and with the performance."""
     tracks = {track.stem: track for track in make_demo(made, only=STEMS)}
@@ -193,6 +195,7 @@ def test_files(made: Path) -> None:
         assert facts["planted"] == track.planted == performance.planted
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes(made: Path, tmp_path: Path) -> None:
     """Two worker processes and this one make the same bytes, table included."""
     make_demo(tmp_path, only=MORE + STEMS, workers=1)

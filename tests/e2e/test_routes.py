@@ -207,8 +207,9 @@ def test_what_changes_something_comes_from_our_own_pages(app, method, path):
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/Listen", "/listen", "/Library", "/nosuch", "/favicon.png", "/index.html", "/static/nosuch.js", "/_stcore/health",
-     "/_stcore/host-config", "/_stcore/script-health-check", "/media/nosuch", "/component/nosuch/x", "/upload",
+    ["/", "/Listen", "/listen", "/Library", "/nosuch", "/favicon.png", "/index.html", "/static/nosuch.js",
+     "/_stcore/health", "/_stcore/host-config", "/_stcore/script-health-check", "/media/nosuch",
+     "/component/nosuch/x", "/upload",
      "/audio/nosuch", "/audio/{sha256}", "/excerpt/{sha256}", "/peaks/{sha256}", "/excerpt/{sha256}?start_s=-1",
      "//evil.example/%2e%2e", "/Listen/_stcore/health"],
 )  # fmt: skip

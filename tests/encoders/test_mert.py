@@ -50,6 +50,7 @@ def noise(n: int, n_samples: int) -> np.ndarray:
 # --- the same numbers as the authors' code ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_reproduces_the_authors_hidden_states(kind):
     """Every layer of both architectures to 1e-4, the last of the pre-norm one included."""
@@ -68,6 +69,7 @@ def test_stock_convolutions_give_the_same(kind):
     np.testing.assert_allclose(ours.encode(waveforms), stock.encode(waveforms), rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_true_size_convolutions(large):
     """At the true size, and for a tone with an offset whose variance mostly cancels."""
     tone = 0.5 + 0.4 * np.sin(2 * np.pi * 60 * np.arange(48_000) / 24_000)[None]

@@ -78,6 +78,7 @@ def reference_hidden_states(waveform: np.ndarray, librosa: ModuleType) -> np.nda
     return np.stack(states)
 
 
+@pytest.mark.slow
 def test_hidden_states_are_those_of_the_network_written_out(nano, librosa):
     """Against NumPy, librosa and SciPy, on a chord that swells, in every layer and frame."""
     t_s = np.arange(36_000) / 24_000

@@ -36,6 +36,7 @@ def correct_hubs(home: Workspace, monkeypatch) -> None:
         monkeypatch.setattr(module, "correction_helps", lambda scope, geometry: geometry == "layer")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_corrected", [False, True])
 def test_an_index_ranks_as_the_app_does(evaluated, tmp_path, monkeypatch, is_corrected):
     """The first ten of every track, and their similarities; by MESS, and by faiss alone with what the manifest says."""

@@ -24,6 +24,8 @@ from tests.conftest import work
 from tests.handover.conftest import nearest
 from tests.planted import TWO_LAYERS, plant_heard_library
 
+pytestmark = pytest.mark.slow
+
 
 def write_vectors(folder: Path, vectors: np.ndarray, names: list[str]) -> tuple[Path, Path]:
     np.save(folder / "v.npy", vectors, allow_pickle=True)

@@ -96,6 +96,7 @@ def test_agrees_with_pretty_midi(tmp_path_factory: pytest.TempPathFactory, track
     assert np.allclose(sorted(found), sorted(expected), atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared material is not here")
 def test_real_performances_and_scores_agree_with_pretty_midi() -> None:
     """Of every fortieth real file: notes at the same times; the beats of scores where pretty_midi has them."""

@@ -39,6 +39,7 @@ def strongest_hz(audio: np.ndarray, near_hz: float) -> float:
     return float(frequencies_hz[band][np.argmax(magnitude[band])])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("instrument", INSTRUMENTS)
 @pytest.mark.parametrize("pitch", [48, 60, 72])
 def test_note_is_in_tune(instrument: str, pitch: int) -> None:

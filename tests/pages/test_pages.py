@@ -243,6 +243,7 @@ def test_music_that_is_not_mounted_is_a_banner(launch, library, home):
     assert "A music folder is not there" in words(at) and rows(at, "tracks") == [4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "title", ["![](http://example.com/x.png)", "<img src=x onerror=alert(1)>", ":material/home:", "$x$"]
 )
@@ -265,6 +266,7 @@ def test_layers_says_why_there_is_nothing_yet(launch, library):
     assert "Nothing probed yet" in words(at) and "4 tracks" in words(at)
 
 
+@pytest.mark.slow
 def test_layers_shows_a_run_and_says_when_it_is_older_than_the_library(launch, home, write_wav, monkeypatch):
     """Discovery from the page: queued by a click, shown when done; cells without a value have their reason."""
     few = [{"n_bootstraps": 50, "n_permutations": 20}.get(each.name, each.default) for each in fields(ProbeSettings)]
@@ -302,6 +304,7 @@ def figures(at: AppTest) -> list[dict]:
     return [json.loads(chart.proto.spec) for chart in at.get("plotly_chart")]
 
 
+@pytest.mark.slow
 def test_figures_are_saved_as_png_or_as_svg(launch, home, probed):
     """Every figure on the page, the open cell's too; each under a name of its own."""
     at = launch("pages/2_Layers.py", library="music")
@@ -714,6 +717,7 @@ def test_the_first_library_is_shown_as_soon_as_it_is_there(launch, home, write_w
     assert at.run().selectbox(key="library").value == "music"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [None, *(page for page in PAGES if page != "home.py")])
 def test_one_is_said_in_the_singular_on_every_page(launch, home, write_wav, page):
     """A library of one track: no "1 tracks", "1 works", "1 nearest recordings"."""

@@ -123,6 +123,7 @@ def test_without_evidence_all_that_could_be_probed_is_searched():
     assert not evidence.has_evidence and "no layer tells it reliably" in evidence.reason and "0.2" in evidence.reason
 
 
+@pytest.mark.slow
 def test_the_layer_that_merely_looks_best_does_not_make_the_label():
     """Sixty layers of noise: the best cell's interval may look good, the nested figure is not fooled."""
     rng = np.random.default_rng(0)

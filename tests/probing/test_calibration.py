@@ -20,6 +20,8 @@ from benchmarks.calibrate import (
 )
 from mess_core.probing import uncertainty
 
+pytestmark = pytest.mark.slow
+
 TWENTY_FOUR = Population(24, 5, "normal")
 QUICK = replace(SETTINGS, n_repeats=3, n_bootstraps=500)
 

@@ -62,6 +62,7 @@ def theirs(data: ProbeData, layer: int, target: str, alpha: float, vectors: np.n
     return (model.predict(vectors[:, layer].astype(np.float64)) - own.mean()) / own.std()
 
 
+@pytest.mark.slow
 def test_predictions_are_those_of_scikit_learn_standardised(fitted):
     """In every layer, for rows that were fitted and rows that were not, to 1e-5 of a standard deviation."""
     data, result, directions = fitted

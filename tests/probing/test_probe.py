@@ -181,6 +181,7 @@ def test_p_is_uniform_when_there_is_nothing_to_find(is_uneven):
     assert not any(cell.encodes for cell in result.cells)
 
 
+@pytest.mark.slow
 def test_the_best_of_many_is_rarely_a_false_discovery():
     """Forty searches of 12 cells each, nothing to find: about one in twenty may have an adjusted p up to .05."""
     rng = np.random.default_rng(5)

@@ -16,6 +16,8 @@ from mess_core.probing.result import ProbeSettings
 from mess_core.workspace.scope import Scope
 from tests.planted import TWO_LAYERS, plant_library, plant_targets
 
+pytestmark = pytest.mark.slow
+
 QUICK = ProbeSettings(alphas=(1.0, 10.0), n_repeats=2, n_bootstraps=200, n_permutations=199)
 
 

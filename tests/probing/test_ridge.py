@@ -96,6 +96,7 @@ def test_generalised_cross_validation_is_its_definition(problem):
     assert (chosen == alphas[found.argmin(axis=0)]).all()
 
 
+@pytest.mark.slow
 def test_the_other_folds_choose_the_alphas_of_grid_search(problem):
     """The inner folds of GridSearchCV are the outer folds that are left, so groups stay whole."""
     features, targets, folds = problem

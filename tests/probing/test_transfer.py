@@ -52,6 +52,7 @@ def test_an_aspect_is_as_good_as_its_weakest_direction():
     assert borrowed({"x": evidence}, {})["x"] == evidence, "what could not be compared stays as it was"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sign", "holds"), [(1, True), (-1, False)])
 def test_a_library_that_borrows_is_told(home, sign, holds):
     """Forty tracks are probed as one library; twenty others have embeddings that go with their values, or against."""

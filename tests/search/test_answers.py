@@ -397,6 +397,7 @@ def test_a_library_without_embeddings_says_what_to_do(home):
             build(plan)
 
 
+@pytest.mark.slow
 def test_hubs_are_corrected_where_that_was_seen_to_help(own):
     """By itself only with an evaluation that says so; on and off are taken as said."""
     home, ids, discovery = own

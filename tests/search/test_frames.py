@@ -120,6 +120,7 @@ def real_recordings() -> tuple[list[np.ndarray], list[np.ndarray]]:
     return heard[::2], heard[1::2]
 
 
+@pytest.mark.slow
 def test_planted_passages_are_first_and_found_to_a_quarter_of_a_second(tmp_path):
     """18 passages at another level, with noise, copied to anywhere: at least 17 come first, 17 begin where they do."""
     sources, hosts = real_recordings()

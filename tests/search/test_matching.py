@@ -131,6 +131,7 @@ def test_max_sim_ignores_order_and_is_highest_for_the_same_music():
 # align
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("shape", SHAPES)
 def test_paths_are_those_of_librosa(librosa_path, shape, seed):

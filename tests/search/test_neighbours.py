@@ -89,6 +89,7 @@ def ids_of(found) -> list[str]:
 # --- brute force --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", ASKED, ids=" ".join)
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_search_is_a_sort_of_the_definition(name, asked):

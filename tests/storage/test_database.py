@@ -131,6 +131,7 @@ def test_a_kill_during_migration_leaves_the_old_file(version_1, statement):
     assert Database(version_1).setting("demo") == "wanted"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_old", [True, False], ids=["old", "new"])
 def test_processes_that_open_it_at_once_wait_for_each_other(version_1, tmp_path, is_old):
     path = version_1 if is_old else tmp_path / "new.sqlite"

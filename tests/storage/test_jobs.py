@@ -165,6 +165,7 @@ def _claim_all(root, n_claimed):
         n_claimed.put(job.job_id)
 
 
+@pytest.mark.slow
 def test_two_processes_never_claim_the_same_job(home):
     """Forty jobs, two greedy processes: each job is done exactly once, none is locked out."""
     for number in range(40):

@@ -127,6 +127,7 @@ plain = st.recursive(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(plain, st.booleans())
 @settings(max_examples=200)
 def test_what_json_can_say_comes_through(value, is_ascii):
@@ -369,6 +370,7 @@ HOSTILE_PARQUET = ("one long cell", "a long cell often", "a long cell often in l
                    "long footer", "no footer", "magic alone", "encrypted", "empty", "damaged pages")  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE_PARQUET)
 def test_parquet_that_harms_is_refused_in_little_memory(tmp_path, kind):
     """In a process that may have 1 GB in all: what is refused was not read first."""

@@ -356,6 +356,7 @@ def test_a_failure_is_named_and_the_others_go_on(add, home, inline):
     assert reasons["spectral_centroid"] and not reasons["duration_s"]
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_and_report_the_same(add, home):
     """With the real pool: values equal those measured here, and an error survives the way between processes."""
     good, gone = add("good", notes=scale()), add("gone", seed=1)

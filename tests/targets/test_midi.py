@@ -544,6 +544,7 @@ def estimated(asap: list[list[Asap]]) -> list[tuple[Asap, np.ndarray]]:
     return [(one, estimate_periods(found.onset_s, found.n_notes)) for one, found in chords]
 
 
+@pytest.mark.slow
 def test_asap_key_overlap(asap: list[list[Asap]]) -> None:
     """Along the outer lines, without a score: rho with the true key overlap at least .75."""
     pairs = [
@@ -552,6 +553,7 @@ def test_asap_key_overlap(asap: list[list[Asap]]) -> None:
     assert spearmanr(*np.array(pairs).T).statistic >= 0.75
 
 
+@pytest.mark.slow
 def test_asap_tempo_variability(asap: list[list[Asap]]) -> None:
     """From our own alignment, annotated beats withheld: rho with those beats' tempo variability at least .90."""
     pairs = []
@@ -562,6 +564,7 @@ def test_asap_tempo_variability(asap: list[list[Asap]]) -> None:
     assert spearmanr(*np.array(pairs).T).statistic >= 0.90
 
 
+@pytest.mark.slow
 def test_asap_estimate_without_score(estimated: list[tuple[Asap, np.ndarray]]) -> None:
     """The estimate knows something: its bootstrap interval is above 0, and it beats note density."""
     rows = []

@@ -21,6 +21,8 @@ from mess_core.work.reproduce import reproduce
 from mess_core.workspace.scope import Scope
 from tests.planted import layered, plant_embeddings, plant_library
 
+pytestmark = pytest.mark.slow
+
 QUICK = ProbeSettings(alphas=(1.0, 100.0), n_repeats=2, n_bootstraps=50, n_permutations=19)
 
 

@@ -65,6 +65,7 @@ def test_a_command_says_that_it_waits_for_the_app(home, write_wav, capsys, monke
     assert capsys.readouterr().err.count("Waiting: the app") == 1 and len(naps) == 3
 
 
+@pytest.mark.slow
 def test_the_demo_is_registered_with_its_truth_and_its_scores(home, small_demo):
     """Work, performer, instrument, planted values, MIDI and score are in the catalogue; extraction is asked for."""
     submit(home, DemoRequest("nano"))
@@ -134,6 +135,7 @@ def test_a_defect_ends_the_job_with_a_sentence_and_not_the_worker(home, write_wa
 # --- evaluating ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("level", "asks", "expected"),
     [("track", True, ["faithfulness", "map", "similarity"]), ("track", False, []), ("segment", True, [])],
@@ -152,6 +154,7 @@ def test_evaluations_and_a_map_follow_a_probe_that_asks_for_them(home, level, as
         assert all((job.arguments["library"], job.arguments["encoder"]) == ("planted", MEL.id) for job in jobs)
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_kept_with_what_it_rests_on(home):
     """The planted aspects do what they say, and held-out directions find the planted number: rows are not mixed up."""
     ids = plant_heard_library(home, MEL)
@@ -193,6 +196,7 @@ def test_too_few_works_are_compared_but_not_by_aspects(home, n_works):
     assert load_evaluation(Scope(home, "planted", MEL), "faithfulness") is None
 
 
+@pytest.mark.slow
 def test_an_evaluation_can_be_stopped(home):
     """Between queries; it goes back to the queue, and nothing half done is kept."""
     plant_heard_library(home, MEL)
@@ -216,6 +220,7 @@ ODD_MIDI = {  # what stands after the header's 12 bytes
 }
 
 
+@pytest.mark.slow
 def test_no_midi_stops_the_measuring_of_a_library(home, write_wav):
     """Each recording has its audio targets; the MIDI ones of an odd file are undefined, with its name in the reason."""
     for number, (name, rest) in enumerate(ODD_MIDI.items()):

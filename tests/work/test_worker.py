@@ -24,6 +24,8 @@ from mess_core.workspace.workspace import Workspace
 from tests.conftest import N_QUEUED
 from tests.workers import contents, end, start_process, start_worker, uninterrupted, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def kill_and_resume(home: Workspace, tmp_path: Path, rounds: int, n_workers: int) -> None:
     """Kill workers at random moments, then let one finish; check everything that was ever acknowledged."""
