@@ -187,14 +187,14 @@ class Library:
             return answer_passage(build_segment_index(plan), plan, self._query(query), passage)
         if self._index is None or self._index[0] != plan.key:
             self._index = plan.key, build_index(plan)
-        return answer(self._index[1], plan, self._query(query))
+        return answer(self._index[1], plan, self._query(query, measures=plan.measured is not None))
 
     @cached_property
     def _embedder(self) -> Embedder:
         return Embedder(self.scope.info.id, home=self.scope.workspace.paths.root)
 
-    def _query(self, query: str | os.PathLike[str]) -> Query:
-        return find_query(self.scope, os.fspath(query), lambda: self._embedder)
+    def _query(self, query: str | os.PathLike[str], *, measures: bool = False) -> Query:
+        return find_query(self.scope, os.fspath(query), lambda: self._embedder, measures=measures)
 
     def _do(self, request: Request, progress: bool) -> list[Failure]:
         job = do_now(self.scope.workspace, request, progress=progress)

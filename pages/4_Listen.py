@@ -8,7 +8,15 @@ from pages.shared.app.page import page
 from pages.shared.listen import panels
 from pages.shared.listen.aspects import choose_question
 from pages.shared.listen.passage import show_same_passage
-from pages.shared.listen.query import choose_passage, choose_query, embed_query, is_searchable, show_query, show_trail
+from pages.shared.listen.query import (
+    choose_passage,
+    choose_query,
+    embed_query,
+    is_searchable,
+    measure_query,
+    show_query,
+    show_trail,
+)
 from pages.shared.listen.why import show_why
 from pages.shared.widgets.pickers import choose_encoder
 
@@ -25,6 +33,8 @@ with page("Listen"):
     passage = choose_passage(query)
     if not is_searchable(scope) or not embed_query(query, scope):
         raise PageIsOver
+    if not measure_query(query, question, passage):
+        raise PageIsOver
     found = panels.answer(query, scope, question, passage)
     panels.show_notices(found)
     if not found.found:
@@ -32,6 +42,7 @@ with page("Listen"):
         raise PageIsOver
 
     st.subheader(f"{counted(len(found.found), 'nearest recording')}", anchor=False)
+    panels.show_basis(found)
     reasons = panels.explain_neighbours(found)
     lines = panels.in_lines(found, reasons)
     player_place = st.container()

@@ -47,6 +47,7 @@ from mess_core.search.answers import (
     make_plan,
 )
 from mess_core.search.asking import find_query
+from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.matching import parse_passage
 from mess_core.search.question import COPIES, Question, parse_aspects, parse_where
 from mess_core.storage.jobs import Job, grouped
@@ -208,7 +209,12 @@ def _parser() -> argparse.ArgumentParser:
 
     similar.add_argument("--aspects", metavar="A=W,…", help=f"what matters, and how much: {', '.join(ASPECTS)}")
     similar.add_argument("--not", dest="avoid", metavar="A,…", help="aspects that must not count")
-    similar.add_argument("--geometry", choices=["auto", "layer", "direction"], default="auto")
+    similar.add_argument(
+        "--geometry",
+        choices=["auto", *GEOMETRIES],
+        default="auto",
+        help="how near is measured: as the encoder hears it, or by the measured values",
+    )
     similar.add_argument("--passage", metavar="START:END", help="seconds of the query to look for, inside other tracks")
     similar.add_argument("--diversity", type=float, default=0.0, help="0 to 1: rank what repeats a result lower")
     for name in ("work", "performer", "album"):
@@ -450,7 +456,7 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
         print(f"mess: {harmless(notice)}", file=sys.stderr)
     if passage is None:
         index = build_index(plan)  # says what is missing before the query is embedded
-        found = answer(index, plan, find_query(scope, options.query))
+        found = answer(index, plan, find_query(scope, options.query, measures=plan.measured is not None))
         usual = index.usual_percentiles(plan.question)
     else:
         usual = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mess_core.evaluation.faithfulness import NOT, ORACLE, Faithfulness, Ratio
+from mess_core.evaluation.faithfulness import MEASURED, NOT, ORACLE, Faithfulness, Ratio
 from mess_core.evaluation.similarity import PERFORMER, WORK, SimilarityFigure, SimilarityStudy
 from mess_core.maps.drawing import MapView
 from mess_core.probing.result import ProbeResult, label_of
@@ -17,7 +17,8 @@ def answer_table(answer: Answer, usual: Mapping[int, float] | None = None) -> li
     """One line per neighbour: how near, in what, and where to listen; `usual` is where the nth usually is."""
     asked = [aspect for aspect in answer.plan.question.weights if any(f.neighbour.aspects for f in answer.found)]
     headings = "".join(f"  {aspect:>17}" for aspect in asked)
-    lines = [f"  #  similarity  closer than{headings}  moment           track"]
+    lines = [answer.plan.basis] if answer.plan.basis else []
+    lines.append(f"  #  similarity  closer than{headings}  moment           track")
     for found in answer.found:
         neighbour, moment = found.neighbour, found.moment
         scores = neighbour.aspects or {}
@@ -74,7 +75,7 @@ def leak_table(result: Faithfulness) -> list[str]:
     for way, rows in result.rows.items():
         for aspect, row in rows.items():
             if way == "direction" or aspect in result.judged:
-                is_judged = way not in (NOT, ORACLE, *result.differences) and aspect in result.judged
+                is_judged = way not in (MEASURED, NOT, ORACLE, *result.differences) and aspect in result.judged
                 verdict = ("passes" if result.passes(aspect, way) else "FAILS") if is_judged else ""
                 lines.append(line(f"{way} {aspect} {verdict}", row))
     lines += [line(name, row) for name, row in result.references.items()]

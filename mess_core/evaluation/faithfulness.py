@@ -13,9 +13,10 @@ it does besides. An aspect *passes* if M[a, a] is at most .8 and no aspect whose
 
 Nothing of a query's work is used to choose layers, alphas or directions, and none of its recordings is a candidate:
 recognising the piece would look like hearing its brightness. Beside it stand what no search can exceed (the oracle:
-nearest by the measured targets themselves), what a search knows that was not asked for the aspect, and what the same
-measurements make of a plain log-mel spectrum: directions are learned from labels, so part of what a slider does is the
-labels' doing, and only what remains above log-mel with the same directions is the encoder's.
+nearest by the ranks of the measured targets themselves), what a search by measured values finds, which needs no
+encoder, what a search knows that was not asked for the aspect, and what the same measurements make of a plain log-mel
+spectrum: directions are learned from labels, so part of what a slider does is the labels' doing, and only what remains
+above log-mel with the same directions is the encoder's.
 
 Conventions
 -----------
@@ -34,6 +35,7 @@ import numpy as np
 
 from mess_core.errors import DataMissingError
 from mess_core.probing.aspects import ASPECTS, AspectEvidence, weigh_aspects
+from mess_core.probing.aspects import MEASURED as MEASURED_LABEL
 from mess_core.probing.data import ProbeData
 from mess_core.probing.directions import Directions, fit_directions
 from mess_core.probing.folds import assign_folds
@@ -41,7 +43,8 @@ from mess_core.probing.probe import fit_cells
 from mess_core.probing.resampling import draw_groups, intervals
 from mess_core.probing.result import ProbeSettings
 from mess_core.probing.scores import average_ranks, spearman
-from mess_core.search.geometry import ALL_LAYERS, DirectionGeometry, Geometry, LayerGeometry
+from mess_core.search.geometry import ALL_LAYERS, DirectionGeometry, Geometry, LayerGeometry, MeasuredGeometry
+from mess_core.search.measured import COMMON, axes, standardised
 from mess_core.storage.untrusted import build, understanding
 from mess_core.words import counted
 
@@ -53,7 +56,7 @@ FAMILY_RHO = 0.5  # from here on two aspects are one family
 N_BOOTSTRAPS = 1000
 INNER_BOOTSTRAPS = 200  # enough for the standard error that chooses layers
 
-DIRECTION, LAYER, ORACLE, NOT = "direction", "layer", "oracle", "not"
+DIRECTION, LAYER, MEASURED, ORACLE, NOT = "direction", "layer", "measured", "oracle", "not"
 
 OnProgress = Callable[[int, int], None]
 
@@ -75,8 +78,9 @@ class Ratio:
 class Faithfulness:
     """The leak matrix of one library and encoder.
 
-    rows : way of searching -> aspect asked for -> aspect looked at -> Ratio; ways are "direction", "layer", "oracle",
-        and "not": all layers, the aspect left out, where its own column should come near to 1
+    rows : way of searching -> aspect asked for -> aspect looked at -> Ratio; ways are "direction", "layer", "measured"
+        (not in what earlier versions kept), "oracle", and "not": all layers, the aspect left out, where its own column
+        should come near to 1
     references : searches that were not asked for any aspect (name) -> aspect looked at -> Ratio
     differences : rival (a way of searching) -> aspect -> own column by "direction" minus that by the rival; below 0 the
         encoder adds something to what the labels give
@@ -240,6 +244,7 @@ def measure_faithfulness(
                 tally(same_directions(name), aspect, queries, similarities)
     everybody = np.arange(len(groups))
     for aspect, targets in looked_at.items():
+        tally(MEASURED, aspect, *_by_values(aspect, targets, data))
         tally(ORACLE, aspect, everybody, _oracle(table[:, [shown.index(target) for target in targets]]))
     for name, vectors in (references or {}).items():
         layers = vectors if vectors.ndim == 3 else vectors[:, None]
@@ -248,7 +253,7 @@ def measure_faithfulness(
 
     counts = draw_groups(n_groups, N_BOOTSTRAPS, np.random.default_rng([seed, 1]))
     columns = {b: [shown.index(t) for t in targets] for b, targets in looked_at.items()}
-    rows: dict[str, dict[str, dict[str, Ratio]]] = {DIRECTION: {}, LAYER: {}, NOT: {}, ORACLE: {}, "": {}}
+    rows: dict[str, dict[str, dict[str, Ratio]]] = {DIRECTION: {}, LAYER: {}, MEASURED: {}, NOT: {}, ORACLE: {}, "": {}}
     for (way, aspect), each in tallies.items():
         rows.setdefault(way, {})[aspect] = {b: _ratio(each.of(counts, columns[b])) for b in columns}
     differences = {
@@ -351,6 +356,23 @@ def _by_aspect(geometry: Geometry, data: ProbeData, queries: np.ndarray) -> list
         asked = np.stack([geometry.query(items[query], weights)[0] for query in queries])
         found.append((aspect, asked @ items.T))
     return found
+
+
+def _by_values(aspect: str, targets: Sequence[str], data: ProbeData) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that have all values of an aspect, and their similarities to all rows: -inf to those that have not."""
+    n_known = {target: int(np.isfinite(data.targets[target]).sum()) for target in targets}
+    targets = [target for target in targets if n_known[target] >= COMMON * max(n_known.values())]
+    scaled = np.stack([data.targets[target] for target in targets], axis=1)
+    rows = np.flatnonzero(np.isfinite(scaled).all(axis=1))
+    similarities = np.full((len(rows), len(scaled)), -np.inf)
+    if len(rows):
+        vectors = standardised(scaled[rows])[0]
+        evidence = {aspect: AspectEvidence((), tuple(targets), MEASURED_LABEL, tuple(targets))}
+        geometry = MeasuredGeometry.fit(vectors, evidence, axes(targets))
+        items = geometry.items(vectors)
+        for number, item in enumerate(items):
+            similarities[number, rows] = geometry.similarities(item, items)[:, 0]
+    return rows, similarities
 
 
 def _oracle(ranks: np.ndarray) -> np.ndarray:

@@ -40,6 +40,8 @@ def as_document(answer: Answer) -> dict[str, Any]:
         "library": answer.plan.scope.library,
         "geometry": answer.plan.geometry,
         "request": asdict(answer.plan.question),
+        "basis": answer.plan.basis or None,
+        "n_left_out": answer.plan.measured.n_left_out if answer.plan.measured else 0,
         "discovered_on": answer.plan.discovery.library if answer.plan.discovery else None,
         "index": answer.kind,
         "is_strange": answer.is_strange,

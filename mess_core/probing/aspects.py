@@ -36,6 +36,7 @@ PRESETS: dict[str, tuple[dict[str, float], tuple[str, ...]]] = {
     "same playing": ({"articulation": 1.0, "legato": 1.0, "dynamics": 0.5, "expressiveness": 0.5, "rubato": 0.5}, ()),
     "same movement": ({"rhythmic_energy": 1.0, "tempo": 1.0}, ()),
 }
+MEASURED = "measured"  # label of an aspect that is searched by measured values: nothing is told, so nothing can fail
 LABELS = ("none", "experimental", "medium", "high")  # from weak to strong
 LEAST_R2 = min(bound for _, bound in BOUNDS)  # lower end of the interval that the weakest label asks for
 
@@ -45,7 +46,7 @@ class AspectEvidence:
     """What discovery says of one aspect.
 
     layers : layers within one standard error of the best, over the targets it is searched by
-    targets : all its targets; label : of its best target when the layer, too, is chosen in training
+    targets : all its targets; label : of its best target when the layer, too, is chosen in training, or `MEASURED`
     searched : the targets it is searched by: those with evidence, or, if none has, all that could be probed
     transfer : of directions borrowed from another library, how well they order this one's recordings (transfer.py)
     """

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -33,9 +33,11 @@ from mess_core.search.geometry import (
     DirectionGeometry,
     Geometry,
     LayerGeometry,
+    MeasuredGeometry,
     of_segments,
 )
 from mess_core.search.matching import Moment, best_moments, passage_rows
+from mess_core.search.measured import MeasuredLibrary, commonly_measured, measured_aspects, measured_library
 from mess_core.search.neighbours import Neighbour, NeighbourIndex
 from mess_core.search.question import Question, check_question
 from mess_core.search.recall import keep_recall
@@ -44,6 +46,7 @@ from mess_core.search.segments import PassageMatch, SegmentIndex, similarity_mat
 from mess_core.search.selection import POOL_AT_LEAST, POOL_PER_RESULT, Candidate, Facts, select
 from mess_core.search.track_facts import facts_of, facts_of_many
 from mess_core.storage.packed import read_packed, write_packed
+from mess_core.targets.base import TargetValue
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 
@@ -53,13 +56,14 @@ LISTENERS = 2  # at a time: most of it is decoding
 
 @dataclass(frozen=True)
 class Query:
-    """What is compared; `text` is as the person gave it."""
+    """What is compared; `text` is as the person gave it, `values` what was measured of it, empty if nothing was."""
 
     text: str
     track_id: str
     embedding: TrackEmbedding
     duration_s: float
     facts: Facts = field(default_factory=Facts)
+    values: Mapping[str, TargetValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +74,7 @@ class Plan:
     geometry : the name of the one that is searched in, of `GEOMETRIES`
     discovery : whose directions and layers are used; None if none was found or needed
     avoid : targets whose share is taken out
+    measured : what was measured of the library, where that is compared; None where embeddings are
     notices : what the asker should know, in sentences
     key : changes whenever an index built for this plan would
     """
@@ -81,6 +86,12 @@ class Plan:
     avoid: tuple[str, ...]
     notices: tuple[str, ...]
     key: str
+    measured: MeasuredLibrary | None = None
+
+    @property
+    def basis(self) -> str:
+        """What it ranks by, in a sentence, where that is not the encoder; else empty."""
+        return "" if self.measured is None else self.measured.basis
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,11 @@ def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, 
     check_question(question)
     asked = GEOMETRIES.get(question.geometry)  # None of "auto"
     notices = []
+    if asked is not None and asked.compares_values:
+        if not is_of_passage:
+            return _plan_by_values(scope, question)
+        notices.append("Measured are whole recordings: a passage is compared as the encoder hears it.")
+        asked, question = None, replace(question, geometry="auto")
     geometry: type[Geometry] = LayerGeometry
     if discovery is None:
         cure = f"python -m mess_core probe --encoder {scope.info.id}, after adding at least 30 recordings of 10 works."
@@ -150,7 +166,7 @@ def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, 
             geometry, question = DirectionGeometry, replace(question, geometry="direction")
             notices.append("Without the aspects left out, a passage is searched by all others that have evidence.")
         if geometry.has_directions and not question.weights:
-            left_out = set(_targets_of(question.avoid, discovery))
+            left_out = set(_targets_of(question.avoid, discovery.aspects))
             known = [
                 aspect
                 for aspect, evidence in discovery.aspects.items()
@@ -175,7 +191,7 @@ def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, 
                 f"; how well they hold here (rank correlation): {held}" if held else "; not compared with anything here"
             )
             notices.append(f"Aspects as discovered on the library {discovery.library}{how}.")
-    avoid = _targets_of(question.avoid, discovery)
+    avoid = _targets_of(question.avoid, discovery.aspects if discovery else {})
     rests_on: list[object] = [scope.content, geometry.name, avoid]
     if discovery is not None:
         aspects = {aspect: asdict(evidence) for aspect, evidence in discovery.aspects.items()}
@@ -184,10 +200,40 @@ def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, 
     return Plan(scope, question, geometry.name, discovery, avoid, tuple(notices), key)
 
 
-def _targets_of(aspects: Sequence[str], discovery: Discovery | None) -> tuple[str, ...]:
-    if discovery is None:
-        return ()
-    found = (discovery.aspects[aspect].searched for aspect in aspects if aspect in discovery.aspects)
+def _plan_by_values(scope: Scope, question: Question) -> Plan:
+    """How a question is answered by what was measured; recordings that lack a value it needs are left out and named."""
+    aspects = measured_aspects(scope)
+    if not any(found.searched for found in aspects.values()):
+        raise DataMissingError(
+            f"Nothing was measured of the recordings of {scope.library!r} yet.",
+            f"python -m mess_core targets --library {scope.library}",
+        )
+    for aspect in [*question.weights, *question.avoid]:
+        if not aspects[aspect].searched:
+            raise InputError(f"{aspect} was measured in no recording here.", "Ask for another aspect.")
+    avoid = _targets_of(question.avoid, aspects)
+    if not question.weights:
+        known = [name for name in commonly_measured(scope) if not set(avoid).issuperset(aspects[name].searched)]
+        if not known:
+            raise DataMissingError(
+                "No aspect was measured in nearly all recordings here.", "Ask for aspects by name, or measure the rest."
+            )
+        question = replace(question, aspects=dict.fromkeys(known, 1.0))
+    asked = {aspect: aspects[aspect] for aspect in question.weights}
+    needed = {target for found in asked.values() for target in found.searched} | set(avoid)
+    measured = measured_library(scope, sorted(needed))
+    if not measured.track_ids:
+        raise DataMissingError(
+            f"No recording here has all values that are asked for. {measured.left_out}", "Ask for fewer aspects."
+        )
+    rests_on = [scope.content, MeasuredGeometry.name, measured.content, avoid, list(asked)]
+    key = hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()
+    notices = (measured.left_out,) if measured.n_left_out else ()
+    return Plan(scope, question, MeasuredGeometry.name, None, avoid, notices, key, measured)
+
+
+def _targets_of(aspects: Sequence[str], known: Mapping[str, AspectEvidence]) -> tuple[str, ...]:
+    found = (known[aspect].searched for aspect in aspects if aspect in known)
     return tuple(sorted({target for searched in found for target in searched}))
 
 
@@ -198,6 +244,12 @@ def build_index(plan: Plan) -> NeighbourIndex:
     """The index of a plan's library in its geometry. What an approximate one misses is measured and kept."""
     tracks = {track.track_id: track for track in plan.scope.tracks}
     embeddings = plan.scope.workspace.store.load(list(tracks), plan.scope.info)
+    if plan.measured is not None:
+        works = groups_of([tracks[track_id] for track_id in plan.measured.track_ids], "work")
+        known = measured_aspects(plan.scope)
+        geometry = plan.measured.geometry({aspect: known[aspect] for aspect in plan.question.weights}, plan.avoid)
+        of_moments = of_segments(type(geometry)).fit(embeddings.vectors)
+        return NeighbourIndex(plan.measured, geometry, works, of_segments=of_moments)
     works = groups_of([tracks[track_id] for track_id in embeddings.track_ids], "work")
     if not embeddings.track_ids:
         return NeighbourIndex(embeddings, LayerGeometry.fit(np.zeros((1, 1, 1))))  # says what is missing
@@ -274,7 +326,7 @@ def answer(index: NeighbourIndex, plan: Plan, query: Query) -> Answer:
     """
     workspace = plan.scope.workspace
     found = index.search(
-        query.embedding.mean,
+        vector_of(plan, query),
         plan.question,
         exclude=[query.track_id],
         facts_of=lambda track_ids: facts_of_many(workspace, track_ids),
@@ -282,13 +334,25 @@ def answer(index: NeighbourIndex, plan: Plan, query: Query) -> Answer:
         onsets_of=lambda track_id: _onsets_of(workspace, query, track_id),
         corrects_hubs=correction_helps(plan.scope, plan.geometry),
     )
-    weights = index.weights(plan.question)
-    query_items = index.geometry.items(query.embedding.segments.astype(np.float32))
+    weights = index.segment_weights(plan.question)
+    query_items = index.of_segments.items(query.embedding.segments.astype(np.float32))
     with_moments = [
         (neighbour, _best_moment(index, plan, query, query_items, weights, neighbour.track_id))
         for neighbour in found.neighbours
     ]
     return Answer(query, plan, _found_tracks(workspace, with_moments), found.is_strange, index.rows.kind)
+
+
+def vector_of(plan: Plan, query: Query) -> np.ndarray:
+    """What of a query is compared, (n_layers, dim): its embedding, or its place among what was measured.
+
+    Raises
+    ------
+    DataMissingError, InputError
+        If what is asked for was not measured of the query.
+    """
+    placed: np.ndarray = query.embedding.mean if plan.measured is None else plan.measured.place(query.values)
+    return placed
 
 
 def _onsets_of(workspace: Workspace, query: Query, track_id: str | None) -> np.ndarray | None:
@@ -408,6 +472,7 @@ def query_of(scope: Scope, track: Track, text: str = "") -> Query:
         embedding=scope.embedding(track.track_id),
         duration_s=track.duration_s,
         facts=facts_of(scope.workspace, track.track_id),
+        values=scope.workspace.measurements.of_track(track.track_id, current_only=True),
     )
 
 
@@ -434,13 +499,13 @@ def _best_moment(
     weights: np.ndarray,
     track_id: str,
 ) -> Moment | None:
-    """Where query and track resemble each other most, in the same geometry and with the same weights."""
+    """Where query and track resemble each other most, as far as it can be in the geometry and weights of the search."""
     try:
         embedding = plan.scope.embedding(track_id)
     except ArtefactMismatchError:
         return None  # damaged since it was indexed; `check` names it
-    items = index.geometry.items(embedding.segments.astype(np.float32))
-    similarities = similarity_matrix(index.geometry, query_items, items, weights)
+    items = index.of_segments.items(embedding.segments.astype(np.float32))
+    similarities = similarity_matrix(index.of_segments, query_items, items, weights)
     starts_s = query.embedding.starts_s, embedding.starts_s
     found = best_moments(similarities, *starts_s, plan.scope.info.segment_s, n=1)
     return found[0] if found else None

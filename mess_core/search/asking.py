@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from mess_core.collections.opening import read_track
@@ -11,16 +12,21 @@ from mess_core.errors import UnknownTrackError
 from mess_core.search.answers import Query, query_of
 from mess_core.search.selection import Facts
 from mess_core.search.track_facts import facts_of
+from mess_core.targets.measurements import Files, measure_track
 from mess_core.workspace.scope import Scope
 
 
-def find_query(scope: Scope, text: str, embedder: Callable[[], Embedder] | None = None) -> Query:
+def find_query(
+    scope: Scope, text: str, embedder: Callable[[], Embedder] | None = None, *, measures: bool = False
+) -> Query:
     """The query: from the store if it is known, else embedded now and not kept.
 
     Parameters
     ----------
     embedder : callable or None
         Gives a loaded embedder where one is needed; by default it is loaded for this query.
+    measures : bool
+        Whether measured values are compared: what is not measured of it is measured now, and not kept either.
 
     Raises
     ------
@@ -40,12 +46,21 @@ def find_query(scope: Scope, text: str, embedder: Callable[[], Embedder] | None 
             raise UnknownTrackError(
                 f"{text!r} is neither a file nor a track id of the catalogue.", "Give the path of an audio file."
             ) from error
+
+    def file() -> Path:
+        return path if path.is_file() else workspace.catalogue.audio_path(track.track_id)
+
     if workspace.store.has(track.track_id, info):
-        return query_of(scope, workspace.catalogue.track(track.track_id), text)
-    if not path.is_file():
-        path = workspace.catalogue.audio_path(track.track_id)
-    loaded = embedder() if embedder is not None else Embedder(info.id, home=workspace.paths.root)
-    heard = loaded.hear(path, track.track_id, track.title)
-    known = workspace.catalogue.find_sha256(track.sha256)
-    facts = Facts() if known is None else facts_of(workspace, known.track_id)
-    return Query(text, track.track_id, heard.embedding, heard.facts.duration_s, facts)
+        query = query_of(scope, workspace.catalogue.track(track.track_id), text)
+    else:
+        loaded = embedder() if embedder is not None else Embedder(info.id, home=workspace.paths.root)
+        heard = loaded.hear(file(), track.track_id, track.title)
+        known = workspace.catalogue.find_sha256(track.sha256)
+        facts = Facts() if known is None else facts_of(workspace, known.track_id)
+        values = workspace.measurements.of_track(track.track_id, current_only=True)
+        query = Query(text, track.track_id, heard.embedding, heard.facts.duration_s, facts, values)
+    if measures and not query.values:
+        is_known = workspace.catalogue.has(track.track_id)
+        files = workspace.measurements.files(track.track_id) if is_known else Files(track.track_id, path)
+        query = replace(query, values=measure_track(replace(files, audio=file())).track)
+    return query

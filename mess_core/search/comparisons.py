@@ -104,8 +104,9 @@ def compare_passages(workspace: Workspace, same: SamePassage, track_ids: Sequenc
 def map_moments(index: NeighbourIndex, plan: Plan, query: Query, track_id: str) -> MomentMap:
     """Compare all moments of two recordings; errors as `Scope.embedding`."""
     embedding = plan.scope.embedding(track_id)
-    asked, others = (index.geometry.items(each.segments.astype(np.float32)) for each in (query.embedding, embedding))
-    similarities = similarity_matrix(index.geometry, asked, others, index.weights(plan.question))
+    geometry = index.of_segments
+    asked, others = (geometry.items(each.segments.astype(np.float32)) for each in (query.embedding, embedding))
+    similarities = similarity_matrix(geometry, asked, others, index.segment_weights(plan.question))
     starts = query.embedding.starts_s, embedding.starts_s
     return MomentMap(
         query_starts_s=tuple(starts[0].tolist()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,7 +21,11 @@ def plan_of_reasons(plan: Plan) -> Plan | None:
 
     Reasons are all aspects with evidence, whatever the search went by. A search along directions from which nothing
     was taken out has them in its own index; any other needs that of the directions. None where there are none.
+    A search by measured values is explained by the values that it asked for.
     """
+    if plan.measured is not None:
+        asked = replace(plan.question, avoid=())
+        return plan if not plan.avoid else make_plan(plan.scope, asked, None)
     if plan.discovery is None or not any(aspect.has_evidence for aspect in plan.discovery.aspects.values()):
         return None
     if GEOMETRIES[plan.geometry].has_directions and not plan.avoid:

@@ -1,4 +1,4 @@
-"""Geometries: two ways of saying how alike two recordings are, each an exact inner product.
+"""Geometries: three ways of saying how alike two recordings are, each an exact inner product.
 
 A geometry turns an embedding into an *item*, a row of numbers, and a query with weights into a vector whose inner
 product with an item, plus a constant, is the similarity. Weights live in the query alone, so changing them rebuilds
@@ -19,6 +19,10 @@ nothing. The similarity is a weighted mean of the similarities in its *parts*: w
         s_w(q, x) = sum_a w_a s_a,   s_a = -|z_a(q) - z_a(x)|² / tau_a²
 
     item [z_a / tau_a, |z_a|² / tau_a²], query [2 w_a z_a(q) / tau_a, -w_a], constant -sum_a w_a |z_a(q)|² / tau_a²
+
+`MeasuredGeometry`: the same of what was measured of the recordings, without any encoder
+    Its vectors are no embeddings but values (`search.measured`): one layer with a number per target, in standard
+    deviations of the library; its directions are the axes.
 
 "Not Y" takes a target's share out of everything: every number of a layer, or every coordinate, becomes what a straight
 line on Y's coordinates leaves of it, so that nothing linear in them remains. (Removing Y's ridge directions from the
@@ -59,7 +63,8 @@ class Geometry(Protocol):
 
     name : as in `Question.geometry`
     words : what its similarity is, as a page says it
-    has_directions : its parts are directions that were discovered, along which `coordinate` places items
+    has_directions : its parts are directions, along which `coordinate` places items
+    compares_values : its vectors are measured values, not embeddings: that two are equal makes no copies of them
     supports_avoid : something can be left out of it
     works_on_segments : segments can be compared in it; what does not gives way to `MiddleLayerGeometry`
     most_segments : how many are kept in memory; None for any number
@@ -71,6 +76,7 @@ class Geometry(Protocol):
     name: ClassVar[str]
     words: ClassVar[str]
     has_directions: ClassVar[bool]
+    compares_values: ClassVar[bool]
     supports_avoid: ClassVar[bool]
     works_on_segments: ClassVar[bool]
     most_segments: ClassVar[int | None]
@@ -97,7 +103,7 @@ class Geometry(Protocol):
         Parameters
         ----------
         vectors : ndarray, shape (n_tracks, n_layers, dim), float32
-            The library.
+            The library, or what was measured of it: whatever the geometry compares.
         evidence : mapping of aspect to AspectEvidence, or None
             By which layers and targets each aspect is searched.
         directions : Directions or None
@@ -160,6 +166,7 @@ class LayerGeometry:
         "0 is unrelated"
     )
     has_directions: ClassVar[bool] = False
+    compares_values: ClassVar[bool] = False
     supports_avoid: ClassVar[bool] = True
     works_on_segments: ClassVar[bool] = False
     most_segments: ClassVar[int | None] = None
@@ -307,6 +314,7 @@ class DirectionGeometry:
         "minus the squared distance along the aspects' directions: 0 is the same, -1 is half of all pairs"
     )
     has_directions: ClassVar[bool] = True
+    compares_values: ClassVar[bool] = False
     supports_avoid: ClassVar[bool] = True
     works_on_segments: ClassVar[bool] = True
     most_segments: ClassVar[int | None] = None
@@ -426,8 +434,22 @@ class DirectionGeometry:
         return distances
 
 
+@dataclass(frozen=True, eq=False)
+class MeasuredGeometry(DirectionGeometry):
+    """Distance in what was measured: values in place of predictions.
+
+    Measured are whole recordings. Of their segments only some targets are known, so segments are compared as the
+    encoder hears them.
+    """
+
+    name: ClassVar[str] = "measured"
+    words: ClassVar[str] = "minus the squared distance in the measured values: 0 is the same, -1 is half of all pairs"
+    compares_values: ClassVar[bool] = True
+    works_on_segments: ClassVar[bool] = False
+
+
 GEOMETRIES: dict[str, type[Geometry]] = {
-    geometry.name: geometry for geometry in (LayerGeometry, DirectionGeometry)
+    geometry.name: geometry for geometry in (LayerGeometry, DirectionGeometry, MeasuredGeometry)
 }  # by the names that a question knows
 
 

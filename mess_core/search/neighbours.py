@@ -25,10 +25,10 @@ import bisect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
-from mess_core.embeddings.store import EmbeddingSet
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.search.copies import NEAR, SAME, is_copy
@@ -74,8 +74,10 @@ class _Copies:
         return np.array([self._is_copy(float(d), track_id, other) for d, other in zip(distances, rows, strict=True)])
 
     def _is_copy(self, distance: float, track_id: str | None, row: int) -> bool:
-        if distance < SAME or distance >= NEAR:
-            return distance < SAME
+        if distance >= NEAR:
+            return False
+        if distance < SAME and not self._index.geometry.compares_values:
+            return True
         one, other = self._onsets(track_id), self._onsets(self._index.track_ids[row])
         return one is not None and other is not None and is_copy(one, other)
 
@@ -132,15 +134,35 @@ class _Portion:
     bound: float
 
 
+class Vectors(Protocol):
+    """What is compared of a library: an `EmbeddingSet`, or a `MeasuredLibrary`.
+
+    info : of the encoder
+    track_ids : in order
+    vectors : (n_tracks, n_layers, dim)
+    """
+
+    @property
+    def info(self) -> EncoderInfo: ...
+
+    @property
+    def track_ids(self) -> tuple[str, ...]: ...
+
+    @property
+    def vectors(self) -> np.ndarray: ...
+
+
 class NeighbourIndex:
     """One library by one encoder in one geometry, ready to be asked; never changed after it was built.
 
     Parameters
     ----------
-    embeddings : EmbeddingSet
+    library : Vectors
         At least one track, in order of track id.
     geometry : Geometry
-        Made from the same embeddings.
+        Made from the same vectors.
+    of_segments : Geometry or None
+        In which moments are compared; None: in the same.
     works : sequence of str, or None
         What is one work, a name per track: another recording of it is no measure of what is usually near.
     kind : "flat", "hnsw", "ivf" or None
@@ -149,21 +171,23 @@ class NeighbourIndex:
 
     def __init__(
         self,
-        embeddings: EmbeddingSet,
+        library: Vectors,
         geometry: Geometry,
         works: Sequence[str] | None = None,
         kind: Kind | None = None,
+        of_segments: Geometry | None = None,
     ) -> None:
-        if not embeddings.track_ids:
+        self.info = library.info
+        if not library.track_ids:
             raise DataMissingError(
-                f"No track of this library has an embedding by {embeddings.info.id} yet.",
-                f"python -m mess_core extract --encoder {embeddings.info.id}",
+                f"No track of this library has an embedding by {self.info.id} yet.",
+                f"python -m mess_core extract --encoder {self.info.id}",
             )
-        self.info: EncoderInfo = embeddings.info
-        self.track_ids = embeddings.track_ids
-        self.content = embeddings.content
+        self.track_ids = library.track_ids
         self.geometry = geometry
-        vectors = embeddings.vectors
+        self.of_segments = of_segments or geometry
+        vectors = library.vectors
+        self._shape = vectors.shape[1:]
         self.rows = RowIndex(
             len(self.track_ids), geometry.n_columns, lambda start, stop: geometry.items(vectors[start:stop]), kind
         )
@@ -191,8 +215,8 @@ class NeighbourIndex:
 
         Parameters
         ----------
-        query : ndarray, shape (n_layers, embedding_dim)
-            A track embedding by the same encoder.
+        query : ndarray, shape (n_layers, dim)
+            A track embedding by the same encoder, or the query's place among measured values.
         question : Question
             k above the library's size returns all tracks.
         exclude : collection of str
@@ -245,6 +269,10 @@ class NeighbourIndex:
                 "Ask for another aspect.",
             )
         return np.array([asked.get(part, 0.0) for part in self.geometry.parts])
+
+    def segment_weights(self, question: Question) -> np.ndarray:
+        """Weights of the parts of `of_segments`: those of the question, where it has the same."""
+        return self.weights(question) if self.of_segments is self.geometry else self.of_segments.plain
 
     def row_of(self, track_id: str) -> int:
         """The row of a track of this library; KeyError if it has none."""
@@ -431,10 +459,9 @@ class NeighbourIndex:
         return item
 
     def _item(self, query: np.ndarray) -> np.ndarray:
-        if query.shape != (self.info.n_layers, self.info.embedding_dim):
+        if query.shape != self._shape:
             raise ArtefactMismatchError(
-                f"The query has shape {query.shape}, this index holds "
-                f"{(self.info.n_layers, self.info.embedding_dim)} by {self.info.id}.",
+                f"The query has shape {query.shape}, this index holds {self._shape} by {self.info.id}.",
                 "Extract the query with the same encoder.",
             )
         item: np.ndarray = self.geometry.items(query[None])[0]

@@ -11,7 +11,7 @@ from typing import Literal
 from mess_core.errors import InputError
 from mess_core.probing.aspects import ASPECTS
 
-Wanted = Literal["auto", "layer", "direction"]
+Wanted = Literal["auto", "layer", "direction", "measured"]
 Copies = Literal["keep", "collapse", "exclude"]
 Hubs = Literal["auto", "on", "off"]
 COPIES: tuple[Copies, ...] = ("keep", "collapse", "exclude")
@@ -23,7 +23,8 @@ class Question:
 
     aspects : weight of each aspect; only their proportions count; empty means no aspect in particular
     avoid : aspects that must not count
-    geometry : "auto" is "direction" if aspects are asked for and were discovered, else "layer"
+    geometry : "auto" is "direction" if aspects are asked for and were discovered, else "layer"; "measured" goes by
+        what was measured, without the encoder
     k : how many
     diversity : 0 ranks by similarity alone; towards 1, what resembles a better result ranks lower (MMR)
     max_per_work, max_per_performer, max_per_album : caps; None for no cap

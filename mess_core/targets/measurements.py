@@ -158,16 +158,26 @@ class Measurements:
         rows = self.database.connection.execute("SELECT DISTINCT track_id FROM targets")
         return len({row["track_id"] for row in rows} & set(track_ids))
 
-    def values(self, track_ids: Sequence[str], target: str, *, good_only: bool = False) -> np.ndarray:
-        """(n_tracks,) in the target's unit, NaN where undefined or not measured; where weak too, if `good_only`."""
+    def values(
+        self, track_ids: Sequence[str], target: str, *, good_only: bool = False, current_only: bool = False
+    ) -> np.ndarray:
+        """(n_tracks,) in the target's unit, NaN where undefined or not measured.
+
+        NaN also where weak, if `good_only`; where measured by other formulas than today's, if `current_only`.
+        """
         rows = self.database.connection.execute(
-            "SELECT track_id, value FROM targets WHERE target = ? AND (quality = 'good' OR NOT ?)", (target, good_only)
+            "SELECT track_id, value FROM targets WHERE target = ? AND (quality = 'good' OR NOT ?)"
+            " AND (NOT ? OR version = ? OR version GLOB ?)",
+            (target, good_only, current_only, formulas(), f"{formulas()} *"),
         )
         return _aligned(track_ids, {row["track_id"]: row["value"] for row in rows})
 
-    def of_track(self, track_id: str) -> dict[str, TargetValue]:
-        """What was measured of one track, by target; empty if nothing was yet."""
-        rows = self.database.connection.execute("SELECT * FROM targets WHERE track_id = ?", (track_id,))
+    def of_track(self, track_id: str, *, current_only: bool = False) -> dict[str, TargetValue]:
+        """What was measured of one track, by target; empty if nothing was yet, or not by today's formulas if asked."""
+        rows = self.database.connection.execute(
+            "SELECT * FROM targets WHERE track_id = ? AND (NOT ? OR version = ? OR version GLOB ?)",
+            (track_id, current_only, formulas(), f"{formulas()} *"),
+        )
         return {
             row["target"]: TargetValue(
                 math.nan if row["value"] is None else row["value"], row["quality"], row["n_events"], row["reason"]
@@ -200,8 +210,13 @@ def probe_scale(values: np.ndarray, target: str) -> np.ndarray:
     return transform(values, TARGETS[target].transform)
 
 
+def formulas() -> str:
+    """Today's formulas, as the version of every value begins."""
+    return " ".join(f"{signal}-{version}" for signal, version in VERSIONS.items())
+
+
 def _version(midi: Path | None, score: Path | None) -> str:
-    parts = [f"{signal}-{version}" for signal, version in VERSIONS.items()]
+    parts = [formulas()]
     for path in (midi, score):
         if path is not None:
             try:

@@ -286,6 +286,22 @@ def test_not_and_geometry_on_the_command_line(ask):
     assert document["geometry"] == "direction" and set(document["request"]["aspects"]) == {"brightness", "warmth"}
 
 
+def test_measured_values_on_the_command_line(planted, ask):
+    """Ranks are those of the planted tempo; said in a line and in the document, as is who was left out."""
+    _, ids = planted
+    options = ("--aspects", "tempo", "--geometry", "measured", "-k", 5)
+    code, document, warned = ask(*options)
+    apart = np.abs(pace(ids) - pace([ids[QUERY]]))
+    assert code == 0 and warned == "" and document["geometry"] == "measured"
+    assert [result["track_id"] for result in document["results"]] == [ids[row] for row in np.argsort(apart)[1:6]]
+    assert (document["discovered_on"], document["n_left_out"]) == (None, 0)
+    assert document["basis"] == "Ranked by what was measured in the sound, not by what the encoder hears."
+    assert ask(*options, is_json=False)[1].splitlines()[0] == document["basis"]
+    assert ask("--aspects", "tempo")[1]["basis"] is None
+    code, document, warned = ask("--aspects", "rubato", "--geometry", "measured")
+    assert code == 2 and "rubato was measured in no recording here" in document["error"]
+
+
 def test_a_passage_on_the_command_line(planted, ask):
     """The planted place comes first, with when it is."""
     _, ids = planted

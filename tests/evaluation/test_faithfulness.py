@@ -14,6 +14,7 @@ from mess_core.evaluation import faithfulness as module
 from mess_core.evaluation.faithfulness import (
     DIRECTION,
     LAYER,
+    MEASURED,
     NOT,
     ORACLE,
     Faithfulness,
@@ -83,6 +84,14 @@ def test_independent_aspects_find_themselves_and_nothing_else(independent):
         assert all(0.8 < ratio.value < 1.2 for other, ratio in row.items() if other != aspect)
         assert independent.passes(aspect) and independent.leaks(aspect) == [] and independent.family(aspect) == []
     assert (own(independent, ORACLE) <= own(independent, DIRECTION)).all() and own(independent, ORACLE).max() < 0.15
+
+
+def test_measured_values_find_what_was_measured(independent):
+    """As good as the oracle but for the shape of the scale; nothing else comes near."""
+    for aspect, row in independent.rows[MEASURED].items():
+        assert row[aspect].value < independent.rows[ORACLE][aspect][aspect].value + 0.02
+        assert all(0.8 < ratio.value < 1.2 for other, ratio in row.items() if other != aspect)
+    assert independent.rows[MEASURED].keys() == independent.rows[ORACLE].keys()
 
 
 def test_whole_layers_serve_an_aspect_worse_than_its_direction(independent):
@@ -346,6 +355,7 @@ def test_a_target_with_gaps_and_one_without_values_do_no_harm():
     targets = {**data.targets, "tempo": gaps, "attack_slopes": few, "dynamic_range": np.full(N, np.nan)}
     result = measured(ProbeData(data.vectors, targets, WORKS))
     assert result.rows[DIRECTION]["tempo"]["tempo"].value < 0.35 and result.passes("tempo")
+    assert result.rows[MEASURED]["tempo"]["tempo"].value < 0.2
     assert set(result.correlations) == set(ASPECT_OF.values()) == set(result.judged)
     assert result.labels["articulation"] == "none"
 

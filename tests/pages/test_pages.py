@@ -560,6 +560,57 @@ def test_measured_values_of_both(launch, bright):
     assert centroids["query"] < centroids["this one"] and centroids["the encoder is off by"].startswith("±")
 
 
+def test_measured_values_rank_where_they_are_asked_to(launch, bright):
+    """Offered where brightness is asked for; then said, in the link, and explained by the values."""
+    at = launch("pages/4_Listen.py", query=bright[3], library="music", brightness="1.0")
+    assert "Brightness was measured in 12 of 12 recordings here: no encoder need tell it." in words(at)
+    assert "Ranked by what was measured" not in words(at)
+    at.button(key="by values").click().run()
+    assert not at.exception and at.query_params["geometry"] == "measured"
+    assert "Ranked by what was measured in the sound, not by what the encoder hears." in words(at)
+    assert not [button for button in at.button if button.key == "by values"]
+    measurements = Workspace().measurements
+    octaves = np.log2(measurements.values(bright, "spectral_centroid"))
+    titles = [Workspace().catalogue.track(track_id).title for track_id in bright]
+    order = np.argsort(np.abs(octaves - octaves[3]))
+    assert rows(at, "title") == [titles[row] for row in order if row != 3][:10]
+    assert all(why.count("bright") <= 1 and "attack" not in why for why in rows(at, "why"))
+    again = launch("pages/4_Listen.py", query=bright[3], library="music", brightness="1.0", geometry="measured")
+    assert rows(again, "title") == rows(at, "title")
+
+
+def test_measured_aspects_have_sliders_without_evidence(launch, bright):
+    """Dynamics has none here, and its values are known; what nobody measured is named."""
+    at = launch("pages/4_Listen.py", query=bright[0], library="music", geometry="measured")
+    assert {"brightness", "dynamics"} <= {slider.key for slider in at.slider}
+    assert "legato" not in {slider.key for slider in at.slider}
+    (missing,) = [caption.value for caption in at.caption if caption.value.startswith("Measured in no recording here")]
+    assert "legato" in missing and "brightness" not in missing
+
+
+def test_a_query_that_is_not_measured_is_measured_first(launch, bright, write_wav):
+    """Its job is asked for once; then its neighbours are there. What fails is said, with a way out."""
+    home = Workspace()
+    new = read_track(write_wav("newcomer", 6.0, 77))
+    home.catalogue.add(new.audio.parent, [new], None)
+    query = new.track.track_id
+    submit(home, EncodeRequest(query, MEL.id))
+    work(home)
+    link = {"query": query, "library": "music", "encoder": MEL.id, "brightness": "1.0", "geometry": "measured"}
+    at = launch("pages/4_Listen.py", **link)
+    assert "appear as soon as it has been measured" in words(at)
+    at.run()
+    assert [job.kind for job in home.jobs.active()] == ["measure"]
+    work(home)
+    at = launch("pages/4_Listen.py", **link)
+    assert "Ranked by what was measured in the sound" in words(at) and len(rows(at, "title")) == 10
+    with home.database.transaction() as connection:
+        connection.execute("DELETE FROM targets WHERE track_id = ?", (query,))
+        connection.execute("UPDATE jobs SET state = 'failed', message = 'It broke.' WHERE kind = 'measure'")
+    at = launch("pages/4_Listen.py", **link)
+    assert "This query cannot be measured" in words(at) and "geometry layer" in words(at)
+
+
 @pytest.fixture
 def drawn(bright_library, made_once, home) -> Workspace:
     """A copy of the bright library with its map."""

@@ -32,6 +32,13 @@ def test_a_search_along_directions_is_explained_by_its_own_index(bright):
     assert plan_of_reasons(plan) is plan
 
 
+def test_a_search_by_measured_values_is_explained_by_them(bright):
+    plan = plan_of(bright, aspects={"brightness": 1.0}, geometry="measured")
+    assert plan_of_reasons(plan) is plan
+    without = plan_of_reasons(plan_of(bright, aspects={"brightness": 1.0}, avoid=("dynamics",), geometry="measured"))
+    assert without is not None and without.key == plan.key
+
+
 @pytest.mark.parametrize("request_", [{}, {"avoid": ("brightness",)}, {"geometry": "layer"}])
 def test_any_other_search_is_explained_by_that_of_all_directions(bright, request_):
     plan = plan_of_reasons(plan_of(bright, **request_))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 import streamlit as st
 
-from mess_core.evaluation.faithfulness import DIRECTION, LAYER, MAX_RATIO, NOT, ORACLE, Faithfulness, Ratio
+from mess_core.evaluation.faithfulness import DIRECTION, LAYER, MAX_RATIO, MEASURED, NOT, ORACLE, Faithfulness, Ratio
 from mess_core.evaluation.kept import Evaluation, What
 from mess_core.evaluation.similarity import PERFORMER, WORK, SimilarityStudy
 from mess_core.probing.aspects import ASPECTS
@@ -23,6 +23,7 @@ from pages.shared.widgets import charts
 WAYS = {
     DIRECTION: "by directions",
     LAYER: "by whole layers",
+    MEASURED: "by measured values",
     NOT: "with the aspect left out",
     ORACLE: "oracle: by the measured values",
 }
@@ -101,6 +102,7 @@ def _show_verdicts(result: Faithfulness) -> None:
                 **{name: _ratio(row[aspect]) for name, row in result.references.items()},
                 **{rival: _ratio(result.rows[rival].get(aspect, {}).get(aspect)) for rival in result.differences},
                 **{f"less than {rival}": _ratio(row.get(aspect)) for rival, row in result.differences.items()},
+                "by measured values": _ratio(result.rows.get(MEASURED, {}).get(aspect, {}).get(aspect)),
                 "at best": _ratio(result.rows[ORACLE][aspect][aspect]),
                 "cannot be told apart from": ", ".join(map(aspect_title, result.family(aspect))),
                 "leaks into": ", ".join(map(aspect_title, result.leaks(aspect))),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
 from mess_core.evaluation.faithfulness import Faithfulness
-from mess_core.probing.aspects import ASPECTS, PRESETS, AspectEvidence
+from mess_core.probing.aspects import ASPECTS, MEASURED, PRESETS, AspectEvidence
 from mess_core.probing.discovery import Discovery
+from mess_core.search.geometry import GEOMETRIES, MeasuredGeometry
+from mess_core.search.measured import measured_aspects
 from mess_core.search.question import COPIES, Question
+from mess_core.targets.registry import target_of
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
 from pages.shared.app.frame import aspect_title
@@ -24,11 +28,13 @@ def choose_question(scope: Scope) -> Question:
     """Everything that is asked beside the query; all of it in the URL."""
     discovery = resources.discovery(scope)
     st.markdown("**What should be alike?**")
-    if discovery is not None:
-        _offer_presets(discovery)
-    weights = _choose_aspects(scope, discovery)
-    avoid = _choose_avoided(discovery, [aspect for aspect, weight in weights.items() if weight])
-    geometry = _choice("geometry", "How near is measured", ["auto", "layer", "direction"], GEOMETRY_HELP)
+    by_values = state.read("geometry") == MeasuredGeometry.name
+    aspects = measured_aspects(scope) if by_values else discovery.aspects if discovery else {}
+    if aspects:
+        _offer_presets(aspects)
+    weights = _choose_measured(aspects) if by_values else _choose_aspects(scope, discovery)
+    avoid = _choose_avoided(aspects, [aspect for aspect, weight in weights.items() if weight])
+    geometry = _choice("geometry", "How near is measured", ["auto", *GEOMETRIES], GEOMETRY_HELP)
     with st.expander("Only some recordings", icon=":material/filter_alt:"):
         others = _choose_filters()
     with st.expander("How the list is made up", icon=":material/tune:"):
@@ -38,17 +44,18 @@ def choose_question(scope: Scope) -> Question:
 
 GEOMETRY_HELP = (
     "`direction` compares what each aspect's own directions say; `layer` compares whole layers, as the encoder hears "
-    "them. `auto`: direction as soon as an aspect is asked for."
+    "them; `measured` compares what was measured in the sound and asks no encoder. `auto`: direction as soon as an "
+    "aspect is asked for."
 )
 
 
-def _offer_presets(discovery: Discovery) -> None:
+def _offer_presets(aspects: Mapping[str, AspectEvidence]) -> None:
     """What people often ask, by one click; aspects without evidence are left out of it."""
     asked = ({aspect: weight for aspect in ASPECTS if (weight := state.read(aspect))}, sorted(state.read("not")))
     with st.container(horizontal=True, gap="xsmall"):
         for name, (weights, avoid) in PRESETS.items():
-            known = {aspect: weight for aspect, weight in weights.items() if discovery.aspects[aspect].has_evidence}
-            gone = sorted(aspect for aspect in avoid if discovery.aspects[aspect].has_evidence)
+            known = {aspect: weight for aspect, weight in weights.items() if aspects[aspect].has_evidence}
+            gone = sorted(aspect for aspect in avoid if aspects[aspect].has_evidence)
             is_possible = bool(known or gone) or not (weights or avoid)
             is_on = is_possible and asked == (known, gone)
             st.button(
@@ -117,6 +124,17 @@ def _choose_aspects(scope: Scope, discovery: Discovery | None) -> dict[str, floa
     return {aspect: weight for aspect, weight in weights.items() if weight}
 
 
+def _choose_measured(aspects: Mapping[str, AspectEvidence]) -> dict[str, float]:
+    """A slider for each aspect that was measured here: no evidence is needed where nothing is told."""
+    weights = {aspect: _slider(aspect, found, "") for aspect, found in aspects.items() if found.searched}
+    missing = [aspect_title(aspect) for aspect, found in aspects.items() if not found.searched]
+    if not weights:
+        st.caption("Nothing of this library was measured yet. Discovery on the Layers page measures it.")
+    elif missing:
+        st.caption(f"Measured in no recording here: {', '.join(missing)}.")
+    return {aspect: weight for aspect, weight in weights.items() if weight}
+
+
 def _offer_unproven(discovery: Discovery, aspects: list[str]) -> list[str]:
     """Aspects without evidence, in grey and with the reason; those that somebody wants all the same."""
     by_reason: dict[str, list[str]] = {}
@@ -129,17 +147,19 @@ def _offer_unproven(discovery: Discovery, aspects: list[str]) -> list[str]:
 
 
 def _slider(aspect: str, evidence: AspectEvidence, caveat: str) -> float:
+    label, said = f"{aspect_title(aspect)} {DOTS.get(evidence.label, '')}".strip(), f"Evidence: {evidence.label}"
+    if evidence.label == MEASURED:
+        said = f"Measured: {', '.join(target_of(target).title.lower() for target in evidence.searched)}"
     weight = state.sticky(
-        st.slider, f"{aspect_title(aspect)} {DOTS[evidence.label]}", 0.0, 1.0, step=0.1, key=aspect,
-        help=f"{evidence.reason.capitalize() or f'Evidence: {evidence.label}'}. {caveat}",
-    )  # fmt: skip
+        st.slider, label, 0.0, 1.0, step=0.1, key=aspect, help=f"{evidence.reason.capitalize() or said}. {caveat}"
+    )
     if ":material/warning:" in caveat:
         st.caption(caveat)
     return float(weight)
 
 
-def _choose_avoided(discovery: Discovery | None, asked: list[str]) -> list[str]:
-    options = [a for a in ASPECTS if discovery and discovery.aspects[a].searched and a not in asked]
+def _choose_avoided(aspects: Mapping[str, AspectEvidence], asked: list[str]) -> list[str]:
+    options = [a for a in ASPECTS if a in aspects and aspects[a].searched and a not in asked]
     avoided = state.sticky(
         st.multiselect, "Leave out", options=options, key="not", format_func=str, disabled=not options,
         placeholder="what must not count",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
@@ -12,9 +13,10 @@ import streamlit as st
 from mess_core.catalogue.catalogue import ALL, Track
 from mess_core.handover.exports import as_csv, as_json, as_m3u8
 from mess_core.search import answers
-from mess_core.search.answers import Answer, FoundTrack, make_plan, query_of
+from mess_core.search.answers import Answer, FoundTrack, make_plan, query_of, vector_of
 from mess_core.search.explaining import names_in_common, plan_of_reasons
 from mess_core.search.geometry import GEOMETRIES
+from mess_core.search.measured import measured_aspects, measured_library
 from mess_core.search.question import Question
 from mess_core.search.reasons import Reason, find_reasons, in_one_line
 from mess_core.words import counted
@@ -31,6 +33,10 @@ INDEXES = {
     "hnsw": "searched by a graph (HNSW), which may miss a neighbour",
     "ivf": "searched by lists (IVF), which may miss a neighbour",
 }
+WHY = {
+    False: "along the directions of all aspects with evidence",
+    True: "in the measured values that were asked for",
+}  # by whether measured values are compared
 VERDICTS = {"dislike": 0, "like": 1}  # as `st.feedback` counts thumbs
 
 
@@ -49,13 +55,13 @@ def explain_neighbours(found: Answer) -> dict[str, list[Reason]]:
     track_ids = [item.track.track_id for item in found.found]
     if plan is None:
         return {track_id: [] for track_id in track_ids}
-    return find_reasons(resources.index(plan), found.query.embedding.mean, track_ids)
+    return find_reasons(resources.index(plan), vector_of(plan, found.query), track_ids)
 
 
 def in_lines(found: Answer, reasons: dict[str, list[Reason]]) -> dict[str, str]:
     """One line for each neighbour, by track id: what the catalogue knows, then what can be heard."""
-    plan = found.plan
-    measured = measured_faithfulness(plan.scope, plan.discovery) if plan.discovery else None
+    scope, discovery = found.plan.scope, resources.discovery(found.plan.scope)
+    measured = measured_faithfulness(scope, discovery) if discovery else None
     lines = {}
     for item in found.found:
         known = [f"same {name}" for name in names_in_common(found.query.facts, item.track)]
@@ -100,7 +106,7 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
             "similarity": st.column_config.NumberColumn(format="%.3f", width=80, help=GEOMETRIES[plan.geometry].words),
             "closer than": _percentile("closer than", "in all that was asked for"),
             **{aspect: _percentile(aspect_title(aspect), f"in {aspect_title(aspect)} alone") for aspect in asked},
-            "why": st.column_config.TextColumn(width=300, help="along the directions of all aspects with evidence"),
+            "why": st.column_config.TextColumn(width=300, help=WHY[plan.measured is not None]),
             "moment": st.column_config.TextColumn("best moment", help="where query and track resemble each other most"),
         },
         alt="Neighbours of the query, the nearest first",
@@ -258,6 +264,35 @@ def show_notices(found: Answer) -> None:
         frame.notice("This query is unlike everything here", text)
 
 
+def show_basis(found: Answer) -> None:
+    """What it is ranked by, where that is not the encoder; or that it could be, where aspects are asked for."""
+    plan = found.plan
+    if plan.basis:
+        st.text(plan.basis)
+        return
+    if not GEOMETRIES[plan.geometry].has_directions or not plan.question.aspects or state.passage() is not None:
+        return
+    aspects = measured_aspects(plan.scope)
+    needed = {target for aspect in plan.question.weights for target in aspects[aspect].searched}
+    if not needed or not all(aspects[aspect].searched for aspect in plan.question.weights):
+        return
+    values = found.query.values
+    if values and any(target not in values or math.isnan(values[target].value) for target in needed):
+        return
+    measured = measured_library(plan.scope, sorted(needed))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        n_all = measured.n_left_out + len(measured.track_ids)
+        asked = " and ".join(aspect_title(aspect) for aspect in plan.question.weights)
+        st.caption(
+            f"{asked[:1].upper()}{asked[1:]} {'was' if len(plan.question.weights) == 1 else 'were'} measured in "
+            f"{len(measured.track_ids):,} of {counted(n_all, 'recording')} here: no encoder need tell it."
+        )
+        st.button(
+            "Rank by the measured values", key="by values", on_click=state.choose, args=("geometry", "measured"),
+            help="By what was measured in the sound, not by what the encoder hears.",
+        )  # fmt: skip
+
+
 def usual_in_words(usual: Mapping[int, float]) -> str:
     """Where neighbours usually stand: being the nearest is no merit by itself. Empty in a library too small to say."""
     names = {1: "the nearest recording", 10: "its tenth"}
@@ -284,3 +319,5 @@ def explain(found: Answer) -> None:
         f"{how or 'all layers alike'}{without} · "
         f"{plan.geometry}, {INDEXES[found.kind]}"
     )
+    if plan.measured is not None:
+        st.caption("*Best moment*: as the encoder hears it; values were measured of whole recordings.")

@@ -6,9 +6,12 @@ import streamlit as st
 
 from mess_core.catalogue.catalogue import Track
 from mess_core.errors import UnknownTrackError
+from mess_core.search.geometry import MeasuredGeometry
+from mess_core.search.question import Question
 from mess_core.words import counted
 from mess_core.work.extract import EncodeRequest
 from mess_core.work.request import latest, submit
+from mess_core.work.targets import MeasureRequest
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.uploads import keep_recording
 from pages.shared.app import frame, resources, state
@@ -111,6 +114,23 @@ def embed_query(query: Track, scope: Scope) -> bool:
         return False
     wait_for(submit(workspace, request))
     st.caption("Its neighbours appear as soon as it has been listened to.")
+    return False
+
+
+def measure_query(query: Track, question: Question, passage: tuple[float, float] | None) -> bool:
+    """True once the query is measured, or need not be; until then its job is asked for and followed."""
+    workspace, request = resources.workspace(), MeasureRequest(query.track_id)
+    is_needed = question.geometry == MeasuredGeometry.name and passage is None
+    if not is_needed or workspace.measurements.of_track(query.track_id, current_only=True):
+        return True
+    job = latest(workspace, MeasureRequest, track_id=query.track_id)
+    failures = workspace.jobs.failures(job.job_id) if job is not None and not job.is_active else []
+    if job is not None and (failures or job.state == "failed"):
+        said, cure = (failures[0].message, failures[0].hint) if failures else (job.message, job.hint)
+        frame.notice("This query cannot be measured", said, cure or "Let the encoder compare: geometry layer.")
+        return False
+    wait_for(submit(workspace, request))
+    st.caption("Its neighbours appear as soon as it has been measured.")
     return False
 
 
