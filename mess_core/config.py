@@ -37,3 +37,6 @@ PEAKS_BINS = 800  # bars of a waveform: about one per CSS pixel of the player
 # --- jobs -------------------------------------------------------------------------------------------------
 LEASE_S = 30.0  # a worker that stays silent for this long has lost its job
 HEARTBEAT_S = LEASE_S / 5
+
+# A column of a table may have two companions: how much its ratings differ, and of how many people they are.
+SPREAD, RATERS = " sd", " raters"

@@ -51,6 +51,8 @@ def probe_table(result: ProbeResult) -> list[str]:
             f"  {label_of(summary.nested_r2_low):<12}  {cell.layer:6d}  {_two(cell.gain):>5}"
             f"  [{_two(cell.gain_low):>5}, {_two(cell.gain_high):>5}]{' *' * cell.encodes}"
         )
+        if summary.ceiling is not None:
+            lines.append(f"{'':<22} {_two(summary.ceiling):>5}  is the ceiling: so far its raters agree")
     lines.append(
         "R²: on works not trained on, the layer chosen in training. Gain: of the layer named, over every baseline."
     )

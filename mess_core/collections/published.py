@@ -9,6 +9,7 @@ from mess_core.collections.collection import Collection
 from mess_core.collections.folder import FOLDER
 from mess_core.collections.maestro import MAESTRO
 from mess_core.collections.manifest import MANIFEST
+from mess_core.collections.percepiano import PERCEPIANO
 from mess_core.collections.smd import SMD
 from mess_core.collections.vienna4x22 import VIENNA
 from mess_core.errors import InputError
@@ -16,7 +17,7 @@ from mess_core.errors import InputError
 AUTO = "auto"  # instead of an id: judge by the folder
 # In the order in which a folder is asked: the plain folder last, for everything looks like one.
 COLLECTIONS: dict[str, Collection] = {
-    collection.id: collection for collection in (SMD, MAESTRO, ASAP, VIENNA, MANIFEST, FOLDER)
+    collection.id: collection for collection in (SMD, MAESTRO, ASAP, VIENNA, PERCEPIANO, MANIFEST, FOLDER)
 }
 
 

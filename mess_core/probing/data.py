@@ -44,6 +44,8 @@ class ProbeData:
         Baselines that hold the target itself, and so are no rivals for it.
     missing : sequence of str
         Baselines that should be here and are not. Named in the result, in which then nothing "encodes".
+    ceilings : mapping of target id to float
+        The highest R² that can be expected of anybody (`ceiling.py`), where that is known.
     conditions : mapping of target id to text
         Which rows of a target count, where not all that are measured do; said where too few are left.
 
@@ -62,6 +64,7 @@ class ProbeData:
     not_for: Mapping[str, Collection[str]] = field(default_factory=dict)
     conditions: Mapping[str, str] = field(default_factory=dict)
     missing: Sequence[str] = ()
+    ceilings: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 3 or 0 in self.vectors.shape:

@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 
 from mess_core.catalogue.catalogue import Catalogue, Track
-from mess_core.config import HOP_S, SEGMENT_S
+from mess_core.config import HOP_S, RATERS, SEGMENT_S, SPREAD
 from mess_core.embeddings.store import EmbeddingStore, TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.probing.aspects import ASPECTS, AspectEvidence, weigh_aspects
 from mess_core.probing.aspects import LABELS as EVIDENCE
+from mess_core.probing.ceiling import ceiling
 from mess_core.probing.data import ProbeData
 from mess_core.probing.directions import Directions, fit_directions
 from mess_core.probing.folds import connect_groups
@@ -46,7 +47,9 @@ MIN_TRACKS = 30  # below this, and below as many works as an interval needs, dis
 DENSITY = "onset_density"
 NUISANCES = {"track": ("duration_s", "loudness_lufs", "mean_pitch"), "segment": ("loudness_lufs", "mean_pitch")}
 # What the document says of a target: its best layer, and R² if the layer, too, is chosen in training.
-OF_TARGET = ("target", "reason", "best_layer", "best_set", "nested_r2", "nested_r2_low", "nested_r2_high", "p_best")
+OF_TARGET = (
+    "target", "reason", "best_layer", "best_set", "nested_r2", "nested_r2_low", "nested_r2_high", "p_best", "ceiling",
+)  # fmt: skip
 # Without a score these are estimates that hardly agree with the truth (benchmarks/midi_targets.py): not probed.
 NEED_A_SCORE = ("rubato", "tempo_variability")
 
@@ -188,8 +191,18 @@ def gather(
     details = catalogue.details(library)
     groups = dict(zip(track_ids, groups_of(tracks, group, details), strict=True))
     targets = {target: probe_scale(column, target) for target, column in values.items()}
+    ceilings: dict[str, float] = {}
     if columns:
-        targets = {name: numbers_of(name, [details.get(t, {}).get(name, "") for t in track_ids]) for name in columns}
+        cells = {
+            name: [details.get(track_id, {}).get(name, "") for track_id in track_ids]
+            for column in columns
+            for name in (column, column + SPREAD, column + RATERS)
+        }
+        targets = {name: numbers_of(name, cells[name]) for name in columns}
+        for name in columns:
+            spreads, n_raters = (as_numbers(cells[name + end]) for end in (SPREAD, RATERS))
+            if (highest := ceiling(targets[name], spreads, n_raters)) is not None:
+                ceilings[name] = highest
     row_tracks = [track_id for track_id, _ in rows]
     data = ProbeData(
         vectors=vectors,
@@ -201,6 +214,7 @@ def gather(
         not_for={DENSITY: ["nuisances"]},
         conditions=dict.fromkeys(NEED_A_SCORE, "only what was measured with a score counts"),
         missing=tuple(missing),
+        ceilings=ceilings,
     )
     return Gathered(
         data,
@@ -281,6 +295,14 @@ def numbers_of(column: str, cells: Sequence[str]) -> np.ndarray:
     InputError
         If there is no number in it.
     """
+    numbers = as_numbers(cells)
+    if not np.isfinite(numbers).any():
+        raise InputError(f"The column {column!r} holds no numbers.", "Text can say what is kept apart, as a group.")
+    return numbers
+
+
+def as_numbers(cells: Sequence[str]) -> np.ndarray:
+    """What a table says as numbers, shape (n_tracks,); NaN where there is none."""
 
     def number(cell: str) -> float:
         try:
@@ -289,10 +311,7 @@ def numbers_of(column: str, cells: Sequence[str]) -> np.ndarray:
             return np.nan
         return value if abs(value) <= LARGEST else np.nan
 
-    numbers = np.array([number(cell) for cell in cells], dtype=np.float64)
-    if not np.isfinite(numbers).any():
-        raise InputError(f"The column {column!r} holds no numbers.", "Text can say what is kept apart, as a group.")
-    return numbers
+    return np.array([number(cell) for cell in cells], dtype=np.float64)
 
 
 def check_columns(catalogue: Catalogue, library: str, group: Group, level: Level, columns: Sequence[str]) -> None:

@@ -414,6 +414,7 @@ def _summary(
         nested_r2_low=nested_r2[1],
         nested_r2_high=nested_r2[2],
         nested_layers=tuple(fits.nested_layers[:, column].tolist()),
+        ceiling=data.ceilings.get(block.targets[column]),
         baselines={name: _all_r2(fits, name, column) for name in data.baselines},
         identities={name: _all_r2(fits, name, column)[0] for name in data.identities},
         values=values,

@@ -111,6 +111,7 @@ class TargetProbe:
         figure for "the best layer"
     nested_layers : the layers so chosen, one per fold of each repeat
     p_best : chance of the best layer's R², over all layers of this target
+    ceiling : the highest R² that can be expected of anybody, where the target is a mean of ratings; None if not known
     baselines, identities : name -> R² of each baseline (one, or one per layer) and of each leak detector
     values : (n_rows,), the target; predicted : (n_layers, n_rows), out of fold; folds : (n_rows,) int, -1 where not
         used; all three of the first repeat
@@ -125,6 +126,7 @@ class TargetProbe:
     nested_r2_high: float | None = None
     nested_layers: tuple[int, ...] = ()
     p_best: float | None = None
+    ceiling: float | None = None
     baselines: Mapping[str, tuple[float | None, ...]] = dataclasses.field(default_factory=dict)
     identities: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
     values: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0))
@@ -286,7 +288,7 @@ def _read_target(stored: Mapping[str, Any]) -> TargetProbe:
     arrays["predicted"] = arrays["predicted"].reshape(len(stored["predicted"]), len(stored["values"]))
     return build(
         TargetProbe,
-        {name: stored[name] for name in _field_names(TargetProbe)},
+        {"ceiling": None} | {name: stored[name] for name in _field_names(TargetProbe) if name in stored},
         best_set=tuple(int(layer) for layer in stored["best_set"]),
         nested_layers=tuple(int(layer) for layer in stored["nested_layers"]),
         baselines={name: tuple(_number(r2) for r2 in each) for name, each in stored["baselines"].items()},

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import csv
 import itertools
+import json
 import pickle
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from mess_core.collections.folder import FOLDER
 from mess_core.collections.maestro import MAESTRO
 from mess_core.collections.manifest import MANIFEST
 from mess_core.collections.opening import TAGS, open_recording, read_track
+from mess_core.collections.percepiano import PERCEPIANO
 from mess_core.collections.playlist import read_playlist
 from mess_core.collections.published import COLLECTIONS, collection, detect
 from mess_core.collections.smd import SMD
@@ -51,6 +54,15 @@ def plant_maestro(root: Path, *stems: str) -> None:
     rows = [f"Franz Liszt,«La leggierezza»,train,2008,2008/{stem}.midi,2008/{stem}.wav,9.5" for stem in stems]
     plant(root, "maestro-v3.0.0.csv", text="\n".join([MAESTRO_HEADER, *rows]))
     plant(root, *(f"2008/{stem}.{suffix}" for stem in stems for suffix in ("midi", "wav")))
+
+
+def plant_percepiano(root: Path, *stems: str) -> None:
+    """Passages rated from 0 to .9, the first of them by three listeners."""
+    plant(root, *(f"midi/{stem}.mid" for stem in stems))
+    means = {stem: [place / 20 for place in range(19)] + [0] for stem in stems}
+    plant(root, "label_mean_19.json", text=json.dumps(means))
+    plant(root, "label_std_19.json", text=json.dumps({stem: [0.25] * 19 for stem in stems}))
+    plant(root, "ratings.csv", text="user,filename,Question\n" + "\n".join(f"{n},{stems[0]}.wav,3" for n in range(3)))
 
 
 def plant_asap(root: Path, *performances: tuple[str, str, str, list[float]], n_score: int = 4) -> None:
@@ -115,7 +127,7 @@ def test_a_table_that_is_none(tmp_path):
 
 
 def test_registry(tmp_path):
-    assert list(COLLECTIONS) == ["smd", "maestro", "asap", "vienna4x22", "manifest", "folder"]
+    assert list(COLLECTIONS) == ["smd", "maestro", "asap", "vienna4x22", "percepiano", "manifest", "folder"]
     assert collection("asap") is ASAP
     with pytest.raises(InputError, match="smd, maestro"):
         collection("spotify")
@@ -141,6 +153,9 @@ def plant_one(root: Path, kind: str) -> None:
     elif kind == "vienna4x22":
         plant(root, "match/Chopin_op38_p01.match", "match/Chopin_op38_p02.match", text=MATCH)
         plant(root, "midi/Chopin_op38_p01.mid")
+    elif kind == "percepiano":
+        plant_percepiano(root, "Schubert_D960_mv3_8bars_11_8")
+        plant(root, "midi/Schubert.mid")
     else:
         plant(root, "a.wav", "a.mid")
         if kind == "manifest":
@@ -151,7 +166,7 @@ def plant_one(root: Path, kind: str) -> None:
     ("kind", "law"),
     [
         *itertools.product(COLLECTIONS, COLLECTION_LAWS),
-        *itertools.product(("maestro", "asap", "vienna4x22", "manifest"), [names_a_bad_row_and_goes_on]),
+        *itertools.product(("maestro", "asap", "vienna4x22", "percepiano", "manifest"), [names_a_bad_row_and_goes_on]),
     ],
     ids=lambda value: value if isinstance(value, str) else name_of(value),
 )
@@ -343,6 +358,44 @@ def test_a_damaged_match_file_claims_nothing(tmp_path):
     started_s = time.process_time()
     assert VIENNA.read(tmp_path).recordings[0].score_times() == ()
     assert time.process_time() - started_s < 10  # of the processor's; going back and forth in it would take hours
+
+
+def test_percepiano(tmp_path):
+    """A passage is a work, whoever plays it; ratings are columns, with how much they differ and of how many people."""
+    plant_percepiano(tmp_path, *(f"Schubert_D935_no.3_4bars_{player}_25" for player in ("1", "Score2")))
+    (tmp_path / "midi" / "Schubert_D935_no.3_4bars_1_25.mid").rename(
+        tmp_path / "midi" / " Schubert_D935_no.3_4bars_1_25.mid"
+    )
+    plant(tmp_path, "midi/Schubert_D935_no.3_4bars_2_25.mid", "midi/notes.mid", "midi/readme.txt")
+    assert detect(tmp_path) is PERCEPIANO
+    description = PERCEPIANO.read(tmp_path)
+    one, score = description.recordings
+    assert one.work == score.work == "Schubert D935 no.3, passage 25 (4 bars)"
+    assert (one.performer, score.performer, one.composer) == ("Player 1", "Score2", "Schubert")
+    assert one.audio is None and one.midi.name.startswith(" Schubert")
+    assert one.details["timing stable-unstable"] == "0" and one.details["interpretation doubtful-convincing"] == "0.9"
+    assert one.details["timing stable-unstable sd"] == "0.25" and one.details["timing stable-unstable raters"] == "3"
+    assert len(one.details) == 3 * 19 and "timing stable-unstable raters" not in score.details
+    assert [name for name, _ in description.refused] == ["Schubert_D935_no.3_4bars_2_25.mid", "notes.mid"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"a": [1, 2]}', '{"a": "b"}', "\x00", '{"a": [' + "null," * 19 + "0]}"]
+)
+def test_percepiano_without_ratings_is_one_sentence(tmp_path, text):
+    plant_percepiano(tmp_path, "Schubert_D960_mv3_8bars_11_8")
+    (tmp_path / "label_mean_19.json").write_text(text, "utf-8")
+    with pytest.raises(InputError, match=r"label_mean_19\.json"):
+        PERCEPIANO.read(tmp_path)
+
+
+@pytest.mark.skipif(not (SHARED / "percepiano").exists(), reason="the shared data is not here")
+def test_the_published_percepiano():
+    description = PERCEPIANO.read(SHARED / "percepiano")
+    assert len(description.recordings) == 830 and description.refused == []
+    by_work = Counter(recording.work for recording in description.recordings)
+    assert len(by_work) == 67 and min(by_work.values()) >= 4
+    assert all(len(recording.details) == 3 * 19 for recording in description.recordings)
 
 
 # --- a table of one's own ---------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import streamlit as st
 from mess_core.catalogue.catalogue import Track
 from mess_core.errors import InputError
 from mess_core.handover.exports import cells_as_csv
+from mess_core.probing.ceiling import is_companion
 from mess_core.probing.data import UNTRAINED
 from mess_core.probing.discovery import GROUPS, MIN_TRACKS, Discovery
 from mess_core.probing.replication import replicate
@@ -34,7 +35,8 @@ from pages.shared.widgets.player.player import PlayerTrack, player
 def choose() -> tuple[str, str]:
     """Grouping and level; both in the URL."""
     left, right = st.columns(2)
-    groups = [*GROUPS, *resources.workspace().catalogue.detail_names(frame.library())]
+    columns = resources.workspace().catalogue.detail_names(frame.library())
+    groups = [*GROUPS, *(column for column in columns if not is_companion(column, columns))]
     group = state.sticky(
         left.selectbox, "Never split", options=groups, key="group",
         help="What is never on both sides of a split: with `work`, a layer is always tested on works it has not seen.",
@@ -298,6 +300,11 @@ def _show_cell(found: Discovery, layer: int, target: str) -> None:
         f"If the layer, too, is chosen in training: R² {charts.number(summary.nested_r2)} "
         f"[{charts.number(summary.nested_r2_low)}, {charts.number(summary.nested_r2_high)}]. "
         f"Layers within one standard error of the best: {', '.join(map(str, summary.best_set))}. "
+        + (
+            f"Its raters agree up to R² {charts.number(summary.ceiling)}: nobody can do better. "
+            if summary.ceiling
+            else ""
+        )
         + "".join(f"Leak detector {name}: {charts.number(r2)}. " for name, r2 in summary.identities.items())
     )
     st.plotly_chart(

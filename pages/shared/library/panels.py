@@ -14,6 +14,7 @@ from mess_core.collections.published import COLLECTIONS
 from mess_core.encoders.registry import DEFAULT, EncoderChoice, encoder_choices, encoder_problems
 from mess_core.encoders.weights import use_folder
 from mess_core.errors import InputError, MessError
+from mess_core.probing.ceiling import is_companion
 from mess_core.targets.registry import target_problems
 from mess_core.words import counted
 from mess_core.work.add import AddRequest
@@ -276,7 +277,8 @@ def _edit_tracks(tracks: Sequence[Track], encoder_id: str) -> None:
     known = workspace.store.known(info)
     details = workspace.catalogue.details(frame.library())
     taken = {*NAMES, "collection", "length s", "loudness LUFS", "format", "embedded", "notice", "track id"}
-    own = [name for name in workspace.catalogue.detail_names(frame.library()) if name not in taken]
+    columns = workspace.catalogue.detail_names(frame.library())
+    own = [name for name in columns if name not in taken and not is_companion(name, columns)]
     rows = [
         {
             **{name: getattr(track, name) for name in NAMES},
