@@ -16,7 +16,7 @@ with page("Map"):
     if not layers:
         panels.offer_to_draw(scope, settings)
         raise PageIsOver
-    layer = panels.choose_layer(layers)
+    layer = panels.choose_layer(layers, scope.info.main_layer)
     view = views.view(scope, layer, settings)
     with st.sidebar:
         colour = choose_colour(view, scope)

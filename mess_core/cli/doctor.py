@@ -224,7 +224,7 @@ def _older_files(workspace: Workspace) -> list[Finding]:
 def _search(scope: Scope) -> Finding:
     """Which index answers, and what it misses."""
     n_tracks = scope.n_embedded
-    kind = kind_for(n_tracks, scope.info.n_layers * (scope.info.embedding_dim + 1))
+    kind = kind_for(n_tracks, scope.info.n_numbers + scope.info.n_layers)
     state = f"{counted(n_tracks, 'track')}, {'exact: every track compared' if kind == 'flat' else kind}"
     figures = read_recall(scope, "layer") if kind != "flat" else []
     state += "".join(f"; {f.weighting}: {f.share:.1%} found in {f.median_s * 1e3:.1f} ms" for f in figures)

@@ -67,6 +67,7 @@ def log_extraction(scope: Scope, n_tracks: int, n_segments: int, seconds: float)
     facts = ("fingerprint", "revision", "n_layers", "dim", "sample_rate_hz", "segment_s", "hop_s", "pooling")
     info, library = scope.info, scope.library
     parameters = {"encoder": info.id, "library": library} | {name: getattr(info, name) for name in facts}
+    parameters |= {"widths": info.widths} if info.widths else {}
     metrics: Metrics = [("seconds", seconds, 0), ("n_tracks", n_tracks, 0), ("n_segments", n_segments, 0)]
     metrics.append(("segments_per_second", n_segments / seconds if seconds else None, 0))
     return _log(scope.workspace.paths, EXTRACTION, f"{library}, {info.id}", parameters, metrics)

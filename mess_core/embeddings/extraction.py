@@ -221,7 +221,7 @@ def _encode_all(decoded: _Queue, encoder: Encoder, batch_size: int) -> Iterator[
             poolers.setdefault(track_id, TrackPooler(encoder.info)).add(segment.start_s, hidden_states)
             if segment.track.raw is not None:
                 if track_id not in raws:
-                    raws[track_id] = RawWriter(segment.track.raw)
+                    raws[track_id] = RawWriter(segment.track.raw, encoder.info.widths)
                 raws[track_id].add(hidden_states)
         batch.clear()
 

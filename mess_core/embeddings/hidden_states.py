@@ -2,6 +2,9 @@
 
 A safetensors file written segment by segment: how many there are is known only at the end, so room is left for the
 header, and the header is written last. It holds the sha256 of the numbers behind it.
+
+    hidden_states (n_segments, n_layers, n_frames, dim)
+    hidden_states (n_segments, n_frames, n_numbers)       where layers are not equally wide (`encoders.widths`)
 """
 
 from __future__ import annotations
@@ -11,25 +14,40 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from mess_core.encoders.widths import with_padding, without_padding
 from mess_core.errors import ArtefactMismatchError, StorageError
 from mess_core.storage.files import TMP_SUFFIX
 from mess_core.storage.kept import Kind
-from mess_core.storage.untrusted import open_untrusted, parse_safetensors, printable, tensor_facts, understanding
+from mess_core.storage.untrusted import (
+    MOST_TENSOR_HEADER_BYTES,
+    open_untrusted,
+    parse_json_value,
+    parse_safetensors,
+    printable,
+    tensor_facts,
+    tensor_metadata,
+    understanding,
+)
 
 MOST_RAW_BYTES = 2**40  # 12 hours of the largest encoder; it is hashed, never read whole
-HEADER_BYTES = 512  # more than any header needs; safetensors allows trailing spaces
+HEADER_BYTES = 512  # more than any header needs but for its widths; safetensors allows trailing spaces
+WIDTH_BYTES = 10  # of the largest of an encoder's widths, in digits, and what parts it from the next
 
 
 class RawWriter:
-    """Collects hidden states (n_layers, n_frames, dim) of equal shape into one float16 tensor `hidden_states`."""
+    """Collects hidden states (n_layers, n_frames, dim) of equal shape into one float16 tensor `hidden_states`.
 
-    def __init__(self, path: Path) -> None:
+    `widths` of the layers, where they differ.
+    """
+
+    def __init__(self, path: Path, widths: Sequence[int] = ()) -> None:
         self.path = path
+        self.widths = tuple(widths)
         self._temporary = path.with_suffix(path.suffix + TMP_SUFFIX)
         self._shape: tuple[int, ...] = ()
         self._n_segments = 0
@@ -37,10 +55,12 @@ class RawWriter:
         with self._explaining():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._stream = self._temporary.open("wb")
-            self._stream.write(b" " * (8 + HEADER_BYTES))
+            self._stream.write(b" " * (8 + _header_bytes(self.widths)))
 
     def add(self, hidden_states: np.ndarray) -> None:
         """One segment."""
+        if self.widths:
+            hidden_states = without_padding(hidden_states.swapaxes(0, 1), self.widths)
         self._shape = hidden_states.shape
         self._n_segments += 1
         data = np.ascontiguousarray(hidden_states, dtype=np.float16).tobytes()
@@ -52,7 +72,7 @@ class RawWriter:
         """Write the header and give the file its name."""
         with self._explaining():
             self._stream.seek(0)
-            self._stream.write(_header([self._n_segments, *self._shape], self._digest.hexdigest()))
+            self._stream.write(_header([self._n_segments, *self._shape], self._digest.hexdigest(), self.widths))
             self._stream.flush()
             os.fsync(self._stream.fileno())
             self._stream.close()
@@ -82,25 +102,45 @@ def verify_raw(path: Path) -> None:
     name = f"The file of hidden states {printable(path.name)}"
     with open_untrusted(path, MOST_RAW_BYTES, name=name) as stream:
         size = os.fstat(stream.fileno()).st_size
-        start = stream.read(8 + HEADER_BYTES)
+        start = stream.read(8)
+        n_header = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        start += stream.read(min(n_header, MOST_TENSOR_HEADER_BYTES))
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     with understanding(name):
         _, shape, _, _ = tensor_facts(start, size, name)["hidden_states"]
-    if start != _header(list(shape), digest):
-        raise ArtefactMismatchError(f"{name} is damaged: its sha256 changed.")
+        widths = _widths_in(start, name)
+        if start != _header(list(shape), digest, widths):
+            raise ArtefactMismatchError(f"{name} is damaged: its sha256 changed.")
+        if widths and shape[2:] != (sum(widths),):
+            raise ValueError(f"it has {shape} numbers for layers of {widths}")
 
 
 def read_raw(path: Path) -> np.ndarray:
     """The frames of a track, (n_segments, n_layers, n_frames, dim) float16; ArtefactMismatchError if it is damaged."""
     verify_raw(path)
     with open_untrusted(path, MOST_RAW_BYTES, name=path.name) as stream:
-        return parse_safetensors(stream.read(), path.name)["hidden_states"]
+        data = stream.read()
+    hidden_states, widths = parse_safetensors(data, path.name)["hidden_states"], _widths_in(data, path.name)
+    return with_padding(hidden_states, widths).swapaxes(1, 2) if widths else hidden_states
 
 
-def _header(shape: list[int], sha256: str) -> bytes:
+def _header(shape: list[int], sha256: str, widths: tuple[int, ...]) -> bytes:
     tensor = {"dtype": "F16", "shape": shape, "data_offsets": [0, int(np.prod(shape)) * 2]}
-    header = json.dumps({"__metadata__": {"sha256": sha256}, "hidden_states": tensor}).encode()
-    return struct.pack("<Q", HEADER_BYTES) + header.ljust(HEADER_BYTES)
+    metadata = {"sha256": sha256} | ({"widths": json.dumps(widths)} if widths else {})
+    header = json.dumps({"__metadata__": metadata, "hidden_states": tensor}).encode()
+    return struct.pack("<Q", _header_bytes(widths)) + header.ljust(_header_bytes(widths))
+
+
+def _header_bytes(widths: tuple[int, ...]) -> int:
+    return HEADER_BYTES + WIDTH_BYTES * len(widths)
+
+
+def _widths_in(start: bytes, name: str) -> tuple[int, ...]:
+    """What the header says of the widths of layers; empty where they do not differ."""
+    widths = parse_json_value(tensor_metadata(start, name).get("widths", "[]"), name)
+    if not isinstance(widths, list) or not all(type(width) is int and width >= 1 for width in widths):
+        raise ArtefactMismatchError(f"{name} is damaged: its layers cannot be {widths!r:.100} wide.")
+    return tuple(widths)
 
 
 KEPT = Kind("cache", lambda paths: paths.hidden_states.rglob("*.safetensors"), verify_raw)

@@ -10,7 +10,8 @@ The store
 ---------
 One safetensors file per track and encoder, named by content identity, never changed: written to a temporary name,
 flushed to disk, renamed, and only then entered in the catalogue with its sha256. No vector format notices a flipped
-bit by itself, so every read is checked against that hash.
+bit by itself, so every read is checked against that hash. Of an encoder whose layers differ in width a file holds the
+layers one after the other (`encoders.widths`) and says how wide each is; whoever reads it gets rows as of any other.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +33,7 @@ from mess_core.audio.decode import DecodeFacts
 from mess_core.catalogue.takeover import CarriedEmbedding
 from mess_core.config import MAX_DURATION_S
 from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.widths import with_padding, without_padding
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError, UnknownTrackError
 from mess_core.storage.custody import Custody
 from mess_core.storage.database import Database, Guard
@@ -49,8 +52,10 @@ from mess_core.storage.untrusted import (
     tensor_metadata,
     understanding,
 )
+from mess_core.words import counted
 
 FORMAT = "mess-embedding-1"
+IN_LAYERS = ("segments", "mean", "frame_std")  # the parts of an embedding that have a row for each layer
 EMBEDDINGS = "embeddings"  # folder of the data folder
 PACKED_KEEP_S = 30 * 24 * 3600.0  # packed arrays of libraries as they were are made again if anybody wants them
 TMP_KEEP_S = 3600.0  # a temporary file older than this has no living writer
@@ -89,11 +94,12 @@ class EmbeddingSet:
 
 @dataclass(frozen=True)
 class StoredFacts:
-    """What the file of an embedding says of itself. shapes : of its four arrays, in order"""
+    """What the file of an embedding says of itself. shapes : of its four arrays, in order; widths : of its layers"""
 
     track_id: str
     fingerprint: str
     shapes: tuple[tuple[int, ...], ...]
+    widths: tuple[int, ...]
     last_start_s: float
     sha256: str
     size_bytes: int
@@ -106,7 +112,7 @@ class StoredFacts:
         """Whether this encoder makes arrays of these shapes."""
         n, layers = self.n_segments, info.n_layers
         expected = ((n, layers, info.embedding_dim), (n,), (layers, info.embedding_dim), (layers, info.dim))
-        return n > 0 and self.shapes == expected
+        return n > 0 and self.shapes == expected and self.widths == info.widths
 
 
 def pool_frames(hidden_states: np.ndarray, pooling: Literal["mean", "mean+std"]) -> np.ndarray:
@@ -229,10 +235,10 @@ class EmbeddingStore:
         data = read_untrusted(path, MOST_TENSORS_BYTES, name=f"The embedding file {printable(path.name)}")
         arrays = vars(_unpack(data, path.name))
         facts = _facts_in(data, path.name)
-        shapes = tuple(array.shape for array in arrays.values())
+        shapes, widths = tuple(array.shape for array in arrays.values()), tuple(facts.get("widths", ()))
         sha256 = hashlib.sha256(data).hexdigest()
         last_s = float(arrays["starts_s"].max())
-        return StoredFacts(facts["track_id"], facts["fingerprint"], shapes, last_s, sha256, len(data))
+        return StoredFacts(facts["track_id"], facts["fingerprint"], shapes, widths, last_s, sha256, len(data))
 
     def enter(self, path: Path, info: EncoderInfo, facts: StoredFacts) -> None:
         """Enter a file that lies in its place into the catalogue; a row that is there stays."""
@@ -315,12 +321,14 @@ class EmbeddingStore:
         content = self.content(track_ids, info)
         shape = (len(present), info.n_layers, info.embedding_dim)
         path = self.paths.packed / f"{content}.npy"
-        vectors = read_packed(path, shape)
-        if vectors is None:
+        packed = read_packed(path, (len(present), info.n_numbers) if info.widths else shape)
+        if packed is not None:
+            vectors = with_padding(packed, info.widths) if info.widths else packed
+        else:
             vectors = np.empty(shape, np.float32)
             for row, track_id in enumerate(present):
                 vectors[row] = self.read(track_id, info).mean
-            write_packed(path, vectors)
+            write_packed(path, without_padding(vectors, info.widths) if info.widths else vectors)
         vectors.setflags(write=False)
         return EmbeddingSet(info, present, vectors, content)
 
@@ -452,7 +460,7 @@ class EmbeddingStore:
 def remember_encoder(connection: sqlite3.Connection, info: EncoderInfo) -> None:
     connection.execute(
         "INSERT OR IGNORE INTO encoders (fingerprint, encoder, facts) VALUES (?, ?, ?)",
-        (info.fingerprint, info.id, json.dumps(asdict(info), sort_keys=True)),
+        (info.fingerprint, info.id, json.dumps(info.facts, sort_keys=True)),
     )
 
 
@@ -476,42 +484,75 @@ def _note_heard(connection: sqlite3.Connection, track_id: str, heard: DecodeFact
 def _pack(track_id: str, info: EncoderInfo, embedding: TrackEmbedding) -> bytes:
     from safetensors.numpy import save
 
-    facts = {"format": FORMAT, "track_id": track_id, "encoder": info.id, "fingerprint": info.fingerprint}
-    facts |= {"licence": info.licence}
+    facts: dict[str, Any] = {"format": FORMAT, "track_id": track_id, "encoder": info.id}
+    facts |= {"fingerprint": info.fingerprint, "licence": info.licence}
+    arrays = dict(vars(embedding))
+    if info.widths:
+        facts["widths"] = info.widths
+        arrays |= {part: without_padding(arrays[part], info.widths) for part in IN_LAYERS}
     # One entry, because safetensors writes several in random order and the same input must give the same bytes.
     metadata = {"mess": json.dumps(facts, sort_keys=True)}
-    return save({name: np.ascontiguousarray(array) for name, array in vars(embedding).items()}, metadata=metadata)
+    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata=metadata)
 
 
 def _renamed(data: bytes, track_id: str, name: str) -> bytes:
     """The same file as if it had been made of another track: all but the id in its header stays."""
     from safetensors.numpy import save
 
-    arrays = vars(_unpack(data, name))
+    _unpack(data, name)  # refuses what is damaged
     facts = _facts_in(data, name)
     metadata = {"mess": json.dumps(facts | {"track_id": track_id}, sort_keys=True)}
-    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata=metadata)
+    return save(parse_safetensors(data, name), metadata=metadata)
 
 
 def _facts_in(data: bytes, name: str) -> dict[str, Any]:
-    """What the header says: track, encoder, fingerprint, licence."""
+    """What the header says: track, encoder, fingerprint, licence; and widths, where layers differ in them."""
     name = f"The embedding file {printable(name)}"
     with understanding(name):
         facts = parse_json(tensor_metadata(data, name)["mess"], name)
-        if facts["format"] != FORMAT or not all(isinstance(facts[key], str) for key in ("track_id", "fingerprint")):
+        are_right = all(isinstance(facts[key], str) for key in ("track_id", "fingerprint"))
+        if facts["format"] != FORMAT or not are_right or not isinstance(facts.get("widths", []), list):
             raise ArtefactMismatchError(f"{name} does not say what it is.")
     return facts
 
 
 def _unpack(data: bytes, name: str) -> TrackEmbedding:
-    arrays = parse_safetensors(data, f"The embedding file {printable(name)}")
-    with understanding(f"The embedding file {printable(name)}"):
+    return embedding_of(data, _facts_in(data, name).get("widths", []), f"The embedding file {printable(name)}")
+
+
+def embedding_of(data: bytes, widths: Sequence[int], name: str, cure: str = "") -> TrackEmbedding:
+    """The embedding in a file.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Of the layers; empty where they are equally wide.
+
+    Raises
+    ------
+    ArtefactMismatchError
+        If it is none: its parts do not fit each other, or hold numbers that cannot be.
+    """
+    arrays = parse_safetensors(data, name, cure)
+    with understanding(name, cure):
+        if widths:
+            arrays |= {part: _in_layers(arrays[part], widths) for part in IN_LAYERS}
         embedding = TrackEmbedding(**arrays)
-    check_embedding(embedding, f"The embedding file {printable(name)}")
+    _check_embedding(embedding, name, cure)
     return embedding
 
 
-def check_embedding(embedding: TrackEmbedding, name: str, cure: str = "") -> None:
+def _in_layers(numbers: np.ndarray, widths: Sequence[int]) -> np.ndarray:
+    """Each layer in a row of its own; ValueError where there are not so many numbers, or rows would be too large."""
+    if not all(type(width) is int and width >= 1 for width in widths) or numbers.shape[-1:] != (sum(widths),):
+        raise ValueError("its layers are of another width than it says")
+    n_bytes = math.prod(numbers.shape[:-1]) * len(widths) * max(widths) * numbers.itemsize
+    if n_bytes > MOST_TENSORS_BYTES:
+        raise ValueError(f"its layers would take {counted(n_bytes, 'byte')}")
+    return with_padding(numbers, widths)
+
+
+def _check_embedding(embedding: TrackEmbedding, name: str, cure: str = "") -> None:
     """ArtefactMismatchError unless the parts of an embedding fit each other and hold numbers that can be."""
     n = len(embedding.segments) if embedding.segments.ndim == 3 else 0
     layers = embedding.segments.shape[1:]

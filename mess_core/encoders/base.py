@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from mess_core.storage.paths import Paths
 from mess_core.words import counted
 
 HEARD = "spans that sound, repeated to 1 s"  # what segments are laid over; in the fingerprint by way of normalisers
+MERE_WORDS = ("title", "summary", "source", "licence", "layer_0", "main")  # facts that change no embedding
+ADDED_LATER = ("widths", "main")  # facts that not every document knows
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,11 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class EncoderInfo:
-    """The facts of one encoder, and with them the identity of everything made from it."""
+    """The facts of one encoder, and with them the identity of everything made from it.
+
+    widths : how many of the `dim` numbers each layer has, where not all have as many; the others are 0 everywhere
+    main : the layer that stands for all where there is room for one only; None is the middle one
+    """
 
     id: str
     title: str
@@ -57,6 +63,8 @@ class EncoderInfo:
     pooling: Literal["mean", "mean+std"] = "mean"
     segment_s: float = SEGMENT_S
     hop_s: float = HOP_S
+    widths: tuple[int, ...] = ()
+    main: int | None = None
 
     @property
     def segment_samples(self) -> int:
@@ -75,12 +83,38 @@ class EncoderInfo:
         """Length of one layer's embedding: frames are pooled to their mean, or to mean and std."""
         return self.dim * (2 if self.pooling == "mean+std" else 1)
 
+    @property
+    def n_numbers(self) -> int:
+        """Of an embedding, in all layers together."""
+        return sum(self.widths) or self.n_layers * self.embedding_dim
+
+    def width_of(self, layer: int) -> int:
+        """How many numbers an embedding has in a layer."""
+        return self.widths[layer] if self.widths else self.embedding_dim
+
+    @property
+    def main_layer(self) -> int:
+        """The layer that stands for all where there is room for one only."""
+        return self.n_layers // 2 if self.main is None else self.main
+
+    @property
+    def size_in_words(self) -> str:
+        """How many layers of how many numbers: "13 × 192", or "3 layers of 64, 32 and 200"."""
+        if not self.widths:
+            return f"{self.n_layers} × {self.dim}"
+        *others, last = (f"{width:,}" for width in self.widths)
+        return f"{counted(self.n_layers, 'layer')} of {', '.join(others)} and {last}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All of it, as it is written down; what was added later is left out of encoders that do without it."""
+        facts = asdict(self)
+        return {name: value for name, value in facts.items() if name not in ADDED_LATER or value not in ((), None)}
+
     @cached_property
     def fingerprint(self) -> str:
         """Sha256 over what changes an embedding: id, revision, weights, rate, segment, hop, pooling, normaliser."""
-        facts = asdict(self)
-        for words in ("title", "summary", "source", "licence", "layer_0"):
-            del facts[words]
+        facts = {name: value for name, value in self.facts.items() if name not in MERE_WORDS}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     @property

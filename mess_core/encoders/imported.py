@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from mess_core.encoders.base import EncoderInfo, WeightFile
+from mess_core.encoders.base import ADDED_LATER, EncoderInfo, WeightFile
 from mess_core.errors import ArtefactMismatchError, InputError
 from mess_core.storage.files import read_sealed, write_sealed
 from mess_core.storage.kept import Kind, verify_document
@@ -89,19 +89,25 @@ def keep_imported(info: EncoderInfo, paths: Paths) -> None:
         if imported_info(info.id, paths).fingerprint != info.fingerprint:
             raise InputError(f"{info.id} stands for other vectors here already.", "Import these under another name.")
         return
-    write_sealed(paths.imported / f"{name}.json", {"format": FORMAT, "encoder": asdict(info)})
+    write_sealed(paths.imported / f"{name}.json", {"format": FORMAT, "encoder": info.facts})
 
 
 def info_of(facts: object, where: str) -> EncoderInfo:
     """The facts of an encoder as they were written as JSON, by whomever; `where` names the file in an error."""
     try:
-        if not isinstance(facts, Mapping) or facts.keys() != {f.name for f in fields(EncoderInfo)}:
+        known = {f.name for f in fields(EncoderInfo)}
+        if not isinstance(facts, Mapping) or not known.difference(ADDED_LATER) <= facts.keys() <= known:
             raise TypeError("an encoder has other facts")
-        info = build(EncoderInfo, facts, files=tuple(build(WeightFile, file) for file in facts["files"]))
+        files = tuple(build(WeightFile, file) for file in facts["files"])
+        info = build(EncoderInfo, facts, files=files, widths=tuple(facts.get("widths", ())))
         if not ID.fullmatch(info.id) or info.pooling not in POOLINGS:
             raise ValueError(f"{info.id!r} is pooled by {info.pooling!r}")
         if not (1 <= info.n_layers <= MOST_LAYERS and 1 <= info.dim <= MOST_NUMBERS):
             raise ValueError(f"it has {counted(info.n_layers, 'layer')} of {counted(info.dim, 'number')}")
+        if info.widths and not _are_widths(info):
+            raise ValueError(f"its {counted(info.n_layers, 'layer')} cannot be as wide as it says")
+        if not 0 <= info.main_layer < info.n_layers:
+            raise ValueError(f"it has {counted(info.n_layers, 'layer')}, and {info.main} stands for them")
         if not (0 <= info.sample_rate_hz <= MOST_RATE_HZ and 0 <= info.frame_rate_hz <= MOST_RATE_HZ):
             raise ValueError(f"it hears {info.sample_rate_hz:g} samples a second, tells {info.frame_rate_hz:g}")
         if not (0 < info.hop_s <= MOST_SEGMENT_S and 0 < info.segment_s <= MOST_SEGMENT_S):
@@ -109,6 +115,17 @@ def info_of(facts: object, where: str) -> EncoderInfo:
     except (TypeError, ValueError) as error:
         raise ArtefactMismatchError(f"{where} describes no encoder: {error}.") from error
     return info
+
+
+def _are_widths(info: EncoderInfo) -> bool:
+    """One for each layer, the widest as wide as it says; of frames pooled to their mean, which keeps zeros last."""
+    widths = info.widths
+    return (
+        len(widths) == info.n_layers
+        and all(type(width) is int and width >= 1 for width in widths)
+        and max(widths) == info.dim
+        and info.pooling == "mean"
+    )
 
 
 def _understand(path: Path, document: Mapping[str, Any]) -> None:

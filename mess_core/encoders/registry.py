@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from mess_core import plugins
 from mess_core.encoders import chroma, mel, mert, nano
@@ -105,6 +105,6 @@ def _added() -> plugins.Added[EncoderEntry]:
 
 def _check(entry: EncoderEntry, before: tuple[EncoderEntry, ...]) -> None:
     """Refuse what is no encoder, or takes the place of another."""
-    info_of(asdict(entry.info), "it")
+    info_of(entry.info.facts, "it")
     if entry.info.id.startswith((RANDOM, IMPORTED)) or entry.info.id in {other.info.id for other in (*OWN, *before)}:
         raise InputError(f"there is an encoder called {entry.info.id!r} already, or its name says that it is another's")

@@ -42,6 +42,7 @@ from mess_core.evaluation.retrieval import (
     rank_difference_task,
     ranking,
 )
+from mess_core.probing.data import narrowed
 from mess_core.probing.probe import OnProgress, no_progress
 from mess_core.probing.ridge import one_blas_thread
 from mess_core.search.evaluated import WORK, says_correction_helps
@@ -306,7 +307,7 @@ def _similarities(
 ) -> Iterator[tuple[str, int | None, np.ndarray]]:
     """Measure, layer, similarities (n_queries, n_tracks); one at a time, for memory."""
     for layer in range(vectors.shape[1]):
-        of_layer = vectors[:, layer].astype(np.float64)
+        of_layer = narrowed(vectors[:, layer]).astype(np.float64)  # how wide it is counts where it is whitened
         for measure, compare in MEASURES.items():
             yield measure, layer, compare(of_layer, rows)
     geometry = LayerGeometry.fit(vectors)

@@ -21,7 +21,7 @@ from mess_core.catalogue.catalogue import ALL, NAMES, TRACK_FIELDS, TRACK_ID_DIG
 from mess_core.catalogue.passages import ScoreTimes
 from mess_core.collections.collection import MOST_DETAILS, tidy
 from mess_core.config import MAX_DURATION_S
-from mess_core.embeddings.store import TrackEmbedding, check_embedding
+from mess_core.embeddings.store import TrackEmbedding, embedding_of
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.imported import IMPORTED, MOST_RATE_HZ, info_of, keep_imported
 from mess_core.encoders.registry import encoder_info
@@ -43,7 +43,6 @@ from mess_core.storage.untrusted import (
     MOST_TENSORS_BYTES,
     are_possible,
     build,
-    parse_safetensors,
     printable,
     read_untrusted,
     understanding,
@@ -259,10 +258,7 @@ def _embedding(folder: Path, listed: ListedFile, info: EncoderInfo) -> TrackEmbe
     """A stored embedding, of the shape that its encoder makes."""
     name = printable(listed.path)
     data = read_untrusted(verify_file(folder, listed), MOST_TENSORS_BYTES, name=name, cure=COPY_AGAIN)
-    arrays = parse_safetensors(data, name, COPY_AGAIN)
-    with understanding(name, COPY_AGAIN):
-        embedding = TrackEmbedding(**arrays)
-    check_embedding(embedding, name, COPY_AGAIN)
+    embedding = embedding_of(data, info.widths, name, COPY_AGAIN)
     shapes = embedding.mean.shape, embedding.frame_std.shape
     if shapes != ((info.n_layers, info.embedding_dim), (info.n_layers, info.dim)):
         raise ArtefactMismatchError(f"{name} is none by {info.id}: it is of another shape.", COPY_AGAIN)

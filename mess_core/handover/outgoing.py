@@ -16,7 +16,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,10 @@ README = """A library of MESS (Music Embedding Similarity Search), format {forma
 
 The tables are Parquet: pyarrow.parquet.read_table("tracks.parquet"). An embedding is read with
 safetensors.numpy.load_file("embeddings/<encoder>/<first two digits>/<track id>.safetensors"): `mean` (layers, numbers)
-is the whole track, `segments` (segments, layers, numbers) its parts, which begin at `starts_s`. manifest.json says
-which encoders made them, under which licences, and lists the sha256 of every file. To take all of it into another
-data folder: python -m mess_core import FOLDER. The music itself is not here.
+is the whole track, `segments` (segments, layers, numbers) its parts, which begin at `starts_s`. Where the layers of an
+encoder are not equally wide, they lie one after the other, (numbers) and (segments, numbers), as wide as its `widths`
+say. manifest.json says which encoders made them, under which licences, and lists the sha256 of every file. To take all
+of it into another data folder: python -m mess_core import FOLDER. The music itself is not here.
 """
 
 
@@ -149,7 +150,7 @@ def export_library(
                     "folder": each.info.folder,
                     "n_tracks": len(each.rows),
                     "licence": each.info.licence,
-                    "facts": asdict(each.info),
+                    "facts": each.info.facts,
                 }
                 for each in embedded
             ],

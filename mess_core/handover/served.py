@@ -5,7 +5,9 @@
     query.safetensors  centre (n_layers, dim): what is taken off an embedding before its layers are made unit vectors
     manifest.json      encoder with all its facts, the same in words, sha256 of every file
 
-A row is all layers of a track, centred and of length 1, one after the other: `search.geometry.LayerGeometry`. Where the
+A row is all layers of a track, centred and of length 1, one after the other: `search.geometry.LayerGeometry`. A layer
+that is narrower than others has as many columns as it has numbers, though `centre` has a row of equal length for it,
+filled up with zeros. Where the
 app corrects for hubs, one more column holds minus half of what a track is used to (`search.hubness`), and a query
 one more 1. So the ten nearest are those of the app's default search, as any inner-product engine finds them.
 """
@@ -15,7 +17,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,8 +85,8 @@ class ServedIndex:
 
     def __init__(self, info: EncoderInfo, track_ids: tuple[str, ...], centre: np.ndarray, rows: faiss.Index) -> None:
         self.info, self.track_ids, self.centre, self.rows = info, track_ids, centre, rows
-        self.corrects_hubs = rows.d == centre.size + 1
-        self._geometry = LayerGeometry.fit(centre[None])  # of a library of one track the centre is that track
+        self.corrects_hubs = rows.d == info.n_numbers + 1
+        self._geometry = LayerGeometry.fit(centre[None], info=info)  # of a library of one track that is the centre
 
     def query_vector(self, embedding: np.ndarray) -> np.ndarray:
         """A track embedding (n_layers, dim) -> what the rows are multiplied with, (n_columns,) float32."""
@@ -100,12 +102,12 @@ class ServedIndex:
         """Of every row, its nearest others."""
         for start in range(0, len(self.track_ids), QUERIES_PER_BLOCK):
             own = self.track_ids[start : start + QUERIES_PER_BLOCK]
-            items = self.rows.reconstruct_n(start, len(own))[:, : self.centre.size]
+            items = self.rows.reconstruct_n(start, len(own))[:, : self.info.n_numbers]
             yield from self._ranked(items, k, [frozenset([track_id]) for track_id in own])
 
     def _query(self, item: np.ndarray) -> np.ndarray:
         """All layers weigh the same, so the sum of products is the mean of cosines."""
-        vector = (item[: self.centre.size] / len(self.centre)).astype(np.float32)
+        vector = (item[: self.info.n_numbers] / len(self.centre)).astype(np.float32)
         return np.append(vector, np.float32(1)) if self.corrects_hubs else vector
 
     def _ranked(self, items: np.ndarray, k: int, exclude: list[frozenset[str]]) -> list[list[ServedNeighbour]]:
@@ -141,10 +143,10 @@ def build_served(scope: Scope) -> tuple[ServedIndex, str]:
             f"python -m mess_core extract --encoder {info.id}",
         )
     vectors = embeddings.vectors
-    geometry = LayerGeometry.fit(vectors)
+    geometry = LayerGeometry.fit(vectors, info=info)
     items = np.concatenate(
         [
-            geometry.items(vectors[start : start + ROWS_PER_BLOCK])[:, : geometry.centre.size]
+            geometry.items(vectors[start : start + ROWS_PER_BLOCK])[:, : geometry.n_numbers]
             for start in range(0, len(vectors), ROWS_PER_BLOCK)
         ]
     )
@@ -187,7 +189,7 @@ def export_index(scope: Scope, folder: Path, on_progress: OnProgress = no_progre
                 "format": FORMAT,
                 "mess": mess_core.__version__,
                 "library": scope.library,
-                "encoder": asdict(info),
+                "encoder": info.facts,
                 "fingerprint": info.fingerprint,
                 "content": content,
                 "n_tracks": len(served.track_ids),
@@ -198,6 +200,7 @@ def export_index(scope: Scope, folder: Path, on_progress: OnProgress = no_progre
                     f"Take a track embedding ({info.n_layers}, {info.embedding_dim}) by this encoder, float32.",
                     f"Subtract `centre` of {QUERY}.",
                     "Divide each layer by its length; one not longer than 1e-6 of the centre's length becomes 0.",
+                    *([f"Of each layer keep its own numbers, in order: {list(info.widths)}."] if info.widths else []),
                     f"Flatten, layer after layer, and divide by {info.n_layers}.",
                     *(["Append 1."] if served.corrects_hubs else []),
                 ],
@@ -233,7 +236,7 @@ def load_index(folder: Path) -> ServedIndex:
     is_whole = (
         document.get("fingerprint") == info.fingerprint
         and centre.shape == (info.n_layers, info.embedding_dim)
-        and rows.d in (centre.size, centre.size + 1)
+        and rows.d in (info.n_numbers, info.n_numbers + 1)
         and rows.ntotal == len(track_ids)
     )
     if not is_whole:

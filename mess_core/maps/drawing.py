@@ -5,7 +5,8 @@
     layout -> trust          what of it is true (`trust`), for the whole and point by point
     layout -> names          what its directions and regions stand for (`names`)
 
-The middle layer is drawn first, the others outwards from there, each beginning where its neighbour ended.
+The main layer (of most encoders the middle one) is drawn first, the others outwards from there, each beginning where
+its neighbour ended.
 
 What is kept
 ------------
@@ -199,7 +200,7 @@ def make_map(
     Parameters
     ----------
     layer : int or None
-        Only this one, and those between it and the middle, which it starts from; None: all, and the aspects.
+        Only this one, and those between it and the main one, which it starts from; None: all, and the aspects.
     always : sequence of track ids
         Never left out of the sample of a large library.
 
@@ -222,14 +223,15 @@ def make_map(
     embeddings = scope.workspace.store.load(ids, info)
     folder = _folder(scope, settings) / embeddings.content[:16]
     discovery = _discovery(scope)
-    steps: list[tuple[int | None, int | None]] = [(info.n_layers // 2, None)]  # layer, and where it starts
-    steps += [(higher, higher - 1) for higher in range(info.n_layers // 2 + 1, info.n_layers)]
-    steps += [(lower, lower + 1) for lower in reversed(range(info.n_layers // 2))]
+    main = info.main_layer
+    steps: list[tuple[int | None, int | None]] = [(main, None)]  # layer, and where it starts
+    steps += [(higher, higher - 1) for higher in range(main + 1, info.n_layers)]
+    steps += [(lower, lower + 1) for lower in reversed(range(main))]
     if layer is not None:
-        low, high = sorted([layer, info.n_layers // 2])
+        low, high = sorted([layer, main])
         steps = [(own, start) for own, start in steps if own is not None and low <= own <= high]
     elif discovery is not None:
-        steps.append((None, info.n_layers // 2))
+        steps.append((None, main))
     arrays: dict[int | None, dict[str, np.ndarray]] = {}
     for number, (own, start) in enumerate(steps):
         on_progress(number, len(steps), f"drawing {view_name(own)}")
@@ -508,11 +510,9 @@ def _spaces(
 ) -> tuple[np.ndarray, np.ndarray, Metric]:
     """The library's tracks and other vectors (n_others, n_layers, dim) in the space of a layer, or of the aspects."""
     if layer is not None:
-        vectors = embeddings.vectors[:, layer]
+        vectors, others = (some[:, layer, : scope.info.width_of(layer)] for some in (embeddings.vectors, others))
         centre = vectors.mean(axis=0, dtype=np.float64)
-        own, new = (
-            space_of(some, settings.metric, settings.is_centred, centre) for some in (vectors, others[:, layer])
-        )
+        own, new = (space_of(some, settings.metric, settings.is_centred, centre) for some in (vectors, others))
         return own, new, settings.metric
     if discovery is None:
         raise DataMissingError("No aspect has evidence here, so there is no map of aspects.", "Probe first.")

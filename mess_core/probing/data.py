@@ -177,13 +177,23 @@ class Matrix:
 
 
 def matrices_of(data: ProbeData) -> list[Matrix]:
-    matrices = [Matrix("", layer, data.vectors[:, layer]) for layer in range(data.vectors.shape[1])]
+    matrices = [Matrix("", layer, narrowed(data.vectors[:, layer])) for layer in range(data.vectors.shape[1])]
     for name, features in {**data.baselines, **data.identities}.items():
         if features.ndim == 3:
-            matrices += [Matrix(name, layer, _complete(features[:, layer])) for layer in range(features.shape[1])]
+            layers = [_complete(narrowed(features[:, layer])) for layer in range(features.shape[1])]
+            matrices += [Matrix(name, layer, own) for layer, own in enumerate(layers)]
         else:
             matrices.append(Matrix(name, None, _complete(features)))
     return matrices
+
+
+def narrowed(features: np.ndarray) -> np.ndarray:
+    """Features (n_rows, dim) without the zeros at the end of every row, which fill up a layer narrower than others.
+
+    They would tell nothing and take as long as numbers that do.
+    """
+    (told,) = np.nonzero(np.nan_to_num(features).any(axis=0))
+    return features[:, : told[-1] + 1] if len(told) else features[:, :1]
 
 
 def _complete(features: np.ndarray) -> np.ndarray:

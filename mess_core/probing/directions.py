@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mess_core.errors import ArtefactMismatchError
-from mess_core.probing.data import ProbeData, blocks_of
+from mess_core.probing.data import ProbeData, blocks_of, narrowed
 from mess_core.probing.result import ProbeResult
 from mess_core.probing.ridge import FoldedFeatures, one_blas_thread
 from mess_core.storage.untrusted import parse_json, parse_safetensors, tensor_metadata, understanding
@@ -143,7 +143,7 @@ def fit_directions(data: ProbeData, result: ProbeResult) -> Directions:
         numbers = [number_of[target] for target in block.targets]
         centred = block.values - block.weights @ block.values / block.weights.sum()
         for layer in range(n_layers):
-            features = data.vectors[block.rows, layer]
+            features = narrowed(data.vectors[block.rows, layer])
             whole = FoldedFeatures(features, np.zeros(len(features), int), block.weights).decompose()
             alphas = np.array([alpha_of[layer, target] for target in block.targets], np.float64)
             told = whole.coefficients(centred, alphas)
@@ -151,7 +151,7 @@ def fit_directions(data: ProbeData, result: ProbeResult) -> Directions:
             spread = predicted.std(axis=0)
             is_told = spread > 1e-12
             spread = np.where(is_told, spread, 1.0)
-            weights[numbers, layer] = np.where(is_told, told / spread, 0.0).T
+            weights[numbers, layer, : features.shape[1]] = np.where(is_told, told / spread, 0.0).T
             offsets[numbers, layer] = np.where(is_told, -predicted.mean(axis=0) / spread, 0.0)
     return Directions(
         tuple(summary.target for summary in probed), tuple(summary.best_set for summary in probed), weights, offsets

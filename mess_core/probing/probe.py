@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mess_core.probing.data import TRAIN_MEAN, Block, Matrix, ProbeData, blocks_of, matrices_of
+from mess_core.probing.data import TRAIN_MEAN, Block, Matrix, ProbeData, blocks_of, matrices_of, narrowed
 from mess_core.probing.folds import assign_folds
 from mess_core.probing.resampling import adjusted_p, permute_blocks
 from mess_core.probing.result import (
@@ -175,7 +175,7 @@ def add_null(result: ProbeResult, data: ProbeData, on_progress: OnProgress = no_
         permuted = block.values[rows.T].reshape(len(block.rows), -1)  # (n_rows, n_in_part x n_targets)
         folds = _folds(block, settings, 0)
         for layer in range(n_layers):
-            folded = FoldedFeatures(data.vectors[block.rows, layer], folds, block.weights)
+            folded = FoldedFeatures(narrowed(data.vectors[block.rows, layer]), folds, block.weights)
             inner, alphas = _inner(block, settings), np.array(settings.alphas)
             if inner == "rows":
                 inner = "trace"

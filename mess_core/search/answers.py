@@ -193,6 +193,8 @@ def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, 
             notices.append(f"Aspects as discovered on the library {discovery.library}{how}.")
     avoid = _targets_of(question.avoid, discovery.aspects if discovery else {})
     rests_on: list[object] = [scope.content, geometry.name, avoid]
+    if scope.info.main is not None:
+        rests_on.append(scope.info.main)
     if discovery is not None:
         aspects = {aspect: asdict(evidence) for aspect, evidence in discovery.aspects.items()}
         rests_on += [discovery.directions_sha256, aspects]
@@ -306,11 +308,12 @@ def build_segment_index(plan: Plan) -> SegmentIndex:
 
 def _fit(kind: type[Geometry], plan: Plan, vectors: np.ndarray) -> Geometry:
     """The geometry of a plan's library, by what was discovered as far as it needs that."""
+    info = plan.scope.info
     if plan.discovery is None:
-        return kind.fit(vectors)
+        return kind.fit(vectors, info=info)
     needs_directions = kind.has_directions or plan.avoid
     directions = plan.scope.directions(plan.discovery) if needs_directions else None
-    return kind.fit(vectors, plan.discovery.aspects, directions, plan.avoid)
+    return kind.fit(vectors, plan.discovery.aspects, directions, plan.avoid, info)
 
 
 # --- answering ----------------------------------------------------------------------------------------------

@@ -45,6 +45,8 @@ from typing import ClassVar, Protocol, Self
 
 import numpy as np
 
+from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.widths import without_padding
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.probing.aspects import AspectEvidence
 from mess_core.probing.directions import Directions, Projection
@@ -66,7 +68,7 @@ class Geometry(Protocol):
     has_directions : its parts are directions, along which `coordinate` places items
     compares_values : its vectors are measured values, not embeddings: that two are equal makes no copies of them
     supports_avoid : something can be left out of it
-    works_on_segments : segments can be compared in it; what does not gives way to `MiddleLayerGeometry`
+    works_on_segments : segments can be compared in it; what does not gives way to `MainLayerGeometry`
     most_segments : how many are kept in memory; None for any number
     parts : what a listener can give weight to, n_parts of them
     plain : (n_parts,) float64, the weights when nothing in particular is asked for
@@ -97,6 +99,7 @@ class Geometry(Protocol):
         evidence: Mapping[str, AspectEvidence] | None = None,
         directions: Directions | None = None,
         avoid: Sequence[str] = (),
+        info: EncoderInfo | None = None,
     ) -> Self:
         """The geometry of a library.
 
@@ -110,6 +113,8 @@ class Geometry(Protocol):
             Those that were discovered.
         avoid : sequence of str
             Targets whose share is taken out.
+        info : EncoderInfo or None
+            Of whose layers they are; None stands for layers of equal width, of which the middle one is the main one.
 
         Raises
         ------
@@ -146,6 +151,7 @@ class LayerGeometry:
     """Centred cosine, layer by layer.
 
     centre : (n_layers, dim) float32, the library's mean, which is removed
+    widths : how many numbers each layer has; an item has so many of each
     spread : (n_layers,) float32, how long the library's centred vectors typically are
     parts : the aspects whose layers are known, and all layers
     shares : (n_parts, n_layers) float64, of each layer in each part
@@ -154,6 +160,7 @@ class LayerGeometry:
     """
 
     centre: np.ndarray
+    widths: tuple[int, ...]
     spread: np.ndarray
     parts: tuple[str, ...]
     shares: np.ndarray
@@ -178,10 +185,11 @@ class LayerGeometry:
         evidence: Mapping[str, AspectEvidence] | None = None,
         directions: Directions | None = None,
         avoid: Sequence[str] = (),
+        info: EncoderInfo | None = None,
     ) -> Self:
         """Without evidence all layers weigh the same; directions say what "not Y" removes."""
         centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-        n_layers = len(centre)
+        n_layers, dim = centre.shape
         layers_of = {aspect: found.layers for aspect, found in (evidence or {}).items() if found.layers}
         parts = (*layers_of, ALL_LAYERS)
         shares = np.full((len(parts), n_layers), 1.0 / n_layers)
@@ -197,6 +205,7 @@ class LayerGeometry:
             eraser = Eraser.fit(directions, avoid, vectors, vectors.reshape(len(vectors), -1))
         return cls(
             centre=_fixed(centre),
+            widths=(info.widths if info else ()) or (dim,) * n_layers,
             spread=_fixed(np.where(spread > _rounding(centre), spread, 1.0).astype(np.float32)),
             parts=parts,
             shares=_fixed(shares),
@@ -206,7 +215,12 @@ class LayerGeometry:
 
     @cached_property
     def n_columns(self) -> int:
-        return self.centre.size + len(self.centre)
+        return self.n_numbers + len(self.centre)
+
+    @cached_property
+    def n_numbers(self) -> int:
+        """Columns of an item that hold its layers; those of their sizes follow."""
+        return sum(self.widths)
 
     @cached_property
     def _least(self) -> np.ndarray:
@@ -221,12 +235,12 @@ class LayerGeometry:
             centred -= self.eraser.told(vectors).reshape(centred.shape).astype(np.float32)
         norms = np.linalg.norm(centred, axis=-1, keepdims=True)
         unit = np.divide(centred, norms, out=np.zeros_like(centred), where=norms > self._least[:, None])
-        return np.concatenate([unit.reshape(len(vectors), -1), SIZE_UNIT * norms[..., 0] / self.spread], axis=1)
+        sizes = SIZE_UNIT * norms[..., 0] / self.spread
+        return np.concatenate([without_padding(unit, self.widths), sizes], axis=1)
 
     def query(self, item: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
         vector = np.zeros(self.n_columns, np.float32)
-        blocks = item[: self.centre.size].reshape(self.centre.shape) * (weights @ self.shares)[:, None]
-        vector[: self.centre.size] = blocks.ravel()
+        vector[: self.n_numbers] = item[: self.n_numbers] * np.repeat(weights @ self.shares, self.widths)
         return vector, 0.0
 
     def similarities(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -235,16 +249,15 @@ class LayerGeometry:
 
     def _cosines(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Of each layer, (n, n_layers) float64."""
-        n = self.centre.size
-        one, other = (
-            items.reshape(-1, items.shape[-1])[:, :n].reshape(-1, *self.centre.shape) for items in (one, other)
-        )
-        return np.vecdot(one, other).astype(np.float64)
+        ends = np.cumsum(self.widths).tolist()
+        layers = [slice(end - width, end) for end, width in zip(ends, self.widths, strict=True)]
+        cosines = [np.atleast_1d(np.vecdot(one[..., layer], other[..., layer])) for layer in layers]
+        return np.stack(cosines, axis=-1).astype(np.float64)
 
     def distances(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Half the mean over layers of |q_l - x_l|² over the library's mean square; sizes count, unlike in a cosine."""
         size, other_size = (
-            items.reshape(-1, items.shape[-1])[:, self.centre.size :] / SIZE_UNIT for items in (one, other)
+            items.reshape(-1, items.shape[-1])[:, self.n_numbers :] / SIZE_UNIT for items in (one, other)
         )
         squares = size**2 + other_size**2 - 2 * size * other_size * self._cosines(one, other)
         distances: np.ndarray = squares.mean(axis=1) / 2
@@ -255,8 +268,8 @@ class LayerGeometry:
 
 
 @dataclass(frozen=True, eq=False)
-class MiddleLayerGeometry(LayerGeometry):
-    """The same in one layer alone, which is where encoders differ most from the signal: for segments.
+class MainLayerGeometry(LayerGeometry):
+    """The same in one layer alone, the encoder's main one: for segments.
 
     layer : which one of the encoder's
     """
@@ -274,12 +287,15 @@ class MiddleLayerGeometry(LayerGeometry):
         evidence: Mapping[str, AspectEvidence] | None = None,
         directions: Directions | None = None,
         avoid: Sequence[str] = (),
+        info: EncoderInfo | None = None,
     ) -> Self:
         """Its one part is the layer: no aspect has another."""
         if avoid:
             raise InputError(f"{', '.join(avoid)} cannot be left out of one layer.")
-        layer = vectors.shape[1] // 2
-        return cls(**vars(LayerGeometry.fit(vectors[:, [layer]])), layer=layer)
+        layer = info.main_layer if info else vectors.shape[1] // 2
+        width = info.width_of(layer) if info else vectors.shape[2]
+        own = vars(LayerGeometry.fit(vectors[:, [layer]])) | {"widths": (width,)}
+        return cls(**own, layer=layer)
 
     def items(self, vectors: np.ndarray) -> np.ndarray:
         return super().items(vectors[:, [self.layer]])
@@ -326,6 +342,7 @@ class DirectionGeometry:
         evidence: Mapping[str, AspectEvidence] | None = None,
         directions: Directions | None = None,
         avoid: Sequence[str] = (),
+        info: EncoderInfo | None = None,
     ) -> Self:
         """Evidence says by which targets each aspect is searched, and which aspects are asked for when none is."""
         if directions is None:
@@ -455,7 +472,7 @@ GEOMETRIES: dict[str, type[Geometry]] = {
 
 def of_segments(geometry: type[Geometry]) -> type[Geometry]:
     """In which geometry segments are compared where tracks are compared in this one."""
-    return geometry if geometry.works_on_segments else MiddleLayerGeometry
+    return geometry if geometry.works_on_segments else MainLayerGeometry
 
 
 @dataclass(frozen=True, eq=False)

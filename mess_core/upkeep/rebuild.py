@@ -22,7 +22,6 @@ from pathlib import Path
 from mess_core.audio.decode import sha256_file
 from mess_core.catalogue.catalogue import TRACK_ID_DIGITS, UNKNOWN_CODEC, NewTrack, Track
 from mess_core.collections.opening import read_track
-from mess_core.config import SEGMENT_S
 from mess_core.embeddings.store import StoredFacts
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import encoder_ids, encoder_info
@@ -184,7 +183,7 @@ def _read_embeddings(workspace: Workspace) -> tuple[int, int, int, list[str]]:
             bad.append(f"the embedding {path.name} is not what its name says.")
             continue
         if facts.track_id not in tracks:
-            workspace.catalogue.add_nameless(_nameless(facts), RECOVERED)
+            workspace.catalogue.add_nameless(_nameless(facts, info), RECOVERED)
             tracks.add(facts.track_id)
             n_nameless += 1
         workspace.store.enter(path, info, facts)
@@ -201,13 +200,13 @@ def _encoders(workspace: Workspace) -> list[EncoderInfo]:
     return found
 
 
-def _nameless(facts: StoredFacts) -> Track:
+def _nameless(facts: StoredFacts, info: EncoderInfo) -> Track:
     """A track of which only an embedding is known: its hash is known in part, its length nearly."""
     return Track(
         track_id=facts.track_id,
         sha256=facts.track_id[:TRACK_ID_DIGITS].ljust(64, "0"),
         title=facts.track_id,
-        duration_s=facts.last_start_s + SEGMENT_S,
+        duration_s=facts.last_start_s + info.segment_s,
         sample_rate_hz=0,
         n_channels=1,
         codec=UNKNOWN_CODEC,

@@ -144,8 +144,8 @@ class Scope:
         total = sum(count_segments(duration_s, info) for duration_s in durations_s)
         per_segment = self.workspace.store.speed(info)
         # segments in float16; mean and std in float32; a header of about a kilobyte
-        n_bytes = total * info.n_layers * info.embedding_dim * 2
-        n_bytes += len(durations_s) * (info.n_layers * (info.embedding_dim + info.dim) * 4 + 1024)
+        n_bytes = total * info.n_numbers * 2
+        n_bytes += len(durations_s) * ((info.n_numbers + (sum(info.widths) or info.n_layers * info.dim)) * 4 + 1024)
         return Estimate(
             n_tracks=len(durations_s),
             n_segments=total,

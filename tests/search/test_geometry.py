@@ -17,7 +17,7 @@ from mess_core.search.geometry import (
     DirectionGeometry,
     Eraser,
     LayerGeometry,
-    MiddleLayerGeometry,
+    MainLayerGeometry,
     library_pairs,
     of_segments,
 )
@@ -281,7 +281,7 @@ def test_what_nothing_is_known_of_cannot_be_left_out():
 def test_segments_are_compared_in_the_middle_layer_alone():
     """As a geometry of that layer does; in directions segments are compared as tracks are."""
     library, query = vectors_of(40), vectors_of(1, seed=1)
-    one, plain = MiddleLayerGeometry.fit(library, evidence_of(), directions_of()), LayerGeometry.fit(library[:, [1]])
+    one, plain = MainLayerGeometry.fit(library, evidence_of(), directions_of()), LayerGeometry.fit(library[:, [1]])
     assert one.parts == (ALL_LAYERS,) and one.n_columns == D + 1
     np.testing.assert_array_equal(one.items(query), plain.items(query[:, [1]]))
     np.testing.assert_allclose(
@@ -289,7 +289,7 @@ def test_segments_are_compared_in_the_middle_layer_alone():
         cosines(library[:, [1]], library[:, [1]], query[:, [1]])[:, 0],
         atol=1e-6,
     )
-    assert of_segments(LayerGeometry) is MiddleLayerGeometry and of_segments(DirectionGeometry) is DirectionGeometry
+    assert of_segments(LayerGeometry) is MainLayerGeometry and of_segments(DirectionGeometry) is DirectionGeometry
 
 
 # --- all ----------------------------------------------------------------------------------------------------
@@ -297,14 +297,14 @@ def test_segments_are_compared_in_the_middle_layer_alone():
 
 @pytest.mark.parametrize("law", GEOMETRY_LAWS, ids=name_of)
 @pytest.mark.parametrize("avoid", [(), ("b",)])
-@pytest.mark.parametrize("kind", [*GEOMETRIES.values(), MiddleLayerGeometry])
+@pytest.mark.parametrize("kind", [*GEOMETRIES.values(), MainLayerGeometry])
 def test_laws(kind, avoid, law):
     library = vectors_of(40)
     geometry = kind.fit(library, evidence_of(), directions_of(), avoid if kind.supports_avoid else ())
     law(geometry, library, vectors_of(1, seed=1))
 
 
-@pytest.mark.parametrize("kind", [*GEOMETRIES.values(), MiddleLayerGeometry])
+@pytest.mark.parametrize("kind", [*GEOMETRIES.values(), MainLayerGeometry])
 def test_a_geometry_answers_for_itself(kind):
     """What it says it can do it does, and what not it refuses."""
     library, directions = vectors_of(30), directions_of()
@@ -331,7 +331,7 @@ def test_a_geometry_answers_for_itself(kind):
         kind.fit(library, evidence_of())
 
 
-@pytest.mark.parametrize("kind", [*GEOMETRIES.values(), MiddleLayerGeometry])
+@pytest.mark.parametrize("kind", [*GEOMETRIES.values(), MainLayerGeometry])
 def test_a_fitted_geometry_is_its_arrays_and_never_changes(kind):
     """Made again of what it holds it is the same; nothing in it can be set."""
     library = vectors_of(30)

@@ -64,7 +64,7 @@ def choose_encoder() -> str:
 def _caption(choice: EncoderChoice) -> str:
     info = choice.info
     status = STATES.get(choice.weights.status, choice.weights.status)
-    return f"{info.summary} {info.n_layers} × {info.dim} · {info.licence} · {status}"
+    return f"{info.summary} {info.size_in_words} · {info.licence} · {status}"
 
 
 def _offer_weights(choice: EncoderChoice) -> None:

@@ -81,14 +81,14 @@ def _draw(scope: Scope, settings: MapSettings, *, with_stability: bool = False) 
     st.rerun()
 
 
-def choose_layer(layers: list[int | None]) -> int | None:
+def choose_layer(layers: list[int | None], main: int) -> int | None:
     """One layer, or the aspects; in the URL."""
     names = [ASPECTS if layer is None else str(layer) for layer in layers]
-    middle = names[len(names) // 2]
+    first = str(main) if main in layers else names[len(names) // 2]
     if len(names) == 1:
         state.choose("layer", "")
         return layers[0]
-    chosen = state.sticky(st.select_slider, "Layer", options=names, key="layer", default=middle)
+    chosen = state.sticky(st.select_slider, "Layer", options=names, key="layer", default=first)
     return None if chosen == ASPECTS else int(chosen)
 
 
