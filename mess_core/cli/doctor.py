@@ -15,7 +15,8 @@ from pathlib import Path
 from mess_core import __version__
 from mess_core.embeddings.extraction import choose_device
 from mess_core.encoders.registry import encoder_choices, encoder_ids, encoder_info, encoder_problems
-from mess_core.errors import MessError
+from mess_core.errors import ArtefactMismatchError, MessError
+from mess_core.evaluation.kept import KINDS, load_evaluation
 from mess_core.search.recall import read_recall
 from mess_core.search.rows import kind_for
 from mess_core.storage.custody import TRASH_KEEP_DAYS
@@ -58,6 +59,7 @@ def examine(workspace: Workspace) -> list[Finding]:
         "weights": _weights,
         "packages": _packages,
         "libraries": _libraries,
+        "results": _results,
         "music folder": _music,
         "last check": _last_check,
         "failed jobs": _failed_jobs,
@@ -219,6 +221,31 @@ def _older_files(workspace: Workspace) -> list[Finding]:
         return []
     state = f"{counted(n_older, 'embedding')} by encoders or settings that are not in use here"
     return [Finding("older files", state, True)]
+
+
+def _results(workspace: Workspace) -> list[Finding]:
+    """Discoveries and evaluations that ask to be made again."""
+    findings = []
+    for library in workspace.catalogue.libraries():
+        for encoder_id in encoder_ids(workspace.paths):
+            scope = scope_of(workspace, library.name, encoder_id)
+            who = f"--library {shlex.quote(scope.library)} --encoder {encoder_id}"
+            content = scope.content
+            try:
+                discovery = scope.discovery()
+                why = "" if discovery is None else discovery.why_again(content, scope.n_embedded)
+            except ArtefactMismatchError as error:
+                why = error.message
+            asks = {"probe": why}
+            for what in KINDS:
+                kept = load_evaluation(scope, what)
+                asks[f"evaluate {what}"] = "" if kept is None else kept.why_again(content)
+            findings += [
+                Finding(f"{verb} {library.name} {encoder_id}", why, False, f"python -m mess_core {verb} {who}")
+                for verb, why in asks.items()
+                if why
+            ]
+    return findings
 
 
 def _search(scope: Scope) -> Finding:

@@ -482,6 +482,9 @@ def _evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
     kept = load_evaluation(scope, options.what)
     if job.state != "done" or kept is None:
         return _report(workspace, [job], options, library=scope.library, encoder=scope.info.id)
+    discovery = scope.discovery()
+    if discovery is not None and (why := discovery.why_again(scope.content, scope.n_embedded)):
+        print(f"mess: The discovery that this goes by: {why}", file=sys.stderr)
     table = leak_table(kept.result) if isinstance(kept.result, Faithfulness) else study_table(kept.result)
     _print(options, kept.as_document(), [job.message, *table])
     return DONE

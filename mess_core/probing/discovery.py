@@ -38,11 +38,13 @@ from mess_core.storage.provenance import digest, provenance
 from mess_core.storage.untrusted import LARGEST, MOST_TENSORS_BYTES, build, printable, read_untrusted, understanding
 from mess_core.targets.measurements import Measurements, probe_scale, probed_targets
 from mess_core.targets.registry import VERSIONS
+from mess_core.words import counted
 
 FORMAT = "mess-discovery-4"
 UNSEALED = ("mess-discovery-2",)  # an early one, without a seal
 EARLIER = (*UNSEALED, "mess-discovery-3")  # whose intervals are not read: `ProbeResult.from_dict`
 PROBE_AGAIN = "Probe again, or measure again: `check --repair` deletes it, nothing else is lost."
+MEASURED_OTHERWISE = "How properties are measured has changed since, and what stands here went by the old way"
 MIN_TRACKS = 30  # below this, and below as many works as an interval needs, discovery does not run by itself
 DENSITY = "onset_density"
 NUISANCES = {"track": ("duration_s", "loudness_lufs", "mean_pitch"), "segment": ("loudness_lufs", "mean_pitch")}
@@ -91,6 +93,21 @@ class Discovery:
             f"{name.removeprefix('n_')} {_brief(value)}" for name, value in settings.items() if value != defaults[name]
         ]
         return " · ".join([self.encoder, self.group, self.level, *other])
+
+    def why_again(self, content: str, n_embedded: int) -> str:
+        """Why it should be run again, in a sentence; empty if what it rests on is as it was.
+
+        Parameters
+        ----------
+        content, n_embedded : str, int
+            The embeddings as they are now (`Scope.content`), and of how many tracks.
+        """
+        if self.content != content:
+            now = counted(n_embedded, "embedded track")
+            return f"Measured on {self.n_tracks} of now {now}; run it again to include all."
+        if self.target_versions != VERSIONS:
+            return f"{MEASURED_OTHERWISE}: run it again."
+        return ""
 
     def as_document(self) -> dict[str, Any]:
         """The shape of `probe --json`: other programs rely on it; keys may be added, not renamed."""

@@ -17,8 +17,10 @@ from mess_core.probing.discovery import groups_of
 from mess_core.probing.probe import OnProgress, no_progress
 from mess_core.search.geometry import LayerGeometry
 from mess_core.storage.provenance import digest, provenance
+from mess_core.targets.registry import VERSIONS
 from mess_core.words import counted
 from mess_core.work.request import Done, Request, encoder_words, library_words
+from mess_core.work.targets import measure_tracks
 from mess_core.work.task import Task
 from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.workspace import Workspace
@@ -51,6 +53,11 @@ class EvaluateRequest(Request):
     def run(self, task: Task) -> Done:
         scope = scope_of(task.workspace, self.library, self.encoder_id)
         scope.require_library()
+        is_of_targets = scope.discovery() is not None
+        if is_of_targets:  # as before probing: figures by two formulas are never mixed
+            task.begin_step(0, 2)
+            measure_tracks(task, scope.embedded_ids)
+            task.begin_step(1, 2)
         content = scope.content
 
         def on_progress(n_done: int, n_total: int) -> None:
@@ -59,7 +66,8 @@ class EvaluateRequest(Request):
 
         result = EVALUATE[self.what](scope, on_progress)
         made = provenance(audio=digest(track.samples_sha256 or track.sha256 for track in scope.embedded_tracks))
-        evaluation = Evaluation(scope.library, scope.info.id, scope.info.fingerprint, content, result, made)
+        versions = dict(VERSIONS) if is_of_targets else {}
+        evaluation = Evaluation(scope.library, scope.info.id, scope.info.fingerprint, content, result, made, versions)
         save_evaluation(scope, evaluation, self.what)
         return Done(in_words(result))
 

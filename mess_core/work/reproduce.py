@@ -92,7 +92,6 @@ def _discovery(workspace: Workspace, kept: Discovery, on_progress: OnProgress) -
     changed = _changed(kept, info, gathered.content)
     then = kept.provenance.get("baselines", {})
     changed += [f"the baseline {name}" for name in then if gathered.baselines.get(name) != then[name]]
-    changed += [f"how {target} is measured" for target, n in kept.target_versions.items() if VERSIONS.get(target) != n]
     return Reproduction(*_compare(kept.result.to_dict(), again.to_dict()), tuple(changed))
 
 
@@ -104,7 +103,7 @@ def _evaluation(workspace: Workspace, kept: Evaluation, what: What, on_progress:
 
 
 def _changed(kept: Discovery | Evaluation, info: EncoderInfo, content: str) -> list[str]:
-    """What is not as it was: encoder, embeddings, versions."""
+    """What is not as it was: encoder, embeddings, formulas, versions."""
     changed = []
     if kept.fingerprint != info.fingerprint:
         changed.append(f"the encoder {info.id}")
@@ -114,6 +113,8 @@ def _changed(kept: Discovery | Evaluation, info: EncoderInfo, content: str) -> l
     for package, version in kept.provenance.get("versions", {}).items():
         if now.get(package) != version:
             changed.append(f"{package} {version}, now {now.get(package, 'not here')}")
+    then = kept.target_versions or {}
+    changed += [f"how {signal} is measured" for signal, version in then.items() if VERSIONS.get(signal) != version]
     return changed
 
 

@@ -18,6 +18,8 @@ from mess_core.handover.exports import as_json
 from mess_core.search import rows
 from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.question import Question
+from mess_core.targets.registry import VERSIONS
+from mess_core.work import evaluate as evaluate_module
 from mess_core.work import targets as work_of_targets
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
@@ -395,7 +397,7 @@ def test_the_table_names_aspects_moments_and_titles(ask):
 
 # --- evaluate -----------------------------------------------------------------------------------------------
 
-EVALUATION = {"library", "encoder", "fingerprint", "content", "provenance"}
+EVALUATION = {"library", "encoder", "fingerprint", "content", "provenance", "target_versions"}
 
 
 @pytest.mark.slow
@@ -418,6 +420,31 @@ def test_evaluate_faithfulness(planted, ask):
     assert "passes" in line
     (line,) = [line for line in text.splitlines() if line.startswith("  brightness ")]
     assert "one family with: warmth" in line and "leaks into: –" in line
+
+
+def test_what_was_measured_otherwise_asks_to_be_run_again(planted, ask, capsys, monkeypatch):
+    """By `doctor`, with the command; and beside an evaluation that goes by an old discovery."""
+    home, _ = planted
+    ask(verb=("evaluate", "faithfulness"))
+
+    def asked() -> dict[str, dict]:
+        main(["--home", str(home.paths.root), "doctor", "--json"])
+        return {each["subject"]: each for each in strict(capsys.readouterr().out)["findings"]}
+
+    subjects = {"probe planted mel", "evaluate faithfulness planted mel"}
+    assert not subjects & asked().keys()
+    monkeypatch.setitem(VERSIONS, "audio", VERSIONS["audio"] + 1)
+    found = asked()
+    for subject in subjects:
+        assert found[subject]["state"].startswith("How properties are measured has changed since")
+        assert not found[subject]["is_ok"] and found[subject]["cure"].endswith("--library planted --encoder mel")
+    monkeypatch.setattr(evaluate_module, "measure_tracks", lambda task, track_ids: None)  # there is no music
+    code, document, warned = ask(verb=("evaluate", "faithfulness"))
+    assert code == 0 and document["target_versions"]["audio"] == VERSIONS["audio"]
+    assert "The discovery that this goes by: How properties are measured has changed since" in warned
+    assert "evaluate faithfulness planted mel" not in asked()
+    monkeypatch.undo()
+    ask(verb=("evaluate", "faithfulness"))
 
 
 def test_evaluate_similarity(ask):

@@ -12,12 +12,14 @@ from mess_core.evaluation.faithfulness import DIRECTION, Faithfulness, Ratio
 from mess_core.evaluation.kept import KINDS, Evaluation, load_evaluation, save_evaluation
 from mess_core.evaluation.similarity import evaluate_similarity
 from mess_core.storage.files import seal, unseal
+from mess_core.targets.registry import VERSIONS
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import FakeEncoder
 
 INFO = FakeEncoder().info
 LIBRARY = "Chopin, ∆ ../x"  # untrusted text
+LATER = ("provenance", "target_versions")  # which earlier versions did not keep
 
 
 def faithfulness() -> Faithfulness:
@@ -46,7 +48,9 @@ RESULTS = {"faithfulness": faithfulness(), "similarity": similarity()}
 def kept(request, tmp_path):
     """Scope, kind, and the evaluation that was kept."""
     scope = Scope(Workspace(tmp_path), LIBRARY, INFO)
-    evaluation = Evaluation(LIBRARY, INFO.id, INFO.fingerprint, "content", RESULTS[request.param])
+    evaluation = Evaluation(
+        LIBRARY, INFO.id, INFO.fingerprint, "content", RESULTS[request.param], target_versions=dict(VERSIONS)
+    )
     save_evaluation(scope, evaluation, request.param)
     return scope, request.param, evaluation
 
@@ -103,6 +107,28 @@ def test_another_version_or_encoder_is_none(kept):
     assert load_evaluation(scope, what) is None
 
 
+def test_it_asks_to_be_measured_again_for_a_reason(kept, monkeypatch):
+    """The library changed; the formulas did; nobody knows. What rests on no target does not mind."""
+    scope, what, evaluation = kept
+    loaded = load_evaluation(scope, what)
+    assert loaded.why_again("content") == ""
+    assert "before the library changed" in loaded.why_again("other")
+    monkeypatch.setitem(VERSIONS, "audio", VERSIONS["audio"] + 1)
+    assert "How properties are measured has changed since" in loaded.why_again("content")
+    assert replace(evaluation, target_versions={}).why_again("content") == ""
+
+
+def test_one_of_before_versions_were_kept_is_read_and_says_so(kept):
+    scope, what, evaluation = kept
+    path = file_of(scope)
+    plain = unseal(path.read_bytes(), path.name)
+    path.write_bytes(seal({name: value for name, value in plain.items() if name not in LATER}))
+    loaded = load_evaluation(scope, what)
+    assert loaded.result == evaluation.result and loaded.target_versions is None
+    assert "An earlier version made this" in loaded.why_again("content")
+    assert loaded.as_document()["target_versions"] is None
+
+
 def test_damage_is_none(kept):
     """Every way to be wrong; each key is needed but the one that earlier versions had not."""
     scope, what, _ = kept
@@ -110,7 +136,7 @@ def test_damage_is_none(kept):
     data = path.read_bytes()
     plain = unseal(data, path.name)
     wrong = [b"", b"null", b"[]", b"3", b"\xff\xfe", data[: len(data) // 2]]
-    wrong += [seal({k: v for k, v in plain.items() if k != name}) for name in plain if name != "provenance"]
+    wrong += [seal({k: v for k, v in plain.items() if k != name}) for name in plain if name not in LATER]
     results = [None, [], 3, {}, {**plain["result"], "unknown": 1} if what == "faithfulness" else {"format": "x"}]
     for name, value in plain["result"].items():
         if isinstance(value, (dict, list)):

@@ -24,6 +24,7 @@ from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.result import ProbeSettings
 from mess_core.search.answers import FoundTrack, answer, build_index, make_plan, query_of
 from mess_core.search.question import Question
+from mess_core.targets.registry import VERSIONS
 from mess_core.work.extract import EncodeRequest, ExtractRequest
 from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
@@ -443,6 +444,15 @@ def test_a_stale_evaluation_says_so_and_is_measured_again(launch, bright, write_
 
 def chosen_preset(at: AppTest) -> list[str]:
     return [b.key for b in at.button if (b.key or "").startswith("preset") and b.proto.type == "primary"]
+
+
+def test_an_evaluation_by_old_formulas_says_so(launch, bright, monkeypatch):
+    """Discovery and both evaluations ask to be made again, each with its button."""
+    assert "How properties are measured" not in words(launch("pages/2_Layers.py", library="music"))
+    monkeypatch.setitem(VERSIONS, "audio", VERSIONS["audio"] + 1)
+    at = launch("pages/2_Layers.py", library="music")
+    assert words(at).count("How properties are measured has changed since") == 3
+    assert {"evaluate faithfulness", "evaluate similarity"} <= {button.key for button in at.button}
 
 
 def test_a_preset_sets_the_sliders_it_has_evidence_for(launch, bright):

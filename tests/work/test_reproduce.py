@@ -88,6 +88,9 @@ def test_an_evaluation_is_reproduced_too(kept):
     save_evaluation(Scope(home, "planted", MEL), evaluation, "faithfulness")
     found = reproduce(home, evaluation_path(Scope(home, "planted", MEL), "faithfulness"))
     assert found.is_identical and found.n_numbers > 50 and found.changed == ()
+    save_evaluation(Scope(home, "planted", MEL), replace(evaluation, target_versions={"audio": 0}), "faithfulness")
+    found = reproduce(home, evaluation_path(Scope(home, "planted", MEL), "faithfulness"))
+    assert found.is_identical and found.changed == ("how audio is measured",)
 
 
 def test_what_cannot_be_reproduced_is_one_sentence(kept, tmp_path):

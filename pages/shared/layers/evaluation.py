@@ -227,12 +227,9 @@ def _show_hubs(study: SimilarityStudy) -> None:
 def _kept(scope: Scope, what: What, hint: str) -> Evaluation | None:
     """The kept evaluation, with the way to make it, or make it again."""
     kept = resources.evaluation(scope, what)
-    is_stale = kept is not None and kept.content != scope.content
-    if kept is None:
-        st.caption(f"Not measured yet. {hint}")
-    elif is_stale:
-        st.caption("Measured before the library changed; measure again to include what is new.")
-    if kept is None or is_stale:
+    why = f"Not measured yet. {hint}" if kept is None else kept.why_again(scope.content)
+    if why:
+        st.caption(why)
         request = EvaluateRequest(scope.library, scope.info.id, what)
         job = under_way(scope.workspace, EvaluateRequest, **vars(request))
         if jobs.work_button("Measure", job, key=f"evaluate {what}"):

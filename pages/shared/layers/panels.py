@@ -20,7 +20,7 @@ from mess_core.probing.result import ProbeResult, ProbeSettings
 from mess_core.probing.rows import Row
 from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
 from mess_core.storage.jobs import Job
-from mess_core.targets.registry import VERSIONS, target_of
+from mess_core.targets.registry import target_of
 from mess_core.words import counted
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit, under_way
@@ -59,14 +59,8 @@ def find(scope: Scope, group: str, level: str) -> Discovery | None:
             f"This library has {counted(n_tracks, 'track')}, {n_embedded} of them embedded with {scope.info.title}.",
             "" if n_embedded else "Embed it on the Library page first.",
         )
-    elif found.content != scope.content:
-        st.caption(
-            f"Measured on {found.n_tracks} of now {counted(n_embedded, 'embedded track')}; run it again to include all."
-        )
-    elif found.target_versions != VERSIONS:
-        st.caption(
-            "How properties are measured has changed since, and what stands below went by the old way: run it again."
-        )
+    elif why := found.why_again(scope.content, n_embedded):
+        st.caption(why)
     with st.container(horizontal=True):
         label = "Run discovery" if found is None else "Run again"
         job = _asked(scope, group, level)
