@@ -234,7 +234,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--library", default=ALL)
 
     again = verb("reproduce", _reproduce, "Compute a kept result again and compare it, number by number.")
-    again.add_argument("file", type=Path, metavar="FILE", help="a discovery or evaluation in the folder `probing/`")
+    again.add_argument(
+        "file", type=Path, metavar="FILE", help="a discovery or evaluation in the folder `probing/`, or a saved answer"
+    )
 
     draw = verb("map", _map, "Draw the library as each layer sees it, and say how far to trust that.")
     encoder_option(draw)
@@ -517,6 +519,7 @@ def _trust_of(view: MapView) -> dict[str, Any]:
         "continuity": view.trust.continuity,
         "preservation": view.trust.preservation,
         "path": str(view.path),
+        "provenance": dict(view.provenance),
     }
 
 

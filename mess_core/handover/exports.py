@@ -22,6 +22,7 @@ from mess_core.probing.discovery import Discovery
 from mess_core.probing.result import ProbeCell
 from mess_core.search.answers import Answer
 from mess_core.storage.files import write_atomically
+from mess_core.storage.provenance import versions
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = ("rank", "track_id", "title", "work", "performer", "instrument", "similarity", "percentile", "path")
@@ -38,6 +39,9 @@ def as_document(answer: Answer) -> dict[str, Any]:
         "encoder": answer.plan.scope.info.id,
         "fingerprint": answer.plan.scope.info.fingerprint,
         "library": answer.plan.scope.library,
+        "content": answer.plan.scope.content,
+        "plan_key": answer.plan.key,
+        "versions": versions(),
         "geometry": answer.plan.geometry,
         "request": asdict(answer.plan.question),
         "basis": answer.plan.basis or None,

@@ -25,8 +25,8 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ from mess_core.probing.discovery import Discovery, groups_of
 from mess_core.search.geometry import DirectionGeometry
 from mess_core.storage.files import read_sealed, write_sealed
 from mess_core.storage.paths import file_name
+from mess_core.storage.provenance import digest, provenance
 from mess_core.storage.untrusted import are_possible, build, understanding
 from mess_core.targets.measurements import probe_scale, probed_targets
 from mess_core.workspace.scope import Scope
@@ -84,6 +85,7 @@ class MapView:
     trust, pca_trust : of the drawn points; PCA is the baseline
     stability : neighbours in common with a map of another seed and start, None unless asked for
     n_left_out : embedded tracks of the library that are shown nowhere
+    provenance : what it was drawn with; empty if an earlier version drew it
     path : the readable file it comes from
     """
 
@@ -104,6 +106,7 @@ class MapView:
     path: Path
     _nearest: NearestRows  # of shown tracks among the drawn ones
     _drawn_ids: tuple[str, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -233,6 +236,8 @@ def make_map(
     elif discovery is not None:
         steps.append((None, main))
     arrays: dict[int | None, dict[str, np.ndarray]] = {}
+    drawn = scope.workspace.catalogue.tracks_of(ids).values()
+    made = provenance(audio=digest(track.samples_sha256 or track.sha256 for track in drawn))
     for number, (own, start) in enumerate(steps):
         on_progress(number, len(steps), f"drawing {view_name(own)}")
         path = folder / f"{_file_name(own, discovery)}.json"
@@ -247,6 +252,7 @@ def make_map(
                 "layer": own,
             }
             facts |= {"content": embeddings.content, "settings": asdict(settings), "track_ids": embeddings.track_ids}
+            facts["provenance"] = made
             arrays[own] = _draw(path, facts, space, metric, settings, arrays.get(start))
         if with_stability and (layer is None or own == layer):
             _draw_again(path, _space(scope, embeddings, own, settings, discovery), settings, arrays[own])
@@ -451,6 +457,7 @@ def _view(
         path=path,
         _nearest=NearestRows(columns["nearest"], columns["distances"]),
         _drawn_ids=ids,
+        provenance=dict(facts.get("provenance", {})),
     )
 
 
@@ -582,6 +589,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             raise ValueError("it names neighbours that are not there")
         for name in ("trust", "pca_trust"):
             build(Trust, facts[name])
+        dict(facts.get("provenance", {}))
     return facts, arrays
 
 

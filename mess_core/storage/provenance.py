@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -15,6 +17,16 @@ from mess_core import __version__
 PACKAGES = ("numpy", "scikit-learn", "scipy", "torch", "librosa")  # what figures are computed with
 
 
+@functools.cache
+def versions() -> dict[str, str]:
+    """Of MESS, and of what figures are computed with."""
+    found = {"mess": __version__}
+    for package in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
 def provenance(**hashes: Any) -> dict[str, Any]:
     """Versions, machine, threads and date, and whatever hashes the caller adds.
 
@@ -23,14 +35,8 @@ def provenance(**hashes: Any) -> dict[str, Any]:
     >>> sorted(provenance(audio="0a"))
     ['audio', 'date', 'machine', 'python', 'threads', 'versions']
     """
-    versions = {"mess": __version__}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return {
-        "versions": versions,
+        "versions": dict(versions()),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, cpu",  # figures are computed there, also beside a GPU
         "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),

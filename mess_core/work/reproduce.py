@@ -1,31 +1,57 @@
-"""Reproducing: a kept result is computed again from this data folder and compared with the file, number by number."""
+"""Reproducing: a kept result is computed again from this data folder and compared with the file, number by number.
+
+Discoveries and evaluations lie in the folder `probing/`; the answer to a search is what Listen saves as JSON, or
+`similar --json` prints. It holds the query, the question and the library, so it is asked again.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mess_core.collections.opening import read_track
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import encoder_info
 from mess_core.errors import ArtefactMismatchError, InputError
 from mess_core.evaluation.kept import KINDS, Evaluation, What, evaluation_of
+from mess_core.handover.exports import as_document
 from mess_core.probing.discovery import EARLIER, Discovery, from_document
 from mess_core.probing.discovery import FORMAT as DISCOVERY
 from mess_core.probing.probe import OnProgress, add_null, fit_cells, no_progress
+from mess_core.search.answers import answer, answer_passage, build_index, build_segment_index, make_plan
+from mess_core.search.asking import find_query
 from mess_core.search.evaluated import FORMAT as EVALUATION
-from mess_core.storage.files import read_sealed
-from mess_core.storage.provenance import provenance
-from mess_core.storage.untrusted import printable
+from mess_core.search.geometry import GEOMETRIES
+from mess_core.search.question import Question
+from mess_core.storage.files import SEAL, read_sealed
+from mess_core.storage.provenance import versions
+from mess_core.storage.untrusted import (
+    MOST_DOCUMENT_BYTES,
+    build,
+    parse_json,
+    printable,
+    read_untrusted,
+    understanding,
+)
 from mess_core.targets.registry import VERSIONS
 from mess_core.words import counted
 from mess_core.work.evaluate import EVALUATE
 from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.workspace import Workspace
 
-CURE = "Give a file of the data folder's `probing/`."
+CURE = "What can be: a discovery or an evaluation in the data folder's `probing/`, and an answer saved as JSON."
+SHAPES: tuple[tuple[Collection[str], str, str], ...] = (
+    (("made_by", "trust"), "a map", "Draw it again: python -m mess_core map."),
+    (("cells", "aspects"), "what `probe --json` prints", "Give the file of `probing/` itself."),
+    (("target_versions", "fingerprint"), "what `evaluate --json` prints", "Give the file of `probing/` itself."),
+    (("layers", "encoder"), "what `map --json` prints", "Draw it again: python -m mess_core map."),
+    (("files", "encoders"), "the manifest of an export", "Take it in: python -m mess_core import FOLDER."),
+)  # entries, what a document with them is, and what to do with it
+ANSWER = ("query_track_id", "request", "results")  # entries of a saved answer
 
 
 @dataclass(frozen=True)
@@ -35,6 +61,8 @@ class Reproduction:
     n_numbers, n_different : numbers compared, and those that are not the same to the last digit
     largest, where : the largest difference and the path of its number; infinite where one of the two has none
     changed : what was not the same when the kept one was made: versions, embeddings, measurements
+    n_found : recordings that an answer names; None if it is no answer
+    first_apart : rank from which on it names others; None if it names the same in the same order
     """
 
     n_numbers: int
@@ -42,10 +70,12 @@ class Reproduction:
     largest: float
     where: str
     changed: tuple[str, ...]
+    n_found: int | None = None
+    first_apart: int | None = None
 
     @property
     def is_identical(self) -> bool:
-        return self.n_different == 0
+        return self.n_different == 0 and self.first_apart is None
 
     def sentences(self) -> list[str]:
         """What a person wants to know."""
@@ -57,22 +87,37 @@ class Reproduction:
                 f"Not identical: {counted(self.n_different, 'number')} of {self.n_numbers:,} differ, by at most {by}, "
                 f"in {self.where}."
             ]
+        if self.n_found is not None and self.first_apart is None:
+            said.append(f"The ranks are the same: {counted(self.n_found, 'recording')} in the same order.")
+        elif self.first_apart is not None:
+            same = self.first_apart - 1
+            of_them = f"the first {counted(same, 'recording')} are" if same > 1 else "only the first recording is"
+            said.append(f"The ranks differ from {self.first_apart} on" + (f"; {of_them} the same." if same else "."))
         return said + [f"Changed since: {each}." for each in self.changed]
 
 
 def reproduce(workspace: Workspace, path: Path, on_progress: OnProgress = no_progress) -> Reproduction:
-    """Compute a kept discovery or evaluation again; nothing is written.
+    """Compute a kept discovery, an evaluation or a saved answer again; nothing is written.
 
     Raises
     ------
     InputError
-        If the file is no kept result.
+        If the file is none of them; which it is instead, where that is known. If the query of an answer is gone.
     ArtefactMismatchError
         If it is damaged, or of an encoder of another version.
     """
     if not path.is_file():
         raise InputError(f"There is no file {printable(str(path))}.", CURE)
-    plain, name = read_sealed(path, cure=CURE), printable(path.name)
+    name = printable(path.name)
+    bare = parse_json(read_untrusted(path, MOST_DOCUMENT_BYTES, cure=CURE), name, CURE)
+    if bare.keys() >= set(ANSWER):
+        return _answer(workspace, bare, name)
+    for entries, what_it_is, instead in SHAPES:
+        if "result" not in bare and bare.keys() >= set(entries):
+            raise InputError(f"{name} is {what_it_is}, which is not computed again.", f"{instead} {CURE}")
+    if SEAL not in bare and "format" not in bare:
+        raise InputError(f"{name} is no result that MESS keeps.", CURE)
+    plain = read_sealed(path, cure=CURE, unsealed=EARLIER)
     if plain.get("format") in EARLIER:
         raise ArtefactMismatchError(f"{name} was made by an earlier version, which kept no provenance.", "Probe again.")
     if plain.get("format") == DISCOVERY:
@@ -102,6 +147,68 @@ def _evaluation(workspace: Workspace, kept: Evaluation, what: What, on_progress:
     return Reproduction(*_compare(kept.result.to_dict(), again.to_dict()), tuple(changed))
 
 
+def _answer(workspace: Workspace, kept: Mapping[str, Any], name: str) -> Reproduction:
+    """The same question to the same library, asked now."""
+    with understanding(name, CURE):
+        said = {key: kept[key] for key in ("query", "query_track_id", "encoder", "library")}
+        if not all(isinstance(value, str) for value in said.values()):
+            raise TypeError("it names a query, an encoder or a library by what is no text")
+        question = _question(kept["request"])
+        passage = None if kept.get("passage_s") is None else (float(kept["passage_s"][0]), float(kept["passage_s"][1]))
+        then = [str(found["track_id"]) for found in kept["results"]]
+    scope = scope_of(workspace, said["library"], said["encoder"])
+    plan = make_plan(scope, question, scope.discovery_for_search(), is_of_passage=passage is not None)
+    query = find_query(scope, _query_text(workspace, said), measures=plan.measured is not None)
+    if passage is None:
+        again = as_document(answer(build_index(plan), plan, query))
+    else:
+        again = as_document(answer_passage(build_segment_index(plan), plan, query, passage))
+    changed = []
+    if kept.get("fingerprint") != scope.info.fingerprint:
+        changed.append(f"the encoder {scope.info.id}")
+    if "content" not in kept:
+        changed.append("what it rests on, perhaps: an earlier version saved it and did not say")
+    elif kept["content"] != again["content"]:
+        changed.append("the embeddings, or which tracks there are")
+    elif kept.get("plan_key") != again["plan_key"]:
+        changed.append("what was discovered or measured")
+    made_with = kept.get("versions")
+    changed += _other_versions(made_with if isinstance(made_with, Mapping) else {})
+    now = [found["track_id"] for found in again["results"]]
+    pairs = itertools.zip_longest(then, now)
+    first_apart = next((rank for rank, (one, other) in enumerate(pairs, start=1) if one != other), None)
+    compared = _compare(*([_figures(found) for found in each["results"]] for each in (kept, again)))
+    return Reproduction(*compared, tuple(changed), len(then), first_apart)
+
+
+def _question(request: Mapping[str, Any]) -> Question:
+    """The question of a saved answer, with lists as the tuples they were."""
+    listed = {key: tuple(value) for key, value in request.items() if isinstance(value, list) and key != "where"}
+    where = tuple((str(column), str(value)) for column, value in request.get("where", ()))
+    aspects = {str(aspect): float(weight) for aspect, weight in request["aspects"].items()}
+    if request["geometry"] not in ("auto", *GEOMETRIES):
+        raise ValueError(f"nothing is compared in the geometry {request['geometry']!r}")
+    return build(Question, request, **listed, where=where, aspects=aspects)
+
+
+def _query_text(workspace: Workspace, said: Mapping[str, str]) -> str:
+    """What the query is called here: a track id, or the path it was asked by if the very file is still there."""
+    if workspace.catalogue.has(said["query_track_id"]):
+        return said["query_track_id"]
+    path = Path(said["query"]).expanduser()
+    if path.is_file() and read_track(path).track.track_id == said["query_track_id"]:
+        return str(path)
+    raise InputError(
+        f"The query {printable(said['query'])} is not in the catalogue, nor is the file there that was asked by.",
+        "Add that recording to a library and reproduce the answer again.",
+    )
+
+
+def _figures(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of one neighbour."""
+    return {key: found.get(key) for key in ("similarity", "percentile", "aspects", "moment")}
+
+
 def _changed(kept: Discovery | Evaluation, info: EncoderInfo, content: str) -> list[str]:
     """What is not as it was: encoder, embeddings, formulas, versions."""
     changed = []
@@ -109,13 +216,20 @@ def _changed(kept: Discovery | Evaluation, info: EncoderInfo, content: str) -> l
         changed.append(f"the encoder {info.id}")
     if kept.content != content:
         changed.append("the embeddings, or which tracks there are")
-    now = provenance()["versions"]
-    for package, version in kept.provenance.get("versions", {}).items():
-        if now.get(package) != version:
-            changed.append(f"{package} {version}, now {now.get(package, 'not here')}")
+    changed += _other_versions(kept.provenance.get("versions", {}))
     then = kept.target_versions or {}
     changed += [f"how {signal} is measured" for signal, version in then.items() if VERSIONS.get(signal) != version]
     return changed
+
+
+def _other_versions(then: Mapping[str, Any]) -> list[str]:
+    """Packages that are of another version now."""
+    now = versions()
+    return [
+        f"{printable(str(package))} {printable(str(version))}, now {now.get(package, 'not here')}"
+        for package, version in then.items()
+        if now.get(package) != version
+    ]
 
 
 def _compare(old: Any, new: Any) -> tuple[int, int, float, str]:

@@ -358,11 +358,20 @@ def test_what_is_kept_is_not_drawn_again(own, monkeypatch):
     """And it can be read by anyone."""
     monkeypatch.setattr(maps, "umap_layout", None)
     views = make_map(Scope(own, "planted", INFO), SETTINGS)
+    assert views[0].provenance["versions"].keys() >= {"mess", "numpy"} and len(views[0].provenance["audio"]) == 64
     facts = json.loads(views[0].path.read_text())
     assert (facts["encoder"], facts["library"], facts["layer"]) == (INFO.id, "planted", 0)
     assert facts["trust"]["trustworthiness"] == views[0].trust.trustworthiness
     assert facts["settings"] == dataclasses.asdict(SETTINGS) and len(facts["track_ids"]) == N
     assert shows_all(own)
+
+
+def test_a_map_of_before_provenance_was_kept_opens(own):
+    path = view_of(own).path
+    facts = unseal(path.read_bytes(), path.name)
+    assert facts.pop("provenance")["date"]
+    path.write_bytes(seal(facts))
+    assert view_of(own).provenance == {}
 
 
 @pytest.mark.parametrize("harm", ["bit", "cut", "gone", "version", "json"])

@@ -8,12 +8,15 @@ import pytest
 
 from mess_core.cli.main import main
 from mess_core.encoders.mel import MEL, MFCC
-from mess_core.errors import ArtefactMismatchError, InputError
+from mess_core.errors import ArtefactMismatchError, InputError, MessError
 from mess_core.evaluation.kept import Evaluation, save_evaluation
-from mess_core.probing.discovery import path_of, save
+from mess_core.handover.exports import as_json
+from mess_core.probing.discovery import Discovery, path_of, read, save
 from mess_core.probing.probe import add_null, fit_cells
 from mess_core.probing.result import ProbeSettings
+from mess_core.search.answers import answer, answer_passage, build_index, build_segment_index, make_plan, query_of
 from mess_core.search.evaluated import evaluation_path
+from mess_core.search.question import Question
 from mess_core.storage.files import seal, unseal
 from mess_core.storage.provenance import provenance
 from mess_core.work.evaluate import evaluate_faithfulness
@@ -104,6 +107,138 @@ def test_what_cannot_be_reproduced_is_one_sentence(kept, tmp_path):
     path.write_bytes(seal({**unseal(path.read_bytes(), "a"), "format": "mess-discovery-3"}))
     with pytest.raises(ArtefactMismatchError, match="earlier version"):
         reproduce(home, path)
+
+
+# --- answers ------------------------------------------------------------------------------------------------
+
+ASKED = [
+    {},
+    {"geometry": "measured", "aspects": {"brightness": 1.0}},
+    {"avoid": ("tempo",), "max_per_work": 1, "composers": ("composer 1", "composer 2")},
+    {"aspects": {"brightness": 2.0, "legato": 1.0}, "geometry": "direction"},
+]
+
+
+@pytest.fixture
+def saved(kept, tmp_path):
+    """Asks what is like the first track and saves the answer as Listen does; returns the file."""
+    home, _ = kept
+    gathered = Scope(home, "planted", MEL).gather("work", "track")
+    usual = replace(fit_cells(gathered.data, QUICK), settings=ProbeSettings())
+    save(home.paths, MEL, gathered, usual, "planted", "work")
+
+    def ask(passage=None, **request):
+        scope = Scope(home, "planted", MEL)
+        plan = make_plan(
+            scope, Question(k=7, **request), scope.discovery_for_search(), is_of_passage=passage is not None
+        )
+        query = query_of(scope, scope.tracks[0])
+        if passage is None:
+            found = answer(build_index(plan), plan, query)
+        else:
+            found = answer_passage(build_segment_index(plan), plan, query, passage)
+        path = tmp_path / "similar-to.json"
+        path.write_text(as_json(found))
+        return path
+
+    return ask
+
+
+@pytest.mark.parametrize("request_", ASKED)
+def test_an_answer_is_asked_again(kept, saved, request_):
+    """The same ranks and digits, whatever was asked."""
+    home, _ = kept
+    path = saved(**request_)
+    n = len(json.loads(path.read_text())["results"])
+    found = reproduce(home, path)
+    assert found.is_identical and found.changed == () and found.n_found == n > 2 and found.n_numbers > 2 * n
+    assert found.sentences()[1] == f"The ranks are the same: {n} recordings in the same order."
+
+
+def test_a_passage_is_asked_again(kept, saved):
+    home, _ = kept
+    path = saved(passage=(0.0, 4.0))
+    assert json.loads(path.read_text())["passage_s"] == [0.0, 4.0]
+    assert reproduce(home, path).is_identical
+
+
+def test_where_the_ranks_part_is_said(kept, saved):
+    """Whoever came second is another now: embeddings changed, and that is named; so are other versions."""
+    home, _ = kept
+    path = saved()
+    document = json.loads(path.read_text())
+    second, last = document["results"][1]["track_id"], document["results"][-1]["track_id"]
+    document["versions"]["numpy"] = "1.0"
+    path.write_text(json.dumps(document))
+    own = {each: layered([each], MEL)[each] for each in (second, last)}
+    plant_embeddings(home, MEL, {second: -own[second]})
+    found = reproduce(home, path)
+    assert not found.is_identical and found.first_apart == 2 and found.changed[0].startswith("the embeddings")
+    assert found.changed[1].startswith("numpy 1.0, now ")
+    assert "The ranks differ from 2 on; only the first recording is the same." in found.sentences()
+
+
+def test_an_answer_of_before_says_that_it_does_not_know(kept, saved):
+    home, _ = kept
+    path = saved()
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({k: v for k, v in document.items() if k not in ("content", "plan_key", "versions")}))
+    found = reproduce(home, path)
+    assert found.is_identical and "an earlier version saved it" in found.changed[0]
+
+
+def test_measured_otherwise_is_named(kept, saved):
+    home, _ = kept
+    path = saved(geometry="measured", aspects={"brightness": 1.0})
+    with home.database.transaction() as connection:
+        connection.execute(
+            "UPDATE targets SET value = 2 * value WHERE target = 'spectral_centroid' AND track_id = ?",
+            (home.catalogue.track_ids("planted")[0],),
+        )
+    found = reproduce(home, path)
+    assert not found.is_identical and found.changed == ("what was discovered or measured",)
+
+
+def test_an_answer_whose_query_is_gone_is_one_sentence(kept, saved):
+    home, _ = kept
+    path = saved()
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "query": "/nowhere/gone.wav", "query_track_id": "0" * 16}))
+    with pytest.raises(InputError, match=r"The query /nowhere/gone.wav is not in the catalogue.*Add that recording"):
+        reproduce(home, path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"request": {}}, {"request": []}, {"results": 3}, {"results": [3]}, {"encoder": 3}, {"passage_s": [1]},
+        {"request": {"aspects": {}, "geometry": "spherical"}}, {"request": {"aspects": {}, "geometry": "auto", "x": 1}},
+        {"request": {"aspects": {"nosuch": 1}, "geometry": "auto"}}, {"library": "nosuch"}, {"encoder": "nosuch"},
+    ],
+)  # fmt: skip
+def test_an_answer_that_cannot_be_meant_is_one_sentence(kept, saved, change):
+    home, _ = kept
+    path = saved()
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(MessError):
+        reproduce(home, path)
+
+
+def test_what_else_a_file_is_is_said(kept, tmp_path):
+    """With what to do about it, and which files can be computed again."""
+    home, path = kept
+    kept_document = Discovery.as_document(read(path))
+    for document, what in (
+        (kept_document, "what `probe --json` prints"),
+        ({"made_by": {}, "trust": {}, "seal": "x"}, "a map"),
+        ({"target_versions": {}, "fingerprint": "x"}, "what `evaluate --json` prints"),
+        ({"a": 1}, "no result that MESS keeps"),
+    ):
+        other = tmp_path / "other.json"
+        other.write_text(json.dumps(document))
+        with pytest.raises(InputError, match=what) as caught:
+            reproduce(home, other)
+        assert "an answer saved as JSON" in caught.value.hint and "damaged" not in str(caught.value)
 
 
 def test_on_the_command_line(kept, capsys):
