@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +71,7 @@ class Library:
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self._index: tuple[str, NeighbourIndex] | None = None  # of the last plan: good for every query of it
+        self._embedders: dict[str, Embedder] = {}  # loaded, by id
 
     def __repr__(self) -> str:
         return f"<Library {self.scope.library!r}, {counted(len(self), 'track')}, heard by {self.scope.info.id}>"
@@ -184,17 +184,18 @@ class Library:
         asked = Question(aspects=dict(aspects or {}), avoid=tuple(avoid), k=k, **question)
         plan = make_plan(self.scope, asked, self.scope.discovery_for_search(), is_of_passage=passage is not None)
         if passage is not None:
-            return answer_passage(build_segment_index(plan), plan, self._query(query), passage)
+            return answer_passage(build_segment_index(plan), plan, self._query(plan.scope, query), passage)
         if self._index is None or self._index[0] != plan.key:
             self._index = plan.key, build_index(plan)
-        return answer(self._index[1], plan, self._query(query, measures=plan.measured is not None))
+        return answer(self._index[1], plan, self._query(plan.scope, query, measures=plan.measured is not None))
 
-    @cached_property
-    def _embedder(self) -> Embedder:
-        return Embedder(self.scope.info.id, home=self.scope.workspace.paths.root)
+    def _embedder(self, encoder_id: str) -> Embedder:
+        if encoder_id not in self._embedders:
+            self._embedders[encoder_id] = Embedder(encoder_id, home=self.scope.workspace.paths.root)
+        return self._embedders[encoder_id]
 
-    def _query(self, query: str | os.PathLike[str], *, measures: bool = False) -> Query:
-        return find_query(self.scope, os.fspath(query), lambda: self._embedder, measures=measures)
+    def _query(self, scope: Scope, query: str | os.PathLike[str], *, measures: bool = False) -> Query:
+        return find_query(scope, os.fspath(query), self._embedder, measures=measures)
 
     def _do(self, request: Request, progress: bool) -> list[Failure]:
         job = do_now(self.scope.workspace, request, progress=progress)

@@ -18,12 +18,12 @@ from pages.shared.listen.query import (
     show_trail,
 )
 from pages.shared.listen.why import show_why
-from pages.shared.widgets.pickers import choose_encoder
+from pages.shared.widgets.pickers import choose_hearing
 
 with page("Listen"):
     with st.sidebar:
-        scope = choose_encoder()
-        question = choose_question(scope)
+        scope = choose_hearing()
+        question = choose_question(scope.for_aspects)
     query = choose_query()
     if query is None:
         notice("Nothing asked yet", "Drop a recording, or pick one: its nearest neighbours appear here.")

@@ -24,7 +24,7 @@ from mess_core.collections.collection import Collection
 from mess_core.collections.playlist import library_name
 from mess_core.collections.published import AUTO, COLLECTIONS
 from mess_core.embeddings.extraction import use_all_cores
-from mess_core.encoders.registry import DEFAULT, encoder_ids, load_encoder
+from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, hearing_ids, load_encoder
 from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.kept import load_evaluation
@@ -143,7 +143,9 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     def encoder_option(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--encoder", default=DEFAULT, metavar="ID", help=f"one of: {', '.join(encoder_ids())}")
+        sub.add_argument(
+            "--encoder", default=DEFAULT, metavar="ID", help=f"one of: {', '.join((*hearing_ids(), *encoder_ids()))}"
+        )
 
     def mlflow_option(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--mlflow", action="store_true", help="also log the run to MLflow, in the data folder")
@@ -356,7 +358,8 @@ def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
     use_all_cores()
     scope = scope_of(workspace, options.library, options.encoder)
     scope.require_library()
-    load_encoder(options.encoder, workspace.paths)  # weights missing or damaged: said now, not after the queue
+    for info in encoder_info(options.encoder, workspace.paths).encoders:
+        load_encoder(info.id, workspace.paths)  # weights missing or damaged: said now, not after the queue
     missing = scope.missing_tracks
     if options.mlflow:
         tracking.open_store(workspace.paths)
@@ -458,12 +461,12 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
         print(f"mess: {harmless(notice)}", file=sys.stderr)
     if passage is None:
         index = build_index(plan)  # says what is missing before the query is embedded
-        found = answer(index, plan, find_query(scope, options.query, measures=plan.measured is not None))
+        found = answer(index, plan, find_query(plan.scope, options.query, measures=plan.measured is not None))
         usual = index.usual_percentiles(plan.question)
     else:
         usual = {}
         segments = build_segment_index(plan)
-        found = answer_passage(segments, plan, find_query(scope, options.query), passage)
+        found = answer_passage(segments, plan, find_query(plan.scope, options.query), passage)
     if workspace.catalogue.has(found.query.track_id):
         for notice in workspace.catalogue.track(found.query.track_id).notices:
             print(f"mess: {notice}", file=sys.stderr)

@@ -10,6 +10,7 @@ from mess_core.maps.drawing import MapView
 from mess_core.probing.result import ProbeResult, label_of
 from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
 from mess_core.search.answers import Answer
+from mess_core.search.either import in_which
 from mess_core.words import counted
 
 
@@ -27,7 +28,7 @@ def answer_table(answer: Answer, usual: Mapping[int, float] | None = None) -> li
         similarity = round(neighbour.similarity, 3) + 0.0  # no -0.000
         lines.append(
             f"{neighbour.rank:3d}  {similarity:10.3f}  {_percent(neighbour.percentile):>11}{aspects}"
-            f"  {at:<15}  {found.track.title}"
+            f"  {at:<15}  {found.track.title}{f'  ({in_which(neighbour.hearings)})' if neighbour.hearings else ''}"
         )
     for rank, percentile in (usual or {}).items():
         lines.append(f"a usual query's neighbour #{rank} here is closer than {_percent(percentile)} of pairs")

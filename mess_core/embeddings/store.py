@@ -22,7 +22,7 @@ import json
 import math
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,7 @@ import numpy as np
 from mess_core.audio.decode import DecodeFacts
 from mess_core.catalogue.takeover import CarriedEmbedding
 from mess_core.config import MAX_DURATION_S
+from mess_core.embeddings.joining import same_time
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.widths import with_padding, without_padding
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError, UnknownTrackError
@@ -156,6 +157,46 @@ class TrackPooler:
         )
 
 
+def layers_of(info: EncoderInfo, of: Mapping[EncoderInfo, np.ndarray]) -> np.ndarray:
+    """The layers of a hearing, (…, n_layers, dim), from those of each of its encoders, of one shape but for dim."""
+    parts = [of[part.info][..., list(part.layers), :] for part in info.parts]
+    joined = np.zeros((*parts[0].shape[:-2], info.n_layers, info.dim), parts[0].dtype)
+    first = 0
+    for part in parts:
+        n_layers, dim = part.shape[-2:]
+        joined[..., first : first + n_layers, : min(dim, info.dim)] = part[..., : info.dim]
+        first += n_layers
+    return joined
+
+
+def side_by_side(info: EncoderInfo, of: Mapping[EncoderInfo, TrackEmbedding]) -> TrackEmbedding:
+    """The embedding of a hearing.
+
+    Its segments are those of its first encoder; of the others, the segment that sounds at the same time.
+
+    Parameters
+    ----------
+    of : mapping of each of its encoders to TrackEmbedding
+    """
+    first = info.encoders[0]
+    starts_s = of[first].starts_s
+    segments = {}
+    for each, embedding in of.items():
+        numbers = same_time(starts_s, first.segment_s, embedding.starts_s, each.segment_s)
+        segments[each] = embedding.segments[np.where(numbers < 0, _nearest(starts_s, embedding.starts_s), numbers)]
+    return TrackEmbedding(
+        segments=layers_of(info, segments),
+        starts_s=starts_s,
+        mean=layers_of(info, {each: embedding.mean for each, embedding in of.items()}),
+        frame_std=layers_of(info, {each: embedding.frame_std for each, embedding in of.items()}),
+    )
+
+
+def _nearest(starts_s: np.ndarray, others_s: np.ndarray) -> np.ndarray:
+    """Where nothing sounds at the same time, as after the last whole segment: the one that begins nearest."""
+    return np.abs(starts_s[:, None] - others_s).argmin(axis=1)
+
+
 class EmbeddingStore:
     """The embeddings of one data folder."""
 
@@ -260,6 +301,8 @@ class EmbeddingStore:
         ArtefactMismatchError
             If the file is gone or damaged; `check --repair` forgets it so that it is extracted again.
         """
+        if info.parts:
+            return side_by_side(info, {each: self.read(track_id, each) for each in info.encoders})
         row = self._row(track_id, info)
         if row is None:
             raise DataMissingError(
@@ -268,7 +311,7 @@ class EmbeddingStore:
         return _unpack(self._verified_bytes(row), row["path"])
 
     def has(self, track_id: str, info: EncoderInfo) -> bool:
-        return self._row(track_id, info) is not None
+        return all(self._row(track_id, each) is not None for each in info.encoders)
 
     def file_paths(self, track_id: str) -> list[Path]:
         """The files of a track's embeddings by every encoder; none that the catalogue places elsewhere."""
@@ -290,7 +333,11 @@ class EmbeddingStore:
                 self.path_of(name).unlink(missing_ok=True)
 
     def known(self, info: EncoderInfo) -> dict[str, str]:
-        """track_id -> sha256 of every embedding by this encoder."""
+        """track_id -> sha256 of every embedding by this encoder; of a hearing, of what all its parts have embedded."""
+        if info.parts:
+            each = [self.known(encoder) for encoder in info.encoders]
+            common = each[0].keys() & set.intersection(*(set(known) for known in each))
+            return {track_id: " ".join(known[track_id] for known in each) for track_id in sorted(common)}
         rows = self.database.connection.execute(
             "SELECT track_id, sha256 FROM embeddings WHERE fingerprint = ?", (info.fingerprint,)
         )
@@ -319,6 +366,10 @@ class EmbeddingStore:
         known = self.known(info)
         present = tuple(track_id for track_id in sorted(track_ids) if track_id in known)
         content = self.content(track_ids, info)
+        if info.parts:
+            vectors = layers_of(info, {each: self._load(present, each).vectors for each in info.encoders})
+            vectors.setflags(write=False)
+            return EmbeddingSet(info, present, vectors, content)
         shape = (len(present), info.n_layers, info.embedding_dim)
         path = self.paths.packed / f"{content}.npy"
         packed = read_packed(path, (len(present), info.n_numbers) if info.widths else shape)
@@ -334,6 +385,7 @@ class EmbeddingStore:
 
     def segment_counts(self, track_ids: Sequence[str], info: EncoderInfo) -> np.ndarray:
         """How many segments each of these embedded tracks has, (n_tracks,) int."""
+        info = info.encoders[0]  # whose segments those of a hearing are
         rows = self.database.connection.execute(
             "SELECT track_id, n_segments FROM embeddings WHERE fingerprint = ?", (info.fingerprint,)
         )
@@ -341,7 +393,7 @@ class EmbeddingStore:
         return np.array([known[track_id] for track_id in track_ids], int)
 
     def speed(self, info: EncoderInfo) -> float | None:
-        """Seconds per segment of this encoder here; None until it has run."""
+        """Seconds per segment of this encoder here; None until it has run. Of a hearing nobody can say."""
         row = self.database.connection.execute(
             "SELECT seconds_per_segment FROM encoders WHERE fingerprint = ?", (info.fingerprint,)
         ).fetchone()

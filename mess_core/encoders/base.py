@@ -26,8 +26,9 @@ from mess_core.storage.paths import Paths
 from mess_core.words import counted
 
 HEARD = "spans that sound, repeated to 1 s"  # what segments are laid over; in the fingerprint by way of normalisers
-MERE_WORDS = ("title", "summary", "source", "licence", "layer_0", "main")  # facts that change no embedding
-ADDED_LATER = ("widths", "main")  # facts that not every document knows
+# Facts that change no embedding.
+MERE_WORDS = ("title", "summary", "source", "licence", "layer_0", "main", "explained_by")
+ADDED_LATER = ("widths", "main", "parts", "explained_by")  # facts that not every document knows
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class EncoderInfo:
 
     widths : how many of the `dim` numbers each layer has, where not all have as many; the others are 0 everywhere
     main : the layer that stands for all where there is room for one only; None is the middle one
+    parts : of a hearing (hearings.py), whose layers are those of its parts; empty of an encoder
+    explained_by : the encoder whose aspects are asked for in a hearing; None is this one
     """
 
     id: str
@@ -65,6 +68,13 @@ class EncoderInfo:
     hop_s: float = HOP_S
     widths: tuple[int, ...] = ()
     main: int | None = None
+    parts: tuple[Part, ...] = ()
+    explained_by: EncoderInfo | None = None
+
+    @property
+    def encoders(self) -> tuple[EncoderInfo, ...]:
+        """Those that must have listened: of a hearing each of its parts' once, else this one."""
+        return tuple({part.info.fingerprint: part.info for part in self.parts}.values()) or (self,)
 
     @property
     def segment_samples(self) -> int:
@@ -108,7 +118,12 @@ class EncoderInfo:
     @property
     def facts(self) -> dict[str, Any]:
         """All of it, as it is written down; what was added later is left out of encoders that do without it."""
-        facts = asdict(self)
+        facts = asdict(replace(self, parts=(), explained_by=None))
+        if self.parts:
+            facts["parts"] = [
+                {"encoder": part.info.id, "fingerprint": part.info.fingerprint, "layers": part.layers, "of": part.of}
+                for part in self.parts
+            ]
         return {name: value for name, value in facts.items() if name not in ADDED_LATER or value not in ((), None)}
 
     @cached_property
@@ -121,6 +136,15 @@ class EncoderInfo:
     def folder(self) -> str:
         """Name of this encoder's folder of embeddings: `<id>-<first 8 of the fingerprint>`."""
         return f"{self.id.replace(':', '-')}-{self.fingerprint[:8]}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some layers of an encoder, as part of a hearing. of : the question they answer, as people call it"""
+
+    info: EncoderInfo
+    layers: tuple[int, ...]
+    of: str
 
 
 class Encoder(ABC):

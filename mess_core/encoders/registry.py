@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from mess_core import plugins
 from mess_core.encoders import chroma, mel, mert, nano
 from mess_core.encoders.base import Encoder, EncoderEntry, EncoderInfo, random_twin
+from mess_core.encoders.hearings import HEARINGS, PREFIX, hearing_info
 from mess_core.encoders.imported import IMPORTED, imported_ids, imported_info, info_of
 from mess_core.encoders.weights import WeightsState, resolve, weights_state
 from mess_core.errors import DataMissingError, InputError
@@ -42,8 +43,16 @@ def encoder_ids(paths: Paths | None = None) -> tuple[str, ...]:
     return (*_table(), *(imported_ids(paths) if paths else ()))
 
 
+def hearing_ids() -> tuple[str, ...]:
+    """The hearings all of whose encoders are known here, in the order in which they are offered."""
+    known = {*_table()}
+    return tuple(id_ for id_, hearing in HEARINGS.items() if known >= {encoder for encoder, _, _ in hearing.parts})
+
+
 def encoder_info(encoder_id: str, paths: Paths) -> EncoderInfo:
-    """The facts of an encoder, with the hashes recorded for it in this data folder."""
+    """The facts of an encoder or a hearing, with the hashes recorded in this data folder."""
+    if encoder_id.startswith(PREFIX):
+        return hearing_info(encoder_id, lambda part: encoder_info(part, paths))
     if encoder_id.startswith(IMPORTED):
         return imported_info(encoder_id, paths)
     if encoder_id not in _table():
@@ -76,6 +85,11 @@ def load_encoder(encoder_id: str, paths: Paths, device: str = "cpu") -> Encoder:
         If its weights are not here; the hint says how to get them. Of an imported encoder there are only vectors.
     """
     info = encoder_info(encoder_id, paths)
+    if info.parts:
+        raise InputError(
+            f"{info.title} is heard by {' and '.join(each.id for each in info.encoders)}: it is no encoder itself.",
+            "Ask for one of them.",
+        )
     if encoder_id.startswith(IMPORTED):
         raise DataMissingError(
             f"{encoder_id} was imported as vectors: it cannot embed a recording.",
@@ -106,5 +120,6 @@ def _added() -> plugins.Added[EncoderEntry]:
 def _check(entry: EncoderEntry, before: tuple[EncoderEntry, ...]) -> None:
     """Refuse what is no encoder, or takes the place of another."""
     info_of(entry.info.facts, "it")
-    if entry.info.id.startswith((RANDOM, IMPORTED)) or entry.info.id in {other.info.id for other in (*OWN, *before)}:
+    taken = {other.info.id for other in (*OWN, *before)}
+    if entry.info.id.startswith((RANDOM, IMPORTED, PREFIX)) or entry.info.id in taken:
         raise InputError(f"there is an encoder called {entry.info.id!r} already, or its name says that it is another's")

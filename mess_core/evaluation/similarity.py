@@ -33,6 +33,7 @@ from typing import Any
 
 import numpy as np
 
+from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, InputError
 from mess_core.evaluation.retrieval import (
     RetrievalScore,
@@ -45,6 +46,7 @@ from mess_core.evaluation.retrieval import (
 from mess_core.probing.data import narrowed
 from mess_core.probing.probe import OnProgress, no_progress
 from mess_core.probing.ridge import one_blas_thread
+from mess_core.search.either import geometry_for
 from mess_core.search.evaluated import WORK, says_correction_helps
 from mess_core.search.evaluated import corrected as corrected_name
 from mess_core.search.geometry import ROWS_PER_BLOCK, Geometry, LayerGeometry
@@ -160,6 +162,7 @@ def evaluate_similarity(
     n_bootstraps: int = 1000,
     seed: int = 0,
     max_queries: int = 1000,
+    info: EncoderInfo | None = None,
     on_progress: OnProgress = no_progress,
 ) -> SimilarityStudy:
     """Rank the library for each query by each measure, and score the rankings in each task.
@@ -175,6 +178,8 @@ def evaluate_similarity(
         More similarities, row = query, larger is closer; the diagonal does not matter.
     max_queries : int
         A larger library is asked by a sample of its tracks; everything is searched all the same.
+    info : EncoderInfo or None
+        The encoder, or hearing, whose layers they are: a hearing compares in its own way.
     on_progress : callable
         Told (n_done, n_total) after each measure and layer.
 
@@ -195,7 +200,7 @@ def evaluate_similarity(
     keys: list[tuple[str, int | None]] = []
     parts: dict[str, list[np.ndarray]] = {name: [] for name in tasks}
     hubness = {}
-    for measure, layer, similarities in _similarities(vectors, rows, extra):
+    for measure, layer, similarities in _similarities(vectors, rows, extra, info):
         order = ranking(similarities)
         for name, task in tasks.items():
             parts[name].append(task.parts(order))
@@ -252,6 +257,9 @@ def in_geometry(geometry: Geometry) -> Measure:
     """How a geometry compares its own items when nothing in particular is asked for."""
 
     def compare(items: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        if not geometry.is_linear:
+            each = (geometry.similarities(item, items) for item in items[rows])
+            return np.stack([geometry.total(parts, geometry.plain) for parts in each])
         asked = [geometry.query(item, geometry.plain) for item in items[rows]]
         similarities: np.ndarray = np.stack([vector for vector, _ in asked]) @ items.T
         return similarities + np.array([[constant] for _, constant in asked], similarities.dtype)
@@ -303,14 +311,15 @@ MEASURES: dict[str, Measure] = {
 
 
 def _similarities(
-    vectors: np.ndarray, rows: np.ndarray, extra: Mapping[str, np.ndarray]
+    vectors: np.ndarray, rows: np.ndarray, extra: Mapping[str, np.ndarray], info: EncoderInfo | None
 ) -> Iterator[tuple[str, int | None, np.ndarray]]:
     """Measure, layer, similarities (n_queries, n_tracks); one at a time, for memory."""
     for layer in range(vectors.shape[1]):
         of_layer = narrowed(vectors[:, layer]).astype(np.float64)  # how wide it is counts where it is whitened
         for measure, compare in MEASURES.items():
             yield measure, layer, compare(of_layer, rows)
-    geometry = LayerGeometry.fit(vectors)
+    kind = LayerGeometry if info is None else geometry_for(LAYER, info)
+    geometry = kind.fit(vectors, info=info)
     items = np.empty((len(vectors), geometry.n_columns), np.float32)
     for start in range(0, len(vectors), ROWS_PER_BLOCK):
         items[start : start + ROWS_PER_BLOCK] = geometry.items(vectors[start : start + ROWS_PER_BLOCK])

@@ -61,6 +61,7 @@ def as_document(answer: Answer) -> dict[str, Any]:
                 "aspects": None
                 if found.neighbour.aspects is None
                 else {aspect: asdict(score) for aspect, score in found.neighbour.aspects.items()},
+                "hearings": None if found.neighbour.hearings is None else dict(found.neighbour.hearings),
                 "moment": None if found.moment is None else asdict(found.moment),
             }
             for found in answer.found

@@ -26,7 +26,7 @@ import numpy as np
 import mess_core
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.imported import info_of
-from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
+from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, StorageError
 from mess_core.handover.folders import (
     COPY_AGAIN,
     MANIFEST,
@@ -37,6 +37,7 @@ from mess_core.handover.folders import (
     whole_folder,
     write_manifest,
 )
+from mess_core.search.either import geometry_for
 from mess_core.search.evaluated import correction_helps
 from mess_core.search.geometry import LayerGeometry
 from mess_core.search.hubness import local_means
@@ -137,6 +138,11 @@ def build_served(scope: Scope) -> tuple[ServedIndex, str]:
     import faiss
 
     embeddings, info = scope.embeddings(), scope.info
+    if not geometry_for(LayerGeometry.name, info).is_linear:
+        raise InputError(
+            f"{info.title} is no inner product: no other search engine can answer it.",
+            "Export one of its hearings, such as hearing:same-music.",
+        )
     if not embeddings.track_ids:
         raise DataMissingError(
             f"No track of this library has an embedding by {info.id} yet.",

@@ -20,6 +20,7 @@ import numpy as np
 
 from mess_core.catalogue.catalogue import Catalogue, Track
 from mess_core.config import HOP_S, RATERS, SEGMENT_S, SPREAD
+from mess_core.embeddings.joining import same_time
 from mess_core.embeddings.store import EmbeddingStore, TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
@@ -29,7 +30,6 @@ from mess_core.probing.ceiling import ceiling
 from mess_core.probing.data import ProbeData
 from mess_core.probing.directions import Directions, fit_directions
 from mess_core.probing.folds import connect_groups
-from mess_core.probing.joining import same_time
 from mess_core.probing.result import Level, ProbeResult, ProbeSettings
 from mess_core.storage.files import read_sealed, write_atomically, write_sealed
 from mess_core.storage.kept import Beside, Kind, verify_document

@@ -26,6 +26,7 @@ from mess_core.probing.aspects import AspectEvidence
 from mess_core.probing.discovery import Discovery, groups_of
 from mess_core.search import frames
 from mess_core.search.copies import HEARD_S, RATE_HZ, onsets
+from mess_core.search.either import geometry_for
 from mess_core.search.evaluated import correction_helps
 from mess_core.search.frames import PassagePlace
 from mess_core.search.geometry import (
@@ -89,6 +90,11 @@ class Plan:
     measured: MeasuredLibrary | None = None
 
     @property
+    def kind(self) -> type[Geometry]:
+        """The geometry itself."""
+        return geometry_for(self.geometry, self.scope.info)
+
+    @property
     def basis(self) -> str:
         """What it ranks by, in a sentence, where that is not the encoder; else empty."""
         return "" if self.measured is None else self.measured.basis
@@ -145,10 +151,16 @@ def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, 
     notices = []
     if asked is not None and asked.compares_values:
         if not is_of_passage:
-            return _plan_by_values(scope, question)
+            return _plan_by_values(scope.for_aspects, question)
         notices.append("Measured are whole recordings: a passage is compared as the encoder hears it.")
         asked, question = None, replace(question, geometry="auto")
     geometry: type[Geometry] = LayerGeometry
+    if scope.info.explained_by is not None:
+        if question.weights or question.avoid or (asked is not None and asked.has_directions):
+            notices.append(f"Aspects are told by {scope.for_aspects.info.title}, which compares here by itself.")
+            scope = scope.for_aspects
+        else:
+            discovery = None  # its layers are others
     if discovery is None:
         cure = f"python -m mess_core probe --encoder {scope.info.id}, after adding at least 30 recordings of 10 works."
         if asked is not None and asked.has_directions:
@@ -255,7 +267,7 @@ def build_index(plan: Plan) -> NeighbourIndex:
     works = groups_of([tracks[track_id] for track_id in embeddings.track_ids], "work")
     if not embeddings.track_ids:
         return NeighbourIndex(embeddings, LayerGeometry.fit(np.zeros((1, 1, 1))))  # says what is missing
-    index = NeighbourIndex(embeddings, _fit(GEOMETRIES[plan.geometry], plan, embeddings.vectors), works)
+    index = NeighbourIndex(embeddings, _fit(plan.kind, plan, embeddings.vectors), works)
     if index.rows.kind != "flat":
         keep_recall(plan.scope, index)
     return index
@@ -269,7 +281,7 @@ def build_segment_index(plan: Plan) -> SegmentIndex:
     InputError
         If the library has more segments than are searched in a layer, or something is to be left out of one layer.
     """
-    kind = of_segments(GEOMETRIES[plan.geometry])
+    kind = of_segments(plan.kind)
     if plan.avoid and not kind.supports_avoid:
         raise InputError(
             f"Passages are searched in one layer, from which {' and '.join(plan.question.avoid)} cannot be left out.",

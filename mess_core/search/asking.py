@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mess_core.collections.opening import read_track
 from mess_core.embeddings.embedder import Embedder
+from mess_core.embeddings.store import side_by_side
 from mess_core.errors import UnknownTrackError
 from mess_core.search.answers import Query, query_of
 from mess_core.search.selection import Facts
@@ -17,14 +18,14 @@ from mess_core.workspace.scope import Scope
 
 
 def find_query(
-    scope: Scope, text: str, embedder: Callable[[], Embedder] | None = None, *, measures: bool = False
+    scope: Scope, text: str, embedder: Callable[[str], Embedder] | None = None, *, measures: bool = False
 ) -> Query:
     """The query: from the store if it is known, else embedded now and not kept.
 
     Parameters
     ----------
     embedder : callable or None
-        Gives a loaded embedder where one is needed; by default it is loaded for this query.
+        Gives a loaded embedder by its encoder's id; by default it is loaded for this query.
     measures : bool
         Whether measured values are compared: what is not measured of it is measured now, and not kept either.
 
@@ -53,12 +54,16 @@ def find_query(
     if workspace.store.has(track.track_id, info):
         query = query_of(scope, workspace.catalogue.track(track.track_id), text)
     else:
-        loaded = embedder() if embedder is not None else Embedder(info.id, home=workspace.paths.root)
-        heard = loaded.hear(file(), track.track_id, track.title)
+        load = embedder or (lambda encoder_id: Embedder(encoder_id, home=workspace.paths.root))
+        by_encoder = {each: load(each.id).hear(file(), track.track_id, track.title) for each in info.encoders}
+        heard = next(iter(by_encoder.values()))
+        embedding = heard.embedding
+        if info.parts:
+            embedding = side_by_side(info, {each: by_encoder[each].embedding for each in info.encoders})
         known = workspace.catalogue.find_sha256(track.sha256)
         facts = Facts() if known is None else facts_of(workspace, known.track_id)
         values = workspace.measurements.of_track(track.track_id, current_only=True)
-        query = Query(text, track.track_id, heard.embedding, heard.facts.duration_s, facts, values)
+        query = Query(text, track.track_id, embedding, heard.facts.duration_s, facts, values)
     if measures and not query.values:
         is_known = workspace.catalogue.has(track.track_id)
         files = workspace.measurements.files(track.track_id) if is_known else Files(track.track_id, path)

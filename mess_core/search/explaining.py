@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from mess_core.catalogue.catalogue import Track
-from mess_core.search.answers import Plan, make_plan
+from mess_core.search.answers import Answer, Plan, make_plan, vector_of
 from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.question import Question
@@ -26,11 +26,25 @@ def plan_of_reasons(plan: Plan) -> Plan | None:
     if plan.measured is not None:
         asked = replace(plan.question, avoid=())
         return plan if not plan.avoid else make_plan(plan.scope, asked, None)
+    if plan.scope.info.explained_by is not None:
+        scope = plan.scope.for_aspects
+        discovery = scope.discovery_for_search() if scope.n_embedded else None
+        plan = replace(plan, scope=scope, discovery=discovery)
     if plan.discovery is None or not any(aspect.has_evidence for aspect in plan.discovery.aspects.values()):
         return None
     if GEOMETRIES[plan.geometry].has_directions and not plan.avoid:
         return plan
     return make_plan(plan.scope, Question(geometry="direction"), plan.discovery)
+
+
+def query_of_reasons(plan: Plan, found: Answer) -> np.ndarray | None:
+    """What of the query is compared by a plan of reasons, (n_layers, dim); None where its encoder has not heard it."""
+    if plan.scope.info == found.plan.scope.info:
+        return vector_of(plan, found.query)
+    store = plan.scope.workspace.store
+    if not store.has(found.query.track_id, plan.scope.info):
+        return None
+    return store.read(found.query.track_id, plan.scope.info).mean
 
 
 def names_in_common(facts: Facts, track: Track) -> list[str]:

@@ -38,10 +38,10 @@ Mu & Viswanath (2018) for centring. Belrose et al. (2023) for linear erasure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -60,6 +60,18 @@ ROWS_PER_BLOCK = 1024
 LEAST_LEFT = 1e-3  # share of an aspect's variance that "not Y" must leave, or nothing meaningful is left
 
 
+class Lookup(NamedTuple):
+    """One way of looking up rows for a query.
+
+    vector, constant : larger products with items, and the constant, are nearer
+    bound : what a row can at most have in total by it, of what its product and constant make
+    """
+
+    vector: np.ndarray
+    constant: float
+    bound: Callable[[float], float]
+
+
 class Geometry(Protocol):
     """What search needs to know of a geometry.
 
@@ -67,6 +79,7 @@ class Geometry(Protocol):
     words : what its similarity is, as a page says it
     has_directions : its parts are directions, along which `coordinate` places items
     compares_values : its vectors are measured values, not embeddings: that two are equal makes no copies of them
+    is_linear : its similarity is the product of query and item, and the weighted sum of those in its parts
     supports_avoid : something can be left out of it
     works_on_segments : segments can be compared in it; what does not gives way to `MainLayerGeometry`
     most_segments : how many are kept in memory; None for any number
@@ -79,6 +92,7 @@ class Geometry(Protocol):
     words: ClassVar[str]
     has_directions: ClassVar[bool]
     compares_values: ClassVar[bool]
+    is_linear: ClassVar[bool]
     supports_avoid: ClassVar[bool]
     works_on_segments: ClassVar[bool]
     most_segments: ClassVar[int | None]
@@ -133,6 +147,12 @@ class Geometry(Protocol):
     def similarities(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Similarity in each part, (n, n_parts) float64, of items row by row; `one` may be a single row."""
 
+    def lookups(self, item: np.ndarray, weights: np.ndarray) -> list[Lookup]:
+        """By which the nearest rows are found: the k nearest are among the k nearest of one of these."""
+
+    def total(self, parts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Similarities in each part (…, n_parts) -> in total, (…)."""
+
     def distances(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Squared distance in everything, (n,), about 1 for a typical pair: for near-duplicates, and for strangers."""
 
@@ -174,6 +194,7 @@ class LayerGeometry:
     )
     has_directions: ClassVar[bool] = False
     compares_values: ClassVar[bool] = False
+    is_linear: ClassVar[bool] = True
     supports_avoid: ClassVar[bool] = True
     works_on_segments: ClassVar[bool] = False
     most_segments: ClassVar[int | None] = None
@@ -242,6 +263,13 @@ class LayerGeometry:
         vector = np.zeros(self.n_columns, np.float32)
         vector[: self.n_numbers] = item[: self.n_numbers] * np.repeat(weights @ self.shares, self.widths)
         return vector, 0.0
+
+    def lookups(self, item: np.ndarray, weights: np.ndarray) -> list[Lookup]:
+        return [Lookup(*self.query(item, weights), as_it_is)]
+
+    def total(self, parts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        together: np.ndarray = parts @ weights
+        return together
 
     def similarities(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         parts: np.ndarray = self._cosines(one, other) @ self.shares.T
@@ -331,6 +359,7 @@ class DirectionGeometry:
     )
     has_directions: ClassVar[bool] = True
     compares_values: ClassVar[bool] = False
+    is_linear: ClassVar[bool] = True
     supports_avoid: ClassVar[bool] = True
     works_on_segments: ClassVar[bool] = True
     most_segments: ClassVar[int | None] = None
@@ -427,6 +456,13 @@ class DirectionGeometry:
         vector = np.where(self._is_square, -of_column, 2 * of_column * item).astype(np.float32)
         return vector, float(-weights @ item[self._is_square])
 
+    def lookups(self, item: np.ndarray, weights: np.ndarray) -> list[Lookup]:
+        return [Lookup(*self.query(item, weights), as_it_is)]
+
+    def total(self, parts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        together: np.ndarray = parts @ weights
+        return together
+
     def similarities(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         squares = np.subtract(one, other, dtype=np.float64) ** 2
         parts: np.ndarray = np.atleast_2d(squares) @ self._sums
@@ -507,14 +543,19 @@ class Eraser:
         return told
 
 
-def library_pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of all pairs of a library, or of 100 000 seeded ones; never a row with itself."""
-    if n * (n - 1) // 2 <= MAX_PAIRS:
+def library_pairs(n: int, most: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of all pairs of a library, or of as many seeded ones (100 000); never a row with itself."""
+    most = MAX_PAIRS if most is None else most
+    if n * (n - 1) // 2 <= most:
         first, second = np.triu_indices(n, 1)
         return first, second
     rng = np.random.default_rng(PAIR_SEED)
-    first = rng.integers(0, n, MAX_PAIRS)
-    return first, (first + rng.integers(1, n, MAX_PAIRS)) % n
+    first = rng.integers(0, n, most)
+    return first, (first + rng.integers(1, n, most)) % n
+
+
+def as_it_is(value: float) -> float:
+    return value
 
 
 def _or_one(values: np.ndarray, least: float) -> np.ndarray:

@@ -106,6 +106,7 @@ class Neighbour:
     similarity : larger is closer; what it is between is the geometry's
     percentile : share of the library's pairs that are less similar, in percent; None in a library without pairs
     aspects : of the aspects asked for; None if none was
+    hearings : percentile in each hearing, where it is as near as in the one in which that is higher; else None
     """
 
     rank: int
@@ -113,6 +114,7 @@ class Neighbour:
     similarity: float
     percentile: float | None
     aspects: Mapping[str, AspectScore] | None = None
+    hearings: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -240,6 +242,7 @@ class NeighbourIndex:
         item = self._item(query)
         weights = self.weights(question)
         is_corrected = corrects_hubs is True if question.hubs == "auto" else question.hubs == "on"
+        is_corrected &= self.geometry.is_linear
         n_first = min(len(self), max(FIRST_PORTION, question.k + len(exclude) + 1))
         first = self._portion(item, weights, n_first)
         copies = _Copies(self, onsets_of)
@@ -248,7 +251,7 @@ class NeighbourIndex:
             question,
             query_facts or Facts(),
             facts_of,
-            similarities=lambda row, rows: self.geometry.similarities(self._row(row), self._items(rows)) @ weights,
+            similarities=lambda row, rows: self._totals(self._row(row), self._items(rows), weights),
             is_copy=copies.among,
             is_copy_of_query=lambda row: copies.of_query(item, row),
         )
@@ -284,15 +287,21 @@ class NeighbourIndex:
     # --- ranking --------------------------------------------------------------------------------------------
 
     def _portion(self, item: np.ndarray, weights: np.ndarray, n: int) -> _Portion:
-        """The n rows that the index finds nearest, with their exact similarities."""
-        vector, constant = self.geometry.query(item, weights)
-        share = np.count_nonzero(vector) / len(vector)
-        products, rows = self.rows.search(vector[None], n, share)
-        rows = rows[0][rows[0] >= 0]
+        """The n rows that the index finds nearest by each lookup, with their exact similarities."""
+        found, bounds = [], []
+        for vector, constant, most in self.geometry.lookups(item, weights):
+            share = np.count_nonzero(vector) / len(vector)
+            products, rows = self.rows.search(vector[None], n, share)
+            found.append(rows[0][rows[0] >= 0])
+            bound = float(products[0][-1]) + constant
+            # Far from the mean, large numbers cancel.
+            bounds.append(most(bound + ROUNDING * (1.0 + abs(bound) + abs(constant))))
+        rows = found[0] if len(found) == 1 else np.unique(np.concatenate(found))
         items = self.rows.rows(rows)
-        bound = float(products[0][-1]) + constant
-        bound += ROUNDING * (1.0 + abs(bound) + abs(constant))  # far from the mean, large numbers cancel
-        return _Portion(n, rows, items, self.geometry.similarities(item, items), bound)
+        return _Portion(n, rows, items, self.geometry.similarities(item, items), max(bounds))
+
+    def _totals(self, item: np.ndarray, items: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return self.geometry.total(self.geometry.similarities(item, items), weights)
 
     def _ranked(
         self,
@@ -306,7 +315,7 @@ class NeighbourIndex:
         corrections = self._hub_corrections(weights) if is_corrected else None
         given = set(exclude)
         while True:
-            exact = portion.parts @ weights
+            exact = self.geometry.total(portion.parts, weights)
             scores, bound = exact, portion.bound
             if corrections is not None:
                 scores, bound = exact - corrections[portion.rows] / 2, bound - corrections.min() / 2
@@ -333,6 +342,10 @@ class NeighbourIndex:
             return ()
         parts = np.stack([candidate.parts for candidate in chosen])
         percentiles = self.percentiles.of(np.array([c.similarity for c in chosen]), weights)
+        hearings: dict[str, np.ndarray] = {}
+        if not self.geometry.is_linear:
+            names = enumerate(self.geometry.parts)
+            hearings = {name: self.percentiles.of_part(parts[:, place], place) for place, name in names}
         places = {aspect: self.geometry.parts.index(aspect) for aspect in asked}
         of_part = {aspect: self.percentiles.of_part(parts[:, place], place) for aspect, place in places.items()}
         neighbours = []
@@ -348,7 +361,14 @@ class NeighbourIndex:
             }
             total = sum(score.contribution for score in aspects.values()) if aspects else candidate.similarity
             neighbours.append(
-                Neighbour(number + 1, candidate.track_id, total, _number(percentiles[number]), aspects or None)
+                Neighbour(
+                    number + 1,
+                    candidate.track_id,
+                    total,
+                    _number(percentiles[number]),
+                    aspects or None,
+                    {name: float(of_part[number]) for name, of_part in hearings.items()} or None,
+                )
             )
         return tuple(neighbours)
 
@@ -422,19 +442,29 @@ class NeighbourIndex:
             return {}
         key = weights.tobytes(), tuple(ranks)
         if key not in self._usual:
-            sample = self._sample(N_USUAL)
-            asked = [self.geometry.query(item, weights) for item in self.rows.rows(sample)]
-            vectors = np.stack([vector for vector, _ in asked])
-            constants = np.array([constant for _, constant in asked])
-            products, rows = self.rows.search(vectors, max(ranks) + 1)  # all at once: one pass over the library
-            is_other = (rows >= 0) & (rows != sample[:, None])
-            totals = np.where(is_other, products + constants[:, None], -np.inf)
+            totals = self._totals_of_nearest(self._sample(N_USUAL), weights, max(ranks))
             nearest = -np.sort(-totals, axis=1)[:, np.array(ranks) - 1]  # (n_sampled, n_ranks)
             usual = np.median(self.percentiles.of(nearest.ravel(), weights).reshape(nearest.shape), axis=0)
             if len(self._usual) >= N_KEPT:
                 self._usual.clear()
             self._usual[key] = dict(zip(ranks, map(float, usual), strict=True))
         return self._usual[key]
+
+    def _totals_of_nearest(self, sample: np.ndarray, weights: np.ndarray, n: int) -> np.ndarray:
+        """Of some tracks to their n nearest others or more, (n_sampled, n + 1); -inf for themselves."""
+        if not self.geometry.is_linear:
+            totals = np.full((len(sample), n + 1), -np.inf)
+            for place, (row, item) in enumerate(zip(sample, self.rows.rows(sample), strict=True)):
+                portion = self._portion(item, weights, n + 1)
+                of_others = self.geometry.total(portion.parts[portion.rows != row], weights)
+                totals[place, : min(n + 1, len(of_others))] = np.sort(of_others)[::-1][: n + 1]
+            return totals
+        asked = [self.geometry.query(item, weights) for item in self.rows.rows(sample)]
+        vectors = np.stack([vector for vector, _ in asked])
+        constants = np.array([constant for _, constant in asked])
+        products, rows = self.rows.search(vectors, n + 1)  # all at once: one pass over the library
+        is_other = (rows >= 0) & (rows != sample[:, None])
+        return np.where(is_other, products + constants[:, None], -np.inf)
 
     def _is_strange(self, item: np.ndarray, portion: _Portion | None) -> bool | None:
         """`portion`: the nearest by plain weights, if they are known already."""

@@ -1,7 +1,7 @@
 """Percentiles: how near is near? A similarity is placed among those of random pairs of the library itself.
 
-100 = closer than all pairs. The similarities of up to 100 000 pairs are kept per part; those of the total are their
-weighted sum, so any weights have their percentile at once. A few values are counted: sorting the pairs for weights
+100 = closer than all pairs. The similarities of up to 100 000 pairs are kept per part; those of the total are made of
+them, so any weights have their percentile at once. A few values are counted: sorting the pairs for weights
 that change with every touch of a slider would take longer. Those of a part are sorted once.
 """
 
@@ -45,7 +45,10 @@ class Percentiles:
             return np.full(len(similarities), np.nan)
         if len(weighted) == 1 and weights[weighted[0]] == 1:
             return self.of_part(similarities, int(weighted[0]))
-        totals = weights[weighted].astype(np.float32) @ pairs[weighted]
+        if self._geometry.is_linear:
+            totals = weights[weighted].astype(np.float32) @ pairs[weighted]
+        else:
+            totals = self._geometry.total(pairs.T, weights)
         low, high = _edges(similarities)
         if len(similarities) <= FEW:
             below = np.array([np.count_nonzero(totals < edge) for edge in low])

@@ -54,9 +54,11 @@ def find_reasons(index: NeighbourIndex, query: np.ndarray, track_ids: Sequence[s
     if not geometry.has_directions or not track_ids:
         return {track_id: [] for track_id in track_ids}
     item = geometry.items(query[None])
-    others = index.rows.rows(np.array([index.row_of(track_id) for track_id in track_ids]))
+    known = set(index.track_ids)
+    all_ids, track_ids = track_ids, [track_id for track_id in track_ids if track_id in known]
+    others = index.rows.rows(np.array([index.row_of(track_id) for track_id in track_ids], int))
     parts = geometry.similarities(item[0], others)
-    reasons: dict[str, list[Reason]] = {track_id: [] for track_id in track_ids}
+    reasons: dict[str, list[Reason]] = {track_id: [] for track_id in all_ids}
     for place, aspect in enumerate(geometry.parts):
         if geometry.plain[place] == 0:  # no evidence for it here
             continue

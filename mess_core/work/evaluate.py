@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from mess_core.encoders.hearings import refuse_hearing
 from mess_core.encoders.registry import encoder_info
 from mess_core.errors import DataMissingError
 from mess_core.evaluation.faithfulness import MIN_WORKS, Faithfulness, held_out_similarities, measure_faithfulness
@@ -84,6 +85,7 @@ def in_words(result: Faithfulness | SimilarityStudy) -> str:
 
 def evaluate_faithfulness(scope: Scope, on_progress: OnProgress = no_progress) -> Faithfulness:
     """Do aspects find what they say? Measured with the settings of the library's discovery."""
+    refuse_hearing(scope.info, "judge its aspects")
     discovery = scope.discovery()
     if discovery is None:
         raise DataMissingError(
@@ -126,7 +128,9 @@ def study_similarity(scope: Scope, on_progress: OnProgress = no_progress) -> Sim
         if len(set(data.groups)) >= MIN_WORKS:
             extra["direction"] = held_out_similarities(data, discovery.result.settings)
     performers = [track.performer for track in known]
-    return evaluate_similarity(embeddings.vectors, works, performers, properties, extra, on_progress=on_progress)
+    return evaluate_similarity(
+        embeddings.vectors, works, performers, properties, extra, info=scope.info, on_progress=on_progress
+    )
 
 
 EVALUATE: dict[What, Callable[[Scope, OnProgress], Faithfulness | SimilarityStudy]] = {

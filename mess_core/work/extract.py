@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from mess_core.catalogue.catalogue import Track
@@ -50,10 +50,13 @@ class ExtractRequest(Request):
     def run(self, task: Task) -> Done:
         scope = scope_of(task.workspace, self.library, self.encoder_id)
         scope.require_library()
-        tracks = scope.missing_tracks
-        missing = {track.track_id for track in tracks}
-        kept = [track for track in scope.tracks if track.track_id not in missing]
-        return Done(embed_tracks(task, tracks, self.encoder_id, keep_raw=self.keep_raw, kept=kept))
+        messages = []
+        for info in scope.info.encoders:
+            tracks = replace(scope, info=info).missing_tracks
+            missing = {track.track_id for track in tracks}
+            kept = [track for track in scope.tracks if track.track_id not in missing]
+            messages.append(embed_tracks(task, tracks, info.id, keep_raw=self.keep_raw, kept=kept))
+        return Done(" ".join(dict.fromkeys(messages)))
 
     def is_left(self, workspace: Workspace, job: Job) -> bool:
         n_embedded = scope_of(workspace, self.library, self.encoder_id).n_embedded
@@ -93,7 +96,10 @@ class EncodeRequest(Request):
             track = task.workspace.catalogue.track(self.track_id)
         except UnknownTrackError as error:  # removed while it waited
             raise Cancelled from error
-        message = embed_tracks(task, [track], self.encoder_id)
+        info = encoder_info(self.encoder_id, task.workspace.paths)
+        explaining = () if info.explained_by is None else (info.explained_by,)
+        missing = [each for each in (*info.encoders, *explaining) if not task.workspace.store.has(self.track_id, each)]
+        message = " ".join(embed_tracks(task, [track], each.id) for each in dict.fromkeys(missing))
         for failure in task.workspace.jobs.failures(task.job.job_id):  # the only track there is: the job has failed
             raise AudioError(failure.message, failure.hint)
         return Done(message)

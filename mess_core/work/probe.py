@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.hearings import refuse_hearing
 from mess_core.encoders.registry import encoder_info
 from mess_core.probing.data import UNTRAINED
 from mess_core.probing.discovery import Group, check_columns, path_of, save
@@ -60,6 +61,7 @@ class ProbeRequest(Request):
 
         workspace, scope = task.workspace, scope_of(task.workspace, self.library, self.encoder_id)
         scope.require_library()
+        refuse_hearing(scope.info, "probe it")
         info, tracks, controls = scope.info, scope.embedded_tracks, scope.controls()
         # What takes as long as the encoder itself comes last: R² can be looked at meanwhile.
         twin = None if UNTRAINED in self.settings.without else controls.get(UNTRAINED)

@@ -61,6 +61,11 @@ class Scope:
         """UnknownTrackError if there is no such library."""
         self.workspace.catalogue.require_library(self.library)
 
+    @property
+    def for_aspects(self) -> Scope:
+        """The library seen through the encoder whose aspects are asked for: of a hearing, another one."""
+        return self if self.info.explained_by is None else replace(self, info=self.info.explained_by)
+
     # --- tracks and their embeddings --------------------------------------------------------------------------
 
     @property
@@ -94,11 +99,15 @@ class Scope:
     @property
     def n_embedded(self) -> int:
         """How many tracks of the library are embedded."""
+        if self.info.parts:
+            return len(self.embedded_ids)
         return self._numbers_embedded().get((self.info.id, self.info.fingerprint), 0)
 
     @property
     def n_by_other_versions(self) -> int:
-        """How many embeddings of its tracks are by other versions of the encoder."""
+        """How many embeddings of its tracks are by other versions of the encoder, or of those of a hearing."""
+        if self.info.parts:
+            return sum(replace(self, info=each).n_by_other_versions for each in self.info.encoders)
         return sum(
             n
             for (encoder, version), n in self._numbers_embedded().items()
@@ -138,6 +147,16 @@ class Scope:
 
     def estimate(self) -> Estimate:
         """What it would take to extract what is missing."""
+        if self.info.parts:
+            each = [replace(self, info=encoder).estimate() for encoder in self.info.encoders]
+            seconds = [one.seconds for one in each]
+            return Estimate(
+                n_tracks=len(self.missing_tracks),
+                n_segments=sum(one.n_segments for one in each),
+                seconds=None if None in seconds else sum(one for one in seconds if one is not None),
+                n_bytes=sum(one.n_bytes for one in each),
+                n_free_bytes=each[0].n_free_bytes,
+            )
         known, info = self.workspace.store.known(self.info), self.info
         lengths_s = self.workspace.catalogue.durations_s(self.library)
         durations_s = [s for track_id, s in lengths_s.items() if track_id not in known]
@@ -167,7 +186,9 @@ class Scope:
 
     @property
     def can_discover(self) -> bool:
-        """Whether enough is embedded for discovery to run by itself."""
+        """Whether enough is embedded for discovery to run by itself; a hearing goes by that of an encoder."""
+        if self.info.parts:
+            return False
         tracks = self.embedded_tracks
         return len(tracks) >= MIN_TRACKS and len(set(groups_of(tracks, "work"))) >= MIN_GROUPS
 
@@ -183,10 +204,10 @@ class Scope:
         )  # fmt: skip
 
     def controls(self) -> dict[str, EncoderInfo]:
-        """Baseline name -> the encoder that makes it."""
+        """Baseline name -> the encoder that makes it; a hearing, which is not probed, has no untrained twin."""
         names = {"log-mel": MEL.id, "MFCC": MFCC.id, "chroma": CHROMA.id, UNTRAINED: f"{RANDOM}{self.info.id}"}
-        known, paths = encoder_ids(), self.workspace.paths
-        return {name: encoder_info(id_, paths) for name, id_ in names.items() if id_ in known and id_ != self.info.id}
+        known, own, paths = encoder_ids(), {each.id for each in self.info.encoders}, self.workspace.paths
+        return {name: encoder_info(id_, paths) for name, id_ in names.items() if id_ in known and id_ not in own}
 
     def discovery(
         self, group: Group = "work", level: Level = "track", settings: ProbeSettings | None = None
@@ -200,7 +221,10 @@ class Scope:
         Its own also gives way where it has evidence for nothing: three tracks can be probed, too. Aspects that are
         borrowed say how well they hold in this library, and have no evidence where they do not.
         A result of another version counts as none: searching goes on without aspects until it is made again.
+        A hearing goes by what the encoder that explains it tells.
         """
+        if self.info.explained_by is not None:
+            return self.for_aspects.discovery_for_search()
 
         def readable(library: str) -> Discovery | None:
             try:

@@ -62,10 +62,10 @@ def test_similar_has_the_promised_shape_and_answer(run, library, tmp_path):
     assert [r["rank"] for r in document["results"]] == [1, 2]  # the query's own bytes never come back
     for result in document["results"]:
         assert result.keys() == {
-            "rank", "track_id", "title", "path", "similarity", "percentile", "aspects", "moment"
+            "rank", "track_id", "title", "path", "similarity", "percentile", "aspects", "hearings", "moment"
         }  # fmt: skip
         assert result["aspects"] is None
-        assert result["moment"].keys() == {"query_s", "track_s", "length_s", "similarity"}
+        assert result["hearings", "moment"].keys() == {"query_s", "track_s", "length_s", "similarity"}
     home = Workspace(tmp_path / "home")
     plan = make_plan(Scope(home, "all", encoder_info("mel", home.paths)), Question(k=99), None)
     query = query_of(plan.scope, home.catalogue.track(document["query_track_id"]), str(library[0]))
@@ -257,7 +257,7 @@ def ask(planted, capsys):
     return ask
 
 
-RESULT = {"rank", "track_id", "title", "path", "similarity", "percentile", "aspects", "moment"}
+RESULT = {"rank", "track_id", "title", "path", "similarity", "percentile", "aspects", "hearings", "moment"}
 SCORE = {"similarity", "percentile", "weight", "contribution"}
 
 

@@ -29,7 +29,7 @@ from mess_core.work.extract import EncodeRequest, ExtractRequest
 from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit
-from mess_core.workspace.scope import Scope
+from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.uploads import UploadWriter
 from mess_core.workspace.workspace import Workspace
 from pages.shared.app import frame, resources
@@ -49,10 +49,10 @@ PAGES = {
 
 
 def ask(home: Workspace, track_id: str, library: str = "all", **request) -> tuple[FoundTrack, ...]:
-    """What the core answers."""
-    scope = Scope(home, library, NANO)
+    """What the core answers where nothing was chosen: by the hearing that the default encoder makes by itself."""
+    scope = scope_of(home, library, "hearing:same-music")
     plan = make_plan(scope, Question(**request), scope.discovery_for_search())
-    query = query_of(scope, home.catalogue.track(track_id))
+    query = query_of(plan.scope, home.catalogue.track(track_id))
     return answer(build_index(plan), plan, query).found
 
 
@@ -91,6 +91,22 @@ def test_a_picked_track_gets_its_neighbours(launch, library, home):
     assert rows(at, "similarity") == pytest.approx([found.neighbour.similarity for found in ask(home, library[0])])
     assert rows(at, "rank") == [1, 2, 3]
     assert at.query_params["query"] == library[0]
+
+
+def test_what_to_listen_for_is_chosen_on_listen_alone(launch, library):
+    """A hearing there, an encoder on the other pages; a link with an encoder asks by that one."""
+    at = launch("pages/4_Listen.py", query=library[0])
+    assert at.selectbox(key="hearing").value == "hearing:same-music" and "Listening for: Same music" in words(at)
+    by_hearing = rows(at, "similarity")
+    at.selectbox(key="hearing").set_value(NANO.id).run()
+    assert "Encoder: MESS-nano" in words(at) and rows(at, "similarity") != by_hearing
+    assert NANO.id in at.query_params["hearing"]
+    at.switch_page("pages/2_Layers.py").run()
+    assert at.selectbox(key="encoder").value == NANO.id and not at.exception
+    linked = launch("pages/4_Listen.py", query=library[0], encoder=NANO.id)
+    assert rows(linked, "similarity") == rows(at.switch_page("pages/4_Listen.py").run(), "similarity")
+    nonsense = launch("pages/4_Listen.py", query=library[0], hearing="hearing:nosuch")
+    assert nonsense.selectbox(key="hearing").value == "hearing:same-music" and not nonsense.exception
 
 
 def test_a_link_opens_the_same_question(launch, library):
@@ -169,7 +185,7 @@ def test_a_library_of_an_older_nano_is_embedded_again_with_one_click(launch, lib
         home.store.write(track.track_id, older, theirs)
         home.store.write(track.track_id, MEL, _mel_embedding())
     at = launch("pages/4_Listen.py", query=home.catalogue.tracks("music")[0].track_id)
-    assert at.selectbox(key="encoder").value == NANO.id and "A new MESS-nano" in words(at)
+    assert at.selectbox(key="hearing").value == NANO.id and "A new MESS-nano" in words(at)
     next(button for button in at.button if button.label == "Embed 4 tracks with MESS-nano").click().run()
     assert [(job.kind, job.arguments["encoder"]) for job in home.jobs.active()] == [("extract", NANO.id)]
 

@@ -54,6 +54,7 @@ def info(encoder_id: str) -> EncoderInfo:
 
 def discovery(scope: Scope) -> Discovery | None:
     """What searches of a library go by; read again when any library's default run, or what is known here, changed."""
+    scope = scope.for_aspects
     names = [ALL, *(known.name for known in workspace().catalogue.libraries())]
     paths = [path_of(workspace().paths, name, scope.info, "work", "track") for name in names]
     changed = tuple(path.stat().st_mtime_ns for path in paths if path.is_file())

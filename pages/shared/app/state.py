@@ -21,7 +21,8 @@ from mess_core.search.matching import parse_passage
 
 KEYS: dict[str, Any] = {
     "library": "",  # the sidebar; none is the one used last
-    "encoder": "",  # Listen
+    "hearing": "",  # Listen: a hearing, or an encoder
+    "encoder": "",  # Layers, Map; and Listen where no hearing was chosen
     "extractor": "",  # Library
     "k": 10,  # Listen, as are all below but group and level
     "geometry": "auto",

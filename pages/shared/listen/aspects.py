@@ -34,7 +34,10 @@ def choose_question(scope: Scope) -> Question:
         _offer_presets(aspects)
     weights = _choose_measured(aspects) if by_values else _choose_aspects(scope, discovery)
     avoid = _choose_avoided(aspects, [aspect for aspect, weight in weights.items() if weight])
-    geometry = _choice("geometry", "How near is measured", ["auto", *GEOMETRIES], GEOMETRY_HELP)
+    possible = [
+        name for name, kind in GEOMETRIES.items() if discovery or kind.compares_values or not kind.has_directions
+    ]
+    geometry = _choice("geometry", "How near is measured", ["auto", *possible], GEOMETRY_HELP)
     with st.expander("Only some recordings", icon=":material/filter_alt:"):
         others = _choose_filters()
     with st.expander("How the list is made up", icon=":material/tune:"):

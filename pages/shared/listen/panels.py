@@ -13,8 +13,9 @@ import streamlit as st
 from mess_core.catalogue.catalogue import ALL, Track
 from mess_core.handover.exports import as_csv, as_json, as_m3u8
 from mess_core.search import answers
-from mess_core.search.answers import Answer, FoundTrack, make_plan, query_of, vector_of
-from mess_core.search.explaining import names_in_common, plan_of_reasons
+from mess_core.search.answers import Answer, FoundTrack, make_plan, query_of
+from mess_core.search.either import in_which
+from mess_core.search.explaining import names_in_common, plan_of_reasons, query_of_reasons
 from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.measured import measured_aspects, measured_library
 from mess_core.search.question import Question
@@ -43,7 +44,7 @@ VERDICTS = {"dislike": 0, "like": 1}  # as `st.feedback` counts thumbs
 def answer(query: Track, scope: Scope, question: Question, passage: tuple[float, float] | None) -> Answer:
     """One call into the core."""
     plan = make_plan(scope, question, resources.discovery(scope), is_of_passage=passage is not None)
-    asked = query_of(scope, query)
+    asked = query_of(plan.scope, query)
     if passage is not None:
         return answers.answer_passage(resources.segment_index(plan), plan, asked, passage)
     return answers.answer(resources.index(plan), plan, asked)
@@ -55,12 +56,15 @@ def explain_neighbours(found: Answer) -> dict[str, list[Reason]]:
     track_ids = [item.track.track_id for item in found.found]
     if plan is None:
         return {track_id: [] for track_id in track_ids}
-    return find_reasons(resources.index(plan), vector_of(plan, found.query), track_ids)
+    query = query_of_reasons(plan, found)
+    if query is None:  # an upload that its encoder has not heard
+        return {track_id: [] for track_id in track_ids}
+    return find_reasons(resources.index(plan), query, track_ids)
 
 
 def in_lines(found: Answer, reasons: dict[str, list[Reason]]) -> dict[str, str]:
     """One line for each neighbour, by track id: what the catalogue knows, then what can be heard."""
-    scope, discovery = found.plan.scope, resources.discovery(found.plan.scope)
+    scope, discovery = found.plan.scope.for_aspects, resources.discovery(found.plan.scope)
     measured = measured_faithfulness(scope, discovery) if discovery else None
     lines = {}
     for item in found.found:
@@ -80,6 +84,7 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
             "similarity": item.neighbour.similarity if abs(item.neighbour.similarity) >= 5e-4 else 0.0,  # not -0.000
             "closer than": item.neighbour.percentile,
             **{aspect: score.percentile for aspect, score in (item.neighbour.aspects or {}).items()},
+            "near in": in_which(item.neighbour.hearings) if item.neighbour.hearings else None,
             "why": lines[item.track.track_id],
             "moment": _moment(item),
             "performer": item.track.performer,
@@ -89,7 +94,7 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
         }
         for item in found.found
     ]
-    known = [name for name in ("why", "performer", "work", "instrument") if any(row[name] for row in rows)]
+    known = [name for name in ("near in", "why", "performer", "work", "instrument") if any(row[name] for row in rows)]
     plan = found.plan
     chosen = st.dataframe(
         rows,
@@ -103,9 +108,10 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
         column_config={
             "rank": st.column_config.NumberColumn("#", width=40),
             "title": st.column_config.TextColumn("track", width=280),
-            "similarity": st.column_config.NumberColumn(format="%.3f", width=80, help=GEOMETRIES[plan.geometry].words),
+            "similarity": st.column_config.NumberColumn(format="%.3f", width=80, help=plan.kind.words),
             "closer than": _percentile("closer than", "in all that was asked for"),
             **{aspect: _percentile(aspect_title(aspect), f"in {aspect_title(aspect)} alone") for aspect in asked},
+            "near in": st.column_config.TextColumn(width=190, help="in which of the two hearings it is exceptional"),
             "why": st.column_config.TextColumn(width=300, help=WHY[plan.measured is not None]),
             "moment": st.column_config.TextColumn("best moment", help="where query and track resemble each other most"),
         },
@@ -304,18 +310,16 @@ def explain(found: Answer) -> None:
     """How to read it, and how far to trust it."""
     plan = found.plan
     library = "all libraries" if plan.scope.library == ALL else plan.scope.library
-    st.caption(
-        f"*Similarity*: {GEOMETRIES[plan.geometry].words}. "
-        "*Closer than* places it among the pairs of the library itself."
-    )
+    st.caption(f"*Similarity*: {plan.kind.words}. *Closer than* places it among the pairs of the library itself.")
     if state.passage() is None:
         usual = usual_in_words(resources.index(plan).usual_percentiles(plan.question))
         if usual:
             st.caption(usual)
+    heard = f"{'Listening for' if plan.scope.info.parts else 'Encoder'}: {plan.scope.info.title}"
     how = ", ".join(f"{aspect_title(aspect)} {weight:.0%}" for aspect, weight in plan.question.weights.items())
     without = f" · without {', '.join(map(aspect_title, plan.question.avoid))}" if plan.question.avoid else ""
     st.text(
-        f"Library: {library}, {counted(plan.scope.n_embedded, 'track')} · Encoder: {plan.scope.info.title} · "
+        f"Library: {library}, {counted(plan.scope.n_embedded, 'track')} · {heard} · "
         f"{how or 'all layers alike'}{without} · "
         f"{plan.geometry}, {INDEXES[found.kind]}"
     )

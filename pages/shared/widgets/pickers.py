@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
-from mess_core.encoders.registry import DEFAULT, encoder_choices, encoder_ids
+from mess_core.encoders.registry import DEFAULT, encoder_choices, encoder_ids, hearing_ids
 from mess_core.words import counted
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.request import submit, under_way
@@ -24,6 +24,24 @@ def choose_encoder() -> Scope:
     return frame.scope(state.sticky(st.selectbox, "Encoder", options=ids, key="encoder", default=first))
 
 
+def choose_hearing() -> Scope:
+    """This library, by a hearing that has heard it or by a single encoder; by "like this" as soon as that can be."""
+    ids = [hearing for hearing in hearing_ids() if frame.scope(hearing).n_embedded]
+    encoders = [e for e in encoder_ids(resources.workspace().paths) if frame.scope(e).n_embedded]
+    if not ids and (not encoders or (DEFAULT not in encoders and frame.scope(DEFAULT).n_by_other_versions)):
+        encoders.append(DEFAULT)  # to be embedded again
+    named = {hearing: resources.info(hearing).title for hearing in ids}
+    named |= {encoder: f"one encoder: {encoder}" if ids else encoder for encoder in encoders}
+    asked = state.read("encoder")
+    usual = ids[0] if ids else DEFAULT if DEFAULT in encoders else encoders[0]
+    chosen = state.sticky(
+        st.selectbox, "Listen for", options=list(named), key="hearing", format_func=lambda each: named.get(each, each),
+        default=asked if asked in named else usual,
+        help=" ".join(["What is to be alike.", *(f"{named[each]}: {resources.info(each).summary}" for each in ids)]),
+    )  # fmt: skip
+    return frame.scope(chosen)
+
+
 def embed_button(scope: Scope, n_tracks: int) -> None:
     """One click: embedding, and then discovery."""
     workspace, info = scope.workspace, scope.info
@@ -39,6 +57,7 @@ def embed_button(scope: Scope, n_tracks: int) -> None:
 
 
 def is_ready(encoder_id: str) -> bool:
-    """Whether an encoder can be used now."""
-    workspace = resources.workspace()
-    return any(c.info.id == encoder_id and c.weights.status in READY for c in encoder_choices(workspace.paths))
+    """Whether an encoder can be used now, or all of a hearing's."""
+    choices = encoder_choices(resources.workspace().paths)
+    ready = {choice.info.id for choice in choices if choice.weights.status in READY}
+    return {each.id for each in resources.info(encoder_id).encoders} <= ready

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mess_core.probing.joining import same_time
+from mess_core.embeddings.joining import same_time
 
 
 @pytest.mark.parametrize(("segment_s", "other_segment_s"), [(5.0, 5.0), (3.0, 5.0), (5.0, 3.0), (1.0, 10.0)])

@@ -1,0 +1,105 @@
+"""Hearings: for each question the ears that hear it.
+
+No encoder hears everything. One that was taught which notes sound finds another performance of a piece, one that was
+taught tags finds the same style, and either is poor at the other's task. A *hearing* is a named choice of layers of one
+or several encoders for one question. It is used like an encoder whose layers these are: each layer is centred on the
+library and counts as much as any other, so that nothing is weighed by how large its numbers happen to be.
+
+    same music            who plays it, and on what, does not matter: another performance of the piece
+    same sound and style  what a listener would tag it with: instruments, voice, genre, mood
+    like this             both, and a recording is as near as it is in the one in which it is more exceptional
+
+Mixing the two instead finds neither: half and half of both, the same piece comes up less often than by the first alone,
+and the same style less often than by the second.
+
+A hearing has an embedding where all its parts have one. What aspects say, and why a neighbour is one, is told by the
+encoder named in `explained_by`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mess_core.encoders.base import EncoderInfo, Part
+from mess_core.encoders.nano import NANO
+from mess_core.errors import InputError
+
+PREFIX = "hearing:"
+UPPER_LAYERS = tuple(range(5, 13))  # of nano: below, it describes the spectrum
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """One line of the table. parts : (encoder, layers, the hearing they stand for) each"""
+
+    id: str
+    title: str
+    summary: str
+    parts: tuple[tuple[str, tuple[int, ...], str], ...]
+    explained_by: str = NANO.id
+
+
+MUSIC, SOUND = "same music", "same sound and style"
+_MUSIC = ((NANO.id, UPPER_LAYERS, MUSIC),)
+_SOUND = (("musicnn-mtt", (5,), SOUND), ("musicnn-msd", (5,), SOUND))
+
+HEARINGS: dict[str, Hearing] = {
+    hearing.id: hearing
+    for hearing in (
+        Hearing(
+            f"{PREFIX}like-this", "Like this",
+            "The same music, or the same sound and style: whichever is more exceptional.", _MUSIC + _SOUND,
+        ),
+        Hearing(f"{PREFIX}same-music", "Same music", "The same piece, whoever plays it and on what.", _MUSIC),
+        Hearing(
+            f"{PREFIX}same-sound", "Same sound and style",
+            "What one would call it by: instruments, voice, genre, mood.", _SOUND,
+        ),
+    )
+}  # fmt: skip
+
+
+def refuse_hearing(info: EncoderInfo, what: str) -> None:
+    """InputError where something ("probe it") is asked of a hearing that can be asked of encoders only."""
+    if info.parts:
+        heard_by = " and ".join(each.id for each in info.encoders)
+        raise InputError(
+            f"{info.title} is a hearing, with layers of {heard_by}: nobody can {what} as one.", "Ask for an encoder."
+        )
+
+
+def hearing_info(hearing_id: str, info_of: Callable[[str], EncoderInfo]) -> EncoderInfo:
+    """A hearing as the facts of an encoder, whose layers are those of its parts, one after the other.
+
+    Raises
+    ------
+    InputError
+        If there is no such hearing.
+    """
+    if hearing_id not in HEARINGS:
+        raise InputError(f"There is no hearing {hearing_id!r}.", f"Choose one of: {', '.join(HEARINGS)}.")
+    hearing = HEARINGS[hearing_id]
+    parts = tuple(Part(info_of(encoder), layers, of) for encoder, layers, of in hearing.parts)
+    first = parts[0].info
+    widths = tuple(part.info.width_of(layer) for part in parts for layer in part.layers)
+    return EncoderInfo(
+        id=hearing.id,
+        title=hearing.title,
+        summary=hearing.summary,
+        source="mess_core/encoders/hearings.py",
+        revision="1",
+        licence="; ".join(dict.fromkeys(part.info.licence for part in parts)),
+        files=(),
+        sample_rate_hz=first.sample_rate_hz,
+        frame_rate_hz=first.frame_rate_hz,
+        n_layers=len(widths),
+        dim=max(widths),
+        layer_0=f"layer {parts[0].layers[0]} of {first.title}",
+        normaliser="as its parts",
+        segment_s=first.segment_s,
+        hop_s=first.hop_s,
+        widths=widths if len(set(widths)) > 1 else (),
+        parts=parts,
+        explained_by=info_of(hearing.explained_by),
+    )
