@@ -65,7 +65,7 @@ def test_similar_has_the_promised_shape_and_answer(run, library, tmp_path):
             "rank", "track_id", "title", "path", "similarity", "percentile", "aspects", "hearings", "moment"
         }  # fmt: skip
         assert result["aspects"] is None
-        assert result["hearings", "moment"].keys() == {"query_s", "track_s", "length_s", "similarity"}
+        assert result["moment"].keys() == {"query_s", "track_s", "length_s", "similarity"}
     home = Workspace(tmp_path / "home")
     plan = make_plan(Scope(home, "all", encoder_info("mel", home.paths)), Question(k=99), None)
     query = query_of(plan.scope, home.catalogue.track(document["query_track_id"]), str(library[0]))
