@@ -379,9 +379,32 @@ def test_bars_find_what_was_planted():
     vectors = rng.standard_normal((48, 2, 16))
     vectors[:, 1] = rng.standard_normal((12, 16))[works]
     question = bars.ask_for("piece", works.tolist(), performers, works.tolist())
-    noise, perfect, search = bars.retrieval_figures(question, vectors, "x", vectors[:, :1])
+    noise, perfect, chosen, search = bars.retrieval_figures(question, vectors, "x", vectors[:, :1])
+    assert chosen.layer == bars.CHOSEN and chosen.value == 1 and chosen.verdict == ""
     assert perfect.value == 1 and noise.ratio == 1 and search.layer == bars.SEARCH and search.value > noise.value
     assert noise.low < noise.chance + 0.1 and json.dumps(bars.as_json([noise]))
+
+
+def test_a_difference_from_chroma_is_paired_and_its_sentence_follows():
+    """By hand, group by group; equal vectors differ by exactly 0, whatever is drawn; the best is chosen elsewhere."""
+    rng = np.random.default_rng(1)
+    works = np.repeat(np.arange(12), 4)
+    question = bars.ask_for("piece", works.tolist(), [str(i) for i in range(48)], works.tolist())
+    known = rng.standard_normal((12, 16))[works][:, None] + 0.8 * rng.standard_normal((48, 1, 16))
+    noise = rng.standard_normal((48, 1, 16))
+
+    def search(vectors: np.ndarray, chroma: np.ndarray) -> bars.Figure:
+        return bars.retrieval_figures(question, vectors, "nano", noise, chroma)[-1]
+
+    same = search(known, known)
+    assert (same.above, same.above_low, same.above_high) == (0, 0, 0) and same.verdict == "nano not above chroma"
+    better, worse = search(known, noise), search(noise, known)
+    assert better.above == pytest.approx(better.value - worse.value) == pytest.approx(-worse.above)
+    assert 0 < better.above_low < better.above < better.above_high
+    assert (better.verdict, worse.verdict) == ("nano above chroma", "nano below chroma")
+    assert better.above_high - better.above_low < better.high - better.low + worse.high - worse.low
+    *layers, chosen, _ = bars.retrieval_figures(question, rng.standard_normal((48, 9, 16)), "x", noise, noise)
+    assert chosen.value < max(figure.value for figure in layers), "what looks best is not best elsewhere"
 
 
 def test_bars_are_judged_by_what_was_reached():

@@ -8,7 +8,9 @@
 Conventions
 -----------
 Vectors (n_rows, n_layers, dim), as the app pools them. Every figure stands beside chance and a 95 % interval over
-groups: works or performers. A ratio is over the same figure of log-mel, both drawn together.
+groups: works or performers. A ratio is over the same figure of log-mel, a difference is from that of chroma, both drawn
+together. The best of thirteen layers flatters itself: "chosen" takes for each group the layer that is best for the
+others, and of R² the nested figure is told, with the interval of `probing.uncertainty`.
 """
 
 from __future__ import annotations
@@ -30,12 +32,13 @@ from mess_core.search.geometry import LayerGeometry
 
 N_BOOTSTRAPS = 2000
 LEAST_BETTER = 0.01  # of R²: less is not better
+CHOSEN = "chosen"  # for each group the layer that is best for all others
 SEARCH = "search"  # all layers, as the app's plain question has it
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One number of one encoder. `layer` is a number or "search"."""
+    """One number of one encoder. `layer` is a number, "chosen" or "search"."""
 
     bar: str
     encoder: str
@@ -47,6 +50,17 @@ class Figure:
     ratio: float | None = None  # over log-mel
     ratio_low: float | None = None
     ratio_high: float | None = None
+    above: float | None = None  # chroma
+    above_low: float | None = None
+    above_high: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is above chroma, as the interval of the difference has it."""
+        if self.above_low is None or self.above_high is None:
+            return ""
+        is_what = "above" if self.above_low > 0 else "below" if self.above_high < 0 else "not above"
+        return f"{self.encoder} {is_what} chroma"
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,26 +88,38 @@ def ask_for(bar: str, kinds: Sequence[str], apart: Sequence[str], groups: Sequen
 
 
 def retrieval_figures(
-    question: Question, vectors: np.ndarray, encoder: str, control: np.ndarray, *, seed: int = 0
+    question: Question,
+    vectors: np.ndarray,
+    encoder: str,
+    control: np.ndarray,
+    chroma: np.ndarray | None = None,
+    *,
+    seed: int = 0,
 ) -> list[Figure]:
-    """Mean average precision at each layer and with the app's search, over that of log-mel.
+    """Mean average precision at each layer, at the layer chosen elsewhere, and with the app's search.
+
+    Each over that of log-mel, and less that of chroma.
 
     Parameters
     ----------
     vectors : ndarray, shape (n_rows, n_layers, dim)
     control : ndarray, shape (n_rows, 1, 256), log-mel
+    chroma : ndarray, shape (n_rows, 1, 24), or None
     """
     layers = range(vectors.shape[1])
-    parts = [_precisions(question, vectors[:, [layer]]) for layer in layers] + [_precisions(question, vectors)]
+    groups, has_answer = question.groups, question.task.wholes > 0
+    of_layers = [_precisions(question, vectors[:, [layer]]) for layer in layers]
+    parts = [*of_layers, _chosen(np.stack(of_layers), groups, has_answer), _precisions(question, vectors)]
     reference = _precisions(question, control)
-    groups = question.groups
+    rival = None if chroma is None else _precisions(question, chroma)
     scores = estimate(question.task, parts, groups, n_bootstraps=N_BOOTSTRAPS, seed=seed)
     figures = []
-    for layer, part, score in zip([*layers, SEARCH], parts, scores, strict=True):
-        ratio, low, high = _ratio(part, reference, groups, question.task.wholes > 0, seed)
+    for layer, part, score in zip([*layers, CHOSEN, SEARCH], parts, scores, strict=True):
+        ratio, low, high = _ratio(part, reference, groups, has_answer, seed)
+        above = (None, None, None) if rival is None else _difference(part, rival, groups, has_answer, seed)
         value = float("nan") if score.value is None else score.value
         figures.append(
-            Figure(question.bar, encoder, layer, value, score.low, score.high, score.chance, ratio, low, high)
+            Figure(question.bar, encoder, layer, value, score.low, score.high, score.chance, ratio, low, high, *above)
         )
     return figures
 
@@ -104,6 +130,28 @@ def _precisions(question: Question, vectors: np.ndarray) -> np.ndarray:
     items = geometry.items(vectors)
     queries = np.stack([geometry.query(item, geometry.plain)[0] for item in items])
     return question.task.parts(ranking(queries @ items.T))
+
+
+def _chosen(parts: np.ndarray, groups: np.ndarray, has_answer: np.ndarray) -> np.ndarray:
+    """Precisions (n_rows,) of each group's queries at the layer that is best for all other groups; parts per layer."""
+    chosen = np.empty(parts.shape[1])
+    for group in np.unique(groups):
+        others = parts[:, (groups != group) & has_answer]
+        layer = int(others.mean(axis=1).argmax()) if others.shape[1] else 0
+        chosen[groups == group] = parts[layer, groups == group]
+    return chosen
+
+
+def _difference(
+    part: np.ndarray, reference: np.ndarray, groups: np.ndarray, has_answer: np.ndarray, seed: int
+) -> tuple[float, float, float]:
+    """Of two means over queries, with an interval: the same groups are drawn for both."""
+    present, codes = np.unique(groups[has_answer], return_inverse=True)
+    sums = sum_by(codes, np.stack([part - reference, np.ones(len(part))], axis=1)[has_answer])
+    drawn = draw_groups(len(present), N_BOOTSTRAPS, np.random.default_rng(seed)) @ sums
+    differences = (drawn[:, 0] / np.maximum(drawn[:, 1], 1e-12))[:, None]
+    low, high = intervals(differences, N_BOOTSTRAPS)
+    return float(differences[0, 0]), float(low[0]), float(high[0])
 
 
 def _ratio(
@@ -126,15 +174,18 @@ def probe_figures(
     performances: Sequence[str],
     encoder: str,
     control: np.ndarray,
+    chroma: np.ndarray | None = None,
 ) -> list[dict[str, Any]]:
-    """Each target at its best layer: R², its gain over log-mel, and every layer's R².
+    """Each target: R² with the layer chosen in training; the best layer, its gain, and every layer's R².
 
     Parameters
     ----------
     vectors : ndarray, shape (n_windows, n_layers, dim)
     control : ndarray, shape (n_windows, 256), log-mel of the same windows
+    chroma : ndarray, shape (n_windows, 24), or None
     """
-    data = ProbeData(vectors, targets, works, {"log-mel": control}, tracks=performances)
+    rivals = {"log-mel": control} | ({} if chroma is None else {"chroma": chroma})
+    data = ProbeData(vectors, targets, works, rivals, tracks=performances)
     result = fit_cells(data, ProbeSettings(n_bootstraps=N_BOOTSTRAPS // 4, n_permutations=0))
     reference = fit_cells(
         ProbeData(control[:, None], targets, works, tracks=performances),
@@ -144,6 +195,7 @@ def probe_figures(
     for target in targets:
         cells = [cell for cell in result.cells if cell.target == target and cell.r2 is not None]
         (baseline,) = (cell for cell in reference.cells if cell.target == target)
+        (summary,) = (each for each in result.targets if each.target == target)
         if not cells:
             continue
         best = max(cells, key=lambda cell: cell.r2 or -np.inf)
@@ -154,8 +206,9 @@ def probe_figures(
                 "target": target,
                 "layer": best.layer,
                 "r2": best.r2,
-                "low": best.r2_low,
-                "high": best.r2_high,
+                "nested": summary.nested_r2,
+                "low": summary.nested_r2_low,
+                "high": summary.nested_r2_high,
                 "log_mel": baseline.r2,
                 "gain": best.gain,
                 "gain_low": best.gain_low,
@@ -215,7 +268,7 @@ def bars_of(figures: Sequence[Figure]) -> list[str]:
 
 def best_layer(figures: Sequence[Figure]) -> Figure:
     """The figure of the best single layer."""
-    return max((figure for figure in figures if figure.layer != SEARCH), key=lambda figure: figure.value)
+    return max((figure for figure in figures if figure.layer not in (CHOSEN, SEARCH)), key=lambda figure: figure.value)
 
 
 def as_json(figures: Sequence[Figure]) -> list[dict[str, Any]]:

@@ -1,4 +1,6 @@
-"""The bars of MESS-nano, for the weights in the repository or those of a run, beside log-mel and the untrained network.
+"""The bars of MESS-nano, for the weights in the repository or those of a run, beside the controls.
+
+Controls are log-mel, chroma and the untrained network.
 
     python -m training.evaluate [--weights FOLDER ...] [--work training/work] [--json FILE]
 
@@ -21,11 +23,13 @@ from mess_core.config import HOP_S, SEGMENT_S
 from mess_core.embeddings.extraction import ExtractedTrack, FailedTrack, WantedTrack, extract
 from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.base import Encoder
+from mess_core.encoders.chroma import Chroma
 from mess_core.encoders.mel import Mel
 from mess_core.encoders.nano import Nano
 from mess_core.storage.files import write_atomically
 from training import speed
 from training.bars import (
+    CHOSEN,
     SEARCH,
     Bar,
     Figure,
@@ -43,7 +47,7 @@ from training.weights import SHIPPED, load
 
 PERF_MIDI = SHARED / "perf-midi"
 REAL_AUDIO = SHARED / "real-audio"
-LOG_MEL, UNTRAINED = "log-mel", "untrained"
+LOG_MEL, CHROMA, UNTRAINED = "log-mel", "chroma", "untrained"
 KINDS = ("solo violin", "piano", "vocals", "drums", "voice", "orchest", "ensemble")  # first word found in `instrument`
 FEWEST_OF_KIND = 3
 DISTANT_S = 30.0  # a recording this long has two ends
@@ -130,7 +134,7 @@ def figures_of(
     recordings: list[RealRecording],
     kept: Path,
 ) -> tuple[list[Figure], list[dict[str, Any]]]:
-    """All figures of all encoders; the first encoder is log-mel. `foreign` is the same by a SoundFont, or empty."""
+    """All figures of all encoders; the first two are log-mel and chroma. `foreign`: by a SoundFont, or empty."""
     truths = [windows_of(excerpt) for excerpt in excerpts]
     counts = [len(truth) for truth in truths]
     targets = {target: np.array([window[target] for truth in truths for window in truth]) for target in TARGETS}
@@ -155,8 +159,9 @@ def figures_of(
 
     figures: list[Figure] = []
     probes: list[dict[str, Any]] = []
-    controls: list[np.ndarray] = []
-    for name, encoder in encoders.items():
+    known: dict[str, list[np.ndarray]] = {}
+
+    def vectors_of(encoder: Encoder) -> list[np.ndarray]:
         rendered = embed([excerpt.audio for excerpt in excerpts], encoder, kept)
         real = embed([one.audio for one in recordings], encoder, kept)
         windows = np.concatenate([window_vectors(*pair) for pair in zip(rendered, counts, strict=True)])
@@ -168,11 +173,17 @@ def figures_of(
         ]
         if foreign:
             vectors.append(np.stack([one.mean for one in embed([one.audio for one in foreign], encoder, kept)]))
-        controls = controls or [*vectors, windows]
-        questions = (piece, elsewhere, instrument, recording, *by_soundfont)
-        for question, found, control in zip(questions, vectors, controls[:-1], strict=True):
-            figures += retrieval_figures(question, found, name, control)
-        probes += probe_figures(windows, targets, works, performances, name, controls[-1][:, 0])
+        return [*vectors, windows]
+
+    questions = (piece, elsewhere, instrument, recording, *by_soundfont)
+    for name in (LOG_MEL, CHROMA):
+        known[name] = vectors_of(encoders[name])
+    for name, encoder in encoders.items():
+        *vectors, windows = known.get(name) or vectors_of(encoder)
+        (*mels, mel), (*chromas, chroma) = known[LOG_MEL], known[CHROMA]
+        for question, found, *controls in zip(questions, vectors, mels, chromas, strict=True):
+            figures += retrieval_figures(question, found, name, *controls)
+        probes += probe_figures(windows, targets, works, performances, name, mel[:, 0], chroma[:, 0])
         print(f"{name} done", flush=True)
     return figures, probes
 
@@ -181,25 +192,36 @@ def print_figures(figures: list[Figure], probes: list[dict[str, Any]]) -> None:
     """The tables."""
     for bar in bars_of(figures):
         chance = next(figure.chance for figure in figures if figure.bar == bar)
-        print(f"\n{bar}: MAP, chance {chance or 0:.3f}        best layer                      over log-mel")
+        print(f"\n{bar}: MAP, chance {chance or 0:.3f}                                     over log-mel")
         for encoder in dict.fromkeys(figure.encoder for figure in figures):
             own = [figure for figure in figures if (figure.bar, figure.encoder) == (bar, encoder)]
-            for figure in (best_layer(own), *(one for one in own if one.layer == SEARCH and len(own) > 2)):
-                where = "search" if figure.layer == SEARCH else f"layer {figure.layer}"
+            others = [one for one in own if one.layer in (CHOSEN, SEARCH)] if len(own) > 3 else []
+            for figure in (best_layer(own), *others):
+                where = f"layer {figure.layer}" if isinstance(figure.layer, int) else figure.layer
                 print(
                     f"{encoder:24} {where:9} {figure.value:.3f} [{figure.low or 0:.3f}, {figure.high or 0:.3f}]"
                     f"   {figure.ratio:5.2f} [{figure.ratio_low:.2f}, {figure.ratio_high:.2f}]"
                 )
-            if len(own) > 2:
-                print(f"{'':24} layers    {' '.join(f'{figure.value:.2f}' for figure in own[:-1])}")
-    print(f"\n{'probe, R²':24} {'encoder':24} log-mel    best layer                gain over log-mel")
+                if figure in others and encoder != UNTRAINED and figure.above is not None:
+                    by = f"{figure.above:+.3f} [{figure.above_low:+.3f}, {figure.above_high:+.3f}]"
+                    print(f"{'':24} {figure.verdict}, {where}: {by}")
+            if others:
+                print(f"{'':24} layers    {' '.join(f'{figure.value:.2f}' for figure in own[:-2])}")
+    print(
+        f"\n{'probe, R²':24} {'encoder':24} log-mel    best layer, and chosen in training    gain over log-mel, chroma"
+    )
     for row in sorted(probes, key=lambda row: TARGETS.index(row["target"])):
         if row["encoder"] != LOG_MEL:
             print(
                 f"{row['target']:24} {row['encoder']:24} {row['log_mel']:7.2f} {row['layer']:5} {row['r2']:7.2f}"
-                f" [{row['low']:.2f}, {row['high']:.2f}]   {row['gain']:5.2f} [{row['gain_low']:.2f},"
-                f" {row['gain_high']:.2f}]   {' '.join(f'{r2:.2f}' for r2 in row['layers'])}"
+                f" {_or_dash(row['nested'])} [{_or_dash(row['low'])}, {_or_dash(row['high'])}]"
+                f"   {_or_dash(row['gain'])} [{_or_dash(row['gain_low'])}, {_or_dash(row['gain_high'])}]"
+                f"   {' '.join(f'{r2:.2f}' for r2 in row['layers'])}"
             )
+
+
+def _or_dash(value: float | None) -> str:
+    return "    –" if value is None else f"{value:5.2f}"
 
 
 def print_bars(bars: list[Bar], name: str) -> None:
@@ -227,14 +249,14 @@ def main() -> None:
     excerpts = plan_excerpts(arguments.perf_midi, folder)
     foreign = plan_excerpts(arguments.perf_midi, folder, arguments.soundfont) if arguments.soundfont else []
     render_excerpts([*excerpts, *foreign], arguments.threads)
-    encoders: dict[str, Encoder] = {LOG_MEL: Mel(), UNTRAINED: Nano.random()}
+    encoders: dict[str, Encoder] = {LOG_MEL: Mel(), CHROMA: Chroma(), UNTRAINED: Nano.random()}
     encoders |= {"shipped" if path.resolve() == SHIPPED else path.name: load(path) for path in arguments.weights}
     figures, probes = figures_of(
         encoders, excerpts, foreign, real_recordings(arguments.real_audio), folder / "embeddings"
     )
     print_figures(figures, probes)
     speeds = {}
-    for name, path in zip(list(encoders)[2:], arguments.weights, strict=True):
+    for name, path in zip(list(encoders)[3:], arguments.weights, strict=True):
         speeds[name] = speed.measure_apart(path, folder, arguments.threads)
         print_bars(judge(figures, probes, speeds[name], name), f"{name}, {arguments.threads} threads")
     if arguments.json:
