@@ -58,17 +58,19 @@ MFCC = replace(
 )
 
 
-def mel_filters(fft_samples: int) -> np.ndarray:
-    """Triangles of equal area, evenly spaced on the mel scale, (n_bins, 128) float32.
+def mel_filters(
+    fft_samples: int, sample_rate_hz: int = SAMPLE_RATE_HZ, n_bands: int = N_BANDS, lowest_hz: float = MEL_MIN_HZ
+) -> np.ndarray:
+    """Triangles of equal area, evenly spaced on the mel scale up to half the rate, (n_bins, n_bands) float32.
 
     Those of librosa.filters.mel, to rounding; importing that takes ten times as long as loading an encoder.
     """
     step = np.log(6.4) / 27  # above 1 kHz a mel is this much of a neper; below, 200 / 3 Hz
     break_hz, break_mel = 1000.0, 15.0
-    edges_mel = np.linspace(MEL_MIN_HZ * 3 / 200, break_mel + np.log(SAMPLE_RATE_HZ / 2 / break_hz) / step, N_BANDS + 2)
+    edges_mel = np.linspace(lowest_hz * 3 / 200, break_mel + np.log(sample_rate_hz / 2 / break_hz) / step, n_bands + 2)
     above_hz = break_hz * np.exp(step * (edges_mel - break_mel))
-    edges_hz = np.where(edges_mel < break_mel, edges_mel * 200 / 3, above_hz)  # (130,)
-    bins_hz = np.arange(fft_samples // 2 + 1)[:, None] * SAMPLE_RATE_HZ / fft_samples
+    edges_hz = np.where(edges_mel < break_mel, edges_mel * 200 / 3, above_hz)  # (n_bands + 2,)
+    bins_hz = np.arange(fft_samples // 2 + 1)[:, None] * sample_rate_hz / fft_samples
     low, centre, high = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
     triangles = np.minimum((bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre))
     filters: np.ndarray = (triangles.clip(0) * 2 / (high - low)).astype(np.float32)

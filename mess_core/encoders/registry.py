@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mess_core import plugins
-from mess_core.encoders import chroma, mel, mert, nano
+from mess_core.encoders import chroma, mel, mert, musicnn, nano
 from mess_core.encoders.base import Encoder, EncoderEntry, EncoderInfo, random_twin
 from mess_core.encoders.hearings import HEARINGS, PREFIX, hearing_info
 from mess_core.encoders.imported import IMPORTED, imported_ids, imported_info, info_of
@@ -19,7 +19,7 @@ from mess_core.errors import DataMissingError, InputError
 from mess_core.storage.paths import Paths
 
 # MERT first, then what needs no download, then the controls.
-OWN = (*mert.ENTRIES, *nano.ENTRIES, *mel.ENTRIES, *chroma.ENTRIES)
+OWN = (*mert.ENTRIES, *nano.ENTRIES, *musicnn.ENTRIES, *mel.ENTRIES, *chroma.ENTRIES)
 DEFAULT = nano.NANO.id
 RANDOM = "random:"
 GROUP = "mess.encoders"
