@@ -88,11 +88,7 @@ class Discovery:
     @property
     def title(self) -> str:
         """What sets this run apart from others of its library."""
-        defaults, settings = asdict(ProbeSettings()), asdict(self.result.settings)
-        other = [
-            f"{name.removeprefix('n_')} {_brief(value)}" for name, value in settings.items() if value != defaults[name]
-        ]
-        return " · ".join([self.encoder, self.group, self.level, *other])
+        return " · ".join([self.encoder, self.group, self.level, *in_words(self.result.settings)])
 
     def why_again(self, content: str, n_embedded: int) -> str:
         """Why it should be run again, in a sentence; empty if what it rests on is as it was.
@@ -302,6 +298,14 @@ def groups_of(
     }
     own = [details.get(track_id, {}).get(group) for track_id in ids]
     return connect_groups(ids, columns.get(group, own))
+
+
+def in_words(settings: ProbeSettings) -> list[str]:
+    """What sets them apart from the usual ones, one phrase each: "seed 3"."""
+    usual = asdict(ProbeSettings())
+    return [
+        f"{name.removeprefix('n_')} {_brief(value)}" for name, value in asdict(settings).items() if value != usual[name]
+    ]
 
 
 def numbers_of(column: str, cells: Sequence[str]) -> np.ndarray:

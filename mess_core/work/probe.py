@@ -10,11 +10,11 @@ from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.hearings import refuse_hearing
 from mess_core.encoders.registry import encoder_info
 from mess_core.probing.data import UNTRAINED
-from mess_core.probing.discovery import Group, check_columns, path_of, save
+from mess_core.probing.discovery import Group, check_columns, in_words, path_of, save
 from mess_core.probing.result import Level, ProbeSettings, check_settings
 from mess_core.words import counted
 from mess_core.work.extract import embed_tracks
-from mess_core.work.request import Done, Request, encoder_words, library_words
+from mess_core.work.request import Done, Request, encoder_words, library_words, short
 from mess_core.work.targets import measure_tracks
 from mess_core.work.task import Task
 from mess_core.workspace.scope import scope_of
@@ -52,9 +52,9 @@ class ProbeRequest(Request):
         return f"probe {encoder_info(self.encoder_id, workspace.paths).fingerprint}"
 
     def words(self, workspace: Workspace) -> str:
-        level = "segments" if self.level == "segment" else "tracks"
+        level = ", ".join(["segments" if self.level == "segment" else "tracks", *in_words(self.settings)])
         by = encoder_words(workspace, self.encoder_id)
-        return f"Discovery in {library_words(self.library)} ({level}) with {by}"
+        return f"Discovery in {library_words(self.library)} ({short(level)}) with {by}"
 
     def run(self, task: Task) -> Done:
         from mess_core.probing.probe import add_null, fit_cells

@@ -88,6 +88,14 @@ def test_each_says_what_it_works_on(home, kind, row, request_):
         assert "\n" not in hostile.words(home) and len(hostile.words(home)) < 200
 
 
+def test_two_probes_are_told_apart_by_their_settings(home):
+    """One of them waits behind the other, and both are named on the page."""
+    usual, other = (ProbeRequest("a", MEL.id, settings=ProbeSettings(seed=seed)) for seed in (0, 3))
+    assert usual.words(home) != other.words(home) and "seed 3" in other.words(home)
+    hostile = ProbeRequest("a", MEL.id, settings=ProbeSettings(columns=("x" * 5000, "\n<b>")))
+    assert len(hostile.words(home)) < 300 and "\n" not in hostile.words(home)
+
+
 def test_the_chain_is_walked_to_its_end(home, monkeypatch):
     """Demo -> extract -> targets -> probe -> evaluations and map; each asks for the next."""
     monkeypatch.setattr(Scope, "can_discover", True)
