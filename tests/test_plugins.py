@@ -92,7 +92,7 @@ for page in ("1_Library", "2_Layers", "4_Listen"):
     at.switch_page(f"pages/{page}.py")
     at.run()
     if page != "1_Library":
-        at.selectbox(key="encoder").select("toy").run()
+        at.selectbox(key="hearing" if page == "4_Listen" else "encoder").select("toy").run()
     found[page] = {
         "errors": [str(error.value) for error in at.exception],
         "sliders": [slider.key for slider in at.slider],

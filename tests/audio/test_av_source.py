@@ -21,6 +21,8 @@ from mess_core.audio.decode import Decoder, inspect_audio, read_excerpt
 from mess_core.audio.source import open_audio
 from mess_core.errors import AudioError
 
+pytestmark = pytest.mark.slow
+
 RATE_HZ = 48_000
 SECONDS = 6
 
@@ -129,7 +131,6 @@ def whole(path: Path) -> np.ndarray:
         return source.read(10**7)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_is_read_whole(made: Made, name: str) -> None:
     """All samples, at their place but for an encoder's delay, and nothing is called cut."""
@@ -146,7 +147,6 @@ def test_every_format_is_read_whole(made: Made, name: str) -> None:
     assert inspect_audio(made[name]).duration_s == pytest.approx(SECONDS, abs=0.15)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_passage_is_a_slice_of_the_whole(made: Made, name: str) -> None:
     """Forwards, backwards, across packets, read in any portions: the samples of the whole, to what codecs remember."""
@@ -222,7 +222,6 @@ def link(codec: str, rate_hz: int, n_channels: int, seconds: float, tone_hz: int
     return file.getvalue()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", LINKS)
 @pytest.mark.parametrize("between", [b"", b"junk" * 9])
 def test_a_chained_ogg_of_any_parts_is_read_whole(tmp_path: Path, name: str, between: bytes) -> None:
@@ -278,7 +277,6 @@ def test_a_part_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.
         inspect_audio(tmp_path / "a.ogg")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mp3", "flac", "ogg", "aac"])
 @pytest.mark.parametrize("n_junk", [5000, 90_000])
 def test_bytes_amid_the_audio_cost_little(made: Made, tmp_path: Path, name: str, n_junk: int) -> None:
@@ -324,7 +322,6 @@ def test_a_length_that_is_not_there_is_counted(tmp_path: Path) -> None:
     assert inspect_audio(path).duration_s == pytest.approx(SECONDS, abs=0.1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("n_junk", [0, 1, 999, 20_000, 65_535, 65_536, 200_000, 1_000_000, 3_000_000])
 @pytest.mark.parametrize("name", ["mp3", "mp2", "aac"])
 def test_frames_behind_any_bytes(made: Made, tmp_path: Path, n_junk: int, name: str) -> None:
@@ -342,7 +339,6 @@ def test_frames_behind_any_bytes(made: Made, tmp_path: Path, n_junk: int, name: 
         assert not decoder.facts.is_truncated
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("n_junk", [0, 65_536, 200_000])
 @pytest.mark.parametrize("name", ["mp3", "mp2", "ac3"])
 def test_a_length_that_is_known_changes_no_sample(made: Made, n_junk: int, name: str) -> None:
@@ -393,7 +389,6 @@ PLAYLISTS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["m3u8", "mp3"])
 @pytest.mark.parametrize("kind", PLAYLISTS)
 @pytest.mark.parametrize("place", ["path", "file", "http"])

@@ -27,6 +27,13 @@ from mess_core.workspace.workspace import Workspace
 SETTINGS = MapSettings(n_neighbours=4)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What breaks things on purpose takes its time: all of this folder runs in `make test-slow`."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)
+
+
 @dataclass
 class Everything:
     """A data folder, opened, and its files by kind."""

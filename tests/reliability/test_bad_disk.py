@@ -63,7 +63,6 @@ DAMAGES: dict[str, Callable[[bytearray], bytes]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_catalogue_is_a_sentence_with_its_cure(
     everything: Everything, damage: str, capsys: pytest.CaptureFixture[str]
@@ -161,7 +160,6 @@ def verbs(home: Workspace, copy: Path, capsys: pytest.CaptureFixture[str]) -> di
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("state", ["full", "read-only"])
 @pytest.mark.parametrize("log", ["with a log", "without"])
 def test_a_disk_that_takes_nothing_can_still_be_used(

@@ -37,7 +37,6 @@ def damages(data: bytes, seed: int) -> Iterator[bytes]:
     yield data + b"\0"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_damage_is_found_named_and_repaired(everything: Everything, kind: str) -> None:
     """One problem, with the name in it and a cure; after repairing there is none, and nothing else was lost."""

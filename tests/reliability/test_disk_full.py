@@ -12,8 +12,6 @@ import pytest
 from mess_core.upkeep.check import check
 from mess_core.workspace.workspace import Workspace
 
-pytestmark = pytest.mark.slow
-
 pytest.importorskip("resource")
 ROOT = Path(__file__).parents[2]
 

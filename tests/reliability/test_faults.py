@@ -40,7 +40,6 @@ CASES = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "code"), CASES, ids=[f"{make.__name__}-{errno.errorcode[code]}" for make, code in CASES]
 )

@@ -74,7 +74,6 @@ NAMES = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_row_of_an_embedding_that_leads_out_is_named_and_forgotten(
     everything: Everything, decoy: Path, name: str, tmp_path: Path
@@ -131,7 +130,6 @@ def test_rows_of_files_that_lead_out_are_named_and_never_served(
     everything_that_deletes(home, tmp_path / "copy")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("link", "target"),
     [

@@ -16,8 +16,6 @@ from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import Everything
 from tests.reliability.faults import MOST_CALLS, OPERATIONS, Faults, save_map
 
-pytestmark = pytest.mark.slow
-
 
 class _Kill(Faults):
     """Ends this process at the n-th call, as a power cut would: no clean-up, no last word."""

@@ -26,7 +26,6 @@ def check(n_files: int, share_wav: float, seed: int = 0) -> None:
     assert figures.mean_s < BAR_S and figures.slowest_s < 5.0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("n_files", [10_000, pytest.param(100_000, marks=pytest.mark.soak)])
 def test_damaged_files(n_files: int) -> None:
     """Nearly all of them WAV, whose headers are read by our own code."""

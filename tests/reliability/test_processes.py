@@ -38,7 +38,6 @@ def written(home: Workspace) -> list[tuple]:
     return [tuple(row) for row in rows]
 
 
-@pytest.mark.slow
 def test_two_servers_on_one_data_folder_share_the_work(queued: Workspace, tmp_path: Path) -> None:
     """Each keeps a worker; every track is embedded once, and nobody is locked out."""
     first, second = WorkerKeeper(queued), WorkerKeeper(Workspace(queued.paths.root))
@@ -64,7 +63,6 @@ def test_two_servers_on_one_data_folder_share_the_work(queued: Workspace, tmp_pa
     assert check(queued) == []
 
 
-@pytest.mark.slow
 def test_a_suspended_worker_that_wakes_up_too_late_changes_nothing(queued: Workspace, tmp_path: Path) -> None:
     """SIGSTOP, its lease runs out, another one does the job, SIGCONT: the first notices, and goes on to live."""
     first = start_process(queued)
@@ -113,7 +111,6 @@ def test_the_late_ones_bytes_never_take_the_place_of_the_others(home: Workspace,
     np.testing.assert_array_equal(home.store.read(track_id, MEL).mean, first.mean)
 
 
-@pytest.mark.slow
 def test_a_copy_made_while_a_worker_writes_is_whole_and_lives_elsewhere(queued: Workspace, tmp_path: Path) -> None:
     """Every row of the copy has its file; the original goes on meanwhile; the copy may lie anywhere."""
     worker = start_worker(queued)

@@ -83,7 +83,6 @@ def test_removed_while_it_is_embedded(library: Workspace, monkeypatch: pytest.Mo
     assert is_clean(home, 0) and home.jobs.failures(job.job_id) == []
 
 
-@pytest.mark.slow
 def test_removed_while_it_is_measured(library: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     home = library
     gone = home.catalogue.track_ids("music")[0]

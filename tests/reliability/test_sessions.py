@@ -7,8 +7,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
 from mess_core.encoders.mel import MEL
 from mess_core.handover.exports import as_document
 from mess_core.search.answers import answer, build_index, make_plan, query_of
@@ -16,8 +14,6 @@ from mess_core.search.question import Question
 from mess_core.upkeep.check import check
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
-
-pytestmark = pytest.mark.slow
 
 N_SESSIONS = 50
 REQUESTS = (

@@ -79,7 +79,6 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", DOCUMENTS)
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_check_names_it_doctor_goes_on_and_repair_takes_it_away(everything: Everything, kind: str, damage: str) -> None:
@@ -127,7 +126,6 @@ WRONG = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "way", "value"), WRONG, ids=lambda part: str(part)[:40])
 def test_a_right_seal_does_not_make_it_right(everything: Everything, kind: str, way: tuple, value: object) -> None:
     home, path = everything.home, everything.files(kind)[0]
@@ -140,7 +138,6 @@ def test_a_right_seal_does_not_make_it_right(everything: Everything, kind: str, 
     assert check(home) == []
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("scanned_once")
 @pytest.mark.parametrize("kind", ["discovery", "similarity", "map", "imported encoder", "weights", "recall"])
 def test_every_page_opens(everything: Everything, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +201,6 @@ def test_a_manifest_that_harms_is_refused(copy: Path, home: Workspace, damage: s
     assert home.catalogue.tracks("all") == [] or not home.catalogue.tracks("all")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "column", "value"),
     [
@@ -300,7 +296,6 @@ def test_vectors_that_are_no_file_are_refused(tmp_path: Path, home: Workspace, d
     assert which in caught.value.message and caught.value.message.isprintable()
 
 
-@pytest.mark.slow
 def test_the_command_line_stays_small_and_quick(tmp_path: Path, exported: Path) -> None:
     """`check`, `doctor` and `import` over the worst of it, in a process that may have 3 GB and a minute."""
     root = tmp_path / "home"

@@ -26,6 +26,8 @@ from mess_core.targets.frames import SAMPLE_RATE_HZ, bin_frequencies_hz
 from mess_core.targets.registry import NUISANCES, TARGETS, VERSIONS
 from tests.conftest import SHARED
 
+pytestmark = pytest.mark.slow
+
 BIN_HZ = SAMPLE_RATE_HZ / spectrum.WINDOW_SAMPLES
 AUDIO_TARGETS = [id for id, target in TARGETS.items() if target.signal == "audio"]
 SEGMENT_TARGETS = [id for id in AUDIO_TARGETS if "segment" in TARGETS[id].levels]
@@ -258,7 +260,6 @@ STEADY = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("id", AUDIO_TARGETS)
 def test_no_length_changes_the_estimator(id: str, cut: dict[int, dict[str, TargetValue]]) -> None:
     """The same recording a little longer: a value a little different, or none before, with the reason."""
@@ -360,7 +361,6 @@ def test_complexity_of_pitch_classes(name: str) -> None:
             assert harmony.entropy(chroma) == pytest.approx(entropy, abs=1e-4)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("cents", [0, 35])
 @pytest.mark.parametrize("name", PITCH_SETS)
 def test_complexity_of_tones(name: str, cents: float) -> None:
@@ -391,7 +391,6 @@ def test_tuning() -> None:
     assert harmony.tuning_semitones(hear(sharp).moments.pitch_spectra) == pytest.approx(0.3, abs=0.05)
 
 
-@pytest.mark.slow
 def test_complexity_follows_the_midi(performances: list[tuple[DemoPlan, Rendition, np.ndarray]]) -> None:
     """Against the pitch classes that were played, all of much the same complexity: rank correlation above 0.6."""
     played, heard = [], []
@@ -495,7 +494,6 @@ def matched(found_s: np.ndarray, true_s: np.ndarray, tolerance_s: float = 0.05) 
     return n_matched
 
 
-@pytest.mark.slow
 def test_onset_density_follows_the_midi(performances: list[tuple[DemoPlan, Rendition, np.ndarray]]) -> None:
     """Rank correlation with the MIDI's chords at least 0.9, and F1 within 50 ms, 0.97 where strings are struck."""
     true_density, density, f1, f1_struck = [], [], [], []
@@ -513,7 +511,6 @@ def test_onset_density_follows_the_midi(performances: list[tuple[DemoPlan, Rendi
     assert np.mean(f1_struck) > 0.97
 
 
-@pytest.mark.slow
 def test_real_piano() -> None:
     """A Disklavier's recording and its MIDI (SMD): onsets within 50 ms, the same attacks told or found."""
     name = "smd_Chopin_Op028-04_003_20100611-SMD"
@@ -588,7 +585,6 @@ def test_boundaries_are_where_the_music_changes() -> None:
     assert measured["phrase_regularity"].value == pytest.approx(form.phrase_regularity(np.array(lengths_s)), abs=0.05)
 
 
-@pytest.mark.slow
 def test_num_phrases_does_not_know_the_duration() -> None:
     """The same music once, twice, three times: the same phrases per minute."""
     once = sections([8.0, 10.0, 9.0, 9.0])
@@ -666,7 +662,6 @@ def variants(music: tuple[np.ndarray, list[Note]]) -> dict[str, dict[str, float]
     return values
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("id", [id for id in AUDIO_TARGETS if id != "loudness_lufs"])
 def test_gain_does_not_matter(id: str, variants: dict[str, dict[str, float]]) -> None:
     """12 dB softer, the same value."""
@@ -689,7 +684,6 @@ def moved_by_level(samples: np.ndarray) -> list[tuple[str, float, float, float]]
     return moved
 
 
-@pytest.mark.slow
 def test_the_level_of_a_recording_does_not_matter(music: tuple[np.ndarray, list[Note]]) -> None:
     """Of music that fades, and pauses, down to -72 dBFS: within 2 %, and undefined exactly where it was."""
     fading = sections([8.0, 12.0, 10.0, 8.0]) * np.interp(time_s(38), [0, 38], [1.0, 0.1])
@@ -707,7 +701,6 @@ REAL = (
 )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_the_level_of_a_real_recording_does_not_matter(name: str) -> None:
     """The first half minute of recordings with noise, hiss and room: within 2 % down to -72 dBFS."""
@@ -771,7 +764,6 @@ SPARSE = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SPARSE)
 def test_too_little_is_said_not_filled(name: str) -> None:
     """NaN exactly where the quality is none, always with a reason; every other value is finite."""
@@ -782,7 +774,6 @@ def test_too_little_is_said_not_filled(name: str) -> None:
         assert not math.isinf(measured.value), id
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["silence", "one click", "0.05 seconds", "nothing", "dither"])
 def test_there_is_no_music_in_nothing(name: str) -> None:
     """Only the duration, and the loudness of a click, can be measured."""
