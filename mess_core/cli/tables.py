@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mess_core.evaluation.faithfulness import MEASURED, NOT, ORACLE, Faithfulness, Ratio
-from mess_core.evaluation.similarity import PERFORMER, WORK, SimilarityFigure, SimilarityStudy
+from mess_core.evaluation.similarity import RETRIEVAL, SimilarityFigure, SimilarityStudy
 from mess_core.maps.drawing import MapView
 from mess_core.probing.result import ProbeResult, label_of
 from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
@@ -106,7 +106,7 @@ def study_table(study: SimilarityStudy) -> list[str]:
     best: dict[tuple[str, str, bool], SimilarityFigure] = {}
     for figure in study.figures:
         key = figure.task, figure.measure, figure.layer is None
-        sign = 1 if figure.task in (WORK, PERFORMER) else -1  # the other tasks are rank differences: less is better
+        sign = 1 if figure.task in RETRIEVAL else -1  # the other tasks are rank differences: less is better
         if figure.score.value is not None and (
             key not in best or sign * figure.score.value > sign * (best[key].score.value or 0.0)
         ):

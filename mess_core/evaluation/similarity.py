@@ -13,6 +13,7 @@ work       Another performance of the query's work. The same performer's other t
            and are taken out; with an unknown performer on either side any other track of the work is right.
 performer  Another track of the query's performer among the tracks of other works, so that it is not the piece that is
            recognised. Tracks of unknown performers are taken out.
+instrument Another track of the query's instrument, likewise: the same sound, whatever is played.
 property   Mean rank difference to the k nearest tracks of other works, over that to all of them. Lower is better.
 
 Conventions
@@ -64,6 +65,8 @@ from mess_core.storage.untrusted import build, understanding
 
 FORMAT = "mess-similarity-1"
 PERFORMER = "performer"
+INSTRUMENT = "instrument"
+RETRIEVAL = (WORK, PERFORMER, INSTRUMENT)  # tasks scored by average precision; the others are rank differences
 LAYER = LayerGeometry.name
 LAYER_CSLS = corrected_name(LAYER)
 BLOCK_CELLS = 1 << 23  # similarities held at a time where all pairs are needed
@@ -163,6 +166,7 @@ def evaluate_similarity(
     seed: int = 0,
     max_queries: int = 1000,
     info: EncoderInfo | None = None,
+    instruments: Sequence[str | None] | None = None,
     on_progress: OnProgress = no_progress,
 ) -> SimilarityStudy:
     """Rank the library for each query by each measure, and score the rankings in each task.
@@ -180,6 +184,8 @@ def evaluate_similarity(
         A larger library is asked by a sample of its tracks; everything is searched all the same.
     info : EncoderInfo or None
         The encoder, or hearing, whose layers they are: a hearing compares in its own way.
+    instruments : sequence of str or None, length n_tracks; or None
+        Without two different ones there is no such task.
     on_progress : callable
         Told (n_done, n_total) after each measure and layer.
 
@@ -189,13 +195,15 @@ def evaluate_similarity(
         If shapes differ, a number is not finite, or a name is that of another task or measure.
     """
     extra = dict(extra or {})
-    _check(vectors, works, performers, properties, extra)
+    named = {"works": works, "performers": performers} | ({} if instruments is None else {"instruments": instruments})
+    _check(vectors, named, properties, extra)
     n_tracks, n_layers, _ = vectors.shape
     rows = np.arange(n_tracks)
     if n_tracks > max_queries:
         rows = np.sort(np.random.default_rng(seed).choice(n_tracks, max_queries, replace=False))
     work_codes, performer_codes = _codes(works, own_if_unknown=True), _codes(performers, own_if_unknown=False)
-    tasks = _tasks(rows, work_codes, performer_codes, properties)
+    instrument_codes = _codes(instruments or [None] * n_tracks, own_if_unknown=False)
+    tasks = _tasks(rows, work_codes, performer_codes, instrument_codes, properties)
 
     keys: list[tuple[str, int | None]] = []
     parts: dict[str, list[np.ndarray]] = {name: [] for name in tasks}
@@ -341,16 +349,27 @@ def _hubness(order: np.ndarray, rows: np.ndarray) -> Hubness:
 
 
 def _tasks(
-    rows: np.ndarray, works: np.ndarray, performers: np.ndarray, properties: Mapping[str, np.ndarray]
+    rows: np.ndarray,
+    works: np.ndarray,
+    performers: np.ndarray,
+    instruments: np.ndarray,
+    properties: Mapping[str, np.ndarray],
 ) -> dict[str, RetrievalTask]:
     is_other = rows[:, None] != np.arange(len(works))  # (n_queries, n_tracks), as all below
     is_same_work = works[rows, None] == works
-    is_known = (performers[rows, None] >= 0) & (performers >= 0)
-    is_same_performer = is_known & (performers[rows, None] == performers)
+
+    def known_and_same(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        is_known = (codes[rows, None] >= 0) & (codes >= 0)
+        return is_known, is_known & (codes[rows, None] == codes)
+
+    is_known, is_same_performer = known_and_same(performers)
     tasks = {
         WORK: average_precision_task(is_same_work, is_other & ~(is_same_work & is_same_performer)),
         PERFORMER: average_precision_task(is_same_performer, is_known & ~is_same_work),
     }
+    if len(set(instruments.tolist()) - {-1}) > 1:
+        is_known, is_same_instrument = known_and_same(instruments)
+        tasks[INSTRUMENT] = average_precision_task(is_same_instrument, is_known & ~is_same_work)
     for name, values in properties.items():
         tasks[name] = rank_difference_task(np.asarray(values, np.float64), rows, ~is_same_work, N_NEIGHBOURS)
     return tasks
@@ -370,19 +389,18 @@ def _codes(names: Sequence[str | None], *, own_if_unknown: bool) -> np.ndarray:
 
 def _check(
     vectors: np.ndarray,
-    works: Sequence[str | None],
-    performers: Sequence[str | None],
+    named: Mapping[str, Sequence[str | None]],
     properties: Mapping[str, np.ndarray],
     extra: Mapping[str, np.ndarray],
 ) -> None:
     if vectors.ndim != 3 or len(vectors) < 2 or not np.isfinite(vectors).all():
         raise InputError(f"vectors {vectors.shape}, expected (n_tracks >= 2, n_layers, dim), all finite.")
     n_tracks = len(vectors)
-    lengths = {"works": len(works), "performers": len(performers)} | {name: len(v) for name, v in properties.items()}
+    lengths = {name: len(values) for name, values in [*named.items(), *properties.items()]}
     for name, length in lengths.items():
         if length != n_tracks:
             raise InputError(f"{name} has {length} entries, expected {n_tracks}: one per track.")
-    taken = {WORK, PERFORMER} & set(properties) | {LAYER, LAYER_CSLS, *MEASURES} & set(extra)
+    taken = set(RETRIEVAL) & set(properties) | {LAYER, LAYER_CSLS, *MEASURES} & set(extra)
     if taken:
         raise InputError(f"{sorted(taken)} is a task or measure of its own, expected another name.")
     for name, similarities in extra.items():

@@ -129,7 +129,14 @@ def study_similarity(scope: Scope, on_progress: OnProgress = no_progress) -> Sim
             extra["direction"] = held_out_similarities(data, discovery.result.settings)
     performers = [track.performer for track in known]
     return evaluate_similarity(
-        embeddings.vectors, works, performers, properties, extra, info=scope.info, on_progress=on_progress
+        embeddings.vectors,
+        works,
+        performers,
+        properties,
+        extra,
+        info=scope.info,
+        instruments=[track.instrument for track in known],
+        on_progress=on_progress,
     )
 
 

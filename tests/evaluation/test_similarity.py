@@ -361,3 +361,20 @@ def test_what_does_not_fit_is_refused():
         evaluate_similarity(vectors, WORKS, PERFORMERS, {}, {"direction": np.zeros((N, 2))})
     with pytest.raises(InputError, match="not finite"):
         evaluate_similarity(vectors, WORKS, PERFORMERS, {}, {"direction": np.full((N, N), np.nan)})
+
+
+def test_the_same_instrument_is_looked_for_in_other_works() -> None:
+    """Planted: sounds lie together by instrument; the query's own work counts neither way; without names, no task."""
+    rng = np.random.default_rng(0)
+    instruments = [["piano", "flute", "violin"][row % 3] for row in range(24)] + [None]
+    works = [f"work {row // 3}" for row in range(24)] + ["alone"]
+    place = {"piano": 0, "flute": 1, "violin": 2, None: 0}
+    vectors = 0.01 * rng.standard_normal((25, 1, 4)).astype(np.float32)
+    vectors[range(25), 0, [place[instrument] for instrument in instruments]] += 1
+    study = evaluate_similarity(vectors, works, [None] * 25, {}, n_bootstraps=50, instruments=instruments)
+    assert study.score("instrument", "cosine", 0).value == 1.0
+    assert study.score("instrument", "cosine", 0).chance == pytest.approx(1 / 3, abs=0.1)
+    one = evaluate_similarity(vectors, works, [None] * 25, {}, n_bootstraps=0, instruments=["piano"] * 25)
+    assert {figure.task for figure in one.figures} == {"work", "performer"}
+    with pytest.raises(InputError, match="instruments has 3 entries"):
+        evaluate_similarity(vectors, works, [None] * 25, {}, instruments=["a"] * 3)

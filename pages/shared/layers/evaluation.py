@@ -9,7 +9,7 @@ import streamlit as st
 
 from mess_core.evaluation.faithfulness import DIRECTION, LAYER, MAX_RATIO, MEASURED, NOT, ORACLE, Faithfulness, Ratio
 from mess_core.evaluation.kept import Evaluation, What
-from mess_core.evaluation.similarity import PERFORMER, WORK, SimilarityStudy
+from mess_core.evaluation.similarity import RETRIEVAL, SimilarityStudy
 from mess_core.probing.aspects import ASPECTS
 from mess_core.search.hubness import HUB_SKEWNESS
 from mess_core.words import counted
@@ -177,8 +177,9 @@ def show_similarity(scope: Scope) -> None:
         alt="Every measure in every task",
     )
     st.caption(
-        "*Same work*, *same performer*: mean average precision, more is better. Others: how far the ten nearest are "
-        "from the query in rank, over chance; less is better. Intervals: 95 %, works drawn again; the library stays."
+        "*Same work*, *performer*, *instrument*: mean average precision, more is better. Others: how far the ten "
+        "nearest are from the query in rank, over chance; less is better. Intervals: 95 %, works drawn again; the "
+        "library stays."
     )
     for sentence in above(study):
         st.markdown(sentence)
@@ -239,7 +240,7 @@ def _kept(scope: Scope, what: What, hint: str) -> Evaluation | None:
 
 
 def _task(task: str) -> str:
-    return {WORK: "same work", PERFORMER: "same performer"}.get(task, task.replace("_", " "))
+    return f"same {task}" if task in RETRIEVAL else task.replace("_", " ")
 
 
 def _ratio(ratio: Ratio | None) -> str:
