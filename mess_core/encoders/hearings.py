@@ -22,10 +22,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mess_core.encoders.base import EncoderInfo, Part
+from mess_core.encoders.musicnn import MSD, MTT, PENULTIMATE
 from mess_core.encoders.nano import NANO
 from mess_core.errors import InputError
 
 PREFIX = "hearing:"
+LIKE_THIS = f"{PREFIX}like-this"  # what is listened for where nobody says what
 UPPER_LAYERS = tuple(range(5, 13))  # of nano: below, it describes the spectrum
 
 
@@ -42,13 +44,13 @@ class Hearing:
 
 MUSIC, SOUND = "same music", "same sound and style"
 _MUSIC = ((NANO.id, UPPER_LAYERS, MUSIC),)
-_SOUND = (("musicnn-mtt", (5,), SOUND), ("musicnn-msd", (5,), SOUND))
+_SOUND = ((MTT.id, (PENULTIMATE,), SOUND), (MSD.id, (PENULTIMATE,), SOUND))
 
 HEARINGS: dict[str, Hearing] = {
     hearing.id: hearing
     for hearing in (
         Hearing(
-            f"{PREFIX}like-this", "Like this",
+            LIKE_THIS, "Like this",
             "The same music, or the same sound and style: whichever is more exceptional.", _MUSIC + _SOUND,
         ),
         Hearing(f"{PREFIX}same-music", "Same music", "The same piece, whoever plays it and on what.", _MUSIC),

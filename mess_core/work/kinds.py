@@ -8,6 +8,8 @@ A request that names an encoder to go on with, or says that it goes on, is follo
 
 from __future__ import annotations
 
+from mess_core.encoders.hearings import LIKE_THIS
+from mess_core.encoders.registry import DEFAULT, hearing_ids
 from mess_core.errors import InputError
 from mess_core.storage.jobs import Job
 from mess_core.work.add import AddRequest
@@ -53,11 +55,11 @@ def what_follows(workspace: Workspace, request: Request, done: Done) -> list[Req
     """What is to be asked for after a request was done."""
     match request:
         case DemoRequest(encoder_id=str(encoder_id)):
-            return [ExtractRequest(DEMO, encoder_id, goes_on=True)]
+            return _embedding(DEMO, encoder_id)
         case FetchRequest(library=str(library)) if done.path is not None:
             return [AddRequest(done.path, library, request.encoder_id, renders=request.renders)]
         case AddRequest(encoder_id=str(encoder_id)) if done.leads_on:
-            return [ExtractRequest(request.library, encoder_id, goes_on=True)]
+            return _embedding(request.library, encoder_id)
         case ExtractRequest(library, encoder_id, goes_on=True):
             # Asked by what is there, not by what was just done: one that was interrupted here asks again.
             scope = scope_of(workspace, library, encoder_id)
@@ -72,3 +74,11 @@ def what_follows(workspace: Workspace, request: Request, done: Done) -> list[Req
                 MapRequest(library, encoder_id),
             ]
     return []
+
+
+def _embedding(library: str, encoder_id: str) -> list[Request]:
+    """A library is embedded by the default encoder, and then by what else the default hearing listens with."""
+    requests: list[Request] = [ExtractRequest(library, encoder_id, goes_on=True)]
+    if encoder_id == DEFAULT and LIKE_THIS in hearing_ids():
+        requests.append(ExtractRequest(library, LIKE_THIS))
+    return requests

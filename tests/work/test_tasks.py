@@ -10,6 +10,7 @@ import pytest
 
 from mess_core.collections import demo
 from mess_core.collections.opening import read_track
+from mess_core.encoders.hearings import LIKE_THIS
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.errors import InputError
 from mess_core.evaluation.kept import load_evaluation
@@ -79,7 +80,7 @@ def test_the_demo_is_registered_with_its_truth_and_its_scores(home, small_demo):
         for role in ("audio", "midi", "score"):
             (path,) = home.catalogue.file_paths(track.track_id, role)
             assert path.is_file() and path.is_relative_to(home.paths.demo)
-    assert [job.kind for job in home.jobs.active()] == ["extract"]
+    assert [job.arguments["encoder"] for job in home.jobs.active()] == ["nano", LIKE_THIS]
 
 
 def test_removing_the_demo_removes_what_we_made_and_it_does_not_come_back(home, small_demo):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
+from mess_core.encoders.hearings import LIKE_THIS
 from mess_core.encoders.registry import DEFAULT, encoder_choices, encoder_ids, hearing_ids
 from mess_core.words import counted
 from mess_core.work.extract import ExtractRequest
@@ -39,7 +40,25 @@ def choose_hearing() -> Scope:
         default=asked if asked in named else usual,
         help=" ".join(["What is to be alike.", *(f"{named[each]}: {resources.info(each).summary}" for each in ids)]),
     )  # fmt: skip
+    _offer_to_listen_for_more(encoders)
     return frame.scope(chosen)
+
+
+def _offer_to_listen_for_more(encoders: list[str]) -> None:
+    """Where the default encoder has embedded a library and the others of the default hearing have not yet."""
+    if LIKE_THIS not in hearing_ids() or DEFAULT not in encoders:
+        return
+    scope = frame.scope(LIKE_THIS)
+    n_missing = frame.scope(DEFAULT).n_embedded - scope.n_embedded
+    if n_missing <= 0:
+        return
+    job = under_way(scope.workspace, ExtractRequest, library=scope.library, encoder_id=LIKE_THIS)
+    job = job or under_way(scope.workspace, ExtractRequest, library=ALL, encoder_id=LIKE_THIS)
+    label = f"Listen for sound and style, too ({counted(n_missing, 'track')})"
+    help_text = "Embeds them with a second encoder, which comes with MESS and learned from real music."
+    if jobs.work_button(label, job, key="listen for more", help=help_text):
+        submit(scope.workspace, ExtractRequest(scope.library, LIKE_THIS))
+        st.rerun()
 
 
 def embed_button(scope: Scope, n_tracks: int) -> None:
