@@ -70,7 +70,7 @@ WIDTHS = (N_FRONT, *N_CONVOLUTIONS * [N_CHANNELS], N_POOLED, N_PENULTIMATE)
 PENULTIMATE = len(WIDTHS) - 1
 
 PATCHES_AT_ONCE = 4  # their matrices stay in the processor's cache
-BANDS_AT_ONCE, FRAMES_AT_ONCE = 8, 4  # for which one product answers a temporal filter
+BANDS_AT_ONCE, FRAMES_AT_ONCE = 8, 8  # for which one product answers a temporal filter
 ALIGNED = 16  # frames: a matrix product is fastest on rows of whole cache lines
 
 MTT = EncoderInfo(
@@ -289,8 +289,8 @@ class _Rows:
 class _Temporal:
     """51 filters each of 128, 64 and 32 frames of one band: their loudest answers over all bands.
 
-    Written four times, each time a frame later, a filter answers for four frames at once. Windows over time, which
-    overlap and must be laid out for a matrix product, are then needed for every fourth only.
+    Written eight times, each time a frame later, a filter answers for eight frames at once. Windows over time, which
+    overlap and must be laid out for a matrix product, are then needed for every eighth only.
     """
 
     def __init__(self, weights: _Weights, numbers: range) -> None:
@@ -298,7 +298,7 @@ class _Temporal:
         import torch.nn.functional as F
 
         self.loudest = [_Loudest(weights, number) for number in numbers]
-        self.kernels = []  # (n_frames + 3, 51 * 4)
+        self.kernels = []  # (n_frames + 7, 51 * 8)
         for each in self.loudest:
             kernel, last = each.kernel[:, 0], FRAMES_AT_ONCE - 1
             later = [F.pad(kernel, (0, 0, frame, last - frame)) for frame in range(FRAMES_AT_ONCE)]
@@ -312,7 +312,7 @@ class _Temporal:
         longest = max(TEMPORAL_FRAMES)
         before = (longest - 1) // 2
         padded = F.pad(bands.view(N_BANDS, n, -1), (before, longest - 1 - before))
-        windows = padded.unfold(2, longest + FRAMES_AT_ONCE - 1, FRAMES_AT_ONCE)  # (96, n, n_columns / n / 4, 131)
+        windows = padded.unfold(2, longest + FRAMES_AT_ONCE - 1, FRAMES_AT_ONCE)  # (96, n, n_columns / n / 8, 135)
         answer = bands.new_empty(BANDS_AT_ONCE, bands.shape[1] // FRAMES_AT_ONCE, N_TEMPORAL * FRAMES_AT_ONCE)
         largest = [torch.full_like(answer[0], -torch.inf) for _ in self.kernels]
         for some in windows.split(BANDS_AT_ONCE):

@@ -114,14 +114,11 @@ def written_out(info: EncoderInfo, patches: np.ndarray) -> np.ndarray:
     return torch.stack([F.pad(row, (0, 1506 - row.shape[1])) for row in rows], dim=1).numpy()
 
 
-@pytest.mark.parametrize(("info", "n_frames"), [(MTT, 63), (MTT, 187), (MSD, 100), (MSD, 186)])
+@pytest.mark.parametrize(("info", "n_frames"), [(MTT, 63), (MSD, 100), (MSD, 187)])
 def test_hidden_states_are_those_of_the_network_written_out(loaded, info, n_frames):
     """Of patches of any length, several at once; against convolutions that fold, split and regroup nothing."""
-    front, waveforms = (
-        Patches(),
-        np.concatenate([music(3.0), noise(1, 3.0, RATE_HZ), np.zeros((1, 48_000), np.float32)]),
-    )
-    patches = front.log_mel(torch.from_numpy(waveforms))[:, :n_frames]
+    waveforms = np.concatenate([music(3.0), noise(1, 3.0, RATE_HZ)])
+    patches = Patches().log_mel(torch.from_numpy(waveforms))[:, :n_frames]
     expected = written_out(info, patches.numpy())
     found = loaded[info.id].hear(patches[:, None])[:, :, 0]
     for layer in range(6):
