@@ -7,6 +7,7 @@ from pages.shared.app.frame import PageIsOver, notice
 from pages.shared.app.page import page
 from pages.shared.listen import panels
 from pages.shared.listen.aspects import choose_question
+from pages.shared.listen.heard import show_heard
 from pages.shared.listen.passage import show_same_passage
 from pages.shared.listen.query import (
     choose_passage,
@@ -53,6 +54,7 @@ with page("Listen"):
     with st.container(horizontal=True):
         panels.show_exports(found)
         panels.offer_to_keep(query)
+    show_heard(query)
     show_why(found, chosen, reasons)
     show_same_passage(query, passage)
     panels.explain(found)

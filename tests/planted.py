@@ -12,6 +12,8 @@ import numpy as np
 from mess_core.catalogue.catalogue import NewTrack, Track, track_id_of
 from mess_core.embeddings.store import TrackEmbedding, TrackPooler
 from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.musicnn import N_PENULTIMATE, N_TAGS, PENULTIMATE, TagLayer, tag_names
+from mess_core.encoders.vocabulary import TRAININGS
 from mess_core.probing.discovery import Discovery, save
 from mess_core.probing.probe import fit_cells
 from mess_core.probing.result import ProbeSettings
@@ -167,6 +169,31 @@ def discover(home: Workspace, info: EncoderInfo, library: str = "planted", **set
     gathered = Scope(home, library, info).gather("work", "track")
     result = fit_cells(gathered.data, ProbeSettings(n_bootstraps=200, **settings))
     return save(home.paths, info, gathered, replace(result, settings=ProbeSettings()), library, "work")
+
+
+def plant_tags(home: Workspace, heard: Mapping[str, Mapping[str, float] | list[Mapping[str, float]]]) -> None:
+    """Track id -> how strong each raw tag ("mtt:violin") is in each segment, or in both of two; the others hardly."""
+    for track_id, said in heard.items():
+        segments = said if isinstance(said, list) else [said, said]
+        for training, info in TRAININGS.items():
+            layer = TagLayer.load(info)
+            strengths = np.full((len(segments), N_TAGS), 0.01)
+            for row, segment in enumerate(segments):
+                for number, name in enumerate(tag_names(info)):
+                    strengths[row, number] = segment.get(f"{training}:{name}", strengths[row, number])
+            wanted = np.log(strengths / (1 - strengths)) - layer.bias
+            found = np.zeros((len(segments), info.n_layers, info.dim), np.float32)
+            found[:, PENULTIMATE, :N_PENULTIMATE] = wanted @ np.linalg.pinv(layer.kernel)
+            home.store.write(
+                track_id,
+                info,
+                TrackEmbedding(
+                    segments=found.astype(np.float16),
+                    starts_s=3.0 * np.arange(len(segments), dtype=np.float32),
+                    mean=found.mean(axis=0),
+                    frame_std=np.zeros((info.n_layers, info.dim), np.float32),
+                ),
+            )
 
 
 INFO = FakeEncoder().info

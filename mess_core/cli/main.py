@@ -17,17 +17,29 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
+
 from mess_core.catalogue.catalogue import ALL, FILTERS, NAMES
 from mess_core.cli import tracking
-from mess_core.cli.tables import answer_table, leak_table, map_table, probe_table, study_table
+from mess_core.cli.tables import (
+    answer_table,
+    leak_table,
+    map_table,
+    probe_table,
+    study_table,
+    tag_check_table,
+    tags_table,
+)
 from mess_core.collections.collection import Collection
 from mess_core.collections.playlist import library_name
 from mess_core.collections.published import AUTO, COLLECTIONS
 from mess_core.embeddings.extraction import use_all_cores
 from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, hearing_ids, load_encoder
+from mess_core.encoders.vocabulary import WORDS, merged, raw_names
 from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.kept import load_evaluation
+from mess_core.evaluation.tagging import check_tags
 from mess_core.handover.exports import as_document, write_playlist
 from mess_core.handover.incoming import import_library
 from mess_core.handover.outgoing import export_library
@@ -49,7 +61,8 @@ from mess_core.search.answers import (
 from mess_core.search.asking import find_query
 from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.matching import parse_passage
-from mess_core.search.question import COPIES, Question, parse_aspects, parse_where
+from mess_core.search.question import COPIES, Question, parse_aspects, parse_heard_as, parse_where
+from mess_core.search.tagged import require_tags, tags_of, without_tags
 from mess_core.storage.jobs import Job, grouped
 from mess_core.storage.untrusted import harmless
 from mess_core.upkeep.backup import back_up
@@ -227,8 +240,15 @@ def _parser() -> argparse.ArgumentParser:
         similar.add_argument(f"--{name}", choices=COPIES, default="keep")
     similar.add_argument("--where", action="append", default=[], metavar="NAME=VALUE",
                          help="only where a name or a column of your table says so; repeatable")  # fmt: skip
+    similar.add_argument("--heard-as", action="append", default=[], metavar="TAG",
+                         help="only what MusiCNN clearly hears as that: violin, slow, jazz; repeatable")  # fmt: skip
     similar.add_argument("--playlist", type=_path, metavar="FILE.m3u8", help="also write the answer as a playlist")
     similar.add_argument("--hubs", choices=["auto", "on", "off"], default="auto", help="correct for hubs (CSLS)")
+
+    tags = verb("tags", _tags, "As what recordings are heard: instruments, voices, playing, genre, mood, era.")
+    tags.add_argument("tracks", nargs="*", metavar="TRACK", help="track ids (default: all of the library)")
+    tags.add_argument("--library", default=ALL)
+    tags.add_argument("--check", action="store_true", help="how well they are heard, by the names of the library")
 
     evaluate = verb("evaluate", _evaluate, "How well search does what it says, with intervals and chance.")
     evaluate.add_argument("what", choices=["similarity", "faithfulness"])
@@ -453,6 +473,7 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
         collections=tuple(options.collections),
         splits=tuple(options.splits),
         where=parse_where(options.where, [*NAMES, *workspace.catalogue.detail_names(options.library)]),
+        heard_as=parse_heard_as(options.heard_as),
     )
     _check_values(workspace, options.library, question.where)
     passage = parse_passage(options.passage) if options.passage else None
@@ -475,6 +496,45 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
     if options.playlist:
         write_playlist(found, options.playlist)
     _print(options, as_document(found), answer_table(found, usual))
+    return DONE
+
+
+def _tags(workspace: Workspace, options: argparse.Namespace) -> int:
+    workspace.catalogue.require_library(options.library)
+    tagged = require_tags(workspace, options.library)
+    if options.check:
+        figures = check_tags(workspace, options.library)
+        document = {"library": options.library, "figures": [asdict(figure) for figure in figures]}
+        _print(options, document, tag_check_table(figures))
+        return DONE
+    if options.tracks:
+        tracks = [workspace.catalogue.track(track_id) for track_id in options.tracks]
+        raw = np.stack([tags_of(workspace, track.track_id).raw for track in tracks])
+    else:
+        known = workspace.catalogue.tracks_of(tagged.track_ids)
+        tracks, raw = [known[track_id] for track_id in tagged.track_ids], tagged.raw
+    strengths = merged(raw)
+    percentiles = tagged.place(strengths)
+    if sentence := without_tags(tagged, workspace.catalogue.n_tracks(options.library)):
+        print(f"mess: {sentence}", file=sys.stderr)
+    paths = workspace.catalogue.likely_audio_paths([track.track_id for track in tracks])
+    document = {
+        "library": options.library,
+        "tracks": [
+            {
+                "track_id": track.track_id,
+                "title": track.title,
+                "path": str(paths[track.track_id]),
+                "tags": dict(zip(raw_names(), raw[row].tolist(), strict=True)),
+                "words": {
+                    word: {"strength": float(strengths[row, n]), "percentile": float(percentiles[row, n])}
+                    for n, word in enumerate(WORDS)
+                },
+            }
+            for row, track in enumerate(tracks)
+        ],
+    }
+    _print(options, document, tags_table(tracks, strengths, percentiles))
     return DONE
 
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
+from mess_core.catalogue.catalogue import Track
+from mess_core.encoders.vocabulary import GROUPS, VOCABULARY, WORDS
 from mess_core.evaluation.faithfulness import MEASURED, NOT, ORACLE, Faithfulness, Ratio
 from mess_core.evaluation.similarity import RETRIEVAL, SimilarityFigure, SimilarityStudy
+from mess_core.evaluation.tagging import FEWEST, TagFigure
 from mess_core.maps.drawing import MapView
 from mess_core.probing.result import ProbeResult, label_of
 from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
 from mess_core.search.answers import Answer
 from mess_core.search.either import in_which
+from mess_core.search.tagged import top_words
 from mess_core.words import counted
+
+MOST_OF_A_GROUP = 5  # words of a track, printed
 
 
 def answer_table(answer: Answer, usual: Mapping[int, float] | None = None) -> list[str]:
@@ -145,6 +153,37 @@ def map_table(views: Sequence[MapView]) -> list[str]:
             f"{view.name:<9}  {own.trustworthiness:.3f}   {pca.trustworthiness:.3f}       {own.continuity:.3f}   "
             f"{pca.continuity:.3f}       {own.preservation:.3f}   {pca.preservation:.3f}       {own.chance:.3f}"
         )
+    return lines
+
+
+def tags_table(tracks: Sequence[Track], strengths: np.ndarray, percentiles: np.ndarray) -> list[str]:
+    """As what recordings are heard: one line for each, or all groups of a single one; (n_tracks, n_words) both."""
+
+    def said(row: int, word: str) -> str:
+        n = WORDS.index(word)
+        return f"{word} {strengths[row, n]:.2f} ({percentiles[row, n]:.0f} %)"
+
+    if len(tracks) != 1:
+        most = [", ".join(said(row, word) for word in top_words(strengths[row])) or "–" for row in range(len(tracks))]
+        return [f"{track.track_id}  {words}  {track.title}" for track, words in zip(tracks, most, strict=True)]
+    lines = [tracks[0].title]
+    for group in GROUPS:
+        own = [word for word, tag in VOCABULARY.items() if tag.group == group]
+        own.sort(key=lambda word: -strengths[0, WORDS.index(word)])
+        lines.append(f"  {group:<11} {', '.join(said(0, word) for word in own[:MOST_OF_A_GROUP])}")
+    return lines
+
+
+def tag_check_table(figures: Sequence[TagFigure]) -> list[str]:
+    """One line for each word."""
+    lines = ["word             named so  otherwise   AUC  interval        published, mean of 50 tags"]
+    for each in figures:
+        interval = "–" if each.low is None or each.high is None else f"[{each.low:.2f}, {each.high:.2f}]"
+        published = ", ".join(f"{training} {auc:.3f}" for training, auc in each.published.items())
+        lines.append(
+            f"{each.word:<16} {each.n_with:8,}  {each.n_without:9,}  {each.auc:.2f}  {interval:<14}  {published}"
+        )
+    lines.append(f"AUC: .5 is chance. Words by which at least {FEWEST} recordings are named and {FEWEST} are not.")
     return lines
 
 

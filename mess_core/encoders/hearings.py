@@ -28,6 +28,7 @@ from mess_core.errors import InputError
 
 PREFIX = "hearing:"
 LIKE_THIS = f"{PREFIX}like-this"  # what is listened for where nobody says what
+SAME_SOUND = f"{PREFIX}same-sound"  # off whose layers tags are read
 UPPER_LAYERS = tuple(range(5, 13))  # of nano: below, it describes the spectrum
 
 
@@ -55,7 +56,7 @@ HEARINGS: dict[str, Hearing] = {
         ),
         Hearing(f"{PREFIX}same-music", "Same music", "The same piece, whoever plays it and on what.", _MUSIC),
         Hearing(
-            f"{PREFIX}same-sound", "Same sound and style",
+            SAME_SOUND, "Same sound and style",
             "What one would call it by: instruments, voice, genre, mood.", _SOUND,
         ),
     )

@@ -403,7 +403,7 @@ class Musicnn(Encoder):
         self.device = device
         self.patches = Patches()
         self.network = Network(_Weights(arrays, device))
-        self._tag_kernel, self._tag_bias = arrays["dense_1/kernel"], arrays["dense_1/bias"]
+        self.tag_layer = TagLayer.of(arrays)
 
     @classmethod
     def load(cls, info: EncoderInfo, device: str = "cpu") -> Musicnn:
@@ -414,10 +414,7 @@ class Musicnn(Encoder):
         DataMissingError, ArtefactMismatchError
             If a file is not there, or not what `info` says.
         """
-        for file in info.files:
-            verify_file(_HERE / file.name, file)
-        weights = info.files[0].name
-        return cls(info, parse_safetensors(read_untrusted(_HERE / weights, MOST_TENSORS_BYTES), weights), device)
+        return cls(info, _read(info), device)
 
     @classmethod
     def random(cls, info: EncoderInfo, seed: int = 0, device: str = "cpu") -> Musicnn:
@@ -459,9 +456,42 @@ class Musicnn(Encoder):
         -------
         ndarray, shape (…, 50)
         """
-        said = penultimate.astype(np.float32) @ self._tag_kernel + self._tag_bias
+        return self.tag_layer(penultimate)
+
+
+@dataclass(frozen=True, eq=False)
+class TagLayer:
+    """What reads tags off the last layer. Whoever has that layer needs neither sound nor network.
+
+    kernel : (200, 50)
+    bias : (50,)
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray]) -> TagLayer:
+        return cls(arrays["dense_1/kernel"], arrays["dense_1/bias"])
+
+    @classmethod
+    def load(cls, info: EncoderInfo) -> TagLayer:
+        """That of a training; errors as `Musicnn.load`."""
+        return cls.of(_read(info))
+
+    def __call__(self, penultimate: np.ndarray) -> np.ndarray:
+        """As `Musicnn.tags`: (…, 200) -> (…, 50)."""
+        said = penultimate.astype(np.float32) @ self.kernel + self.bias
         tags: np.ndarray = (1 + np.tanh(said / 2)) / 2  # the sigmoid, which cannot overflow so
         return tags
+
+
+def _read(info: EncoderInfo) -> dict[str, np.ndarray]:
+    """The numbers of a training, verified."""
+    for file in info.files:
+        verify_file(_HERE / file.name, file)
+    weights = info.files[0].name
+    return parse_safetensors(read_untrusted(_HERE / weights, MOST_TENSORS_BYTES), weights)
 
 
 def tag_names(info: EncoderInfo) -> tuple[str, ...]:

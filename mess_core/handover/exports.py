@@ -21,17 +21,21 @@ from mess_core.maps.drawing import MapView
 from mess_core.probing.discovery import Discovery
 from mess_core.probing.result import ProbeCell
 from mess_core.search.answers import Answer
+from mess_core.search.tagged import words_of
 from mess_core.storage.files import write_atomically
 from mess_core.storage.provenance import versions
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-COLUMNS = ("rank", "track_id", "title", "work", "performer", "instrument", "similarity", "percentile", "path")
+COLUMNS = (
+    "rank", "track_id", "title", "work", "performer", "instrument", "heard_as", "similarity", "percentile", "path",
+)  # fmt: skip
 ALWAYS = ("title", "work", "composer", "performer", "instrument")
 ASPECT_COLUMNS = ("similarity", "percentile", "weight", "contribution")
 
 
 def as_document(answer: Answer) -> dict[str, Any]:
     """The shape of `similar --json`: other programs rely on it; keys may be added, not renamed."""
+    words = _words_of(answer)
     return {
         "query": answer.query.text,
         "query_track_id": answer.query.track_id,
@@ -61,12 +65,19 @@ def as_document(answer: Answer) -> dict[str, Any]:
                 "aspects": None
                 if found.neighbour.aspects is None
                 else {aspect: asdict(score) for aspect, score in found.neighbour.aspects.items()},
+                "heard_as": words.get(found.track.track_id),
                 "hearings": None if found.neighbour.hearings is None else dict(found.neighbour.hearings),
                 "moment": None if found.moment is None else asdict(found.moment),
             }
             for found in answer.found
         ],
     }
+
+
+def _words_of(answer: Answer) -> dict[str, list[str]]:
+    """As what the neighbours are heard most, of those that MusiCNN has heard."""
+    scope = answer.plan.scope
+    return words_of(scope.workspace, scope.library, [found.track.track_id for found in answer.found])
 
 
 def as_json(answer: Answer) -> str:
@@ -77,10 +88,11 @@ def as_csv(answer: Answer) -> str:
     """One row per neighbour, with a heading."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    aspects = list(answer.plan.question.weights)
+    aspects, words = list(answer.plan.question.weights), _words_of(answer)
     writer.writerow([*COLUMNS, *(f"{aspect}_{column}" for aspect in aspects for column in ASPECT_COLUMNS)])
     for found in answer.found:
         facts = {**vars(found.track), **vars(found.neighbour), "path": str(found.path)}
+        facts["heard_as"] = ", ".join(words.get(found.track.track_id, ()))
         scores = found.neighbour.aspects or {}
         of_aspects = [getattr(scores.get(aspect), name, None) for aspect in aspects for name in ASPECT_COLUMNS]
         writer.writerow([*(_cell(facts[column]) for column in COLUMNS), *of_aspects])

@@ -44,7 +44,8 @@ from mess_core.search.question import Question, check_question
 from mess_core.search.recall import keep_recall
 from mess_core.search.rows import Kind
 from mess_core.search.segments import PassageMatch, SegmentIndex, similarity_matrix
-from mess_core.search.selection import POOL_AT_LEAST, POOL_PER_RESULT, Candidate, Facts, select
+from mess_core.search.selection import POOL_AT_LEAST, POOL_PER_RESULT, Candidate, Facts, FactsOf, select
+from mess_core.search.tagged import require_tags, without_tags
 from mess_core.search.track_facts import facts_of, facts_of_many
 from mess_core.storage.packed import read_packed, write_packed
 from mess_core.targets.base import TargetValue
@@ -149,9 +150,13 @@ def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, 
     check_question(question)
     asked = GEOMETRIES.get(question.geometry)  # None of "auto"
     notices = []
+    if question.heard_as:
+        n_tracks = scope.workspace.catalogue.n_tracks(scope.library)
+        if sentence := without_tags(require_tags(scope.workspace, scope.library), n_tracks):
+            notices.append(sentence)
     if asked is not None and asked.compares_values:
         if not is_of_passage:
-            return _plan_by_values(scope.for_aspects, question)
+            return _plan_by_values(scope.for_aspects, question, notices)
         notices.append("Measured are whole recordings: a passage is compared as the encoder hears it.")
         asked, question = None, replace(question, geometry="auto")
     geometry: type[Geometry] = LayerGeometry
@@ -214,7 +219,7 @@ def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, 
     return Plan(scope, question, geometry.name, discovery, avoid, tuple(notices), key)
 
 
-def _plan_by_values(scope: Scope, question: Question) -> Plan:
+def _plan_by_values(scope: Scope, question: Question, notices: Sequence[str]) -> Plan:
     """How a question is answered by what was measured; recordings that lack a value it needs are left out and named."""
     aspects = measured_aspects(scope)
     if not any(found.searched for found in aspects.values()):
@@ -242,7 +247,7 @@ def _plan_by_values(scope: Scope, question: Question) -> Plan:
         )
     rests_on = [scope.content, MeasuredGeometry.name, measured.content, avoid, list(asked)]
     key = hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()
-    notices = (measured.left_out,) if measured.n_left_out else ()
+    notices = (*notices, measured.left_out) if measured.n_left_out else tuple(notices)
     return Plan(scope, question, MeasuredGeometry.name, None, avoid, notices, key, measured)
 
 
@@ -344,7 +349,7 @@ def answer(index: NeighbourIndex, plan: Plan, query: Query) -> Answer:
         vector_of(plan, query),
         plan.question,
         exclude=[query.track_id],
-        facts_of=lambda track_ids: facts_of_many(workspace, track_ids),
+        facts_of=_facts_of(plan),
         query_facts=query.facts,
         onsets_of=lambda track_id: _onsets_of(workspace, query, track_id),
         corrects_hubs=correction_helps(plan.scope, plan.geometry),
@@ -356,6 +361,15 @@ def answer(index: NeighbourIndex, plan: Plan, query: Query) -> Answer:
         for neighbour in found.neighbours
     ]
     return Answer(query, plan, _found_tracks(workspace, with_moments), found.is_strange, index.rows.kind)
+
+
+def _facts_of(plan: Plan) -> FactsOf:
+    """What selection goes by; as what recordings are heard only where that is asked for."""
+    workspace = plan.scope.workspace
+    if not plan.question.heard_as:
+        return lambda track_ids: facts_of_many(workspace, track_ids)
+    tagged = require_tags(workspace, plan.scope.library)
+    return lambda track_ids: tagged.with_tags(facts_of_many(workspace, track_ids))
 
 
 def vector_of(plan: Plan, query: Query) -> np.ndarray:
@@ -426,7 +440,7 @@ def answer_passage(index: SegmentIndex, plan: Plan, query: Query, passage: tuple
         ),
         replace(question, diversity=0.0, duplicates="keep", k=max(question.k, LOCATED)),
         query.facts,
-        lambda track_ids: facts_of_many(workspace, track_ids),
+        _facts_of(plan),
     )
     if question.diversity or question.duplicates != "keep" or question.hubs == "on":
         notice = "Diversity, near-duplicates and hubs are not looked at when a passage is searched."

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mess_core.encoders.vocabulary import VOCABULARY, meaning
 from mess_core.errors import InputError
 from mess_core.probing.aspects import ASPECTS
 
@@ -32,6 +33,7 @@ class Question:
     versions : other recordings of the same work, likewise
     composers, performers, instruments, collections, splits : only recordings of these; empty for any
     where : pairs of a name or a column of the user's own table and what it must say; of one name any of its pairs
+    heard_as : words of the vocabulary; only recordings that stand high in all of them (`tagged.py`)
     hubs : whether ranks are corrected for recordings that are near to everything (CSLS); "auto" if it helps here
     """
 
@@ -52,6 +54,7 @@ class Question:
     collections: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
     where: tuple[tuple[str, str], ...] = ()
+    heard_as: tuple[str, ...] = ()
 
     @property
     def weights(self) -> dict[str, float]:
@@ -71,6 +74,8 @@ def check_question(question: Question) -> None:
     """
     for aspect in [*question.aspects, *question.avoid]:
         check_name("aspect", aspect, ASPECTS)
+    for word in question.heard_as:
+        check_name("tag", word, VOCABULARY)
     for aspect, weight in question.aspects.items():
         if not math.isfinite(weight) or weight < 0:
             raise InputError(
@@ -120,6 +125,22 @@ def parse_aspects(text: str) -> dict[str, float]:
                 f"The weight of {name} is {number!r}, expected a number.", "Write: brightness=0.7,tempo=0.3."
             ) from error
     return weights
+
+
+def parse_heard_as(texts: Sequence[str]) -> tuple[str, ...]:
+    """Words of the vocabulary, in any case and by any of their names.
+
+    Raises
+    ------
+    InputError
+        If there is no such word.
+
+    Examples
+    --------
+    >>> parse_heard_as(["Violin", "women"])
+    ('violin', 'female voice')
+    """
+    return tuple(dict.fromkeys(map(meaning, texts)))
 
 
 def parse_where(conditions: Sequence[str], known: Collection[str]) -> tuple[tuple[str, str], ...]:

@@ -48,6 +48,7 @@ class Facts:
     collection: str | None = None
     split: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
+    heard_as: frozenset[str] = frozenset()  # looked up only where it is asked for
 
     def says(self, name: str, wanted: Collection[str]) -> bool:
         """Whether a name or a column of the user's own table says one of these, whatever the case."""
@@ -115,6 +116,8 @@ def select(
             return False
         if not all(facts(candidate).says(name, wanted) for name, wanted in where.items()):
             return False
+        if not facts(candidate).heard_as.issuperset(question.heard_as):
+            return False
         if question.duplicates == "exclude" and is_copy_of_query(candidate.row):
             return False
         if question.versions == "exclude" and query.work is not None:
@@ -134,7 +137,8 @@ def select(
         shown.append(candidate.row)
         return candidate
 
-    goes_by_facts = bool(caps or only or where) or (question.versions == "exclude" and query.work is not None)
+    goes_by_facts = bool(caps or only or where or question.heard_as)
+    goes_by_facts |= question.versions == "exclude" and query.work is not None
     wanted = filter(is_wanted, with_facts() if goes_by_facts else ranked)
     if question.diversity == 0:
         # takes each before the next is judged

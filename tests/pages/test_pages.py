@@ -39,6 +39,7 @@ from pages.shared.listen import panels as listen
 from pages.shared.map import figures as map_figures
 from tests.conftest import move_in, work
 from tests.pages.conftest import words
+from tests.planted import plant_tags
 
 PAGES = {
     "pages/1_Library.py": "Library",
@@ -107,6 +108,46 @@ def test_what_to_listen_for_is_chosen_on_listen_alone(launch, library):
     assert rows(linked, "similarity") == rows(at.switch_page("pages/4_Listen.py").run(), "similarity")
     nonsense = launch("pages/4_Listen.py", query=library[0], hearing="hearing:nosuch")
     assert nonsense.selectbox(key="hearing").value == "hearing:same-music" and not nonsense.exception
+
+
+@pytest.fixture
+def tagged(home, library) -> list[str]:
+    """The same four recordings, heard by MusiCNN: two as violins."""
+    plant_tags(home, {track_id: {"mtt:violin": 0.9 if n < 2 else 0.05} for n, track_id in enumerate(library)})
+    return library
+
+
+def test_tags_are_a_column_of_the_library(launch, tagged, home):
+    at = launch("pages/1_Library.py", library="music")
+    table = at.dataframe[-1].value.sort_values("title")
+    assert table["heard as"].fillna("").tolist() == ["violin", "violin", "", ""]
+
+
+def test_listen_shows_only_what_is_heard_as_that(launch, tagged, home, monkeypatch):
+    monkeypatch.setattr("mess_core.search.tagged.HIGH_FROM", 60.0)  # of four recordings one is a quarter
+    at = launch("pages/4_Listen.py", query=tagged[0], library="music", encoder="nano")
+    assert len(rows(at, "rank")) == 3
+    at.multiselect(key="heard_as").set_value(["violin"]).run()
+    assert rows(at, "title") == ["track 1"] and at.query_params["heard_as"] == "violin"
+    assert rows(at, "why") == ["both: violin"]
+    at.multiselect(key="heard_as").set_value(["opera"]).run()
+    assert "No other recording here has the tag opera" in words(at)
+    linked = launch("pages/4_Listen.py", query=tagged[0], library="music", encoder="nano", heard_as="violin")
+    assert rows(linked, "title") == ["track 1"]
+
+
+def test_a_query_shows_when_it_is_heard_as_what(launch, tagged):
+    at = launch("pages/4_Listen.py", query=tagged[0], library="music", encoder="nano")
+    curves = at.multiselect(key=f"curves {tagged[0]}")
+    assert curves.value == ["violin"] and "violin 0.90, more than 75 % of the library" in words(at)
+    curves.set_value([]).run()
+    assert not at.exception
+
+
+def test_without_musicnn_no_page_speaks_of_tags(launch, library):
+    at = launch("pages/4_Listen.py", query=library[0])
+    assert not [box for box in at.multiselect if box.label in ("Heard as", "Tags")]
+    assert launch("pages/1_Library.py").dataframe[-1].value["heard as"].isna().all()
 
 
 def test_a_link_opens_the_same_question(launch, library):
@@ -694,6 +735,19 @@ def test_a_map_is_coloured_by_where_recordings_stand_in_an_aspect(launch, drawn)
     cutoffs = [float(drawn.catalogue.track(track_id).title.split()[1]) for track_id in points["customdata"]]
     assert np.corrcoef(np.log(cutoffs), points["marker"]["color"])[0, 1] > 0.8
     assert points["marker"]["colorbar"]["title"]["text"] == "brighter (SD)"
+
+
+def test_a_map_is_coloured_by_a_tag(launch, drawn):
+    """By percentile; what was not heard has no colour."""
+    first, *others, unheard = sorted(drawn.catalogue.track_ids("music"))
+    plant_tags(drawn, {track_id: {"mtt:harp": 0.1} for track_id in others} | {first: {"mtt:harp": 0.9}})
+    at = launch("pages/3_Map.py", library="music", encoder="mel", colour="heard as: harp")
+    assert not at.exception
+    points = next(trace for trace in figures(at)[0]["data"] if len(trace.get("customdata") or ()) == 12)
+    colour = dict(zip(points["customdata"], points["marker"]["color"], strict=True))
+    assert colour[first] == pytest.approx(100 * 10.5 / 11) and colour[unheard] is None
+    assert [colour[track_id] for track_id in others] == pytest.approx([100 * 5 / 11] * 10)
+    assert points["marker"]["colorbar"]["title"]["text"] == "harp (percentile)"
 
 
 def test_among_the_small_maps_the_current_one_is_in_bold(launch, drawn):

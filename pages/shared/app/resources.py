@@ -22,6 +22,7 @@ from mess_core.search.answers import Plan, build_index, build_segment_index
 from mess_core.search.evaluated import evaluation_path
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.segments import SegmentIndex
+from mess_core.search.tagged import TaggedLibrary, tagged_library
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 
@@ -85,6 +86,12 @@ def index(plan: Plan) -> NeighbourIndex:
 def segment_index(plan: Plan) -> SegmentIndex:
     """The same for the segments."""
     return _segment_index(plan.key, plan)
+
+
+def tagged(library: str) -> TaggedLibrary:
+    """As what the recordings of a library are heard."""
+    with st.spinner("Reading as what the recordings are heard…"):  # shown only where it takes a while
+        return tagged_library(workspace(), library)
 
 
 def discoveries(library: str) -> dict[str, Discovery]:

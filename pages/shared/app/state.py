@@ -41,6 +41,7 @@ KEYS: dict[str, Any] = {
     "collections": [],
     "splits": [],
     "where": [],  # columns of the user's own table: "era: late"
+    "heard_as": [],  # words of the vocabulary
     **dict.fromkeys(ASPECTS, 0.0),  # weights
     "group": "work",  # Layers
     "level": "track",  # Layers

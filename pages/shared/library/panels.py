@@ -276,7 +276,8 @@ def _edit_tracks(tracks: Sequence[Track], encoder_id: str) -> None:
     workspace, info = resources.workspace(), resources.info(encoder_id)
     known = workspace.store.known(info)
     details = workspace.catalogue.details(frame.library())
-    taken = {*NAMES, "collection", "length s", "loudness LUFS", "format", "embedded", "notice", "track id"}
+    taken = {*NAMES, "collection", "length s", "loudness LUFS", "format", "embedded", "heard as", "notice", "track id"}
+    tagged = resources.tagged(frame.library())
     columns = workspace.catalogue.detail_names(frame.library())
     own = [name for name in columns if name not in taken and not is_companion(name, columns)]
     rows = [
@@ -288,6 +289,7 @@ def _edit_tracks(tracks: Sequence[Track], encoder_id: str) -> None:
             "loudness LUFS": track.loudness_lufs,
             "format": f"{track.codec}, {track.sample_rate_hz / 1000:g} kHz",
             "embedded": track.track_id in known,
+            "heard as": ", ".join(tagged.words(track.track_id)) or None,
             "notice": " ".join(track.notices) or None,
             "track id": track.track_id,
         }
@@ -309,6 +311,7 @@ def _edit_tracks(tracks: Sequence[Track], encoder_id: str) -> None:
         column_config={
             "title": st.column_config.TextColumn(width="large", required=True, max_chars=300),
             **{name: st.column_config.TextColumn(max_chars=300) for name in NAMES[1:]},
+            "heard as": st.column_config.TextColumn(help="what MusiCNN hears most, the strongest first"),
             "length s": st.column_config.NumberColumn(format="%.1f"),
             "loudness LUFS": st.column_config.NumberColumn(format="%.1f"),
         },

@@ -8,12 +8,14 @@ from dataclasses import replace
 import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
+from mess_core.encoders.vocabulary import WORDS
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.probing.aspects import ASPECTS, MEASURED, PRESETS, AspectEvidence
 from mess_core.probing.discovery import Discovery
 from mess_core.search.geometry import GEOMETRIES, MeasuredGeometry
 from mess_core.search.measured import measured_aspects
 from mess_core.search.question import COPIES, Question
+from mess_core.search.tagged import STRONG_FROM, tag_scope
 from mess_core.targets.registry import target_of
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
@@ -92,6 +94,14 @@ def _choose_filters() -> dict:
         filters[key] = tuple(state.sticky(st.multiselect, label, options=options, key=key, disabled=not options))
     if "where" in filters:
         filters["where"] = tuple(said[chosen] for chosen in filters["where"])
+    if tag_scope(resources.workspace(), frame.library()).n_embedded:
+        filters["heard_as"] = tuple(
+            state.sticky(
+                st.multiselect, "Heard as", options=WORDS, key="heard_as", placeholder="all of these",
+                help="What MusiCNN hears in a recording: it is shown if it stands among the tenth of this library that "
+                f"is heard most as that, and with a strength of at least {STRONG_FROM:g}.",
+            )
+        )  # fmt: skip
     return filters
 
 

@@ -20,6 +20,7 @@ from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.measured import measured_aspects, measured_library
 from mess_core.search.question import Question
 from mess_core.search.reasons import Reason, find_reasons, in_one_line
+from mess_core.search.tagged import tags_in_common
 from mess_core.words import counted
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
@@ -66,11 +67,15 @@ def in_lines(found: Answer, reasons: dict[str, list[Reason]]) -> dict[str, str]:
     """One line for each neighbour, by track id: what the catalogue knows, then what can be heard."""
     scope, discovery = found.plan.scope.for_aspects, resources.discovery(found.plan.scope)
     measured = measured_faithfulness(scope, discovery) if discovery else None
+    tagged, track_ids = resources.tagged(scope.library), [item.track.track_id for item in found.found]
+    tags = tags_in_common(scope.workspace, tagged, found.query.track_id, track_ids)
     lines = {}
     for item in found.found:
-        known = [f"same {name}" for name in names_in_common(found.query.facts, item.track)]
-        heard = in_one_line(reasons[item.track.track_id], measured.family if measured else lambda aspect: ())
-        lines[item.track.track_id] = "; ".join([*known, heard] if heard else known)
+        said = [f"same {name}" for name in names_in_common(found.query.facts, item.track)]
+        said.append(in_one_line(reasons[item.track.track_id], measured.family if measured else lambda aspect: ()))
+        if both := tags[item.track.track_id]:
+            said.append(f"both: {', '.join(both)}")
+        lines[item.track.track_id] = "; ".join(filter(None, said))
     return lines
 
 
@@ -243,6 +248,7 @@ def explain_nothing(found: Answer) -> None:
     }  # fmt: skip
     wanted = [f"{name} {' or '.join(values)}" for name, values in filters.items() if values]
     wanted += [f"{name} {value}" for name, value in question.where]
+    wanted += [f"the tag {word}" for word in question.heard_as]
     n_tracks, n_embedded = scope.workspace.catalogue.n_tracks(scope.library), scope.n_embedded
     if wanted:
         message = f"No other recording here has {', '.join(wanted)}."

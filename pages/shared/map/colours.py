@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
+from mess_core.encoders.vocabulary import WORDS
 from mess_core.maps.drawing import MapView
 from mess_core.search.answers import make_plan
 from mess_core.search.explaining import similarities_to
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.question import Question
 from mess_core.search.reasons import aspect_coordinates
+from mess_core.search.tagged import tag_scope
 from mess_core.targets.registry import TARGETS
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
@@ -27,7 +29,9 @@ def choose_colour(view: MapView, scope: Scope) -> Colour:
     known = [name for name in NAMES if any(getattr(track, name) for track in tracks)]
     targets = {target.title: target.id for target in TARGETS.values() if not target.is_companion}
     aspects = _aspects(scope)
-    options = [*known, REGION, KEPT, *([DISTANCE] if state.query() else []), *aspects, *targets]
+    is_heard = tag_scope(workspace, scope.library).n_embedded
+    words = {f"heard as: {word}": word for word in WORDS} if is_heard else {}
+    options = [*known, REGION, KEPT, *([DISTANCE] if state.query() else []), *aspects, *targets, *words]
     few = [name for name in known if len({getattr(track, name) for track in tracks}) <= figures.MOST_NAMES]
     first = few[0] if few else options[0]
     chosen = state.sticky(st.selectbox, "Colour", options=options, key="colour", default=first)
@@ -47,6 +51,9 @@ def choose_colour(view: MapView, scope: Scope) -> Colour:
     if chosen in aspects:
         word, coordinates = aspect_coordinates(_by_direction(scope), aspects[chosen], view.track_ids)
         return Colour(f"{word} (SD)", numbers=coordinates)
+    if chosen in words:
+        percentiles = resources.tagged(scope.library).values(words[chosen], view.track_ids)
+        return Colour(f"{words[chosen]} (percentile)", numbers=percentiles)
     values = workspace.measurements.values(view.track_ids, targets[chosen]).tolist()
     unit = TARGETS[targets[chosen]].unit
     return Colour(f"{chosen} ({unit})", numbers=[value if value == value else None for value in values])

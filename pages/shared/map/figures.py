@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,7 +34,7 @@ class Colour:
 def marks(colour: Colour, rows: Sequence[int]) -> dict:
     """Plotly's marker for these rows."""
     if colour.numbers is not None:
-        values = [colour.numbers[row] for row in rows]
+        values = [math.nan if (value := colour.numbers[row]) is None else value for row in rows]  # Plotly takes no None
         return {"color": values, "colorscale": "Viridis", "colorbar": {"title": colour.title}, "size": 9}
     if colour.names is None:
         return {"color": PALETTE[0], "size": 9}

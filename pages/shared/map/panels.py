@@ -262,7 +262,12 @@ def show_chosen(view: MapView, chosen: list[Track]) -> None:
             st.rerun()  # of the whole page: the small maps mark the query, too
         frame.link("pages/4_Listen.py", "Listen")
         paths = {track.track_id: str(workspace.catalogue.likely_audio_path(track.track_id)) for track in chosen}
-        st.download_button("CSV", partial(tracks_as_csv, chosen, paths), "selection.csv", "text/csv", on_click="ignore")
+        tagged = resources.tagged(frame.library())
+        heard = {track.track_id: {"heard_as": ", ".join(tagged.words(track.track_id))} for track in chosen}
+        st.download_button(
+            "CSV", partial(tracks_as_csv, chosen, paths, heard if any(map(tagged.words, paths)) else {}),
+            "selection.csv", "text/csv", on_click="ignore",
+        )  # fmt: skip
         st.download_button(
             "Playlist (M3U8)", partial(tracks_as_m3u8, chosen, paths), "selection.m3u8", "audio/x-mpegurl",
             on_click="ignore",
