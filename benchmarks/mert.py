@@ -50,9 +50,9 @@ def gemm_shapes() -> list[tuple[int, int, int]]:
     return [*shapes, (n_frames * 8, FFN_DIM, dim), (2063, 2 * CONV_DIM, CONV_DIM), (4096, 4096, 4096)]
 
 
-def gemm_gflops(m: int, k: int, n: int) -> float:
+def gemm_gflops(m: int, k: int, n: int, kind: torch.dtype = torch.float32) -> float:
     """Measured rate of one product, in 10^9 operations per second."""
-    a, b, result = torch.randn(m, k), torch.randn(k, n), torch.empty(m, n)
+    a, b, result = torch.randn(m, k).to(kind), torch.randn(k, n).to(kind), torch.empty(m, n, dtype=kind)
     times = max(1, round(4e10 / (2 * m * k * n)))
     return 2e-9 * m * k * n * times / seconds(lambda: [torch.mm(a, b, out=result) for _ in range(times)])
 
@@ -91,29 +91,32 @@ def main() -> None:
     loaded = resident_mb("VmRSS")
     memory = {batch: peak_mb(lambda batch=batch: exact.encode(noise(batch))) - loaded for batch in options.batches}
     print("peak MB above the loaded model:", ", ".join(f"{mb:.0f} (batch {batch})" for batch, mb in memory.items()))
-    coarse = Mert.random(MERT_95M, seed=0, precision="bfloat16")
+    coarse = exact.in_precision("bfloat16")
 
-    limits = dict.fromkeys(gemm_shapes(), 0.0)
+    kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    limits = {(precision, shape): 0.0 for precision in kinds for shape in gemm_shapes()}
     best: dict[tuple[str, int], float] = {}
     for _ in range(options.rounds):
-        for shape in limits:
-            limits[shape] = max(limits[shape], gemm_gflops(*shape))
+        for precision, shape in limits:
+            limits[precision, shape] = max(limits[precision, shape], gemm_gflops(*shape, kinds[precision]))
         for encoder in (exact, coarse):
             for batch in options.batches:
                 key, segments = (encoder.precision, batch), noise(batch)
                 best[key] = min(best.get(key, np.inf), seconds(lambda: encoder.encode(segments)) / batch)  # noqa: B023
-    limit = max(limits.values())
+    limit = {kind: max(rate for (precision, _), rate in limits.items() if precision == kind) for kind in kinds}
 
-    print("\nfloat32 matrix product       GFLOP/s")
-    for (m, k, n), rate in limits.items():
-        print(f"  ({m}, {k}) x ({k}, {n})".ljust(29) + f"{rate:7.0f}")
-    print(f"\nbatch  s/segment  GFLOP/s  of the limit ({limit:.0f})   bfloat16: s/segment  times faster")
-    for batch in options.batches:
-        time_s, coarse_s = best["float32", batch], best["bfloat16", batch]
-        print(
-            f"{batch:5d}  {time_s:9.3f}  {gflop / time_s:7.0f}  {gflop / time_s / limit:18.0%}"
-            f"  {coarse_s:19.3f}  {time_s / coarse_s:12.2f}"
-        )
+    print("\nmatrix product               GFLOP/s in float32, in bfloat16")
+    for m, k, n in gemm_shapes():
+        rates = (limits[precision, (m, k, n)] for precision in kinds)
+        print(f"  ({m}, {k}) x ({k}, {n})".ljust(29) + "".join(f"{rate:9.0f}" for rate in rates))
+    for precision in kinds:
+        print(f"\n{precision}: batch  s/segment  GFLOP/s  of the limit ({limit[precision]:.0f})  times float32")
+        for batch in options.batches:
+            time_s = best[precision, batch]
+            print(
+                f"{batch:15d}  {time_s:9.3f}  {gflop / time_s:7.0f}  {gflop / time_s / limit[precision]:19.0%}"
+                f"  {best['float32', batch] / time_s:13.2f}"
+            )
 
     one, two = exact.encode(noise(2)), coarse.encode(noise(2))
     means = one.mean(2), two.mean(2)

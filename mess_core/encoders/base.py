@@ -9,6 +9,7 @@ An encoder normalises by itself, never pads, and answers a batch exactly as it a
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from abc import ABC, abstractmethod
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from mess_core.config import HOP_S, SEGMENT_S, SHORT_S
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.storage.paths import Paths
 from mess_core.words import counted
+
+Precision = Literal["float32", "bfloat16"]
 
 HEARD = "spans that sound, repeated to 1 s"  # what segments are laid over; in the fingerprint by way of normalisers
 # Facts that change no embedding.
@@ -148,9 +151,28 @@ class Part:
 
 
 class Encoder(ABC):
-    """A frozen network. One instance may be used by one thread at a time."""
+    """A frozen network. One instance may be used by one thread at a time.
+
+    precision : in which it computes
+    precisions : in which it can
+    """
 
     info: EncoderInfo
+    precision: Precision = "float32"
+    precisions: ClassVar[tuple[Precision, ...]] = ("float32",)
+
+    def in_precision(self, precision: Precision) -> Self:
+        """The same network with the same weights, which computes in another precision.
+
+        It keeps its identity: whoever keeps what it says holds a certificate that it says the same
+        (`embeddings.precision`).
+        """
+        if precision not in self.precisions:
+            known = " or ".join(map(repr, self.precisions))
+            raise InputError(f"{self.info.id} computes in {known}, got {precision!r}.")
+        twin = copy.copy(self)
+        twin.precision = precision
+        return twin
 
     @abstractmethod
     def encode(self, waveforms: np.ndarray) -> np.ndarray:

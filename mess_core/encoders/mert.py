@@ -25,48 +25,41 @@ import dataclasses
 import functools
 import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from mess_core.encoders.base import (
-    HEARD,
-    Encoder,
-    EncoderEntry,
-    EncoderInfo,
-    WeightFile,
-    check_waveforms,
-    random_twin,
+from mess_core.encoders.base import HEARD, EncoderEntry, EncoderInfo, WeightFile, random_twin
+from mess_core.encoders.stock import (
+    CHECKPOINT_FILE,
+    CONFIG_FILE,
+    CONSENT,
+    FETCH_AGAIN,
+    NON_COMMERCIAL,
+    PREPROCESSOR_FILE,
+    StockEncoder,
+    fill,
+    normalise,
+    read_config,
+    read_tensors,
+    require_keys,
+    require_values,
+    seeded,
 )
 from mess_core.encoders.weights import locate
-from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
+from mess_core.errors import ArtefactMismatchError, InputError
 from mess_core.storage.paths import Paths
-from mess_core.storage.untrusted import read_json
-
-CONFIG_FILE = "config.json"
-MOST_CONFIG_BYTES = 2**20
-PREPROCESSOR_FILE = "preprocessor_config.json"
-CHECKPOINT_FILE = "pytorch_model.bin"
 
 SAMPLE_RATE_HZ = 24_000
 CONV_KERNEL = (10, 3, 3, 3, 3, 2, 2)
 CONV_STRIDE = (5, 2, 2, 2, 2, 2, 2)
 FRAME_STEP = 320  # samples from one frame to the next: the product of the strides
 FRAME_SPAN = 400  # samples that one frame sees before the transformer
-NORMALISER_EPS = 1e-7  # Wav2Vec2FeatureExtractor's, which the published preprocessor names
 
 # 32 frames at a time keep the widest activations (2 063 x 512 floats, 4 MB) in the processor's cache.
 BLOCK_FRAMES = 32
 
-# On a CPU more segments at once only spill the cache and take memory: 2 are within 1 % of the fastest (benchmarks/).
-CPU_TOGETHER = 2
-
-NOTICE = (
-    "The MERT weights are by Li et al. 2023 (m-a-p), under CC BY-NC 4.0 "
-    "(https://creativecommons.org/licenses/by-nc/4.0/): non-commercial use only. Read carefully, this also covers "
-    "using embeddings made with them in a commercial service. Your audio stays on this machine."
-)
-CONSENT = "I use it for non-commercial purposes only"
+NOTICE = f"The MERT weights are by Li et al. 2023 (m-a-p), {NON_COMMERCIAL}"
 
 MERT_95M = EncoderInfo(
     id="mert-95m",
@@ -155,34 +148,25 @@ _SIZES: dict[str, dict[str, Any]] = {
 # `mask_time_prob` is only needed because transformers' tensor masked_spec_embed exists where it is above 0.
 _ALLOWED = (*_SWITCHES, *_SIZES["mert-95m"], "mask_time_prob")
 
-Precision = Literal["float32", "bfloat16"]
 
-
-class Mert(Encoder):
+class Mert(StockEncoder):
     """MERT of any size, through transformers' `HubertModel`.
 
     Made by `from_folder` (a checkpoint as published) or `random` (the untrained twin of the same size).
     """
 
-    def __init__(self, info: EncoderInfo, model: Any, device: str, precision: Precision) -> None:
-        if precision not in ("float32", "bfloat16"):
-            raise InputError(f"Precision must be 'float32' or 'bfloat16', got {precision!r}.")
-        if precision != "float32":  # other numbers, so another identity: the two never meet in one index
-            info = dataclasses.replace(info, revision=f"{info.revision}+{precision}")
-        self.info = info
-        self.device = device
-        self.precision = precision
-        self._model = _prepare(model, device, blocked=precision == "float32")
+    def __init__(self, info: EncoderInfo, model: Any, device: str) -> None:
+        import torch
+
+        # The positional convolution's weight is fixed now: compute it from its norm and direction once, not per call.
+        torch.nn.utils.parametrize.remove_parametrizations(model.encoder.pos_conv_embed.conv, "weight")
+        super().__init__(info, model, device)
+        if torch.device(device).type == "cpu":
+            extractor = model.feature_extractor
+            extractor.forward = functools.partial(_features, extractor, _conv_matrices(model))
 
     @classmethod
-    def from_folder(
-        cls,
-        path: Path | str,
-        *,
-        info: EncoderInfo | None = None,
-        device: str = "cpu",
-        precision: Precision = "float32",
-    ) -> Mert:
+    def from_folder(cls, path: Path | str, *, info: EncoderInfo | None = None, device: str = "cpu") -> Mert:
         """Load a checkpoint folder as published: config.json, preprocessor_config.json, pytorch_model.bin.
 
         Parameters
@@ -193,8 +177,6 @@ class Mert(Encoder):
             What the checkpoint is expected to be. Without it the facts are read from the folder.
         device : str
             "cpu", "cuda", "cuda:1", "mps".
-        precision : "float32" or "bfloat16"
-            bfloat16 is for measurements: its error is what `benchmarks/mert.py` prints.
 
         Raises
         ------
@@ -204,80 +186,33 @@ class Mert(Encoder):
             If a file is damaged, holds more than tensors, or is not the MERT that was asked for.
         """
         path = Path(path)
-        config = _read_json(path / CONFIG_FILE)
+        config = read_config(path / CONFIG_FILE)
         _check_config(config, path / CONFIG_FILE, info)
-        _check_preprocessor(_read_json(path / PREPROCESSOR_FILE), path / PREPROCESSOR_FILE)
-        checkpoint = _read_checkpoint(path / CHECKPOINT_FILE)
+        preprocessor = {"do_normalize": True, "sampling_rate": SAMPLE_RATE_HZ}
+        require_values(read_config(path / PREPROCESSOR_FILE), preprocessor, path / PREPROCESSOR_FILE)
+        checkpoint = read_tensors(path / CHECKPOINT_FILE)
         model = _build(config)
         _fill(model, checkpoint, path / CHECKPOINT_FILE)
-        return cls(info or _info_from(path, config), model, device, precision)
+        return cls(info or _info_from(path, config), model, device)
 
     @classmethod
-    def random(cls, info: EncoderInfo, seed: int = 0, *, device: str = "cpu", precision: Precision = "float32") -> Mert:
+    def random(cls, info: EncoderInfo, seed: int = 0, *, device: str = "cpu") -> Mert:
         """The untrained twin of `MERT_95M` or `MERT_330M`: same architecture, seeded random weights, no files.
 
         A control: what it finds in music is owed to the architecture and not to learning.
         """
-        import torch
-
         if info.id not in _SIZES:
             raise InputError(f"There is no untrained twin of {info.id!r}; known are {', '.join(_SIZES)}.")
-        with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on undisturbed
-            torch.manual_seed(seed)
-            model = _build(_SWITCHES | _SIZES[info.id] | {"mask_time_prob": 0.05})
-        return cls(random_twin(info, seed), model, device, precision)
+        model = seeded(seed, lambda: _build(_SWITCHES | _SIZES[info.id] | {"mask_time_prob": 0.05}))
+        return cls(random_twin(info, seed), model, device)
 
-    def encode(self, waveforms: np.ndarray) -> np.ndarray:
-        """Hidden states of equal-length waveforms; see `Encoder.encode`.
+    def _prepared(self, waveforms: np.ndarray) -> np.ndarray:
+        return normalise(waveforms)
 
-        Returns
-        -------
-        ndarray, shape (n, n_layers, n_frames, dim), float32
-        """
-        import torch
-
-        waveforms = normalise(check_waveforms(waveforms, self.info))
-        n, n_samples = waveforms.shape
-        together = CPU_TOGETHER if torch.device(self.device).type == "cpu" else n
-        stacked = np.empty((n, self.info.n_layers, count_frames(n_samples), self.info.dim), dtype=np.float32)
-        for start in range(0, n, together):
-            rows = slice(start, start + together)
-            states = self._hidden_states(torch.from_numpy(waveforms[rows]))
-            for layer in range(len(states)):
-                stacked[rows, layer] = states[layer].float().cpu().numpy()
-                states[layer] = None  # freed as it is copied: never two copies of a batch
-        return stacked
-
-    def _hidden_states(self, waveforms: Any) -> list[Any]:
-        """One tensor per layer, each of shape (n, n_frames, dim)."""
-        import torch
-
-        device = torch.device(self.device)
-        is_coarse = self.precision == "bfloat16"
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=is_coarse):
-            answer = self._model(waveforms.to(device), output_hidden_states=True)
+    def _layers(self, waveforms: Any) -> list[Any]:
+        answer = self._model(waveforms, output_hidden_states=True)
         # Since transformers 5.16 the last hidden state of a pre-norm model lacks the final LayerNorm.
         return [*answer.hidden_states[:-1], answer.last_hidden_state]
-
-
-def normalise(waveforms: np.ndarray) -> np.ndarray:
-    """Bring each waveform to zero mean and unit variance.
-
-    The first convolution is followed by a normalisation of its own, but one whose eps swallows quiet music:
-    60 dB down, untreated input would turn the embedding by 48 degrees.
-
-    Parameters
-    ----------
-    waveforms : ndarray, shape (n, n_samples), float32
-
-    Returns
-    -------
-    ndarray, shape (n, n_samples), float32; digital silence stays silence
-    """
-    wide = waveforms.astype(np.float64)
-    wide -= wide.mean(axis=1, keepdims=True)
-    wide /= np.sqrt(wide.var(axis=1, keepdims=True) + NORMALISER_EPS)
-    return wide.astype(np.float32)
 
 
 def count_frames(n_samples: int) -> int:
@@ -294,70 +229,19 @@ def count_frames(n_samples: int) -> int:
 # --- reading a checkpoint ---------------------------------------------------------------------------------
 
 
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        return read_json(file, MOST_CONFIG_BYTES, name=str(file), cure=_FETCH_AGAIN)
-    except FileNotFoundError as error:
-        raise _missing(file) from error
-
-
-_FETCH_AGAIN = "Fetch the checkpoint again, or choose another folder."
-
-
-def _missing(file: Path) -> DataMissingError:
-    return DataMissingError(
-        f"{file} is not there.",
-        f"A MERT folder holds {CONFIG_FILE}, {PREPROCESSOR_FILE} and {CHECKPOINT_FILE} as published.",
-    )
-
-
 def _check_config(config: dict[str, Any], file: Path, info: EncoderInfo | None) -> None:
     """Refuse a configuration that `HubertModel` would load and compute wrongly, or that is not `info`'s."""
     # A missing key would silently become HuBERT's default, so every key must be there.
-    absent = [key for key in (*_MUST_BE, *_ALLOWED) if key not in config]
-    if absent:
-        raise ArtefactMismatchError(f"{file} lacks {', '.join(dict.fromkeys(absent))}.", _FETCH_AGAIN)
+    require_keys(config, (*_MUST_BE, *_ALLOWED), file)
     expected = dict(_MUST_BE)
     if info is not None:
         expected |= {"hidden_size": info.dim, "num_hidden_layers": info.n_layers - 1} | _SIZES.get(info.id, {})
-    for key, value in expected.items():
-        if config[key] != value:
-            what = info.id if info is not None else "a MERT that MESS can compute"
-            raise ArtefactMismatchError(
-                f"{file} has {key} = {config[key]!r}, expected {value!r} for {what}.", _FETCH_AGAIN
-            )
+    require_values(config, expected, file, "a MERT that MESS can compute" if info is None else info.id)
     if not isinstance(config["do_stable_layer_norm"], bool):
         raise ArtefactMismatchError(
             f"{file} has do_stable_layer_norm = {config['do_stable_layer_norm']!r}, expected true or false.",
-            _FETCH_AGAIN,
+            FETCH_AGAIN,
         )
-
-
-def _check_preprocessor(preprocessor: dict[str, Any], file: Path) -> None:
-    for key, value in {"do_normalize": True, "sampling_rate": SAMPLE_RATE_HZ}.items():
-        if preprocessor.get(key) != value:
-            raise ArtefactMismatchError(
-                f"{file} has {key} = {preprocessor.get(key)!r}, expected {value!r}.", _FETCH_AGAIN
-            )
-
-
-def _read_checkpoint(file: Path) -> dict[str, Any]:
-    """Tensors of a published .bin file; `weights_only` refuses anything that would run code."""
-    import torch
-
-    if not file.is_file():
-        raise _missing(file)
-    try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-    except MemoryError:
-        raise
-    except Exception as error:  # torch has a dozen kinds of error for damaged and for hostile files
-        raise ArtefactMismatchError(
-            f"{file} is damaged or holds more than tensors; nothing in it was run.", _FETCH_AGAIN
-        ) from error
-    if not isinstance(checkpoint, dict) or not all(isinstance(value, torch.Tensor) for value in checkpoint.values()):
-        raise ArtefactMismatchError(f"{file} is not a dictionary of tensors.", _FETCH_AGAIN)
-    return checkpoint
 
 
 def _build(config: dict[str, Any]) -> Any:
@@ -370,14 +254,10 @@ def _build(config: dict[str, Any]) -> Any:
 
 
 def _fill(model: Any, checkpoint: dict[str, Any], file: Path) -> None:
-    """Put a checkpoint's tensors into the model: all of them, each where it belongs."""
+    """As `fill`, and the two tensors whose names have changed have arrived."""
     import torch
 
-    try:
-        model.load_state_dict(checkpoint, strict=True)
-    except RuntimeError as error:
-        details = " ".join(str(error).split())
-        raise ArtefactMismatchError(f"{file} does not fit its {CONFIG_FILE}: {details[:400]}", _FETCH_AGAIN) from error
+    fill(model, checkpoint, file)
     # Older and newer torch name the two tensors of the weight-normed convolution differently, and some versions
     # have left them random with a warning at most. So look.
     prefix = "encoder.pos_conv_embed.conv."
@@ -416,19 +296,13 @@ def _info_from(path: Path, config: dict[str, Any]) -> EncoderInfo:
 # --- computing faster, the same numbers -------------------------------------------------------------------
 
 
-def _prepare(model: Any, device: str, blocked: bool) -> Any:
-    """Freeze a model for inference on a device, in true float32; `blocked`: with the faster convolutions."""
+def _features(extractor: Any, matrices: tuple[Any, Any, list[Any]], waveforms: Any) -> Any:
+    """The convolutions of a waveform: faster in float32, as the stock module has them in bfloat16."""
     import torch
 
-    if torch.device(device).type == "cuda":  # TF32 keeps 10 bits of a product: not what the others compute
-        torch.backends.cuda.matmul.fp32_precision = "ieee"
-        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-    # The positional convolution's weight is fixed now: compute it from its norm and direction once, not per call.
-    torch.nn.utils.parametrize.remove_parametrizations(model.encoder.pos_conv_embed.conv, "weight")
-    model.eval().requires_grad_(False).to(device)
-    if blocked and torch.device(device).type == "cpu":
-        model.feature_extractor.forward = functools.partial(_extract_features, _conv_matrices(model))
-    return model
+    if torch.is_autocast_enabled("cpu"):
+        return type(extractor).forward(extractor, waveforms)
+    return _extract_features(matrices, waveforms)
 
 
 def _conv_matrices(model: Any) -> tuple[Any, Any, list[Any]]:

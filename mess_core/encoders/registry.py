@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mess_core import plugins
-from mess_core.encoders import chroma, mel, mert, musicnn, nano
+from mess_core.encoders import chroma, clap, mel, mert, music2vec, musicfm, musicnn, nano
 from mess_core.encoders.base import Encoder, EncoderEntry, EncoderInfo, random_twin
 from mess_core.encoders.hearings import HEARINGS, PREFIX, hearing_info
 from mess_core.encoders.imported import IMPORTED, imported_ids, imported_info, info_of
@@ -18,8 +18,11 @@ from mess_core.encoders.weights import WeightsState, resolve, weights_state
 from mess_core.errors import DataMissingError, InputError
 from mess_core.storage.paths import Paths
 
-# MERT first, then what needs no download, then the controls.
-OWN = (*mert.ENTRIES, *nano.ENTRIES, *musicnn.ENTRIES, *mel.ENTRIES, *chroma.ENTRIES)
+# MERT first, then what needs no download, what else can be fetched, and the controls.
+OWN = (
+    *mert.ENTRIES, *nano.ENTRIES, *musicnn.ENTRIES, *musicfm.ENTRIES, *music2vec.ENTRIES, *clap.ENTRIES,
+    *mel.ENTRIES, *chroma.ENTRIES,
+)  # fmt: skip
 DEFAULT = nano.NANO.id
 RANDOM = "random:"
 GROUP = "mess.encoders"

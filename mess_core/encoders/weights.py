@@ -1,7 +1,8 @@
 """Where an encoder's weights are, and that they are the right ones.
 
-MESS never bundles MERT's weights. They come from a folder the user names, or from the Hugging Face cache of this
-machine, where `download` puts them after the user has said yes. A file is used only after its sha256 was compared:
+MESS bundles no weights that come on terms of their own, as MERT's do. They come from a folder the user names, or from
+the Hugging Face cache of this machine, where `download` puts them after the user has said yes. A file is used only
+after its sha256 was compared:
 
     sha256 in EncoderInfo   -> must be equal
     not known to us         -> recorded the first time it is seen here, and must be equal ever after
