@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mess_core import __version__
 from mess_core.embeddings.extraction import choose_device
+from mess_core.embeddings.precision import computes_bfloat16, read_certificate
 from mess_core.encoders.registry import encoder_choices, encoder_ids, encoder_info, encoder_problems
 from mess_core.errors import ArtefactMismatchError, MessError
 from mess_core.evaluation.kept import KINDS, load_evaluation
@@ -44,7 +45,7 @@ class Finding:
 
 
 def examine(workspace: Workspace) -> list[Finding]:
-    """Look at versions, device, disk, weights, libraries, roots, and what went wrong lately.
+    """Look at versions, device, disk, weights, precision, libraries, roots, and what went wrong lately.
 
     Never fails: what cannot be looked at is a finding itself.
     """
@@ -57,6 +58,7 @@ def examine(workspace: Workspace) -> list[Finding]:
         "catalogue copies": _copies,
         "trash": _trash,
         "weights": _weights,
+        "precision": _precision,
         "packages": _packages,
         "libraries": _libraries,
         "results": _results,
@@ -158,6 +160,23 @@ def _weights(workspace: Workspace) -> list[Finding]:
             is_here = state.status == "present"
             findings.append(Finding(f"weights {choice.info.id}", state.message, is_here, "" if is_here else state.hint))
     return findings
+
+
+def _precision(workspace: Workspace) -> list[Finding]:
+    """In which precision encoders compute here, and by what figures."""
+    device = choose_device()
+    findings = []
+    for encoder_id in encoder_ids(workspace.paths):
+        certificate = read_certificate(encoder_info(encoder_id, workspace.paths), device, workspace.database)
+        if certificate is not None:
+            findings.append(Finding(f"precision {encoder_id}", certificate.words, True))
+    if findings:
+        return findings
+    if computes_bfloat16(device):
+        state = "float32; bfloat16 is tried when MERT, or an encoder like it, first embeds 20 segments of a library"
+    else:
+        state = "float32: what computes here has no bfloat16, or no faster one"
+    return [Finding("precision", state, True)]
 
 
 def _packages(workspace: Workspace) -> list[Finding]:

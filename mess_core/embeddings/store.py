@@ -212,6 +212,7 @@ class EmbeddingStore:
         embedding: TrackEmbedding,
         guard: Guard | None = None,
         heard: DecodeFacts | None = None,
+        precision: Mapping[str, Any] | None = None,
     ) -> None:
         """Keep one track's embedding. Either all of it is there afterwards, or nothing is.
 
@@ -221,13 +222,15 @@ class EmbeddingStore:
             Called with the connection inside the transaction; raises if the writer has lost its right to write.
         heard : DecodeFacts or None
             What decoding has found out of the track, kept with it.
+        precision : mapping or None
+            What its file says of the precision it was computed in (`Certificate.figures`); None is float32.
 
         Raises
         ------
         UnknownTrackError
             If the track was removed meanwhile; nothing is left of it.
         """
-        data = _pack(track_id, info, embedding)
+        data = _pack(track_id, info, embedding, precision)
         sha256 = hashlib.sha256(data).hexdigest()
         path = self._free_path(self.paths.embeddings / info.folder / track_id[:2], track_id, sha256)
         older = self._row(track_id, info)
@@ -533,11 +536,15 @@ def _note_heard(connection: sqlite3.Connection, track_id: str, heard: DecodeFact
     )
 
 
-def _pack(track_id: str, info: EncoderInfo, embedding: TrackEmbedding) -> bytes:
+def _pack(
+    track_id: str, info: EncoderInfo, embedding: TrackEmbedding, precision: Mapping[str, Any] | None = None
+) -> bytes:
     from safetensors.numpy import save
 
     facts: dict[str, Any] = {"format": FORMAT, "track_id": track_id, "encoder": info.id}
     facts |= {"fingerprint": info.fingerprint, "licence": info.licence}
+    if precision:
+        facts["precision"] = dict(precision)
     arrays = dict(vars(embedding))
     if info.widths:
         facts["widths"] = info.widths
@@ -566,6 +573,15 @@ def _facts_in(data: bytes, name: str) -> dict[str, Any]:
         if facts["format"] != FORMAT or not are_right or not isinstance(facts.get("widths", []), list):
             raise ArtefactMismatchError(f"{name} does not say what it is.")
     return facts
+
+
+def precision_in(data: bytes) -> dict[str, Any] | None:
+    """What the file of an embedding says of the precision it was computed in; None is float32."""
+    try:
+        said = _facts_in(data, "of an embedding").get("precision")
+    except ArtefactMismatchError:
+        return None
+    return said if isinstance(said, dict) else None
 
 
 def _unpack(data: bytes, name: str) -> TrackEmbedding:

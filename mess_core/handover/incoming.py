@@ -21,7 +21,7 @@ from mess_core.catalogue.catalogue import ALL, NAMES, TRACK_FIELDS, TRACK_ID_DIG
 from mess_core.catalogue.passages import ScoreTimes
 from mess_core.collections.collection import MOST_DETAILS, tidy
 from mess_core.config import MAX_DURATION_S
-from mess_core.embeddings.store import TrackEmbedding, embedding_of
+from mess_core.embeddings.store import TrackEmbedding, embedding_of, precision_in
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.imported import IMPORTED, MOST_RATE_HZ, info_of, keep_imported
 from mess_core.encoders.registry import encoder_info
@@ -147,7 +147,8 @@ def import_library(
             if track_id in known:
                 n_kept += known[track_id] != listed.sha256
                 continue
-            workspace.store.write(track_id, info, _embedding(folder, listed, info))
+            embedding, precision = _embedding(folder, listed, info)
+            workspace.store.write(track_id, info, embedding, precision=precision)
             n_embeddings += 1
     n_measured, n_kept_measured = _take_in_targets(workspace, folder, tracks)
     n_score_times = _take_in_score_times(workspace, folder, tracks)
@@ -254,15 +255,15 @@ def _make_known(workspace: Workspace, encoders: Sequence[EncoderInfo]) -> tuple[
     return tuple(elsewhere)
 
 
-def _embedding(folder: Path, listed: ListedFile, info: EncoderInfo) -> TrackEmbedding:
-    """A stored embedding, of the shape that its encoder makes."""
+def _embedding(folder: Path, listed: ListedFile, info: EncoderInfo) -> tuple[TrackEmbedding, dict[str, Any] | None]:
+    """A stored embedding, of the shape that its encoder makes, and what it says of its precision."""
     name = printable(listed.path)
     data = read_untrusted(verify_file(folder, listed), MOST_TENSORS_BYTES, name=name, cure=COPY_AGAIN)
     embedding = embedding_of(data, info.widths, name, COPY_AGAIN)
     shapes = embedding.mean.shape, embedding.frame_std.shape
     if shapes != ((info.n_layers, info.embedding_dim), (info.n_layers, info.dim)):
         raise ArtefactMismatchError(f"{name} is none by {info.id}: it is of another shape.", COPY_AGAIN)
-    return embedding
+    return embedding, precision_in(data)
 
 
 # --- tables -------------------------------------------------------------------------------------------------

@@ -10,6 +10,15 @@ from typing import ClassVar
 
 from mess_core.catalogue.catalogue import Track
 from mess_core.embeddings.extraction import BatchDone, ExtractedTrack, FailedTrack, WantedTrack, extract
+from mess_core.embeddings.precision import (
+    N_SEGMENTS,
+    certify,
+    device_of,
+    is_open,
+    keep_certificate,
+    read_certificate,
+    some_segments,
+)
 from mess_core.encoders.registry import encoder_info
 from mess_core.errors import AudioError, UnknownTrackError
 from mess_core.storage.jobs import PRIORITY_WAITED_FOR, Job
@@ -55,6 +64,8 @@ class ExtractRequest(Request):
             tracks = replace(scope, info=info).missing_tracks
             missing = {track.track_id for track in tracks}
             kept = [track for track in scope.tracks if track.track_id not in missing]
+            if tracks:
+                _find_out_precision(task, info.id, scope.tracks, is_begun=bool(kept))
             messages.append(embed_tracks(task, tracks, info.id, keep_raw=self.keep_raw, kept=kept))
         return Done(" ".join(dict.fromkeys(messages)))
 
@@ -119,6 +130,8 @@ def embed_tracks(
         task.progress(0, 1, f"loading {encoder_id}")
     encoder = task.encoder(encoder_id)
     info = encoder.info
+    certificate = read_certificate(info, device_of(encoder), workspace.database)
+    precision = certificate.figures if certificate and encoder.precision != "float32" else None
     n_before = sum(count_segments(track.duration_s, info) for track in kept)
     n_total = n_before + sum(count_segments(track.duration_s, info) for track in tracks)
     n_segments = n_tracks = n_gone = 0
@@ -148,7 +161,9 @@ def embed_tracks(
                     note_speed()
             elif isinstance(event, ExtractedTrack):
                 try:
-                    task.workspace.store.write(event.track.track_id, info, event.embedding, task.guard, event.facts)
+                    workspace.store.write(
+                        event.track.track_id, info, event.embedding, task.guard, event.facts, precision
+                    )
                     n_tracks += 1
                 except UnknownTrackError:
                     n_gone += 1
@@ -162,6 +177,34 @@ def embed_tracks(
     if n_segments:
         note_speed()
     return f"{n_tracks} of {counted(len(tracks), 'track')} embedded with {info.title}.{removed_meanwhile(n_gone)}"
+
+
+def _find_out_precision(task: Task, encoder_id: str, tracks: Sequence[Track], *, is_begun: bool) -> None:
+    """The first time that an encoder hears enough music here: whether bfloat16 says the same.
+
+    is_begun : the bar stands somewhere already, and stays there
+    """
+
+    def say(message: str) -> None:
+        if is_begun:
+            task.check()
+        else:
+            task.progress(0, 1, message)
+
+    say(f"loading {encoder_id}")
+    encoder, workspace = task.encoder(encoder_id), task.workspace
+    if not is_open(encoder, workspace.database):
+        return
+    files = [workspace.catalogue.likely_audio_path(track.track_id) for track in tracks]
+    waveforms = some_segments(files, encoder.info)
+    if len(waveforms) < N_SEGMENTS:
+        return
+
+    def go_on() -> None:
+        say("comparing bfloat16 with float32")
+        task.on_pause()
+
+    keep_certificate(encoder.info, certify(encoder, waveforms, go_on), workspace.database)
 
 
 def removed_meanwhile(n_tracks: int) -> str:

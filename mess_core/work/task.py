@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from mess_core.config import HEARTBEAT_S
 from mess_core.embeddings.extraction import choose_device
+from mess_core.embeddings.precision import as_certified
 from mess_core.encoders.base import Encoder
 from mess_core.encoders.registry import encoder_info, load_encoder
 from mess_core.errors import LeaseLostError, MessError
@@ -109,13 +110,16 @@ class Task:
         self.workspace.jobs.fail_item(self.job.job_id, self.owner, Failure(subject, error.message, error.hint))
 
     def encoder(self, encoder_id: str) -> Encoder:
-        """A loaded encoder; at most two stay in memory, one for the library and one for queries."""
+        """A loaded encoder, in the precision that it is certified for here.
+
+        At most two stay in memory, one for the library and one for queries.
+        """
         fingerprint = encoder_info(encoder_id, self.workspace.paths).fingerprint
         if fingerprint not in self.encoders:
             while len(self.encoders) >= 2:
                 self.encoders.pop(next(iter(self.encoders)))
             self.encoders[fingerprint] = load_encoder(encoder_id, self.workspace.paths, choose_device())
-        return self.encoders[fingerprint]
+        return as_certified(self.encoders[fingerprint], self.workspace.database)
 
     def _beat(self, is_over: threading.Event) -> None:
         """The heartbeat thread: renews the lease, and looks often whether an end was asked for."""
