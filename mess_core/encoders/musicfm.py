@@ -66,7 +66,7 @@ MUSICFM_FMA = EncoderInfo(
     summary="Conformer of 12 blocks, learned from 8,000 hours of Creative Commons music: free of MERT's conditions.",
     source="minzwon/MusicFM",
     revision="4513b38bc25ad1d227b1980819b9691ba97f4d87",
-    licence="MIT (the code's; none is given for the weights alone)",
+    licence="MIT for the code, none named for the weights",
     files=(
         WeightFile("fma_stats.json", 2281, "5416e468018bae68c6231d4cbb2b11f0d11c04e6437881505ae427a3f8344904"),
         WeightFile(

@@ -143,6 +143,9 @@ def test_cosines_and_neighbours_are_those_of_the_definition():
     expected = np.mean([len(nearest(q, exact) & nearest(q, coarse)) / 10 for q in range(N_SEGMENTS)])
     truth, asked = module._nearest(exact, exact), module._nearest(coarse, exact)
     assert 0.5 < expected < 1 and module._share_in_common(truth, asked) == pytest.approx(expected)
+    two_of_200 = truth.copy()
+    two_of_200[:2, 0] = -1
+    assert module._share_in_common(truth, two_of_200) == MIN_AGREEMENT  # exactly: still granted
 
 
 @pytest.mark.parametrize(
