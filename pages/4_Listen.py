@@ -25,36 +25,38 @@ with page("Listen"):
     with st.sidebar:
         scope = choose_hearing()
         question = choose_question(scope.for_aspects)
-    query = choose_query()
-    if query is None:
-        notice("Nothing asked yet", "Drop a recording, or pick one: its nearest neighbours appear here.")
-        raise PageIsOver
-    show_trail()
-    show_query(query)
-    passage = choose_passage(query)
-    if not is_searchable(scope) or not embed_query(query, scope):
-        raise PageIsOver
-    if not measure_query(query, question, passage):
-        raise PageIsOver
-    found = panels.answer(query, scope, question, passage)
-    panels.show_notices(found)
-    if not found.found:
-        panels.explain_nothing(found)
-        raise PageIsOver
+    with st.container():  # what it holds comes and goes; the player below stays in its place, and plays on
+        query = choose_query()
+        if query is None:
+            notice("Nothing asked yet", "Drop a recording, or pick one: its nearest neighbours appear here.")
+            raise PageIsOver
+        show_trail()
+        show_query(query)
+        passage = choose_passage(query)
+        if not is_searchable(scope) or not embed_query(query, scope):
+            raise PageIsOver
+        if not measure_query(query, question, passage):
+            raise PageIsOver
+        found = panels.answer(query, scope, question, passage)
+        panels.show_notices(found)
+        if not found.found:
+            panels.explain_nothing(found)
+            raise PageIsOver
 
-    st.subheader(f"{counted(len(found.found), 'nearest recording')}", anchor=False)
-    panels.show_basis(found)
-    reasons = panels.explain_neighbours(found)
-    lines = panels.in_lines(found, reasons)
+        st.subheader(f"{counted(len(found.found), 'nearest recording')}", anchor=False)
+        panels.show_basis(found)
+        reasons = panels.explain_neighbours(found)
     player_place = st.container()
+    lines = panels.in_lines(found, reasons)
     chosen = panels.show_neighbours(found, lines)
     with player_place:
         panels.show_player(query, chosen, passage)
-    panels.show_chosen(found, chosen, lines)
-    with st.container(horizontal=True):
-        panels.show_exports(found)
-        panels.offer_to_keep(query)
-    show_heard(query)
-    show_why(found, chosen, reasons)
+    with st.container():  # as above: below it stands the player of the same passage
+        panels.show_chosen(found, chosen, lines)
+        with st.container(horizontal=True):
+            panels.show_exports(found)
+            panels.offer_to_keep(query)
+        show_heard(query)
+        show_why(found, chosen, reasons)
     show_same_passage(query, passage)
     panels.explain(found)

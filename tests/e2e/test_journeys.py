@@ -181,8 +181,8 @@ def test_clicks_that_overtake_each_other_leave_what_is_ticked_last(visit, tracks
     assert_plays_on(page)
 
 
-def test_another_question_while_playing_begins_anew(visit, tracks):
-    """Another query stops and starts at 0; the same query under other weights plays on."""
+def test_what_is_heard_goes_on_while_questions_change(visit, tracks):
+    """Other weights, another measure, a neighbour for the query and the way back: whatever comes and goes above it."""
     page = listen_to(visit, tracks[3])
     page.locator("section.player").first.get_by_role("button", name="Loop").click()
     play(page)
@@ -190,13 +190,20 @@ def test_another_question_while_playing_begins_anew(visit, tracks):
     expect(page).to_have_url(re.compile("brightness"), timeout=PATIENCE_MS)
     settle(page)
     assert_plays_on(page)
-    before = radios(page).first.inner_text()
+    page.get_by_role("button", name="Rank by the measured values").click()
+    expect(page).to_have_url(re.compile("measured"), timeout=PATIENCE_MS)
+    settle(page)
+    assert_plays_on(page)
+    before = radios(page).first.text_content()
     page.get_by_role("button", name="Find like this").first.click()
     expect(radios(page).first).not_to_have_text(before, timeout=PATIENCE_MS)
     settle(page)
     expect(radios(page)).to_have_count(4)
-    assert not probe(page, "isRunning") and probe(page, "position") == 0
-    play(page)
+    assert_plays_on(page)
+    page.get_by_text("Came from").locator("xpath=following::button[1]").click()
+    expect(radios(page).first).to_have_text(before, timeout=PATIENCE_MS)
+    settle(page)
+    assert_plays_on(page)
 
 
 # --- what is being worked on ---------------------------------------------------------------------------------

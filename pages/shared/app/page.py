@@ -58,9 +58,11 @@ def page(title: str) -> Iterator[None]:
         with links:  # drawn last, because they carry the choice
             for path, (label, icon) in PAGES.items():
                 frame.link(path, label, icon)
-    for root in missing:
-        frame.notice("A music folder is not there", f"{root}", "Mount the disk or move it back: nothing was forgotten.")
     st.title(title, anchor=False)
+    with st.container():  # it comes and goes; what a page holds below stays in its place
+        for root in missing:
+            cure = "Mount the disk or move it back: nothing was forgotten."
+            frame.notice("A music folder is not there", f"{root}", cure)
     place = st.container()
     with frame.explain_errors(), contextlib.suppress(frame.PageIsOver):
         jobs.begin()
