@@ -37,8 +37,8 @@ def test_a_map_is_drawn_explored_and_heard(app, open_page):
 
     slider = page.get_by_role("slider", name="Layer")
     slider.focus()
-    page.keyboard.press("ArrowLeft")
-    expect(page).to_have_url(re.compile("layer=0"), timeout=PATIENCE_MS)
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile("layer=aspects"), timeout=PATIENCE_MS)
     expect(points.nth(3)).not_to_have_attribute("transform", before or "", timeout=PATIENCE_MS)
 
     page.wait_for_timeout(1500)  # the points are still moving
