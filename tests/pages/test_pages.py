@@ -759,6 +759,19 @@ def test_among_the_small_maps_the_current_one_is_in_bold(launch, drawn):
         assert bold[3:-4].removeprefix("layer ") == current and len(titles) > 1
 
 
+def test_a_picture_by_pca_says_how_far_it_is_to_be_trusted(launch, drawn):
+    """Its own figures, not those of UMAP's picture, which the rest of the page goes on telling of."""
+    at = launch("pages/3_Map.py", library="music", layer="0")
+    trust = load_view(Scope(drawn, "music", MEL), 0).pca_trust
+    assert "This is PCA's picture" not in words(at)
+    at.toggle(key="pca").set_value(True).run()
+    assert not at.exception
+    own = f"trustworthiness {trust.trustworthiness:.2f}, continuity {trust.continuity:.2f}."
+    assert f"This is PCA's picture: {own}" in words(at)
+    at.toggle(key="pca").set_value(False).run()
+    assert "This is PCA's picture" not in words(at)
+
+
 def test_the_settings_of_a_map_are_in_its_link(launch, drawn):
     at = launch("pages/3_Map.py", library="music", map_neighbours="7", map_metric="euclidean")
     assert "No map yet" in words(at)  # the one there is was drawn with others

@@ -148,7 +148,7 @@ def show_map(view: MapView, scope: Scope, colour: Colour, picked: Sequence[str])
     if is_pca:
         st.caption(
             f"This is PCA's picture: trustworthiness {view.pca_trust.trustworthiness:.2f}, continuity "
-            f"{view.pca_trust.continuity:.2f}. What lies where, and the small maps below, are of UMAP's."
+            f"{view.pca_trust.continuity:.2f}. The words and the small maps below are of UMAP's."
         )
     if marked in tracks:
         n_shown = sum(is_shown for _, is_shown in near)
@@ -226,17 +226,19 @@ def show_trust(view: MapView, scope: Scope, settings: MapSettings) -> None:
 
 def show_names(view: MapView, scope: Scope) -> None:
     """What directions and regions stand for."""
-    sentences = views.names(view, scope).sentences
-    if not sentences:
+    names = views.names(view, scope)
+    if not names.sentences:
         st.caption("Neither a direction nor a region of this map stands for anything that was measured.")
         return
-    st.markdown("**What lies where**")
-    places: dict[str, list[str]] = {}
-    for sentence in sentences:
-        place, _, words = sentence.partition(": ")
-        places.setdefault(place, []).append(words)
-    for place, words in places.items():
-        st.text(f"· {place}: {', '.join(words)}")
+    for title, named in (("What changes from side to side", names.directions), ("What lies together", names.regions)):
+        places: dict[str, list[str]] = {}
+        for each in named:
+            if each.sentence:
+                place, _, words = each.sentence.partition(": ")
+                places.setdefault(place, []).append(words)
+        if places:
+            st.markdown(f"**{title}**")
+            st.text("\n".join(f"{place}: {', '.join(words)}" for place, words in places.items()))
 
 
 def show_chosen(view: MapView, chosen: list[Track]) -> None:
