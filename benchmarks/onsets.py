@@ -8,6 +8,8 @@ constants of `mess_core/targets/rhythm.py` were set (on both ways of playing), o
 the chords of the MIDI (notes that begin within 50 ms are one), per second of sounding music as the target is.
 
 Real pianos: recordings whose MIDI is known, if they are there, in passages of 20 s.
+
+The interval of rho counts works (`mess_core/probing/transfer.py`); of fewer than ten works there is none.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from mess_core.audio.decode import Decoder
 from mess_core.collections.rendering import excerpt
 from mess_core.notes.midi import Note, PedalSpan, read_midi
 from mess_core.notes.synthesis import INSTRUMENTS, render, sound_ends
+from mess_core.probing.transfer import interval
+from mess_core.probing.uncertainty import MIN_GROUPS
 from mess_core.targets.dynamics import Loudness, LoudnessStream
 from mess_core.targets.frames import SAMPLE_RATE_HZ
 from mess_core.targets.notes import find_chords
@@ -45,6 +49,7 @@ class Row:
     """One recording, or a passage of one."""
 
     half: str
+    work: str
     instrument: str
     true_s: np.ndarray
     found_s: np.ndarray
@@ -118,7 +123,13 @@ def rendered(data: Path, seconds: float, play: Play) -> list[Row]:
         notes, pedal, duration_s = excerpt(*read_midi(plan.source), seconds)
         true_s = find_chords(np.sort([note.start_s for note in notes])).onset_s
         rows.append(
-            Row(half_of(plan.work), plan.instrument, true_s, *hear(play(notes, pedal, plan.instrument, duration_s)))
+            Row(
+                half_of(plan.work),
+                plan.work,
+                plan.instrument,
+                true_s,
+                *hear(play(notes, pedal, plan.instrument, duration_s)),
+            )
         )
     return rows
 
@@ -135,7 +146,7 @@ def recorded(data: Path) -> list[Row]:
         for start_s in np.arange(0, len(samples) / SAMPLE_RATE_HZ - PASSAGE_S, PASSAGE_S):
             end_s = start_s + PASSAGE_S
             true, found = (times_s[(times_s >= start_s) & (times_s < end_s)] for times_s in (true_s, found_s))
-            rows.append(Row("recorded", "piano", true, found, loudness.between(start_s, end_s)))
+            rows.append(Row("recorded", path.stem, "piano", true, found, loudness.between(start_s, end_s)))
     return rows
 
 
@@ -154,9 +165,11 @@ def report(name: str, rows: Sequence[Row]) -> None:
     true, found = np.array([row.densities for row in rows]).T
     together = sum(n_matched(row.found_s, row.true_s) for row in rows)
     n_true, n_found = (sum(map(len, onsets)) for onsets in zip(*((r.true_s, r.found_s) for r in rows), strict=True))
+    works = {row.work for row in rows}
     rho = spearmanr(true, found).statistic if len(rows) > 2 else float("nan")
+    low, high = interval(rho, len(works)) if len(works) >= MIN_GROUPS else (np.nan, np.nan)
     print(
-        f"{name:32}{len(rows):5}{rho:8.3f}{np.median(found / true):12.2f}"
+        f"{name:32}{len(rows):5}{len(works):7}{rho:8.3f}   [{low:4.2f}, {high:4.2f}]{np.median(found / true):12.2f}"
         f"{together / n_found:12.2f}{together / n_true:9.2f}"
     )
 
@@ -170,7 +183,9 @@ def main() -> None:
     arguments = parser.parse_args()
     if not (arguments.data / "manifest.csv").is_file():
         raise SystemExit(f"No performances at {arguments.data}: it holds no manifest.csv.")
-    print(f"{'':32}{'n':>5}{'rho':>8}{'found/true':>12}{'precision':>12}{'recall':>9}")
+    print(
+        f"{'':32}{'n':>5}{'works':>7}{'rho':>8}   {'95 % interval':12}{'found/true':>12}{'precision':>12}{'recall':>9}"
+    )
     with threadpool_limits(1):
         play = by_soundfont(arguments.soundfont) if arguments.soundfont else by_synthesiser
         rows = rendered(arguments.data, arguments.seconds, play)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mess_core.probing.result import LABELS as BOUNDS
 from mess_core.probing.result import ProbeResult, label_of
 from mess_core.targets.registry import added_aspects
+from mess_core.words import counted
 
 ASPECTS: dict[str, tuple[str, ...]] = {
     "brightness": ("spectral_centroid",),
@@ -42,20 +43,42 @@ LEAST_R2 = min(bound for _, bound in BOUNDS)  # lower end of the interval that t
 
 
 @dataclass(frozen=True)
+class Transfer:
+    """How well the directions of another library order this one's recordings (transfer.py).
+
+    rho : rank correlation with what was measured here
+    low, high : its 95 % interval; None where the works are too few for one
+    n_tracks, n_works : it was taken over
+    """
+
+    rho: float
+    low: float | None
+    high: float | None
+    n_tracks: int
+    n_works: int
+
+    @property
+    def words(self) -> str:
+        """The figure, its interval, and over how many it was taken."""
+        interval = "" if self.low is None or self.high is None else f" [{self.low:.2f}, {self.high:.2f}]"
+        return f"{self.rho:.2f}{interval} over {counted(self.n_tracks, 'recording')} of {counted(self.n_works, 'work')}"
+
+
+@dataclass(frozen=True)
 class AspectEvidence:
     """What discovery says of one aspect.
 
     layers : layers within one standard error of the best, over the targets it is searched by
     targets : all its targets; label : of its best target when the layer, too, is chosen in training, or `MEASURED`
     searched : the targets it is searched by: those with evidence, or, if none has, all that could be probed
-    transfer : of directions borrowed from another library, how well they order this one's recordings (transfer.py)
+    transfer : of directions borrowed from another library, how well the weakest of them holds here
     """
 
     layers: tuple[int, ...]
     targets: tuple[str, ...]
     label: str
     searched: tuple[str, ...] = ()
-    transfer: float | None = None
+    transfer: Transfer | None = None
 
     @property
     def has_evidence(self) -> bool:
@@ -67,7 +90,7 @@ class AspectEvidence:
         if self.has_evidence:
             return ""
         if self.transfer is not None:
-            return f"its directions, from another library, do not hold here (rank correlation {self.transfer:.2f})"
+            return f"its directions, from another library, do not hold here (rank correlation {self.transfer.words})"
         if not self.searched:
             return "none of its targets could be measured and probed on this library"
         return f"no layer tells it reliably (the interval of R² reaches below {LEAST_R2:g})"

@@ -203,7 +203,7 @@ def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, 
                 notices.append(f"There is no evidence for {aspect} here: {evidence.reason}.")
         if discovery.library != scope.library and (question.weights or question.avoid):
             carried = [(aspect, discovery.aspects[aspect].transfer) for aspect in (*question.weights, *question.avoid)]
-            held = ", ".join(f"{aspect} {rho:.2f}" for aspect, rho in carried if rho is not None)
+            held = ", ".join(f"{aspect} {found.words}" for aspect, found in carried if found is not None)
             how = (
                 f"; how well they hold here (rank correlation): {held}" if held else "; not compared with anything here"
             )

@@ -14,7 +14,7 @@ from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.evaluation.kept import Evaluation, save_evaluation
 from mess_core.evaluation.similarity import LAYER, LAYER_CSLS, WORK, evaluate_similarity
 from mess_core.handover.exports import as_csv, as_document, as_json, write_playlist
-from mess_core.probing.aspects import ASPECTS
+from mess_core.probing.aspects import ASPECTS, Transfer
 from mess_core.probing.discovery import Discovery, path_of
 from mess_core.search import rows as rows_module
 from mess_core.search.answers import (
@@ -120,10 +120,14 @@ def test_notices_say_what_the_asker_should_know(planted):
     assert plan_of(home, discovery, "borrower").notices == ()
     (notice,) = plan_of(home, discovery, "borrower", avoid=("tempo",)).notices
     assert notice == "Aspects as discovered on the library planted; not compared with anything here."
-    held = {**discovery.aspects, "tempo": replace(discovery.aspects["tempo"], transfer=0.71)}
+    held = {
+        **discovery.aspects,
+        "tempo": replace(discovery.aspects["tempo"], transfer=Transfer(0.71, 0.4, 0.87, 20, 12)),
+    }
     (notice,) = plan_of(home, replace(discovery, aspects=held), "borrower", avoid=("tempo",)).notices
     assert notice == (
-        "Aspects as discovered on the library planted; how well they hold here (rank correlation): tempo 0.71."
+        "Aspects as discovered on the library planted; how well they hold here (rank correlation): "
+        "tempo 0.71 [0.40, 0.87] over 20 recordings of 12 works."
     )
 
 
