@@ -151,15 +151,17 @@ class Part:
 
 
 class Encoder(ABC):
-    """A frozen network. One instance may be used by one thread at a time.
+    """A frozen network.
 
     precision : in which it computes
     precisions : in which it can
+    threads_at_once : that may call `encode`
     """
 
     info: EncoderInfo
     precision: Precision = "float32"
     precisions: ClassVar[tuple[Precision, ...]] = ("float32",)
+    threads_at_once: ClassVar[int] = 1
 
     def in_precision(self, precision: Precision) -> Self:
         """The same network with the same weights, which computes in another precision.

@@ -398,6 +398,8 @@ class Musicnn(Encoder):
         "cpu", "cuda" or "mps".
     """
 
+    threads_at_once = 2
+
     def __init__(self, info: EncoderInfo, arrays: Mapping[str, np.ndarray], device: str = "cpu") -> None:
         self.info = info
         self.device = device

@@ -135,6 +135,8 @@ class Nano(Encoder):
         "cpu", "cuda" or "mps".
     """
 
+    threads_at_once = 2
+
     def __init__(self, info: EncoderInfo, network: torch.nn.Module, folder: Path, device: str = "cpu") -> None:
         norm = read_json(folder / NORM)
         self.info = info

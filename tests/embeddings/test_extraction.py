@@ -1,6 +1,7 @@
 """Extraction: batches across tracks, bounded, one bad file never stops the rest."""
 
 import struct
+import threading
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import soundfile
 from safetensors.numpy import load_file
 
 from mess_core.audio.decode import Decoder, segments, sha256_file
+from mess_core.embeddings import extraction
 from mess_core.embeddings.extraction import (
     QUEUE_BATCHES,
     BatchDone,
@@ -20,6 +22,43 @@ from mess_core.embeddings.extraction import (
 from mess_core.embeddings.store import pool_frames
 from mess_core.encoders.mel import Mel
 from tests.conftest import RATE_HZ, FakeEncoder
+
+
+@pytest.fixture(autouse=True, params=[1, 2], ids=["one batch", "two batches at once"])
+def n_at_once(monkeypatch, request) -> int:
+    """Whatever holds of an encoder that is asked by one thread holds of one that is asked by two."""
+    monkeypatch.setattr(FakeEncoder, "threads_at_once", request.param)
+    monkeypatch.setattr(extraction, "_n_cores", lambda: 2)
+    return request.param
+
+
+def test_threads_share_the_cores_and_leave_them_as_they_were(write_wav, n_at_once, monkeypatch):
+    """Two batches are under way at once; later work has all cores again."""
+    import torch
+
+    meet, seen = threading.Barrier(n_at_once), []
+
+    class Meeting(FakeEncoder):
+        def encode(self, waveforms):
+            if len(seen) < n_at_once:
+                seen.append((threading.current_thread().name, torch.get_num_threads()))
+                meet.wait(timeout=60)  # would break, were they not at it together
+            return super().encode(waveforms)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        list(extract([source(write_wav("t", 30.0))], Meeting(), batch_size=2))
+        assert torch.get_num_threads() == 2
+        later: list[int] = []
+        thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert later == [2]
+    finally:
+        torch.set_num_threads(before)
+    assert len({name for name, _ in seen}) == n_at_once
+    assert [n_threads for _, n_threads in seen] == ([2] if n_at_once == 1 else [1, 1])
 
 
 def source(path, **facts) -> WantedTrack:
@@ -54,7 +93,7 @@ def test_segments_are_never_padded_and_batches_are_full(write_wav):
     """Four tracks of nine seconds are twelve equal segments: one batch of eight, one of four."""
     encoder = FakeEncoder()
     list(extract([source(write_wav(f"t{seed}", 10.0, seed)) for seed in range(4)], encoder, batch_size=8))
-    assert encoder.batch_sizes == [8, 4]
+    assert sorted(encoder.batch_sizes) == [4, 8]
 
 
 def test_one_bad_file_is_named_and_the_others_go_on(write_wav, tmp_path):
