@@ -37,7 +37,7 @@ def main() -> None:
         write_noise(short, 20)
         whole = HOURS * 3600 * RATE_HZ * 2 * 4
         print(f"loading {HOURS} h of stereo whole          {whole / 1e6:8.0f} MB   (baseline, float32)")
-        for encoder_id, bar in (("nano", 250), ("mel", 250)):
+        for encoder_id, bar in (("nano", 250), ("musicnn-msd", 250), ("mel", 250)):
             command = [sys.executable, "-m", "benchmarks.memory", encoder_id, str(long), str(short)]
             print(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip(), end="")
             print(f"   (bar {bar} MB)")

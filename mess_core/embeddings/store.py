@@ -140,17 +140,19 @@ class TrackPooler:
         """One segment: hidden states (n_layers, n_frames, dim)."""
         pooled = pool_frames(hidden_states, self.info.pooling)
         self.starts_s.append(start_s)
-        self.segments.append(pooled.astype(np.float16))
+        kept = without_padding(pooled, self.info.widths) if self.info.widths else pooled
+        self.segments.append(kept.astype(np.float16))
         self._sum_of_segments += pooled
         self._n_frames += hidden_states.shape[1]
         self._sum += hidden_states.sum(axis=1, dtype=np.float64)
         self._sum_of_squares += np.einsum("lfd,lfd->ld", hidden_states, hidden_states)
 
     def pool(self) -> TrackEmbedding:
+        segments = np.stack(self.segments)
         frame_mean = self._sum / self._n_frames
         variance = self._sum_of_squares / self._n_frames - frame_mean**2
         return TrackEmbedding(
-            segments=np.stack(self.segments),
+            segments=with_padding(segments, self.info.widths) if self.info.widths else segments,
             starts_s=np.asarray(self.starts_s, np.float32),
             mean=(self._sum_of_segments / len(self.segments)).astype(np.float32),
             frame_std=np.sqrt(variance.clip(min=0.0)).astype(np.float32),
