@@ -22,7 +22,7 @@ from mess_core.search.reasons import find_reasons
 from mess_core.work.extract import EncodeRequest, ExtractRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit
-from mess_core.workspace.scope import Scope, scope_of
+from mess_core.workspace.scope import Scope, scope_of, scope_to_listen
 from tests.conftest import work
 from tests.planted import discover, embed, plant_heard_library
 
@@ -104,6 +104,19 @@ def test_a_track_is_heard_when_all_parts_have_heard_it(home) -> None:
     assert [track.track_id for track in scope.missing_tracks] == ids[30:]
     assert scope_of(home, "planted", MUSIC).n_embedded == 40
     assert len(answer_of(scope, ids[0]).found) == 10  # searches go on with what is there
+
+
+def test_a_question_that_names_no_encoder_is_heard_by_the_usual_hearing(home, monkeypatch) -> None:
+    """As soon as it has heard all that the usual encoder has, and not before: no recording may be out of sight."""
+    monkeypatch.setattr("mess_core.workspace.scope.LIKE_THIS", EITHER)
+    ids = plant_heard_library(home, NANO)
+    assert scope_to_listen(home, "planted").info.id == "nano"
+    embed(home, MEL, ids[:39])
+    assert scope_to_listen(home, "planted").info.id == "nano"
+    embed(home, MEL, ids[39:])
+    assert scope_to_listen(home, "planted").info.id == EITHER
+    monkeypatch.setattr("mess_core.workspace.scope.LIKE_THIS", f"{PREFIX}far")
+    assert scope_to_listen(home, "planted").info.id == "nano"
 
 
 def test_extraction_embeds_with_every_part(home, write_wav) -> None:

@@ -34,6 +34,7 @@ from mess_core.collections.collection import Collection
 from mess_core.collections.playlist import library_name
 from mess_core.collections.published import AUTO, COLLECTIONS
 from mess_core.embeddings.extraction import use_all_cores
+from mess_core.encoders.hearings import LIKE_THIS
 from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, hearing_ids, load_encoder
 from mess_core.encoders.vocabulary import WORDS, merged, raw_names
 from mess_core.errors import DataMissingError, InputError, MessError
@@ -80,7 +81,7 @@ from mess_core.work.probe import ProbeRequest
 from mess_core.work.reproduce import reproduce
 from mess_core.work.request import Request
 from mess_core.work.targets import TargetsRequest
-from mess_core.workspace.scope import Scope, count_segments, scope_of
+from mess_core.workspace.scope import Scope, count_segments, scope_of, scope_to_listen
 from mess_core.workspace.workspace import DEMO, Workspace, check_path
 
 DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
@@ -155,10 +156,9 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         return sub
 
-    def encoder_option(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument(
-            "--encoder", default=DEFAULT, metavar="ID", help=f"one of: {', '.join((*hearing_ids(), *encoder_ids()))}"
-        )
+    def encoder_option(sub: argparse.ArgumentParser, default: str | None = DEFAULT, usual: str = DEFAULT) -> None:
+        ids = ", ".join((*hearing_ids(), *encoder_ids()))
+        sub.add_argument("--encoder", default=default, metavar="ID", help=f"one of: {ids}; by default {usual}")
 
     def mlflow_option(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--mlflow", action="store_true", help="also log the run to MLflow, in the data folder")
@@ -219,7 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     similar = verb("similar", _similar, "The nearest tracks to a query.")
     similar.add_argument("query", metavar="QUERY", help="a track id or any audio file")
     similar.add_argument("-k", type=int, default=10)
-    encoder_option(similar)
+    encoder_option(similar, None, f"{LIKE_THIS} where all of the library has been embedded for it, else {DEFAULT}")
     similar.add_argument("--library", default=ALL)
 
     similar.add_argument("--aspects", metavar="A=W,…", help=f"what matters, and how much: {', '.join(ASPECTS)}")
@@ -454,7 +454,8 @@ def _reproduce(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
-    scope = scope_of(workspace, options.library, options.encoder)
+    asked = options.encoder
+    scope = scope_of(workspace, options.library, asked) if asked else scope_to_listen(workspace, options.library)
     question = Question(
         aspects=parse_aspects(options.aspects) if options.aspects else {},
         avoid=tuple(aspect.strip() for aspect in options.avoid.split(",")) if options.avoid else (),

@@ -16,9 +16,11 @@ from mess_core.catalogue.catalogue import ALL, Track
 from mess_core.embeddings.store import EmbeddingSet, TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.chroma import CHROMA
+from mess_core.encoders.hearings import LIKE_THIS
 from mess_core.encoders.mel import MEL, MFCC
-from mess_core.encoders.registry import RANDOM, encoder_ids, encoder_info
+from mess_core.encoders.registry import DEFAULT, RANDOM, encoder_ids, encoder_info, hearing_ids
 from mess_core.errors import ArtefactMismatchError
+from mess_core.probing.aspects import Transfer
 from mess_core.probing.data import UNTRAINED
 from mess_core.probing.directions import Directions
 from mess_core.probing.discovery import (
@@ -246,11 +248,11 @@ class Scope:
             return found
         return replace(found, aspects=borrowed(found.aspects, self._transfer(found)))
 
-    def _transfer(self, discovery: Discovery) -> dict[str, float]:
+    def _transfer(self, discovery: Discovery) -> dict[str, Transfer]:
         """How well another library's directions hold here, by target; none of tracks that were probed there."""
         workspace, probed = self.workspace, set(discovery.row_ids)
 
-        def measure() -> dict[str, float]:
+        def measure() -> dict[str, Transfer]:
             ids = [track_id for track_id in self.embedded_ids if track_id not in probed]
             if len(ids) < FEWEST:
                 return {}
@@ -259,12 +261,15 @@ class Scope:
             searched = {target for evidence in discovery.aspects.values() for target in evidence.searched}
             values = {t: probe_scale(workspace.measurements.values(ids, t), t) for t in sorted(searched)}
             try:
-                return transfer(self.directions(discovery), workspace.store.load(ids, self.info).vectors, values)
+                vectors = workspace.store.load(ids, self.info).vectors
+                tracks = workspace.catalogue.tracks_of(ids)
+                works = groups_of([tracks[track_id] for track_id in ids], "work")
+                return transfer(self.directions(discovery), vectors, values, works)
             except ArtefactMismatchError:  # said where the directions are needed
                 return {}
 
         key = ("transfer", self.library, self.info.fingerprint, discovery.directions_sha256)
-        found: dict[str, float] = workspace.catalogue.remembered(key, measure)
+        found: dict[str, Transfer] = workspace.catalogue.remembered(key, measure)
         return found
 
     def directions(self, discovery: Discovery) -> Directions:
@@ -275,6 +280,16 @@ class Scope:
 def scope_of(workspace: Workspace, library: str, encoder_id: str) -> Scope:
     """The scope of an encoder by its id; InputError if there is none."""
     return Scope(workspace, library, encoder_info(encoder_id, workspace.paths))
+
+
+def scope_to_listen(workspace: Workspace, library: str) -> Scope:
+    """The scope for a question that names no encoder: by the usual hearing, where it has heard all of the library."""
+    plain = scope_of(workspace, library, DEFAULT)
+    if LIKE_THIS in hearing_ids():
+        usual = scope_of(workspace, library, LIKE_THIS)
+        if usual.n_embedded and usual.n_embedded >= plain.n_embedded:
+            return usual
+    return plain
 
 
 def count_segments(duration_s: float, info: EncoderInfo) -> int:
