@@ -55,3 +55,25 @@ def test_what_a_link_says_is_shown_if_it_is_offered(link, shown):
 def test_of_a_list_what_is_offered_stays():
     at = asked(**{"not": ["rubato", "genre"]})
     assert at.multiselect(key="not").value == ["rubato"] and at.query_params["not"] == "rubato"
+
+
+def overtaken() -> None:
+    """A page whose widgets return the words of the run before, as they do when one click overtakes another."""
+    import streamlit as st
+
+    from pages.shared.app import state
+
+    state.begin()
+    group = state.sticky(lambda *_, **__: "#1 an old title", "Group", options=["work", "performer"], key="group")
+    left_out = state.sticky(lambda *_, **__: ["tempo", "#1"], "Leave out", options=["tempo", "rubato"], key="not")
+    plain = state.offered("#1 an old title", {"a": 1, "b": 2}, "a")
+    st.text(f"{group} {left_out} {plain} {state.offered('b', ['a', 'b'], 'a')}")
+    state.write()
+
+
+def test_what_is_not_offered_is_never_an_answer():
+    at = AppTest.from_function(overtaken)
+    at.query_params["group"] = "performer"
+    at.run()
+    assert at.text[0].value == "performer ['tempo'] a b"
+    assert at.query_params == {"group": "performer", "not": "tempo"}

@@ -9,7 +9,7 @@ takes nothing back. (Streamlit's own `bind="query-params"` forgets the choices o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import streamlit as st
@@ -183,11 +183,23 @@ def sticky(
         value = KEYS[key] if default is None else default
     if key not in st.session_state or value != wanted:
         st.session_state[key] = value
-    offered = {} if options is None else {"options": options}
-    chosen = widget(label, *arguments, key=key, **offered, **settings)
+    given = {} if options is None else {"options": options}
+    chosen = widget(label, *arguments, key=key, **given, **settings)
+    if options is not None:
+        many = isinstance(value, list | tuple)
+        chosen = [each for each in chosen if each in options] if many else offered(chosen, options, value)
     is_default = default is not None and chosen == default and not is_always_in_link
     keep(key, KEYS[key] if is_default else chosen)
     return chosen
+
+
+def offered(chosen: Any, options: Collection[Any], otherwise: Any) -> Any:
+    """What a widget returned, if it is one of its options.
+
+    While one click overtakes another the browser may name what was offered in the run before; Streamlit then returns
+    the words that stood there.
+    """
+    return chosen if chosen in options else otherwise
 
 
 def choose(key: str, value: Any) -> None:

@@ -16,7 +16,7 @@ from mess_core.words import counted
 from mess_core.work.evaluate import PLAIN, EvaluateRequest
 from mess_core.work.request import submit, under_way
 from mess_core.workspace.scope import Scope
-from pages.shared.app import jobs, resources
+from pages.shared.app import jobs, resources, state
 from pages.shared.app.frame import aspect_title
 from pages.shared.widgets import charts
 
@@ -47,6 +47,7 @@ def show_faithfulness(scope: Scope) -> None:
     way = st.segmented_control(
         "Searched", ways, default=DIRECTION, required=True, key="leak-way", format_func=names.__getitem__
     )
+    way = state.offered(way, ways, DIRECTION)
     asked = list(result.rows[DIRECTION]) if way in (DIRECTION, LAYER) else list(result.rows[way])
     st.plotly_chart(
         leak_matrix(result, way, [aspect for aspect in ASPECTS if aspect in asked]),

@@ -117,7 +117,7 @@ def compare(found: Discovery) -> None:
     if not others:
         return
     beside = st.selectbox("Beside it", list(others), index=None, placeholder="another run: encoder, alpha, seed…")
-    if beside is not None:
+    if beside in others:
         with st.container(border=True):
             st.markdown("**The other run**")
             show_scope(others[beside])
@@ -136,7 +136,7 @@ def ask_elsewhere(scope: Scope, found: Discovery) -> None:
     if not encoded or not others:
         return
     library = st.selectbox("Does it hold elsewhere?", list(others), index=None, placeholder="a library of other works…")
-    if library is not None:
+    if library in others:
         with frame.explain_errors():
             works = Scope(scope.workspace, library, scope.info).works
             for sentence in replicate(found, others[library], scope.works, works).sentences():

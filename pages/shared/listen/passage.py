@@ -44,6 +44,7 @@ def show_same_passage(query: Track, passage: tuple[float, float] | None) -> None
         max_selections=MOST_OTHERS, format_func=lambda each: _name(tracks[each]),
         help="What a recording is called here never changes with the passage: a chosen one stays chosen.",
     )  # fmt: skip
+    chosen = [each for each in chosen if each in others]
     tempi = ", ".join(f"{_name(tracks[each])} {others[each].tempo:.0f}" for each in chosen)
     if tempi:
         st.text(f"Tempo in bpm: {tempi}")

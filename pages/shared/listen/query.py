@@ -92,7 +92,7 @@ def _use_recording() -> None:
 
 
 def _use_picked() -> None:
-    if st.session_state["picked"] is not None:
+    if resources.workspace().catalogue.has(st.session_state["picked"] or ""):
         _ask(st.session_state["picked"], PICK)
 
 

@@ -14,7 +14,7 @@ from mess_core.search.reasons import Reason
 from mess_core.targets.registry import TARGETS
 from mess_core.work.request import latest, submit
 from mess_core.work.targets import MeasureRequest
-from pages.shared.app import frame, resources
+from pages.shared.app import frame, resources, state
 from pages.shared.app.frame import aspect_title
 from pages.shared.widgets import charts
 from pages.shared.widgets.player.player import PlayerTrack, keep_heard, player
@@ -32,6 +32,7 @@ def show_why(found: Answer, neighbours: list[FoundTrack], reasons: dict[str, lis
         "Recording", list(by_id), key="why",
         format_func=lambda each: f"#{by_id[each].neighbour.rank} {by_id[each].track.title}" if each in by_id else each,
     )  # fmt: skip
+    track_id = state.offered(track_id, by_id, neighbours[0].track.track_id)
     aspects, values, moments = st.tabs(["Aspects", "Measured values", "Moments"], key="why tab", on_change="rerun")
     if aspects.open:
         with aspects:

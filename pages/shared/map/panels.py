@@ -117,6 +117,7 @@ def show_map(view: MapView, scope: Scope, colour: Colour, picked: Sequence[str])
             "Find", list(tracks), index=None, key="find", placeholder="title, performer, instrument",
             format_func=lambda each: labels.get(each, each),
         )  # fmt: skip
+    wanted = state.offered(wanted, tracks, None)
     with right:
         image_format = st.segmented_control(
             "Camera saves",
