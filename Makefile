@@ -3,7 +3,7 @@
 # make lock   pin the requirements anew               make soak   the slow tests
 # make graph  the rooms of the core and their arrows  make mutants   do the tests notice code that is wrong? (10 minutes)
 # make nano   train MESS-nano anew from MIDI          make nano-evaluate   its figures beside the controls
-# make calibrate   what intervals cover (10 minutes)
+# make calibrate   what intervals cover (13 minutes)
 PYTHON ?= python3
 UV_VERSION = 0.13.8
 VENV = .venv

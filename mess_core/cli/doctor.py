@@ -153,12 +153,18 @@ def _trash(workspace: Workspace) -> list[Finding]:
 
 
 def _weights(workspace: Workspace) -> list[Finding]:
-    findings = []
+    """Those that are here, or are missing from music that was embedded with them; of the others, that they can be had."""
+    findings, further = [], []
     for choice in encoder_choices(workspace.paths):
         state = choice.weights
-        if state.status != "embedded":
-            is_here = state.status == "present"
+        is_here = state.status == "present"
+        if state.status in ("missing", "offline") and not workspace.store.known(choice.info):
+            further.append(choice.info.id)
+        elif state.status != "embedded":
             findings.append(Finding(f"weights {choice.info.id}", state.message, is_here, "" if is_here else state.hint))
+    if further:
+        found = f"{', '.join(further)}: their weights are not on this machine; the Library page says how to get them"
+        findings.append(Finding("further encoders", found, True))
     return findings
 
 

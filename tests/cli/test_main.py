@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mess_core.cli.doctor import examine
 from mess_core.cli.main import main
 from mess_core.encoders.mel import MEL
+from mess_core.encoders.mert import MERT_95M
 from mess_core.encoders.registry import encoder_info
 from mess_core.evaluation.kept import load_evaluation
 from mess_core.handover.exports import as_json
@@ -24,7 +26,18 @@ from mess_core.work import targets as work_of_targets
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import take, write_recording
-from tests.planted import QUERY, TWIN, discover, pace, plant_heard_library, strict, work_here
+from tests.planted import (
+    QUERY,
+    TWIN,
+    a_track,
+    discover,
+    embed,
+    pace,
+    plant_heard_library,
+    plant_tracks,
+    strict,
+    work_here,
+)
 
 
 @pytest.fixture
@@ -208,7 +221,7 @@ def test_doctor_names_what_is_missing_and_the_cure(run):
     findings = {finding["subject"]: finding for finding in json.loads(out)["findings"]}
     assert code == 0
     assert findings["libraries"]["cure"] == "python -m mess_core demo"
-    assert "mert-95m" in "".join(findings) and findings["torch"]["is_ok"]
+    assert "mert-95m" in findings["further encoders"]["state"] and findings["torch"]["is_ok"]
     assert not any(subject.startswith("search") for subject in findings)
 
 
@@ -644,3 +657,15 @@ def test_nothing_is_registered_where_one_of_several_paths_is_wrong(run, home, wr
     code, out = run("add", write_wav("a"), tmp_path / "nowhere", "--json")
     assert code == 2 and "There is no file or folder at" in json.loads(out)["error"]
     assert home.catalogue.libraries() == []
+
+
+def test_weights_are_a_finding_only_where_something_rests_on_them(home):
+    """What nobody has asked for is offered in one line; what has embedded music and is gone is wrong."""
+    ids = plant_tracks(home, [a_track(row) for row in range(3)], "music")
+    before = {finding.subject: finding for finding in examine(home)}
+    assert before["further encoders"].is_ok and MERT_95M.id in before["further encoders"].state
+    assert f"weights {MERT_95M.id}" not in before
+    embed(home, MERT_95M, ids[:1])
+    after = {finding.subject: finding for finding in examine(home)}
+    missing = after[f"weights {MERT_95M.id}"]
+    assert not missing.is_ok and missing.cure and MERT_95M.id not in after["further encoders"].state

@@ -116,7 +116,7 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
             "similarity": st.column_config.NumberColumn(format="%.3f", width=80, help=plan.kind.words),
             "closer than": _percentile("closer than", "in all that was asked for"),
             **{aspect: _percentile(aspect_title(aspect), f"in {aspect_title(aspect)} alone") for aspect in asked},
-            "near in": st.column_config.TextColumn(width=190, help="in which of the two hearings it is exceptional"),
+            "near in": st.column_config.TextColumn(width=250, help="in which of the two hearings it is exceptional"),
             "why": st.column_config.TextColumn(width=300, help=WHY[plan.measured is not None]),
             "moment": st.column_config.TextColumn("best moment", help="where query and track resemble each other most"),
         },
