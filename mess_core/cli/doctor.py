@@ -153,7 +153,7 @@ def _trash(workspace: Workspace) -> list[Finding]:
 
 
 def _weights(workspace: Workspace) -> list[Finding]:
-    """Those that are here, or are missing from music that was embedded with them; of the others, that they can be had."""
+    """Those that are here, or that music was embedded with; of the others, that they can be had."""
     findings, further = [], []
     for choice in encoder_choices(workspace.paths):
         state = choice.weights
