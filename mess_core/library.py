@@ -19,13 +19,14 @@ from mess_core.catalogue.catalogue import Track
 from mess_core.embeddings.embedder import Embedder
 from mess_core.embeddings.store import EmbeddingSet
 from mess_core.encoders.registry import DEFAULT
-from mess_core.errors import DataMissingError, MessError
+from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.probing.discovery import Discovery, Group
 from mess_core.probing.result import Level, ProbeSettings
 from mess_core.search.answers import (
     Answer,
     Query,
     answer,
+    answer_in_words,
     answer_passage,
     build_index,
     build_segment_index,
@@ -144,20 +145,21 @@ class Library:
 
     def similar(
         self,
-        query: str | os.PathLike[str],
+        query: str | os.PathLike[str] | None = None,
         aspects: Mapping[str, float] | None = None,
         avoid: Sequence[str] = (),
         k: int = 10,
         *,
         passage: tuple[float, float] | None = None,
+        words: str = "",
         **question: Any,
     ) -> Answer:
         """The nearest recordings to a query.
 
         Parameters
         ----------
-        query : path or track id
-            A file is embedded if it is not known, and not kept.
+        query : path or track id, or None
+            A file is embedded if it is not known, and not kept. None asks by words alone.
         aspects : mapping of aspect to weight
             What matters, and how much; without any, everything.
         avoid : sequence of aspects
@@ -165,6 +167,8 @@ class Library:
         k : int
         passage : (start, end), seconds
             Look for these seconds of the query inside other recordings.
+        words : str
+            What it is to be heard as, too: "solo violin, slow, not piano".
         **question
             Whatever else `mess_core.search.question.Question` knows: `diversity`, `max_per_work`, `composers`, …
 
@@ -181,8 +185,13 @@ class Library:
         DataMissingError
             If nothing is embedded yet.
         """
-        asked = Question(aspects=dict(aspects or {}), avoid=tuple(avoid), k=k, **question)
+        if query is None and not words:
+            raise InputError("Nothing is asked for.", "Give a query, or words.")
+        texts = (words,) if words else ()
+        asked = Question(aspects=dict(aspects or {}), avoid=tuple(avoid), k=k, words=texts, **question)
         plan = make_plan(self.scope, asked, self.scope.discovery_for_search(), is_of_passage=passage is not None)
+        if query is None:
+            return answer_in_words(plan)
         if passage is not None:
             return answer_passage(build_segment_index(plan), plan, self._query(plan.scope, query), passage)
         if self._index is None or self._index[0] != plan.key:

@@ -1,5 +1,7 @@
 """Which recordings are like this one, in what respect, and how do they sound beside it?"""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from mess_core.words import counted
@@ -19,6 +21,7 @@ from pages.shared.listen.query import (
     show_trail,
 )
 from pages.shared.listen.why import show_why
+from pages.shared.listen.words import choose_words, show_found_in_words
 from pages.shared.widgets.pickers import choose_hearing
 
 with page("Listen"):
@@ -27,12 +30,16 @@ with page("Listen"):
         question = choose_question(scope.for_aspects)
     with st.container():  # what it holds comes and goes; the player below stays in its place, and plays on
         query = choose_query()
+        question = replace(question, words=choose_words())
+        if query is None and question.words:
+            show_found_in_words(scope, question)
+            raise PageIsOver
         if query is None:
-            notice("Nothing asked yet", "Drop a recording, or pick one: its nearest neighbours appear here.")
+            notice("Nothing asked yet", "Drop a recording, or pick one, or say it in words: the nearest appear here.")
             raise PageIsOver
         show_trail()
         show_query(query)
-        passage = choose_passage(query)
+        passage = None if question.words else choose_passage(query)
         if not is_searchable(scope) or not embed_query(query, scope):
             raise PageIsOver
         if not measure_query(query, question, passage):

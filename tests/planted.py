@@ -172,12 +172,12 @@ def discover(home: Workspace, info: EncoderInfo, library: str = "planted", **set
 
 
 def plant_tags(home: Workspace, heard: Mapping[str, Mapping[str, float] | list[Mapping[str, float]]]) -> None:
-    """Track id -> how strong each raw tag ("mtt:violin") is in each segment, or in both of two; the others hardly."""
+    """Track id -> how strong each raw tag ("mtt:violin") is in each segment, or in both of two; the others not."""
     for track_id, said in heard.items():
         segments = said if isinstance(said, list) else [said, said]
         for training, info in TRAININGS.items():
             layer = TagLayer.load(info)
-            strengths = np.full((len(segments), N_TAGS), 0.01)
+            strengths = np.full((len(segments), N_TAGS), 0.005)
             for row, segment in enumerate(segments):
                 for number, name in enumerate(tag_names(info)):
                     strengths[row, number] = segment.get(f"{training}:{name}", strengths[row, number])

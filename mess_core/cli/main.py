@@ -54,6 +54,7 @@ from mess_core.probing.replication import replicate
 from mess_core.probing.result import ProbeSettings
 from mess_core.search.answers import (
     answer,
+    answer_in_words,
     answer_passage,
     build_index,
     build_segment_index,
@@ -64,6 +65,7 @@ from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.matching import parse_passage
 from mess_core.search.question import COPIES, Question, parse_aspects, parse_heard_as, parse_where
 from mess_core.search.tagged import require_tags, tags_of, without_tags
+from mess_core.search.words import parse_words
 from mess_core.storage.jobs import Job, grouped
 from mess_core.storage.untrusted import harmless
 from mess_core.upkeep.backup import back_up
@@ -104,6 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(arguments: Sequence[str]) -> int:
     try:
         options = _parser().parse_args(arguments)
+        if options.run is _similar and options.query is None and options.words is None:
+            options.parser.error("the following arguments are required: QUERY, or --words")
     except _WrongUseError as error:
         if "--json" in arguments:
             _print_json({"error": error.message, "hint": error.hint})
@@ -151,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def verb(name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
         sub = verbs.add_parser(name, help=help_text, description=help_text)
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run, parser=sub)
         # also accepted after the verb, where most people type it
         sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         return sub
@@ -217,7 +221,12 @@ def _parser() -> argparse.ArgumentParser:
     mlflow_option(probe)
 
     similar = verb("similar", _similar, "The nearest tracks to a query.")
-    similar.add_argument("query", metavar="QUERY", help="a track id or any audio file")
+    similar.add_argument(
+        "query", nargs="?", metavar="QUERY", help="a track id or any audio file; not needed with --words"
+    )
+    similar.add_argument(
+        "--words", metavar="TEXT", help='what to hear, alone or beside a query: "solo violin, not slow"'
+    )
     similar.add_argument("-k", type=int, default=10)
     encoder_option(similar, None, f"{LIKE_THIS} where all of the library has been embedded for it, else {DEFAULT}")
     similar.add_argument("--library", default=ALL)
@@ -475,21 +484,26 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
         splits=tuple(options.splits),
         where=parse_where(options.where, [*NAMES, *workspace.catalogue.detail_names(options.library)]),
         heard_as=parse_heard_as(options.heard_as),
+        words=() if options.words is None else tuple(map(str, parse_words(options.words))),
     )
     _check_values(workspace, options.library, question.where)
     passage = parse_passage(options.passage) if options.passage else None
     plan = make_plan(scope, question, scope.discovery_for_search(), is_of_passage=passage is not None)
     for notice in plan.notices:
         print(f"mess: {harmless(notice)}", file=sys.stderr)
-    if passage is None:
+    usual: dict[int, float] = {}
+    if options.query is None:
+        if passage is not None:
+            raise InputError("A passage is one of a query, and there is none.", "Give a QUERY.")
+        found = answer_in_words(plan)
+    elif passage is None:
         index = build_index(plan)  # says what is missing before the query is embedded
         found = answer(index, plan, find_query(plan.scope, options.query, measures=plan.measured is not None))
         usual = index.usual_percentiles(plan.question)
     else:
-        usual = {}
         segments = build_segment_index(plan)
         found = answer_passage(segments, plan, find_query(plan.scope, options.query), passage)
-    if workspace.catalogue.has(found.query.track_id):
+    if found.query is not None and workspace.catalogue.has(found.query.track_id):
         for notice in workspace.catalogue.track(found.query.track_id).notices:
             print(f"mess: {notice}", file=sys.stderr)
     if found.is_strange:

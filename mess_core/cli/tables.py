@@ -17,6 +17,7 @@ from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_hal
 from mess_core.search.answers import Answer
 from mess_core.search.either import in_which
 from mess_core.search.tagged import top_words
+from mess_core.search.words import in_shares
 from mess_core.words import counted
 
 MOST_OF_A_GROUP = 5  # words of a track, printed
@@ -24,6 +25,8 @@ MOST_OF_A_GROUP = 5  # words of a track, printed
 
 def answer_table(answer: Answer, usual: Mapping[int, float] | None = None) -> list[str]:
     """One line per neighbour: how near, in what, and where to listen; `usual` is where the nth usually is."""
+    if answer.plan.question.words:
+        return _words_table(answer)
     asked = [aspect for aspect in answer.plan.question.weights if any(f.neighbour.aspects for f in answer.found)]
     headings = "".join(f"  {aspect:>17}" for aspect in asked)
     lines = [answer.plan.basis] if answer.plan.basis else []
@@ -40,6 +43,18 @@ def answer_table(answer: Answer, usual: Mapping[int, float] | None = None) -> li
         )
     for rank, percentile in (usual or {}).items():
         lines.append(f"a usual query's neighbour #{rank} here is closer than {_percent(percentile)} of pairs")
+    return lines
+
+
+def _words_table(answer: Answer) -> list[str]:
+    """One line per recording: its score, how many of the library fit less, and what each word adds."""
+    lines = ["  #  score  fits more than  track"]
+    for found in answer.found:
+        neighbour = found.neighbour
+        lines.append(
+            f"{neighbour.rank:3d}  {100 * neighbour.similarity:5.1f}  {_percent(neighbour.percentile):>14}"
+            f"  {found.track.title}  ({in_shares(neighbour.words or {})})"
+        )
     return lines
 
 

@@ -28,6 +28,7 @@ from mess_core.storage.untrusted import printable
 
 TRAININGS = {"mtt": MTT, "msd": MSD}  # in the order of raw tags
 PUBLISHED = {"mtt": 0.907, "msd": 0.880}  # mean ROC AUC over fifty tags; Pons & Serra 2019
+NEAR = 0.7  # ratio of two spellings that are alike
 LONGEST_SHOWN = 40  # characters of what was typed, in a sentence
 GROUPS = ("instrument", "voice", "playing", "genre", "mood", "era")
 
@@ -207,7 +208,7 @@ def meaning(text: str) -> str:
     spelled = " ".join(text.casefold().split())
     if spelled in meant:
         return meant[spelled]
-    near = dict.fromkeys(meant[each] for each in difflib.get_close_matches(spelled[:LONGEST_SHOWN], meant, 3))
+    near = dict.fromkeys(meant[each] for each in difflib.get_close_matches(spelled[:LONGEST_SHOWN], meant, 3, NEAR))
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(WORDS)}."
     shown = spelled if len(spelled) <= LONGEST_SHOWN else f"{spelled[:LONGEST_SHOWN]}…"
     raise InputError(f"Nothing can be heard as {printable(shown)!r}: it is not in the vocabulary.", hint)

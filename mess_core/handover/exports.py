@@ -37,8 +37,8 @@ def as_document(answer: Answer) -> dict[str, Any]:
     """The shape of `similar --json`: other programs rely on it; keys may be added, not renamed."""
     words = _words_of(answer)
     return {
-        "query": answer.query.text,
-        "query_track_id": answer.query.track_id,
+        "query": answer.asked,
+        "query_track_id": None if answer.query is None else answer.query.track_id,
         "passage_s": None if answer.passage is None else list(answer.passage),
         "encoder": answer.plan.scope.info.id,
         "fingerprint": answer.plan.scope.info.fingerprint,
@@ -66,6 +66,7 @@ def as_document(answer: Answer) -> dict[str, Any]:
                 if found.neighbour.aspects is None
                 else {aspect: asdict(score) for aspect, score in found.neighbour.aspects.items()},
                 "heard_as": words.get(found.track.track_id),
+                "words": None if found.neighbour.words is None else dict(found.neighbour.words),
                 "hearings": None if found.neighbour.hearings is None else dict(found.neighbour.hearings),
                 "moment": None if found.moment is None else asdict(found.moment),
             }
@@ -89,13 +90,16 @@ def as_csv(answer: Answer) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     aspects, words = list(answer.plan.question.weights), _words_of(answer)
-    writer.writerow([*COLUMNS, *(f"{aspect}_{column}" for aspect in aspects for column in ASPECT_COLUMNS)])
+    shares = list(next((found.neighbour.words for found in answer.found if found.neighbour.words), ()))
+    of_aspects = [f"{aspect}_{column}" for aspect in aspects for column in ASPECT_COLUMNS]
+    writer.writerow([*COLUMNS, *of_aspects, *(f"{name}_share" for name in shares)])
     for found in answer.found:
         facts = {**vars(found.track), **vars(found.neighbour), "path": str(found.path)}
         facts["heard_as"] = ", ".join(words.get(found.track.track_id, ()))
         scores = found.neighbour.aspects or {}
-        of_aspects = [getattr(scores.get(aspect), name, None) for aspect in aspects for name in ASPECT_COLUMNS]
-        writer.writerow([*(_cell(facts[column]) for column in COLUMNS), *of_aspects])
+        cells = [getattr(scores.get(aspect), name, None) for aspect in aspects for name in ASPECT_COLUMNS]
+        cells += [(found.neighbour.words or {}).get(name) for name in shares]
+        writer.writerow([*(_cell(facts[column]) for column in COLUMNS), *cells])
     return _text(text.getvalue())
 
 

@@ -47,6 +47,7 @@ from mess_core.search.segments import PassageMatch, SegmentIndex, similarity_mat
 from mess_core.search.selection import POOL_AT_LEAST, POOL_PER_RESULT, Candidate, Facts, FactsOf, select
 from mess_core.search.tagged import require_tags, without_tags
 from mess_core.search.track_facts import facts_of, facts_of_many
+from mess_core.search.words import LIKENESS, parse_words, points_of, ranks, shares_of
 from mess_core.storage.packed import read_packed, write_packed
 from mess_core.targets.base import TargetValue
 from mess_core.workspace.scope import Scope
@@ -118,16 +119,22 @@ class FoundTrack:
 class Answer:
     """What was asked, how it was answered, and the nearest tracks.
 
+    query : None where something was asked for in words alone
     kind : the index that was searched
     passage : of the query, from and to in seconds; None if all of it was asked about
     """
 
-    query: Query
+    query: Query | None
     plan: Plan
     found: tuple[FoundTrack, ...]
     is_strange: bool | None
     kind: Kind
     passage: tuple[float, float] | None = None
+
+    @property
+    def asked(self) -> str:
+        """What was asked, as the person gave it."""
+        return self.query.text if self.query is not None else ", ".join(self.plan.question.words)
 
 
 # --- planning -----------------------------------------------------------------------------------------------
@@ -150,7 +157,17 @@ def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, 
     check_question(question)
     asked = GEOMETRIES.get(question.geometry)  # None of "auto"
     notices = []
-    if question.heard_as:
+    if question.words:
+        if is_of_passage:
+            raise InputError("Words are asked of whole recordings, not of a passage.", "Ask for one of the two.")
+        wishes = parse_words(", ".join(question.words))
+        question = replace(question, words=tuple(map(str, wishes)))
+        tagged = require_tags(scope.workspace, scope.library)
+        if hardly := tagged.hardly_heard([wish.word for wish in wishes if wish.is_wanted]):
+            notices.append(f"Nothing here is clearly heard as {' or '.join(hardly)}, so that says little.")
+        if question.diversity or question.duplicates != "keep" or question.hubs == "on":
+            notices.append("Diversity, near-duplicates and hubs are not looked at when something is asked in words.")
+    if question.heard_as or question.words:
         n_tracks = scope.workspace.catalogue.n_tracks(scope.library)
         if sentence := without_tags(require_tags(scope.workspace, scope.library), n_tracks):
             notices.append(sentence)
@@ -344,6 +361,8 @@ def answer(index: NeighbourIndex, plan: Plan, query: Query) -> Answer:
     InputError
         If what is asked for leaves nothing to compare.
     """
+    if plan.question.words:
+        return answer_in_words(plan, index, query)
     workspace = plan.scope.workspace
     found = index.search(
         vector_of(plan, query),
@@ -354,13 +373,67 @@ def answer(index: NeighbourIndex, plan: Plan, query: Query) -> Answer:
         onsets_of=lambda track_id: _onsets_of(workspace, query, track_id),
         corrects_hubs=correction_helps(plan.scope, plan.geometry),
     )
+    with_moments = _with_moments(index, plan, query, found.neighbours)
+    return Answer(query, plan, _found_tracks(workspace, with_moments), found.is_strange, index.rows.kind)
+
+
+def _with_moments(
+    index: NeighbourIndex, plan: Plan, query: Query, neighbours: Sequence[Neighbour]
+) -> list[tuple[Neighbour, Moment | None]]:
     weights = index.segment_weights(plan.question)
     query_items = index.of_segments.items(query.embedding.segments.astype(np.float32))
-    with_moments = [
+    return [
         (neighbour, _best_moment(index, plan, query, query_items, weights, neighbour.track_id))
-        for neighbour in found.neighbours
+        for neighbour in neighbours
     ]
-    return Answer(query, plan, _found_tracks(workspace, with_moments), found.is_strange, index.rows.kind)
+
+
+def answer_in_words(plan: Plan, index: NeighbourIndex | None = None, query: Query | None = None) -> Answer:
+    """What is heard as it is asked for in words, the best first; with a query and the index, like it, too.
+
+    Without tags, or not in the index, a recording cannot be found. The score is that of `words.py`.
+
+    Raises
+    ------
+    DataMissingError
+        If MusiCNN has heard nothing of the library yet.
+    InputError
+        If the words cannot be meant.
+    """
+    workspace, question = plan.scope.workspace, plan.question
+    wishes = parse_words(", ".join(question.words))
+    tagged = require_tags(workspace, plan.scope.library)
+    names, rows, likeness = [*map(str, wishes)], np.arange(len(tagged.track_ids)), None
+    if index is not None and query is not None:
+        of_index = {track_id: row for row, track_id in enumerate(index.track_ids) if track_id != query.track_id}
+        rows = np.array([row for row, track_id in enumerate(tagged.track_ids) if track_id in of_index], int)
+        similarities = index.similarity_of_all(vector_of(plan, query), question)
+        likeness = ranks(similarities[[of_index[tagged.track_ids[row]] for row in rows]])
+        names.append(LIKENESS)
+    shares = shares_of(points_of(tagged, wishes)[rows], likeness)
+    scores = shares.sum(axis=1).round(9)  # whatever the order of the words
+    order = sorted(range(len(rows)), key=lambda n: (-scores[n], tagged.track_ids[rows[n]]))
+    chosen = select(
+        (Candidate(n, tagged.track_ids[rows[n]], float(scores[n]), float(scores[n])) for n in order),
+        replace(question, diversity=0.0, duplicates="keep"),
+        query.facts if query is not None else Facts(),
+        _facts_of(plan),
+    )
+    percentiles = ranks(scores)
+    neighbours = [
+        Neighbour(
+            rank,
+            candidate.track_id,
+            candidate.score / 100,
+            float(percentiles[candidate.row]),
+            words=dict(zip(names, shares[candidate.row].tolist(), strict=True)),
+        )
+        for rank, candidate in enumerate(chosen, start=1)
+    ]
+    with_moments: list[tuple[Neighbour, Moment | None]] = [(neighbour, None) for neighbour in neighbours]
+    if index is not None and query is not None:
+        with_moments = _with_moments(index, plan, query, neighbours)
+    return Answer(query, plan, _found_tracks(workspace, with_moments), None, index.rows.kind if index else "flat")
 
 
 def _facts_of(plan: Plan) -> FactsOf:

@@ -38,7 +38,12 @@ def plan_of_reasons(plan: Plan) -> Plan | None:
 
 
 def query_of_reasons(plan: Plan, found: Answer) -> np.ndarray | None:
-    """What of the query is compared by a plan of reasons, (n_layers, dim); None where its encoder has not heard it."""
+    """What of the query is compared by a plan of reasons, (n_layers, dim).
+
+    None where its encoder has not heard it, or there is no query.
+    """
+    if found.query is None:
+        return None
     if plan.scope.info == found.plan.scope.info:
         return vector_of(plan, found.query)
     store = plan.scope.workspace.store

@@ -48,6 +48,7 @@ SEED = 0
 N_KEPT = 8  # hub corrections, and usual percentiles, of recent weights
 N_USUAL = 100  # recordings whose neighbours say where a neighbour usually stands
 USUAL_RANKS = (1, 10)
+SCANNED_AT_ONCE = 1024  # rows
 ROUNDING = 2e-6  # relative, of inner products in single precision
 FIRST_PORTION, GROWTH = 32, 16  # rows looked up at first, and how many times more then: a thousand cost hardly more
 
@@ -107,6 +108,8 @@ class Neighbour:
     percentile : share of the library's pairs that are less similar, in percent; None in a library without pairs
     aspects : of the aspects asked for; None if none was
     hearings : percentile in each hearing, where it is as near as in the one in which that is higher; else None
+    words : where something was asked for in words, what each adds to the score, in percent; `similarity` is their sum,
+        1 being all, and `percentile` the share of the library that fits less
     """
 
     rank: int
@@ -115,6 +118,7 @@ class Neighbour:
     percentile: float | None
     aspects: Mapping[str, AspectScore] | None = None
     hearings: Mapping[str, float] | None = None
+    words: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -258,6 +262,13 @@ class NeighbourIndex:
         is_plain = weights is self.geometry.plain
         is_strange = self._is_strange(item, first if is_plain else None)
         return FoundNeighbours(self._describe(chosen, weights, question.weights), is_strange)
+
+    def similarity_of_all(self, query: np.ndarray, question: Question) -> np.ndarray:
+        """How alike every track of the library is to a query, (n_tracks,), in their order; errors as `search`."""
+        item, weights = self._item(query), self.weights(question)
+        starts = range(0, len(self), SCANNED_AT_ONCE)
+        blocks = [np.arange(start, min(start + SCANNED_AT_ONCE, len(self))) for start in starts]
+        return np.concatenate([self._totals(item, self.rows.rows(block), weights) for block in blocks])
 
     def weights(self, question: Question) -> np.ndarray:
         """Weights of the geometry's parts, (n_parts,); InputError if it lacks an aspect asked for."""

@@ -34,6 +34,7 @@ class Question:
     composers, performers, instruments, collections, splits : only recordings of these; empty for any
     where : pairs of a name or a column of the user's own table and what it must say; of one name any of its pairs
     heard_as : words of the vocabulary; only recordings that stand high in all of them (`tagged.py`)
+    words : what is asked for in words, one or several to a text (`words.py`); empty for none
     hubs : whether ranks are corrected for recordings that are near to everything (CSLS); "auto" if it helps here
     """
 
@@ -55,6 +56,7 @@ class Question:
     splits: tuple[str, ...] = ()
     where: tuple[tuple[str, str], ...] = ()
     heard_as: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
     @property
     def weights(self) -> dict[str, float]:

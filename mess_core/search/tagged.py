@@ -38,7 +38,8 @@ from mess_core.words import counted
 from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.workspace import Workspace
 
-STRONG_FROM = 0.1  # of a strength
+HEARD_FROM = 0.01  # of a strength: what is weaker is not heard at all, and no more so than anything else that is not
+STRONG_FROM = 0.1  # likewise, clearly enough to be named
 CLEAR_FROM = 0.2  # of the strengths of two recordings of which something is said
 HIGH_FROM = 90.0  # of a percentile
 MOST_NAMED = 3
@@ -83,7 +84,8 @@ class TaggedLibrary:
     @classmethod
     def of(cls, track_ids: Sequence[str], raw: np.ndarray) -> TaggedLibrary:
         strengths = merged(raw)
-        tagged = cls(tuple(track_ids), raw, strengths, _percentiles(np.sort(strengths, axis=0), strengths))
+        heard = strengths.clip(min=HEARD_FROM)
+        tagged = cls(tuple(track_ids), raw, strengths, _percentiles(np.sort(heard, axis=0), heard))
         for array in (raw, strengths, tagged.percentiles):
             array.setflags(write=False)
         return tagged
@@ -95,11 +97,11 @@ class TaggedLibrary:
 
     @functools.cached_property
     def _sorted(self) -> np.ndarray:
-        return np.sort(self.strengths, axis=0)
+        return np.sort(self.strengths.clip(min=HEARD_FROM), axis=0)
 
     def place(self, strengths: np.ndarray) -> np.ndarray:
         """Where a recording of elsewhere would stand, (…, n_words) -> percentiles of the same shape."""
-        placed = _percentiles(self._sorted, np.atleast_2d(strengths))
+        placed = _percentiles(self._sorted, np.atleast_2d(strengths).clip(min=HEARD_FROM))
         return placed.reshape(strengths.shape)
 
     def place_words(self, tags: TrackTags, words: Sequence[str]) -> list[tuple[str, float, float]]:
@@ -117,6 +119,10 @@ class TaggedLibrary:
         """As what a recording is heard most; nothing if it was not heard."""
         row = self.rows.get(track_id)
         return [] if row is None else top_words(self.strengths[row])
+
+    def hardly_heard(self, words: Sequence[str]) -> list[str]:
+        """Those of some words as which nothing here is clearly heard."""
+        return [word for word in words if self.strengths[:, WORDS.index(word)].max(initial=0) < STRONG_FROM]
 
     def stands_high(self, track_id: str) -> frozenset[str]:
         """As what a recording is clearly heard; empty if it was not heard."""

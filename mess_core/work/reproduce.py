@@ -22,7 +22,14 @@ from mess_core.handover.exports import as_document
 from mess_core.probing.discovery import EARLIER, Discovery, from_document
 from mess_core.probing.discovery import FORMAT as DISCOVERY
 from mess_core.probing.probe import OnProgress, add_null, fit_cells, no_progress
-from mess_core.search.answers import answer, answer_passage, build_index, build_segment_index, make_plan
+from mess_core.search.answers import (
+    answer,
+    answer_in_words,
+    answer_passage,
+    build_index,
+    build_segment_index,
+    make_plan,
+)
 from mess_core.search.asking import find_query
 from mess_core.search.evaluated import FORMAT as EVALUATION
 from mess_core.search.geometry import GEOMETRIES
@@ -151,18 +158,24 @@ def _answer(workspace: Workspace, kept: Mapping[str, Any], name: str) -> Reprodu
     """The same question to the same library, asked now."""
     with understanding(name, CURE):
         said = {key: kept[key] for key in ("query", "query_track_id", "encoder", "library")}
+        question = _question(kept["request"])
+        is_of_words = said["query_track_id"] is None and bool(question.words)
+        if is_of_words:
+            said["query_track_id"] = ""
         if not all(isinstance(value, str) for value in said.values()):
             raise TypeError("it names a query, an encoder or a library by what is no text")
-        question = _question(kept["request"])
         passage = None if kept.get("passage_s") is None else (float(kept["passage_s"][0]), float(kept["passage_s"][1]))
         then = [str(found["track_id"]) for found in kept["results"]]
     scope = scope_of(workspace, said["library"], said["encoder"])
     plan = make_plan(scope, question, scope.discovery_for_search(), is_of_passage=passage is not None)
-    query = find_query(scope, _query_text(workspace, said), measures=plan.measured is not None)
-    if passage is None:
-        again = as_document(answer(build_index(plan), plan, query))
+    if is_of_words:
+        again = as_document(answer_in_words(plan))
     else:
-        again = as_document(answer_passage(build_segment_index(plan), plan, query, passage))
+        query = find_query(scope, _query_text(workspace, said), measures=plan.measured is not None)
+        if passage is None:
+            again = as_document(answer(build_index(plan), plan, query))
+        else:
+            again = as_document(answer_passage(build_segment_index(plan), plan, query, passage))
     changed = []
     if kept.get("fingerprint") != scope.info.fingerprint:
         changed.append(f"the encoder {scope.info.id}")
@@ -206,7 +219,7 @@ def _query_text(workspace: Workspace, said: Mapping[str, str]) -> str:
 
 def _figures(found: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers of one neighbour."""
-    return {key: found.get(key) for key in ("similarity", "percentile", "aspects", "moment")}
+    return {key: found.get(key) for key in ("similarity", "percentile", "aspects", "words", "moment")}
 
 
 def _changed(kept: Discovery | Evaluation, info: EncoderInfo, content: str) -> list[str]:

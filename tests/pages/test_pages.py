@@ -144,6 +144,38 @@ def test_a_query_shows_when_it_is_heard_as_what(launch, tagged):
     assert not at.exception
 
 
+def test_a_search_in_words_needs_no_query(launch, tagged, home):
+    """The same table and player; each word's share is the why; a neighbour becomes the query beside the words."""
+    at = launch("pages/4_Listen.py", library="music", encoder="nano")
+    at.text_input(key="words").set_value("violin, not piano").run()
+    assert not at.exception and at.query_params["words"] == "violin, not piano"
+    assert rows(at, "title")[:2] in (["track 0", "track 1"], ["track 1", "track 0"]) and len(rows(at, "rank")) == 4
+    assert all(line.startswith("violin ") and "not piano" in line for line in rows(at, "why"))
+    assert "4 recordings that fit best" in words(at) and "Score" in words(at)
+    next(button for button in at.button if button.label == "Find like this").click().run()
+    assert not at.exception and len(rows(at, "rank")) == 3
+    assert all("like the query" in line for line in rows(at, "why")) and "Why?" in words(at)
+    at.text_input(key="words").set_value("").run()
+    assert "3 nearest recordings" in words(at) and "words" not in at.query_params
+
+
+@pytest.mark.parametrize(("text", "says"), [("violn", "Did you mean violin"), ("piano, not piano", "both asked for"),
+                                            ("x " * 200, "at most 50")])  # fmt: skip
+def test_words_that_cannot_be_meant_are_one_sentence(launch, tagged, text, says):
+    at = launch("pages/4_Listen.py", library="music", encoder="nano", words=text)
+    assert says in words(at) and not at.exception and not at.dataframe
+
+
+def test_words_before_there_are_tags_say_what_to_do(launch, library):
+    at = launch("pages/4_Listen.py", library="music", words="violin")
+    assert "MusiCNN has not heard any recording" in words(at) and "extract --encoder hearing:same-sound" in words(at)
+
+
+def test_words_go_before_a_passage(launch, tagged):
+    at = launch("pages/4_Listen.py", library="music", encoder="nano", query=tagged[3], words="violin", passage="0:2")
+    assert not at.exception and rows(at, "rank") == [1, 2, 3]
+
+
 def test_without_musicnn_no_page_speaks_of_tags(launch, library):
     at = launch("pages/4_Listen.py", query=library[0])
     assert not [box for box in at.multiselect if box.label in ("Heard as", "Tags")]

@@ -54,10 +54,10 @@ def test_the_tags_of_a_recording_are_the_mean_of_its_segments(home, library) -> 
     tags = tags_of(home, library[VOICE])
     assert tags.middles_s.tolist() == [1.5, 4.5, 7.5]
     times_s, curve = zip(*tags.curve("female voice"), strict=True)
-    assert times_s == (1.5, 4.5, 7.5) and curve == pytest.approx((0.9, 0.1, 0.01), abs=0.01)
+    assert times_s == (1.5, 4.5, 7.5) and curve == pytest.approx((0.9, 0.1, 0.005), abs=0.01)
     raw = dict(zip(raw_names(), tags.raw, strict=True))
-    assert raw["mtt:woman"] == pytest.approx((0.9 + 0.01 + 0.01) / 3, abs=0.01)
-    assert raw["msd:female vocalist"] == pytest.approx((0.01 + 0.1 + 0.01) / 3, abs=0.01)
+    assert raw["mtt:woman"] == pytest.approx((0.9 + 0.005 + 0.005) / 3, abs=0.01)
+    assert raw["msd:female vocalist"] == pytest.approx((0.005 + 0.1 + 0.005) / 3, abs=0.01)
     assert tags.strengths[WORDS.index("female voice")] == raw["mtt:woman"]
 
 
@@ -71,11 +71,20 @@ def test_percentiles_are_places_in_the_library(home, library) -> None:
     assert order[:3] == list(VIOLINS)
     n = len(tagged.track_ids)
     assert violin[0] == pytest.approx(100 * (n - 0.5) / n) and violin[2] == pytest.approx(100 * (n - 2.5) / n)
-    strengths = np.random.default_rng(1).random((50, 100)).astype(np.float32)
+    strengths = np.random.default_rng(1).uniform(0.1, 1, (50, 100)).astype(np.float32)
     ranks = TaggedLibrary.of([str(n) for n in range(50)], strengths).percentiles
     np.testing.assert_allclose(np.sort(ranks, axis=0)[:, 0], 100 * (np.arange(50) + 0.5) / 50)
-    np.testing.assert_allclose(TaggedLibrary.of([str(n) for n in range(50)], strengths**3).percentiles, ranks)
+    np.testing.assert_allclose(TaggedLibrary.of([str(n) for n in range(50)], strengths**2).percentiles, ranks)
     np.testing.assert_allclose(tagged.place(tagged.strengths), tagged.percentiles)
+
+
+def test_what_is_not_heard_is_equal_however_little_it_is() -> None:
+    """Noise where nothing is heard gives no places; beside one that is heard they are all below it."""
+    raw = np.random.default_rng(1).uniform(0, 0.009, (10, 100)).astype(np.float32)
+    quiet = TaggedLibrary.of([str(n) for n in range(10)], raw)
+    assert (quiet.percentiles == 50).all() and (quiet.place(quiet.strengths[0] / 2) == 50).all()
+    one = np.where(np.arange(10)[:, None] == 3, np.float32(0.02), raw)
+    assert TaggedLibrary.of([str(n) for n in range(10)], one).values("opera", ["3", "4"]) == [95, 45]
 
 
 def test_equal_recordings_stand_in_the_middle() -> None:

@@ -42,6 +42,7 @@ KEYS: dict[str, Any] = {
     "splits": [],
     "where": [],  # columns of the user's own table: "era: late"
     "heard_as": [],  # words of the vocabulary
+    "words": "",
     **dict.fromkeys(ASPECTS, 0.0),  # weights
     "group": "work",  # Layers
     "level": "track",  # Layers

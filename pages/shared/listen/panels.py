@@ -21,6 +21,7 @@ from mess_core.search.measured import measured_aspects, measured_library
 from mess_core.search.question import Question
 from mess_core.search.reasons import Reason, find_reasons, in_one_line
 from mess_core.search.tagged import tags_in_common
+from mess_core.search.words import in_shares
 from mess_core.words import counted
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
@@ -39,12 +40,22 @@ WHY = {
     False: "along the directions of all aspects with evidence",
     True: "in the measured values that were asked for",
 }  # by whether measured values are compared
+HOW_WORDS = (
+    "*Score*: a recording has points in each word: how many in 100 of this library are heard less as that; in a word "
+    "that is not wanted, how many are heard more as it. The score is their mean. Beside a query, half of it is "
+    "likeness: how many in 100 are less like the query."
+)
+SCORE = "1 is what fits every word best; the shares of the words, and of likeness, add up to it"
+FITS_LESS = "share of this library that fits less"
+BY_ALL = "in all that was asked for"
 VERDICTS = {"dislike": 0, "like": 1}  # as `st.feedback` counts thumbs
 
 
-def answer(query: Track, scope: Scope, question: Question, passage: tuple[float, float] | None) -> Answer:
+def answer(query: Track | None, scope: Scope, question: Question, passage: tuple[float, float] | None) -> Answer:
     """One call into the core."""
     plan = make_plan(scope, question, resources.discovery(scope), is_of_passage=passage is not None)
+    if query is None:
+        return answers.answer_in_words(plan)
     asked = query_of(plan.scope, query)
     if passage is not None:
         return answers.answer_passage(resources.segment_index(plan), plan, asked, passage)
@@ -67,11 +78,14 @@ def in_lines(found: Answer, reasons: dict[str, list[Reason]]) -> dict[str, str]:
     """One line for each neighbour, by track id: what the catalogue knows, then what can be heard."""
     scope, discovery = found.plan.scope.for_aspects, resources.discovery(found.plan.scope)
     measured = measured_faithfulness(scope, discovery) if discovery else None
+    if found.query is None:
+        return {item.track.track_id: in_shares(item.neighbour.words or {}) for item in found.found}
     tagged, track_ids = resources.tagged(scope.library), [item.track.track_id for item in found.found]
     tags = tags_in_common(scope.workspace, tagged, found.query.track_id, track_ids)
     lines = {}
     for item in found.found:
-        said = [f"same {name}" for name in names_in_common(found.query.facts, item.track)]
+        said = [in_shares(item.neighbour.words)] if item.neighbour.words else []
+        said += [f"same {name}" for name in names_in_common(found.query.facts, item.track)]
         said.append(in_one_line(reasons[item.track.track_id], measured.family if measured else lambda aspect: ()))
         if both := tags[item.track.track_id]:
             said.append(f"both: {', '.join(both)}")
@@ -100,10 +114,10 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
         for item in found.found
     ]
     known = [name for name in ("near in", "why", "performer", "work", "instrument") if any(row[name] for row in rows)]
-    plan = found.plan
+    plan, words = found.plan, found.plan.question.words
     chosen = st.dataframe(
         rows,
-        key=f"neighbours-{found.query.track_id}-{plan.scope.info.id}-{plan.scope.library}-{plan.question}-{state.passage()}",
+        key=f"neighbours-{_query_id(found)}-{plan.scope.info.id}-{plan.scope.library}-{plan.question}-{state.passage()}",
         hide_index=True,
         width="stretch",
         height="content",
@@ -113,8 +127,10 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
         column_config={
             "rank": st.column_config.NumberColumn("#", width=40),
             "title": st.column_config.TextColumn("track", width=280),
-            "similarity": st.column_config.NumberColumn(format="%.3f", width=80, help=plan.kind.words),
-            "closer than": _percentile("closer than", "in all that was asked for"),
+            "similarity": st.column_config.NumberColumn(
+                "score" if words else "similarity", format="%.3f", width=80, help=SCORE if words else plan.kind.words
+            ),
+            "closer than": _percentile("fits more than", "") if words else _percentile("closer than", BY_ALL),
             **{aspect: _percentile(aspect_title(aspect), f"in {aspect_title(aspect)} alone") for aspect in asked},
             "near in": st.column_config.TextColumn(width=250, help="in which of the two hearings it is exceptional"),
             "why": st.column_config.TextColumn(width=300, help=WHY[plan.measured is not None]),
@@ -134,7 +150,7 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
 def _percentile(label: str, what: str) -> Any:
     return st.column_config.ProgressColumn(
         label, format="%.1f %%", min_value=0, max_value=100, width=110,
-        help=f"share of this library's pairs that are less alike, {what}",
+        help=f"share of this library's pairs that are less alike, {what}" if what else FITS_LESS,
     )  # fmt: skip
 
 
@@ -145,14 +161,19 @@ def _moment(item: FoundTrack) -> str:
     return f"{frame.clock(item.moment.query_s)} ~ {frame.clock(item.moment.track_s)}"
 
 
+def _query_id(found: Answer) -> str | None:
+    return None if found.query is None else found.query.track_id
+
+
 @st.fragment
-def show_player(query: Track, neighbours: list[FoundTrack], passage: tuple[float, float] | None) -> None:
-    """Query and neighbours on one clock; the first is the query. Drawing on its waveform asks for a passage."""
+def show_player(query: Track | None, neighbours: list[FoundTrack], passage: tuple[float, float] | None) -> None:
+    """Query and neighbours on one clock; the first is the query, if there is one. Drawing on it asks for a passage."""
+    query_id = None if query is None else query.track_id
     is_aligned = st.toggle(
         "Each at its best moment", key="aligned", disabled=not any(n.moment for n in neighbours),
         help="Lays every neighbour so that its best moment sounds with the query's.",
     )  # fmt: skip
-    tracks = [PlayerTrack.of(query)]
+    tracks = [] if query is None else [PlayerTrack.of(query)]
     for n in neighbours:
         track = PlayerTrack.of(n.track, f"#{n.neighbour.rank} ")
         if n.moment:
@@ -160,13 +181,13 @@ def show_player(query: Track, neighbours: list[FoundTrack], passage: tuple[float
             length_s = min(n.moment.length_s, n.track.duration_s - n.moment.track_s)
             track = replace(track, offset_s=offset_s, moment=(n.moment.track_s, length_s))
         tracks.append(track)
-    report = player(tracks, key="player", region=passage)
+    report = player(tracks, key="player", region=passage, has_query=query is not None)
     if report is not None:
-        keep_heard(report, "player", query.track_id)
-        _use_passage(report, query.track_id)
+        keep_heard(report, "player", query_id)
+        _use_passage(report, query_id)
 
 
-def _use_passage(report: PlayerReport, query_id: str) -> None:
+def _use_passage(report: PlayerReport, query_id: str | None) -> None:
     """A passage drawn on the waveform: of the query it narrows the question, of a neighbour it becomes the query."""
     if report.passage == st.session_state.get("drawn"):
         return
@@ -184,13 +205,13 @@ def _use_passage(report: PlayerReport, query_id: str) -> None:
 def show_chosen(found: Answer, neighbours: list[FoundTrack], lines: dict[str, str]) -> None:
     """What may be done with each recording in the player: an opinion, and the next question."""
     opinions = resources.workspace().opinions
-    verdicts = opinions.verdicts(found.query.track_id)
+    verdicts = opinions.verdicts(_query_id(found))
     for item in neighbours:
         track_id = item.track.track_id
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             line = lines[track_id]
             st.text(f"#{item.neighbour.rank} {item.track.title}{f' · {line}' if line else ''}", width="stretch")
-            key = f"verdict {found.query.track_id} {track_id}"
+            key = f"verdict {_query_id(found)} {track_id}"
             if key not in st.session_state and track_id in verdicts:
                 st.session_state[key] = VERDICTS[verdicts[track_id]]
             st.feedback("thumbs", key=key, on_change=_judge, args=(key, found, item))
@@ -208,15 +229,13 @@ def _judge(key: str, found: Answer, item: FoundTrack) -> None:
         "library": plan.scope.library, "encoder": plan.scope.info.id, "fingerprint": plan.scope.info.fingerprint,
         "geometry": plan.geometry, "request": asdict(plan.question), "rank": item.neighbour.rank,
     }  # fmt: skip
-    resources.workspace().opinions.judge(
-        item.track.track_id, verdict, query_track_id=found.query.track_id, context=context
-    )
+    resources.workspace().opinions.judge(item.track.track_id, verdict, query_track_id=_query_id(found), context=context)
 
 
 def show_exports(found: Answer) -> None:
     """The list as files, each made when somebody wants it."""
     with st.container(horizontal=True):
-        name = f"similar-to-{found.query.track_id}"
+        name = f"similar-to-{_query_id(found)}" if found.query else "found-in-words"
         st.download_button("CSV", partial(as_csv, found), f"{name}.csv", "text/csv", on_click="ignore", key="csv")
         st.download_button(
             "JSON", partial(as_json, found), f"{name}.json", "application/json", on_click="ignore", key="json"
@@ -316,6 +335,9 @@ def explain(found: Answer) -> None:
     """How to read it, and how far to trust it."""
     plan = found.plan
     library = "all libraries" if plan.scope.library == ALL else plan.scope.library
+    if plan.question.words:
+        st.caption(HOW_WORDS)
+        return
     st.caption(f"*Similarity*: {plan.kind.words}. *Closer than* places it among the pairs of the library itself.")
     if state.passage() is None:
         usual = usual_in_words(resources.index(plan).usual_percentiles(plan.question))

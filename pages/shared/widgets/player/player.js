@@ -50,7 +50,8 @@ class Player {
   }
 
   /** Called on mount, when the tracks changed, and when the theme did. */
-  update({ excerpt_s: excerptS, tracks, region, starts }, send) {
+  update({ excerpt_s: excerptS, tracks, region, starts, has_query: hasQuery = true }, send) {
+    this.hasQuery = hasQuery;
     this.send = send;
     this.#account(); // what was heard until now, of a track that may be gone in a moment
     const goesOn = this.engine.setTracks(tracks, excerptS);
@@ -330,7 +331,7 @@ class Player {
 
   #stateOf(voice, index) {
     const isSilent = voice.excerptAt(Math.min(this.engine.position, this.engine.clock.length - 1)) === null;
-    let note = index === 0 && this.engine.voices.length > 1 ? "query" : "";
+    let note = this.hasQuery && index === 0 && this.engine.voices.length > 1 ? "query" : "";
     if (isSilent) note = this.engine.position + voice.offset < 0 ? "not yet" : "ended";
     if (voice.error) note = "unavailable";
     const { id, label, performer } = voice.track;

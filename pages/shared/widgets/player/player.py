@@ -102,10 +102,11 @@ def player(
     key: str,
     region: tuple[float, float] | None = None,
     starts: str | None = None,
+    has_query: bool = True,
     on_report: Callable[[], None] | None = None,
     on_passage: Callable[[], None] | None = None,
 ) -> PlayerReport | None:
-    """Show the player; the first track is the query.
+    """Show the player; the first track is the query, if there is one.
 
     Tracks that stay the same from one run to the next keep playing. A report comes on pause, at the end, and after a
     change of track, and each reruns the page: a costly page puts the player into a fragment. So does a passage, once,
@@ -124,6 +125,8 @@ def player(
     starts : str, optional
         When it is another than in the run before, the first track is played from its beginning. For a click elsewhere
         on the page: a browser plays nothing that nobody clicked for.
+    has_query : bool
+        Whether the first track is marked as what was asked about.
     on_report : callable, optional
         Called without arguments before the rerun that a report causes.
     on_passage : callable, optional
@@ -145,6 +148,7 @@ def player(
         "excerpt_s": EXCERPT_DEFAULT_S,
         "region": list(region) if region else None,
         "starts": starts,
+        "has_query": has_query,
         "tracks": [
             {**asdict(track), "gain_db": round(gain_db, 3)} for track, gain_db in zip(tracks, gains_db, strict=True)
         ],
