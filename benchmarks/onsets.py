@@ -167,9 +167,9 @@ def report(name: str, rows: Sequence[Row]) -> None:
     n_true, n_found = (sum(map(len, onsets)) for onsets in zip(*((r.true_s, r.found_s) for r in rows), strict=True))
     works = {row.work for row in rows}
     rho = spearmanr(true, found).statistic if len(rows) > 2 else float("nan")
-    low, high = interval(rho, len(works)) if len(works) >= MIN_GROUPS else (np.nan, np.nan)
+    within = "none" if len(works) < MIN_GROUPS else "[{:.2f}, {:.2f}]".format(*interval(rho, len(works)))
     print(
-        f"{name:32}{len(rows):5}{len(works):7}{rho:8.3f}   [{low:4.2f}, {high:4.2f}]{np.median(found / true):12.2f}"
+        f"{name:32}{len(rows):5}{len(works):7}{rho:8.3f}   {within:12}{np.median(found / true):12.2f}"
         f"{together / n_found:12.2f}{together / n_true:9.2f}"
     )
 

@@ -8,14 +8,15 @@ vibrato or a glide is not an onset. Levels are compressed relative to a running 
 The bands are as narrow as the frames allow, because a bowed or blown note is heard by its new pitch, not by its attack.
 
 Figures (`python -m benchmarks.onsets`: works on which nothing was set, 30 s each; Spearman's rho of onset density with
-the MIDI's chords per second, and how many of the onsets are right, and of the chords found, within 50 ms):
+the MIDI's chords per second, with an interval that counts works, and how many of the onsets are right, and of the
+chords found, within 50 ms):
 
-                                               n    rho   found/true   precision   recall
-    rendered, struck and plucked strings      43    .99          .96         .99      .93
-    rendered, all eight instruments           76    .96          .91         .98      .84
-    the same by a SoundFont, struck           43    .99          .94         .99      .90
-    the same by a SoundFont, all              76    .95          .96         .91      .85
-    real pianos (SMD), passages of 20 s       31    .97          .96         .99      .87
+                                               n  works   rho   95 %          found/true   precision   recall
+    rendered, struck and plucked strings      43     33   .99   [.98, 1.00]          .96         .99      .93
+    rendered, all eight instruments           76     45   .96   [.91, .98]           .91         .98      .84
+    the same by a SoundFont, struck           43     33   .99   [.98, 1.00]          .94         .99      .90
+    the same by a SoundFont, all              76     45   .95   [.90, .97]           .96         .91      .85
+    real pianos (SMD), passages of 20 s       31      2   .97   none: two works      .96         .99      .87
 
 Bowed and blown notes that begin softly are missed, a quarter of them (recall of strings .70, of the clarinet .73).
 
