@@ -51,6 +51,7 @@ with page("Listen"):
             raise PageIsOver
 
         st.subheader(f"{counted(len(found.found), 'nearest recording')}", anchor=False)
+        panels.show_filters(question)
         panels.show_basis(found)
         reasons = panels.explain_neighbours(found)
     player_place = st.container()

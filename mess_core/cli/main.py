@@ -34,7 +34,6 @@ from mess_core.collections.collection import Collection
 from mess_core.collections.playlist import library_name
 from mess_core.collections.published import AUTO, COLLECTIONS
 from mess_core.embeddings.extraction import use_all_cores
-from mess_core.encoders.hearings import LIKE_THIS
 from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, hearing_ids, load_encoder
 from mess_core.encoders.vocabulary import WORDS, merged, raw_names
 from mess_core.errors import DataMissingError, InputError, MessError
@@ -228,7 +227,7 @@ def _parser() -> argparse.ArgumentParser:
         "--words", metavar="TEXT", help='what to hear, alone or beside a query: "solo violin, not slow"'
     )
     similar.add_argument("-k", type=int, default=10)
-    encoder_option(similar, None, f"{LIKE_THIS} where all of the library has been embedded for it, else {DEFAULT}")
+    encoder_option(similar, None, "the first hearing for which all of the library has been embedded")
     similar.add_argument("--library", default=ALL)
 
     similar.add_argument("--aspects", metavar="A=W,…", help=f"what matters, and how much: {', '.join(ASPECTS)}")

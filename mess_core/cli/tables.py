@@ -35,11 +35,12 @@ def answer_table(answer: Answer, usual: Mapping[int, float] | None = None) -> li
         neighbour, moment = found.neighbour, found.moment
         scores = neighbour.aspects or {}
         aspects = "".join(f"  {_percent(scores[aspect].percentile):>17}" for aspect in asked)
+        which = in_which(neighbour.hearings) if neighbour.hearings else ""
         at = "–" if moment is None else f"{moment.query_s:.1f} ~ {moment.track_s:.1f} s"
         similarity = round(neighbour.similarity, 3) + 0.0  # no -0.000
         lines.append(
             f"{neighbour.rank:3d}  {similarity:10.3f}  {_percent(neighbour.percentile):>11}{aspects}"
-            f"  {at:<15}  {found.track.title}{f'  ({in_which(neighbour.hearings)})' if neighbour.hearings else ''}"
+            f"  {at:<15}  {found.track.title}{which and f'  ({which})'}"
         )
     for rank, percentile in (usual or {}).items():
         lines.append(f"a usual query's neighbour #{rank} here is closer than {_percent(percentile)} of pairs")

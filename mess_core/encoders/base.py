@@ -110,6 +110,13 @@ class EncoderInfo:
         """The layer that stands for all where there is room for one only."""
         return self.n_layers // 2 if self.main is None else self.main
 
+    def layer_in_words(self, layer: int) -> str:
+        """Which layer it is, of which encoder: of a hearing, the one that it has it from."""
+        if not self.parts:
+            return f"layer {layer} of {self.title}"
+        info, own = [(part.info, own) for part in self.parts for own in part.layers][layer]
+        return info.layer_in_words(own)
+
     @property
     def size_in_words(self) -> str:
         """How many layers of how many numbers: "13 × 192", or "3 layers of 64, 32 and 200"."""

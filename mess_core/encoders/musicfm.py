@@ -96,7 +96,7 @@ MUQ = dataclasses.replace(
     MUSICFM_FMA,
     id="muq",
     title="MuQ",
-    summary="The same architecture, better taught: far ahead of MERT at finding melodies in a published comparison.",
+    summary="MusicFM's architecture, better taught: far ahead of MERT at finding melodies in a published comparison.",
     source="OpenMuQ/MuQ-large-msd-iter",
     revision="0562a57814f6f8bbd9fdea0a25921a2fce1a841a",
     licence="CC BY-NC 4.0",

@@ -29,7 +29,7 @@ from mess_core.search.geometry import GEOMETRIES, Geometry, LayerGeometry, Looku
 MOST_PAIRS = 20_000  # by which rarity is told: 10 of them lie beyond one in two thousand
 STEPS_PER_DECADE = 10
 FEWEST_BEYOND = 10  # pairs that must lie beyond the last point from which the tail goes on
-NEAR_FROM, APART_BELOW = 90.0, 50.0  # percentile of pairs: near in this hearing, too; or not at all
+NEAR_FROM, APART_BELOW = 90.0, 50.0  # percentile of pairs: near in this hearing; or not at all
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ def geometry_for(name: str, info: EncoderInfo) -> type[Geometry]:
 
 
 def in_which(percentiles: Mapping[str, float]) -> str:
-    """In which hearings a neighbour is one, in words.
+    """In which hearings a neighbour is one, in words; empty where it is exceptional in none.
 
     Examples
     --------
@@ -146,6 +146,8 @@ def in_which(percentiles: Mapping[str, float]) -> str:
     'same sound and style, same music'
     """
     ordered = sorted(percentiles, key=lambda name: -percentiles[name])
+    if percentiles[ordered[0]] < NEAR_FROM:
+        return ""
     words = ordered[:1]
     for name in ordered[1:]:
         if percentiles[name] >= NEAR_FROM:

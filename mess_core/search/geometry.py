@@ -304,6 +304,10 @@ class MainLayerGeometry(LayerGeometry):
 
     layer: int
 
+    words: ClassVar[str] = (
+        "the cosine between embeddings of one layer, without the common part of the library: 1 is the same, 0 is "
+        "unrelated"
+    )
     supports_avoid: ClassVar[bool] = False
     works_on_segments: ClassVar[bool] = True
     most_segments: ClassVar[int | None] = 100_000  # in single precision: 300 MB with MERT-95M

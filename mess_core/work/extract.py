@@ -19,6 +19,7 @@ from mess_core.embeddings.precision import (
     read_certificate,
     some_segments,
 )
+from mess_core.encoders.hearings import PREFIX
 from mess_core.encoders.registry import encoder_info
 from mess_core.errors import AudioError, UnknownTrackError
 from mess_core.storage.jobs import PRIORITY_WAITED_FOR, Job
@@ -60,7 +61,8 @@ class ExtractRequest(Request):
         scope = scope_of(task.workspace, self.library, self.encoder_id)
         scope.require_library()
         messages = []
-        for info in scope.info.encoders:
+        for step, info in enumerate(scope.info.encoders):
+            task.begin_step(step, len(scope.info.encoders))
             tracks = replace(scope, info=info).missing_tracks
             missing = {track.track_id for track in tracks}
             kept = [track for track in scope.tracks if track.track_id not in missing]
@@ -80,8 +82,8 @@ class ExtractRequest(Request):
         return f"{n_embedded} of {n_tracks} kept in {short(self.library)}.{rest}"
 
     def left_s(self, workspace: Workspace, job: Job) -> float | None:
-        """By the speed of its encoder here, as its estimate was before it began."""
-        if job.n_total <= 1:  # it has not counted its segments yet
+        """By the speed of its encoder here, as its estimate was before it began; of several, by how fast it goes."""
+        if job.n_total <= 1 or self.encoder_id.startswith(PREFIX):  # it has not counted its segments, or does in steps
             return workspace.jobs.left_s(job)
         per_segment = workspace.store.speed(encoder_info(self.encoder_id, workspace.paths))
         return None if per_segment is None else workspace.jobs.left_s(job, per_segment * (job.n_total - job.n_done))
@@ -110,10 +112,13 @@ class EncodeRequest(Request):
         info = encoder_info(self.encoder_id, task.workspace.paths)
         explaining = () if info.explained_by is None else (info.explained_by,)
         missing = [each for each in (*info.encoders, *explaining) if not task.workspace.store.has(self.track_id, each)]
-        message = " ".join(embed_tracks(task, [track], each.id) for each in dict.fromkeys(missing))
+        missing, messages = list(dict.fromkeys(missing)), []
+        for step, each in enumerate(missing):
+            task.begin_step(step, len(missing))
+            messages.append(embed_tracks(task, [track], each.id))
         for failure in task.workspace.jobs.failures(task.job.job_id):  # the only track there is: the job has failed
             raise AudioError(failure.message, failure.hint)
-        return Done(message)
+        return Done(" ".join(messages))
 
 
 def embed_tracks(

@@ -16,7 +16,6 @@ from mess_core.catalogue.catalogue import ALL, Track
 from mess_core.embeddings.store import EmbeddingSet, TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.chroma import CHROMA
-from mess_core.encoders.hearings import LIKE_THIS
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.encoders.registry import DEFAULT, RANDOM, encoder_ids, encoder_info, hearing_ids
 from mess_core.errors import ArtefactMismatchError
@@ -283,13 +282,13 @@ def scope_of(workspace: Workspace, library: str, encoder_id: str) -> Scope:
 
 
 def scope_to_listen(workspace: Workspace, library: str) -> Scope:
-    """The scope for a question that names no encoder: by the usual hearing, where it has heard all of the library."""
+    """The scope for a question that names no encoder: by the first hearing that has heard all that the default has.
+
+    A hearing that is still being embedded would leave most of the library out of sight.
+    """
     plain = scope_of(workspace, library, DEFAULT)
-    if LIKE_THIS in hearing_ids():
-        usual = scope_of(workspace, library, LIKE_THIS)
-        if usual.n_embedded and usual.n_embedded >= plain.n_embedded:
-            return usual
-    return plain
+    hearings = (scope_of(workspace, library, hearing) for hearing in hearing_ids())
+    return next((each for each in hearings if each.n_embedded and each.n_embedded >= plain.n_embedded), plain)
 
 
 def count_segments(duration_s: float, info: EncoderInfo) -> int:

@@ -633,6 +633,25 @@ def test_why_nothing_was_found_is_said(launch, bright, write_wav):
     assert "No other recording here has performer Ada." in words(at) and "Clear a filter" in words(at)
 
 
+def test_a_filter_is_seen_above_the_list_and_cleared_there(launch, bright):
+    """The place where it was chosen may be closed, and another library takes it along."""
+    at = launch("pages/4_Listen.py", query=bright[0], library="music")
+    assert "Only recordings that have" not in words(at)
+    at = launch("pages/4_Listen.py", query=bright[0], library="music", performers="p1")
+    assert "Only recordings that have performer p1." in words(at)
+    at.button(key="no filters").click().run()
+    assert not at.exception and "Only recordings that have" not in words(at)
+    assert "performers" not in at.query_params
+
+
+def test_a_passage_is_explained_by_the_layer_it_is_looked_for_in(launch, bright):
+    plain = "averaged over layers"
+    at = launch("pages/4_Listen.py", query=bright[0], library="music", geometry="layer")
+    assert plain in words(at) and "A passage is looked for" not in words(at)
+    at = launch("pages/4_Listen.py", query=bright[0], library="music", geometry="layer", passage="1:3")
+    assert plain not in words(at) and "A passage is looked for in one layer: layer 0 of Log-mel" in words(at)
+
+
 def test_the_same_passage_by_others(launch, bright):
     """Two recordings of one score, one twice as slow; a third knows nothing of it."""
     home, beats = Workspace(), np.arange(10.0)
@@ -643,7 +662,7 @@ def test_the_same_passage_by_others(launch, bright):
     others = at.multiselect(key=f"others {bright[0]}")
     # A name that changed with the passage would be lost from what is chosen.
     assert others.value == [bright[1]] and "bpm" not in others.options[0]
-    assert f"Tempo in bpm: {others.options[0]} 120" in words(at)
+    assert f"Tempo in bpm: query 240, {others.options[0]} 120" in words(at)
     tempo = [trace["y"] for trace in figures(at)[-1]["data"] if trace["yaxis"] == "y"]
     assert [set(np.round(each)) for each in tempo] == [{240.0}, {120.0}]
     at = launch("pages/4_Listen.py", query=bright[2], library="music")

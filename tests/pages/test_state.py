@@ -13,6 +13,7 @@ def ask() -> None:
     from pages.shared.app import state
 
     state.begin()
+    st.text(str(state.choices().get("group", "")))  # drawn before what it tells, as links are
     if st.checkbox("Ask", value=True):
         state.sticky(st.selectbox, "Group", options=["work", "performer"], key="group")
         state.sticky(st.multiselect, "Leave out", options=["tempo", "rubato"], key="not")
@@ -36,6 +37,14 @@ def test_what_nobody_has_chosen_is_not_in_the_link_but_where_it_must_be():
     at = asked()
     assert [box.value for box in at.selectbox] == ["work", "mel", "music"]
     assert at.query_params == {"library": "music"}
+
+
+def test_links_that_are_drawn_first_carry_what_was_chosen_last():
+    at = asked()
+    for chosen in ("performer", "work"):
+        at.selectbox(key="group").set_value(chosen).run()
+        assert at.text[0].value == (chosen if chosen != "work" else "")
+        assert at.query_params.get("group", "work") == chosen
 
 
 def test_a_choice_outlives_a_run_that_does_not_draw_its_widget():

@@ -78,6 +78,9 @@ def begin() -> None:
     page = "" if context is None else context.page_script_hash
     is_first, is_another = PAGE not in st.session_state, st.session_state.get(PAGE) != page
     if not (is_another or is_history):
+        for key in KEYS:  # what was just chosen is not asked for yet, and the links in the sidebar are drawn first
+            if key in st.session_state:
+                keep(key, st.session_state[key])
         return
     is_asked_by_url = is_first or is_history or bool(st.query_params)  # a link to another page says all it carries
     st.session_state[PAGE] = page

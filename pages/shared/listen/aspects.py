@@ -109,9 +109,10 @@ def _choose_aspects(scope: Scope, discovery: Discovery | None) -> dict[str, floa
     """A slider for each aspect; those without evidence are grey until somebody wants them all the same."""
     if discovery is None:
         st.caption(
-            "Nothing was discovered for this library and encoder yet, so aspects cannot be told apart: all layers "
-            "weigh the same. Discovery runs on the Layers page."
+            f"Nothing was discovered yet for this library with {scope.info.title} and the usual settings, so aspects "
+            "cannot be told apart: all layers weigh the same."
         )
+        frame.link("pages/2_Layers.py", "Discover it: Layers", ":material/layers:", encoder=scope.info.id)
         return {}
     faithfulness = measured_faithfulness(scope, discovery)
     proven = [aspect for aspect in ASPECTS if discovery.aspects[aspect].has_evidence]

@@ -16,7 +16,7 @@ from mess_core.search import answers
 from mess_core.search.answers import Answer, FoundTrack, make_plan, query_of
 from mess_core.search.either import in_which
 from mess_core.search.explaining import names_in_common, plan_of_reasons, query_of_reasons
-from mess_core.search.geometry import GEOMETRIES
+from mess_core.search.geometry import GEOMETRIES, of_segments
 from mess_core.search.measured import measured_aspects, measured_library
 from mess_core.search.question import Question
 from mess_core.search.reasons import Reason, find_reasons, in_one_line
@@ -30,6 +30,7 @@ from pages.shared.listen.aspects import measured_faithfulness
 from pages.shared.widgets.player.player import PlayerReport, PlayerTrack, keep_heard, player
 
 N_IN_PLAYER = 3  # neighbours beside the query until others are chosen
+FILTERS = ("composers", "performers", "instruments", "collections", "splits", "where", "heard_as")
 MAX_IN_PLAYER = 8  # keys 1 to 9: the query and eight neighbours
 INDEXES = {
     "flat": "every recording compared",
@@ -103,7 +104,7 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
             "similarity": item.neighbour.similarity if abs(item.neighbour.similarity) >= 5e-4 else 0.0,  # not -0.000
             "closer than": item.neighbour.percentile,
             **{aspect: score.percentile for aspect, score in (item.neighbour.aspects or {}).items()},
-            "near in": in_which(item.neighbour.hearings) if item.neighbour.hearings else None,
+            "near in": (in_which(item.neighbour.hearings) or None) if item.neighbour.hearings else None,
             "why": lines[item.track.track_id],
             "moment": _moment(item),
             "performer": item.track.performer,
@@ -115,6 +116,8 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
     ]
     known = [name for name in ("near in", "why", "performer", "work", "instrument") if any(row[name] for row in rows)]
     plan, words = found.plan, found.plan.question.words
+    kind = plan.kind if state.passage() is None else of_segments(plan.kind)
+    first, last = ([], ["moment"]) if state.passage() is None else (["moment"], [])  # of a passage: where it is found
     chosen = st.dataframe(
         rows,
         key=f"neighbours-{_query_id(found)}-{plan.scope.info.id}-{plan.scope.library}-{plan.question}-{state.passage()}",
@@ -123,12 +126,12 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
         height="content",
         on_select="rerun",
         selection_mode="multi-row",
-        column_order=["rank", "title", "closer than", *asked, "similarity", *known, "moment", "length"],
+        column_order=["rank", "title", *first, "closer than", *asked, "similarity", *known, *last, "length"],
         column_config={
             "rank": st.column_config.NumberColumn("#", width=40),
             "title": st.column_config.TextColumn("track", width=280),
             "similarity": st.column_config.NumberColumn(
-                "score" if words else "similarity", format="%.3f", width=80, help=SCORE if words else plan.kind.words
+                "score" if words else "similarity", format="%.3f", width=80, help=SCORE if words else kind.words
             ),
             "closer than": _percentile("fits more than", "") if words else _percentile("closer than", BY_ALL),
             **{aspect: _percentile(aspect_title(aspect), f"in {aspect_title(aspect)} alone") for aspect in asked},
@@ -261,13 +264,7 @@ def offer_to_keep(query: Track) -> None:
 def explain_nothing(found: Answer) -> None:
     """Why nothing was found: what was filtered away, what is not embedded yet, or that there is nothing else."""
     question, scope = found.plan.question, found.plan.scope
-    filters = {
-        "composer": question.composers, "performer": question.performers, "instrument": question.instruments,
-        "collection": question.collections, "split": question.splits,
-    }  # fmt: skip
-    wanted = [f"{name} {' or '.join(values)}" for name, values in filters.items() if values]
-    wanted += [f"{name} {value}" for name, value in question.where]
-    wanted += [f"the tag {word}" for word in question.heard_as]
+    wanted = _filters_in_words(question)
     n_tracks, n_embedded = scope.workspace.catalogue.n_tracks(scope.library), scope.n_embedded
     if wanted:
         message = f"No other recording here has {', '.join(wanted)}."
@@ -280,6 +277,32 @@ def explain_nothing(found: Answer) -> None:
         frame.notice("No neighbours", message, "Change that under “How the list is made up” in the sidebar.")
     else:
         frame.notice("No neighbours", "There is no other recording in this library.", "Add music on the Library page.")
+
+
+def _filters_in_words(question: Question) -> list[str]:
+    """What every recording in the list has."""
+    filters = {
+        "composer": question.composers, "performer": question.performers, "instrument": question.instruments,
+        "collection": question.collections, "split": question.splits,
+    }  # fmt: skip
+    wanted = [f"{name} {' or '.join(values)}" for name, values in filters.items() if values]
+    wanted += [f"{name} {value}" for name, value in question.where]
+    return wanted + [f"the tag {word}" for word in question.heard_as]
+
+
+def show_filters(question: Question) -> None:
+    """That the list is of some recordings only, and a click that makes it one of all."""
+    wanted = _filters_in_words(question)
+    if not wanted:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.text(f"Only recordings that have {', '.join(wanted)}.")
+        st.button("All recordings", key="no filters", icon=":material/filter_alt_off:", on_click=_clear_filters)
+
+
+def _clear_filters() -> None:
+    for key in FILTERS:
+        state.choose(key, [])
 
 
 def show_notices(found: Answer) -> None:
@@ -338,17 +361,24 @@ def explain(found: Answer) -> None:
     if plan.question.words:
         st.caption(HOW_WORDS)
         return
-    st.caption(f"*Similarity*: {plan.kind.words}. *Closer than* places it among the pairs of the library itself.")
-    if state.passage() is None:
+    is_of_passage = state.passage() is not None
+    kind = of_segments(plan.kind) if is_of_passage else plan.kind
+    st.caption(f"*Similarity*: {kind.words}. *Closer than* places it among the pairs of the library itself.")
+    if is_of_passage and not kind.has_directions:
+        where = plan.scope.info.layer_in_words(plan.scope.info.main_layer)
+        st.text(f"A passage is looked for in one layer: {where}.")
+    if not is_of_passage:
         usual = usual_in_words(resources.index(plan).usual_percentiles(plan.question))
         if usual:
             st.caption(usual)
     heard = f"{'Listening for' if plan.scope.info.parts else 'Encoder'}: {plan.scope.info.title}"
     how = ", ".join(f"{aspect_title(aspect)} {weight:.0%}" for aspect, weight in plan.question.weights.items())
     without = f" · without {', '.join(map(aspect_title, plan.question.avoid))}" if plan.question.avoid else ""
+    by = "" if plan.kind.compares_values else f"{heard} · "
+    n_all, n_embedded = plan.scope.workspace.catalogue.n_tracks(plan.scope.library), plan.scope.n_embedded
+    n_compared = counted(n_all, "track") if n_embedded == n_all else f"{n_embedded:,} of {counted(n_all, 'track')}"
     st.text(
-        f"Library: {library}, {counted(plan.scope.n_embedded, 'track')} · {heard} · "
-        f"{how or 'all layers alike'}{without} · "
+        f"Library: {library}, {n_compared} · {by}{how or 'all layers alike'}{without} · "
         f"{plan.geometry}, {INDEXES[found.kind]}"
     )
     if plan.measured is not None:

@@ -45,9 +45,9 @@ def show_same_passage(query: Track, passage: tuple[float, float] | None) -> None
         help="What a recording is called here never changes with the passage: a chosen one stays chosen.",
     )  # fmt: skip
     chosen = [each for each in chosen if each in others]
-    tempi = ", ".join(f"{_name(tracks[each])} {others[each].tempo:.0f}" for each in chosen)
+    tempi = [f"{_name(tracks[each])} {others[each].tempo:.0f}" for each in chosen]
     if tempi:
-        st.text(f"Tempo in bpm: {tempi}")
+        st.text(f"Tempo in bpm: query {same.asked.tempo:.0f}, {', '.join(tempi)}")
     _play(query, tracks, same, chosen)
     names = {query.track_id: f"query: {_name(query)}"} | {each: _name(track) for each, track in tracks.items()}
     st.plotly_chart(

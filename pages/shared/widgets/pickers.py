@@ -10,7 +10,7 @@ from mess_core.encoders.registry import DEFAULT, encoder_choices, encoder_ids, h
 from mess_core.words import counted
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.request import submit, under_way
-from mess_core.workspace.scope import Scope
+from mess_core.workspace.scope import Scope, scope_to_listen
 from pages.shared.app import frame, jobs, resources, state
 
 READY = ("embedded", "present")  # the weights of an encoder that can be used now
@@ -26,7 +26,10 @@ def choose_encoder() -> Scope:
 
 
 def choose_hearing() -> Scope:
-    """This library, by a hearing that has heard it or by a single encoder; by "like this" as soon as that can be."""
+    """This library, by a hearing that has heard it or by a single encoder; by "like this" as soon as that can be.
+
+    That is once it has heard all that the default encoder has: before, most of the library would be out of sight.
+    """
     ids = [hearing for hearing in hearing_ids() if frame.scope(hearing).n_embedded]
     encoders = [e for e in encoder_ids(resources.workspace().paths) if frame.scope(e).n_embedded]
     if not ids and (not encoders or (DEFAULT not in encoders and frame.scope(DEFAULT).n_by_other_versions)):
@@ -34,7 +37,8 @@ def choose_hearing() -> Scope:
     named = {hearing: resources.info(hearing).title for hearing in ids}
     named |= {encoder: f"one encoder: {encoder}" if ids else encoder for encoder in encoders}
     asked = state.read("encoder")
-    usual = ids[0] if ids else DEFAULT if DEFAULT in encoders else encoders[0]
+    first = scope_to_listen(resources.workspace(), frame.library()).info.id
+    usual = next(each for each in (first, DEFAULT, *ids, *encoders) if each in named)
     chosen = state.sticky(
         st.selectbox, "Listen for", options=list(named), key="hearing", format_func=lambda each: named.get(each, each),
         default=asked if asked in named else usual,
