@@ -204,6 +204,7 @@ def test_an_answer_says_in_which_hearing(home) -> None:
     assert all(item.neighbour.hearings is None for item in alone.found)
 
 
+@pytest.mark.slow
 def test_aspects_are_told_by_the_encoder_that_explains_it(home) -> None:
     """Asked for, they are compared by it and the asker is told; reasons are by it whatever is asked."""
     ids = plant_heard_library(home, NANO, MEL)

@@ -133,6 +133,7 @@ def test_an_encoder_of_another_package_embeds(found):
     assert found["extracted"] == 0 and "Toy" in found["1_Library"]["options"]
 
 
+@pytest.mark.slow
 def test_a_target_of_another_package_is_probed(found):
     """In the cells, in the heatmap and among the aspects, which search goes by."""
     cells = {(cell["layer"], cell["target"]): cell for cell in found["probe"]["cells"]}

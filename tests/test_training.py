@@ -137,6 +137,7 @@ def test_loudness_follows_the_sound():
 # --- recordings and shards --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_shard(shard):
     again = make_shard(DEMO_ONLY, 0, n_twins=2)
     assert all(np.array_equal(shard[name], again[name], equal_nan=shard[name].dtype.kind == "f") for name in shard)
@@ -235,6 +236,7 @@ def test_a_run_resumed_equals_one_uninterrupted(shard, small, tmp_path):
         Trainer(replace(config, peak_rate=1.0), recordings).resume(half.state())
 
 
+@pytest.mark.slow
 def test_a_run_after_another_begins_with_its_weights(shard, small, tmp_path):
     """With a rate of nothing, it ends with them too."""
     recordings = Recordings([shard])
@@ -260,6 +262,7 @@ def test_alike_in_notes_asks_for_the_measure_of_search(shard):
     assert perfect < 1e-6 < 0.1 < poor
 
 
+@pytest.mark.slow
 def test_exported_weights_are_the_network(shard, tmp_path):
     """Loaded as MESS loads them, they give the hidden states of the network that was trained."""
     trainer = Trainer(TrainConfig(n_steps=1), Recordings([shard]))

@@ -77,6 +77,7 @@ def by_definition(loud: np.ndarray, gap: int, edge: int) -> list[tuple[int, int]
     return [(start, end) for start, end in spans]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     runs=st.lists(st.tuples(st.booleans(), st.integers(1, 120)), max_size=12),

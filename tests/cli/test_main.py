@@ -329,6 +329,7 @@ def test_a_passage_on_the_command_line(planted, ask):
         assert (first["moment"]["query_s"], first["moment"]["track_s"], first["moment"]["length_s"]) == (2.5, 0, 10)
 
 
+@pytest.mark.slow
 def test_caps_copies_and_hubs_on_the_command_line(planted, ask):
     """Each option reaches the search."""
     home, ids = planted
@@ -437,6 +438,7 @@ def test_evaluate_faithfulness(planted, ask):
     assert "one family with: warmth" in line and "leaks into: –" in line
 
 
+@pytest.mark.slow
 def test_what_was_measured_otherwise_asks_to_be_run_again(planted, ask, capsys, monkeypatch):
     """By `doctor`, with the command; and beside an evaluation that goes by an old discovery."""
     home, _ = planted
@@ -462,6 +464,7 @@ def test_what_was_measured_otherwise_asks_to_be_run_again(planted, ask, capsys, 
     ask(verb=("evaluate", "faithfulness"))
 
 
+@pytest.mark.slow
 def test_evaluate_similarity(ask):
     """Every measure, the held-out directions among them; then the table."""
     code, document, _ = ask(verb=("evaluate", "similarity"))
@@ -499,6 +502,7 @@ def test_names_reach_a_terminal_without_control_characters(run, write_wav, tmp_p
     assert "new\nline" in {found["title"] for found in json.loads(out)["results"]}
 
 
+@pytest.mark.slow
 def test_what_is_refused_for_one_reason_is_one_line(run, write_wav):
     """With how many there are, and the first three; the headline says what is so."""
     folder = write_wav("a").parent
@@ -526,6 +530,7 @@ def test_a_playlist_goes_in_and_comes_out(run, write_wav, tmp_path):
     assert code == 0 and (tmp_path / "n.m3u8").read_text("utf-8").splitlines()[-1] == "music/b.wav"
 
 
+@pytest.mark.slow
 def test_columns_of_a_table_on_the_command_line(run, write_wav, monkeypatch):
     monkeypatch.setattr(work_of_targets, "work_through", work_here)
     folder = write_wav("a", seconds=6, seed=1).parent

@@ -25,6 +25,8 @@ from mess_core.collections.demo_scores import PIECES, read_score, read_voice
 from mess_core.notes.midi import read_midi
 from mess_core.notes.synthesis import INSTRUMENTS
 
+pytestmark = pytest.mark.slow
+
 STEMS = [plan.stem for plan in plan_demo() if plan.piece.work in ("minuet-in-g", "fuer-elise")][3:6]
 MORE = [plan.stem for plan in plan_demo() if plan.piece.work == "minuet-in-g"][:2]
 
@@ -78,7 +80,6 @@ def test_instrument_tells_neither_piece_nor_performer() -> None:
         assert len({plan.instrument for plan in plans if plan.piece == piece}) >= 4
 
 
-@pytest.mark.slow
 def test_performances_last_20_to_24_s(performances: dict[DemoPlan, Rendition]) -> None:
     """Music until shortly before the end of each file, and no file outside the range."""
     for performance in performances.values():
@@ -166,7 +167,6 @@ def test_bar_lines_are_checked() -> None:
         read_voice("C4q D4 E4 | F4w", 4.0, 0)
 
 
-@pytest.mark.slow
 def test_files(made: Path) -> None:
     """Audio, MIDI, score and table agree with each other and with the performance."""
     tracks = {track.stem: track for track in make_demo(made, only=STEMS)}
@@ -195,7 +195,6 @@ def test_files(made: Path) -> None:
         assert facts["planted"] == track.planted == performance.planted
 
 
-@pytest.mark.slow
 def test_same_seed_same_bytes(made: Path, tmp_path: Path) -> None:
     """Two worker processes and this one make the same bytes, table included."""
     make_demo(tmp_path, only=MORE + STEMS, workers=1)

@@ -38,6 +38,8 @@ from mess_core.work.request import submit
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import RATE_HZ, FakeEncoder, work
 
+pytestmark = pytest.mark.slow
+
 N_BANDS = 16
 INFO = FakeEncoder(id="planted", n_layers=3, dim=N_BANDS).info
 Error = Callable[[np.ndarray], np.ndarray]  # hidden states in float32 -> in bfloat16

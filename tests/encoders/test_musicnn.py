@@ -114,6 +114,7 @@ def written_out(info: EncoderInfo, patches: np.ndarray) -> np.ndarray:
     return torch.stack([F.pad(row, (0, 1506 - row.shape[1])) for row in rows], dim=1).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("info", "n_frames"), [(MTT, 63), (MSD, 100), (MSD, 187)])
 def test_hidden_states_are_those_of_the_network_written_out(loaded, info, n_frames):
     """Of patches of any length, several at once; against convolutions that fold, split and regroup nothing."""
@@ -145,6 +146,7 @@ def test_log_mel_is_librosas_rounded_as_in_the_original(librosa):
 # --- laws ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", ENCODER_LAWS, ids=name_of)
 def test_laws(encoder, law):
     law(encoder)
@@ -178,6 +180,7 @@ def test_what_a_layer_does_not_have_is_0(encoder):
         assert hidden_states[:, layer, :, :width].any() and not hidden_states[:, layer, :, width:].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seconds", "n_patches"), [(1.0, 1), (2.9, 1), (3.0, 1), (5.9, 1), (6.0, 2), (9.5, 3)])
 def test_whole_patches_are_heard_and_the_rest_is_dropped(loaded, seconds, n_patches):
     """Each as it is heard alone; what is shorter than a patch is heard as it is."""
@@ -213,6 +216,7 @@ def test_what_half_precision_cannot_hold_is_heard_as_the_loudest_it_can(loaded):
         assert np.isfinite(hidden_states).all()
 
 
+@pytest.mark.slow
 def test_threads_change_nothing(loaded):
     """One thread or two: the same hidden states to 1e-5 of their size."""
     n_threads = torch.get_num_threads()

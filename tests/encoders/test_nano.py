@@ -101,6 +101,7 @@ def test_recording_gain_changes_nothing(encoder):
     np.testing.assert_allclose(encoder.encode(waveforms), encoder.encode(waveforms * 0.25), atol=2e-3)
 
 
+@pytest.mark.slow
 def test_threads_change_nothing(nano):
     """One thread or two: the same hidden states to 1e-5 of their size."""
     n_threads = torch.get_num_threads()

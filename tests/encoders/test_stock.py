@@ -41,6 +41,8 @@ from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.storage.paths import Paths
 from tests.contracts import ENCODER_LAWS, name_of, noise
 
+pytestmark = pytest.mark.slow
+
 PUBLISHED = (MUSIC2VEC, MUSICFM_FMA, MUSICFM_MSD, MUQ, CLAP_MUSIC)
 TINY = Sizes(conv_dim=16, dim=48, n_blocks=3, n_heads=4, feed_forward=96, kernel=31)
 

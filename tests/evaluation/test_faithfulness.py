@@ -30,6 +30,8 @@ from mess_core.probing.probe import fit_cells
 from mess_core.probing.result import ProbeSettings
 from mess_core.probing.scores import spearman
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = ProbeSettings(n_bootstraps=200)
 N, N_WORKS, DIM = 96, 32, 10
 WORKS = [f"work {row % N_WORKS}" for row in range(N)]

@@ -13,6 +13,8 @@ from mess_core.encoders.vocabulary import PUBLISHED
 from mess_core.evaluation.tagging import FEWEST, check_tags, meant_in, roc_auc
 from tests.planted import a_track, plant_tags, plant_tracks
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_area_is_that_of_the_oracle() -> None:
     rng = np.random.default_rng(0)

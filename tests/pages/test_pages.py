@@ -406,6 +406,7 @@ def test_figures_are_saved_as_png_or_as_svg(launch, home, probed):
         assert len({options["filename"] for options in saved}) == 4
 
 
+@pytest.mark.slow
 def test_a_segment_is_named_by_its_recording_and_its_beginning(launch, home, probed, monkeypatch):
     """6.2 s make two segments of 5 s: the second ends where the recording ends, so it begins at 1.2 s, not at 2.5 s.
 
@@ -439,6 +440,7 @@ def bright(bright_library, home) -> list[str]:
     return [track.track_id for track in sorted(tracks, key=lambda track: int(track.title.split()[1]))]
 
 
+@pytest.mark.slow
 def test_aspects_with_evidence_have_sliders_and_the_others_their_reason(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[0], library="music")
     sliders = {slider.key for slider in at.slider}
@@ -753,6 +755,7 @@ def test_a_map_is_drawn_by_a_click(launch, bright):
     assert "waits for its turn" in words(at)
 
 
+@pytest.mark.slow
 def test_the_map_shows_every_recording_and_how_far_to_trust_it(launch, drawn):
     query = drawn.catalogue.tracks("music")[0].track_id
     at = launch("pages/3_Map.py", library="music", query=query, colour="Spectral centroid")
@@ -766,6 +769,7 @@ def test_the_map_shows_every_recording_and_how_far_to_trust_it(launch, drawn):
     assert len([trace for trace in small["data"] if len(trace["x"]) == 12]) == 2  # the layer, and the aspects
 
 
+@pytest.mark.slow
 def test_what_is_chosen_on_the_map_is_a_table_and_the_next_question(launch, drawn):
     """AppTest cannot click into a figure; what a title looked for marks is shown all the same."""
     track = drawn.catalogue.tracks("music")[3]
@@ -856,6 +860,7 @@ def test_a_recording_added_later_is_placed_and_said_to_be(launch, drawn, write_w
     assert disabled["Draw again"] and not disabled["Is it stable?"]
 
 
+@pytest.mark.slow
 def test_columns_of_the_own_table_are_shown_and_narrow_a_search(launch, home, library):
     """In the table of tracks, among the filters, and as what discovery keeps apart; its heatmap names them."""
     with home.database.transaction() as connection:

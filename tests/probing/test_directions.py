@@ -78,6 +78,7 @@ def test_predictions_are_those_of_scikit_learn_standardised(fitted):
     assert len({result.cell(layer, t).alpha for layer in range(N_LAYERS) for t in data.targets}) > 1, "one alpha each"
 
 
+@pytest.mark.slow
 def test_a_coordinate_is_the_mean_over_the_best_layers(fitted):
     data, result, _ = fitted
     summaries = [replace(s, best_set=(0, 2)) if s.target == "gaps" else s for s in result.targets]

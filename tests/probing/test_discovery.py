@@ -66,6 +66,8 @@ from tests.planted import (
     work_here,
 )
 
+pytestmark = pytest.mark.slow
+
 QUICK = ProbeSettings(n_repeats=2, n_bootstraps=200, n_permutations=199)
 # What `design.md` §7 promises to other programs, and what was added since.
 DOCUMENT = {"encoder", "library", "group", "n_tracks", "n_groups", "cells", "aspects"}
@@ -375,7 +377,6 @@ def test_each_question_has_its_own_place(home):
     assert load(home.paths, "a", MEL, "work", "track") is None
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "library",
     ["../../x", "a/b", "/etc/passwd", "..", ".", "x" * 300, "ы" * 300, "C:\\x", "a\x00b", "line\nbreak", "∆ Chopin 🎹"],
@@ -635,7 +636,6 @@ def run(home, capsys):
     return run
 
 
-@pytest.mark.slow
 def test_probe_prints_the_promised_document_and_the_answer(home, run):
     """The command line finds the planted layer of a real encoder's id, and prints what is kept."""
     info = encoder_info(NANO.id, home.paths)

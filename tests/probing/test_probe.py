@@ -167,6 +167,7 @@ def test_a_track_counts_once_however_finely_it_is_cut():
 # --- chance -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_uneven", [False, True])
 def test_p_is_uniform_when_there_is_nothing_to_find(is_uneven):
     """200 targets of noise: one row per group; and groups of 1 to 4 rows that share a level, as works do."""

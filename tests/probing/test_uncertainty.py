@@ -72,6 +72,7 @@ def test_one_gain_reaches_as_far_as_student_says():
         assert quantile == pytest.approx(t.ppf(0.975, n_groups - 1), rel=0.07)
 
 
+@pytest.mark.slow
 def test_many_gains_reach_as_far_as_the_largest_of_them():
     """Independent figures: the quantile of the largest of a hundred normal values. Equal ones count once."""
     shares = np.random.default_rng(3).standard_normal((2000, 100))

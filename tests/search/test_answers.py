@@ -353,6 +353,7 @@ def test_the_catalogue_is_asked_as_often_for_many_as_for_few(planted):
         assert len(few) <= len(many) == 2 + 3 * n_portions, request
 
 
+@pytest.mark.slow
 def test_near_duplicates_are_kept_collapsed_or_left_out(own):
     """A track with the query's embedding, and two that have each other's."""
     home, ids, discovery = own
@@ -564,6 +565,7 @@ def test_the_document_and_the_table_hold_the_aspects(planted):
     assert not any("tempo" in line for line in by_layers) and len(by_layers) == 5
 
 
+@pytest.mark.slow
 def test_columns_of_the_own_table_narrow_a_search(own):
     """Whatever the case; of one column any of its values, of two both; a name of the track is a column as well."""
     home, ids, _ = own

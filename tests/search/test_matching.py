@@ -146,6 +146,7 @@ def test_paths_are_those_of_librosa(librosa_path, shape, seed):
     assert found == pytest.approx(expected_cost, abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_a_path_among_equals_is_as_cheap_as_that_of_librosa(librosa_path, seed):
     """Whole numbers from 0 to 2 leave many cheapest paths."""

@@ -139,6 +139,7 @@ def test_percentiles_are_those_of_the_library_pairs(name):
     assert index.search(vectors[7], Question(asked, k=1)).neighbours[0].percentile == 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [{}, {"texture": 3, "tempo": 1}])
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_where_neighbours_usually_stand_is_a_median_over_the_library(name, asked):
@@ -377,6 +378,7 @@ def test_hubs_are_corrected_as_csls_says(with_hub, k):
         assert [n.similarity for n in found] == pytest.approx(similarities[row, order], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_planted_hub_is_no_hub_any_more(with_hub):
     """How often each is among the ten nearest: less skewed, and the hub less often."""
     vectors, index = with_hub

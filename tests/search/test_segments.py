@@ -92,6 +92,7 @@ def test_a_planted_passage_is_found_in_its_place(name, kind):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [1, 2, 5, 30])
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_the_whole_list_is_that_of_looking_at_every_track(name, length):

@@ -30,6 +30,8 @@ from mess_core.search.tagged import (
 from mess_core.workspace.scope import scope_of
 from tests.planted import a_track, embed, plant_tags, plant_tracks
 
+pytestmark = pytest.mark.slow
+
 N = 40
 VIOLINS, VOICE, UNHEARD = (0, 1, 2), 5, 39  # rows
 

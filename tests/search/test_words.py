@@ -236,6 +236,7 @@ def test_before_musicnn_has_heard_anything_one_sentence_says_what_to_do(home) ->
 # --- files and the command line -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_answer_in_words_is_saved_and_asked_again(home, library, tmp_path) -> None:
     for query in (None, library[3]):
         found = ask(home, "violin, not slow", query, k=5)
@@ -256,6 +257,7 @@ def run(home, capsys, *arguments: str) -> tuple[int, str, str]:
     return code, printed.out, printed.err
 
 
+@pytest.mark.slow
 def test_words_on_the_command_line(home, library, capsys, tmp_path) -> None:
     code, out, _ = run(home, capsys, "--words", "violin, not slow", "-k", "2")
     assert code == 0 and "(violin 49, not slow 49)" in out and len(out.splitlines()) == 3

@@ -441,6 +441,7 @@ def test_unknown_beats_interrupt() -> None:
 # --- the demo library -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_planted_truth() -> None:
     """What was put into the demo performances comes out: exactly, or in the right order."""
     pairs = defaultdict(list)
@@ -577,6 +578,7 @@ def test_asap_estimate_without_score(estimated: list[tuple[Asap, np.ndarray]]) -
     assert spearmanr(estimate, truth).statistic > abs(spearmanr(density, truth).statistic)
 
 
+@pytest.mark.slow
 def test_asap_estimate_follows_the_playing(estimated: list[tuple[Asap, np.ndarray]]) -> None:
     """Whole performances: tempo and rubato in the right order, and hardly any pulse that stands still or at a limit."""
     rows = []
@@ -595,6 +597,7 @@ def test_asap_estimate_follows_the_playing(estimated: list[tuple[Asap, np.ndarra
     assert ((pulse_s > 0.2) & (pulse_s < 1.2)).all()
 
 
+@pytest.mark.slow
 def test_asap_estimate_of_a_minute(asap: list[list[Asap]]) -> None:
     """Excerpts of 60 s: rho with the tempo variability of the annotated beats within them at least .55."""
     pairs = []

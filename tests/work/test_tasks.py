@@ -83,6 +83,7 @@ def test_the_demo_is_registered_with_its_truth_and_its_scores(home, small_demo):
     assert [job.arguments["encoder"] for job in home.jobs.active()] == ["nano", LIKE_THIS]
 
 
+@pytest.mark.slow
 def test_removing_the_demo_removes_what_we_made_and_it_does_not_come_back(home, small_demo):
     submit(home, DemoRequest("nano"))
     run_next(home)
