@@ -28,6 +28,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -48,13 +49,17 @@ from mess_core.storage.paths import file_name
 from mess_core.storage.provenance import digest, provenance
 from mess_core.storage.untrusted import are_possible, build, understanding
 from mess_core.targets.measurements import probe_scale, probed_targets
-from mess_core.workspace.scope import Scope
+from mess_core.words import counted
+from mess_core.workspace.scope import Scope, scope_of
+from mess_core.workspace.workspace import Workspace
 
 MOST_TRACKS = 20_000  # drawn; the exact neighbours of so many take seconds
 ASPECTS = "aspects"  # the view that is no layer
 STABILITY_SEED = 1  # added to the map's own
 
 Progress = Callable[[int, int, str], None]
+Step = tuple[int | None, int | None]  # a layer, or the aspects, and where it starts
+Kept = tuple[dict[str, Any], dict[str, np.ndarray]]  # facts and arrays of a view
 
 
 @dataclass(frozen=True)
@@ -221,13 +226,63 @@ def make_map(
     check_settings(settings)
     check_layer(layer, scope.info)
     scope.require_library()
-    info = scope.info
-    ids = sample_tracks(scope.embedded_ids, always, settings.seed)
-    embeddings = scope.workspace.store.load(ids, info)
+    embeddings = scope.workspace.store.load(sample_tracks(scope.embedded_ids, always, settings.seed), scope.info)
     folder = _folder(scope, settings) / embeddings.content[:16]
     discovery = _discovery(scope)
+    steps = _steps(scope.info, layer, discovery)
+    arrays = _draw_steps(scope, embeddings, discovery, settings, steps, folder, on_progress)
+    for own, _ in steps:
+        if with_stability and (layer is None or own == layer):
+            path = folder / f"{_file_name(own, discovery)}.json"
+            _draw_again(path, _space(scope, embeddings, own, settings, discovery), settings, arrays[own])
+    write_sealed(folder.parent / "current.json", {"content": folder.name})
+    if layer is None:
+        for older in _drawn_folders(folder.parent)[1:]:
+            shutil.rmtree(older, ignore_errors=True)
+    on_progress(len(steps), len(steps), "")
+    wanted = sorted(own for own, _ in steps if own is not None) if layer is None else [layer]
+    wanted_views = [*wanted, *([None] if layer is None and discovery is not None else [])]
+    return tuple(_view(scope, settings, own, folder, discovery) for own in wanted_views)
+
+
+def redraw(
+    workspace: Workspace, path: Path, on_progress: Progress = lambda n_done, n_total, what: None
+) -> tuple[Kept, Kept]:
+    """A view that was kept, and the same recordings drawn again, out of sight: facts and arrays of either.
+
+    Raises
+    ------
+    InputError
+        If a recording of it has no embedding any more.
+    DataMissingError, ArtefactMismatchError
+        If the file is damaged, or was drawn by another version.
+    """
+    then = _read(path)
+    facts, _ = then
+    with understanding(f"The map {path.name}", CURE):
+        settings, layer, ids = build(MapSettings, facts["settings"]), facts["layer"], tuple(facts["track_ids"])
+        check_settings(settings)
+        scope = scope_of(workspace, str(facts["library"]), str(facts["encoder"]))
+        check_layer(layer, scope.info)
+    n_gone = len(ids) - len(workspace.store.known(scope.info).keys() & set(ids))
+    if n_gone:
+        raise InputError(
+            f"{counted(n_gone, 'recording')} of this map {'has' if n_gone == 1 else 'have'} no embedding any more.",
+            "Draw the map again.",
+        )
+    discovery = _discovery(scope) if layer is None else None
+    steps = _steps(scope.info, scope.info.main_layer if layer is None else layer, None)
+    steps += [(None, scope.info.main_layer)] if layer is None else []
+    with TemporaryDirectory() as folder:
+        embeddings = workspace.store.load(ids, scope.info)
+        _draw_steps(scope, embeddings, discovery, settings, steps, Path(folder), on_progress)
+        return then, _read(Path(folder) / f"{_file_name(layer, discovery)}.json")
+
+
+def _steps(info: EncoderInfo, layer: int | None, discovery: Discovery | None) -> list[Step]:
+    """What is drawn, and what each starts from: the main layer first, then outwards, as far as is wanted."""
     main = info.main_layer
-    steps: list[tuple[int | None, int | None]] = [(main, None)]  # layer, and where it starts
+    steps: list[Step] = [(main, None)]
     steps += [(higher, higher - 1) for higher in range(main + 1, info.n_layers)]
     steps += [(lower, lower + 1) for lower in reversed(range(main))]
     if layer is not None:
@@ -235,8 +290,21 @@ def make_map(
         steps = [(own, start) for own, start in steps if own is not None and low <= own <= high]
     elif discovery is not None:
         steps.append((None, main))
+    return steps
+
+
+def _draw_steps(
+    scope: Scope,
+    embeddings: EmbeddingSet,
+    discovery: Discovery | None,
+    settings: MapSettings,
+    steps: Sequence[Step],
+    folder: Path,
+    on_progress: Progress,
+) -> dict[int | None, dict[str, np.ndarray]]:
+    """The arrays of each step; what the folder holds is not drawn again."""
     arrays: dict[int | None, dict[str, np.ndarray]] = {}
-    drawn = scope.workspace.catalogue.tracks_of(ids).values()
+    drawn = scope.workspace.catalogue.tracks_of(embeddings.track_ids).values()
     made = provenance(audio=digest(track.samples_sha256 or track.sha256 for track in drawn))
     for number, (own, start) in enumerate(steps):
         on_progress(number, len(steps), f"drawing {view_name(own)}")
@@ -247,23 +315,14 @@ def make_map(
             space, metric = _space(scope, embeddings, own, settings, discovery)
             facts: dict[str, Any] = {
                 "library": scope.library,
-                "encoder": info.id,
-                "fingerprint": info.fingerprint,
+                "encoder": scope.info.id,
+                "fingerprint": scope.info.fingerprint,
                 "layer": own,
             }
             facts |= {"content": embeddings.content, "settings": asdict(settings), "track_ids": embeddings.track_ids}
             facts["provenance"] = made
             arrays[own] = _draw(path, facts, space, metric, settings, arrays.get(start))
-        if with_stability and (layer is None or own == layer):
-            _draw_again(path, _space(scope, embeddings, own, settings, discovery), settings, arrays[own])
-    write_sealed(folder.parent / "current.json", {"content": folder.name})
-    if layer is None:
-        for older in _drawn_folders(folder.parent)[1:]:
-            shutil.rmtree(older, ignore_errors=True)
-    on_progress(len(steps), len(steps), "")
-    wanted = sorted(own for own, _ in steps if own is not None) if layer is None else [layer]
-    wanted_views = [*wanted, *([None] if layer is None and discovery is not None else [])]
-    return tuple(_view(scope, settings, own, folder, discovery) for own in wanted_views)
+    return arrays
 
 
 def _draw(

@@ -1,7 +1,7 @@
 """Reproducing: a kept result is computed again from this data folder and compared with the file, number by number.
 
-Discoveries and evaluations lie in the folder `probing/`; the answer to a search is what Listen saves as JSON, or
-`similar --json` prints. It holds the query, the question and the library, so it is asked again.
+Discoveries and evaluations lie in the folder `probing/`, maps in `cache/maps/`; the answer to a search is what Listen
+saves as JSON, or `similar --json` prints. It holds the query, the question and the library, so it is asked again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from mess_core.encoders.registry import encoder_info
 from mess_core.errors import ArtefactMismatchError, InputError
 from mess_core.evaluation.kept import KINDS, Evaluation, What, evaluation_of
 from mess_core.handover.exports import as_document
+from mess_core.maps.drawing import redraw
 from mess_core.probing.discovery import EARLIER, Discovery, from_document
 from mess_core.probing.discovery import FORMAT as DISCOVERY
 from mess_core.probing.probe import OnProgress, add_null, fit_cells, no_progress
@@ -50,14 +51,18 @@ from mess_core.work.evaluate import EVALUATE
 from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.workspace import Workspace
 
-CURE = "What can be: a discovery or an evaluation in the data folder's `probing/`, and an answer saved as JSON."
+CURE = (
+    "What can be: a discovery or an evaluation in the data folder's `probing/`, a map in its `cache/maps/`, and an "
+    "answer saved as JSON."
+)
 SHAPES: tuple[tuple[Collection[str], str, str], ...] = (
-    (("made_by", "trust"), "a map", "Draw it again: python -m mess_core map."),
     (("cells", "aspects"), "what `probe --json` prints", "Give the file of `probing/` itself."),
     (("target_versions", "fingerprint"), "what `evaluate --json` prints", "Give the file of `probing/` itself."),
     (("layers", "encoder"), "what `map --json` prints", "Draw it again: python -m mess_core map."),
     (("files", "encoders"), "the manifest of an export", "Take it in: python -m mess_core import FOLDER."),
 )  # entries, what a document with them is, and what to do with it
+MAP_CHANGES = {"fingerprint": "the encoder", "content": "the embeddings"}
+MAP = ("made_by", "trust")  # entries of a view of a map
 ANSWER = ("query_track_id", "request", "results")  # entries of a saved answer
 
 
@@ -104,7 +109,7 @@ class Reproduction:
 
 
 def reproduce(workspace: Workspace, path: Path, on_progress: OnProgress = no_progress) -> Reproduction:
-    """Compute a kept discovery, an evaluation or a saved answer again; nothing is written.
+    """Compute a kept discovery, an evaluation, a map or a saved answer again; nothing is written.
 
     Raises
     ------
@@ -119,6 +124,8 @@ def reproduce(workspace: Workspace, path: Path, on_progress: OnProgress = no_pro
     bare = parse_json(read_untrusted(path, MOST_DOCUMENT_BYTES, cure=CURE), name, CURE)
     if bare.keys() >= set(ANSWER):
         return _answer(workspace, bare, name)
+    if bare.keys() >= set(MAP):
+        return _map(workspace, path, on_progress)
     for entries, what_it_is, instead in SHAPES:
         if "result" not in bare and bare.keys() >= set(entries):
             raise InputError(f"{name} is {what_it_is}, which is not computed again.", f"{instead} {CURE}")
@@ -152,6 +159,19 @@ def _evaluation(workspace: Workspace, kept: Evaluation, what: What, on_progress:
     again = EVALUATE[what](scope, on_progress)
     changed = _changed(kept, scope.info, scope.content)
     return Reproduction(*_compare(kept.result.to_dict(), again.to_dict()), tuple(changed))
+
+
+def _map(workspace: Workspace, path: Path, on_progress: OnProgress) -> Reproduction:
+    """One view, and what it started from, drawn again."""
+    (then, arrays), (now, again) = redraw(workspace, path, lambda n_done, n_total, _: on_progress(n_done, n_total))
+    changed = [what for entry, what in MAP_CHANGES.items() if then.get(entry) != now[entry]]
+    made_with = then.get("provenance", {}).get("versions", {})
+    changed += _other_versions(made_with if isinstance(made_with, Mapping) else {})
+    old, new = (
+        {"trust": facts["trust"], "pca_trust": facts["pca_trust"]} | {name: some[name].tolist() for name in arrays}
+        for facts, some in ((then, arrays), (now, again))
+    )
+    return Reproduction(*_compare(old, new), tuple(changed))
 
 
 def _answer(workspace: Workspace, kept: Mapping[str, Any], name: str) -> Reproduction:
@@ -251,7 +271,7 @@ def _compare(old: Any, new: Any) -> tuple[int, int, float, str]:
     apart = {}
     for where in mine.keys() | theirs.keys():
         one, other = mine.get(where), theirs.get(where)
-        if one != other:
+        if one != other and not (one is not None and other is not None and math.isnan(one) and math.isnan(other)):
             apart[where] = math.inf if one is None or other is None else abs(one - other)
     where = max(sorted(apart), key=apart.__getitem__, default="")
     return len(mine), len(apart), apart.get(where, 0.0), where

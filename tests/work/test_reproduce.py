@@ -11,6 +11,8 @@ from mess_core.encoders.mel import MEL, MFCC
 from mess_core.errors import ArtefactMismatchError, InputError, MessError
 from mess_core.evaluation.kept import Evaluation, save_evaluation
 from mess_core.handover.exports import as_json
+from mess_core.maps.drawing import make_map
+from mess_core.maps.settings import MapSettings
 from mess_core.probing.discovery import Discovery, path_of, read, save
 from mess_core.probing.probe import add_null, fit_cells
 from mess_core.probing.result import ProbeSettings
@@ -26,6 +28,7 @@ from tests.planted import layered, plant_embeddings, plant_library
 
 pytestmark = pytest.mark.slow
 
+QUICKLY = MapSettings(n_neighbours=5)
 QUICK = ProbeSettings(alphas=(1.0, 100.0), n_repeats=2, n_bootstraps=50, n_permutations=19)
 
 
@@ -224,13 +227,41 @@ def test_an_answer_that_cannot_be_meant_is_one_sentence(kept, saved, change):
         reproduce(home, path)
 
 
+def test_a_map_is_drawn_again(kept):
+    """Every view of it, that of the aspects included; nothing is written, and what has changed is named."""
+    home, _ = kept
+    scope = Scope(home, "planted", MEL)
+    views = make_map(scope, QUICKLY)
+    paths = sorted(path for path in home.paths.maps.rglob("*.json") if path.name != "current.json")
+    assert len(paths) == len(views)
+    before = {path: path.read_bytes() for path in home.paths.maps.rglob("*") if path.is_file()}
+    for path in paths:
+        found = reproduce(home, path)
+        assert found.is_identical and found.n_numbers > 200 and found.changed == (), path.name
+    assert {path: path.read_bytes() for path in home.paths.maps.rglob("*") if path.is_file()} == before
+    ids = home.catalogue.track_ids("planted")
+    plant_embeddings(home, MEL, {ids[0]: 2 * layered(ids[:1], MEL)[ids[0]]})
+    found = reproduce(home, paths[-1])
+    assert not found.is_identical and "the embeddings" in found.changed
+    home.store.forget(ids[0], MEL.fingerprint)
+    with pytest.raises(InputError, match="1 recording of this map has no embedding"):
+        reproduce(home, paths[-1])
+
+
+def test_a_map_that_is_none_is_one_sentence(kept, tmp_path):
+    home, _ = kept
+    path = tmp_path / "layer-00.json"
+    path.write_text(json.dumps({"made_by": {}, "trust": {}, "seal": "x"}))
+    with pytest.raises(ArtefactMismatchError, match="layer-00"):
+        reproduce(home, path)
+
+
 def test_what_else_a_file_is_is_said(kept, tmp_path):
     """With what to do about it, and which files can be computed again."""
     home, path = kept
     kept_document = Discovery.as_document(read(path))
     for document, what in (
         (kept_document, "what `probe --json` prints"),
-        ({"made_by": {}, "trust": {}, "seal": "x"}, "a map"),
         ({"target_versions": {}, "fingerprint": "x"}, "what `evaluate --json` prints"),
         ({"a": 1}, "no result that MESS keeps"),
     ):
