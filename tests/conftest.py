@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 RATE_HZ = 24_000
 N_QUEUED = 24  # recordings
+SLOW = "\npytestmark = pytest.mark.slow\n"  # in a module
 SHARED = Path(__file__).parents[2] / "shared" / "data"  # large data that is not part of the repository
 
 
@@ -69,6 +71,21 @@ class FakeEncoder(Encoder):
         frames = waveforms[:, : n_samples // 2400 * 2400].reshape(n, 1, -1, 2400)
         facts = np.stack([frames.mean(-1), np.abs(frames).mean(-1), frames.max(-1)], axis=-1)  # (n, 1, n_frames, 3)
         return np.concatenate([facts, 2 * facts], axis=1).astype(np.float32)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`make test` does not import modules of which it wants no test: what they import takes seconds."""
+    if "not (slow" not in config.option.markexpr:
+        return None
+    is_folder = collection_path.is_dir() and collection_path.name in ("reliability", "e2e")
+    is_module = collection_path.suffix == ".py" and SLOW in collection_path.read_text("utf-8")
+    return True if is_folder or is_module else None
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def work(home: Workspace) -> None:

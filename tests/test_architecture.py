@@ -103,6 +103,7 @@ def test_arrows_point_down():
     assert not up
 
 
+@pytest.mark.slow
 def test_inside_a_room_nothing_goes_in_circles():
     """Taking away, again and again, the modules that use none of those left takes all of them away."""
     left = {user: set() for pair in uses() for user in pair}

@@ -64,6 +64,7 @@ def test_a_hearing_is_known_by_its_parts(home) -> None:
     assert not set(hearing_ids()) & set(encoder_ids())
 
 
+@pytest.mark.slow
 def test_what_is_no_encoder_is_said_in_a_sentence(home) -> None:
     with pytest.raises(InputError, match="no hearing 'hearing:nosuch'"):
         info_of(home, "hearing:nosuch")
@@ -78,6 +79,7 @@ def test_what_is_no_encoder_is_said_in_a_sentence(home) -> None:
     build_served(scope_of(home, "planted", MUSIC))
 
 
+@pytest.mark.slow
 def test_the_store_lays_layers_side_by_side(home) -> None:
     ids = plant_heard_library(home, NANO, MEL)
     info = info_of(home, EITHER)
@@ -92,6 +94,7 @@ def test_the_store_lays_layers_side_by_side(home) -> None:
     assert home.store.segment_counts(ids, info).tolist() == [4] * 40
 
 
+@pytest.mark.slow
 def test_a_track_is_heard_when_all_parts_have_heard_it(home) -> None:
     """What is missing is embedded by the same request; nothing twice, and another version of a part is another."""
     ids = plant_heard_library(home, NANO)
@@ -107,6 +110,7 @@ def test_a_track_is_heard_when_all_parts_have_heard_it(home) -> None:
     assert len(answer_of(scope, ids[0]).found) == 10  # searches go on with what is there
 
 
+@pytest.mark.slow
 def test_a_question_that_names_no_encoder_is_heard_by_the_first_hearing_that_has_heard_all(home, monkeypatch) -> None:
     """Not before: no recording that the default encoder has may be out of sight."""
     table = dict(sorted(hearings.HEARINGS.items(), key=lambda each: each[0] != EITHER))
@@ -126,6 +130,7 @@ def test_a_question_that_names_no_encoder_is_heard_by_the_first_hearing_that_has
     assert scope_to_listen(home, "planted").info == NANO
 
 
+@pytest.mark.slow
 def test_extraction_embeds_with_every_part(home, write_wav) -> None:
     from mess_core.collections.opening import read_track
 
@@ -143,6 +148,7 @@ def test_extraction_embeds_with_every_part(home, write_wav) -> None:
     assert home.jobs.latest("encode").state == "done"
 
 
+@pytest.mark.slow
 def test_the_bar_of_a_hearing_is_that_of_all_its_encoders(home, write_wav, monkeypatch) -> None:
     """Half of the way when the first of two has heard everything, and never back."""
     from mess_core.collections.opening import read_track
@@ -194,6 +200,7 @@ def answer_of(scope: Scope, track_id: str, **question):
     return answer(build_index(plan), plan, query_of(plan.scope, track))
 
 
+@pytest.mark.slow
 def test_an_answer_says_in_which_hearing(home) -> None:
     ids = plant_heard_library(home, NANO, MEL)
     found = answer_of(scope_of(home, "planted", EITHER), ids[0])

@@ -59,6 +59,7 @@ def test_a_library_holds_what_was_added(library, home):
     assert "6 tracks" in repr(library)
 
 
+@pytest.mark.slow
 def test_neighbours_are_those_of_the_search(library, home, write_wav):
     """A known track, by id and by its file; a file that is not known is embedded and not kept."""
     track = library.tracks[2]
@@ -73,6 +74,7 @@ def test_neighbours_are_those_of_the_search(library, home, write_wav):
     assert len(library.similar(track.track_id, passage=(0.0, 3.0), k=2).found) == 2
 
 
+@pytest.mark.slow
 def test_what_is_added_later_is_found(library, write_wav):
     before = library.similar(library.tracks[0].track_id, k=99)
     library.add(write_wav("late", 4.0, 50, folder="later"))

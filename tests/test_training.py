@@ -320,6 +320,7 @@ def test_a_wrong_folder_teaches_nothing(tmp_path):
         find_sources(tmp_path, None)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not POP909.is_dir() or not VIENNA.is_dir(), reason="POP909 and Vienna 4x22 are not here")
 def test_nothing_evaluated_is_learned_from():
     """No file of the evaluation is a source, no held-out song is either, and no work is on both sides."""

@@ -101,6 +101,7 @@ def test_the_hash_of_samples_is_that_of_the_music(tmp_path: Path, monkeypatch: p
     assert audio.samples_sha256(write(tmp_path / "e.wav", stored, 44_100, "PCM_16")) != expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_samples", [64, 999, 2**20])
 def test_block_size_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_samples: int) -> None:
     """Small blocks or one: the same samples and facts."""
@@ -112,6 +113,7 @@ def test_block_size_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert facts.loudness_lufs == pytest.approx(expected_facts.loudness_lufs, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("from_hz", "to_hz"), [(8000, 24_000), (44_100, 24_000), (48_000, 24_000), (192_000, 24_000), (44_100, 16_000)]
 )

@@ -26,6 +26,7 @@ def sine(level_dbfs: float, duration_s: float) -> np.ndarray:
     return np.stack([wave, wave], axis=1).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parts", "expected_lufs"),
     [

@@ -260,6 +260,7 @@ def test_a_cut_ogg_is_known_by_its_header(tmp_path: Path) -> None:
     assert inspect_audio(tmp_path / "a.ogg").is_truncated
 
 
+@pytest.mark.slow
 def test_an_mp3_without_length_is_read_to_its_end(tmp_path: Path) -> None:
     """Libsndfile alone loses a part of it in silence."""
     whole = encode_mp3()
@@ -274,6 +275,7 @@ def test_an_mp3_without_length_is_read_to_its_end(tmp_path: Path) -> None:
     assert min(errors) < 1e-3 * np.abs(loud).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", ["FLAC", "OGG", "MP3", "WAV"])
 def test_random_damage_never_escapes(tmp_path: Path, container: str, capfd: pytest.CaptureFixture[str]) -> None:
     """150 damaged files: an AudioError or finite shapes, nothing else."""

@@ -377,6 +377,7 @@ def test_doubles_of_an_older_version_become_one(home: Workspace, folder: Path) -
     assert home.catalogue.track_ids("music") == [new] and home.catalogue.track(new).title == "By hand"
 
 
+@pytest.mark.slow
 def test_every_statement_of_a_takeover_may_fail(home: Workspace, folder: Path) -> None:
     """All of it or nothing; what was written before the rows is swept."""
     path = folder / "a.wav"

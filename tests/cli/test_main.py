@@ -276,6 +276,7 @@ RESULT = {"rank", "track_id", "title", "path", "similarity", "percentile", "aspe
 SCORE = {"similarity", "percentile", "weight", "contribution"}
 
 
+@pytest.mark.slow
 def test_aspects_on_the_command_line(planted, ask):
     """The promised shape, shares as weights, and the planted neighbours."""
     _, ids = planted
@@ -570,6 +571,7 @@ ON_ONE_TRACK = (
 )
 
 
+@pytest.mark.slow
 def test_one_is_said_in_the_singular(write_wav, tmp_path, capsys, monkeypatch):
     """All verbs on a library of one track: no "1 tracks", "1 files", "1 works"."""
     monkeypatch.setattr(work_of_targets, "work_through", work_here)

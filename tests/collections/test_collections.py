@@ -598,6 +598,7 @@ def test_further_columns_are_details(tmp_path):
     assert recording.details == {"Difficulty": "4", "Era (c.)": "Baroque", "column 6": "more"}
 
 
+@pytest.mark.slow
 @given(st.one_of(st.binary(max_size=300), st.text('audio,;"#|\t\n\r=sep.wav', max_size=200).map(str.encode)))
 def test_no_table_raises_anything_but_a_sentence(tmp_path_factory, data):
     """Whatever stands in it, it describes recordings or is refused."""

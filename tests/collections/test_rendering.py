@@ -83,6 +83,7 @@ def test_an_excerpt(performance, tmp_path):
     assert render_recording(performance, tmp_path / "a", seconds=0.5).score_times() == ()
 
 
+@pytest.mark.slow
 def test_stretches_put_together_are_the_whole(monkeypatch):
     """Notes, pedal and room are carried across every seam, and no sample is moved."""
     monkeypatch.setattr(rendering, "EARLIER_S", 5)  # no note here lasts longer

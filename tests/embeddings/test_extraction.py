@@ -147,6 +147,7 @@ def test_a_file_that_changed_is_refused(write_wav):
     assert str(failed.error) == "a.wav has changed since it was added. Add its folder again."
 
 
+@pytest.mark.slow
 def test_a_track_that_is_decoded_twice_keeps_nothing_of_the_first(write_wav, tmp_path):
     """Channels that cancel are noticed at the end: segments that waited in a batch, and raw states, are made again."""
     mono = write_wav("b", 12.0)

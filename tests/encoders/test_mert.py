@@ -119,6 +119,7 @@ def test_threads_do_not_matter(mert, threads):
 # --- identity -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_published_facts(large):
     """The true-size twin has the shape that the facts promise, and as many numbers as the published checkpoint."""
     hidden_states = large.encode(noise(1, 24_000))

@@ -126,6 +126,7 @@ def test_hidden_states_are_those_of_the_network_written_out(loaded, info, n_fram
         assert np.abs(found[:, layer] - expected[:, layer]).max() <= 1e-5 * np.abs(expected[:, layer]).max()
 
 
+@pytest.mark.slow
 def test_log_mel_is_librosas_rounded_as_in_the_original(librosa):
     """Against librosa and NumPy: the filters, and the bands but for a power that another last bit rounds otherwise."""
     np.testing.assert_allclose(
@@ -201,6 +202,7 @@ def test_a_segment_is_one_patch(loaded):
     assert MTT.frame_rate_hz == pytest.approx(1 / 2.992)
 
 
+@pytest.mark.slow
 def test_the_level_counts(loaded):
     """Unlike with the other embedded encoders, and so its normaliser says."""
     waveform = music(3.0)
@@ -249,6 +251,7 @@ def test_tags_are_named_in_the_order_of_the_original():
     assert tag_names(Musicnn.random(MSD).info) == tag_names(MSD)
 
 
+@pytest.mark.slow
 def test_tags_are_read_off_what_the_store_keeps(loaded, tmp_path, write_wav):
     """Off each segment of an embedded file, without its sound: as the network says of its patches, to 0.002."""
     encoder = loaded[MTT.id]

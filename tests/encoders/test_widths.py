@@ -155,6 +155,7 @@ def test_padding_and_no_padding_are_each_others_inverse():
 # --- store --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_file_holds_no_padding_and_comes_back_with_it(planted):
     """In the store and in its packed arrays; sizes are those of the numbers there are."""
     home, ids = planted
@@ -373,6 +374,7 @@ def test_a_library_is_handed_over_and_taken_in(planted, tmp_path, monkeypatch):
 # --- probing, evaluation, maps ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_of_segments", [False, True])
 def test_cells_are_those_of_each_layer_by_itself(is_of_segments):
     """R², gain over an untrained twin of the same widths (missing at times), chance, and directions."""

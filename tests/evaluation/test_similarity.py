@@ -86,6 +86,7 @@ def test_centring_takes_the_common_part_away(study):
         assert raw > 0.8 and abs(centred) < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["work", "performer", "noise"])
 def test_random_vectors_are_at_chance(task):
     """In the mean over layers exactly; the intervals, which take the library as given, mostly hold it."""

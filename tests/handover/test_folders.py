@@ -232,6 +232,7 @@ def test_a_damaged_embedding_is_not_handed_over(origin, home, tmp_path):
 # --- in -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_halves_joined_are_one_filled_alone(origin, tmp_path):
     """Embeddings, targets, truth, score times and neighbours: equal to the last bit."""
     alone, paths, _ = origin

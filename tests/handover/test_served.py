@@ -71,6 +71,7 @@ def test_an_index_ranks_as_the_app_does(evaluated, tmp_path, monkeypatch, is_cor
     ]
 
 
+@pytest.mark.slow
 def test_hubs_are_corrected_where_the_evaluation_says_so(evaluated, tmp_path):
     """What the app goes by decides here as well."""
     home, _ = evaluated

@@ -104,6 +104,7 @@ def add_track(home: Workspace, vector: np.ndarray, number: int = 1000) -> str:
 # --- what is drawn ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_planted_clusters_are_drawn_apart(drawn):
     """Every point is nearest to its own cluster's centre, and the measures say that the map is right."""
     _, ids, codes, views = drawn
@@ -148,6 +149,7 @@ def test_alignment_undoes_turning_and_mirroring_and_keeps_distances():
     assert np.allclose(*lengths, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(drawn, tmp_path):
     """In another data folder, from the same embeddings."""
     other = Workspace(tmp_path / "home")
@@ -276,6 +278,7 @@ def test_stability_is_asked_for(own):
 # --- who comes and goes -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_added_track_is_placed_beside_its_neighbours(own, drawn, monkeypatch):
     """Nothing is drawn anew, nobody moves; a copy lies on its original; drawn anew when asked."""
     _, ids, codes, views = drawn
@@ -399,6 +402,7 @@ def test_what_is_damaged_or_of_another_version_is_refused_and_drawn_again(own, d
     assert arrays.read_bytes() == before and view_of(own).x == drawn[3][1].x
 
 
+@pytest.mark.slow
 def test_a_killed_job_goes_on_where_it_was(tmp_path, drawn, monkeypatch):
     """Killed while it draws its second layer: the first is not drawn again, and the map is the same."""
     home = Workspace(tmp_path / "home")
@@ -606,6 +610,7 @@ def test_what_was_compiled_is_kept(drawn):
         assert set(kept) == set(function.signatures) != set()
 
 
+@pytest.mark.slow
 def test_importing_maps_costs_nothing():
     """Neither UMAP nor what it needs, until something is drawn."""
     code = "import sys, mess_core.maps.drawing; print(sorted({'umap', 'numba', 'sklearn', 'torch'} & set(sys.modules)))"

@@ -64,6 +64,7 @@ EVENTS = st.lists(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(st.lists(EVENTS, min_size=1, max_size=3))
 def test_agrees_with_pretty_midi(tmp_path_factory: pytest.TempPathFactory, tracks: Sequence[Sequence[tuple]]) -> None:
     """Of sound files, with every note released and tempo in the first track, the notes are those of pretty_midi."""

@@ -61,6 +61,7 @@ def rows(at: AppTest, column: str) -> list:
     return list(at.dataframe[0].value[column])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "title"), PAGES.items())
 def test_every_page_opens_when_there_is_nothing(launch, page, title):
     at = launch(page)
@@ -75,6 +76,7 @@ def test_home_offers_the_demo_and_a_click_queues_it_once(launch, home):
     assert not [button for button in at.button if button.label == "Make the demo library"]
 
 
+@pytest.mark.slow
 def test_home_shows_what_is_here(launch, library):
     at = launch()
     assert rows(at, "library") == ["music"] and rows(at, "tracks") == [4] and rows(at, "searchable") == [100.0]
@@ -94,6 +96,7 @@ def test_a_picked_track_gets_its_neighbours(launch, library, home):
     assert at.query_params["query"] == library[0]
 
 
+@pytest.mark.slow
 def test_what_to_listen_for_is_chosen_on_listen_alone(launch, library):
     """A hearing there, an encoder on the other pages; a link with an encoder asks by that one."""
     at = launch("pages/4_Listen.py", query=library[0])
@@ -123,6 +126,7 @@ def test_tags_are_a_column_of_the_library(launch, tagged, home):
     assert table["heard as"].fillna("").tolist() == ["violin", "violin", "", ""]
 
 
+@pytest.mark.slow
 def test_listen_shows_only_what_is_heard_as_that(launch, tagged, home, monkeypatch):
     monkeypatch.setattr("mess_core.search.tagged.HIGH_FROM", 60.0)  # of four recordings one is a quarter
     at = launch("pages/4_Listen.py", query=tagged[0], library="music", encoder="nano")
@@ -199,6 +203,7 @@ def test_a_made_up_link_falls_back_to_what_there_is(launch, library, query):
     assert len(rows(at, "rank")) == 3
 
 
+@pytest.mark.slow
 def test_an_upload_is_encoded_first_and_then_searched_without_being_added(launch, library, home, write_wav):
     writer = UploadWriter(home, "stranger.wav")
     writer.write(write_wav("stranger", 4.0, seed=9).read_bytes())
@@ -263,6 +268,7 @@ def test_a_library_of_an_older_nano_is_embedded_again_with_one_click(launch, lib
     assert [(job.kind, job.arguments["encoder"]) for job in home.jobs.active()] == [("extract", NANO.id)]
 
 
+@pytest.mark.slow
 def test_library_adds_a_folder_and_names_what_failed(launch, home, write_wav):
     folder = write_wav("good").parent
     (folder / "bad.wav").write_bytes(b"<html>")
@@ -546,6 +552,7 @@ def test_an_evaluation_by_old_formulas_says_so(launch, bright, monkeypatch):
     assert {"evaluate faithfulness", "evaluate similarity"} <= {button.key for button in at.button}
 
 
+@pytest.mark.slow
 def test_a_preset_sets_the_sliders_it_has_evidence_for(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[3], library="music")
     assert chosen_preset(at) == ["preset like this"]
@@ -560,6 +567,7 @@ def test_a_preset_sets_the_sliders_it_has_evidence_for(launch, bright):
     assert at.multiselect(key="not").value == [] and not at.exception
 
 
+@pytest.mark.slow
 def test_a_neighbour_becomes_the_query_and_the_way_back_is_there(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[3], library="music", passage="0:3")
     first = rows(at, "title")[0]
@@ -571,6 +579,7 @@ def test_a_neighbour_becomes_the_query_and_the_way_back_is_there(launch, bright)
     assert at.query_params["query"] == bright[3] and not [b for b in at.button if b.key == "trail 0"]
 
 
+@pytest.mark.slow
 def test_a_thumb_is_kept_with_what_led_to_it_and_can_be_taken_back(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[3], library="music", brightness="1.0")
     nearest = ask_mel(Workspace(), bright[3], aspects={"brightness": 1.0})[0].track.track_id
@@ -589,6 +598,7 @@ def test_only_recordings_of_one_performer(launch, bright):
     assert set(rows(at, "performer")) == {"p1"} and at.multiselect(key="performers").value == ["p1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("passage", "n"), [("0:3", 10), ("90:99", 10), ("x", 10), ("3:0", 10)])
 def test_a_passage_in_the_link(launch, bright, passage, n):
     """One that is not in the recording is said to be so, and all of it is compared."""
@@ -708,6 +718,7 @@ def test_measured_aspects_have_sliders_without_evidence(launch, bright):
     assert "legato" in missing and "brightness" not in missing
 
 
+@pytest.mark.slow
 def test_a_query_that_is_not_measured_is_measured_first(launch, bright, write_wav):
     """Its job is asked for once; then its neighbours are there. What fails is said, with a way out."""
     home = Workspace()
@@ -792,6 +803,7 @@ def test_a_map_is_coloured_by_where_recordings_stand_in_an_aspect(launch, drawn)
     assert points["marker"]["colorbar"]["title"]["text"] == "brighter (SD)"
 
 
+@pytest.mark.slow
 def test_a_map_is_coloured_by_a_tag(launch, drawn):
     """By percentile; what was not heard has no colour."""
     first, *others, unheard = sorted(drawn.catalogue.track_ids("music"))
@@ -814,6 +826,7 @@ def test_among_the_small_maps_the_current_one_is_in_bold(launch, drawn):
         assert bold[3:-4].removeprefix("layer ") == current and len(titles) > 1
 
 
+@pytest.mark.slow
 def test_a_picture_by_pca_says_how_far_it_is_to_be_trusted(launch, drawn):
     """Its own figures, not those of UMAP's picture, which the rest of the page goes on telling of."""
     at = launch("pages/3_Map.py", library="music", layer="0")
@@ -847,6 +860,7 @@ def test_many_points_are_drawn_by_webgl_where_there_is_any(drawn, monkeypatch, n
     assert type(figure.data[0]) is kind and len(figure.data[0].x) == 12
 
 
+@pytest.mark.slow
 def test_a_recording_added_later_is_placed_and_said_to_be(launch, drawn, write_wav):
     new = read_track(write_wav("newcomer", 6.0, 77))
     drawn.catalogue.add(new.audio.parent, [new], "music")
@@ -933,6 +947,7 @@ def test_one_is_said_in_the_singular_on_every_page(launch, home, write_wav, page
         assert not re.findall(r"\b1 (?!(?:s|is|was|has)\b)[a-z]+s\b", said)
 
 
+@pytest.mark.slow
 def test_one_neighbour_is_said_in_the_singular(launch, home, write_wav):
     new = [read_track(write_wav(f"track {seed}", 3.0, seed)) for seed in range(2)]
     home.catalogue.add(new[0].audio.parent, new, "two")
@@ -941,6 +956,7 @@ def test_one_neighbour_is_said_in_the_singular(launch, home, write_wav):
     assert "1 nearest recording\n" in words(launch("pages/4_Listen.py", query=new[0].track.track_id)) + "\n"
 
 
+@pytest.mark.slow
 def test_the_way_of_asking_follows_the_query(launch, library, home, write_wav):
     """A link, a neighbour or the map asks about a track of the library; a dropped file is dropped, also after Back."""
     at = launch("pages/4_Listen.py")

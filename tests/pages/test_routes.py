@@ -69,6 +69,7 @@ def address(data: bytes) -> str:
     return f"/audio/{hashlib.sha256(data).hexdigest()}"
 
 
+@pytest.mark.slow
 def test_a_connection_belongs_to_a_thread_not_to_a_request(server, opened, tmp_path):
     """However many ask: each thread of the pool opens the catalogue once."""
     sounds = [sound(tmp_path, seed) for seed in range(4)]

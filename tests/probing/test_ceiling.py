@@ -43,6 +43,7 @@ def test_companions_are_told_by_what_stands_beside_them() -> None:
     assert [column for column in columns if is_companion(column, columns)] == ["calm sd", "calm raters"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "percepiano").exists(), reason="the shared data is not here")
 def test_halves_of_real_listeners_agree_as_the_ceiling_says() -> None:
     """PercePiano's single ratings, halved at random and corrected to the whole (Spearman & Brown)."""

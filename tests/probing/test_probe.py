@@ -194,6 +194,7 @@ def test_the_best_of_many_is_rarely_a_false_discovery():
     assert n_false <= 6  # P(more than 6 of 40 at .05) = .003
 
 
+@pytest.mark.slow
 def test_permutations_do_not_depend_on_how_many_are_held_at_once(planted, found, monkeypatch):
     monkeypatch.setattr("mess_core.probing.probe.NULL_ELEMENTS", 120 * 2 * 7)
     in_parts = add_null(fit_cells(planted, QUICK), planted)

@@ -86,6 +86,7 @@ def found_ids(found: Answer) -> list[str]:
 # --- planning -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("request_", "is_discovered", "geometry"),
     [
@@ -185,6 +186,7 @@ def test_an_aspect_newer_than_the_discovery_has_no_target_yet(planted, monkeypat
             plan_of(home, discovery, **request)
 
 
+@pytest.mark.slow
 def test_the_key_changes_with_what_is_built_and_with_nothing_else(own):
     """Embeddings, geometry, discovery, what is left out: yes. Weights, caps and k: no, they live in the query."""
     home, ids, discovery = own
@@ -209,6 +211,7 @@ def test_the_key_changes_with_what_is_built_and_with_nothing_else(own):
     assert len(set(keys)) == len(keys)
 
 
+@pytest.mark.slow
 def test_a_discovery_of_another_format_is_passed_over(own):
     """Searching goes on without aspects until it is made again."""
     home = own[0]
@@ -218,6 +221,7 @@ def test_a_discovery_of_another_format_is_passed_over(own):
     assert Scope(home, "planted", TWO_LAYERS).discovery_for_search() is None
 
 
+@pytest.mark.slow
 def test_lost_directions_stop_only_what_needs_them(own):
     """Asking for nothing in particular, or by layers, goes on; directions say what is missing."""
     home, ids, discovery = own
@@ -312,6 +316,7 @@ def test_the_planted_moment_is_found_and_all_lie_in_their_tracks(planted, reques
     assert all(item.moment.similarity < twin.moment.similarity for item in found.found if item is not twin)
 
 
+@pytest.mark.slow
 def test_facts_come_from_the_catalogue(planted):
     """Work with its composer, performer, and the folder as album; caps and versions go by them."""
     home, ids, _ = planted
@@ -368,6 +373,7 @@ def test_near_duplicates_are_kept_collapsed_or_left_out(own):
     assert found(duplicates="exclude") == set(ids[2:])
 
 
+@pytest.mark.slow
 def test_a_neighbour_whose_embedding_is_damaged_is_still_found(own):
     """It was indexed; only its moment cannot be told."""
     home, ids, discovery = own
@@ -431,6 +437,7 @@ def test_hubs_are_corrected_where_that_was_seen_to_help(own):
         assert by_itself() == found[expected]
 
 
+@pytest.mark.slow
 def test_the_recall_of_an_approximate_index_is_kept(own, monkeypatch):
     """Exact: nothing to say. Approximate: its figures, one per weighting; damaged figures are none."""
     home, _, discovery = own
@@ -512,6 +519,7 @@ def test_what_a_passage_cannot_leave_out_is_said_so(planted):
         ask_passage(planted, (0.0, 5.0), aspects={"warmth": 1}, avoid=("brightness",))
 
 
+@pytest.mark.slow
 def test_segments_are_gathered_once_and_again_after_damage(own, monkeypatch):
     """One pass over the embeddings; a flipped bit or a lost half is noticed and mended; other plans have their own."""
     home, ids, discovery = own
@@ -589,6 +597,7 @@ def test_columns_of_the_own_table_narrow_a_search(own):
         parse_where(["eras=late"], known)
 
 
+@pytest.mark.slow
 def test_a_playlist_of_an_answer_lies_beside_the_music(own, tmp_path):
     home, ids, _ = own
     found = ask(home, plan_of(home, None, k=3), ids[0])

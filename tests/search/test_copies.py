@@ -77,6 +77,7 @@ def test_what_tells_nothing_is_no_copy_of_anything(audio):
     assert score(audio, audio) == 0.0 and score(audio, music()) < COPY
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FIELD_CASES.is_dir(), reason="needs ../shared/data/field-cases")
 def test_copies_through_a_codec_and_cut_elsewhere_are_told(home: Workspace, monkeypatch: pytest.MonkeyPatch):
     """k18: 32 kbit/s, and from 1.1 s on. Nothing else of the field cases is a copy of the master."""

@@ -42,6 +42,7 @@ def index(vectors) -> NeighbourIndex:
     return NeighbourIndex(EmbeddingSet(INFO, ids, vectors, "x"), EitherGeometry.fit(vectors, info=INFO))
 
 
+@pytest.mark.slow
 def test_the_partner_is_found_in_whichever_hearing_it_is_one(index, vectors) -> None:
     """Chance stands in the way only in the narrow hearing, of eight numbers."""
     hits = []

@@ -81,6 +81,7 @@ def found_ids(found: Answer) -> list[str]:
 # --- what is found ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", [{"brightness": 1.0}, {"brightness": 3.0, "tempo": 1.0}])
 def test_ranks_percentiles_and_contributions_are_those_of_the_values(planted, weights):
     """By hand, in octaves as planted: squared differences over the median pair, weighted; nothing was discovered."""
@@ -108,6 +109,7 @@ def test_ranks_percentiles_and_contributions_are_those_of_the_values(planted, we
             assert score.contribution == pytest.approx(share[aspect] * parts[aspect][row], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_it_asks_no_encoder(own):
     """Embeddings made of noise change moments, not ranks."""
     home, ids = own
@@ -192,6 +194,7 @@ def test_reasons_are_the_values_that_were_asked_for(planted):
 # --- who is left out ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_recordings_without_a_value_are_counted_and_named(own):
     home, ids = own
     forget(home, ids[1:3], "tempo")
@@ -259,6 +262,7 @@ def test_a_query_without_a_value_says_which_and_what_to_do(own):
     assert ask(home, ids[QUERY], aspects={"tempo": 1}).found
 
 
+@pytest.mark.slow
 def test_a_file_is_measured_for_its_question(home, tmp_path):
     """It is in no library; its centroid decides which of three noises is nearest, and nothing of it is kept."""
     rng = np.random.default_rng(0)
@@ -362,6 +366,7 @@ def test_one_recording_left_out_is_said_in_the_singular():
     assert library_of(np.ones((3, 2))).left_out == ""
 
 
+@pytest.mark.slow
 def test_a_discovery_changes_nothing(own):
     home, ids = own
     before = ask(home, ids[QUERY], aspects={"brightness": 1}, k=MANY)

@@ -118,6 +118,7 @@ def test_search_is_a_sort_of_the_definition(name, asked):
             assert score.contribution == pytest.approx(score.weight * parts[aspect][row], abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_percentiles_are_those_of_the_library_pairs(name):
     """Of the total and of each aspect, counted pair by pair; a copy is nearer than all of them."""
@@ -274,6 +275,7 @@ def test_caps_versions_and_copies_go_by_the_facts_given(name):
     assert 1 not in search(duplicates="exclude") and 2 in search(duplicates="exclude")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_diversity_is_relevance_against_likeness_to_results(name):
     """Greedy maximal marginal relevance, by hand."""
@@ -476,6 +478,7 @@ def test_a_tiny_library_cannot_say(name):
 # --- approximate indexes ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["hnsw", "ivf"])
 def test_an_approximate_index_answers_alike(kind):
     """Most of the true ten, with exact similarities, each once, and all ids valid."""
@@ -514,6 +517,7 @@ def test_an_exact_index_misses_nothing(name):
     assert all(0 < figure.median_s < 1 for figure in found)
 
 
+@pytest.mark.slow
 def test_what_an_approximate_index_misses_is_measured(monkeypatch):
     """A hasty walk over noise: the share of the true ten that it finds, counted again by hand."""
     from mess_core.search import rows

@@ -38,6 +38,7 @@ def recall(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.mean([np.isin(own, theirs).mean() for own, theirs in zip(wanted, found, strict=True)]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_queries", [2, 7, 200])
 @pytest.mark.parametrize("is_wide", [False, True])
 @pytest.mark.parametrize("n", [1, 2, 3, 2500])

@@ -164,6 +164,7 @@ def found_ids(found: Answer) -> list[str]:
     return [item.track.track_id for item in found.found]
 
 
+@pytest.mark.slow
 def test_words_alone_find_what_was_planted(home, library) -> None:
     heard = library[:UNHEARD]
     assert found_ids(ask(home, "violin", k=N)) == heard[::-1]
@@ -177,6 +178,7 @@ def test_words_alone_find_what_was_planted(home, library) -> None:
     assert found.query is None and found.asked == "violin, female voice"
 
 
+@pytest.mark.slow
 def test_what_nothing_is_heard_as_is_said(home, library) -> None:
     """And denied, it changes no rank: that none is a piano's tells nobody apart."""
     (said, _) = ask(home, "violin, opera, not sitar").plan.notices
@@ -184,6 +186,7 @@ def test_what_nothing_is_heard_as_is_said(home, library) -> None:
     assert found_ids(ask(home, "violin, not piano", k=N)) == found_ids(ask(home, "violin", k=N))
 
 
+@pytest.mark.slow
 def test_two_ways_to_say_it_have_one_answer(home, library) -> None:
     """The order of words, their case, synonyms and twofold denials change no rank and no score."""
     one, *others = (
@@ -193,6 +196,7 @@ def test_two_ways_to_say_it_have_one_answer(home, library) -> None:
     assert all(other == one for other in others)
 
 
+@pytest.mark.slow
 def test_beside_a_query_half_of_the_score_is_likeness(home, library) -> None:
     """By hand: ranks of the similarities of a plain search, and percentiles of what was planted."""
     query = library[7]
@@ -216,6 +220,7 @@ def test_beside_a_query_half_of_the_score_is_likeness(home, library) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
+@pytest.mark.slow
 def test_filters_and_caps_hold_in_words_and_what_does_not_is_said(home, library) -> None:
     only = ask(home, "violin", k=N, performers=("p0",))
     assert {item.track.performer for item in only.found} == {"p0"}
@@ -268,6 +273,7 @@ def test_words_on_the_command_line(home, library, capsys, tmp_path) -> None:
     assert run(home, capsys, "--words", "slow", "--playlist", str(playlist))[0] == 0 and playlist.is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -281,6 +287,7 @@ def test_wrong_use_is_one_sentence(home, library, capsys, arguments, says) -> No
     assert code == 2 and says in said and out == "" and said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_words_in_python(home, library) -> None:
     asked = Library(scope_of(home, "planted", MEL.id))
     assert found_ids(asked.similar(words="violin", k=2)) == [library[18], library[17]]

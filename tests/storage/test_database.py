@@ -122,6 +122,7 @@ def test_a_step_that_fails_leaves_the_old_file(version_1, monkeypatch):
     assert Database(version_1).setting("demo") == "wanted"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statement", ["CREATE TABLE plays", "PRAGMA user_version =", "COMMIT"])
 def test_a_kill_during_migration_leaves_the_old_file(version_1, statement):
     before = contents(version_1)

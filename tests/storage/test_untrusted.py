@@ -241,6 +241,7 @@ HOSTILE_NPY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE_NPY)
 def test_npy_that_harms_is_refused(tmp_path, kind):
     (tmp_path / "a.npy").write_bytes(HOSTILE_NPY[kind])

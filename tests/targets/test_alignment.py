@@ -145,6 +145,7 @@ def test_laws() -> None:
         assert other.beat_s - shift_s == pytest.approx(alignment.beat_s, abs=1e-9, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_another_piece_or_key_is_refused() -> None:
     """Every piece against every third other one, and a semitone off: refused, saying how much fits."""
     first = {plan.piece: plan for plan in reversed(PLANS)}

@@ -261,6 +261,7 @@ NEED_CHORDS = ("chord_asynchrony", "melody_lead", "tempo_variability", "rubato",
                "legato_fraction", "staccato_fraction")  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("with_score", [True, False], ids=["score", "no-score"])
 def test_laws(change: str, with_score: bool) -> None:

@@ -181,6 +181,7 @@ def test_an_evaluation_is_kept_with_what_it_rests_on(home):
             assert kept.result.score("bright", "direction").chance == pytest.approx(1, abs=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_works", [1, 2])
 def test_too_few_works_are_compared_but_not_by_aspects(home, n_works):
     """Nothing can be held out: the study goes without directions, faithfulness says why not."""
@@ -262,6 +263,7 @@ def test_a_defect_in_one_track_stops_no_other(home, write_wav, monkeypatch):
     assert "ZeroDivisionError" in failure.message
 
 
+@pytest.mark.slow
 def test_columns_of_the_own_table_are_probed_and_kept_apart(home):
     """Numbers as targets, in a run of its own beside the default one; text as what is never split."""
     ids = plant_heard_library(home, MEL, MFCC)

@@ -229,6 +229,7 @@ def test_what_a_collection_does_not_know_is_counted(home, write_midi, tmp_path):
     assert scan(home, folder, "music", "folder").n_silent == 3
 
 
+@pytest.mark.slow
 def test_of_very_many_that_are_refused_the_first_are_named(home, write_wav):
     folder = write_wav("a").parent
     (folder / "mess.csv").write_text("audio\na.wav\n" + "".join(f"gone{n}.wav\n" for n in range(5000)), "utf-8")
