@@ -201,6 +201,7 @@ def test_a_link_to_a_track_that_is_not_here_is_no_error(launch, library):
 def test_a_made_up_link_falls_back_to_what_there_is(launch, library, query):
     at = launch("pages/4_Listen.py", query=library[0], **query)
     assert len(rows(at, "rank")) == 3
+    assert ("The library in this link is not here" in words(launch(**query))) == ("library" in query)
 
 
 @pytest.mark.slow
@@ -605,6 +606,8 @@ def test_a_passage_in_the_link(launch, bright, passage, n):
     at = launch("pages/4_Listen.py", query=bright[3], library="music", passage=passage)
     assert len(rows(at, "rank")) == n
     assert ("not in this recording" in words(at)) == (passage == "90:99")
+    assert ("The passage in this link is none" in words(at)) == (passage in ("x", "3:0"))
+    assert at.query_params.get("passage") == ({"0:3": "0:3", "90:99": "90:99"}.get(passage))
     assert (at.slider(key=f"passage {bright[3]}").value == (0.0, 3.0)) == (passage == "0:3")
 
 
@@ -707,6 +710,8 @@ def test_measured_values_rank_where_they_are_asked_to(launch, bright):
     assert all(why.count("bright") <= 1 and "attack" not in why for why in rows(at, "why"))
     again = launch("pages/4_Listen.py", query=bright[3], library="music", brightness="1.0", geometry="measured")
     assert rows(again, "title") == rows(at, "title")
+    again.button(key="by encoder").click().run()
+    assert not again.exception and "geometry" not in again.query_params and again.slider(key="brightness").value == 1.0
 
 
 def test_measured_aspects_have_sliders_without_evidence(launch, bright):

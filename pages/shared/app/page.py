@@ -82,11 +82,14 @@ def _choose_library() -> None:
     names = [ALL, *(library.name for library in libraries)]
     largest = max(libraries, key=lambda library: library.n_tracks).name
     used = workspace.database.setting(LAST_LIBRARY)
+    is_unknown = state.read("library") not in (*names, "")
     chosen = state.sticky(
         st.selectbox, "Library", options=names, key="library",
         default=used if used in names else largest,  # it may have been removed meanwhile
         is_always_in_link=True,
     )  # fmt: skip
+    if is_unknown:
+        st.caption("The library in this link is not here (any more).")
     if chosen != used:
         with contextlib.suppress(StorageError):  # a full disk is said where it matters
             workspace.database.set_setting(LAST_LIBRARY, chosen)

@@ -322,7 +322,11 @@ def show_basis(found: Answer) -> None:
     """What it is ranked by, where that is not the encoder; or that it could be, where aspects are asked for."""
     plan = found.plan
     if plan.basis:
-        st.text(plan.basis)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.text(plan.basis)
+            st.button(
+                "Rank by what the encoder hears", key="by encoder", on_click=state.choose, args=("geometry", "auto")
+            )
         return
     if not GEOMETRIES[plan.geometry].has_directions or not plan.question.aspects or state.passage() is not None:
         return

@@ -177,6 +177,9 @@ def choose_passage(query: Track) -> tuple[float, float] | None:
         return None
     key = f"passage {query.track_id}"
     passage = state.passage()
+    if passage is None and state.read("passage"):
+        st.caption("The passage in this link is none; all of it is compared.")
+        state.set_passage(None)
     if passage is not None and not 0 <= passage[0] < passage[1] <= end_s + 0.1:
         st.caption("The passage in this link is not in this recording; all of it is compared.")
         passage = None
