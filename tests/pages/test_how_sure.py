@@ -5,10 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mess_core.encoders.mel import MEL, MFCC
 from mess_core.probing.data import ProbeData
+from mess_core.probing.discovery import save
 from mess_core.probing.probe import add_null, fit_cells
 from mess_core.probing.result import ProbeResult, ProbeSettings
+from mess_core.workspace.scope import Scope
 from pages.shared.layers.panels import how_sure
+from tests.pages.conftest import words
+from tests.planted import plant_library
 
 QUICK = ProbeSettings(alphas=(10.0,), n_repeats=1, n_bootstraps=50, n_permutations=199)
 
@@ -63,3 +68,18 @@ def test_an_earlier_version_is_told_from_few_works(n_groups):
 def test_what_was_ended_before_it_was_done_says_so():
     (said,) = how_sure(fit_cells_only(QUICK), is_under_way=False)
     assert "ended before it was done" in said and "Run it again" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [ProbeSettings(), ProbeSettings(seed=3)], ids=["usual", "others"])
+def test_aspects_are_not_offered_to_be_measured_by_a_discovery_that_no_search_goes_by(home, launch, settings):
+    """A run by other settings is shown; that it cannot be measured by is said before the click, not after."""
+    plant_library(home, MEL, MFCC)
+    gathered = Scope(home, "planted", MEL).gather("work", "track")
+    result = add_null(fit_cells(gathered.data, QUICK), gathered.data)
+    save(home.paths, MEL, gathered, replace(result, settings=settings), "planted", "work")
+    at = launch("pages/2_Layers.py", library="planted", encoder="mel")
+    is_usual = settings == ProbeSettings()
+    assert ("run that first, above" in words(at)) != is_usual
+    assert ("evaluate faithfulness" in [button.key for button in at.button]) == is_usual
+    assert "evaluate similarity" in [button.key for button in at.button]

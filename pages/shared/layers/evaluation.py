@@ -230,7 +230,9 @@ def _kept(scope: Scope, what: What, hint: str) -> Evaluation | None:
     """The kept evaluation, with the way to make it, or make it again."""
     kept = resources.evaluation(scope, what)
     why = f"Not measured yet. {hint}" if kept is None else kept.why_again(scope.content)
-    if why:
+    if why and what == "faithfulness" and resources.own_discovery(scope) is None:
+        st.caption("Aspects are judged by a discovery with the usual settings: run that first, above.")
+    elif why:
         st.caption(why)
         request = EvaluateRequest(scope.library, scope.info.id, what)
         job = under_way(scope.workspace, EvaluateRequest, **vars(request))
