@@ -553,6 +553,12 @@ def test_an_evaluation_by_old_formulas_says_so(launch, bright, monkeypatch):
     assert {"evaluate faithfulness", "evaluate similarity"} <= {button.key for button in at.button}
 
 
+def test_a_slider_says_what_it_means_and_how_sure_that_is(launch, bright):
+    at = launch("pages/4_Listen.py", query=bright[0], library="music")
+    said = at.slider(key="brightness").help
+    assert said.startswith("Where the spectrum has its centre of gravity") and "of it can be read off works" in said
+
+
 @pytest.mark.slow
 def test_a_preset_sets_the_sliders_it_has_evidence_for(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[3], library="music")

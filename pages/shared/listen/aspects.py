@@ -12,6 +12,7 @@ from mess_core.encoders.vocabulary import WORDS
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.probing.aspects import ASPECTS, MEASURED, PRESETS, AspectEvidence
 from mess_core.probing.discovery import Discovery
+from mess_core.probing.result import LABELS
 from mess_core.search.geometry import GEOMETRIES, MeasuredGeometry
 from mess_core.search.measured import measured_aspects
 from mess_core.search.question import COPIES, Question
@@ -23,6 +24,10 @@ from pages.shared.app.frame import aspect_title
 
 MOST_VALUES = 500  # of columns, offered
 DOTS = {"high": "●●●", "medium": "●●○", "experimental": "●○○", "none": "○○○"}
+EVIDENCE = {
+    label: f"{DOTS[label]} {label}: at least {least:.0%} of it can be read off works that were not learned from"
+    for label, least in LABELS
+}
 CAPS = ("work", "performer", "album")
 
 
@@ -161,12 +166,12 @@ def _offer_unproven(discovery: Discovery, aspects: list[str]) -> list[str]:
 
 
 def _slider(aspect: str, evidence: AspectEvidence, caveat: str) -> float:
-    label, said = f"{aspect_title(aspect)} {DOTS.get(evidence.label, '')}".strip(), f"Evidence: {evidence.label}"
+    label, said = f"{aspect_title(aspect)} {DOTS.get(evidence.label, '')}".strip(), EVIDENCE.get(evidence.label, "")
+    meaning = " ".join(target_of(target).summary for target in evidence.searched or evidence.targets)
     if evidence.label == MEASURED:
         said = f"Measured: {', '.join(target_of(target).title.lower() for target in evidence.searched)}"
-    weight = state.sticky(
-        st.slider, label, 0.0, 1.0, step=0.1, key=aspect, help=f"{evidence.reason.capitalize() or said}. {caveat}"
-    )
+    help_text = f"{meaning} {evidence.reason.capitalize() or said}. {caveat}"
+    weight = state.sticky(st.slider, label, 0.0, 1.0, step=0.1, key=aspect, help=help_text)
     if ":material/warning:" in caveat:
         st.caption(caveat)
     return float(weight)
