@@ -31,6 +31,7 @@ def test_what_no_test_can_notice_is_listed_with_a_reason_as_long_as_it_is_there(
         assert module in TESTS and before != after and reason.endswith(".")
 
 
+@pytest.mark.slow
 def test_wrong_use_is_said():
     done = subprocess.run(
         [sys.executable, "-m", "tests.mutants", "--of", "x"], cwd=ROOT, capture_output=True, text=True

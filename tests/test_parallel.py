@@ -81,6 +81,7 @@ def test_workers_use_one_thread_each():
         assert all(n == 1 for threads in pool.map(blas_threads, range(4)) for n in threads)
 
 
+@pytest.mark.slow
 def test_no_worker_outlives_a_killed_parent(tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
@@ -102,6 +103,7 @@ def test_no_worker_outlives_a_killed_parent(tmp_path):
     assert not any(map(is_alive, workers))
 
 
+@pytest.mark.slow
 def test_the_kernel_ends_workers_with_their_parent(tmp_path):
     """Also workers that never come back from what they do: none is alive a moment after."""
     script = tmp_path / "parent.py"

@@ -209,6 +209,7 @@ def test_the_table_itself_refuses_what_is_no_opinion(home):
             connection.execute(statement)
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_survives_a_kill(tmp_path):
     """SIGKILL right after the call has returned: nothing is flushed on the way out."""
     n = 20

@@ -293,6 +293,7 @@ def test_aspects_on_the_command_line(planted, ask):
     assert np.mean(near) < 1.3 * np.sort(np.abs(pace(ids) - pace([ids[QUERY]])))[1:9].mean()
 
 
+@pytest.mark.slow
 def test_not_and_geometry_on_the_command_line(ask):
     """What is left out, with or without spaces; the geometry that was asked for."""
     code, document, _ = ask("--not", "tempo, legato", "-k", 99)
@@ -487,6 +488,7 @@ def test_evaluating_aspects_before_any_were_discovered_is_exit_1(planted, ask):
     assert code == 0 and "direction" not in document["hubness"]
 
 
+@pytest.mark.slow
 def test_names_reach_a_terminal_without_control_characters(run, write_wav, tmp_path):
     """One line each, in answers and in what is refused; a document has them as they are."""
     folder = write_wav("plain", seconds=6).parent

@@ -205,6 +205,7 @@ def test_narrow_layers_cannot_be_made_wide_without_end(tmp_path, monkeypatch):
         store.embedding_of(path.read_bytes(), widths, "a.safetensors")
 
 
+@pytest.mark.slow
 def test_a_catalogue_is_rebuilt_from_them(planted, monkeypatch):
     """Of a file whose widths are not those of its encoder nothing is entered."""
     home, ids = planted

@@ -115,6 +115,7 @@ def copy(origin, tmp_path) -> Path:
 # --- out ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_same_library_gives_the_same_bytes(origin, tmp_path):
     home, _, folder = origin
     export_library(home, "music", tmp_path / "again")

@@ -497,6 +497,7 @@ def test_a_planted_gradient_is_named_with_its_direction():
     assert np.isclose(direction.r2, 1 - residual.var() / bright[is_known].var()) and direction.n == is_known.sum()
 
 
+@pytest.mark.slow
 def test_noise_is_named_as_seldom_as_promised(monkeypatch):
     """Max-T: any false name in one of 20 maps; ten performances of a work do not count as ten."""
     monkeypatch.setattr(names, "PERMUTATIONS", 199)
@@ -552,6 +553,7 @@ def test_a_work_says_more_than_its_composer():
     assert {finding.kind for region in found for finding in region.findings} == {"work"}
 
 
+@pytest.mark.slow
 def test_a_library_map_is_named_by_what_the_catalogue_knows(own, drawn):
     """The planted clusters are instruments."""
     _, ids, codes, _ = drawn
@@ -570,6 +572,7 @@ def test_a_library_map_is_named_by_what_the_catalogue_knows(own, drawn):
 # --- aspects, and the command line --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_aspects_and_the_verb(bright_library, tmp_path, capsys):
     """One layer and the aspects of a library that tells brightness; asked for twice, drawn once."""
     shutil.copytree(bright_library, tmp_path / "home")

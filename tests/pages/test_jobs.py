@@ -107,6 +107,7 @@ def test_a_library_that_was_added_is_opened_by_a_click(launch, home, library, wr
     assert "added to" not in words(at)
 
 
+@pytest.mark.slow
 def test_what_was_added_is_told_until_it_is_dismissed(launch, home, write_wav):
     submit(home, AddRequest(write_wav("new").parent, "real"))
     work(home)
@@ -145,6 +146,7 @@ def test_notices_that_say_the_same_are_one(launch, home):
     assert "failed" not in words(at) and home.jobs.outcomes(["add"]) == []
 
 
+@pytest.mark.slow
 def test_nothing_is_resumed_where_nothing_is_left(launch, home, library, write_wav):
     job = submit(home, ExtractRequest("music", NANO.id))
     home.jobs.cancel(job.job_id)
@@ -170,6 +172,7 @@ def test_measuring_is_resumed_only_where_tracks_are_left(launch, home, library, 
     assert ("Resume" in [each.label for each in at.button]) == (n_done < 4)
 
 
+@pytest.mark.slow
 def test_a_button_whose_work_is_asked_for_is_disabled_and_says_so(launch, home, library):
     at = launch(LIBRARY, library="music")
     at.radio(key="extractor").set_value(MEL.id).run()

@@ -140,6 +140,7 @@ def test_listen_shows_only_what_is_heard_as_that(launch, tagged, home, monkeypat
     assert rows(linked, "title") == ["track 1"]
 
 
+@pytest.mark.slow
 def test_a_query_shows_when_it_is_heard_as_what(launch, tagged):
     at = launch("pages/4_Listen.py", query=tagged[0], library="music", encoder="nano")
     curves = at.multiselect(key=f"curves {tagged[0]}")
@@ -148,6 +149,7 @@ def test_a_query_shows_when_it_is_heard_as_what(launch, tagged):
     assert not at.exception
 
 
+@pytest.mark.slow
 def test_a_search_in_words_needs_no_query(launch, tagged, home):
     """The same table and player; each word's share is the why; a neighbour becomes the query beside the words."""
     at = launch("pages/4_Listen.py", library="music", encoder="nano")
@@ -216,6 +218,7 @@ def test_an_upload_is_encoded_first_and_then_searched_without_being_added(launch
     assert len(rows(at, "rank")) == 4 and not home.catalogue.is_in_library(track.track_id)
 
 
+@pytest.mark.slow
 def test_a_silent_query_gets_one_sentence(launch, library, home, write_wav):
     writer = UploadWriter(home, "nothing.wav")
     writer.write(write_wav("nothing", 4.0, level=0.0).read_bytes())
@@ -226,6 +229,7 @@ def test_a_silent_query_gets_one_sentence(launch, library, home, write_wav):
     assert "This query cannot be used" in words(at) and "is silent" in words(at)
 
 
+@pytest.mark.slow
 def test_library_estimates_and_starts_an_extraction(launch, library, home):
     at = launch("pages/1_Library.py")
     at.radio(key="extractor").set_value(MEL.id).run()
@@ -477,6 +481,7 @@ def test_an_answer_has_one_index_and_all_share_that_of_their_reasons(home, brigh
     assert ask(avoid=("brightness",)) == ["direction", "layer", "layer"]
 
 
+@pytest.mark.slow
 def test_a_slider_searches_by_its_aspect_and_is_in_the_link(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[3], library="music")
     by_layers = rows(at, "title")
@@ -512,6 +517,7 @@ def test_an_aspect_that_is_asked_for_is_not_left_out_as_well(launch, bright):
     assert at.multiselect(key="not").value == [] and rows(at, "rank")
 
 
+@pytest.mark.slow
 def test_a_passage_is_looked_for_inside_the_others(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[5], library="music")
     at.slider(key=f"passage {bright[5]}").set_value((0.0, 3.0)).run()
@@ -527,6 +533,7 @@ def test_layers_shows_what_aspects_find(launch, bright):
     assert "brightness" in spec["data"][0]["y"]
 
 
+@pytest.mark.slow
 def test_a_stale_evaluation_says_so_and_is_measured_again(launch, bright, write_wav):
     home = Workspace()
     new = read_track(write_wav("newcomer", 6.0, 77))
@@ -544,6 +551,7 @@ def chosen_preset(at: AppTest) -> list[str]:
     return [b.key for b in at.button if (b.key or "").startswith("preset") and b.proto.type == "primary"]
 
 
+@pytest.mark.slow
 def test_an_evaluation_by_old_formulas_says_so(launch, bright, monkeypatch):
     """Discovery and both evaluations ask to be made again, each with its button."""
     assert "How properties are measured" not in words(launch("pages/2_Layers.py", library="music"))
@@ -627,6 +635,7 @@ def test_why_says_what_is_the_same_and_what_is_not(launch, bright):
     assert spec["data"][0]["name"] == "brightness" and len(spec["data"][0]["x"]) == 11
 
 
+@pytest.mark.slow
 def test_a_new_question_came_from_nowhere(launch, bright):
     """The way back leads through neighbours that became queries, and ends where another recording is picked."""
     at = launch("pages/4_Listen.py", query=bright[3], library="music", encoder="mel")
@@ -654,6 +663,7 @@ def test_why_nothing_was_found_is_said(launch, bright, write_wav):
     assert "No other recording here has performer Ada." in words(at) and "Clear a filter" in words(at)
 
 
+@pytest.mark.slow
 def test_a_filter_is_seen_above_the_list_and_cleared_there(launch, bright):
     """The place where it was chosen may be closed, and another library takes it along."""
     at = launch("pages/4_Listen.py", query=bright[0], library="music")
@@ -665,6 +675,7 @@ def test_a_filter_is_seen_above_the_list_and_cleared_there(launch, bright):
     assert "performers" not in at.query_params
 
 
+@pytest.mark.slow
 def test_a_passage_is_explained_by_the_layer_it_is_looked_for_in(launch, bright):
     plain = "averaged over layers"
     at = launch("pages/4_Listen.py", query=bright[0], library="music", geometry="layer")
@@ -673,6 +684,7 @@ def test_a_passage_is_explained_by_the_layer_it_is_looked_for_in(launch, bright)
     assert plain not in words(at) and "A passage is looked for in one layer: layer 0 of Log-mel" in words(at)
 
 
+@pytest.mark.slow
 def test_the_same_passage_by_others(launch, bright):
     """Two recordings of one score, one twice as slow; a third knows nothing of it."""
     home, beats = Workspace(), np.arange(10.0)
@@ -699,6 +711,7 @@ def test_measured_values_of_both(launch, bright):
     assert centroids["query"] < centroids["this one"] and centroids["the encoder is off by"].startswith("±")
 
 
+@pytest.mark.slow
 def test_measured_values_rank_where_they_are_asked_to(launch, bright):
     """Offered where brightness is asked for; then said, in the link, and explained by the values."""
     at = launch("pages/4_Listen.py", query=bright[3], library="music", brightness="1.0")
@@ -803,6 +816,7 @@ def test_what_is_chosen_on_the_map_is_a_table_and_the_next_question(launch, draw
         assert not at.exception
 
 
+@pytest.mark.slow
 def test_a_map_is_coloured_by_where_recordings_stand_in_an_aspect(launch, drawn):
     """The planted cutoffs are what the aspect is about."""
     at = launch("pages/3_Map.py", library="music")
@@ -828,6 +842,7 @@ def test_a_map_is_coloured_by_a_tag(launch, drawn):
     assert points["marker"]["colorbar"]["title"]["text"] == "harp (percentile)"
 
 
+@pytest.mark.slow
 def test_among_the_small_maps_the_current_one_is_in_bold(launch, drawn):
     at = launch("pages/3_Map.py", library="music")
     for current in at.select_slider(key="layer").options:
@@ -989,6 +1004,7 @@ def state_query(at: AppTest) -> str:
     return value if isinstance(value, str) else value[0]
 
 
+@pytest.mark.slow
 def test_the_cell_that_is_looked_at_is_in_the_link(launch, probed):
     """A link opens it again; one that this run has not is nothing."""
     for target, layer, is_there in (

@@ -33,6 +33,7 @@ def asked(**link: str | list[str]) -> AppTest:
     return at
 
 
+@pytest.mark.slow
 def test_what_nobody_has_chosen_is_not_in_the_link_but_where_it_must_be():
     at = asked()
     assert [box.value for box in at.selectbox] == ["work", "mel", "music"]

@@ -85,6 +85,7 @@ def test_the_same_music_at_another_tempo_is_followed_and_is_no_copy(music, tempo
     assert place.moment.length_s == pytest.approx(8.0 / tempo, abs=0.5)
 
 
+@pytest.mark.slow
 def test_what_is_not_there_leaves_the_find_as_it_was(music):
     """Another piece; and a passage that is too short, or longer than what was heard of the track."""
     other = pitch_classes(played(row=60))

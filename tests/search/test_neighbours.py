@@ -407,6 +407,7 @@ def test_auto_does_what_it_is_told_helps(with_hub):
     assert lists["auto", None] == lists["auto", False] == lists["off", True] == lists["off", False] == plain
 
 
+@pytest.mark.slow
 def test_a_sample_of_references_stands_for_a_large_library(with_hub, monkeypatch):
     """Fewer references than tracks: the same ones every time, and nearly what the whole library says."""
     vectors, whole = with_hub

@@ -166,6 +166,7 @@ def test_json_that_harms_is_refused(kind):
     assert is_sentence(caught.value) and caught.value.hint == "Delete it."
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=300))
 @settings(max_examples=300)
 def test_any_bytes_are_json_or_a_sentence(data):
@@ -305,6 +306,7 @@ def parquet_rows(path: Path, columns: list[str] | None = None, **limits: int) ->
         return [row for rows in table.batches(columns) for row in rows]
 
 
+@pytest.mark.slow
 def test_tables_come_through(tmp_path):
     named = pa.struct([pa.field("role", pa.string()), pa.field("name", pa.string())])
     columns = {

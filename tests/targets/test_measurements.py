@@ -280,6 +280,7 @@ def test_missing_names_exactly_what_is_missing(add, home):
     assert home.measurements.missing([]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal", ["audio", "midi"])
 def test_a_new_formula_makes_everything_missing_and_replaces_old_values(add, home, monkeypatch, signal):
     """When a version grows each track is measured again, and no row of the old version stays."""
