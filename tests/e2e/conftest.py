@@ -123,6 +123,8 @@ def browser():
     chromium = "/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else shutil.which("chromium")
     if chromium is None:
         pytest.skip("Chromium is not installed")
+    # On a machine at work a page draws its last widget long after its first words.
+    playwright.expect.set_options(timeout=PATIENCE_MS)
     with playwright.sync_playwright() as started:
         launched = started.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
         yield launched
