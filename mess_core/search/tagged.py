@@ -44,6 +44,7 @@ CLEAR_FROM = 0.2  # of the strengths of two recordings of which something is sai
 HIGH_FROM = 90.0  # of a percentile
 MOST_NAMED = 3
 MOST_READ = 100  # recordings that are read one by one; for more, their whole library is, once
+MOST_REMEMBERED = 20_000  # recordings of which a process has read the tags: 8 MB
 PER_FILE = 256  # about so many recordings are packed together: of a new one only its file is made again
 TAGS_CURE = f"python -m mess_core extract --encoder {SAME_SOUND}"
 
@@ -270,6 +271,13 @@ def without_tags(tagged: TaggedLibrary, n_tracks: int) -> str:
     return f"{n:,} of {counted(n_tracks, 'recording')} {'is' if n == 1 else 'are'} left out: not heard by MusiCNN yet."
 
 
+@functools.lru_cache(maxsize=MOST_REMEMBERED)
+def _mean_of(workspace: Workspace, track_id: str, info: EncoderInfo, sha256: str) -> np.ndarray:
+    """Raw tags (100,) of a recording, by the hash of what is kept of it: while a library grows, each is read once."""
+    mean: np.ndarray = _segments_of(workspace, track_id, info)[1].mean(axis=0)
+    return mean
+
+
 def _raw_of(scope: Scope, known: Mapping[str, str]) -> np.ndarray:
     """Raw tags (n_tracks, 100) of recordings by the hash of what is kept of them, in order; NaN where it is damaged."""
     workspace = scope.workspace
@@ -287,7 +295,7 @@ def _raw_of(scope: Scope, known: Mapping[str, str]) -> np.ndarray:
         else:
             for row, track_id in zip(rows, ids, strict=True):
                 try:
-                    row[:] = _segments_of(workspace, track_id, scope.info)[1].mean(axis=0)
+                    row[:] = _mean_of(workspace, track_id, scope.info, known[track_id])
                 except (ArtefactMismatchError, DataMissingError):  # named by `check`; or removed since
                     continue
             if np.isfinite(rows).all():

@@ -71,7 +71,7 @@ def make_music2vec(folder: Path) -> Data2VecAudioModel:
     )
     model = Data2VecAudioModel(config).eval()
     torch.save(model.state_dict(), folder / "pytorch_model.bin")
-    said = config.to_dict() | {"vocab_size": "/home/somebody/dict.txt"}
+    said = config.to_dict() | {"vocab_size": "their/own/dict.txt"}
     (folder / "config.json").write_text(json.dumps(said, default=list))
     preprocessor = {"do_normalize": True, "feature_size": 1, "padding_value": 0.0, "sampling_rate": 16_000}
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
