@@ -1,4 +1,4 @@
-# make run    set up and start the app                make test   set up and run the tests (2 minutes)
+# make run    set up and start the app                make test   set up and run the tests (2 to 3 minutes)
 # make test-slow   the tests that kill, decode and simulate (15 minutes)
 # make lock   pin the requirements anew               make soak   the slow tests
 # make graph  the rooms of the core and their arrows  make mutants   do the tests notice code that is wrong? (10 minutes)
@@ -43,7 +43,7 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.app
 # that tests start would else compile everything anew.
 PYTEST = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2
 
-# Two minutes, for every change; what takes longer for the little it covers is in test-slow: kills, floods, simulations.
+# For every change; what takes longer for the little it covers is in test-slow: kills, floods, simulations.
 test: setup-dev
 	$(PYTEST) --dist loadfile -m "not (slow or e2e or soak)"
 

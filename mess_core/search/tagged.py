@@ -209,12 +209,14 @@ def _tag_layer(training: str) -> TagLayer:
 
 
 def words_of(workspace: Workspace, library: str, track_ids: Sequence[str]) -> dict[str, list[str]]:
-    """As what recordings of a library are heard most, by track id; without those that were not heard."""
+    """As what recordings of a library are heard most, by track id; without those not heard, or damaged."""
     if len(track_ids) > MOST_READ:
         tagged = tagged_library(workspace, library)
         return {track_id: tagged.words(track_id) for track_id in track_ids if track_id in tagged.rows}
-    known = workspace.store.known(encoder_info(SAME_SOUND, workspace.paths))
-    return {track_id: top_words(tags_of(workspace, track_id).strengths) for track_id in track_ids if track_id in known}
+    info = encoder_info(SAME_SOUND, workspace.paths)
+    known = workspace.store.known(info)
+    means = {each: _mean_if_sound(workspace, each, info, known[each]) for each in track_ids if each in known}
+    return {track_id: top_words(merged(mean)) for track_id, mean in means.items() if mean is not None}
 
 
 # --- of a library ---------------------------------------------------------------------------------------------
@@ -278,6 +280,14 @@ def _mean_of(workspace: Workspace, track_id: str, info: EncoderInfo, sha256: str
     return mean
 
 
+def _mean_if_sound(workspace: Workspace, track_id: str, info: EncoderInfo, sha256: str) -> np.ndarray | None:
+    """None of what is damaged, which `check` names, or was removed since."""
+    try:
+        return _mean_of(workspace, track_id, info, sha256)
+    except (ArtefactMismatchError, DataMissingError):
+        return None
+
+
 def _raw_of(scope: Scope, known: Mapping[str, str]) -> np.ndarray:
     """Raw tags (n_tracks, 100) of recordings by the hash of what is kept of them, in order; NaN where it is damaged."""
     workspace = scope.workspace
@@ -294,10 +304,9 @@ def _raw_of(scope: Scope, known: Mapping[str, str]) -> np.ndarray:
             rows[:] = packed
         else:
             for row, track_id in zip(rows, ids, strict=True):
-                try:
-                    row[:] = _mean_of(workspace, track_id, scope.info, known[track_id])
-                except (ArtefactMismatchError, DataMissingError):  # named by `check`; or removed since
-                    continue
+                mean = _mean_if_sound(workspace, track_id, scope.info, known[track_id])
+                if mean is not None:
+                    row[:] = mean
             if np.isfinite(rows).all():
                 write_packed(path, rows)
         first += len(ids)

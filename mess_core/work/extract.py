@@ -22,6 +22,7 @@ from mess_core.embeddings.precision import (
 from mess_core.encoders.hearings import PREFIX
 from mess_core.encoders.registry import encoder_info
 from mess_core.errors import AudioError, UnknownTrackError
+from mess_core.search.tagged import tag_scope, tagged_library
 from mess_core.storage.jobs import PRIORITY_WAITED_FOR, Job
 from mess_core.words import counted
 from mess_core.work.request import Done, Request, encoder_words, library_words, short, track_words
@@ -69,6 +70,9 @@ class ExtractRequest(Request):
             if tracks:
                 _find_out_precision(task, info.id, scope.tracks, is_begun=bool(kept))
             messages.append(embed_tracks(task, tracks, info.id, keep_raw=self.keep_raw, kept=kept))
+        if {*scope.info.encoders} & {*tag_scope(task.workspace, self.library).info.encoders}:
+            task.progress(1, 1, "reading as what they are heard")
+            tagged_library(task.workspace, self.library)  # packed: pages that need it do not wait for it
         return Done(" ".join(dict.fromkeys(messages)))
 
     def is_left(self, workspace: Workspace, job: Job) -> bool:

@@ -143,6 +143,9 @@ def test_listen_shows_only_what_is_heard_as_that(launch, tagged, home, monkeypat
 @pytest.mark.slow
 def test_a_query_shows_when_it_is_heard_as_what(launch, tagged):
     at = launch("pages/4_Listen.py", query=tagged[0], library="music", encoder="nano")
+    assert "MusiCNN hears three seconds" not in words(at), "nothing is worked out while nobody looks"
+    at.session_state["heard"] = True
+    at.run()
     curves = at.multiselect(key=f"curves {tagged[0]}")
     assert curves.value == ["violin"] and "violin 0.90, more than 75 % of the library" in words(at)
     curves.set_value([]).run()
@@ -163,6 +166,15 @@ def test_a_search_in_words_needs_no_query(launch, tagged, home):
     assert all("like the query" in line for line in rows(at, "why")) and "Why?" in words(at)
     at.text_input(key="words").set_value("").run()
     assert "3 nearest recordings" in words(at) and "words" not in at.query_params
+
+
+@pytest.mark.slow
+def test_a_filter_narrows_a_search_in_words_and_is_seen(launch, tagged, monkeypatch):
+    monkeypatch.setattr("mess_core.search.tagged.HIGH_FROM", 60.0)
+    at = launch("pages/4_Listen.py", library="music", encoder="nano", words="violin", heard_as="violin")
+    assert len(rows(at, "rank")) == 2 and "Only recordings that have the tag violin." in words(at)
+    at.button(key="no filters").click().run()
+    assert not at.exception and len(rows(at, "rank")) == 4 and "Only recordings" not in words(at)
 
 
 @pytest.mark.parametrize(("text", "says"), [("violn", "Did you mean violin"), ("piano, not piano", "both asked for"),

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from mess_core.cli.main import main
+from mess_core.collections.opening import read_track
+from mess_core.encoders.hearings import SAME_SOUND
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.musicnn import MSD, MTT
 from mess_core.encoders.vocabulary import WORDS, raw_names
@@ -27,7 +29,10 @@ from mess_core.search.tagged import (
     top_words,
     words_of,
 )
+from mess_core.work.extract import ExtractRequest
+from mess_core.work.request import submit
 from mess_core.workspace.scope import scope_of
+from tests.conftest import work
 from tests.planted import a_track, embed, plant_tags, plant_tracks
 
 pytestmark = pytest.mark.slow
@@ -150,6 +155,20 @@ def test_a_damaged_embedding_costs_its_own_tags(home, library) -> None:
     module._tagged.cache_clear()
     tagged = tagged_library(home, "planted")
     assert library[1] not in tagged.rows and len(tagged.track_ids) == N - 2
+    assert words_of(home, "planted", library[:2]).keys() == {library[0]}
+
+
+def test_what_was_embedded_is_packed_before_a_page_asks(home, library, write_wav, monkeypatch) -> None:
+    """By the job that embedded it: a page that opens a library reads one file, not each recording's."""
+    new = [read_track(write_wav("a", 6.0, 1))]
+    home.catalogue.add(new[0].audio.parent, new, "new")
+    submit(home, ExtractRequest("new", SAME_SOUND))
+    work(home)
+    assert home.jobs.latest("extract").state == "done"
+    for remembered in (module._tagged, module._mean_of):  # the page is another process
+        remembered.cache_clear()
+    monkeypatch.setattr(module, "_segments_of", lambda *_: pytest.fail("read one by one"))
+    assert tagged_library(home, "new").track_ids == (new[0].track.track_id,)
 
 
 def test_before_musicnn_has_heard_it_one_sentence_says_what_to_do(home) -> None:

@@ -24,7 +24,10 @@ def show_heard(query: Track) -> None:
     scope = tag_scope(workspace, frame.library())
     if not workspace.store.has(query.track_id, scope.info):
         return
-    with st.expander("As what it is heard, and when", icon=":material/sell:"):
+    place = st.expander("What it is heard as, and when", icon=":material/sell:", key="heard", on_change="rerun")
+    if not place.open:
+        return
+    with place:
         tags = tags_of(workspace, query.track_id)
         usual = top_words(tags.strengths, N_SHOWN) or top_words(tags.strengths, 1, weakest=0.0)
         words = st.multiselect(

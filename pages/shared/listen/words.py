@@ -25,12 +25,14 @@ def choose_words() -> tuple[str, ...]:
 def show_found_in_words(scope: Scope, question: Question) -> None:
     """What fits the words, and how it sounds."""
     found = panels.answer(None, scope, question, None)
-    panels.show_notices(found)
-    if not found.found:
-        panels.explain_nothing(found)
-        return
-    st.subheader(f"{counted(len(found.found), 'recording')} that fit{'s' if len(found.found) == 1 else ''} best",
-                 anchor=False)  # fmt: skip
+    with st.container():  # what it holds comes and goes; the player below stays in its place, and plays on
+        panels.show_notices(found)
+        if not found.found:
+            panels.explain_nothing(found)
+            return
+        fits = "fits" if len(found.found) == 1 else "fit"
+        st.subheader(f"{counted(len(found.found), 'recording')} that {fits} best", anchor=False)
+        panels.show_filters(question)
     lines = panels.in_lines(found, {})
     player_place = st.container()
     chosen = panels.show_neighbours(found, lines)

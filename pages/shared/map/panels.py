@@ -12,6 +12,7 @@ from mess_core.catalogue.catalogue import Track
 from mess_core.handover.exports import map_as_csv, tracks_as_csv, tracks_as_m3u8
 from mess_core.maps.drawing import MapView, segment_path
 from mess_core.maps.settings import MapSettings
+from mess_core.search.tagged import words_of
 from mess_core.storage.jobs import Job
 from mess_core.words import counted
 from mess_core.work.map import MapRequest
@@ -242,6 +243,12 @@ def show_names(view: MapView, scope: Scope) -> None:
             st.text("\n".join(f"{place}: {', '.join(words)}" for place, words in places.items()))
 
 
+def _as_csv(chosen: list[Track], paths: dict[str, str], library: str) -> str:
+    """Made when somebody wants it."""
+    heard = words_of(resources.workspace(), library, list(paths))
+    return tracks_as_csv(chosen, paths, {track_id: {"heard_as": ", ".join(words)} for track_id, words in heard.items()})
+
+
 def show_chosen(view: MapView, chosen: list[Track]) -> None:
     """A click is heard with its neighbours; a lasso becomes a table, a playlist, or the next question."""
     if not chosen:
@@ -265,12 +272,9 @@ def show_chosen(view: MapView, chosen: list[Track]) -> None:
             st.rerun()  # of the whole page: the small maps mark the query, too
         frame.link("pages/4_Listen.py", "Listen")
         paths = {track.track_id: str(workspace.catalogue.likely_audio_path(track.track_id)) for track in chosen}
-        tagged = resources.tagged(frame.library())
-        heard = {track.track_id: {"heard_as": ", ".join(tagged.words(track.track_id))} for track in chosen}
         st.download_button(
-            "CSV", partial(tracks_as_csv, chosen, paths, heard if any(map(tagged.words, paths)) else {}),
-            "selection.csv", "text/csv", on_click="ignore",
-        )  # fmt: skip
+            "CSV", partial(_as_csv, chosen, paths, frame.library()), "selection.csv", "text/csv", on_click="ignore"
+        )
         st.download_button(
             "Playlist (M3U8)", partial(tracks_as_m3u8, chosen, paths), "selection.m3u8", "audio/x-mpegurl",
             on_click="ignore",
