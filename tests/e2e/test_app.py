@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import re
 import subprocess
 import sys
 import time
@@ -411,3 +412,25 @@ def test_leaving_ends_the_worker(serve, tmp_path_factory):
         ["pgrep", "-f", f"mess_core.work.worker --home {home.paths.root}"], capture_output=True, text=True
     )
     assert left.stdout == "", sys.executable
+
+
+def test_words_are_typed_heard_and_lead_to_a_query_and_back(visit, app):
+    """Nonsense first; what fits plays; a neighbour beside the words, what it is heard as and when, and Back."""
+    page = visit("Listen?library=music")
+    box = page.get_by_role("textbox", name="In words")
+    box.fill("violn")
+    box.press("Enter")
+    expect(page.get_by_text("Did you mean violin")).to_be_visible()
+    box.fill("slow, not drums")
+    box.press("Enter")
+    expect(page.get_by_text("that fit best")).to_be_visible()
+    expect(page).to_have_url(re.compile("words=slow"))
+    page.locator("section.player").get_by_role("button", name="Play", exact=True).click()
+    page.wait_for_function("() => window.__messPlayer.player.position > 0.2", timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Find like this").first.click()
+    expect(page.get_by_role("heading", name="Why?")).to_be_visible()
+    expect(page).to_have_url(re.compile("query="))
+    page.get_by_text("What it is heard as, and when").click()
+    expect(page.get_by_text("MusiCNN hears three seconds at a time")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_text("that fit best")).to_be_visible()

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from mess_core.catalogue.catalogue import ALL, Track
+from mess_core.catalogue.catalogue import ALL, FILTERS, Track
 from mess_core.handover.exports import as_csv, as_json, as_m3u8
 from mess_core.search import answers
 from mess_core.search.answers import Answer, FoundTrack, make_plan, query_of
@@ -30,7 +30,6 @@ from pages.shared.listen.aspects import measured_faithfulness
 from pages.shared.widgets.player.player import PlayerReport, PlayerTrack, keep_heard, player
 
 N_IN_PLAYER = 3  # neighbours beside the query until others are chosen
-FILTERS = ("composers", "performers", "instruments", "collections", "splits", "where", "heard_as")
 MAX_IN_PLAYER = 8  # keys 1 to 9: the query and eight neighbours
 INDEXES = {
     "flat": "every recording compared",
@@ -281,11 +280,7 @@ def explain_nothing(found: Answer) -> None:
 
 def _filters_in_words(question: Question) -> list[str]:
     """What every recording in the list has."""
-    filters = {
-        "composer": question.composers, "performer": question.performers, "instrument": question.instruments,
-        "collection": question.collections, "split": question.splits,
-    }  # fmt: skip
-    wanted = [f"{name} {' or '.join(values)}" for name, values in filters.items() if values]
+    wanted = [f"{name} {' or '.join(values)}" for name in FILTERS if (values := getattr(question, f"{name}s"))]
     wanted += [f"{name} {value}" for name, value in question.where]
     return wanted + [f"the tag {word}" for word in question.heard_as]
 
@@ -301,7 +296,7 @@ def show_filters(question: Question) -> None:
 
 
 def _clear_filters() -> None:
-    for key in FILTERS:
+    for key in (*(f"{name}s" for name in FILTERS), "where", "heard_as"):
         state.choose(key, [])
 
 
