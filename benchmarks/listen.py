@@ -5,11 +5,12 @@
 The library is made up (embeddings as the embedded encoder shapes them, in which all 22 targets are planted) and probed
 once; that takes a minute or two. `--home` keeps it for the next time. Needs Chromium and Playwright.
 
-Times are taken in the page, by its own clock: from the key or the file to the moment the table draws the number that
-the core gives for the first row. Milliseconds, median and 90th percentile of 20.
+Times are taken in the page, by its own clock: from the key or the file to the frame in which the first neighbour in the
+list has the nearness that the core gives for it. Milliseconds, median and 90th percentile of 20.
 
     sent     the browser has sent the new weight to the server
-    shown    the table has drawn the new first row
+    shown    the list has the new first row
+    heard    a click on a row of the list, to sound (its excerpt fetched before)
     settled  the server has said all it had to say about the page, and the page has taken it in
     core     what the search itself needs of that: plan, neighbours, moments, reasons
     same     baseline: the same page run again with nothing changed, to settled
@@ -68,7 +69,8 @@ QUICK = ProbeSettings(alphas=(100.0,), n_bootstraps=100)
 PATIENCE_MS = 60_000
 MAP_LAYER, N_CLICKS, CLICK_GOAL_MS = 6, 10, 1000
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--enable-unsafe-swiftshader", "--autoplay-policy=no-user-gesture-required"]
-# In every page, before anything else: when a key went down, when messages left and came, when the table drew a text.
+# In every page, before anything else: when a key went down, when messages left and came, when the first neighbour of
+# the list had a nearness, or a table drew a text.
 WATCH = """
 const nothing = {key: 0, sent: 0, last: 0, shown: 0, heard: 0, bytes: 0};
 window.watch = {expected: null, begin() { Object.assign(this, nothing, {before: this.now}); }};
@@ -97,6 +99,17 @@ CanvasRenderingContext2D.prototype.fillText = function (text, ...at) {
   if (!watch.shown && isTable && isExpected) watch.shown = performance.now();
   return draw.call(this, text, ...at);
 };
+let list = null;
+function look() {
+  if (!list?.isConnected)
+    list = [...document.querySelectorAll("[class*=st-key-player] *")].find((element) => element.shadowRoot);
+  const scores = list?.shadowRoot.querySelectorAll(".row .score") ?? [];
+  const nearness = [...scores].find((score) => score.title)?.title;
+  const isExpected = nearness && (watch.expected === null || nearness.includes(` ${watch.expected} `));
+  if (!watch.shown && isExpected) watch.shown = performance.now();
+  requestAnimationFrame(look);
+}
+requestAnimationFrame(look);
 """
 POINT_ON_SCREEN = """
 (row) => {
@@ -288,7 +301,7 @@ def print_changes(chromium: Any, url: str, workspace: Workspace, least_ms: dict[
 
     index = build_index(plan_of(0.1))
     answers = {weight: ask(index, plan_of(weight), query) for weight in weights}  # makes what is made once
-    expected = [f"{answers[weight].found[0].neighbour.similarity:.3f}" for weight in weights]
+    expected = [f"{answers[weight].found[0].neighbour.nearness:.1f}" for weight in weights]
     core_ms = []
     for number in range(N_CHANGES):
         start = time.perf_counter()
@@ -297,7 +310,9 @@ def print_changes(chromium: Any, url: str, workspace: Workspace, least_ms: dict[
 
     page = open_page(chromium, f"{url}/Listen?query={query.track_id}&library={LIBRARY}&tempo=0.5&brightness=0.1")
     took = change_ms(page, expected)
+    took["heard"] = click_ms(page)
     same_ms = []
+    page.get_by_text("Query Nocturne").click()  # opens what the query is chosen by
     for number in range(2 + N_CHANGES):
         page.evaluate("watch.begin()")
         page.get_by_role("radio", name=("Record", "Drop a file")[number % 2]).click()
@@ -340,6 +355,19 @@ def change_ms(page: Any, texts: list[str]) -> dict[str, list[float]]:
                 took[name].append(seen[at] - seen["key"])
             took["bytes"].append(seen["bytes"])
     return took
+
+
+def click_ms(page: Any) -> list[float]:
+    """From a click on one of the first rows to its sound; one way through them has fetched their excerpts."""
+    rows, took = page.locator("section.player").first.get_by_role("radio"), []
+    for number in range(4 + N_CLICKS):
+        page.evaluate("watch.begin()")
+        rows.nth(1 + number % 4).click()
+        page.wait_for_function("() => watch.key && watch.heard")
+        took.append(page.evaluate("watch.heard - watch.key"))
+    page.get_by_role("button", name="Pause", exact=True).first.click()
+    settle(page)
+    return took[4:]
 
 
 # --- an upload --------------------------------------------------------------------------------------------------
@@ -413,7 +441,7 @@ def print_plays(chromium: Any, url: str, workspace: Workspace, process_id: int, 
         play.click()
         page.get_by_role("button", name="Pause", exact=True).first.wait_for()
         page.wait_for_timeout(300)
-        page.get_by_role("radio", name="#1").first.click()
+        page.locator("section.player").first.get_by_role("radio").nth(1).click()
         page.wait_for_timeout(300)
         page.get_by_role("button", name="Pause", exact=True).first.click()
         settle(page)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from mess_core.search.answers import Answer, Plan, make_plan, vector_of
 from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.question import Question
+from mess_core.search.reasons import Reason, errors_of, find_reasons
 from mess_core.search.selection import Facts
 from mess_core.search.track_facts import work_of
 
@@ -50,6 +51,24 @@ def query_of_reasons(plan: Plan, found: Answer) -> np.ndarray | None:
     if not store.has(found.query.track_id, plan.scope.info):
         return None
     return store.read(found.query.track_id, plan.scope.info).mean
+
+
+def explain_neighbours(found: Answer, index_of: Callable[[Plan], NeighbourIndex]) -> dict[str, list[Reason]]:
+    """In what each neighbour of an answer is like its query, and in what not, by track id; empty where unknown.
+
+    Parameters
+    ----------
+    found : Answer
+    index_of : callable (plan) -> NeighbourIndex
+        As `answers.build_index`; a page has built it already.
+    """
+    track_ids = [item.track.track_id for item in found.found]
+    plan = plan_of_reasons(found.plan) if found.query is not None else None
+    query = None if plan is None else query_of_reasons(plan, found)
+    if plan is None or query is None:  # asked in words; nothing discovered; an upload that its encoder has not heard
+        return {track_id: [] for track_id in track_ids}
+    errors = None if plan.discovery is None else errors_of(plan.discovery.result)
+    return find_reasons(index_of(plan), query, track_ids, errors)
 
 
 def names_in_common(facts: Facts, track: Track) -> list[str]:

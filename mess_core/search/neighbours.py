@@ -13,6 +13,13 @@ In many dimensions some points are near to everything. Cross-domain similarity l
 s(q, x) - r(x) / 2, where r(x) is the mean similarity of x to its ten nearest (Conneau et al. 2018): who is near to
 everything must be nearer still. The same query vector finds them: candidates are taken until no other can do better.
 
+Nearness
+--------
+A nearest neighbour is closer than nearly all pairs by being the nearest, so a percentile among pairs tells neighbours
+apart poorly. Nearness places a pair among those that this library's own recordings form with their ten nearest (in a
+small library with the nearest tenth of it): 50 is as near as such neighbours usually are, 100 nearer than all of them,
+0 further away than any.
+
 Unlike everything
 -----------------
 The nearest recording may still be far. A query is called strange if it is further from its nearest than 99 % of the
@@ -45,9 +52,10 @@ N_TYPICAL = 300  # recordings whose least distance is looked up
 FEWEST_TYPICAL = 20  # fewer say nothing of a tail
 N_NEAREST = 32  # by similarity, among which the least distance is
 SEED = 0
-N_KEPT = 8  # hub corrections, and usual percentiles, of recent weights
+N_KEPT = 8  # hub corrections, usual percentiles and near pairs, of recent weights
 N_USUAL = 100  # recordings whose neighbours say where a neighbour usually stands
 USUAL_RANKS = (1, 10)
+N_NEIGHBOURS, SHARE_NEIGHBOURS = 10, 0.1  # of a recording that count as its neighbours; in a small library the share
 SCANNED_AT_ONCE = 1024  # rows
 ROUNDING = 2e-6  # relative, of inner products in single precision
 FIRST_PORTION, GROWTH = 32, 16  # rows looked up at first, and how many times more then: a thousand cost hardly more
@@ -98,6 +106,7 @@ class AspectScore:
     percentile: float | None
     weight: float
     contribution: float
+    nearness: float | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +119,7 @@ class Neighbour:
     hearings : percentile in each hearing, where it is as near as in the one in which that is higher; else None
     words : where something was asked for in words, what each adds to the score, in percent; `similarity` is their sum,
         1 being all, and `percentile` the share of the library that fits less
+    nearness : where the pair stands among neighbours, 0 to 100; None in a library without pairs, of passages and words
     """
 
     rank: int
@@ -119,6 +129,7 @@ class Neighbour:
     aspects: Mapping[str, AspectScore] | None = None
     hearings: Mapping[str, float] | None = None
     words: Mapping[str, float] | None = None
+    nearness: float | None = None
 
 
 @dataclass(frozen=True)
@@ -202,6 +213,7 @@ class NeighbourIndex:
         self._corrections: dict[bytes, np.ndarray] = {}
         self._coordinates: dict[str, np.ndarray] = {}
         self._usual: dict[tuple[bytes, tuple[int, ...]], dict[int, float]] = {}
+        self._near_pairs: dict[bytes, np.ndarray] = {}  # similarities of recordings and their neighbours, sorted
 
     def __len__(self) -> int:
         return len(self.track_ids)
@@ -359,6 +371,9 @@ class NeighbourIndex:
             hearings = {name: self.percentiles.of_part(parts[:, place], place) for place, name in names}
         places = {aspect: self.geometry.parts.index(aspect) for aspect in asked}
         of_part = {aspect: self.percentiles.of_part(parts[:, place], place) for aspect, place in places.items()}
+        nearness = self.nearness(np.array([c.similarity for c in chosen]), weights)
+        alone = np.eye(len(weights))
+        near_in = {aspect: self.nearness(parts[:, place], alone[place]) for aspect, place in places.items()}
         neighbours = []
         for number, candidate in enumerate(chosen):
             aspects = {
@@ -367,6 +382,7 @@ class NeighbourIndex:
                     percentile=_number(of_part[aspect][number]),
                     weight=float(weights[place]),
                     contribution=float(weights[place] * parts[number, place]),
+                    nearness=_number(near_in[aspect][number]),
                 )
                 for aspect, place in places.items()
             }
@@ -379,11 +395,38 @@ class NeighbourIndex:
                     _number(percentiles[number]),
                     aspects or None,
                     {name: float(of_part[number]) for name, of_part in hearings.items()} or None,
+                    nearness=_number(nearness[number]),
                 )
             )
         return tuple(neighbours)
 
     # --- the library as a whole -----------------------------------------------------------------------------
+
+    def nearness(self, similarities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Where pairs stand among this library's own recordings and their neighbours, 0 to 100.
+
+        Parameters
+        ----------
+        similarities : ndarray, shape (n,)
+            In total, by these weights.
+        weights : ndarray, shape (n_parts,)
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            Share of a seeded sample of such pairs that is less alike, in percent, those as alike counted by half. NaN
+            in a library without pairs.
+        """
+        if len(self) < 2:
+            return np.full(len(similarities), np.nan)
+        key = weights.tobytes()
+        if key not in self._near_pairs:
+            n = max(1, min(N_NEIGHBOURS, round(SHARE_NEIGHBOURS * (len(self) - 1))))
+            totals = np.sort(self._totals_of_nearest(self._sample(N_USUAL), weights, n), axis=1)[:, -n:]
+            if len(self._near_pairs) >= N_KEPT:
+                self._near_pairs.pop(next(iter(self._near_pairs)))
+            self._near_pairs[key] = np.sort(totals[np.isfinite(totals)])
+        return standing(similarities, self._near_pairs[key])
 
     def sorted_coordinate(self, aspect: str) -> np.ndarray:
         """Where all tracks lie on the main direction of an aspect, ascending, (n_tracks,); errors as `coordinate`."""
@@ -507,6 +550,16 @@ class NeighbourIndex:
             )
         item: np.ndarray = self.geometry.items(query[None])[0]
         return item
+
+
+def standing(values: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Share of sorted numbers that each value exceeds, in percent, equal ones counted by half; NaN among none."""
+    if not len(among):
+        return np.full(len(values), np.nan)
+    slack = ROUNDING * (1.0 + np.abs(values))  # sums of single precision: what differs by less is equal
+    counts = np.searchsorted(among, values - slack, "left") + np.searchsorted(among, values + slack, "right")
+    share: np.ndarray = 50.0 * counts / len(among)
+    return share
 
 
 def _number(value: float) -> float | None:

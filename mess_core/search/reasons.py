@@ -7,18 +7,20 @@ way, and how unusual is that here?
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from mess_core.probing.result import ProbeResult
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.targets.registry import target_of
 
 ALIKE_FROM = 90.0  # percentile of pairs
 APART_BELOW, APART_FROM_SD = 50.0, 1.0  # percentile of pairs, and difference in standard deviations of the library
 UNUSUAL_FROM = 80.0  # standing in the library that is worth a number
-MOST_ALIKE, MOST_APART = 3, 2  # named in one line
+MOST_ALIKE, MOST_APART = 3, 2  # named in one line, besides what was asked for
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Reason:
     difference_sd : neighbour minus query along the aspect's main direction, in standard deviations of the library
     word : "brighter", "calmer", …: what the neighbour is beside the query
     standing : share of the library that has less of `word` than the neighbour, in percent
+    error_sd : standard error of the difference, where the encoder's is known; 0 of what was measured
     """
 
     aspect: str
@@ -36,9 +39,40 @@ class Reason:
     difference_sd: float
     word: str
     standing: float
+    error_sd: float = 0.0
+
+    @property
+    def is_alike(self) -> bool:
+        return self.percentile is not None and self.percentile >= ALIKE_FROM
+
+    @property
+    def is_below(self) -> bool:
+        """Whether most pairs of the library are closer."""
+        return self.percentile is not None and self.percentile < APART_BELOW
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether it differs by more than most pairs do, and by more than the encoder can be wrong."""
+        return self.is_below and abs(self.difference_sd) >= max(APART_FROM_SD, self.error_sd)
+
+    @property
+    def is_between(self) -> bool:
+        return self.percentile is not None and not (self.is_alike or self.is_apart)
 
 
-def find_reasons(index: NeighbourIndex, query: np.ndarray, track_ids: Sequence[str]) -> dict[str, list[Reason]]:
+def errors_of(result: ProbeResult) -> dict[str, float]:
+    """How wrong a difference between two recordings can be, by target, in standard deviations of what is predicted.
+
+    Of a value that is read off with R² = r, a share 1 - r of its variance is error, in each of the two, and what is
+    predicted has the share r: sqrt(2 (1 - r) / r). Infinite where nothing is told.
+    """
+    told = {summary.target: summary.nested_r2 for summary in result.targets if summary.nested_r2 is not None}
+    return {target: math.sqrt(2 * (1 - r2) / r2) if r2 > 0 else math.inf for target, r2 in told.items()}
+
+
+def find_reasons(
+    index: NeighbourIndex, query: np.ndarray, track_ids: Sequence[str], errors: Mapping[str, float] | None = None
+) -> dict[str, list[Reason]]:
     """Reasons of each neighbour, in the order of the aspects.
 
     Parameters
@@ -49,6 +83,8 @@ def find_reasons(index: NeighbourIndex, query: np.ndarray, track_ids: Sequence[s
         Its embedding.
     track_ids : sequence of str
         Tracks of the library.
+    errors : mapping of target to float, or None
+        `errors_of` the discovery whose directions these are; None of measured values.
     """
     geometry = index.geometry
     if not geometry.has_directions or not track_ids:
@@ -76,6 +112,7 @@ def find_reasons(index: NeighbourIndex, query: np.ndarray, track_ids: Sequence[s
                     difference_sd=float(value - query_at[0]),
                     word=target_of(target).words[0 if is_more else 1],
                     standing=float(below if is_more else 100.0 - below),
+                    error_sd=(errors or {}).get(target, 0.0),
                 )
             )
     return reasons
@@ -111,8 +148,19 @@ def aspect_coordinates(index: NeighbourIndex, aspect: str, track_ids: Sequence[s
     return target_of(target).words[0], [at.get(track_id) for track_id in track_ids]
 
 
-def in_one_line(reasons: Sequence[Reason], family: Callable[[str], Sequence[str]] = lambda aspect: ()) -> str:
-    """The most telling reasons as a phrase; of aspects that go together (`family`) only the first is named.
+def in_one_line(
+    reasons: Sequence[Reason],
+    family: Callable[[str], Sequence[str]] = lambda aspect: (),
+    asked: Collection[str] = (),
+) -> str:
+    """First what was asked for, then the most telling of the rest; of aspects that go together only one is named.
+
+    Parameters
+    ----------
+    reasons : sequence of Reason
+    family : callable (aspect) -> aspects that cannot be told apart from it
+    asked : collection of str
+        Aspects that the search went by: each is answered, alike or not.
 
     Examples
     --------
@@ -120,23 +168,38 @@ def in_one_line(reasons: Sequence[Reason], family: Callable[[str], Sequence[str]
     'same tempo; brighter than 92 % of the library'
     >>> in_one_line([Reason("dynamics", 5.0, 2.0, "softer", 99.8)])
     'softer than all else here'
+    >>> in_one_line([Reason("tempo", 95.0, 0.1, "faster", 40.0), Reason("legato", 70.0, -0.6, "shorter", 30.0)],
+    ...             asked=["legato"])
+    'similar legato; same tempo'
     """
+    known = [reason for reason in reasons if reason.percentile is not None]
+    answers = [reason for reason in known if reason.aspect in asked]
+    named = [reason.aspect for reason in answers]
 
     def first_of_each(candidates: list[Reason], most: int) -> list[Reason]:
         chosen: list[Reason] = []
         for reason in candidates:
-            if len(chosen) < most and not any(reason.aspect in family(other.aspect) for other in chosen):
+            others = [*named, *(other.aspect for other in chosen)]
+            if len(chosen) < most and not any(reason.aspect in (other, *family(other)) for other in others):
                 chosen.append(reason)
         return chosen
 
-    known = [reason for reason in reasons if reason.percentile is not None]
-    alike = sorted((r for r in known if (r.percentile or 0) >= ALIKE_FROM), key=lambda r: -(r.percentile or 0))
-    apart = [r for r in known if (r.percentile or 0) < APART_BELOW and abs(r.difference_sd) >= APART_FROM_SD]
-    apart.sort(key=lambda r: -abs(r.difference_sd))
-    names = [reason.aspect.replace("_", " ") for reason in first_of_each(alike, MOST_ALIKE)]
-    phrases = [f"same {_listed(names)}"] if names else []
-    phrases += [f"{reason.word}{_than(reason.standing)}" for reason in first_of_each(apart, MOST_APART)]
-    return "; ".join(phrases)
+    alike = sorted((reason for reason in known if reason.is_alike), key=lambda reason: -(reason.percentile or 0))
+    apart = sorted((reason for reason in known if reason.is_apart), key=lambda reason: -abs(reason.difference_sd))
+    phrases = [
+        _same([reason for reason in answers if reason.is_alike]),
+        *(f"{reason.word}{_than(reason.standing)}" for reason in answers if reason.is_apart),
+        _same([reason for reason in answers if reason.is_between and not reason.is_below], "similar"),
+        *(f"perhaps {reason.word}" for reason in answers if reason.is_between and reason.is_below),
+        _same(first_of_each(alike, MOST_ALIKE)),
+        *(f"{reason.word}{_than(reason.standing)}" for reason in first_of_each(apart, MOST_APART)),
+    ]
+    return "; ".join(filter(None, phrases))
+
+
+def _same(reasons: Sequence[Reason], how: str = "same") -> str:
+    names = [reason.aspect.replace("_", " ") for reason in reasons]
+    return f"{how} {_listed(names)}" if names else ""
 
 
 def _than(standing: float) -> str:

@@ -76,7 +76,7 @@ def app(serve: Callable, tmp_path_factory: pytest.TempPathFactory):
 
 
 def neighbours_are_there(page: Page) -> None:
-    expect(page.get_by_role("radio", name="#1")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("section.player .row").nth(1)).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_role("heading", name="The same passage by others")).to_be_visible(timeout=PATIENCE_MS)
 
 

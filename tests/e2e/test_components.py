@@ -572,11 +572,8 @@ def test_region_loops_without_a_gap(open_player, figures):
 def test_dragging_chooses_a_passage(open_player):
     """Told once, in seconds of the track that is heard; shown as the region; cleared with Escape."""
     page = open_player("moments")
-    button = page.get_by_role("button", name="Passage")
-    drag(page, 30, 40)
-    wait_for(page, "p.region === null && Math.abs(p.position - 40) < 0.2")  # as long as it is off, dragging seeks
-    button.click()
-    assert button.get_attribute("aria-pressed") == "true"
+    seek(page, 40)
+    wait_for(page, "p.region === null && Math.abs(p.position - 40) < 0.2")  # a click seeks
     drag(page, 10, 22)
     page.get_by_text("passages: 1").wait_for()
     track_id, start_s, end_s = report(page)["passage"]
@@ -597,14 +594,12 @@ def test_dragging_chooses_a_passage(open_player):
     page.get_by_text("passages: 2").wait_for()
     assert report(page)["passage"] is None
     assert probe(page, "region") is None
-    assert button.get_attribute("aria-pressed") == "true"
 
 
 def test_passage_is_cut_to_the_track(open_player):
     """A drag beyond the end of a short track ends with it."""
     page = open_player("moments")
     page.locator(".player").press("3")
-    page.keyboard.press("p")
     drag(page, 4, 60)
     page.get_by_text("passages: 1").wait_for()
     assert report(page)["passage"] == ["short", pytest.approx(4, abs=0.15), 8.0]
@@ -616,7 +611,6 @@ def test_passage_is_cut_to_the_track(open_player):
 def test_ends_of_the_region_can_be_dragged(open_player):
     """Taken near one end, the region keeps the other."""
     page = open_player("moments")
-    page.locator(".player").press("P")
     drag(page, 10, 20)
     page.get_by_text("passages: 1").wait_for()
     from_s, to_s = probe(page, "region")
@@ -631,7 +625,6 @@ def test_ends_of_the_region_can_be_dragged(open_player):
 def test_short_drag_is_a_place_not_a_passage(open_player):
     """A click, and a drag of less than a second, seek; a drag given up with Escape does nothing."""
     page = open_player("moments", viewport={"width": 6000, "height": 900})
-    page.locator(".player").press("p")
     drag(page, 20, 20.01)
     wait_for(page, "Math.abs(p.position - 20) < 0.1")
     drag(page, 30, 30.8)
@@ -650,9 +643,7 @@ def test_keys_choose_a_passage(open_player):
     page = open_player("moments")
     status = page.locator(".player .status")
     page.get_by_role("slider", name="Position").focus()
-    page.keyboard.press("p")
-    assert page.get_by_role("button", name="Passage").get_attribute("aria-pressed") == "true"
-    expect(status).to_have_text("Drag across the waveform to choose a passage")
+    expect(status).to_have_text("")
     go_to(page, 10)
     page.keyboard.press("[")
     expect(status).to_have_text("Passage from 0:10.0: press ] at its end")
@@ -680,7 +671,6 @@ def test_keys_choose_a_passage(open_player):
     page.get_by_text("passages: 4").wait_for()
     assert report(page)["passage"] is None and probe(page, "region") is None
     page.keyboard.press("Escape")
-    page.keyboard.press("p")
     expect(status).to_have_text("")
     assert page.get_by_text("passages: 4").count() == 1
 
@@ -706,7 +696,6 @@ def test_chosen_passage_is_looped(open_player):
     page = open_player("moments")
     play(page)
     page.keyboard.press("l")
-    page.keyboard.press("p")
     drag(page, 40, 41.6)
     wait_for(page, "p.isRunning && p.position > 40.8")
     wait_for(page, "p.isRunning && p.position < 40.8")
@@ -720,7 +709,6 @@ def test_passage_given_back_as_the_region_changes_nothing(open_player):
     page = open_player("moments")
     page.get_by_text("Give the passage back").click()
     play(page)
-    page.keyboard.press("p")
     drag(page, 0.2, 30)
     page.get_by_text("passages: 1").wait_for()
     chosen = probe(page, "region")
@@ -750,7 +738,6 @@ def test_who_plays_stands_below_the_title(open_player):
 def test_touch_chooses_a_passage(open_player):
     """A finger drags a passage out, and a tap seeks."""
     page = open_player("moments", viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
-    page.get_by_role("button", name="Passage").tap()
     page.locator(".waveform").scroll_into_view_if_needed()
     box = page.locator(".waveform").bounding_box()
     finger = page.context.new_cdp_session(page)
@@ -785,7 +772,6 @@ def test_touch_chooses_a_passage(open_player):
 def test_appearance_of_moment_and_passage(open_player, name, options):
     """A moment, a region and the playhead are told apart; nothing is wider than its column."""
     page = open_player("moments", **options)
-    page.get_by_role("button", name="Passage").click()
     drag(page, 35, 55)
     page.get_by_text("passages: 1").wait_for()
     page.get_by_role("slider", name="Position").focus()

@@ -46,7 +46,6 @@ def test_a_slider_moved_by_key_changes_the_list_and_the_link(listen, tracks):
 
 def test_a_passage_drawn_on_the_waveform_narrows_the_question(listen, tracks):
     page = listen(tracks[5])
-    page.get_by_role("button", name="Passage", exact=True).first.click()
     draw(page, 0.1, 0.6)
     expect(page).to_have_url(re.compile("passage=0.6"), timeout=PATIENCE_MS)
     settle(page)
@@ -76,7 +75,7 @@ def test_a_neighbour_is_followed_and_the_way_back_leads_home(listen, tracks):
 
 def test_a_thumb_and_what_was_heard_outlive_the_visit(listen, app, tracks):
     page = listen(tracks[4])
-    page.get_by_test_id("stFeedback").first.locator("button").first.click()
+    page.get_by_role("button", name="Good match").first.click()
     page.get_by_role("button", name="Play", exact=True).first.click()
     page.wait_for_timeout(2500)
     page.get_by_role("button", name="Pause", exact=True).first.click()
@@ -87,6 +86,63 @@ def test_a_thumb_and_what_was_heard_outlive_the_visit(listen, app, tracks):
         page.wait_for_timeout(100)
     assert list(opinions.verdicts(tracks[4]).values()) == ["like"]
     assert 1 < opinions.seconds_heard()[tracks[4]] < 10
+
+
+def test_a_row_is_heard_at_its_moment_and_a_second_click_ends_it(listen, tracks):
+    """A click, arrows, the query's key and the way back; wherever the focus is, unless somebody types."""
+    page = listen(tracks[4])
+    rows, player = page.locator("section.player").first.get_by_role("radio"), "window.__messPlayer.player"
+    rows.nth(3).click()
+    expect(rows.nth(3)).to_have_attribute("aria-checked", "true")
+    page.wait_for_function(f"() => {player}.isRunning", timeout=PATIENCE_MS)
+    page.get_by_role("heading", level=1).click()  # the focus is nowhere
+    page.keyboard.press("ArrowDown")
+    expect(rows.nth(4)).to_have_attribute("aria-checked", "true")
+    page.keyboard.press("a")
+    expect(rows.nth(0)).to_have_attribute("aria-checked", "true")
+    page.keyboard.press("b")
+    expect(rows.nth(4)).to_have_attribute("aria-checked", "true")
+    page.keyboard.press("2")
+    expect(rows.nth(2)).to_have_attribute("aria-checked", "true")
+    box = page.get_by_role("textbox", name="In words")
+    box.click()
+    page.keyboard.type("a1")
+    expect(rows.nth(2)).to_have_attribute("aria-checked", "true")
+    expect(box).to_have_value("a1")
+    box.fill("")
+    page.get_by_role("heading", level=1).click()
+    rows.nth(2).click()
+    page.wait_for_function(f"() => !{player}.isRunning")
+    page.keyboard.press(" ")
+    page.wait_for_function(f"() => {player}.isRunning", timeout=PATIENCE_MS)
+
+
+def test_a_row_kept_in_place_is_compared_at_the_same_second(listen, tracks):
+    """Shift-click, or Compare: another recording goes on where this one was, to the sample."""
+    page = listen(tracks[4])
+    rows, player = page.locator("section.player").first.get_by_role("radio"), "window.__messPlayer.player"
+    page.get_by_role("button", name="Loop").first.click()
+    rows.nth(1).click()
+    page.wait_for_function(f"() => {player}.isRunning && {player}.position > 1", timeout=PATIENCE_MS)
+    for click in (lambda row: row.click(modifiers=["Shift"]), lambda row: row.click()):
+        before = page.evaluate(f"{player}.position")
+        click(rows.nth(2))
+        expect(rows.nth(2)).to_have_attribute("aria-checked", "true")
+        assert page.evaluate(f"{player}.position") >= before or page.evaluate(f"{player}.position") < 1  # looped
+        rows.nth(1).click(modifiers=["Shift"])
+        if page.get_by_role("button", name="Compare").get_attribute("aria-pressed") == "false":
+            page.get_by_role("button", name="Compare").click()
+
+
+def test_a_list_has_few_stops_for_tab(listen, tracks):
+    """From the position to the table of numbers: one stop for all rows, the opinions of one row, the switches."""
+    page = listen(tracks[4])
+    page.locator("section.player").first.get_by_role("slider", name="Position").focus()
+    in_player = 0
+    while page.evaluate("document.activeElement.shadowRoot?.querySelector('section.player') != null"):
+        page.keyboard.press("Tab")
+        in_player += 1
+    assert in_player <= 9
 
 
 def test_a_cell_of_the_map_of_moments_is_heard_in_both(listen, tracks):

@@ -18,6 +18,8 @@ from mess_core.work.extract import ExtractRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit
 from mess_core.workspace.workspace import Workspace
+from pages.shared.listen import rows
+from pages.shared.widgets.player.player import PlayerTrack
 from tests.conftest import take, work, write_recording
 from tests.planted import work_here
 
@@ -53,6 +55,34 @@ def launch():
         return at
 
     return launch
+
+
+class RowClicks:
+    """What a visitor clicks in the list on Listen, which only a browser draws. shown : its tracks as drawn last"""
+
+    def __init__(self) -> None:
+        self.shown: list[PlayerTrack] = []
+        self._clicks: list[tuple] = []
+
+    def __call__(self, at: AppTest, what: str, row: int, *given: str) -> None:
+        """`what` is "follow" or "judge"; row 0 is the query, if there is one."""
+        has_query = "query" in at.query_params
+        self._clicks.append((what, self.shown[row if has_query else row - 1].id, *given))
+        at.run()
+        assert not at.exception
+
+    def draw(self, tracks: list[PlayerTrack], **settings) -> None:
+        self.shown = list(tracks)
+        while self._clicks:
+            what, *given = self._clicks.pop()
+            settings[f"on_{what}"](*given)
+
+
+@pytest.fixture
+def click_in_row(monkeypatch) -> RowClicks:
+    clicks = RowClicks()
+    monkeypatch.setattr(rows, "player", clicks.draw)
+    return clicks
 
 
 def ids_by_title(home: Workspace) -> list[str]:

@@ -29,7 +29,7 @@ def test_every_script_that_is_imported_is_served(client):
         assert "immutable" in answer.headers["cache-control"] and "__mess" not in answer.text
         seen.add(name)
         left += set(BESIDE.findall(answer.text)) - seen
-    assert seen == {"player.js", "player_audio.js", "selection.js", "time.js", "view.js", "waveform.js"}
+    assert seen == {"player.js", "player_audio.js", "rows.js", "selection.js", "time.js", "view.js", "waveform.js"}
 
 
 @pytest.mark.parametrize("path", ["0123456789abcdef/player.js", f"{DIGEST}/player.py", f"{DIGEST}/..%2Fplayer.py"])

@@ -156,6 +156,41 @@ def test_where_neighbours_usually_stand_is_a_median_over_the_library(name, asked
     assert found.keys() == {1, 3} and found[1] > 95 > found[3] - 5
 
 
+@pytest.mark.parametrize("asked", [{}, {"texture": 3, "tempo": 1}])
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_nearness_is_the_standing_among_pairs_of_neighbours(name, asked):
+    """By hand: the six nearest, a tenth of sixty, of every recording; in total and in each aspect alone."""
+    vectors = random_vectors(61, seed=6)
+    index, query = index_of(name, vectors), random_vectors(1, seed=7)[0]
+
+    def nearest_pairs(aspects: dict[str, float]) -> np.ndarray:
+        rows = [np.delete(by_hand(name, vectors, one, vectors, aspects), row) for row, one in enumerate(vectors)]
+        return np.concatenate([np.sort(row)[-6:] for row in rows])
+
+    found = index.search(query, Question(asked, k=61)).neighbours
+    among = nearest_pairs(asked)
+    for neighbour in found:
+        assert neighbour.nearness == pytest.approx(100 * np.mean(among < neighbour.similarity), abs=0.5)
+    near = [neighbour.nearness for neighbour in found]
+    assert near == sorted(near, reverse=True) and near[-1] == 0
+    for aspect in asked:
+        of_aspect = nearest_pairs({aspect: 1.0})
+        for neighbour in found:
+            score = neighbour.aspects[aspect]
+            assert score.nearness == pytest.approx(100 * np.mean(of_aspect < score.similarity), abs=0.5)
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_nearness_where_there_is_hardly_anything_to_stand_among(name):
+    """Alone there are no pairs; of copies each is as near as all others."""
+    alone = index_of(name, random_vectors(1)).search(random_vectors(1, seed=1)[0])
+    assert alone.neighbours[0].nearness is None
+    copies = np.repeat(random_vectors(1), 30, axis=0)
+    assert {found.nearness for found in index_of(name, copies).search(copies[0]).neighbours} == {50.0}
+    two = random_vectors(2)
+    assert index_of(name, two).search(two[0]).neighbours[0].nearness == 100
+
+
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_equal_similarities_come_in_order_of_track_id(name):
     """Forty copies under shuffled names: for every k the same list, also where k falls among them."""

@@ -25,10 +25,20 @@ ENDED = {  # how these ended is said there
 }
 LAST_LIBRARY = "last library"  # the setting that remembers which one was looked at
 # Streamlit writes white on the primary colour in either theme; on the dark theme's that is hard to read.
-READABLE_ON_PRIMARY = """<style>
+# What a page has found stands at its top: Streamlit would leave an eighth of the window empty.
+STYLE = """<style>
 [data-testid^="stBaseButton-primary"]:not(:disabled), [data-testid="stMultiSelect"] [data-tag] {
   color: light-dark(#fff, #12151d);
 }
+[data-testid="stMainBlockContainer"] { padding-top: 3.75rem; }
+@media (min-width: 48rem) { /* beside the button that opens the sidebar */
+  [data-testid="stMainBlockContainer"] { padding-top: 1.5rem; }
+  [data-testid="stHeader"] { background: none; pointer-events: none; }
+  [data-testid="stHeader"] * { pointer-events: none; } /* but for its buttons, what is below it is clicked */
+  [data-testid="stHeader"] :is(button, button *) { pointer-events: auto; }
+}
+[data-testid="stMainBlockContainer"] h1 { padding: 0.25rem 0 0.5rem; font-size: 1.75rem; }
+[data-testid="stMainBlockContainer"] h3 { padding: 0.5rem 0 0.25rem; font-size: 1.25rem; }
 </style>"""
 
 
@@ -39,7 +49,7 @@ def page(title: str) -> Iterator[None]:
     Nothing else draws jobs: what is being worked on stands under the title, once, whatever panels ask for.
     """
     st.set_page_config(page_title=f"{title} · MESS", page_icon="🎧", layout="wide")
-    st.html(READABLE_ON_PRIMARY)
+    st.html(STYLE)
     try:
         resources.workspace().catalogue.libraries()
         missing = resources.workspace().catalogue.missing_roots()

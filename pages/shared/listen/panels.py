@@ -1,10 +1,9 @@
-"""The answer on 4_Listen: the neighbours, the player, opinions, the exports."""
+"""The answer on 4_Listen: what it rests on, its numbers, the exports."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -12,14 +11,14 @@ import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL, FILTERS, Track
 from mess_core.handover.exports import as_csv, as_json, as_m3u8
-from mess_core.search import answers
+from mess_core.search import answers, explaining
 from mess_core.search.answers import Answer, FoundTrack, make_plan, query_of
 from mess_core.search.either import in_which
-from mess_core.search.explaining import names_in_common, plan_of_reasons, query_of_reasons
+from mess_core.search.explaining import names_in_common
 from mess_core.search.geometry import GEOMETRIES, of_segments
 from mess_core.search.measured import measured_aspects, measured_library
 from mess_core.search.question import Question
-from mess_core.search.reasons import Reason, find_reasons, in_one_line
+from mess_core.search.reasons import Reason, in_one_line
 from mess_core.search.tagged import tags_in_common
 from mess_core.search.words import in_shares
 from mess_core.words import counted
@@ -27,10 +26,7 @@ from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
 from pages.shared.app.frame import aspect_title
 from pages.shared.listen.aspects import measured_faithfulness
-from pages.shared.widgets.player.player import PlayerReport, PlayerTrack, keep_heard, player
 
-N_IN_PLAYER = 3  # neighbours beside the query until others are chosen
-MAX_IN_PLAYER = 8  # keys 1 to 9: the query and eight neighbours
 INDEXES = {
     "flat": "every recording compared",
     "hnsw": "searched by a graph (HNSW), which may miss a neighbour",
@@ -48,7 +44,6 @@ HOW_WORDS = (
 SCORE = "1 is what fits every word best; the shares of the words, and of likeness, add up to it"
 FITS_LESS = "share of this library that fits less"
 BY_ALL = "in all that was asked for"
-VERDICTS = {"dislike": 0, "like": 1}  # as `st.feedback` counts thumbs
 
 
 def answer(query: Track | None, scope: Scope, question: Question, passage: tuple[float, float] | None) -> Answer:
@@ -64,14 +59,7 @@ def answer(query: Track | None, scope: Scope, question: Question, passage: tuple
 
 def explain_neighbours(found: Answer) -> dict[str, list[Reason]]:
     """In what each neighbour is like the query and in what not, along the directions that were discovered."""
-    plan = plan_of_reasons(found.plan)
-    track_ids = [item.track.track_id for item in found.found]
-    if plan is None:
-        return {track_id: [] for track_id in track_ids}
-    query = query_of_reasons(plan, found)
-    if query is None:  # an upload that its encoder has not heard
-        return {track_id: [] for track_id in track_ids}
-    return find_reasons(resources.index(plan), query, track_ids)
+    return explaining.explain_neighbours(found, resources.index)
 
 
 def in_lines(found: Answer, reasons: dict[str, list[Reason]]) -> dict[str, str]:
@@ -86,21 +74,23 @@ def in_lines(found: Answer, reasons: dict[str, list[Reason]]) -> dict[str, str]:
     for item in found.found:
         said = [in_shares(item.neighbour.words)] if item.neighbour.words else []
         said += [f"same {name}" for name in names_in_common(found.query.facts, item.track)]
-        said.append(in_one_line(reasons[item.track.track_id], measured.family if measured else lambda aspect: ()))
+        family = measured.family if measured else lambda aspect: ()
+        said.append(in_one_line(reasons[item.track.track_id], family, found.plan.question.aspects))
         if both := tags[item.track.track_id]:
             said.append(f"both: {', '.join(both)}")
         lines[item.track.track_id] = "; ".join(filter(None, said))
     return lines
 
 
-def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
-    """The table; returns the rows chosen for the player, the nearest ones until some are."""
+def show_numbers(found: Answer, lines: Mapping[str, str]) -> None:
+    """Every number behind the list, for who wants the last digit."""
     asked = [aspect for aspect in found.plan.question.weights if any(item.neighbour.aspects for item in found.found)]
     rows = [
         {
             "rank": item.neighbour.rank,
             "title": item.track.title,
             "similarity": item.neighbour.similarity if abs(item.neighbour.similarity) >= 5e-4 else 0.0,  # not -0.000
+            "nearness": item.neighbour.nearness,
             "closer than": item.neighbour.percentile,
             **{aspect: score.percentile for aspect, score in (item.neighbour.aspects or {}).items()},
             "near in": (in_which(item.neighbour.hearings) or None) if item.neighbour.hearings else None,
@@ -113,24 +103,26 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
         }
         for item in found.found
     ]
-    known = [name for name in ("near in", "why", "performer", "work", "instrument") if any(row[name] for row in rows)]
+    optional = ("nearness", "near in", "why", "performer", "work", "instrument")
+    known = [name for name in optional if any(row[name] is not None and row[name] != "" for row in rows)]
     plan, words = found.plan, found.plan.question.words
-    kind = plan.kind if state.passage() is None else of_segments(plan.kind)
-    first, last = ([], ["moment"]) if state.passage() is None else (["moment"], [])  # of a passage: where it is found
-    chosen = st.dataframe(
+    kind = plan.kind if found.passage is None else of_segments(plan.kind)
+    first, last = ([], ["moment"]) if found.passage is None else (["moment"], [])  # of a passage: where it is found
+    st.dataframe(
         rows,
-        key=f"neighbours-{_query_id(found)}-{plan.scope.info.id}-{plan.scope.library}-{plan.question}-{state.passage()}",
+        key="numbers",
         hide_index=True,
         width="stretch",
         height="content",
-        on_select="rerun",
-        selection_mode="multi-row",
-        column_order=["rank", "title", *first, "closer than", *asked, "similarity", *known, *last, "length"],
+        column_order=["rank", "title", *first, "similarity", "closer than", *asked, *known, *last, "length"],
         column_config={
             "rank": st.column_config.NumberColumn("#", width=40),
             "title": st.column_config.TextColumn("track", width=280),
             "similarity": st.column_config.NumberColumn(
                 "score" if words else "similarity", format="%.3f", width=80, help=SCORE if words else kind.words
+            ),
+            "nearness": st.column_config.NumberColumn(
+                format="%.1f", width=80, help="where the pair stands among neighbours of this library, 0 to 100"
             ),
             "closer than": _percentile("fits more than", "") if words else _percentile("closer than", BY_ALL),
             **{aspect: _percentile(aspect_title(aspect), f"in {aspect_title(aspect)} alone") for aspect in asked},
@@ -140,13 +132,6 @@ def show_neighbours(found: Answer, lines: dict[str, str]) -> list[FoundTrack]:
         },
         alt="Neighbours of the query, the nearest first",
     )
-    picked = [found.found[row] for row in chosen.selection.rows if row < len(found.found)]
-    if len(picked) > MAX_IN_PLAYER:
-        st.caption(
-            f"{len(picked)} are ticked; {MAX_IN_PLAYER} sound beside the query at a time: the first {MAX_IN_PLAYER} of "
-            "them. Untick some to hear the others."
-        )
-    return (picked or list(found.found[:N_IN_PLAYER]))[:MAX_IN_PLAYER]
 
 
 def _percentile(label: str, what: str) -> Any:
@@ -165,73 +150,6 @@ def _moment(item: FoundTrack) -> str:
 
 def _query_id(found: Answer) -> str | None:
     return None if found.query is None else found.query.track_id
-
-
-@st.fragment
-def show_player(query: Track | None, neighbours: list[FoundTrack], passage: tuple[float, float] | None) -> None:
-    """Query and neighbours on one clock; the first is the query, if there is one. Drawing on it asks for a passage."""
-    query_id = None if query is None else query.track_id
-    is_aligned = st.toggle(
-        "Each at its best moment", key="aligned", disabled=not any(n.moment for n in neighbours),
-        help="Lays every neighbour so that its best moment sounds with the query's.",
-    )  # fmt: skip
-    tracks = [] if query is None else [PlayerTrack.of(query)]
-    for n in neighbours:
-        track = PlayerTrack.of(n.track, f"#{n.neighbour.rank} ")
-        if n.moment:
-            offset_s = n.moment.track_s - n.moment.query_s if is_aligned else 0.0
-            length_s = min(n.moment.length_s, n.track.duration_s - n.moment.track_s)
-            track = replace(track, offset_s=offset_s, moment=(n.moment.track_s, length_s))
-        tracks.append(track)
-    report = player(tracks, key="player", region=passage, has_query=query is not None)
-    if report is not None:
-        keep_heard(report, "player", query_id)
-        _use_passage(report, query_id)
-
-
-def _use_passage(report: PlayerReport, query_id: str | None) -> None:
-    """A passage drawn on the waveform: of the query it narrows the question, of a neighbour it becomes the query."""
-    if report.passage == st.session_state.get("drawn"):
-        return
-    st.session_state["drawn"] = report.passage
-    if report.passage is None:
-        state.set_passage(None)
-    else:
-        track_id, start_s, end_s = report.passage
-        if track_id != query_id:
-            state.follow(track_id)
-        state.set_passage((round(start_s, 1), round(end_s, 1)))
-    st.rerun()
-
-
-def show_chosen(found: Answer, neighbours: list[FoundTrack], lines: dict[str, str]) -> None:
-    """What may be done with each recording in the player: an opinion, and the next question."""
-    opinions = resources.workspace().opinions
-    verdicts = opinions.verdicts(_query_id(found))
-    for item in neighbours:
-        track_id = item.track.track_id
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            line = lines[track_id]
-            st.text(f"#{item.neighbour.rank} {item.track.title}{f' · {line}' if line else ''}", width="stretch")
-            key = f"verdict {_query_id(found)} {track_id}"
-            if key not in st.session_state and track_id in verdicts:
-                st.session_state[key] = VERDICTS[verdicts[track_id]]
-            st.feedback("thumbs", key=key, on_change=_judge, args=(key, found, item))
-            st.button(
-                "Find like this", key=f"follow {track_id}", icon=":material/travel_explore:", on_click=state.follow,
-                args=(track_id,), help="Makes this recording the query.",
-            )  # fmt: skip
-
-
-def _judge(key: str, found: Answer, item: FoundTrack) -> None:
-    """Keep a thumb, with everything that led to it."""
-    plan = found.plan
-    verdict = {0: "dislike", 1: "like", None: "none"}[st.session_state[key]]
-    context = {
-        "library": plan.scope.library, "encoder": plan.scope.info.id, "fingerprint": plan.scope.info.fingerprint,
-        "geometry": plan.geometry, "request": asdict(plan.question), "rank": item.neighbour.rank,
-    }  # fmt: skip
-    resources.workspace().opinions.judge(item.track.track_id, verdict, query_track_id=_query_id(found), context=context)
 
 
 def show_exports(found: Answer) -> None:
@@ -285,6 +203,15 @@ def _filters_in_words(question: Question) -> list[str]:
     return wanted + [f"the tag {word}" for word in question.heard_as]
 
 
+def show_heading(found: Answer) -> None:
+    """How many there are, of what kind."""
+    n = len(found.found)
+    if found.query is None:
+        st.subheader(f"{counted(n, 'recording')} that {'fits' if n == 1 else 'fit'} best", anchor=False)
+    else:
+        st.subheader(counted(n, "nearest recording"), anchor=False)
+
+
 def show_filters(question: Question) -> None:
     """That the list is of some recordings only, and a click that makes it one of all."""
     wanted = _filters_in_words(question)
@@ -323,7 +250,8 @@ def show_basis(found: Answer) -> None:
                 "Rank by what the encoder hears", key="by encoder", on_click=state.choose, args=("geometry", "auto")
             )
         return
-    if not GEOMETRIES[plan.geometry].has_directions or not plan.question.aspects or state.passage() is not None:
+    is_by_directions = GEOMETRIES[plan.geometry].has_directions and bool(plan.question.aspects)
+    if found.query is None or not is_by_directions or found.passage is not None:
         return
     aspects = measured_aspects(plan.scope)
     needed = {target for aspect in plan.question.weights for target in aspects[aspect].searched}

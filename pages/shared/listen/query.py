@@ -16,6 +16,7 @@ from mess_core.workspace.scope import Scope
 from mess_core.workspace.uploads import keep_recording
 from pages.shared.app import frame, resources, state
 from pages.shared.app.jobs import wait_for
+from pages.shared.listen.words import choose_words
 from pages.shared.widgets.pickers import embed_button
 from pages.shared.widgets.upload.upload import upload
 
@@ -24,11 +25,56 @@ SHORTEST_PASSAGE_S = 1.0
 ASKED, CAME_BY = "query of the last run", "how queries came"  # of this visitor
 
 
-def choose_query() -> Track | None:
-    """A dropped file, a track of the library, or a recording made now; its id is in the URL."""
-    workspace = resources.workspace()
+def choose_query() -> tuple[Track | None, Question, tuple[float, float] | None]:
+    """What is asked about: a recording, words, and of the recording perhaps only a part; all of it is in the URL.
+
+    Returns
+    -------
+    query : Track or None
+    asked : Question
+        The words alone.
+    passage : (from_s, to_s) or None
+        None for all of it.
+    """
     _follow_query()
-    how = st.segmented_control("Query", [UPLOAD, PICK, RECORD], required=True, key="how")
+    query = _query()
+    left, right = st.columns([2, 1], gap="medium")
+    with right:
+        words = choose_words()
+    with left, st.expander(_in_one_line(query), expanded=query is None, icon=":material/graphic_eq:"):
+        _choose_recording()
+        passage = None if query is None or words else _choose_passage(query)
+    for notice in query.notices if query else ():
+        st.caption(f":material/warning: {notice}")
+    return query, Question(words=words), passage
+
+
+def _in_one_line(query: Track | None) -> str:
+    """The query as the heading of what it was chosen by; a name is untrusted."""
+    if query is None:
+        return "Ask about a recording"
+    apart = [fact for fact in (query.composer, query.performer, query.instrument) if fact and fact not in query.title]
+    facts = " · ".join([query.title, *apart, frame.seconds(query.duration_s)])
+    return f"**Query** {frame.plain(facts)}"
+
+
+def _query() -> Track | None:
+    """The recording in the URL, if it is here."""
+    query = state.query()
+    if query is None:
+        return None
+    try:
+        return resources.workspace().catalogue.track(query)
+    except UnknownTrackError:
+        state.set_query(None)  # a link to a track that is not here
+        st.caption("The track in this link is not here (any more). Choose another.")
+        return None
+
+
+def _choose_recording() -> None:
+    """A dropped file, a track of the library, or a recording made now."""
+    workspace = resources.workspace()
+    how = st.segmented_control("Query", [UPLOAD, PICK, RECORD], required=True, key="how", label_visibility="collapsed")
     if how == UPLOAD:
         dropped = upload(key="upload", on_upload=_use_upload)
         if dropped is None:
@@ -48,15 +94,6 @@ def choose_query() -> Track | None:
         )
         if picked is None and not labels:
             st.caption("This library is empty.")
-    query = state.query()
-    if query is None:
-        return None
-    try:
-        return workspace.catalogue.track(query)
-    except UnknownTrackError:
-        state.set_query(None)  # a link to a track that is not here
-        st.caption("The track in this link is not here (any more). Choose another.")
-        return None
 
 
 def _follow_query() -> None:
@@ -161,7 +198,7 @@ def show_trail() -> None:
     if not trail:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption("Came from")
+        st.caption("Came from", width="content")
         for step, track_id in enumerate(trail):
             try:
                 label = frame.plain(workspace.catalogue.track(track_id).title)
@@ -170,7 +207,7 @@ def show_trail() -> None:
             st.button(label, key=f"trail {step}", on_click=state.go_back, args=(step,), type="tertiary")
 
 
-def choose_passage(query: Track) -> tuple[float, float] | None:
+def _choose_passage(query: Track) -> tuple[float, float] | None:
     """A part of the query, or None for all of it; in the URL, and as well drawn on the waveform."""
     end_s = round(query.duration_s, 1)
     if end_s < 2 * SHORTEST_PASSAGE_S:
@@ -196,14 +233,3 @@ def _use_passage(key: str, end_s: float) -> None:
     start_s, stop_s = st.session_state[key]
     is_whole = (start_s, stop_s) == (0.0, end_s)
     state.set_passage(None if is_whole or stop_s - start_s < SHORTEST_PASSAGE_S else (start_s, stop_s))
-
-
-def show_query(query: Track) -> None:
-    """What is asked about."""
-    facts = [query.composer, query.performer, query.instrument, frame.seconds(query.duration_s), query.codec]
-    with st.container(border=True, gap="xxsmall"):
-        st.caption("Query")
-        st.text(query.title)
-        st.text(" · ".join(fact for fact in facts if fact))
-        for notice in query.notices:
-            st.caption(f":material/warning: {notice}")

@@ -24,15 +24,15 @@ HEARD_S = 10.0  # of a moment that is clicked
 
 
 @st.fragment
-def show_why(found: Answer, neighbours: list[FoundTrack], reasons: dict[str, list[Reason]]) -> None:
+def show_why(found: Answer, reasons: dict[str, list[Reason]]) -> None:
     """One neighbour in depth; only the tab that is open is worked out."""
     st.subheader("Why?", anchor=False)
-    by_id = {item.track.track_id: item for item in neighbours}
+    by_id = {item.track.track_id: item for item in found.found}
     track_id = st.selectbox(
         "Recording", list(by_id), key="why",
         format_func=lambda each: f"#{by_id[each].neighbour.rank} {by_id[each].track.title}" if each in by_id else each,
     )  # fmt: skip
-    track_id = state.offered(track_id, by_id, neighbours[0].track.track_id)
+    track_id = state.offered(track_id, by_id, found.found[0].track.track_id)
     aspects, values, moments = st.tabs(["Aspects", "Measured values", "Moments"], key="why tab", on_change="rerun")
     if aspects.open:
         with aspects:

@@ -1,5 +1,5 @@
-// The player: joins its sound (player_audio.js) and its face (view.js), and tells Python what was heard and which passage
-// was chosen (selection.js).
+// The player: joins its sound (player_audio.js) and its face (view.js), and tells Python what was heard, which passage
+// was chosen (selection.js), and what a listener thinks of a row of its list (rows.js).
 //
 // Names and messages come from files and other people: they are set as textContent only.
 
@@ -17,8 +17,9 @@ class Player {
   #switches = 0;
   #hasReported = false;
   #accountedAt = null;
-  #dragTo = null;
   #wasPlaying = false;
+  #lastRow = 1; // the neighbour that was heard last
+  #judged = {}; // what the listener thinks of a track, until Python has it
   #selection = new Selection();
   #region = null; // as it was asked for, in frames: {trackId, from, to} in that track, or in the clock if trackId is null
   #regionAsked = "null"; // what Python said last
@@ -29,7 +30,14 @@ class Player {
     this.view = new View(root, {
       toggle: () => (this.engine.wantsToPlay ? this.#pause() : this.#play()),
       toggleLoop: () => this.engine.setLoop(!this.engine.clock.loops),
-      togglePassage: () => this.#togglePassage(),
+      toggleCompare: () => { this.compares = !this.compares; this.#refresh(); },
+      trackOfKey: (number) => this.#trackOfKey(number),
+      audition: (index, staysHere) => this.#audition(index, staysHere),
+      hearQuery: () => this.hasQuery && this.#audition(0, true),
+      hearAgain: () => this.#audition(this.#lastRow, true),
+      toMoment: () => this.#seekToMoment(),
+      judge: (trackId, verdict) => this.#judge(trackId, verdict),
+      follow: (trackId) => this.trigger("follow", trackId),
       mark: (end) => this.#mark(end),
       hasPassage: () => this.#hasPassage,
       clearPassage: () => this.#clearPassage(),
@@ -50,15 +58,19 @@ class Player {
   }
 
   /** Called on mount, when the tracks changed, and when the theme did. */
-  update({ excerpt_s: excerptS, tracks, region, starts, has_query: hasQuery = true }, send) {
+  update({ excerpt_s: excerptS, tracks, region, starts, has_query: hasQuery = true, is_strange: isStrange }, send, trigger) {
     this.hasQuery = hasQuery;
+    this.isStrange = Boolean(isStrange);
     this.send = send;
+    this.trigger = trigger;
+    this.#judged = {}; // Python knows by now
     this.#account(); // what was heard until now, of a track that may be gone in a moment
     const goesOn = this.engine.setTracks(tracks, excerptS);
     this.#takeRegion(region, !goesOn);
     this.view.waveform.readTheme();
     this.#loadPeaks();
     this.#takeStart(starts);
+    if (this.#isList) this.engine.warm(this.engine.voices.slice(hasQuery ? 1 : 0).map((voice) => [voice, this.#startOf(voice)]));
     this.#refresh();
   }
 
@@ -84,7 +96,43 @@ class Player {
     this.engine.pause();
   }
 
+  get #isList() { return this.engine.voices.length > 0 && this.engine.voices.every(({ track }) => track.row); }
+
+  /** In a list the key is the number of the row, and the query has a key of its own. */
+  #trackOfKey(number) {
+    const index = this.#isList && this.hasQuery ? number : number - 1;
+    return index < this.engine.voices.length ? index : null;
+  }
+
+  /** A click on a row: it is heard at its best moment, or where the music is now; on the one that is heard, it ends. */
+  #audition(index, staysHere) {
+    if (index >= this.engine.voices.length) return;
+    const stays = staysHere || this.compares;
+    if (!stays && index === this.engine.audible && this.engine.wantsToPlay) { this.#pause(); return; }
+    this.#select(index);
+    if (!stays) this.#seekToMoment();
+    this.#play();
+  }
+
+  #seekToMoment() {
+    this.#seek(toSeconds(this.#startOf(this.engine.voice)));
+  }
+
+  /** Where a row begins to play, in frames of the clock: at its moment, or the region; the query goes on where it is. */
+  #startOf(voice) {
+    const moment = this.#momentOf(voice);
+    if (moment) return toFrames(moment[0]);
+    return this.engine.clock.region?.from ?? (voice === this.engine.voice ? this.engine.position : 0);
+  }
+
+  #judge(trackId, verdict) {
+    this.#judged[trackId] = verdict;
+    this.trigger("judge", { track_id: trackId, verdict });
+    this.#refresh();
+  }
+
   #select(index) {
+    if (index > 0 || !this.hasQuery) this.#lastRow = index;
     if (index !== this.engine.audible) {
       this.#account();
       this.#switches += 1;
@@ -107,24 +155,20 @@ class Player {
   #regionWithin(reach) { return [this.engine.clock.region, reach * this.engine.clock.length]; }
 
   #grab(fraction, reach) {
-    if (this.#selection.isOn) this.#selection.grab(this.#frameAt(fraction), ...this.#regionWithin(reach));
-    else this.#dragTo = fraction;
+    this.#selection.grab(this.#frameAt(fraction), ...this.#regionWithin(reach));
     this.#refresh();
   }
 
   #drag(fraction) {
-    if (this.#selection.dragged) this.#selection.dragTo(this.#frameAt(fraction));
-    else if (this.#dragTo !== null) this.#dragTo = fraction; // null: given up with Escape
+    if (this.#selection.dragged) this.#selection.dragTo(this.#frameAt(fraction)); // else it was given up with Escape
     this.#refresh();
   }
 
   /** `fraction` is null if the browser took the pointer away. What is too short for a passage is a place to go to. */
   #drop(fraction, isClick) {
     const dragged = this.#selection.drop();
-    const seeks = dragged !== null || this.#dragTo !== null;
-    this.#dragTo = null;
     const isChosen = fraction !== null && dragged !== null && !isClick && this.#choose(dragged);
-    if (seeks && !isChosen && fraction !== null) this.#seek(fraction * toSeconds(this.engine.clock.length));
+    if (dragged !== null && !isChosen && fraction !== null) this.#seek(fraction * toSeconds(this.engine.clock.length));
     this.#refresh();
   }
 
@@ -133,11 +177,6 @@ class Player {
   get #hasPassage() {
     const { dragged, marks } = this.#selection;
     return Boolean(dragged || this.engine.clock.region || marks.from !== null || marks.to !== null);
-  }
-
-  #togglePassage() {
-    this.#selection.isOn = !this.#selection.isOn;
-    this.#refresh();
   }
 
   /** The passage begins or ends where the listener is; with its other end it is chosen. */
@@ -273,14 +312,15 @@ class Player {
     const { voice, clock } = engine;
     if (!voice) return;
     const durationS = toSeconds(clock.length);
-    const positionS = this.#dragTo === null ? toSeconds(engine.position) : this.#dragTo * durationS;
+    const positionS = toSeconds(engine.position);
     const moment = this.#momentOf(voice);
     view.show({
       tracks: engine.voices.map((each, index) => this.#stateOf(each, index)),
       audible: engine.audible,
       isPlaying: engine.wantsToPlay,
       loops: clock.loops,
-      selects: this.#selection.isOn,
+      compares: Boolean(this.compares),
+      isStrange: this.isStrange,
       matched: engine.matched,
       positionS,
       durationS,
@@ -311,12 +351,12 @@ class Player {
   }
 
   #regionToDraw() {
-    const { dragged, waiting, isOn } = this.#selection;
+    const { dragged, waiting } = this.#selection;
     const region = dragged ?? this.engine.clock.region;
     return {
       region: region && [toSeconds(region.from), toSeconds(region.to)],
       mark: waiting && { atS: toSeconds(waiting.frame), isBeginning: waiting.end === "from" },
-      hasGrips: isOn,
+      hasGrips: true,
     };
   }
 
@@ -331,11 +371,22 @@ class Player {
 
   #stateOf(voice, index) {
     const isSilent = voice.excerptAt(Math.min(this.engine.position, this.engine.clock.length - 1)) === null;
-    let note = this.hasQuery && index === 0 && this.engine.voices.length > 1 ? "query" : "";
-    if (isSilent) note = this.engine.position + voice.offset < 0 ? "not yet" : "ended";
+    const isMarked = this.hasQuery && index === 0 && this.engine.voices.length > 1 && !voice.track.row;
+    let note = isMarked ? "query" : "";
+    if (isSilent && !voice.track.row) note = this.engine.position + voice.offset < 0 ? "not yet" : "ended";
     if (voice.error) note = "unavailable";
-    const { id, label, performer } = voice.track;
-    return { id, label, performer, note, isSilent, isFailed: voice.error !== "" };
+    const { id, label, performer, row } = voice.track;
+    const verdict = this.#judged[id] ?? row?.verdict;
+    return { id, label, performer, row, verdict, note, isSilent, isFailed: voice.error !== "", ...this.#sharesOf(voice) };
+  }
+
+  /** What a row's own waveform shows: its peaks, its moment, and how far it was played, as shares of its length. */
+  #sharesOf({ track, peaks, offset, length }) {
+    if (!track.row) return {};
+    const share = (seconds) => Math.max(0, Math.min(1, seconds / track.duration_s));
+    const moment = track.moment && [share(track.moment[0]), share(track.moment[0] + track.moment[1])];
+    const isHeard = track.id === this.engine.voice.track.id;
+    return { peaks, moment, played: isHeard ? Math.max(0, Math.min(1, (this.engine.position + offset) / length)) : 0 };
   }
 
   #status() {
@@ -343,18 +394,18 @@ class Player {
     const failed = engine.voices.findIndex((voice) => voice.error && (voice === engine.voice || !engine.voice.error));
     if (failed >= 0) {
       const { error, track } = engine.voices[failed];
-      return `${failed + 1} · ${track.label} cannot be played: ${error}. Choose it to try again.`;
+      return `${track.row ? track.row.number : failed + 1} · ${track.label} cannot be played: ${error}. Choose it to try again.`;
     }
     return engine.wantsToPlay && !engine.clock.isRunning ? "Loading …" : this.#passageStatus();
   }
 
   #passageStatus() {
-    const { waiting, isOn } = this.#selection;
+    const { waiting } = this.#selection;
     const { region } = this.engine.clock;
     if (waiting?.end === "from") return `Passage from ${formatTime(toSeconds(waiting.frame), 1)}: press ] at its end`;
     if (waiting) return `Passage up to ${formatTime(toSeconds(waiting.frame), 1)}: press [ at its beginning`;
     if (region) return `Passage ${spanText([toSeconds(region.from), toSeconds(region.to)])}`;
-    return isOn ? "Drag across the waveform to choose a passage" : "";
+    return "";
   }
 
   /** The loudest bar of all tracks, at the loudness it is heard with, fills the height. */
@@ -364,8 +415,14 @@ class Player {
     return loudest > 0 ? gainOf(this.engine.voice) / loudest : 0;
   }
 
+  /** The picture of the track that is heard; of a list those of all, one after the other. */
   async #loadPeaks() {
-    const { voice } = this.engine;
+    const { voices, voice } = this.engine;
+    await this.#loadPeaksOf(voice);
+    if (this.#isList) for (const each of voices) if (this.engine.voices.includes(each)) await this.#loadPeaksOf(each);
+  }
+
+  async #loadPeaksOf(voice) {
     if (voice.peaks || voice.peaksAsked || !voice.track.peaks_url) return;
     voice.peaksAsked = true;
     try {
@@ -391,11 +448,11 @@ function round(value, digits) { return Number(value.toFixed(digits)); }
 
 const players = new WeakMap(); // by the element they live in: a rerun finds its player again, still playing
 
-export default function ({ data, parentElement, setStateValue }) {
+export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
   if (!players.has(parentElement)) players.set(parentElement, { player: new Player(parentElement), calls: 0 });
   const entry = players.get(parentElement);
   const call = (entry.calls += 1);
-  entry.player.update(data, setStateValue);
+  entry.player.update(data, setStateValue, setTriggerValue);
   return () => {
     if (entry.calls !== call) return; // Streamlit may clean up an overtaken call while the component lives on
     players.delete(parentElement);

@@ -1,7 +1,8 @@
 """The player: several recordings on one clock, heard one at a time, switched without losing the place.
 
-The browser half are the scripts beside this: the sound (`player_audio.js`), the face (`view.js`, `waveform.js`), and
-`player.js`, which joins them. It fetches 30-second excerpts, so a long recording is never decoded whole.
+The browser half are the scripts beside this: the sound (`player_audio.js`), the face (`view.js`, `waveform.js`,
+`rows.js`), and `player.js`, which joins them. It fetches excerpts of 30 seconds, so a long recording is never decoded
+whole.
 
 Conventions
 -----------
@@ -10,6 +11,7 @@ before its beginning and after its end a track is silent.
 Moment: the stretch of a track that its band on the waveform points at, in that track's own time.
 Region: a stretch of the clock, the same for all tracks. Loop repeats it, and Play begins in it.
 Passage: the region that the listener chose, told in the own time of the track heard at that moment.
+Row: what a list says of a track beside playing it. A player all of whose tracks have one is a list.
 Loudness: integrated, BS.1770, in LUFS, as heard from two speakers (a mono file counts for both).
 
 Examples
@@ -21,7 +23,7 @@ Examples
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ from mess_core.errors import InputError
 from pages.shared.app import resources
 from pages.shared.widgets.player.modules import SCRIPT
 
+VERDICTS = ("like", "dislike", "none")
 PASSAGE_MIN_S = 1.0  # as in player.js: a shorter one cannot be chosen
 QUIETEST_TARGET_LUFS = -45.0  # a nearly silent recording must not pull all others down with it
 
@@ -45,6 +48,38 @@ _component = st.components.v2.component(  # its texts are our own: names and tit
     css=(_HERE / "player.css").read_text("utf-8"),
     js=SCRIPT,
 )
+
+
+@dataclass(frozen=True)
+class RowScore:
+    """How near in one of the things that were asked for, 0 to 100; `colour` as CSS."""
+
+    name: str
+    score: int
+    colour: str
+
+
+@dataclass(frozen=True)
+class PlayerRow:
+    """What a list says of a track.
+
+    number : as the key that chooses it
+    verdict_words : why it is here
+    score : how near, 0 to 100; None where there is none
+    unit, score_words : what the score is of, and what it means
+    scores : in each thing that was asked for
+    asks : whether the listener is asked for an opinion, and offered to go on from here
+    verdict : "like", "dislike" or "none"
+    """
+
+    number: str
+    verdict_words: str = ""
+    score: int | None = None
+    unit: str = "of 100"
+    score_words: str = ""
+    scores: tuple[RowScore, ...] = ()
+    asks: bool = True
+    verdict: str = "none"
 
 
 @dataclass(frozen=True)
@@ -66,6 +101,7 @@ class PlayerTrack:
     peaks_url: str | None = None
     moment: tuple[float, float] | None = None
     performer: str = ""  # on a line of its own: often all that tells one recording from the next
+    row: PlayerRow | None = None
 
     @classmethod
     def of(cls, track: Track, prefix: str = "") -> PlayerTrack:
@@ -103,8 +139,11 @@ def player(
     region: tuple[float, float] | None = None,
     starts: str | None = None,
     has_query: bool = True,
+    is_strange: bool = False,
     on_report: Callable[[], None] | None = None,
     on_passage: Callable[[], None] | None = None,
+    on_judge: Callable[[str, str], None] | None = None,
+    on_follow: Callable[[str], None] | None = None,
 ) -> PlayerReport | None:
     """Show the player; the first track is the query, if there is one.
 
@@ -127,10 +166,15 @@ def player(
         on the page: a browser plays nothing that nobody clicked for.
     has_query : bool
         Whether the first track is marked as what was asked about.
+    is_strange : bool
+        Whether the rows of a list are paled, because none of them is really alike.
     on_report : callable, optional
         Called without arguments before the rerun that a report causes.
     on_passage : callable, optional
         Called without arguments before the rerun that choosing or clearing a passage causes.
+    on_judge, on_follow : callable, optional
+        Called before the rerun that a click in a row causes: with the track's id and "like", "dislike" or "none"; with
+        the track's id where the listener goes on from it.
 
     Returns
     -------
@@ -143,12 +187,14 @@ def player(
         If there is no track, an id comes twice, or a duration, offset, moment or region is not in finite seconds.
     """
     _check(tracks, region)
+    ids = {track.id for track in tracks}
     gains_db = matching_gains_db([track.loudness_lufs for track in tracks])
     data = {
         "excerpt_s": EXCERPT_DEFAULT_S,
         "region": list(region) if region else None,
         "starts": starts,
         "has_query": has_query,
+        "is_strange": is_strange,
         "tracks": [
             {**asdict(track), "gain_db": round(gain_db, 3)} for track, gain_db in zip(tracks, gains_db, strict=True)
         ],
@@ -159,6 +205,8 @@ def player(
         default={"report": None, "passage": None},
         on_report_change=on_report if on_report else lambda: None,
         on_passage_change=on_passage if on_passage else lambda: None,
+        on_judge_change=lambda: _tell_judgement(st.session_state[key].judge, ids, on_judge),
+        on_follow_change=lambda: _tell_follow(st.session_state[key].follow, ids, on_follow),
     )
     report, passage = _read_report(result.report), _read_passage(result.passage, tracks)
     return replace(report, passage=passage) if report else None
@@ -225,6 +273,20 @@ def _check(tracks: Sequence[PlayerTrack], region: tuple[float, float] | None) ->
             )
     if region and not (all(map(math.isfinite, region)) and region[0] < region[1]):
         raise InputError(f"The player was given the region {region}; it needs a beginning and a later end, in seconds.")
+
+
+def _tell_judgement(raw: Any, ids: Collection[str], on_judge: Callable[[str, str], None] | None) -> None:
+    """Pass on what a listener thinks of one of these tracks; a browser can send anything."""
+    if not (on_judge and isinstance(raw, Mapping)):
+        return
+    track_id, verdict = raw.get("track_id"), raw.get("verdict")
+    if isinstance(track_id, str) and track_id in ids and isinstance(verdict, str) and verdict in VERDICTS:
+        on_judge(track_id, verdict)
+
+
+def _tell_follow(raw: Any, ids: Collection[str], on_follow: Callable[[str], None] | None) -> None:
+    if on_follow and isinstance(raw, str) and raw in ids:
+        on_follow(raw)
 
 
 def _read_report(raw: Any) -> PlayerReport | None:

@@ -16,6 +16,9 @@ const OVERLAP = toFrames(0.04); // fetched on both sides of an excerpt, so that 
 const NEXT_SOON = toFrames(12); // a track that is not heard fetches its next excerpt this long before it is needed
 const PUMP_MS = 150;
 const REST_AFTER_MS = 5000;
+const MOST_KEPT_READY = 9; // tracks that fetch ahead while another one is heard; of more, those heard last
+const WARM = 5; // of a list, those that are fetched before anybody has asked
+const WARM_AFTER_MS = 400; // of calm
 const MAX_FETCHES = 3; // at a time: the server decodes each of them
 const KEPT_EXCERPTS = { audible: 3, other: 2 }; // 30 s of stereo are 11.5 MB once decoded
 
@@ -63,6 +66,9 @@ class Clock {
     return this.region !== null && (position < this.region.from || position >= this.region.to);
   }
 }
+
+/** Decodes without a gesture of the listener's, which the sound itself waits for. */
+const decoder = new OfflineAudioContext(1, 1, RATE);
 
 /** One recording. `input` carries it at its own level, `gain` decides whether and how loud it is heard. */
 class Voice {
@@ -132,7 +138,7 @@ class Voice {
       const answer = await fetch(`${this.track.excerpt_url}?${range}`, { signal: excerpt.abort.signal });
       if (!answer.ok) throw new Error(await failureOf(answer));
       const bytes = await answer.arrayBuffer();
-      excerpt.buffer = await this.#context.decodeAudioData(bytes).catch(() => { throw new Error("the sound arrived damaged"); });
+      excerpt.buffer = await decoder.decodeAudioData(bytes).catch(() => { throw new Error("the sound arrived damaged"); });
     } catch (error) {
       if (this.#excerpts.get(index) === excerpt) this.#excerpts.delete(index);
       if (error.name !== "AbortError") this.error = error instanceof TypeError ? "the server cannot be reached" : error.message;
@@ -221,6 +227,7 @@ class Engine {
   clock = new Clock();
   voices = [];
   audible = 0;
+  #heardLast = []; // voices, the latest first
   matched = true;
   wantsToPlay = false;
   isClosed = false;
@@ -309,6 +316,7 @@ class Engine {
 
   async select(index) {
     this.audible = index;
+    this.#heardLast = [this.voice, ...this.#heardLast.filter((voice) => voice !== this.voice)].slice(0, MOST_KEPT_READY);
     if (this.voice.error) { this.voice.error = ""; this.voice.halt(); } // choosing a failed track tries it again
     await this.wake();
     this.applyGains();
@@ -396,7 +404,7 @@ class Engine {
   }
 
   #fetchWhatIsNeeded() {
-    const others = this.wantsToPlay ? this.voices.filter((voice) => voice !== this.voice) : [];
+    const others = this.wantsToPlay ? this.#keptReady : [];
     const wanted = [];
     for (const voice of [this.voice, ...others]) {
       const isAudible = voice === this.voice;
@@ -414,8 +422,29 @@ class Engine {
     }
   }
 
+  /** Those that go on beside the one that is heard, so that one can switch: all, or of many the first and the latest. */
+  get #keptReady() {
+    const others = this.voices.filter((voice) => voice !== this.voice);
+    if (others.length <= MOST_KEPT_READY) return others;
+    const wanted = new Set([this.voices[0], ...this.#heardLast, ...others].filter((voice) => others.includes(voice)));
+    return [...wanted].slice(0, MOST_KEPT_READY);
+  }
+
+  /** Fetches where a click would begin to play, of the first of a list, before there is a click. */
+  warm(positions) {
+    clearTimeout(this.warming);
+    this.warming = setTimeout(() => {
+      if (this.isClosed || this.wantsToPlay) return;
+      positions.slice(0, WARM).forEach(([voice, position]) => {
+        const index = voice.excerptAt(position);
+        if (this.voices.includes(voice) && index !== null && !voice.has(index) && !voice.error) voice.fetchExcerpt(index);
+      });
+    }, WARM_AFTER_MS);
+  }
+
   close() {
     this.isClosed = true;
+    clearTimeout(this.warming);
     clearInterval(this.timer);
     clearTimeout(this.rest);
     this.voices.forEach((voice) => voice.close());

@@ -1,6 +1,5 @@
 /** A passage while it is being chosen, dragged out or marked end by end. In frames of the clock. */
 export class Selection {
-  isOn = false; // dragging on the waveform chooses a passage; else it seeks
   marks = { from: null, to: null }; // the ends of the region; one without the other waits for it
   #anchor = null;
   #tip = null;
@@ -19,7 +18,7 @@ export class Selection {
 
   /** Which end of the region lies within reach of a place; null if none does. */
   endNear(frame, region, reach) {
-    if (!this.isOn || !region) return null;
+    if (!region) return null;
     const end = Math.abs(frame - region.from) < Math.abs(frame - region.to) ? region.from : region.to;
     return Math.abs(frame - end) <= reach ? end : null;
   }

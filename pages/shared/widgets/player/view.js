@@ -1,3 +1,4 @@
+import { Rows } from "./rows.js";
 import { formatTime } from "./time.js";
 import { Waveform } from "./waveform.js";
 
@@ -5,7 +6,12 @@ const SEEK_STEP_S = 5;
 const CLICK_PX = 4; // a hand that moved less meant a place, not a stretch
 const REACH_PX = { mouse: 6, other: 18 }; // how near to an end of the region the pointer takes hold of it
 
-/** The elements on the page. It shows what it is given and says which wishes were expressed. */
+/**
+ * The elements on the page. It shows what it is given and says which wishes were expressed.
+ *
+ * Tracks are shown side by side above the waveform; or, where they come with rows, as a list below it (rows.js), whose
+ * keys work wherever on the page nobody types.
+ */
 export class View {
   constructor(root, wishes) {
     const find = (name) => root.querySelector(`.${name}`);
@@ -14,19 +20,22 @@ export class View {
     this.canvas = find("waveform");
     this.playButton = find("play");
     this.loopButton = find("loop");
-    this.passageButton = find("passage");
+    this.compareButton = find("compare");
     this.matchButton = find("match");
     this.nowText = find("now");
     this.totalText = find("total");
     this.status = find("status");
     this.wishes = wishes;
+    this.rows = new Rows(this.tracks, wishes);
     this.waveform = new Waveform(this.canvas);
     this.resizing = new ResizeObserver(() => wishes.redraw());
     this.resizing.observe(this.canvas);
     this.section.addEventListener("keydown", (event) => this.#onKey(event));
+    this.onPageKey = (event) => this.isList && !isTyping(event) && this.#onKey(event);
+    window.addEventListener("keydown", this.onPageKey);
     this.playButton.onclick = () => wishes.toggle();
     this.loopButton.onclick = (event) => this.#afterClick(event, wishes.toggleLoop);
-    this.passageButton.onclick = (event) => this.#afterClick(event, wishes.togglePassage);
+    this.compareButton.onclick = (event) => this.#afterClick(event, wishes.toggleCompare);
     this.matchButton.onclick = (event) => this.#afterClick(event, wishes.toggleMatch);
     this.#listenToPointer();
     this.section.inert = false; // until here nobody would have heard a click
@@ -41,7 +50,17 @@ export class View {
   #onKey(event) {
     if (isChord(event)) return;
     const { wishes } = this;
-    const isOnToggle = event.target.classList.contains("toggle") || event.target === this.playButton;
+    const isOnToggle = event.target.matches?.(".toggle, .play, .act") ?? false;
+    const ofRows = {
+      ArrowUp: () => this.#auditionBeside(-1),
+      ArrowDown: () => this.#auditionBeside(1),
+      a: wishes.hearQuery,
+      A: wishes.hearQuery,
+      b: wishes.hearAgain,
+      B: wishes.hearAgain,
+      m: wishes.toMoment,
+      M: wishes.toMoment,
+    };
     const actions = {
       " ": isOnToggle ? null : wishes.toggle, // a button in focus answers to Space by itself
       ArrowLeft: () => wishes.seekBy(-SEEK_STEP_S),
@@ -54,15 +73,14 @@ export class View {
       End: event.target === this.canvas ? () => wishes.seekBy(Infinity) : null,
       l: wishes.toggleLoop,
       L: wishes.toggleLoop,
-      p: wishes.togglePassage,
-      P: wishes.togglePassage,
       "[": () => wishes.mark("from"),
       "]": () => wishes.mark("to"),
       Escape: wishes.hasPassage() ? wishes.clearPassage : null, // else it is the page's
+      ...(this.isList ? ofRows : {}),
     };
     let action = actions[event.key];
-    const number = /^[1-9]$/.test(event.key) ? Number(event.key) - 1 : -1;
-    if (number >= 0 && number < this.tracks.children.length) action = () => wishes.select(number);
+    const track = /^[1-9]$/.test(event.key) ? wishes.trackOfKey(Number(event.key)) : null;
+    if (track !== null) action = () => wishes.select(track);
     if (!action) return;
     event.preventDefault();
     event.stopPropagation(); // Streamlit and the page have shortcuts of their own
@@ -71,11 +89,23 @@ export class View {
 
   /** Up and down walk through the tracks, as in any group of radio buttons. */
   #selectBeside(step) {
-    const buttons = [...this.tracks.children];
+    const [next, button] = this.#beside([...this.tracks.children], step);
+    this.wishes.select(next);
+    button.focus();
+  }
+
+  /** In a list they are heard at once, each at its best moment. */
+  #auditionBeside(step) {
+    const [next, button] = this.#beside(this.rows.buttons, step);
+    this.wishes.audition(next, false);
+    button.focus({ preventScroll: true });
+    button.scrollIntoView({ block: "nearest" });
+  }
+
+  #beside(buttons, step) {
     const current = buttons.findIndex((button) => button.getAttribute("aria-checked") === "true");
     const next = (current + step + buttons.length) % buttons.length;
-    this.wishes.select(next);
-    buttons[next].focus();
+    return [next, buttons[next]];
   }
 
   #listenToPointer() {
@@ -135,21 +165,15 @@ export class View {
   }
 
   /** `tracks`: all of them as they are now. The view keeps no list of its own that could be another one. */
-  show({ tracks, audible, isPlaying, loops, selects, matched, positionS, durationS, momentText, status }) {
-    this.#showTracks(tracks);
-    [...this.tracks.children].forEach((button, index) => {
-      const { note, isSilent, isFailed } = tracks[index];
-      setAttribute(button, "aria-checked", index === audible);
-      button.tabIndex = index === audible ? 0 : -1;
-      button.classList.toggle("silent", isSilent);
-      button.classList.toggle("failed", isFailed);
-      setText(button.lastChild, note);
-    });
+  show({ tracks, audible, isPlaying, loops, compares, matched, isStrange, positionS, durationS, momentText, status }) {
+    this.#layOut(tracks.every((track) => track.row));
+    if (this.isList) this.rows.show(tracks, { audible, isPlaying, colours: this.waveform.colours });
+    else this.#showButtons(tracks, audible);
     this.section.classList.toggle("playing", isPlaying);
+    this.section.classList.toggle("strange", isStrange);
     setAttribute(this.playButton, "aria-label", isPlaying ? "Pause" : "Play");
-    this.section.classList.toggle("selecting", selects);
     setAttribute(this.loopButton, "aria-pressed", loops);
-    setAttribute(this.passageButton, "aria-pressed", selects);
+    setAttribute(this.compareButton, "aria-pressed", compares);
     setAttribute(this.matchButton, "aria-pressed", matched);
     setText(this.nowText, formatTime(positionS, 1));
     setText(this.totalText, ` / ${formatTime(durationS, 1)}`);
@@ -160,7 +184,44 @@ export class View {
     setAttribute(this.canvas, "aria-description", momentText);
   }
 
-  close() { this.resizing.disconnect(); }
+  /** Tracks above the waveform, a list below it; also for those who go from one to the next by key. */
+  #layOut(isList) {
+    if (isList === this.isList) return;
+    this.isList = isList;
+    this.section.classList.toggle("list", isList);
+    const deck = this.section.querySelector(".deck");
+    this.section.prepend(...(isList ? [deck, this.tracks] : [this.tracks, deck]));
+    this.tracks.replaceChildren();
+    this.shown = "";
+  }
+
+  #showButtons(tracks, audible) {
+    this.#showTracks(tracks);
+    [...this.tracks.children].forEach((button, index) => {
+      const { note, isSilent, isFailed } = tracks[index];
+      setAttribute(button, "aria-checked", index === audible);
+      button.tabIndex = index === audible ? 0 : -1;
+      button.classList.toggle("silent", isSilent);
+      button.classList.toggle("failed", isFailed);
+      setText(button.lastChild, note);
+    });
+  }
+
+  close() {
+    this.resizing.disconnect();
+    window.removeEventListener("keydown", this.onPageKey);
+  }
+}
+
+const TYPING = "input, textarea, select, [contenteditable], [role=slider], [role=combobox], [role=listbox], [role=radio],"
+  + " [role=tab], [role=grid], [role=menuitem], [role=dialog] *, canvas, video, audio";
+const CLICKED_BY_SPACE = "button, a, summary";
+
+/** Whether a key pressed on the page belongs to what has the focus there. */
+function isTyping(event) {
+  const [target] = event.composedPath();
+  if (!(target instanceof Element) || event.defaultPrevented) return event.defaultPrevented;
+  return target.matches(TYPING) || (event.key === " " && target.matches(CLICKED_BY_SPACE));
 }
 
 /** Keys pressed together belong to the browser, except where this is how a keyboard writes a bracket (AltGr, Option). */

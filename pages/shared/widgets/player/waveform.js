@@ -6,7 +6,7 @@ import { formatTime } from "./time.js";
  */
 export class Waveform {
   hoverX = null;
-  #colours = {};
+  colours = {};
 
   constructor(canvas) {
     this.canvas = canvas;
@@ -17,7 +17,7 @@ export class Waveform {
     const style = getComputedStyle(this.canvas);
     const colour = (name) => style.getPropertyValue(name).trim();
     const [played, text, background] = ["primary", "text", "background"].map((name) => colour(`--st-${name}-color`));
-    this.#colours = { played, text, background };
+    this.colours = { played, text, background };
     this.font = `11px ${colour("--st-font") || "sans-serif"}`;
   }
 
@@ -38,7 +38,7 @@ export class Waveform {
     const xOf = (seconds) => (seconds / durationS) * width;
     const barsHeight = height - 18; // the scale stands below
     if (moment) this.#drawMoment(pen, moment.map(xOf), barsHeight);
-    if (region) this.#drawBand(pen, region.map(xOf), barsHeight, this.#colours.played, 0.2);
+    if (region) this.#drawBand(pen, region.map(xOf), barsHeight, this.colours.played, 0.2);
     this.#drawBars(pen, { peaks, gain, width, barsHeight, playedX: xOf(positionS), startX: xOf(startS), endX: xOf(endS) });
     this.#drawSilence(pen, [[0, xOf(startS)], [xOf(endS), width]], barsHeight);
     this.#drawScale(pen, { width, height, durationS, xOf });
@@ -55,7 +55,7 @@ export class Waveform {
   }
 
   #drawMoment(pen, [from, to], barsHeight) {
-    this.#drawBand(pen, [from, to], barsHeight, this.#colours.text, 0.1);
+    this.#drawBand(pen, [from, to], barsHeight, this.colours.text, 0.1);
     pen.globalAlpha = 0.6;
     pen.fillRect(from, 2, 2, 9); // the tick: here it begins
   }
@@ -64,14 +64,14 @@ export class Waveform {
   #drawBracket(pen, at, { end, width, barsHeight, hasGrips }) {
     const x = Math.max(0, Math.min(end === 0 ? at : at - 2, width - 2)); // the line lies within the region
     const inwards = end === 0 ? x : x - 4;
-    pen.fillStyle = this.#colours.played;
+    pen.fillStyle = this.colours.played;
     pen.globalAlpha = 1;
     pen.fillRect(x, 2, 2, barsHeight);
     for (const y of [2, barsHeight]) pen.fillRect(inwards, y, 6, 2);
     if (!hasGrips) return;
     pen.beginPath();
     pen.roundRect(x - 2, barsHeight / 2 - 9, 6, 22, 3);
-    pen.strokeStyle = this.#colours.background; // a rim, or it is lost among the bars
+    pen.strokeStyle = this.colours.background; // a rim, or it is lost among the bars
     pen.lineWidth = 3;
     pen.stroke();
     pen.fill();
@@ -85,13 +85,13 @@ export class Waveform {
       const half = Math.max(1, Math.min(1, loudest * gain) * (barsHeight / 2 - 4));
       const isPlayed = x < playedX;
       pen.globalAlpha = isPlayed ? 1 : 0.34;
-      pen.fillStyle = isPlayed ? this.#colours.played : this.#colours.text;
+      pen.fillStyle = isPlayed ? this.colours.played : this.colours.text;
       pen.fillRect(x, middle - half, 2, 2 * half);
     }
   }
 
   #drawSilence(pen, spans, barsHeight) {
-    pen.fillStyle = this.#colours.text;
+    pen.fillStyle = this.colours.text;
     pen.globalAlpha = 0.16;
     for (const [from, to] of spans) {
       for (let x = from + 4; x < to - 3; x += 9) pen.fillRect(x, barsHeight / 2 + 1.5, 3, 1);
@@ -100,7 +100,7 @@ export class Waveform {
 
   #drawScale(pen, { width, height, durationS, xOf }) {
     const stepS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600].find((step) => xOf(step) >= 64) ?? 7200;
-    pen.fillStyle = this.#colours.text;
+    pen.fillStyle = this.colours.text;
     pen.font = this.font;
     pen.textBaseline = "alphabetic";
     for (let second = 0; second <= durationS; second += stepS) {
@@ -115,7 +115,7 @@ export class Waveform {
 
   #drawLine(pen, x, barsHeight, alpha, thickness) {
     pen.globalAlpha = alpha;
-    pen.fillStyle = this.#colours.text;
+    pen.fillStyle = this.colours.text;
     pen.fillRect(Math.max(0, x - thickness / 2), 2, thickness, barsHeight);
   }
 
@@ -134,4 +134,32 @@ function maxBetween(values, from, to) {
   let loudest = 0;
   for (let i = first; i <= last; i += 1) if (values[i] > loudest) loudest = values[i];
   return loudest;
+}
+
+/**
+ * A waveform of a hand's breadth, of a recording of its own: `moment` [from, to] and `played` are shares of its length.
+ */
+export function drawSmall(canvas, { peaks, moment, played, colours }) {
+  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+  const ratio = window.devicePixelRatio || 1;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  const pen = canvas.getContext("2d");
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+  if (moment) {
+    const [from, to] = moment.map((share) => share * width);
+    pen.fillStyle = colours.played;
+    pen.globalAlpha = 0.18;
+    pen.fillRect(from, 0, Math.max(2, to - from), height);
+  }
+  const loudest = peaks ? Math.max(...peaks) : 0;
+  for (let x = 0; x < width; x += 3) {
+    const level = loudest ? maxBetween(peaks, x / width, (x + 3) / width) / loudest : 0;
+    const half = Math.max(0.75, level * (height / 2 - 1));
+    const isPlayed = x < played * width;
+    const isInMoment = moment && x >= moment[0] * width && x < moment[1] * width;
+    pen.fillStyle = isPlayed ? colours.played : colours.text;
+    pen.globalAlpha = isPlayed || isInMoment ? 0.9 : 0.3;
+    pen.fillRect(x, height / 2 - half, 2, 2 * half);
+  }
 }

@@ -1,0 +1,126 @@
+"""The list on 4_Listen: query and neighbours as rows that play, each with why it is here and how near it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+
+import streamlit as st
+
+from mess_core.catalogue.catalogue import Track
+from mess_core.search.answers import Answer, FoundTrack
+from mess_core.search.either import in_which
+from mess_core.search.neighbours import N_NEIGHBOURS
+from pages.shared.app import frame, resources, state
+from pages.shared.widgets.accents import accent_of_aspect
+from pages.shared.widgets.player.player import PlayerReport, PlayerRow, PlayerTrack, RowScore, keep_heard, player
+
+APART = " · "  # between what a title says, and what is said below it
+NEARNESS = (
+    f"Nearer than {{}} in 100 of the pairs that recordings of this library form with their {N_NEIGHBOURS} nearest."
+)
+CLOSER = "Closer than {} in 100 of all pairs of passages here."
+FITS = "The mean of how well it fits each word, in 100."
+
+
+@st.fragment
+def show_rows(found: Answer, lines: Mapping[str, str]) -> None:
+    """Query and neighbours on one clock. Drawing on the waveform asks for a passage, a thumb is kept."""
+    query_id = None if found.query is None else found.query.track_id
+    query = None if query_id is None else resources.workspace().catalogue.track(query_id)
+    report = player(
+        _tracks(found, query, lines),
+        key="player",
+        region=found.passage,
+        has_query=query is not None,
+        is_strange=bool(found.is_strange),
+        on_judge=lambda track_id, verdict: _judge(found, track_id, verdict),
+        on_follow=state.follow,
+    )
+    if any(item.moment for item in found.found):
+        st.toggle(
+            "Each beside the moment of the query that it resembles most", key="aligned", value=True,
+            help="Lays every row so that its best moment sounds with the query's; else all begin together.",
+        )  # fmt: skip
+    if state.query() != query_id:
+        st.rerun()  # the listener went on from a row
+    if report is not None:
+        keep_heard(report, "player", query_id)
+        _use_passage(report, query_id)
+
+
+def _tracks(found: Answer, query: Track | None, lines: Mapping[str, str]) -> list[PlayerTrack]:
+    is_aligned = st.session_state.get("aligned", True)
+    verdicts = resources.workspace().opinions.verdicts(query.track_id if query else None)
+    tracks = [] if query is None else [replace(_named(query), row=PlayerRow("A", "the query", asks=False))]
+    for item in found.found:
+        track = replace(_named(item.track), row=_row(found, item, lines, verdicts.get(item.track.track_id, "none")))
+        if item.moment:
+            offset_s = item.moment.track_s - item.moment.query_s if is_aligned else 0.0
+            length_s = min(item.moment.length_s, item.track.duration_s - item.moment.track_s)
+            track = replace(track, offset_s=offset_s, moment=(item.moment.track_s, length_s))
+        tracks.append(track)
+    return tracks
+
+
+def _named(track: Track) -> PlayerTrack:
+    """What is played, and who plays it on what set apart: each once, however the title puts them together."""
+    facts = [fact for fact in (track.performer, track.instrument) if fact]
+    parts = [part for part in track.title.split(APART) if part not in facts]
+    title = APART.join(parts) or track.title
+    apart = [fact for fact in facts if fact.casefold() not in title.casefold()]
+    return replace(PlayerTrack.of(track), label=title, performer=APART.join(apart))
+
+
+def _row(found: Answer, item: FoundTrack, lines: Mapping[str, str], verdict: str) -> PlayerRow:
+    neighbour = item.neighbour
+    near_in = in_which(neighbour.hearings) if neighbour.hearings else ""
+    words = "; ".join(filter(None, (near_in, lines[item.track.track_id])))
+    score, unit, meaning = None, "of 100", ""
+    if neighbour.words is not None:
+        score, unit, meaning = 100 * neighbour.similarity, "fits", FITS
+    elif neighbour.nearness is not None:
+        score, meaning = neighbour.nearness, NEARNESS
+    elif neighbour.percentile is not None:
+        score, meaning = neighbour.percentile, CLOSER
+    asked = [(name, each.nearness) for name, each in (neighbour.aspects or {}).items()]
+    return PlayerRow(
+        number=str(neighbour.rank),
+        verdict_words=words,
+        score=None if score is None else round(score),
+        unit=unit,
+        score_words=meaning.format("" if score is None else f"{score:.1f}"),
+        scores=tuple(
+            RowScore(frame.aspect_title(name), round(near), accent_of_aspect(name).css)
+            for name, near in asked
+            if near is not None and len(asked) > 1
+        ),
+        verdict=verdict,
+    )
+
+
+def _use_passage(report: PlayerReport, query_id: str | None) -> None:
+    """A passage drawn on the waveform: of the query it narrows the question, of a neighbour it becomes the query."""
+    if report.passage == st.session_state.get("drawn"):
+        return
+    st.session_state["drawn"] = report.passage
+    if report.passage is None:
+        state.set_passage(None)
+    else:
+        track_id, start_s, end_s = report.passage
+        if track_id != query_id:
+            state.follow(track_id)
+        state.set_passage((round(start_s, 1), round(end_s, 1)))
+    st.rerun()
+
+
+def _judge(found: Answer, track_id: str, verdict: str) -> None:
+    """Keep a thumb, with everything that led to it."""
+    plan = found.plan
+    rank = next(item.neighbour.rank for item in found.found if item.track.track_id == track_id)
+    context = {
+        "library": plan.scope.library, "encoder": plan.scope.info.id, "fingerprint": plan.scope.info.fingerprint,
+        "geometry": plan.geometry, "request": asdict(plan.question), "rank": rank,
+    }  # fmt: skip
+    query_id = None if found.query is None else found.query.track_id
+    resources.workspace().opinions.judge(track_id, verdict, query_track_id=query_id, context=context)

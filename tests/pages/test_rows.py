@@ -1,0 +1,85 @@
+"""Rows of the list on Listen: names once, one number with its meaning, and the words that belong to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from mess_core.catalogue.catalogue import Track
+from mess_core.errors import InputError
+from mess_core.search.answers import FoundTrack
+from mess_core.search.neighbours import AspectScore, Neighbour
+from pages.shared.listen import rows
+from pages.shared.widgets.player.player import PlayerTrack, _tell_follow, _tell_judgement, player
+
+
+def track(title: str, performer: str | None = None, instrument: str | None = None) -> Track:
+    return Track("ab", "cd", title, 20.0, 24_000, 1, "WAV", performer=performer, instrument=instrument)
+
+
+@pytest.mark.parametrize(
+    ("given", "label", "apart"),
+    [
+        (("Largo · Ada Quill · harp", "Ada Quill", "harp"), "Largo", "Ada Quill · harp"),
+        (("Largo", "Ada Quill", None), "Largo", "Ada Quill"),
+        (("Largo (Ada Quill, 1960)", "Ada Quill", "harp"), "Largo (Ada Quill, 1960)", "harp"),
+        (("harp", "Ada Quill", "harp"), "harp", "Ada Quill"),
+        (("Largo · live", None, None), "Largo · live", ""),
+    ],
+)
+def test_a_name_is_said_once(given, label, apart):
+    named = rows._named(track(*given))
+    assert (named.label, named.performer) == (label, apart)
+
+
+def row_of(neighbour: Neighbour, verdict: str = "none"):
+    item = FoundTrack(neighbour, track("Largo"), Path("x.wav"), None)
+    return rows._row(SimpleNamespace(), item, {"ab": "same tempo"}, verdict)
+
+
+def test_the_number_is_nearness_or_what_stands_for_it():
+    """Of a passage the percentile, of words how well they fit; in a library of one there is none."""
+    assert (
+        row_of(Neighbour(3, "ab", 0.8, 99.0, nearness=41.6)).score,
+        row_of(Neighbour(3, "ab", 0.8, 99.0)).score,
+    ) == (42, 99)
+    in_words = row_of(Neighbour(1, "ab", 0.87, 99.0, words={"violin": 87.0}))
+    assert (in_words.score, in_words.unit) == (87, "fits")
+    nothing = row_of(Neighbour(1, "ab", 0.8, None))
+    assert nothing.score is None and nothing.score_words == "" and nothing.number == "1"
+    assert "41.6 in 100" in row_of(Neighbour(3, "ab", 0.8, 99.0, nearness=41.6)).score_words
+
+
+def test_a_single_aspect_is_the_number_itself_and_several_have_their_own():
+    one = AspectScore(0.9, 99.0, 1.0, 0.9, nearness=80.0)
+    assert row_of(Neighbour(1, "ab", 0.9, 99.0, {"brightness": one}, nearness=80.0)).scores == ()
+    two = row_of(Neighbour(1, "ab", 0.9, 99.0, {"brightness": one, "rhythmic_energy": one}, nearness=80.0)).scores
+    assert [(each.name, each.score) for each in two] == [("brightness", 80), ("rhythmic energy", 80)]
+    assert two[0].colour != two[1].colour
+
+
+def test_near_in_comes_before_the_reasons():
+    row = row_of(Neighbour(1, "ab", 3.0, 99.0, hearings={"same music": 99.0, "same sound": 10.0}, nearness=80.0))
+    assert row.verdict_words == "same music, other sound; same tempo"
+
+
+def test_what_a_browser_sends_is_checked():
+    """Only opinions there are, of tracks that are shown."""
+    told: list = []
+    for raw in (None, 3, [], {}, {"track_id": "x", "verdict": "like"}, {"track_id": "a", "verdict": "love"},
+                {"track_id": ["a"], "verdict": "like"}, {"track_id": "a"}):  # fmt: skip
+        _tell_judgement(raw, {"a"}, lambda *given: told.append(given))
+    for raw in (None, 3, {}, ["a"], "x"):
+        _tell_follow(raw, {"a"}, told.append)
+    assert told == []
+    _tell_judgement({"track_id": "a", "verdict": "like"}, {"a"}, lambda *given: told.append(given))
+    _tell_follow("a", {"a"}, told.append)
+    assert told == [("a", "like"), "a"]
+
+
+def test_a_list_is_no_list_without_tracks():
+    with pytest.raises(InputError):
+        player([], key="k")
+    assert PlayerTrack.of(track("Largo")).row is None
