@@ -1,0 +1,221 @@
+"""Findings: what a discovery says, in a few sentences for somebody who makes music.
+
+    better     some layer tells it better than every baseline, all cells considered at once: where it "encodes" it
+    readable   some layer tells it, and that this is better than every baseline is not shown
+    untold     no layer tells it reliably
+
+A claim is made only where the probe allows it. Nothing is claimed while the comparison with chance is not done, nor
+without intervals; nothing is compared where `ProbeResult.why_no_word` says why not. What takes the place of a claim
+then, and what else the reader must know, is in `doubts`.
+
+Conventions
+-----------
+"Told" is the evidence that aspects are searched by: the label of R² with the layer, too, chosen in training. Targets
+come in the order of the result, which is that of the registry.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from mess_core.probing.data import UNTRAINED
+from mess_core.probing.result import ProbeResult, TargetProbe, label_of
+from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
+from mess_core.targets.registry import OWN, target_of
+from mess_core.words import counted, listed, spans
+
+MOST_NAMES = 6  # in one sentence
+NOUNS = {"work": "work", "recording": "recording", "performer": "performer", "session": "session"}
+SPECTRA = ("log-mel", "MFCC")
+PLAINER = {  # what a baseline is, to somebody who has not read how probing is done
+    "chroma": "the notes that sound (chroma)",
+    "nuisances": "length, loudness, density and pitch alone",
+    "nuisances but density": "length, loudness and pitch alone",
+    UNTRAINED: "the same network untrained",
+}
+
+
+def spoken(target: str) -> str:
+    """A target as a sentence names it: spectral centroid. A column of one's own table is named as it is.
+
+    Examples
+    --------
+    >>> spoken("spectral_centroid"), spoken("my Column")
+    ('spectral centroid', 'my Column')
+    """
+    known = target_of(target)
+    return known.title if known.dimension == OWN else known.title[:1].lower() + known.title[1:]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A target that can be read off some layers.
+
+    layers : those that tell it better than every baseline; where none does, those within one standard error of the best
+    rival : the best baseline at the best of them; "" where nothing may be compared
+    """
+
+    target: str
+    layers: tuple[int, ...]
+    rival: str = ""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a discovery says.
+
+    noun : what is kept apart, and counted
+    n_layers : of the encoder
+    better, readable, untold : see above; all empty where nothing may be claimed
+    unprobed : target -> why it could not be probed
+    n_more : how many more works (or what `noun` says) would halve the intervals
+    doubts : sentences on what the reader must know before believing anything
+    may_compare : whether anything may be said of baselines
+    """
+
+    noun: str
+    n_layers: int
+    better: tuple[Told, ...]
+    readable: tuple[Told, ...]
+    untold: tuple[str, ...]
+    unprobed: tuple[tuple[str, str], ...]
+    n_more: int
+    doubts: tuple[str, ...]
+    may_compare: bool
+
+    def sentences(self, name: Callable[[str], str] = spoken) -> tuple[str, ...]:
+        """Two to four sentences, the most telling first; `name` says how a target is written in them."""
+        said = []
+        if self.better:
+            said.append(f"{self._told_better(name)} better than anything plainer does.")
+        if self.readable:
+            names = listed([name(told.target) for told in self.readable], MOST_NAMES)
+            who = "It also" if self.better else "This encoder"
+            said.append(f"{who} tells {names}{self._best_in}{self._but}.")
+        if self.untold:
+            is_all = not said and len(self.untold) > MOST_NAMES
+            all_of_them = f"any of the {len(self.untold)} properties that were measured"
+            what = all_of_them if is_all else listed([name(target) for target in self.untold], MOST_NAMES)
+            said.append(f"No layer reliably tells {what}.")
+        if said and self.n_more:
+            said.append(f"{counted(self.n_more, f'more {self.noun}')} would halve the uncertainty.")
+        return tuple(said)
+
+    def verdict(self, target: str) -> str:
+        """What is found of one target, in a few words; "" where nothing may be claimed."""
+        for told in self.better:
+            if told.target == target:
+                return f"better than anything plainer: {spans('layer', told.layers)}"
+        for told in self.readable:
+            if told.target == target:
+                rivals = _plainer([told.rival])
+                return f"told; {rivals} may do as well" if rivals else "told"
+        return "no layer tells it reliably" if target in self.untold else dict(self.unprobed).get(target, "")
+
+    def _told_better(self, name: Callable[[str], str]) -> str:
+        """By which layers: said once where they are the same."""
+        names = [name(told.target) for told in self.better]
+        places = [told.layers for told in self.better]
+        if self.n_layers == 1:
+            return f"This encoder tells {listed(names, MOST_NAMES)}"
+        if len(set(places)) == 1:
+            return f"In {spans('layer', places[0])} this encoder tells {listed(names, MOST_NAMES)}"
+        each = [f"{told} ({spans('layer', where)})" for told, where in zip(names, places, strict=True)]
+        return f"This encoder tells {listed(each, MOST_NAMES)}"
+
+    @property
+    def _best_in(self) -> str:
+        layers = {layer for told in self.readable for layer in told.layers}
+        return f", best in {spans('layer', layers)}" if len(layers) < self.n_layers else ""
+
+    @property
+    def _but(self) -> str:
+        """What may tell the readable as well."""
+        rivals = _plainer([told.rival for told in self.readable])
+        if rivals:
+            return f", but {rivals} may do as well"
+        return ", but that it does so better than anything plainer is not shown" if self.may_compare else ""
+
+
+def findings_of(result: ProbeResult, group: str = "work", *, is_under_way: bool = True) -> Findings:
+    """What a result says.
+
+    Parameters
+    ----------
+    group : str
+        What is kept apart: one of `GROUPS`, or a column of one's own table.
+    is_under_way : bool
+        Whether what is missing is being worked out; of a run that was ended before it was done nobody should wait.
+    """
+    noun = NOUNS.get(group, "group")
+    is_done = result.has_null or result.settings.n_permutations == 0  # without permutations chance is never asked
+    may_claim = is_done and result.has_intervals
+    may_compare = may_claim and not result.why_no_word
+    better, readable, untold = [], [], []
+    for summary in result.targets if may_claim else ():
+        layers = [cell.layer for cell in result.cells if cell.target == summary.target and cell.encodes]
+        if layers and may_compare:
+            better.append(Told(summary.target, tuple(layers)))
+        elif label_of(summary.nested_r2_low) != "none":
+            readable.append(Told(summary.target, summary.best_set, _rival(result, summary) if may_compare else ""))
+        elif summary.nested_r2_low is not None:
+            untold.append(summary.target)
+    return Findings(
+        noun=noun,
+        n_layers=result.n_layers,
+        better=tuple(better),
+        readable=tuple(readable),
+        untold=tuple(untold),
+        unprobed=tuple((each.target, each.reason) for each in result.targets if each.best_layer is None),
+        n_more=groups_for_half(result.n_groups) if result.n_groups >= FEW_GROUPS else 0,
+        doubts=doubts(result, noun, is_under_way=is_under_way),
+        may_compare=may_compare,
+    )
+
+
+def doubts(result: ProbeResult, noun: str, *, is_under_way: bool = True) -> tuple[str, ...]:
+    """What the reader must know of the intervals and of the word "encodes", in one sentence each."""
+    n_groups, n_permutations = counted(result.n_groups, noun), result.settings.n_permutations
+    is_unfinished = not result.has_null and (n_permutations > 0 or not result.has_intervals)
+    said = []
+    if all(summary.best_layer is None for summary in result.targets):
+        reasons = Counter(summary.reason for summary in result.targets if summary.reason)
+        why = f": {reasons.most_common(1)[0][0]}" if reasons else ""
+        return (f"Nothing could be probed{why}.",)
+    if result.n_groups < MIN_GROUPS:
+        said.append(f"Only {n_groups}: no interval can be given below {MIN_GROUPS}.")
+    elif is_unfinished and not is_under_way:
+        said.append("Provisional: this discovery was ended before it was done. Run it again to finish it.")
+    elif is_unfinished:
+        said.append(
+            "The comparison with chance is not done yet: the word “encodes” waits for it."
+            if result.has_intervals
+            else "Provisional: R² alone so far; intervals and baselines are being worked out."
+        )
+    elif not result.has_intervals:
+        said.append(
+            "An earlier version made this, whose intervals were too narrow: they are not shown. R² is right. "
+            "Run it again to see how sure it is."
+        )
+    elif result.n_groups < FEW_GROUPS:
+        more = counted(groups_for_half(result.n_groups), f"more {noun}")
+        said.append(f"Only {n_groups}: the intervals are wide. {more} would halve them.")
+    if result.has_intervals and result.why_no_word and not is_unfinished:
+        said.append(f"Nothing here may be said to “encode”: {result.why_no_word}.")
+    return tuple(said)
+
+
+def _rival(result: ProbeResult, summary: TargetProbe) -> str:
+    """The best baseline at the best layer."""
+    cells = (cell for cell in result.cells if (cell.layer, cell.target) == (summary.best_layer, summary.target))
+    return next((cell.baseline_name for cell in cells if cell.baseline_name), "")
+
+
+def _plainer(baselines: Iterable[str]) -> str:
+    """Baselines as a sentence names them, the most frequent first; "" where none is one that could be named."""
+    names = [name for name, _ in Counter(baselines).most_common()]
+    spectra = [name for name in names if name in SPECTRA]
+    kinds = [f"a plain spectrum ({listed(spectra, joint='or')})"] if spectra else []
+    return listed([*kinds, *(PLAINER[name] for name in names if name in PLAINER)], joint="or")
