@@ -28,7 +28,7 @@ def main(url: str, track_id: str) -> None:
 
         page = browser.new_page(viewport={"width": 1400, "height": 1450})
         page.goto(f"{url}/Layers?library=demo")
-        mark = page.locator(".js-plotly-plot").first.locator(".scatterlayer .points path").nth(22 * 4 + 12)
+        mark = page.locator(".js-plotly-plot").first.locator(".barlayer .points path").nth(12 * 13 + 4)
         mark.wait_for(timeout=60_000)
         page.wait_for_timeout(1_000)
         box = mark.bounding_box()
@@ -40,7 +40,7 @@ def main(url: str, track_id: str) -> None:
 
         page = browser.new_page(viewport={"width": 1400, "height": 5000})
         page.goto(f"{url}/Layers?library=demo")
-        page.get_by_role("heading", name="Do aspects find what they say?").wait_for(timeout=60_000)
+        page.get_by_text("Details: what a search by each aspect finds").click(timeout=60_000)
         page.wait_for_timeout(3_000)
         page.locator(".js-plotly-plot").nth(1).screenshot(path=HERE / "leak.png")
 

@@ -5,25 +5,24 @@ import streamlit as st
 from pages.shared.app.frame import PageIsOver
 from pages.shared.app.page import page
 from pages.shared.layers import panels
-from pages.shared.layers.evaluation import show_faithfulness, show_similarity
-from pages.shared.widgets.pickers import choose_encoder
+from pages.shared.layers.evaluation import show_faithfulness, show_layer_choice
 
 with page("Layers"):
-    ask, settings = st.columns([1, 2], gap="large")
-    with ask:
-        scope = choose_encoder()
-    with settings:
-        group, level = panels.choose()
+    first = st.container()  # what was found stands above what it was asked by
+    scope, group, level = panels.choose()
     found = panels.find(scope, group, level)
+    with first:
+        panels.say_what_was_found(scope, found)
+    panels.offer_to_run(scope, found, group, level)
     if found is None:
         panels.explain()
         raise PageIsOver
-    panels.show_scope(found)
     panels.show_heatmap(found)
+    panels.show_scope(found)
     panels.compare(found)
     panels.ask_elsewhere(scope, found)
+    show_layer_choice(scope)
     panels.show_aspects(found)
-    panels.show_exports(found)
     show_faithfulness(scope)
-    show_similarity(scope)
+    panels.show_exports(found)
     panels.explain()

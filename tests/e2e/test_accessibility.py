@@ -92,7 +92,7 @@ def click_a_point(page: Page) -> None:
 
 def open_a_cell(page: Page) -> None:
     """Scatter, profile and residuals of the first cell of the heatmap."""
-    mark = page.locator(".js-plotly-plot").first.locator(".scatterlayer .points path").first
+    mark = page.locator(".js-plotly-plot").first.locator(".barlayer .points path").first
     expect(mark).to_be_visible(timeout=PATIENCE_MS)
     stand_still(page)
     box = mark.bounding_box()

@@ -244,7 +244,7 @@ def test_a_cell_of_the_heatmap_opens_and_a_point_of_it_is_heard(visit, app):
     submit(home, ProbeRequest("music", "nano", settings=ProbeSettings(n_permutations=0)))
     wait_for_jobs(app, home)
     page = visit("Layers?library=music", viewport={"width": 1400, "height": 2000})
-    marks = page.locator(".js-plotly-plot").first.locator(".scatterlayer .points path")
+    marks = page.locator(".js-plotly-plot").first.locator(".barlayer .points path")
     expect(marks).to_have_count(13 * 22, timeout=PATIENCE_MS)
     click_middle(page, marks.first)
     expect(page.get_by_role("heading", name="Spectral centroid, layer 0")).to_be_visible(timeout=PATIENCE_MS)
@@ -254,13 +254,35 @@ def test_a_cell_of_the_heatmap_opens_and_a_point_of_it_is_heard(visit, app):
     expect(page.get_by_role("button", name="Play")).to_be_visible(timeout=PATIENCE_MS)
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_layers_shows_its_finding_and_its_heatmap_without_scrolling(visit, app, scheme):
+    """What was found, the choices, the picture, in this order; on a dark page in the colours for dark, at once."""
+    home = Workspace(app.home)
+    submit(home, ProbeRequest("music", "nano", settings=ProbeSettings(n_permutations=0)))
+    wait_for_jobs(app, home)
+    page = visit("Layers?library=music", viewport={"width": 1440, "height": 900}, color_scheme=scheme)
+    picture = page.locator(".js-plotly-plot").first
+    marks = picture.locator(".barlayer .points path")
+    expect(marks).to_have_count(13 * 22, timeout=PATIENCE_MS)
+    said = page.get_by_text("Only 5 works: no interval can be given below 10.")
+    tops = [each.bounding_box()["y"] for each in (said, page.get_by_role("combobox", name="Encoder"), picture)]
+    assert tops == sorted(tops)
+    assert marks.first.bounding_box()["y"] < 900
+    timbre = {"light": "rgb(199, 119, 0)", "dark": "rgb(242, 163, 60)"}
+    heading = picture.get_by_text("timbre", exact=True)
+    assert heading.evaluate("(text) => getComputedStyle(text.closest('text')).fill") == timbre[scheme]
+    page.get_by_role("radio", name="Table").click()
+    expect(page.locator(".js-plotly-plot")).to_have_count(0, timeout=PATIENCE_MS)
+    expect(page.get_by_test_id("stDataFrame").first).to_be_visible(timeout=PATIENCE_MS)
+
+
 def test_the_camera_saves_a_figure_as_svg_and_the_cell_stays_open(visit, app):
     home = Workspace(app.home)
     submit(home, ProbeRequest("music", "nano", settings=ProbeSettings(n_permutations=0)))
     wait_for_jobs(app, home)
     page = visit("Layers?library=music", viewport={"width": 1400, "height": 2600})
     figures = page.locator(".js-plotly-plot")
-    click_middle(page, figures.first.locator(".scatterlayer .points path").first)
+    click_middle(page, figures.first.locator(".barlayer .points path").first)
     expect(figures).to_have_count(4, timeout=PATIENCE_MS)
     page.get_by_role("radio", name="SVG").click()
     page.wait_for_function(
@@ -281,7 +303,7 @@ def test_a_segment_is_heard_from_its_beginning(visit, app):
     wait_for_jobs(app, home)
     page = visit("Layers?library=music&level=segment", viewport={"width": 1400, "height": 2600})
     figures = page.locator(".js-plotly-plot")
-    click_middle(page, figures.first.locator(".scatterlayer .points path").first)
+    click_middle(page, figures.first.locator(".barlayer .points path").first)
     points = figures.nth(1).locator(".scatterlayer .points path")
     expect(points).to_have_count(10, timeout=PATIENCE_MS)
     click_middle(page, points.nth(1))

@@ -341,7 +341,7 @@ def test_what_has_only_midi_is_played_with_a_click(visit, app, tmp_path):
 def test_another_run_says_what_it_may_not_say(visit):
     """Ten works: wide intervals, and what would halve them. A run with few permutations, beside it, says nothing."""
     page = visit(f"Layers?library=music&encoder={MEL.id}")
-    expect(page.get_by_text("Only 10 groups: the intervals are wide. 23 more groups would halve them.")).to_be_visible()
+    expect(page.get_by_text("Only 10 works: the intervals are wide. 23 more works would halve them.")).to_be_visible()
     page.get_by_role("button", name="Other settings").click()
     permutations = page.get_by_role("spinbutton", name="Permutations")
     permutations.fill("20")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -126,4 +127,5 @@ def _make_probed(folder: Path) -> None:
 def words(at: AppTest) -> str:
     """Everything a reader can read on the page."""
     kinds = (at.markdown, at.text, at.caption, at.title, at.subheader)
-    return "\n".join(str(element.value) for kind in kinds for element in kind)
+    said = [str(element.value) for kind in kinds for element in kind]
+    return "\n".join([*said, *(re.sub("<[^>]*>", "", element.proto.body) for element in at.get("html"))])

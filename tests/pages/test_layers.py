@@ -1,85 +1,179 @@
-"""What the Layers page says before any figure: how sure the run may be, in one sentence each."""
+"""The Layers page: what was found comes first, in plain words; a colour says what about, its strength how much."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
+from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.mel import MEL, MFCC
-from mess_core.probing.data import ProbeData
-from mess_core.probing.discovery import save
+from mess_core.encoders.nano import NANO
+from mess_core.probing.discovery import Discovery, save
 from mess_core.probing.probe import add_null, fit_cells
-from mess_core.probing.result import ProbeResult, ProbeSettings
+from mess_core.probing.result import ProbeCell, ProbeResult, ProbeSettings, TargetProbe
+from mess_core.targets.registry import OWN, TARGETS
 from mess_core.workspace.scope import Scope
-from pages.shared.layers.panels import how_sure
+from pages.shared.layers import figures
+from pages.shared.widgets import accents
+from pages.shared.widgets.accents import ACCENTS
+from pages.shared.widgets.charts import SERIES, faded
+from tests.conftest import move_in
 from tests.pages.conftest import words
 from tests.planted import plant_library
 
 QUICK = ProbeSettings(alphas=(10.0,), n_repeats=1, n_bootstraps=50, n_permutations=199)
 
 
-def probed(n_groups: int, settings: ProbeSettings = QUICK, missing: tuple[str, ...] = ()) -> ProbeResult:
-    rng = np.random.default_rng(0)
-    vectors = rng.standard_normal((60, 2, 5))
-    groups = [f"w{row % n_groups}" for row in range(60)]
-    data = ProbeData(vectors, {"a": vectors[:, 0, 0]}, groups, missing=missing)
-    return add_null(fit_cells(data, settings), data)
-
-
-def test_with_enough_works_nothing_is_said():
-    assert how_sure(probed(30)) == []
-
-
-def test_few_works_are_said_with_what_would_help():
-    (said,) = how_sure(probed(15))
-    assert "Only 15 groups: the intervals are wide" in said and "more groups would halve them" in said
-
-
-def test_too_few_have_no_interval():
-    (said,) = how_sure(probed(8))
-    assert "Only 8 groups: no interval can be given below 10" in said
-
-
-def test_what_is_missing_is_named():
-    (said,) = how_sure(probed(30, missing=("untrained",)))
-    assert said == "Nothing here may be said to “encode”: not compared with untrained."
-
-
-def test_while_it_is_worked_out():
-    quick = fit_cells_only(replace(QUICK, n_bootstraps=0))
-    assert how_sure(quick) == ["Provisional: R² alone so far; intervals and baselines are being worked out."]
-    (said,) = how_sure(fit_cells_only(QUICK))
-    assert "comparison with chance is not done yet" in said
-
-
-def fit_cells_only(settings: ProbeSettings) -> ProbeResult:
-    rng = np.random.default_rng(0)
-    vectors = rng.standard_normal((60, 2, 5))
-    return fit_cells(ProbeData(vectors, {"a": vectors[:, 0, 0]}, [f"w{row}" for row in range(60)]), settings)
-
-
-@pytest.mark.parametrize("n_groups", [8, 30])
-def test_an_earlier_version_is_told_from_few_works(n_groups):
-    stored = {**probed(n_groups).to_dict(), "format": "mess-probe-1"}
-    (said,) = how_sure(ProbeResult.from_dict(stored))
-    assert ("An earlier version" in said) == (n_groups == 30)
-
-
-def test_what_was_ended_before_it_was_done_says_so():
-    (said,) = how_sure(fit_cells_only(QUICK), is_under_way=False)
-    assert "ended before it was done" in said and "Run it again" in said
+def plant_discovery(home, info: EncoderInfo, settings: ProbeSettings = QUICK) -> None:
+    """Forty tracks of twenty works; layer 1, where there is one, tells the spectral centroid. There is no chroma."""
+    plant_library(home, info, MFCC)
+    gathered = Scope(home, "planted", info).gather("work", "track")
+    result = add_null(fit_cells(gathered.data, QUICK), gathered.data)
+    save(home.paths, info, gathered, replace(result, settings=settings), "planted", "work")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", [ProbeSettings(), ProbeSettings(seed=3)], ids=["usual", "others"])
 def test_aspects_are_not_offered_to_be_measured_by_a_discovery_that_no_search_goes_by(home, launch, settings):
     """A run by other settings is shown; that it cannot be measured by is said before the click, not after."""
-    plant_library(home, MEL, MFCC)
-    gathered = Scope(home, "planted", MEL).gather("work", "track")
-    result = add_null(fit_cells(gathered.data, QUICK), gathered.data)
-    save(home.paths, MEL, gathered, replace(result, settings=settings), "planted", "work")
+    plant_discovery(home, MEL, settings)
     at = launch("pages/2_Layers.py", library="planted", encoder="mel")
     is_usual = settings == ProbeSettings()
     assert ("run that first, above" in words(at)) != is_usual
     assert ("evaluate faithfulness" in [button.key for button in at.button]) == is_usual
     assert "evaluate similarity" in [button.key for button in at.button]
+
+
+# --- what was found comes first --------------------------------------------------------------------------------
+
+
+def main_flow(at: AppTest) -> list:
+    """What stands on the page itself, in its order: not in an expander, a popover or on hover."""
+    folded = {id(part) for node in at.main if node.type in ("expander", "popover", "expandable") for part in node}
+    return [node for node in at.main if id(node) not in folded]
+
+
+@pytest.mark.slow
+def test_the_page_opens_with_what_was_found(home, launch):
+    """Above every choice and every figure; what is not compared with chroma is not said to encode, before them, too."""
+    plant_discovery(home, NANO)
+    at = launch("pages/2_Layers.py", library="planted", encoder="nano")
+    flow = main_flow(at)
+    said = [place for place, node in enumerate(flow) if "This encoder tells" in getattr(node.proto, "body", "")]
+    asked = [place for place, node in enumerate(flow) if node.type in ("selectbox", "plotly_chart", "button_group")]
+    doubt = [place for place, node in enumerate(flow) if "may be said to “encode”" in str(getattr(node, "value", ""))]
+    assert len(said) == 1 and said[0] < doubt[0] < asked[0]
+    assert "tells spectral centroid" in words(at)
+
+
+@pytest.mark.slow
+def test_no_term_of_the_trade_stands_in_the_main_flow(bright_library, home, launch):
+    move_in(bright_library, home)
+    at = launch("pages/2_Layers.py", library="music")
+    flow = main_flow(at)
+    said = " ".join(str(getattr(node, name, "")) for node in flow for name in ("value", "label", "options"))
+    assert "Which layer is for you?" in said and "Keep apart" in said and "CSLS" in words(at)
+    for term in ("Never split", "never split", "untrained twin", "CSLS", "whitened", "by directions", "folds", "seed"):
+        assert term not in said, term
+
+
+@pytest.mark.slow
+def test_the_table_has_the_numbers_of_the_picture(home, launch):
+    plant_discovery(home, NANO)
+    at = launch("pages/2_Layers.py", library="planted", encoder="nano")
+    found = Scope(home, "planted", NANO).discovery(settings=QUICK)
+    (view,) = [each for each in at.segmented_control if (each.key or "").startswith("view ")]
+    view.set_value("Table").run()
+    assert not at.exception and not at.get("plotly_chart")
+    table = next(frame.value for frame in at.dataframe if "property" in frame.value.columns)
+    assert len(table) == len(found.result.targets)
+    rows = table.set_index("property")
+    assert rows.loc["Spectral centroid", "1"] == found.result.cell(1, "spectral_centroid").r2
+    assert rows.loc["Spectral centroid", "found"] == "told"
+    (quantity,) = [each for each in at.segmented_control if (each.key or "").startswith("quantity ")]
+    quantity.set_value("gain").run()
+    rows = next(frame.value for frame in at.dataframe if "property" in frame.value.columns).set_index("property")
+    assert rows.loc["Spectral centroid", "1"] == found.result.cell(1, "spectral_centroid").gain
+
+
+# --- the heatmap -----------------------------------------------------------------------------------------------
+
+
+def discovery(cells: list[ProbeCell], n_layers: int, n_rows: int = 0) -> Discovery:
+    """A discovery by hand, of which figures need the result."""
+    targets = list(dict.fromkeys(cell.target for cell in cells))
+    summaries = tuple(TargetProbe(target, best_layer=0, best_set=(0,)) for target in targets)
+    result = ProbeResult(
+        "track", n_rows, n_layers, 30, ProbeSettings(), ("g",) * n_rows, None, tuple(cells), summaries, True
+    )
+    return Discovery("music", "nano", "f", "work", "track", (), "c", {}, n_rows, 0, "", result, {})
+
+
+@pytest.fixture(params=["light", "dark"])
+def theme(request, monkeypatch) -> str:
+    monkeypatch.setattr(accents, "is_dark", lambda: request.param == "dark")
+    return request.param
+
+
+def test_columns_stand_by_dimension_under_its_name_in_its_colour(theme):
+    cells = [ProbeCell(0, target, "track", alpha=1.0, r2=0.5) for target in [*TARGETS, "a column of mine"][::-1]]
+    figure = figures.heatmap(discovery(cells, 1), "r2").to_dict()
+    order = sorted(zip(figure["data"][0]["x"], [target for _, target in figure["data"][0]["customdata"]], strict=True))
+    dimensions = [figures.dimension(target) for _, target in order]
+    assert len(set(dimensions)) == len([one for one, other in pairwise([None, *dimensions]) if one != other])
+    for (here, one), (there, other) in pairwise(order):
+        is_same = figures.dimension(one) == figures.dimension(other)
+        assert there - here == pytest.approx(1 if is_same else 1 + figures.GAP)
+    headings = {each["text"]: each["font"]["color"] for each in figure["layout"]["annotations"]}
+    assert headings["<b>timbre</b>"] == getattr(ACCENTS["timbre"], theme)
+    assert headings["<b>your own</b>"] == getattr(ACCENTS[OWN], theme) and len(headings) == len(ACCENTS)
+
+
+def test_what_is_proven_is_full_and_outlined_and_the_rest_is_faded(theme):
+    """In either theme the accent, the stronger the more is told: what tells nothing is nearly the page itself."""
+    cells = [
+        ProbeCell(0, "tempo", "track", alpha=1.0, r2=1.0, gain_low=0.1),
+        ProbeCell(1, "tempo", "track", alpha=1.0, r2=1.0, gain_low=-0.1),
+        ProbeCell(2, "tempo", "track", alpha=1.0, r2=0.4, gain_low=0.1),
+        ProbeCell(3, "tempo", "track", alpha=1.0, r2=-0.5, gain_low=None),
+        ProbeCell(4, "tempo", "track", reason="undefined for every row"),
+    ]
+    bars = figures.heatmap(discovery(cells, 5), "r2").to_dict()["data"][0]
+    accent, strengths = getattr(ACCENTS["rhythm"], theme), []
+    for colour in bars["marker"]["color"][:4]:
+        assert colour.rpartition(",")[0] == faded(accent, 1).rpartition(",")[0]
+        strengths.append(float(colour.rpartition(",")[2].rstrip(")")))
+    assert strengths[0] == 1 > strengths[1] > strengths[2] > strengths[3] > 0 and strengths[3] < 0.1
+    assert bars["marker"]["color"][4] == "rgba(0, 0, 0, 0)"
+    assert [width > 0 for width in bars["marker"]["line"]["width"]] == [True, False, True, False, False]
+    assert [list(each) for each in bars["customdata"]] == [[layer, "tempo"] for layer in range(5)]
+
+
+def test_another_run_has_the_same_colours_on_the_same_scale():
+    """What a cell looks like depends on nothing but itself."""
+    one = ProbeCell(0, "tempo", "track", alpha=1.0, r2=0.3, gain_low=-0.1)
+    others = [ProbeCell(layer, "tempo", "track", alpha=1.0, r2=0.9, gain_low=0.5) for layer in (1, 2)]
+    alone, among = (figures.heatmap(discovery(cells, len(cells)), "r2") for cells in ([one], [one, *others]))
+    assert alone.data[0].marker.color[0] == among.data[0].marker.color[0]
+
+
+# --- one cell in depth -----------------------------------------------------------------------------------------
+
+
+def test_the_groups_that_a_layer_misses_most_have_a_colour_the_same_in_both_figures():
+    """Ten works of two rows: work n is missed by n; the six worst are coloured, all others grey."""
+    groups = [f"work {row // 2}" for row in range(20)]
+    missed = np.array([row // 2 for row in range(20)], float)
+    values = np.linspace(0, 1, 20)
+    summary = TargetProbe("tempo", best_layer=0, best_set=(0,), values=values, predicted=(values + missed)[None])
+    titles, names = {row: f"take {row}" for row in range(20)}, {group: f"the {group}" for group in groups}
+    points = figures.predicted_against_true(summary, 0, titles, groups, names).data[0]
+    colours = dict(zip(groups, points.marker.color, strict=True))
+    assert [colours[f"work {n}"] for n in range(9, 3, -1)] == list(SERIES[:6])
+    assert {colours[f"work {n}"] for n in range(4)} == {figures.GREY}
+    assert points.text[19] == "take 19<br>the work 9"
+    boxes = figures.residuals_by_group(summary, 0, groups, titles, names)
+    assert boxes.layout.yaxis.ticktext[0] == "the work 9"
+    assert [box.line.color for box in boxes.data] == [colours[f"work {n}"] for n in range(9, -1, -1)]

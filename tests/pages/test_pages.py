@@ -439,8 +439,8 @@ def test_a_segment_is_named_by_its_recording_and_its_beginning(launch, home, pro
     assert at.segmented_control(key="level").value == "segment" and "10 tracks, 20 rows" in words(at)
     open_cell(at, home, "segment")
     heatmap, scatter, _, residuals = figures(at)
-    assert "inside them" in heatmap["data"][1]["text"][0]
-    assert sorted(scatter["data"][0]["text"])[:2] == ["t0 · 0:00.0", "t0 · 0:01.2"]
+    assert "inside them" in heatmap["data"][0]["text"][0]
+    assert sorted(scatter["data"][0]["text"])[:2] == ["t0 · 0:00.0<br>t0", "t0 · 0:01.2<br>t0"]
     assert sorted(residuals["layout"]["yaxis"]["ticktext"]) == sorted(f"t{seed}" for seed in range(10))
     monkeypatch.setattr(layer_figures, "MAX_POINTS", 8)
     scatter = figures(at.run())[1]

@@ -1,24 +1,24 @@
-"""Whether search does what it says: the leak matrix, hubs, and which way of comparing finds what."""
+"""Whether search does what it says: the layers for each question, the leak matrix, hubs, ways of comparing."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from mess_core.evaluation.faithfulness import DIRECTION, LAYER, MAX_RATIO, MEASURED, NOT, ORACLE, Faithfulness, Ratio
 from mess_core.evaluation.kept import Evaluation, What
+from mess_core.evaluation.layer_choice import advice, choose_layers
 from mess_core.evaluation.similarity import RETRIEVAL, SimilarityStudy
 from mess_core.probing.aspects import ASPECTS
 from mess_core.search.hubness import HUB_SKEWNESS
-from mess_core.words import counted
+from mess_core.words import counted, listed, number
 from mess_core.work.evaluate import PLAIN, EvaluateRequest
 from mess_core.work.request import submit, under_way
 from mess_core.workspace.scope import Scope
 from pages.shared.app import jobs, resources, state
-from pages.shared.app.frame import aspect_title
+from pages.shared.app.frame import aspect_title, plain
 from pages.shared.widgets import charts
+from pages.shared.widgets.accents import Accent
 
 WAYS = {
     DIRECTION: "by directions",
@@ -27,21 +27,31 @@ WAYS = {
     NOT: "with the aspect left out",
     ORACLE: "oracle: by the measured values",
 }
+NEAR = Accent("#3559c7", "#7d9bff")  # in the leak matrix
 
 
 def show_faithfulness(scope: Scope) -> None:
-    """The leak matrix: what a search by one aspect finds in every other."""
+    """In a sentence, and the leak matrix: what a search by one aspect finds in every other."""
     st.subheader("Do aspects find what they say?", anchor=False)
     kept = _kept(scope, "faithfulness", "This is measured by itself after discovery.")
     if kept is None or not isinstance(kept.result, Faithfulness):
         return
     result = kept.result
     passed = [aspect for aspect in result.judged if result.passes(aspect)]
+    named = f": {listed([aspect_title(aspect) for aspect in passed])}" if passed else ""
     st.markdown(
         f"**{len(passed)} of {len(result.judged)}** {'aspect' if len(result.judged) == 1 else 'aspects'} with evidence "
-        f"{'does what it says' if len(passed) == 1 else 'do what they say'}, on "
+        f"{'does what it says' if len(passed) == 1 else 'do what they say'}{named}; on "
         f"{counted(result.n_queries, 'query', 'queries')} of {counted(result.n_groups, 'work')}."
     )
+    if result.differences and result.judged:
+        st.markdown(whose(result))
+    with st.expander("Details: what a search by each aspect finds"):
+        _show_leaks(result)
+        _show_verdicts(result)
+
+
+def _show_leaks(result: Faithfulness) -> None:
     names = WAYS | {rival: f"{rival.split(',')[0]} with the same labels" for rival in result.differences}
     ways = [way for way in names if result.rows.get(way)]
     way = st.segmented_control(
@@ -57,14 +67,11 @@ def show_faithfulness(scope: Scope) -> None:
     )  # fmt: skip
     st.caption(
         "Each row is a search by one aspect; each column is what its ten nearest recordings have in common with the "
-        "query, in *measured* values: 1 is chance, 0 is identical. A faithful slider is dark on the diagonal and pale "
-        f"elsewhere. It passes if its own column is at most {MAX_RATIO:g} and no unrelated aspect is served better. "
+        "query, in *measured* values: 1 is chance, 0 is identical. A faithful slider is strong on the diagonal and "
+        f"pale elsewhere: it passes if its own column is at most {MAX_RATIO:g} and no unrelated one is served better. "
         "Nothing of a query's work was used to find the directions, nor could be found."
         + (" Here, with an aspect left out, its own column should be pale." if way == NOT else "")
     )
-    _show_verdicts(result)
-    if result.differences and result.judged:
-        st.markdown(whose(result))
 
 
 def whose(result: Faithfulness) -> str:
@@ -78,18 +85,14 @@ def whose(result: Faithfulness) -> str:
             of.append(aspect_title(aspect))
     said = []
     if adds:
-        said.append(f"In {_listed(adds)} the encoder finds more than a plain log-mel spectrum given the same labels.")
+        said.append(f"In {listed(adds)} the encoder finds more than a plain log-mel spectrum given the same labels.")
     if same:
-        said.append(f"In {_listed(same)} that it finds more is not shown: a spectrum may serve as well.")
+        said.append(f"In {listed(same)} that it finds more is not shown: a spectrum may serve as well.")
     if worse:
-        said.append(f"In {_listed(worse)} the spectrum finds more.")
+        said.append(f"In {listed(worse)} the spectrum finds more.")
     if same or worse:
         said.append("Where it does, the slider works because directions are learned from measurements.")
     return " ".join(said)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _show_verdicts(result: Faithfulness) -> None:
@@ -117,8 +120,8 @@ def _show_verdicts(result: Faithfulness) -> None:
 
 
 def leak_matrix(result: Faithfulness, way: str, asked: list[str]) -> go.Figure:
-    """Aspects asked for downward, looked at rightward; the better, the darker."""
-    looked_at = list(result.correlations)
+    """Aspects asked for downward, looked at rightward; the nearer, the stronger, in either theme."""
+    near, looked_at = NEAR.now, list(result.correlations)
     rows = [[result.rows[way].get(one, {}).get(other) for other in looked_at] for one in asked]
     figure = go.Figure(
         go.Heatmap(
@@ -128,7 +131,8 @@ def leak_matrix(result: Faithfulness, way: str, asked: list[str]) -> go.Figure:
             text=[[_hover(one, other, cell) for other, cell in zip(looked_at, row, strict=True)]
                   for one, row in zip(asked, rows, strict=True)],
             hovertemplate="%{text}<extra></extra>",
-            zmin=0, zmax=1, colorscale=charts.BLUES, reversescale=True, colorbar={"title": "ratio"}, xgap=1, ygap=1,
+            zmin=0, zmax=1, colorscale=[charts.faded(near, 1), charts.faded(near, 0.04)], colorbar={"title": "ratio"},
+            xgap=1, ygap=1,
         )
     )  # fmt: skip
     for aspect in asked:
@@ -147,13 +151,34 @@ def leak_matrix(result: Faithfulness, way: str, asked: list[str]) -> go.Figure:
     return figure
 
 
-def show_similarity(scope: Scope) -> None:
-    """How the library lies in the encoder's space, and which way of comparing finds what."""
-    st.subheader("Which way of comparing finds what?", anchor=False)
-    kept = _kept(scope, "similarity", "Cosine, Euclidean, whitened and others, on every layer.")
+def show_layer_choice(scope: Scope) -> None:
+    """Which layers to go by for which question, and how the library lies in the encoder's space."""
+    st.subheader("Which layer is for you?", anchor=False)
+    kept = _kept(scope, "similarity", "Every layer is asked for the same piece, player and instrument.")
     if kept is None or not isinstance(kept.result, SimilarityStudy):
         return
     study = kept.result
+    sentences = advice(choose_layers(study))
+    for sentence in sentences:
+        st.markdown(f"- {plain(sentence)}")
+    if not sentences:
+        st.caption(
+            "There is nothing to choose: the encoder has one layer, or the library no piece in two hands, no player "
+            "with two pieces and no instrument in two."
+        )
+    with st.expander("Details: which way of comparing finds what"):
+        _show_figures(study)
+        for sentence in above(study):
+            st.markdown(sentence)
+        _show_hubs(study)
+
+
+def _show_figures(study: SimilarityStudy) -> None:
+    st.caption(
+        "Above, layers are named together where their intervals overlap: that one of them is better is not shown. "
+        "The best of several flatters itself a little. Of 1: mean average precision (MAP), 1 if all that is sought "
+        "comes first."
+    )
     st.dataframe(
         [
             {
@@ -182,9 +207,6 @@ def show_similarity(scope: Scope) -> None:
         "nearest are from the query in rank, over chance; less is better. Intervals: 95 %, works drawn again; the "
         "library stays."
     )
-    for sentence in above(study):
-        st.markdown(sentence)
-    _show_hubs(study)
 
 
 def above(study: SimilarityStudy) -> list[str]:
@@ -249,7 +271,7 @@ def _task(task: str) -> str:
 def _ratio(ratio: Ratio | None) -> str:
     if ratio is None or ratio.value is None:
         return "–"
-    return f"{ratio.value:.2f} [{charts.number(ratio.low)}, {charts.number(ratio.high)}]"
+    return f"{number(ratio.value)} [{number(ratio.low)}, {number(ratio.high)}]"
 
 
 def _hover(asked: str, looked_at: str, ratio: Ratio | None) -> str:

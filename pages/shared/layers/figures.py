@@ -8,72 +8,106 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from mess_core.probing.discovery import Discovery
-from mess_core.probing.result import ProbeCell, TargetProbe
+from mess_core.probing.result import ProbeCell, ProbeResult, TargetProbe
 from mess_core.targets.registry import OWN, TARGETS, target_of
 from mess_core.words import counted
-from pages.shared.widgets.charts import BLUES, GREYS, number, plain
+from pages.shared.widgets.accents import Accent, accent_of_dimension, accent_of_target
+from pages.shared.widgets.charts import GREYS, SERIES, faded, number, plain
 
+# What a cell shows: its title, and what that is.
 QUANTITIES = {
-    "r2": ("R²", "Share of the target's variance that the layer tells, on works it was not fitted on"),
-    "gain": ("Gain", "R² above the best baseline: nuisances, log-mel, MFCC, chroma, the untrained twin"),
-    "r2_low": ("Lower end", "The lower end of R²'s 95 % interval, each cell by itself: what can be relied on"),
+    "r2": ("R²", "the share of the differences between recordings that the layer tells (R²)"),
+    "gain": ("Gain", "how much larger a share of them it tells than the best of what is plainer (gain in R²)"),
+    "r2_low": ("At least", "the share of them that it tells at least (lower end of the 95 % interval of R²)"),
 }
-POINT = "#3559c7"
+GREY = GREYS[0]
 MAX_GROUPS = 15  # boxes in one figure
+MAX_COLOURS = 6  # groups that have a colour of their own; the others are grey
 FEW_POINTS = 300  # above it the points are small
 MAX_POINTS = 2000  # in one scatter: each is an element of the page
-BAND = "rgba(53, 89, 199, 0.18)"
+CELL_PX = 23  # height of a row
+GAP = 0.7  # between the columns of two dimensions, in columns
+FAINTEST, UNPROVEN = 0.05, 0.6  # of a cell that tells nothing; and how strong a cell is that is not proven
+HEADINGS = {OWN: "your own"}  # of a dimension that is not called by its name
+INK = Accent("#101624", "#e8ebf4")  # of outlines
 
 
 def heatmap(discovery: Discovery, quantity: str) -> go.Figure:
-    """Layers upward, targets side by side by musical dimension; a stroke where the gain's interval includes 0."""
-    targets = sorted((t.target for t in discovery.result.targets), key=lambda t: list(DIMENSIONS).index(dimension(t)))
-    layers = list(range(discovery.result.n_layers))
-    cell_of = {(cell.layer, cell.target): cell for cell in discovery.result.cells}
-    cells = [[cell_of[layer, target] for target in targets] for layer in layers]
+    """Layers upward, targets side by side by musical dimension, in its colour; what is proven is full and outlined.
+
+    The cells are bars: these carry the hover and the click, which the cells of Plotly's heatmap do not.
+    """
+    place, middles = _columns(discovery)
+    cells = [cell for cell in discovery.result.cells if cell.target in place]
+    n_layers = discovery.result.n_layers
     figure = go.Figure(
-        go.Heatmap(
-            x=[target_of(target).title for target in targets],
-            y=layers,
-            z=[[getattr(cell, quantity) for cell in row] for row in cells],
-            zmin=0,
-            zmax=1,
-            colorscale=BLUES,
-            colorbar={
-                "title": {"text": QUANTITIES[quantity][0], "side": "right"}
-            },  # above, it would lie under the buttons
-            hoverinfo="skip",
-            xgap=1,
-            ygap=1,
+        go.Bar(
+            x=[place[cell.target] for cell in cells],
+            base=[cell.layer - 0.45 for cell in cells],
+            y=[0.9] * len(cells),
+            width=0.92,
+            marker={
+                "color": [_colour(cell, quantity) for cell in cells],
+                "line": {"color": INK.now, "width": [1.6 if is_gain(cell) else 0 for cell in cells]},
+            },
+            customdata=[[cell.layer, cell.target] for cell in cells],
+            text=[describe(cell) for cell in cells],
+            textposition="none",
+            hovertemplate="%{text}<extra></extra>",
+            unselected={"marker": {"opacity": 1}},
+            showlegend=False,
         )
     )
-    flat = [cell for row in cells for cell in row]
-    # The marks carry the hover and the click: a heatmap's own cells cannot be selected.
-    figure.add_scatter(
-        x=[target_of(cell.target).title for cell in flat],
-        y=[cell.layer for cell in flat],
-        mode="markers",
-        marker={
-            "symbol": ["line-ne" if not is_gain(cell) else "circle" for cell in flat],
-            "size": [9 if not is_gain(cell) else 4 for cell in flat],
-            "color": "#e0803a",
-            "line": {"width": [1.5 if not is_gain(cell) else 0 for cell in flat], "color": "rgba(120,125,140,0.75)"},
-        },
-        customdata=[[cell.layer, cell.target] for cell in flat],
-        text=[describe(cell) for cell in flat],
-        hovertemplate="%{text}<extra></extra>",
-        unselected={"marker": {"opacity": 1}},
-        showlegend=False,
-    )
+    for name, middle in middles.items():
+        figure.add_annotation(
+            x=middle, y=n_layers - 0.4, text=f"<b>{plain(HEADINGS.get(name, name))}</b>",
+            font={"color": accent_of_dimension(name).now}, showarrow=False, xanchor="left", yanchor="bottom",
+            textangle=-25, xshift=-8,
+        )  # fmt: skip
     figure.update_layout(
-        height=120 + 32 * max(len(layers), 4) + 110,
-        margin={"l": 50, "r": 10, "t": 10, "b": 120},
-        xaxis={"tickangle": -50, "title": None, "range": [-0.5, len(targets) - 0.5]},
-        yaxis={"title": "layer", "dtick": 1, "range": [-0.5, len(layers) - 0.5]},
+        height=70 + CELL_PX * max(n_layers, 2) + 130,
+        margin={"l": 50, "r": 30, "t": 60, "b": 130},
+        bargap=0,
+        barmode="overlay",
+        xaxis={
+            "title": None, "tickangle": -50, "tickvals": list(place.values()), "showgrid": False, "zeroline": False,
+            "ticktext": [plain(target_of(target).title) for target in place],
+            "range": [-0.6, max(place.values(), default=0) + 0.6],
+        },
+        yaxis={
+            "title": "layer", "dtick": 1 if n_layers < 8 else 3, "showgrid": False, "zeroline": False,
+            "range": [-0.6, n_layers - 0.4],
+        },
         clickmode="event+select",
         uirevision="heatmap",
-    )
+    )  # fmt: skip
     return figure
+
+
+def _columns(discovery: Discovery) -> tuple[dict[str, float], dict[str, float]]:
+    """Where the column of each target stands, and the middle of those of each dimension that is there."""
+    place: dict[str, float] = {}
+    columns: dict[str, list[float]] = {}
+    for target in in_order(discovery.result):
+        of_dimension = columns.setdefault(dimension(target), [])
+        place[target] = len(place) + GAP * (len(columns) - 1)
+        of_dimension.append(place[target])
+    return place, {name: (xs[0] + xs[-1]) / 2 for name, xs in columns.items()}
+
+
+def _colour(cell: ProbeCell, quantity: str) -> str:
+    """The accent of the target's dimension: as strong as the cell tells, fainter where that proves nothing."""
+    value = getattr(cell, quantity)
+    if value is None:
+        return "rgba(0, 0, 0, 0)"
+    strength = FAINTEST + (1 - FAINTEST) * min(max(value, 0.0), 1.0)
+    return faded(accent_of_target(cell.target).now, strength if is_gain(cell) else UNPROVEN * strength)
+
+
+def in_order(result: ProbeResult) -> list[str]:
+    """The targets, by musical dimension."""
+    order = list(DIMENSIONS)
+    return sorted((each.target for each in result.targets), key=lambda target: order.index(dimension(target)))
 
 
 DIMENSIONS = dict.fromkeys([*(target.dimension for target in TARGETS.values()), OWN])
@@ -121,20 +155,21 @@ def layer_profile(discovery: Discovery, summary: TargetProbe) -> go.Figure:
     """R² over depth with its interval, beside every baseline."""
     cells = [cell for cell in discovery.result.cells if cell.target == summary.target]
     layers = [cell.layer for cell in cells]
+    colour = accent_of_target(summary.target).now
     figure = go.Figure()
     figure.add_scatter(
         x=[*layers, *layers[::-1]],
         y=[*(cell.r2_high for cell in cells), *(cell.r2_low for cell in cells[::-1])],
         fill="toself",
-        fillcolor=BAND,
+        fillcolor=faded(colour, 0.2),
         line={"width": 0},
         hoverinfo="skip",
         name="95 % interval",
     )
-    figure.add_scatter(x=layers, y=[cell.r2 for cell in cells], mode="lines+markers", line_color=POINT, name="layer")
-    for (name, values), colour in zip(summary.baselines.items(), GREYS, strict=False):
+    figure.add_scatter(x=layers, y=[cell.r2 for cell in cells], mode="lines+markers", line_color=colour, name="layer")
+    for (name, values), grey in zip(summary.baselines.items(), GREYS, strict=False):
         line = values if len(values) == len(layers) else values[:1] * len(layers)
-        figure.add_scatter(x=layers, y=list(line), mode="lines", line={"dash": "dot", "color": colour}, name=name)
+        figure.add_scatter(x=layers, y=list(line), mode="lines", line={"dash": "dot", "color": grey}, name=name)
     figure.update_layout(
         xaxis={"title": "layer", "dtick": 1},
         yaxis={"title": "R² (out of fold)", "range": [min(-0.1, _least(cells)), 1]},
@@ -146,32 +181,32 @@ def layer_profile(discovery: Discovery, summary: TargetProbe) -> go.Figure:
 
 
 def predicted_against_true(
-    summary: TargetProbe, layer: int, titles: Mapping[int, str], groups: Sequence[str]
+    summary: TargetProbe, layer: int, titles: Mapping[int, str], groups: Sequence[str], names: Mapping[str, str]
 ) -> go.Figure:
-    """One point per row, out of fold; on the scale on which it was probed."""
+    """One point per row, out of fold; on the scale on which it was probed. Where the layer errs most has a colour."""
     target = target_of(summary.target)
     defined = [row for row in titles if summary.values[row] == summary.values[row]]  # NaN is not itself
     step = max(1, math.ceil(len(defined) / MAX_POINTS))
     rows = defined[::step]
-    colour_of = {group: number for number, group in enumerate(sorted(set(groups)))}
+    colour_of = _colours(_worst_first(summary, layer, groups, titles))
     figure = go.Figure()
     figure.add_scatter(
         x=[float(summary.values[row]) for row in rows],
         y=[float(summary.predicted[layer, row]) for row in rows],
         mode="markers",
         marker={
-            "color": [colour_of[groups[row]] for row in rows],
-            "colorscale": "Turbo",
+            "color": [colour_of.get(groups[row], GREY) for row in rows],
+            "opacity": [1 if groups[row] in colour_of else 0.5 for row in rows],
             "size": 8 if len(rows) <= FEW_POINTS else 4,
         },
         customdata=rows,
-        text=[plain(titles[row]) for row in rows],
+        text=[f"{plain(titles[row])}<br>{plain(names[groups[row]])}" for row in rows],
         hovertemplate="%{text}<br>true %{x:.3g}, predicted %{y:.3g}<extra></extra>",
         showlegend=False,
     )
     values = [float(summary.values[row]) for row in rows]
     figure.add_scatter(
-        x=[min(values), max(values)], y=[min(values), max(values)], mode="lines", line={"color": GREYS[0], "width": 1},
+        x=[min(values), max(values)], y=[min(values), max(values)], mode="lines", line={"color": GREY, "width": 1},
         hoverinfo="skip", showlegend=False,
     )  # fmt: skip
     scale = "" if target.transform == "id" else f", {target.transform}"
@@ -190,30 +225,23 @@ def residuals_by_group(
     summary: TargetProbe, layer: int, groups: Sequence[str], titles: Mapping[int, str], names: Mapping[str, str]
 ) -> go.Figure:
     """Predicted minus measured, one box per group, the worst first: where the layer errs, and whether always there."""
-    rows_of: dict[str, list[int]] = {}
-    for row in titles:
-        if summary.values[row] == summary.values[row]:
-            rows_of.setdefault(groups[row], []).append(row)
-    residuals = {
-        group: [float(summary.predicted[layer, row] - summary.values[row]) for row in rows]
-        for group, rows in rows_of.items()
-    }
-    worst = sorted(residuals, key=lambda group: -abs(sum(residuals[group]) / len(residuals[group])))[:MAX_GROUPS]
+    residuals = _worst_first(summary, layer, groups, titles)
+    worst, colour_of = list(residuals)[:MAX_GROUPS], _colours(residuals)
     figure = go.Figure()
     for place, group in enumerate(worst):
         figure.add_box(
-            x=residuals[group],
+            x=list(residuals[group].values()),
             y0=place,  # not the name: two groups may share one
-            text=[plain(titles[row]) for row in rows_of[group]],
+            text=[plain(titles[row]) for row in residuals[group]],
             hovertemplate="%{text}<br>%{x:.3g}<extra></extra>",
             hoveron="points",
-            boxpoints="all" if sum(map(len, rows_of.values())) <= MAX_POINTS else "outliers",
+            boxpoints="all" if sum(map(len, residuals.values())) <= MAX_POINTS else "outliers",
             marker_size=4,
             orientation="h",
-            line_color=POINT,
+            line_color=colour_of.get(group, GREY),
             showlegend=False,
         )
-    figure.add_vline(0, line={"color": GREYS[0], "width": 1})
+    figure.add_vline(0, line={"color": GREY, "width": 1})
     labels = [plain(names[group][:40]) for group in worst]
     figure.update_layout(
         xaxis={"title": f"predicted minus measured, {len(worst)} of {counted(len(residuals), 'group')}"},
@@ -222,6 +250,23 @@ def residuals_by_group(
         height=120 + 22 * len(worst),
     )
     return figure
+
+
+def _worst_first(
+    summary: TargetProbe, layer: int, groups: Sequence[str], titles: Mapping[int, str]
+) -> dict[str, dict[int, float]]:
+    """Group -> row -> predicted minus measured; first the group that the layer places furthest off as a whole."""
+    residuals: dict[str, dict[int, float]] = {}
+    for row in titles:
+        if summary.values[row] == summary.values[row]:  # NaN is not itself
+            of_group = residuals.setdefault(groups[row], {})
+            of_group[row] = float(summary.predicted[layer, row] - summary.values[row])
+    return dict(sorted(residuals.items(), key=lambda each: -abs(sum(each[1].values()) / len(each[1]))))
+
+
+def _colours(worst_first: Mapping[str, object]) -> dict[str, str]:
+    """A colour for each of the worst groups."""
+    return dict(zip(list(worst_first)[:MAX_COLOURS], SERIES, strict=False))
 
 
 def _least(cells: Sequence[ProbeCell]) -> float:

@@ -1,7 +1,8 @@
-"""The panels of 2_Layers: what was probed and how, the heatmap, one cell in depth, the aspects, the exports."""
+"""The panels of 2_Layers: what was found, what was probed and how, the heatmap, one cell in depth, aspects, exports."""
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,13 +16,14 @@ from mess_core.handover.exports import cells_as_csv
 from mess_core.probing.ceiling import is_companion
 from mess_core.probing.data import UNTRAINED
 from mess_core.probing.discovery import GROUPS, MIN_TRACKS, Discovery
+from mess_core.probing.findings import NOUNS, Findings, findings_of, spoken
 from mess_core.probing.replication import replicate
-from mess_core.probing.result import ProbeResult, ProbeSettings
+from mess_core.probing.result import ProbeSettings
 from mess_core.probing.rows import Row
-from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
+from mess_core.probing.uncertainty import MIN_GROUPS
 from mess_core.storage.jobs import Job
 from mess_core.targets.registry import target_of
-from mess_core.words import counted
+from mess_core.words import counted, listed, number, spans
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit, under_way
 from mess_core.work.targets import TargetsRequest
@@ -29,49 +31,95 @@ from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, jobs, resources, state
 from pages.shared.layers import figures
 from pages.shared.widgets import charts
+from pages.shared.widgets.accents import accent_of_target
+from pages.shared.widgets.pickers import choose_encoder
 from pages.shared.widgets.player.player import PlayerTrack, player
 
+LEVELS = {"track": "whole recordings", "segment": "segments"}
 
-def choose() -> tuple[str, str]:
-    """Grouping and level; both in the URL."""
-    left, right = st.columns(2)
+
+def choose() -> tuple[Scope, str, str]:
+    """Encoder, grouping and level; all in the URL."""
+    by, apart, at = st.columns([1.3, 1, 1.3], gap="medium")
+    with by:
+        scope = choose_encoder()
     columns = resources.workspace().catalogue.detail_names(frame.library())
     groups = [*GROUPS, *(column for column in columns if not is_companion(column, columns))]
     group = state.sticky(
-        left.selectbox, "Never split", options=groups, key="group",
-        help="What is never on both sides of a split: with `work`, a layer is always tested on works it has not seen.",
+        apart.selectbox, "Keep apart", options=groups, key="group",
+        format_func=lambda each: f"{NOUNS[each]}s" if each in NOUNS else str(each),
+        help="With works kept apart, a layer is always tested on works it has not seen: none of them is ever split "
+        "between what it learns from and what it is tested on.",
     )  # fmt: skip
-    levels = ["track", "segment"]
-    level = state.sticky(right.segmented_control, "One row is a", options=levels, required=True, key="level")
-    return group, level
+    level = state.sticky(
+        at.segmented_control, "Look at", options=list(LEVELS), required=True, key="level",
+        format_func=lambda each: LEVELS.get(each, str(each)),
+    )  # fmt: skip
+    return scope, group, level
 
 
 def find(scope: Scope, group: str, level: str) -> Discovery | None:
-    """What was found, or the way to find it."""
+    """What was found by these settings; of several runs that with the usual ones."""
     kept = [run for run in resources.discoveries(scope.library).values() if run.fingerprint == scope.info.fingerprint]
     kept = [run for run in kept if (run.group, run.level) == (group, level)]
-    found = min(kept, key=lambda run: len(run.title), default=None)  # the default settings have no words in the title
-    n_tracks, n_embedded = scope.workspace.catalogue.n_tracks(scope.library), scope.n_embedded
+    return min(kept, key=lambda run: len(run.title), default=None)  # the default settings have no words in the title
+
+
+def say_what_was_found(scope: Scope, found: Discovery | None) -> None:
+    """The first words of the page: what this discovery says, and whatever changes how far to believe it."""
     if found is None:
+        n_tracks, n_embedded = scope.workspace.catalogue.n_tracks(scope.library), scope.n_embedded
         frame.notice(
             "Nothing probed yet",
             f"Discovery runs by itself after the embedding of at least {MIN_TRACKS} tracks in {MIN_GROUPS} works. "
             f"This library has {counted(n_tracks, 'track')}, {n_embedded} of them embedded with {scope.info.title}.",
             "" if n_embedded else "Embed it on the Library page first.",
         )
-    elif why := found.why_again(scope.content, n_embedded):
-        st.caption(why)
-    with st.container(horizontal=True):
+        return
+    _say(_findings(found))
+    if why := found.why_again(scope.content, scope.n_embedded):
+        st.caption(f":material/info: {why}")
+
+
+def _findings(found: Discovery) -> Findings:
+    job = under_way(
+        resources.workspace(), ProbeRequest, library=found.library, encoder_id=found.encoder,
+        group=found.group, level=found.level, settings=found.result.settings,
+    )  # fmt: skip
+    return findings_of(found.result, found.group, is_under_way=job is not None)
+
+
+def _say(findings: Findings) -> None:
+    """The sentences, each target in the colour of its dimension; then what to doubt."""
+    if sentences := findings.sentences(_in_colour):
+        st.html(f'<p style="{LARGE}">{" ".join(sentences)}</p>')
+    for doubt in findings.doubts:
+        st.caption(f":material/info: {doubt}")
+
+
+# Large enough for a colour that has a contrast of 3 only (WCAG 1.4.3), and not wider than one reads with ease.
+LARGE = "font-size: 1.25rem; line-height: 1.5; max-width: 60rem; margin: 0"
+
+
+def _in_colour(target: str) -> str:
+    """The name of a target as HTML, what it measures on hover; a column's name is untrusted."""
+    summary = html.escape(target_of(target).summary)
+    colour = accent_of_target(target).css
+    return f'<b title="{summary}" style="color: {colour}">{html.escape(spoken(target))}</b>'
+
+
+def offer_to_run(scope: Scope, found: Discovery | None, group: str, level: str) -> None:
+    """The button that runs discovery, or runs it again, and what it can be run by."""
+    with st.container(horizontal=True, vertical_alignment="center"):
         label = "Run discovery" if found is None else "Run again"
         job = _asked(scope, group, level)
         kind = "primary" if found is None else "secondary"
-        if jobs.work_button(label, job, type=kind, disabled=n_embedded < 2):
+        if jobs.work_button(label, job, type=kind, disabled=scope.n_embedded < 2):
             request = ProbeRequest(scope.library, scope.info.id, group, level, goes_on=group == "work")
             submit(scope.workspace, request)
             st.rerun()
         with st.popover("Other settings"):
             _other_settings(scope, group, level)
-    return found
 
 
 def _asked(scope: Scope, group: str, level: str) -> Job | None:
@@ -119,9 +167,10 @@ def compare(found: Discovery) -> None:
     beside = st.selectbox("Beside it", list(others), index=None, placeholder="another run: encoder, alpha, seed…")
     if beside in others:
         with st.container(border=True):
-            st.markdown("**The other run**")
-            show_scope(others[beside])
+            st.markdown(f"**The other run**: {frame.plain(beside)}")
+            _say(_findings(others[beside]))
             show_heatmap(others[beside], is_beside=True)
+            show_scope(others[beside])
             st.caption("All that follows below is of the first run.")
 
 
@@ -155,73 +204,80 @@ def parse_alpha(text: str) -> float:
 
 
 def show_scope(found: Discovery) -> None:
-    """What the figures rest on, before any figure."""
+    """What the figures rest on."""
     result = found.result
     n_tracks, n_rows = counted(found.n_tracks, "track"), counted(result.n_rows, "row")
     facts = f"{n_tracks}, {n_rows}, {counted(result.n_groups, 'group')} ({found.group})"
-    st.text(f"{found.title} · {facts} · {result.settings.n_folds} folds · seed {result.settings.seed}")
-    if found.group == "work" and found.n_without_work:
-        n_without = counted(found.n_without_work, "track")
-        st.caption(f"Without a work in the catalogue: {n_without}; each counts as a work of its own.")
-    job = under_way(
-        resources.workspace(), ProbeRequest,
-        library=found.library, encoder_id=found.encoder, group=found.group, level=found.level, settings=result.settings,
-    )  # fmt: skip
-    for sentence in how_sure(result, is_under_way=job is not None):
-        st.caption(sentence)
+    with st.expander("Details: what this rests on"):
+        st.text(f"{found.title} · {facts} · {counted(result.settings.n_folds, 'fold')} · seed {result.settings.seed}")
+        if found.group == "work" and found.n_without_work:
+            n_without = counted(found.n_without_work, "track")
+            st.caption(f"Without a work in the catalogue: {n_without}; each counts as a work of its own.")
+        st.caption(
+            "R² has an interval of 95 % for each cell by itself; the intervals of gains are so wide that all of them "
+            "hold at once. A cell *encodes* a property if it exceeds every baseline even then (duration, loudness, "
+            "density and pitch; log-mel; MFCC; chroma; the same network untrained), and chance does not reach it."
+        )
 
 
-def how_sure(result: ProbeResult, *, is_under_way: bool = True) -> list[str]:
-    """What the reader must know of the intervals and of the word "encodes"."""
-    n_groups, said = counted(result.n_groups, "group"), []
-    if result.n_groups < MIN_GROUPS:
-        said.append(f":material/warning: Only {n_groups}: no interval can be given below {MIN_GROUPS}.")
-    elif not result.has_null and not is_under_way and result.settings.n_permutations:
-        said.append(
-            ":material/warning: Provisional: this discovery was ended before it was done. Run it again to finish it."
-        )
-    elif not result.has_null:
-        said.append(
-            "The comparison with chance is not done yet: the word “encodes” waits for it."
-            if result.has_intervals
-            else "Provisional: R² alone so far; intervals and baselines are being worked out."
-        )
-    elif not result.has_intervals:
-        said.append(
-            ":material/warning: An earlier version made this, whose intervals were too narrow: they are not shown. "
-            "R² is right. Run it again to see how sure it is."
-        )
-    elif result.n_groups < FEW_GROUPS:
-        more = counted(groups_for_half(result.n_groups), "more group")
-        said.append(f":material/warning: Only {n_groups}: the intervals are wide. {more} would halve them.")
-    if result.has_null and result.has_intervals and result.why_no_word:
-        said.append(f"Nothing here may be said to “encode”: {result.why_no_word}.")
-    return said
+PICTURE, TABLE = "Picture", "Table"
 
 
 @st.fragment
 def show_heatmap(found: Discovery, *, is_beside: bool = False) -> None:
     """The map; a click on a cell opens it below. Of the run that the page is about, the cell is in the URL."""
     names = {quantity: title for quantity, (title, _) in figures.QUANTITIES.items()}
-    quantity = st.segmented_control(
-        "Show", list(names), default="r2", required=True, key=f"quantity {found.title}", format_func=names.__getitem__
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        quantity = st.segmented_control(
+            "Show", list(names), default="r2", required=True, key=f"quantity {found.title}",
+            format_func=lambda each: names.get(each, str(each)),
+            help="; ".join(f"{title}: {meaning}" for title, meaning in figures.QUANTITIES.values()) + ".",
+        )  # fmt: skip
+        view = st.segmented_control("As", [PICTURE, TABLE], default=PICTURE, required=True, key=f"view {found.title}")
+    quantity = state.offered(quantity, names, "r2")
     chart, cell = f"heatmap {found.title}", f"cell {found.library} {found.title}"
-    st.plotly_chart(
-        figures.heatmap(found, quantity),
-        key=chart,
-        on_select=lambda: _open_cell(chart, cell if is_beside else None),
-        selection_mode="points",
-        config=_camera(found, quantity),
-        alt="R² of every layer for every target",
-    )
-    st.caption(
-        f"{figures.QUANTITIES[quantity][1]}. A stroke marks a cell whose gain over some baseline may be nothing, "
-        "a dot one that exceeds every baseline, all cells considered at once. Click a mark to look closer."
-    )
+    if view == TABLE:
+        _show_table(found, quantity)
+    else:
+        st.plotly_chart(
+            figures.heatmap(found, quantity),
+            key=chart,
+            on_select=lambda: _open_cell(chart, cell if is_beside else None),
+            selection_mode="points",
+            config=_camera(found, quantity),
+            alt="How well every layer tells every property",
+        )
+        st.caption(
+            "Full and outlined: better than everything plainer that it was compared with; faded: not shown to be. "
+            f"Colour: the musical dimension; its strength: {figures.QUANTITIES[quantity][1]}. "
+            "Click a cell to look closer."
+        )
     opened = st.session_state.get(cell) if is_beside else _cell_of_link(found)
     if opened:
         _show_cell(found, *opened)
+
+
+def _show_table(found: Discovery, quantity: str) -> None:
+    """The numbers of the picture, and of each target what the first sentences say of it."""
+    findings, result = _findings(found), found.result
+    cells = {(cell.target, cell.layer): getattr(cell, quantity) for cell in result.cells}
+    layers = range(result.n_layers)
+    st.dataframe(
+        [
+            {
+                "property": target_of(target).title,
+                "dimension": figures.dimension(target),
+                "found": findings.verdict(target),
+                **{str(layer): cells[target, layer] for layer in layers},
+            }
+            for target in figures.in_order(result)
+        ],
+        hide_index=True,
+        width="stretch",
+        column_config={str(layer): st.column_config.NumberColumn(f"layer {layer}", format="%.2f") for layer in layers},
+        alt="How well every layer tells every property, in numbers",
+    )
+    st.caption(f"In each cell {figures.QUANTITIES[quantity][1]}.")
 
 
 def _cell_of_link(found: Discovery) -> tuple[int, str] | None:
@@ -277,10 +333,11 @@ def _show_cell(found: Discovery, layer: int, target: str) -> None:
         return
     named = _named_rows(found)
     titles = {place: row.title for place, row in named.items()}
+    names = {groups[place]: row.group_name(found.group) for place, row in named.items()}
     left, right = st.columns(2, gap="medium")
     with left:
         event = st.plotly_chart(
-            figures.predicted_against_true(summary, layer, titles, groups),
+            figures.predicted_against_true(summary, layer, titles, groups, names),
             key=f"scatter {found.title} {target} {layer}", on_select="rerun", selection_mode="points",
             config=_camera(found, f"{target}-{layer}-scatter"), alt="Predicted against measured values",
         )  # fmt: skip
@@ -290,26 +347,24 @@ def _show_cell(found: Discovery, layer: int, target: str) -> None:
         config=_camera(found, f"{target}-profile"),
         alt="R² over the layers",
     )
+    worst = counted(min(figures.MAX_COLOURS, len(set(groups))), NOUNS.get(found.group, "group"))
     st.caption(
-        f"If the layer, too, is chosen in training: R² {charts.number(summary.nested_r2)} "
-        f"[{charts.number(summary.nested_r2_low)}, {charts.number(summary.nested_r2_high)}]. "
-        f"Layers within one standard error of the best: {', '.join(map(str, summary.best_set))}. "
-        + (
-            f"Its raters agree up to R² {charts.number(summary.ceiling)}: nobody can do better. "
-            if summary.ceiling
-            else ""
-        )
-        + "".join(f"Leak detector {name}: {charts.number(r2)}. " for name, r2 in summary.identities.items())
+        f"In colour: the {worst} that this layer misses most, as in the boxes below; all others are grey. On the line, "
+        "what is predicted is what was measured. A point says its name, and is heard with a click."
     )
     st.plotly_chart(
-        figures.residuals_by_group(
-            summary, layer, groups, titles,
-            {groups[place]: row.group_name(found.group) for place, row in named.items()},
-        ),
+        figures.residuals_by_group(summary, layer, groups, titles, names),
         key=f"residuals {found.title} {target} {layer}",
         config=_camera(found, f"{target}-{layer}-residuals"),
         alt="Residuals of each group",
-    )  # fmt: skip
+    )
+    st.caption(
+        f"Best in {spans('layer', summary.best_set)}: within one standard error of each other. With the layer, too, "
+        f"chosen in training: R² {number(summary.nested_r2)} "
+        f"[{number(summary.nested_r2_low)}, {number(summary.nested_r2_high)}]. "
+        + (f"Its raters agree up to R² {number(summary.ceiling)}: nobody can do better. " if summary.ceiling else "")
+        + "".join(f"Leak detector {name}: {number(r2)}. " for name, r2 in summary.identities.items())
+    )
     rows = [int(point["customdata"]) for point in event.selection.points if "customdata" in point]
     if rows:
         _play(named[rows[0]], key=f"player {found.title}")
@@ -324,14 +379,14 @@ def _play(named: NamedRow, key: str) -> None:
 
 def show_aspects(found: Discovery) -> None:
     """What a listener may ask for, and what supports it."""
-    st.subheader("Aspects", anchor=False)
+    st.subheader("What one can ask for", anchor=False)
     st.dataframe(
         [
             {
                 "aspect": frame.aspect_title(name),
                 "evidence": evidence.label,
-                "layers": ", ".join(map(str, evidence.layers)),
-                "measured by": ", ".join(target_of(target).title for target in evidence.targets),
+                "best in": spans("layer", evidence.layers) if evidence.layers else "",
+                "measured by": listed([spoken(target) for target in evidence.targets]),
             }
             for name, evidence in found.aspects.items()
         ],

@@ -8,6 +8,8 @@ from __future__ import annotations
 import html
 from typing import Any
 
+from mess_core.words import number as number
+
 BLUES = "Blues"
 SERIES = ("#3559c7", "#e0803a", "#4f9d83", "#b0567a", "#b28a3e", "#6f7bd0", "#8a8f9c")
 PALETTE = (  # where seven are not enough: names, recordings
@@ -40,6 +42,13 @@ def clock(seconds: float) -> str:
     return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
 
 
-def number(value: float | None) -> str:
-    """Two decimals, or a dash."""
-    return "–" if value is None else f"{value:.2f}"
+def faded(colour: str, strength: float) -> str:
+    """A colour of six digits, so that what lies behind shows through: 1 is all colour, 0 none.
+
+    Examples
+    --------
+    >>> faded("#c77700", 0.5)
+    'rgba(199, 119, 0, 0.500)'
+    """
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {strength:.3f})"
