@@ -9,11 +9,12 @@ from pages.shared.layers.evaluation import show_faithfulness, show_layer_choice
 
 with page("Layers"):
     first = st.container()  # what was found stands above what it was asked by
-    scope, group, level = panels.choose()
-    found = panels.find(scope, group, level)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        scope, group, level = panels.choose()
+        found = panels.find(scope, group, level)
+        panels.offer_to_run(scope, found, group, level)
     with first:
         panels.say_what_was_found(scope, found)
-    panels.offer_to_run(scope, found, group, level)
     if found is None:
         panels.explain()
         raise PageIsOver

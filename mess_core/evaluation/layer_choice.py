@@ -2,7 +2,7 @@
 
 The layers are compared as the app compares recordings, by the cosine of embeddings centred on the library. Named is the
 best layer with all whose interval overlaps its own: that any of these is better than another is not shown. Where that
-is every layer, none stands out; and nothing is recommended that chance finds as well.
+is most of them, none stands out; and nothing is recommended that chance finds as well.
 
 Conventions
 -----------
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from mess_core.evaluation.retrieval import RetrievalScore
 from mess_core.evaluation.similarity import INSTRUMENT, LAYER, PERFORMER, RETRIEVAL, SimilarityStudy
-from mess_core.probing.findings import spoken
+from mess_core.probing.findings import MOST_NAMES, spoken
 from mess_core.search.evaluated import WORK
 from mess_core.targets.registry import TARGETS
 from mess_core.words import listed, number, spans
@@ -64,8 +64,8 @@ class LayerChoice:
 
     @property
     def stands_out(self) -> bool:
-        """Whether these layers are better than the others, and than chance."""
-        return self.beats_chance and len(self.layers) < self.n_layers
+        """Whether these layers are better than most others, and than chance."""
+        return self.beats_chance and 2 * len(self.layers) <= self.n_layers
 
     @property
     def figures(self) -> str:
@@ -99,9 +99,9 @@ def advice(choices: Sequence[LayerChoice]) -> tuple[str, ...]:
     alike = [each.question for each in choices if each.beats_chance and not each.stands_out]
     lost = [each.question for each in choices if not each.beats_chance]
     if alike:
-        said.append(f"No layer stands out for {listed(alike)}.")
+        said.append(f"No layer stands out for {listed(alike, MOST_NAMES)}.")
     if lost:
-        said.append(f"No layer surely finds {listed(lost, joint='or')} better than chance.")
+        said.append(f"No layer surely finds {listed(lost, MOST_NAMES, joint='or')} better than chance.")
     return tuple(said)
 
 

@@ -357,5 +357,5 @@ def test_another_run_says_what_it_may_not_say(visit):
     expect(page.get_by_text("Nothing here may be said to “encode”: 20 permutations, fewer than 199.")).to_be_visible()
     page.go_back()
     page.reload()
-    expect(page.get_by_text("Only 10 groups").first).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("Only 10 works").first).to_be_visible(timeout=PATIENCE_MS)
     assert not page.get_by_test_id("stException").count()

@@ -40,11 +40,13 @@ def test_a_measure_of_ours_is_called_by_its_title():
     assert choice.question == "velocity spread"
 
 
-def test_where_all_overlap_none_stands_out():
+def test_where_most_overlap_none_stands_out():
+    """Two of three are no choice, nor are two of two; every task is counted in one sentence."""
     choices = [
         *choose_layers(study("work", [(0.5, 0.3, 0.7), (0.6, 0.4, 0.8)])),
-        *choose_layers(study("instrument", [(0.5, 0.3, 0.7), (0.6, 0.4, 0.8)])),
+        *choose_layers(study("instrument", [(0.5, 0.3, 0.7), (0.6, 0.4, 0.8), (0.2, 0.15, 0.25)])),
     ]
+    assert [len(choice.layers) for choice in choices] == [2, 2]
     assert not any(choice.stands_out for choice in choices)
     (said,) = advice(choices)
     assert said == ("No layer stands out for the same piece in other hands and the same instrument in other pieces.")

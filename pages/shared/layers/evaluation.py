@@ -145,8 +145,8 @@ def leak_matrix(result: Faithfulness, way: str, asked: list[str]) -> go.Figure:
     figure.update_layout(
         height=150 + 30 * len(asked),
         margin={"l": 10, "r": 10, "t": 10, "b": 90},
-        xaxis={"title": "looked at", "tickangle": -45},
-        yaxis={"title": "searched by", "autorange": "reversed"},
+        xaxis={"title": "looked at", "tickangle": -45, "showgrid": False},
+        yaxis={"title": "searched by", "autorange": "reversed", "showgrid": False},
     )
     return figure
 
@@ -159,8 +159,7 @@ def show_layer_choice(scope: Scope) -> None:
         return
     study = kept.result
     sentences = advice(choose_layers(study))
-    for sentence in sentences:
-        st.markdown(f"- {plain(sentence)}")
+    st.markdown("\n".join(f"- {plain(sentence)}" for sentence in sentences))
     if not sentences:
         st.caption(
             "There is nothing to choose: the encoder has one layer, or the library no piece in two hands, no player "
@@ -244,7 +243,8 @@ def _show_hubs(study: SimilarityStudy) -> None:
     st.caption(
         f"Hubs are recordings that are near to everything: a skewness above {HUB_SKEWNESS:g} of how often each is in "
         f"the ten nearest. The correction (CSLS) {verdict} by itself here. Mean cosine of two recordings, layer by "
-        f"layer: {min(raw):.2f} to {max(raw):.2f} as they come, {min(centred):.2f} to {max(centred):.2f} centred."
+        f"layer: {number(min(raw))} to {number(max(raw))} as they come, {number(min(centred))} to "
+        f"{number(max(centred))} centred."
     )
 
 

@@ -29,15 +29,15 @@ CELL_PX = 23  # height of a row
 GAP = 0.7  # between the columns of two dimensions, in columns
 FAINTEST, UNPROVEN = 0.05, 0.6  # of a cell that tells nothing; and how strong a cell is that is not proven
 HEADINGS = {OWN: "your own"}  # of a dimension that is not called by its name
-INK = Accent("#101624", "#e8ebf4")  # of outlines
+INK, OPENED = Accent("#101624", "#e8ebf4"), Accent("#3559c7", "#7d9bff")  # of outlines; of the one around what is open
 
 
-def heatmap(discovery: Discovery, quantity: str) -> go.Figure:
+def heatmap(discovery: Discovery, quantity: str, opened: tuple[int, str] | None = None) -> go.Figure:
     """Layers upward, targets side by side by musical dimension, in its colour; what is proven is full and outlined.
 
     The cells are bars: these carry the hover and the click, which the cells of Plotly's heatmap do not.
     """
-    place, middles = _columns(discovery)
+    place, begins = _columns(discovery)
     cells = [cell for cell in discovery.result.cells if cell.target in place]
     n_layers = discovery.result.n_layers
     figure = go.Figure(
@@ -58,19 +58,25 @@ def heatmap(discovery: Discovery, quantity: str) -> go.Figure:
             showlegend=False,
         )
     )
-    for name, middle in middles.items():
+    for name, begin in begins.items():
         figure.add_annotation(
-            x=middle, y=n_layers - 0.4, text=f"<b>{plain(HEADINGS.get(name, name))}</b>",
+            x=begin - 0.45, y=n_layers - 0.4, text=f"<b>{plain(HEADINGS.get(name, name))}</b>",
             font={"color": accent_of_dimension(name).now}, showarrow=False, xanchor="left", yanchor="bottom",
-            textangle=-25, xshift=-8,
+            textangle=-40, xshift=-6,
+        )  # fmt: skip
+    if opened:
+        layer, x = opened[0], place[opened[1]]
+        figure.add_shape(
+            type="rect", x0=x - 0.54, x1=x + 0.54, y0=layer - 0.54, y1=layer + 0.54,
+            line={"color": OPENED.now, "width": 3},
         )  # fmt: skip
     figure.update_layout(
-        height=70 + CELL_PX * max(n_layers, 2) + 130,
-        margin={"l": 50, "r": 30, "t": 60, "b": 130},
+        height=CELL_PX * max(n_layers, 2) + 202,
+        margin={"l": 44, "r": 24, "t": 84, "b": 118},
         bargap=0,
         barmode="overlay",
         xaxis={
-            "title": None, "tickangle": -50, "tickvals": list(place.values()), "showgrid": False, "zeroline": False,
+            "title": None, "tickangle": -60, "tickvals": list(place.values()), "showgrid": False, "zeroline": False,
             "ticktext": [plain(target_of(target).title) for target in place],
             "range": [-0.6, max(place.values(), default=0) + 0.6],
         },
@@ -85,14 +91,14 @@ def heatmap(discovery: Discovery, quantity: str) -> go.Figure:
 
 
 def _columns(discovery: Discovery) -> tuple[dict[str, float], dict[str, float]]:
-    """Where the column of each target stands, and the middle of those of each dimension that is there."""
+    """Where the column of each target stands, and the first one of each dimension that is there."""
     place: dict[str, float] = {}
-    columns: dict[str, list[float]] = {}
+    begins: dict[str, float] = {}
     for target in in_order(discovery.result):
-        of_dimension = columns.setdefault(dimension(target), [])
-        place[target] = len(place) + GAP * (len(columns) - 1)
-        of_dimension.append(place[target])
-    return place, {name: (xs[0] + xs[-1]) / 2 for name, xs in columns.items()}
+        n_gaps = len({*begins, dimension(target)}) - 1
+        place[target] = len(place) + GAP * n_gaps
+        begins.setdefault(dimension(target), place[target])
+    return place, begins
 
 
 def _colour(cell: ProbeCell, quantity: str) -> str:
@@ -131,7 +137,7 @@ def describe(cell: ProbeCell) -> str:
         return f"{head}<br>no value: {plain(cell.reason)}"
     lines = [
         head,
-        f"R² {number(cell.r2)}, interval {number(cell.r2_low)} to {number(cell.r2_high)}: {cell.label}",
+        f"R² {number(cell.r2)}, interval {number(cell.r2_low)} to {number(cell.r2_high)}; evidence: {cell.label}",
         f"best baseline {cell.baseline_name}: {number(cell.baseline)}",
         f"gain {number(cell.gain)}, interval {number(cell.gain_low)} to {number(cell.gain_high)}",
         f"p (best of all cells) {'not yet' if cell.p_adj is None else number(cell.p_adj)}",

@@ -40,19 +40,18 @@ LEVELS = {"track": "whole recordings", "segment": "segments"}
 
 def choose() -> tuple[Scope, str, str]:
     """Encoder, grouping and level; all in the URL."""
-    by, apart, at = st.columns([1.3, 1, 1.3], gap="medium")
-    with by:
+    with st.container(width=190):
         scope = choose_encoder()
     columns = resources.workspace().catalogue.detail_names(frame.library())
     groups = [*GROUPS, *(column for column in columns if not is_companion(column, columns))]
     group = state.sticky(
-        apart.selectbox, "Keep apart", options=groups, key="group",
+        st.selectbox, "Keep apart", options=groups, key="group", width=140,
         format_func=lambda each: f"{NOUNS[each]}s" if each in NOUNS else str(each),
         help="With works kept apart, a layer is always tested on works it has not seen: none of them is ever split "
         "between what it learns from and what it is tested on.",
     )  # fmt: skip
     level = state.sticky(
-        at.segmented_control, "Look at", options=list(LEVELS), required=True, key="level",
+        st.segmented_control, "Look at", options=list(LEVELS), required=True, key="level",
         format_func=lambda each: LEVELS.get(each, str(each)),
     )  # fmt: skip
     return scope, group, level
@@ -90,8 +89,16 @@ def _findings(found: Discovery) -> Findings:
 
 
 def _say(findings: Findings) -> None:
-    """The sentences, each target in the colour of its dimension; then what to doubt."""
-    if sentences := findings.sentences(_in_colour):
+    """The sentences, what is told in the colour of its dimension; then what to doubt."""
+
+    def name(target: str) -> str:
+        """As HTML, what it measures on hover; the name of a column is untrusted."""
+        summary, told = html.escape(target_of(target).summary), html.escape(spoken(target))
+        if target in findings.untold:
+            return f'<span title="{summary}">{told}</span>'
+        return f'<b title="{summary}" style="color: {accent_of_target(target).css}">{told}</b>'
+
+    if sentences := findings.sentences(name):
         st.html(f'<p style="{LARGE}">{" ".join(sentences)}</p>')
     for doubt in findings.doubts:
         st.caption(f":material/info: {doubt}")
@@ -101,25 +108,17 @@ def _say(findings: Findings) -> None:
 LARGE = "font-size: 1.25rem; line-height: 1.5; max-width: 60rem; margin: 0"
 
 
-def _in_colour(target: str) -> str:
-    """The name of a target as HTML, what it measures on hover; a column's name is untrusted."""
-    summary = html.escape(target_of(target).summary)
-    colour = accent_of_target(target).css
-    return f'<b title="{summary}" style="color: {colour}">{html.escape(spoken(target))}</b>'
-
-
 def offer_to_run(scope: Scope, found: Discovery | None, group: str, level: str) -> None:
     """The button that runs discovery, or runs it again, and what it can be run by."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        label = "Run discovery" if found is None else "Run again"
-        job = _asked(scope, group, level)
-        kind = "primary" if found is None else "secondary"
-        if jobs.work_button(label, job, type=kind, disabled=scope.n_embedded < 2):
-            request = ProbeRequest(scope.library, scope.info.id, group, level, goes_on=group == "work")
-            submit(scope.workspace, request)
-            st.rerun()
-        with st.popover("Other settings"):
-            _other_settings(scope, group, level)
+    label = "Run discovery" if found is None else "Run again"
+    job = _asked(scope, group, level)
+    kind = "primary" if found is None else "secondary"
+    if jobs.work_button(label, job, type=kind, disabled=scope.n_embedded < 2):
+        request = ProbeRequest(scope.library, scope.info.id, group, level, goes_on=group == "work")
+        submit(scope.workspace, request)
+        st.rerun()
+    with st.popover("Other settings"):
+        _other_settings(scope, group, level)
 
 
 def _asked(scope: Scope, group: str, level: str) -> Job | None:
@@ -236,11 +235,12 @@ def show_heatmap(found: Discovery, *, is_beside: bool = False) -> None:
         view = st.segmented_control("As", [PICTURE, TABLE], default=PICTURE, required=True, key=f"view {found.title}")
     quantity = state.offered(quantity, names, "r2")
     chart, cell = f"heatmap {found.title}", f"cell {found.library} {found.title}"
+    opened = st.session_state.get(cell) if is_beside else _cell_of_link(found)
     if view == TABLE:
         _show_table(found, quantity)
     else:
         st.plotly_chart(
-            figures.heatmap(found, quantity),
+            figures.heatmap(found, quantity, opened),
             key=chart,
             on_select=lambda: _open_cell(chart, cell if is_beside else None),
             selection_mode="points",
@@ -252,7 +252,6 @@ def show_heatmap(found: Discovery, *, is_beside: bool = False) -> None:
             f"Colour: the musical dimension; its strength: {figures.QUANTITIES[quantity][1]}. "
             "Click a cell to look closer."
         )
-    opened = st.session_state.get(cell) if is_beside else _cell_of_link(found)
     if opened:
         _show_cell(found, *opened)
 
@@ -274,10 +273,10 @@ def _show_table(found: Discovery, quantity: str) -> None:
         ],
         hide_index=True,
         width="stretch",
-        column_config={str(layer): st.column_config.NumberColumn(f"layer {layer}", format="%.2f") for layer in layers},
+        column_config={str(layer): st.column_config.NumberColumn(format="%.2f") for layer in layers},
         alt="How well every layer tells every property, in numbers",
     )
-    st.caption(f"In each cell {figures.QUANTITIES[quantity][1]}.")
+    st.caption(f"One column per layer; in each cell {figures.QUANTITIES[quantity][1]}.")
 
 
 def _cell_of_link(found: Discovery) -> tuple[int, str] | None:
@@ -385,7 +384,7 @@ def show_aspects(found: Discovery) -> None:
             {
                 "aspect": frame.aspect_title(name),
                 "evidence": evidence.label,
-                "best in": spans("layer", evidence.layers) if evidence.layers else "",
+                "best in": spans("layer", evidence.layers) if evidence.has_evidence else "",
                 "measured by": listed([spoken(target) for target in evidence.targets]),
             }
             for name, evidence in found.aspects.items()
