@@ -159,6 +159,17 @@ def test_another_run_has_the_same_colours_on_the_same_scale():
     assert alone.data[0].marker.color[0] == among.data[0].marker.color[0]
 
 
+def test_the_cell_that_is_open_has_a_frame_around_it():
+    cells = [ProbeCell(layer, target, "track", alpha=1.0, r2=0.3) for target in ("tempo", "rubato") for layer in (0, 1)]
+    figure = figures.heatmap(discovery(cells, 2), "r2", (1, "rubato"))
+    (frame,), bars = figure.layout.shapes, figure.data[0]
+    inside = [
+        tuple(cell) for cell, x, base in zip(bars.customdata, bars.x, bars.base, strict=True)
+        if frame.x0 < x < frame.x1 and frame.y0 < base < frame.y1
+    ]  # fmt: skip
+    assert inside == [(1, "rubato")] and not figures.heatmap(discovery(cells, 2), "r2").layout.shapes
+
+
 # --- one cell in depth -----------------------------------------------------------------------------------------
 
 
