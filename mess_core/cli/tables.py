@@ -17,6 +17,7 @@ from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_hal
 from mess_core.search.answers import Answer
 from mess_core.search.either import in_which
 from mess_core.search.tagged import top_words
+from mess_core.search.transposed import in_key
 from mess_core.search.words import in_shares
 from mess_core.words import counted
 
@@ -36,6 +37,7 @@ def answer_table(answer: Answer, usual: Mapping[int, float] | None = None) -> li
         scores = neighbour.aspects or {}
         aspects = "".join(f"  {_percent(scores[aspect].percentile):>17}" for aspect in asked)
         which = in_which(neighbour.hearings) if neighbour.hearings else ""
+        which = which if neighbour.semitones is None else in_key(neighbour.semitones)
         at = "–" if moment is None else f"{moment.query_s:.1f} ~ {moment.track_s:.1f} s"
         similarity = round(neighbour.similarity, 3) + 0.0  # no -0.000
         lines.append(

@@ -31,7 +31,7 @@ Precision = Literal["float32", "bfloat16"]
 HEARD = "spans that sound, repeated to 1 s"  # what segments are laid over; in the fingerprint by way of normalisers
 # Facts that change no embedding.
 MERE_WORDS = ("title", "summary", "source", "licence", "layer_0", "main", "explained_by")
-ADDED_LATER = ("widths", "main", "parts", "explained_by")  # facts that not every document knows
+ADDED_LATER = ("widths", "main", "parts", "explained_by", "any_key")  # facts that not every document knows
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class EncoderInfo:
     main : the layer that stands for all where there is room for one only; None is the middle one
     parts : of a hearing (hearings.py), whose layers are those of its parts; empty of an encoder
     explained_by : the encoder whose aspects are asked for in a hearing; None is this one
+    any_key : its numbers are those of pitch classes, and what is transposed is the same; None is no
     """
 
     id: str
@@ -73,6 +74,7 @@ class EncoderInfo:
     main: int | None = None
     parts: tuple[Part, ...] = ()
     explained_by: EncoderInfo | None = None
+    any_key: bool | None = None
 
     @property
     def encoders(self) -> tuple[EncoderInfo, ...]:

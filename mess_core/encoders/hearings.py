@@ -8,6 +8,8 @@ library and counts as much as any other, so that nothing is weighed by how large
     same music            who plays it, and on what, does not matter: another performance of the piece
     same sound and style  what a listener would tag it with: instruments, voice, genre, mood
     like this             both, and a recording is as near as it is in the one in which it is more exceptional
+    same music, any key   the piece, transposed or not; it is chosen, never taken, for in twelve keys chance has as many
+                          tries: played in the key of the query the piece is found better by the same music
 
 Mixing the two instead finds neither: half and half of both, the same piece comes up less often than by the first alone,
 and the same style less often than by the second.
@@ -22,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mess_core.encoders.base import EncoderInfo, Part
+from mess_core.encoders.chroma import CHROMA
 from mess_core.encoders.musicnn import MSD, MTT, PENULTIMATE
 from mess_core.encoders.nano import NANO
 from mess_core.errors import InputError
@@ -29,22 +32,29 @@ from mess_core.errors import InputError
 PREFIX = "hearing:"
 LIKE_THIS = f"{PREFIX}like-this"  # what is listened for where nobody says what
 SAME_SOUND = f"{PREFIX}same-sound"  # off whose layers tags are read
+ANY_KEY = f"{PREFIX}any-key"
 UPPER_LAYERS = tuple(range(5, 13))  # of nano: below, it describes the spectrum
 
 
 @dataclass(frozen=True)
 class Hearing:
-    """One line of the table. parts : (encoder, layers, the hearing they stand for) each"""
+    """One line of the table.
+
+    parts : (encoder, layers, the hearing they stand for) each
+    any_key : what is transposed is the same to it
+    """
 
     id: str
     title: str
     summary: str
     parts: tuple[tuple[str, tuple[int, ...], str], ...]
     explained_by: str = NANO.id
+    any_key: bool | None = None
 
 
 MUSIC, SOUND = "same music", "same sound and style"
 _MUSIC = ((NANO.id, UPPER_LAYERS, MUSIC),)
+_ANY_KEY = ((CHROMA.id, (0,), "same music, any key"),)
 _SOUND = ((MTT.id, (PENULTIMATE,), SOUND), (MSD.id, (PENULTIMATE,), SOUND))
 
 HEARINGS: dict[str, Hearing] = {
@@ -59,6 +69,7 @@ HEARINGS: dict[str, Hearing] = {
             SAME_SOUND, "Same sound and style",
             "What one would call it by: instruments, voice, genre, mood.", _SOUND,
         ),
+        Hearing(ANY_KEY, "Same music, any key", "The same piece, also transposed.", _ANY_KEY, any_key=True),
     )
 }  # fmt: skip
 
@@ -105,4 +116,5 @@ def hearing_info(hearing_id: str, info_of: Callable[[str], EncoderInfo]) -> Enco
         widths=widths if len(set(widths)) > 1 else (),
         parts=parts,
         explained_by=info_of(hearing.explained_by),
+        any_key=hearing.any_key,
     )

@@ -68,6 +68,7 @@ def as_document(answer: Answer) -> dict[str, Any]:
                 "heard_as": words.get(found.track.track_id),
                 "words": None if found.neighbour.words is None else dict(found.neighbour.words),
                 "hearings": None if found.neighbour.hearings is None else dict(found.neighbour.hearings),
+                "semitones": found.neighbour.semitones,
                 "moment": None if found.moment is None else asdict(found.moment),
             }
             for found in answer.found
@@ -92,13 +93,15 @@ def as_csv(answer: Answer) -> str:
     aspects, words = list(answer.plan.question.weights), _words_of(answer)
     shares = list(next((found.neighbour.words for found in answer.found if found.neighbour.words), ()))
     of_aspects = [f"{aspect}_{column}" for aspect in aspects for column in ASPECT_COLUMNS]
-    writer.writerow([*COLUMNS, *of_aspects, *(f"{name}_share" for name in shares)])
+    keys = ["semitones"] if any(found.neighbour.semitones is not None for found in answer.found) else []
+    writer.writerow([*COLUMNS, *of_aspects, *(f"{name}_share" for name in shares), *keys])
     for found in answer.found:
         facts = {**vars(found.track), **vars(found.neighbour), "path": str(found.path)}
         facts["heard_as"] = ", ".join(words.get(found.track.track_id, ()))
         scores = found.neighbour.aspects or {}
         cells = [getattr(scores.get(aspect), name, None) for aspect in aspects for name in ASPECT_COLUMNS]
         cells += [(found.neighbour.words or {}).get(name) for name in shares]
+        cells += [facts[name] for name in keys]
         writer.writerow([*(_cell(facts[column]) for column in COLUMNS), *cells])
     return _text(text.getvalue())
 

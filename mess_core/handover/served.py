@@ -141,7 +141,7 @@ def build_served(scope: Scope) -> tuple[ServedIndex, str]:
     if not geometry_for(LayerGeometry.name, info).is_linear:
         raise InputError(
             f"{info.title} is no inner product: no other search engine can answer it.",
-            "Export one of its hearings, such as hearing:same-music.",
+            "Export what is one, such as hearing:same-music.",
         )
     if not embeddings.track_ids:
         raise DataMissingError(

@@ -43,7 +43,7 @@ from mess_core.search.neighbours import Neighbour, NeighbourIndex
 from mess_core.search.question import Question, check_question
 from mess_core.search.recall import keep_recall
 from mess_core.search.rows import Kind
-from mess_core.search.segments import PassageMatch, SegmentIndex, similarity_matrix
+from mess_core.search.segments import PassageMatch, SegmentIndex
 from mess_core.search.selection import POOL_AT_LEAST, POOL_PER_RESULT, Candidate, Facts, FactsOf, select
 from mess_core.search.tagged import require_tags, without_tags
 from mess_core.search.track_facts import facts_of, facts_of_many
@@ -528,7 +528,7 @@ def answer_passage(index: SegmentIndex, plan: Plan, query: Query, passage: tuple
     with_moments: list[tuple[Neighbour, Moment | None]] = []
     for rank, row in enumerate(order[: question.k], start=1):
         match = matches[row]
-        neighbour = Neighbour(rank, match.track_id, match.similarity, match.percentile)
+        neighbour = Neighbour(rank, match.track_id, match.similarity, match.percentile, semitones=match.semitones)
         with_moments.append((neighbour, places[row].moment))
     return Answer(query, plan, _found_tracks(workspace, with_moments), None, index.rows.kind, passage)
 
@@ -536,7 +536,10 @@ def answer_passage(index: SegmentIndex, plan: Plan, query: Query, passage: tuple
 def _located(
     workspace: Workspace, query: Query, passage: tuple[float, float], matches: Sequence[PassageMatch]
 ) -> list[PassagePlace]:
-    """Where a passage begins in each track by its sound; by its segments where the sound is not here."""
+    """Where a passage begins in each track by its sound; by its segments where the sound is not here.
+
+    What sounds in another key is followed in that key, and is no copy.
+    """
     start_s, length_s = passage[0], min(passage[1] - passage[0], frames.LONGEST_S + frames.HOP_S)
     path, paths = _path_of(workspace, query, None), [_path_of(workspace, query, match.track_id) for match in matches]
 
@@ -551,7 +554,10 @@ def _located(
             stretch = _pitch_classes(its_path, match.track_id, stretch_s, stretch_length_s)
         except (MessError, OSError):
             return PassagePlace(moment, is_copy=False)
-        return frames.locate(moment, heard, start_s, stretch, stretch_s)
+        if not match.semitones:
+            return frames.locate(moment, heard, start_s, stretch, stretch_s)
+        transposed = np.roll(heard, match.semitones, axis=1)
+        return replace(frames.locate(moment, transposed, start_s, stretch, stretch_s), is_copy=False)
 
     with ThreadPoolExecutor(LISTENERS) as listeners:
         return list(listeners.map(place, matches, paths))
@@ -607,7 +613,7 @@ def _best_moment(
     except ArtefactMismatchError:
         return None  # damaged since it was indexed; `check` names it
     items = index.of_segments.items(embedding.segments.astype(np.float32))
-    similarities = similarity_matrix(index.of_segments, query_items, items, weights)
+    similarities = index.of_segments.matrix(query_items, items, weights)
     starts_s = query.embedding.starts_s, embedding.starts_s
     found = best_moments(similarities, *starts_s, plan.scope.info.segment_s, n=1)
     return found[0] if found else None

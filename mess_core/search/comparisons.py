@@ -16,7 +16,6 @@ from mess_core.probing.discovery import Discovery
 from mess_core.search.answers import Plan, Query
 from mess_core.search.matching import Moment, align, best_moments
 from mess_core.search.neighbours import NeighbourIndex
-from mess_core.search.segments import similarity_matrix
 from mess_core.targets.base import TargetValue, error_in_units
 from mess_core.targets.registry import TARGETS
 from mess_core.workspace.workspace import Workspace
@@ -106,7 +105,7 @@ def map_moments(index: NeighbourIndex, plan: Plan, query: Query, track_id: str) 
     embedding = plan.scope.embedding(track_id)
     geometry = index.of_segments
     asked, others = (geometry.items(each.segments.astype(np.float32)) for each in (query.embedding, embedding))
-    similarities = similarity_matrix(geometry, asked, others, index.segment_weights(plan.question))
+    similarities = geometry.matrix(asked, others, index.segment_weights(plan.question))
     starts = query.embedding.starts_s, embedding.starts_s
     return MomentMap(
         query_starts_s=tuple(starts[0].tolist()),

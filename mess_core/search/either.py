@@ -25,6 +25,7 @@ from mess_core.errors import InputError
 from mess_core.probing.aspects import AspectEvidence
 from mess_core.probing.directions import Directions
 from mess_core.search.geometry import GEOMETRIES, Geometry, LayerGeometry, Lookup, library_pairs
+from mess_core.search.transposed import TransposedGeometry
 
 MOST_PAIRS = 20_000  # by which rarity is told: 10 of them lie beyond one in two thousand
 STEPS_PER_DECADE = 10
@@ -76,6 +77,7 @@ class EitherGeometry(LayerGeometry):
     )
     is_linear: ClassVar[bool] = False
     supports_avoid: ClassVar[bool] = False
+    has_hearings: ClassVar[bool] = True
 
     @classmethod
     def fit(
@@ -131,8 +133,11 @@ class EitherGeometry(LayerGeometry):
 
 def geometry_for(name: str, info: EncoderInfo) -> type[Geometry]:
     """The geometry of that name for an encoder or a hearing."""
-    is_several = len({part.of for part in info.parts}) > 1
-    return EitherGeometry if name == LayerGeometry.name and is_several else GEOMETRIES[name]
+    if name != LayerGeometry.name:
+        return GEOMETRIES[name]
+    if info.any_key:
+        return TransposedGeometry
+    return EitherGeometry if len({part.of for part in info.parts}) > 1 else LayerGeometry
 
 
 def in_which(percentiles: Mapping[str, float]) -> str:

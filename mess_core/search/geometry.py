@@ -63,7 +63,8 @@ LEAST_LEFT = 1e-3  # share of an aspect's variance that "not Y" must leave, or n
 class Lookup(NamedTuple):
     """One way of looking up rows for a query.
 
-    vector, constant : larger products with items, and the constant, are nearer
+    vector, constant : larger products with items, and the constant, are nearer; of several vectors, (n, n_columns), the
+        larger product counts
     bound : what a row can at most have in total by it, of what its product and constant make
     """
 
@@ -81,6 +82,8 @@ class Geometry(Protocol):
     compares_values : its vectors are measured values, not embeddings: that two are equal makes no copies of them
     is_linear : its similarity is the product of query and item, and the weighted sum of those in its parts
     supports_avoid : something can be left out of it
+    has_hearings : its parts are hearings, in one or several of which a neighbour is one
+    any_key : what is transposed is the same to it, and `semitones` says by how much it is
     works_on_segments : segments can be compared in it; what does not gives way to `MainLayerGeometry`
     most_segments : how many are kept in memory; None for any number
     parts : what a listener can give weight to, n_parts of them
@@ -94,6 +97,8 @@ class Geometry(Protocol):
     compares_values: ClassVar[bool]
     is_linear: ClassVar[bool]
     supports_avoid: ClassVar[bool]
+    has_hearings: ClassVar[bool]
+    any_key: ClassVar[bool]
     works_on_segments: ClassVar[bool]
     most_segments: ClassVar[int | None]
 
@@ -153,6 +158,20 @@ class Geometry(Protocol):
     def total(self, parts: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Similarities in each part (…, n_parts) -> in total, (…)."""
 
+    def matrix(
+        self, one: np.ndarray, other: np.ndarray, weights: np.ndarray, recordings: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Similarities of all segments of one recording with all of others, (n_one, n_other) float64.
+
+        `recordings` (n_other,) says of which each is, 0, 1, … in ascending order; None: all of one.
+        """
+
+    def semitones(self, one: np.ndarray, other: np.ndarray, recordings: np.ndarray) -> np.ndarray:
+        """By how many semitones each recording is taken to sound higher than one, -5 to 6: (n_recordings,) int.
+
+        Of segments, as `matrix`, or of a single item each, that of the whole recording.
+        """
+
     def distances(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Squared distance in everything, (n,), about 1 for a typical pair: for near-duplicates, and for strangers."""
 
@@ -166,8 +185,28 @@ class Geometry(Protocol):
         """
 
 
+class InOneKey:
+    """What geometries have in common that compare two segments the same way whatever else the recordings hold."""
+
+    any_key: ClassVar[bool] = False
+
+    def matrix(
+        self: Geometry, one: np.ndarray, other: np.ndarray, weights: np.ndarray, recordings: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Products of queries and items."""
+        asked = [self.query(item, weights) for item in one]
+        vectors = np.stack([vector for vector, _ in asked]).astype(np.float64)
+        constants = np.array([[constant] for _, constant in asked])
+        similarities: np.ndarray = vectors @ other.T.astype(np.float64) + constants
+        return similarities
+
+    def semitones(self, one: np.ndarray, other: np.ndarray, recordings: np.ndarray) -> np.ndarray:
+        """Nothing is taken to be transposed."""
+        return np.zeros(recordings[-1] + 1, int)
+
+
 @dataclass(frozen=True, eq=False)
-class LayerGeometry:
+class LayerGeometry(InOneKey):
     """Centred cosine, layer by layer.
 
     centre : (n_layers, dim) float32, the library's mean, which is removed
@@ -196,6 +235,7 @@ class LayerGeometry:
     compares_values: ClassVar[bool] = False
     is_linear: ClassVar[bool] = True
     supports_avoid: ClassVar[bool] = True
+    has_hearings: ClassVar[bool] = False
     works_on_segments: ClassVar[bool] = False
     most_segments: ClassVar[int | None] = None
 
@@ -209,7 +249,7 @@ class LayerGeometry:
         info: EncoderInfo | None = None,
     ) -> Self:
         """Without evidence all layers weigh the same; directions say what "not Y" removes."""
-        centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+        centre = cls.common_part(vectors)
         n_layers, dim = centre.shape
         layers_of = {aspect: found.layers for aspect, found in (evidence or {}).items() if found.layers}
         parts = (*layers_of, ALL_LAYERS)
@@ -233,6 +273,12 @@ class LayerGeometry:
             plain=_fixed(np.array([float(part == ALL_LAYERS) for part in parts])),
             eraser=eraser,
         )
+
+    @classmethod
+    def common_part(cls, vectors: np.ndarray) -> np.ndarray:
+        """What is removed from every recording of a library, (n_layers, dim) float32: its mean."""
+        mean: np.ndarray = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+        return mean
 
     @cached_property
     def n_columns(self) -> int:
@@ -334,7 +380,7 @@ class MainLayerGeometry(LayerGeometry):
 
 
 @dataclass(frozen=True, eq=False)
-class DirectionGeometry:
+class DirectionGeometry(InOneKey):
     """Distance along named directions.
 
     targets : n_targets of them, by which some aspect is searched
@@ -365,6 +411,7 @@ class DirectionGeometry:
     compares_values: ClassVar[bool] = False
     is_linear: ClassVar[bool] = True
     supports_avoid: ClassVar[bool] = True
+    has_hearings: ClassVar[bool] = False
     works_on_segments: ClassVar[bool] = True
     most_segments: ClassVar[int | None] = None
 

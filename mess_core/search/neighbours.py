@@ -73,14 +73,21 @@ class _Copies:
 
     def of_query(self, item: np.ndarray, row: int) -> bool:
         """Whether a row is a copy of the query."""
-        (distance,) = self._index.geometry.distances(item, self._index._items([row]))
+        (distance,) = self._distances(item, [row])
         return self._is_copy(float(distance), None, row)
 
     def among(self, row: int, rows: list[int]) -> np.ndarray:
         """Of which of some rows another one is a copy."""
-        distances = self._index.geometry.distances(self._index._row(row), self._index._items(rows))
+        distances = self._distances(self._index._row(row), rows)
         track_id = self._index.track_ids[row]
         return np.array([self._is_copy(float(d), track_id, other) for d, other in zip(distances, rows, strict=True)])
+
+    def _distances(self, item: np.ndarray, rows: list[int]) -> np.ndarray:
+        """What sounds in another key is no copy, however near it is in its own."""
+        items = self._index._items(rows)
+        distances = self._index.geometry.distances(item, items)
+        semitones = self._index.geometry.semitones(item[None], items, np.arange(len(items)))
+        return np.where(semitones == 0, distances, np.inf)
 
     def _is_copy(self, distance: float, track_id: str | None, row: int) -> bool:
         if distance >= NEAR:
@@ -117,6 +124,8 @@ class Neighbour:
     percentile : share of the library's pairs that are less similar, in percent; None in a library without pairs
     aspects : of the aspects asked for; None if none was
     hearings : percentile in each hearing, where it is as near as in the one in which that is higher; else None
+    semitones : by how many it sounds higher than the query, the nearest way round the octave: -5 to 6, 0 being the same
+        key; None where keys were not looked at
     words : where something was asked for in words, what each adds to the score, in percent; `similarity` is their sum,
         1 being all, and `percentile` the share of the library that fits less
     nearness : where the pair stands among neighbours, 0 to 100; None in a library without pairs, of passages and words
@@ -130,6 +139,7 @@ class Neighbour:
     hearings: Mapping[str, float] | None = None
     words: Mapping[str, float] | None = None
     nearness: float | None = None
+    semitones: int | None = None
 
 
 @dataclass(frozen=True)
@@ -273,7 +283,7 @@ class NeighbourIndex:
         )
         is_plain = weights is self.geometry.plain
         is_strange = self._is_strange(item, first if is_plain else None)
-        return FoundNeighbours(self._describe(chosen, weights, question.weights), is_strange)
+        return FoundNeighbours(self._describe(item, chosen, weights, question.weights), is_strange)
 
     def similarity_of_all(self, query: np.ndarray, question: Question) -> np.ndarray:
         """How alike every track of the library is to a query, (n_tracks,), in their order; errors as `search`."""
@@ -313,10 +323,10 @@ class NeighbourIndex:
         """The n rows that the index finds nearest by each lookup, with their exact similarities."""
         found, bounds = [], []
         for vector, constant, most in self.geometry.lookups(item, weights):
-            share = np.count_nonzero(vector) / len(vector)
-            products, rows = self.rows.search(vector[None], n, share)
-            found.append(rows[0][rows[0] >= 0])
-            bound = float(products[0][-1]) + constant
+            share = np.count_nonzero(vector) / vector.size
+            products, rows = self.rows.search_any(np.atleast_2d(vector), n, share)
+            found.append(rows[rows >= 0])
+            bound = float(products[-1]) + constant
             # Far from the mean, large numbers cancel.
             bounds.append(most(bound + ROUNDING * (1.0 + abs(bound) + abs(constant))))
         rows = found[0] if len(found) == 1 else np.unique(np.concatenate(found))
@@ -358,7 +368,7 @@ class NeighbourIndex:
             portion = self._portion(item, weights, min(len(self), GROWTH * portion.n_wanted))
 
     def _describe(
-        self, chosen: list[Candidate], weights: np.ndarray, asked: Mapping[str, float]
+        self, item: np.ndarray, chosen: list[Candidate], weights: np.ndarray, asked: Mapping[str, float]
     ) -> tuple[Neighbour, ...]:
         """Similarity and percentile, in total and in each aspect asked for."""
         if not chosen:
@@ -366,9 +376,13 @@ class NeighbourIndex:
         parts = np.stack([candidate.parts for candidate in chosen])
         percentiles = self.percentiles.of(np.array([c.similarity for c in chosen]), weights)
         hearings: dict[str, np.ndarray] = {}
-        if not self.geometry.is_linear:
+        if self.geometry.has_hearings:
             names = enumerate(self.geometry.parts)
             hearings = {name: self.percentiles.of_part(parts[:, place], place) for place, name in names}
+        semitones: list[int | None] = [None] * len(chosen)
+        if self.geometry.any_key:
+            items = self._items([candidate.row for candidate in chosen])
+            semitones = self.geometry.semitones(item[None], items, np.arange(len(items))).tolist()
         places = {aspect: self.geometry.parts.index(aspect) for aspect in asked}
         of_part = {aspect: self.percentiles.of_part(parts[:, place], place) for aspect, place in places.items()}
         nearness = self.nearness(np.array([c.similarity for c in chosen]), weights)
@@ -396,6 +410,7 @@ class NeighbourIndex:
                     aspects or None,
                     {name: float(of_part[number]) for name, of_part in hearings.items()} or None,
                     nearness=_number(nearness[number]),
+                    semitones=semitones[number],
                 )
             )
         return tuple(neighbours)
@@ -463,13 +478,21 @@ class NeighbourIndex:
         """Distances of up to 300 tracks to their nearest one of another work, sorted."""
         sample = self._sample(N_TYPICAL)
         items = self.rows.rows(sample)
-        asked = np.stack([self.geometry.query(item, self.geometry.plain)[0] for item in items])
+        found = self._nearest_of_each(items, 2 * N_NEAREST)
         least = []
-        for item, work, rows in zip(items, self._works[sample], self.rows.search(asked, 2 * N_NEAREST)[1], strict=True):
+        for item, work, rows in zip(items, self._works[sample], found, strict=True):
             others = rows[(rows >= 0) & (self._works[rows] != work)][:N_NEAREST]
             if len(others):
                 least.append(self.geometry.distances(item, self.rows.rows(others)).min())
         return np.sort(least)
+
+    def _nearest_of_each(self, items: np.ndarray, n: int) -> np.ndarray:
+        """Rows nearest to each item by nothing in particular, (n_items, n), or by the product that stands for that."""
+        if self.geometry.any_key:
+            lookups = [self.geometry.lookups(item, self.geometry.plain)[0] for item in items]
+            return np.stack([self.rows.search_any(lookup.vector, n)[1] for lookup in lookups])
+        asked = np.stack([self.geometry.query(item, self.geometry.plain)[0] for item in items])
+        return self.rows.search(asked, n)[1]  # all at once: one pass over the library
 
     @cached_property
     def _strange_above(self) -> float | None:

@@ -100,6 +100,22 @@ class RowIndex:
         similarities, rows = self._index.search(queries, k, params=parameters)
         return similarities, rows
 
+    def search_any(self, queries: np.ndarray, k: int, share: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """The k rows that are nearest to any of some queries: the largest product of each (k,), falling, and the rows.
+
+        As `search` where there is one query.
+        """
+        k = int(min(k, self.n_rows))
+        if self.kind == "flat" and len(queries) > 1:
+            products, rows = _largest(self._products(queries).max(axis=0, keepdims=True), k)
+            return products[0], rows[0]
+        products, rows = (each.ravel() for each in self.search(queries, k, share))
+        if len(queries) > 1:
+            order = np.argsort(-products, kind="stable")
+            best = order[np.sort(np.unique(rows[order], return_index=True)[1])][:k]  # of each row once
+            products, rows = products[best], rows[best]
+        return products, rows
+
     def rows(self, rows: np.ndarray) -> np.ndarray:
         """The vectors of these rows, (n, n_columns) float32."""
         if self.kind == "flat":

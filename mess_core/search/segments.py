@@ -33,13 +33,18 @@ ALIGNED_TRACKS = 100  # of these, aligned
 
 @dataclass(frozen=True)
 class PassageMatch:
-    """A track that holds something like the passage; `similarity` is the mean along the aligned stretch."""
+    """A track that holds something like the passage.
+
+    similarity : the mean along the aligned stretch
+    semitones : as of `neighbours.Neighbour`
+    """
 
     rank: int
     track_id: str
     similarity: float
     percentile: float | None
     moment: Moment
+    semitones: int | None = None
 
 
 class SegmentIndex:
@@ -80,9 +85,10 @@ class SegmentIndex:
 
     def nearest(self, passage: np.ndarray, weights: np.ndarray, n: int = NEAREST_SEGMENTS) -> np.ndarray:
         """Rows of the n segments nearest to each item of a passage, (n_query_segments, n)."""
-        vectors = np.stack([self.geometry.query(item, weights)[0] for item in passage])
-        share = np.count_nonzero(vectors[0]) / vectors.shape[1]
-        return np.concatenate([self.rows.search(vector[None], n, share)[1] for vector in vectors])
+        lookups = [self.geometry.lookups(item, weights) for item in passage]
+        vectors = [np.atleast_2d(own.vector) for (own,) in lookups]  # of what works on segments there is one
+        share = np.count_nonzero(vectors[0]) / vectors[0].size
+        return np.stack([self.rows.search_any(own, n, share)[1] for own in vectors])
 
     def search(
         self,
@@ -115,27 +121,24 @@ class SegmentIndex:
             return []
         spans = [np.arange(self._first[track], self._first[track + 1]) for track in candidates]
         codes = np.repeat(np.arange(len(candidates)), [len(own) for own in spans])
-        similarities = similarity_matrix(self.geometry, passage, self.rows.rows(np.concatenate(spans)), weights)
+        items = self.rows.rows(np.concatenate(spans))
+        similarities = self.geometry.matrix(passage, items, weights, codes)
+        semitones = self.geometry.semitones(passage, items, codes)
         loosely = max_sim_by_track(similarities, codes)
         ends = np.cumsum([len(own) for own in spans])
-        found = []
+        found: list[tuple[str, float, Moment, int | None]] = []
         for number in np.argsort(-loosely, kind="stable")[: max(ALIGNED_TRACKS, 3 * k)]:
             alignment = align(similarities[:, ends[number] - len(spans[number]) : ends[number]])
             moment = span(alignment, passage_starts_s, self.starts_s[spans[number]], self.segment_s)
-            found.append((self.track_ids[candidates[number]], alignment.similarity, moment))
+            higher = int(semitones[number]) if self.geometry.any_key else None
+            found.append((self.track_ids[candidates[number]], alignment.similarity, moment, higher))
         found.sort(key=lambda match: (-match[1], match[0]))
-        percentiles = self.percentiles.of(np.array([similarity for _, similarity, _ in found[:k]]), weights)
+        percentiles = self.percentiles.of(np.array([similarity for _, similarity, *_ in found[:k]]), weights)
         return [
-            PassageMatch(rank, track_id, similarity, float(percentile) if np.isfinite(percentile) else None, moment)
-            for rank, ((track_id, similarity, moment), percentile) in enumerate(
+            PassageMatch(
+                rank, track_id, similarity, float(percentile) if np.isfinite(percentile) else None, moment, higher
+            )
+            for rank, ((track_id, similarity, moment, higher), percentile) in enumerate(
                 zip(found[:k], percentiles, strict=True), start=1
             )
         ]
-
-
-def similarity_matrix(geometry: Geometry, one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """All similarities between two sets of items, (n_one, n_other) float64."""
-    asked = [geometry.query(item, weights) for item in one]
-    vectors = np.stack([vector for vector, _ in asked]).astype(np.float64)
-    similarities: np.ndarray = vectors @ other.T.astype(np.float64) + np.array([[constant] for _, constant in asked])
-    return similarities

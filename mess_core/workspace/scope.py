@@ -284,11 +284,13 @@ def scope_of(workspace: Workspace, library: str, encoder_id: str) -> Scope:
 def scope_to_listen(workspace: Workspace, library: str) -> Scope:
     """The scope for a question that names no encoder: by the first hearing that has heard all that the default has.
 
-    A hearing that is still being embedded would leave most of the library out of sight.
+    A hearing that is still being embedded would leave most of the library out of sight. One in any key is asked for by
+    name.
     """
     plain = scope_of(workspace, library, DEFAULT)
     hearings = (scope_of(workspace, library, hearing) for hearing in hearing_ids())
-    return next((each for each in hearings if each.n_embedded and each.n_embedded >= plain.n_embedded), plain)
+    usual = (each for each in hearings if not each.info.any_key)
+    return next((each for each in usual if each.n_embedded and each.n_embedded >= plain.n_embedded), plain)
 
 
 def count_segments(duration_s: float, info: EncoderInfo) -> int:

@@ -76,7 +76,7 @@ def test_similar_has_the_promised_shape_and_answer(run, library, tmp_path):
     for result in document["results"]:
         assert result.keys() == {
             "rank", "track_id", "title", "path", "similarity", "percentile", "aspects", "heard_as", "words", "hearings",
-            "moment",
+            "semitones", "moment",
         }  # fmt: skip
         assert result["aspects"] is None
         assert result["moment"].keys() == {"query_s", "track_s", "length_s", "similarity"}
@@ -272,7 +272,7 @@ def ask(planted, capsys):
 
 
 RESULT = {"rank", "track_id", "title", "path", "similarity", "percentile", "aspects", "heard_as", "words", "hearings",
-          "moment"}  # fmt: skip
+          "semitones", "moment"}  # fmt: skip
 SCORE = {"similarity", "percentile", "weight", "contribution"}
 
 

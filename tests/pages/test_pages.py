@@ -24,6 +24,7 @@ from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.result import ProbeSettings
 from mess_core.search.answers import FoundTrack, answer, build_index, make_plan, query_of
 from mess_core.search.question import Question
+from mess_core.search.transposed import in_key
 from mess_core.targets.registry import VERSIONS
 from mess_core.work.extract import EncodeRequest, ExtractRequest
 from mess_core.work.map import MapRequest
@@ -49,9 +50,11 @@ PAGES = {
 }
 
 
-def ask(home: Workspace, track_id: str, library: str = "all", **request) -> tuple[FoundTrack, ...]:
+def ask(
+    home: Workspace, track_id: str, library: str = "all", hearing: str = "hearing:same-music", **request
+) -> tuple[FoundTrack, ...]:
     """What the core answers where nothing was chosen: by the hearing that the default encoder makes by itself."""
-    scope = scope_of(home, library, "hearing:same-music")
+    scope = scope_of(home, library, hearing)
     plan = make_plan(scope, Question(**request), scope.discovery_for_search())
     query = query_of(plan.scope, home.catalogue.track(track_id))
     return answer(build_index(plan), plan, query).found
@@ -111,6 +114,24 @@ def test_what_to_listen_for_is_chosen_on_listen_alone(launch, library):
     assert rows(linked, "similarity") == rows(at.switch_page("pages/4_Listen.py").run(), "similarity")
     nonsense = launch("pages/4_Listen.py", query=library[0], hearing="hearing:nosuch")
     assert nonsense.selectbox(key="hearing").value == "hearing:same-music" and not nonsense.exception
+
+
+@pytest.mark.slow
+def test_any_key_is_offered_made_and_said(launch, library, home):
+    """A click embeds what it needs; it is chosen, never taken; each neighbour says its key."""
+    at = launch("pages/4_Listen.py", query=library[0])
+    (offer,) = [button for button in at.button if "in any key" in button.label]
+    assert offer.label == "Listen in any key, too (4 tracks)"
+    assert "Same music, any key" not in at.selectbox(key="hearing").options
+    offer.click().run()
+    work(home)
+    at = launch("pages/4_Listen.py", query=library[0])
+    assert at.selectbox(key="hearing").value == "hearing:same-music" and not any(rows(at, "key"))
+    assert not [button for button in at.button if "in any key" in button.label]
+    at.selectbox(key="hearing").set_value("hearing:any-key").run()
+    assert "Listening for: Same music, any key" in words(at) and not at.exception
+    expected = [in_key(found.neighbour.semitones) for found in ask(home, library[0], hearing="hearing:any-key")]
+    assert rows(at, "key") == expected and len(expected) == 3
 
 
 @pytest.fixture

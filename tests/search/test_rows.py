@@ -38,6 +38,25 @@ def recall(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.mean([np.isin(own, theirs).mean() for own, theirs in zip(wanted, found, strict=True)]))
 
 
+@pytest.mark.parametrize("n_queries", [1, 12])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_nearest_to_any_of_some_queries_by_the_largest_product(clustered, kind, n_queries):
+    """Each row once, in falling order; exact where all are looked at."""
+    vectors, queries = clustered[0], clustered[1][:n_queries]
+    index = index_of(vectors, kind)
+    largest = (queries.astype(np.float64) @ vectors.T.astype(np.float64)).max(axis=0)
+    for k in (1, 40, 9999):
+        products, found = index.search_any(queries, k)
+        rows = found[found >= 0]
+        assert found.shape == products.shape and len(np.unique(rows)) == len(rows)
+        assert (np.diff(products) <= 0).all() and (products[found >= 0] <= largest[rows] + 2e-3).all()
+        wanted = np.argsort(-largest)[:k]
+        if kind == "flat":
+            np.testing.assert_allclose(products, largest[wanted], atol=1e-5)
+            assert set(rows.tolist()) == set(wanted.tolist())
+        assert k > 40 or np.isin(wanted, rows).mean() > 0.8
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n_queries", [2, 7, 200])
 @pytest.mark.parametrize("is_wide", [False, True])

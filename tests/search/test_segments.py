@@ -11,7 +11,7 @@ from mess_core.probing.directions import Directions
 from mess_core.search import segments as module
 from mess_core.search.geometry import DirectionGeometry, LayerGeometry
 from mess_core.search.matching import align
-from mess_core.search.segments import SegmentIndex, similarity_matrix
+from mess_core.search.segments import SegmentIndex
 
 D = 16
 HOP_S, SEGMENT_S = 2.5, 5.0
@@ -197,7 +197,7 @@ def test_a_matrix_holds_the_similarity_of_every_pair(name, weights):
     geometry = tracks.geometry(name)
     weights = geometry.plain if weights is None or name == "layer" else np.array(weights)
     one, other = geometry.items(tracks.segments[0]), geometry.items(tracks.segments[1])
-    matrix = similarity_matrix(geometry, one, other, weights)
+    matrix = geometry.matrix(one, other, weights)
     assert matrix.shape == (len(one), len(other)) and matrix.dtype == np.float64
     expected = np.stack([geometry.similarities(item, other) @ weights for item in one])
     np.testing.assert_allclose(matrix, expected, atol=1e-4 if name == "direction" else 1e-6)

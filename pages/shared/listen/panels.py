@@ -20,6 +20,7 @@ from mess_core.search.measured import measured_aspects, measured_library
 from mess_core.search.question import Question
 from mess_core.search.reasons import Reason, in_one_line
 from mess_core.search.tagged import tags_in_common
+from mess_core.search.transposed import in_key
 from mess_core.search.words import in_shares
 from mess_core.words import counted
 from mess_core.workspace.scope import Scope
@@ -94,6 +95,7 @@ def show_numbers(found: Answer, lines: Mapping[str, str]) -> None:
             "closer than": item.neighbour.percentile,
             **{aspect: score.percentile for aspect, score in (item.neighbour.aspects or {}).items()},
             "near in": (in_which(item.neighbour.hearings) or None) if item.neighbour.hearings else None,
+            "key": None if item.neighbour.semitones is None else in_key(item.neighbour.semitones),
             "why": lines[item.track.track_id],
             "moment": _moment(item),
             "performer": item.track.performer,
@@ -103,7 +105,7 @@ def show_numbers(found: Answer, lines: Mapping[str, str]) -> None:
         }
         for item in found.found
     ]
-    optional = ("nearness", "near in", "why", "performer", "work", "instrument")
+    optional = ("nearness", "near in", "key", "why", "performer", "work", "instrument")
     known = [name for name in optional if any(row[name] is not None and row[name] != "" for row in rows)]
     plan, words = found.plan, found.plan.question.words
     kind = plan.kind if found.passage is None else of_segments(plan.kind)
@@ -127,6 +129,7 @@ def show_numbers(found: Answer, lines: Mapping[str, str]) -> None:
             "closer than": _percentile("fits more than", "") if words else _percentile("closer than", BY_ALL),
             **{aspect: _percentile(aspect_title(aspect), f"in {aspect_title(aspect)} alone") for aspect in asked},
             "near in": st.column_config.TextColumn(width=250, help="in which of the two hearings it is exceptional"),
+            "key": st.column_config.TextColumn(width=150, help="how much higher or lower it sounds than the query"),
             "why": st.column_config.TextColumn(width=300, help=WHY[plan.measured is not None]),
             "moment": st.column_config.TextColumn("best moment", help="where query and track resemble each other most"),
         },

@@ -11,6 +11,7 @@ from mess_core.catalogue.catalogue import Track
 from mess_core.search.answers import Answer, FoundTrack
 from mess_core.search.either import in_which
 from mess_core.search.neighbours import N_NEIGHBOURS
+from mess_core.search.transposed import in_key
 from pages.shared.app import frame, resources, state
 from pages.shared.widgets.accents import accent_of_aspect
 from pages.shared.widgets.player.player import PlayerReport, PlayerRow, PlayerTrack, RowScore, keep_heard, player
@@ -75,7 +76,8 @@ def _named(track: Track) -> PlayerTrack:
 def _row(found: Answer, item: FoundTrack, lines: Mapping[str, str], verdict: str) -> PlayerRow:
     neighbour = item.neighbour
     near_in = in_which(neighbour.hearings) if neighbour.hearings else ""
-    words = "; ".join(filter(None, (near_in, lines[item.track.track_id])))
+    key = "" if neighbour.semitones is None else in_key(neighbour.semitones)
+    words = "; ".join(filter(None, (near_in, key, lines[item.track.track_id])))
     score, unit, meaning = None, "of 100", ""
     if neighbour.words is not None:
         score, unit, meaning = 100 * neighbour.similarity, "fits", FITS

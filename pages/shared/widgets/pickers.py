@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
-from mess_core.encoders.hearings import LIKE_THIS
+from mess_core.encoders.hearings import ANY_KEY, LIKE_THIS
 from mess_core.encoders.registry import DEFAULT, encoder_choices, encoder_ids, hearing_ids
 from mess_core.words import counted
 from mess_core.work.extract import ExtractRequest
@@ -13,6 +13,13 @@ from mess_core.work.request import submit, under_way
 from mess_core.workspace.scope import Scope, scope_to_listen
 from pages.shared.app import frame, jobs, resources, state
 
+MORE = {
+    LIKE_THIS: (
+        "for sound and style",
+        "Embeds them with a second encoder, which comes with MESS and learned from real music.",
+    ),
+    ANY_KEY: ("in any key", "Notes which pitch classes sound in them: what is transposed is found. Quickly done."),
+}  # what is offered where it is missing: how it is called, and what is done
 READY = ("embedded", "present")  # the weights of an encoder that can be used now
 
 
@@ -31,37 +38,40 @@ def choose_hearing() -> Scope:
     That is once it has heard all that the default encoder has: before, most of the library would be out of sight.
     """
     ids = [hearing for hearing in hearing_ids() if frame.scope(hearing).n_embedded]
+    usual_ids = [hearing for hearing in ids if not resources.info(hearing).any_key]
     encoders = [e for e in encoder_ids(resources.workspace().paths) if frame.scope(e).n_embedded]
-    if not ids and (not encoders or (DEFAULT not in encoders and frame.scope(DEFAULT).n_by_other_versions)):
+    if not usual_ids and (not encoders or (DEFAULT not in encoders and frame.scope(DEFAULT).n_by_other_versions)):
         encoders.append(DEFAULT)  # to be embedded again
     named = {hearing: resources.info(hearing).title for hearing in ids}
     named |= {encoder: f"one encoder: {encoder}" if ids else encoder for encoder in encoders}
     asked = state.read("encoder")
     first = scope_to_listen(resources.workspace(), frame.library()).info.id
-    usual = next(each for each in (first, DEFAULT, *ids, *encoders) if each in named)
+    usual = next(each for each in (first, DEFAULT, *usual_ids, *encoders) if each in named)
     chosen = state.sticky(
         st.selectbox, "Listen for", options=list(named), key="hearing", format_func=lambda each: named.get(each, each),
         default=asked if asked in named else usual,
         help=" ".join(["What is to be alike.", *(f"{named[each]}: {resources.info(each).summary}" for each in ids)]),
     )  # fmt: skip
-    _offer_to_listen_for_more(encoders)
+    if DEFAULT in encoders:
+        for hearing in MORE:
+            _offer_to_listen_for_more(hearing)
     return frame.scope(chosen)
 
 
-def _offer_to_listen_for_more(encoders: list[str]) -> None:
-    """Where the default encoder has embedded a library and the others of the default hearing have not yet."""
-    if LIKE_THIS not in hearing_ids() or DEFAULT not in encoders:
+def _offer_to_listen_for_more(hearing: str) -> None:
+    """Where the default encoder has embedded a library and the others of a hearing have not yet."""
+    if hearing not in hearing_ids():
         return
-    scope = frame.scope(LIKE_THIS)
+    scope = frame.scope(hearing)
     n_missing = frame.scope(DEFAULT).n_embedded - scope.n_embedded
     if n_missing <= 0:
         return
-    job = under_way(scope.workspace, ExtractRequest, library=scope.library, encoder_id=LIKE_THIS)
-    job = job or under_way(scope.workspace, ExtractRequest, library=ALL, encoder_id=LIKE_THIS)
-    label = f"Listen for sound and style, too ({counted(n_missing, 'track')})"
-    help_text = "Embeds them with a second encoder, which comes with MESS and learned from real music."
-    if jobs.work_button(label, job, key="listen for more", help=help_text):
-        submit(scope.workspace, ExtractRequest(scope.library, LIKE_THIS))
+    job = under_way(scope.workspace, ExtractRequest, library=scope.library, encoder_id=hearing)
+    job = job or under_way(scope.workspace, ExtractRequest, library=ALL, encoder_id=hearing)
+    what, help_text = MORE[hearing]
+    label = f"Listen {what}, too ({counted(n_missing, 'track')})"
+    if jobs.work_button(label, job, key=f"listen for more {hearing}", help=help_text):
+        submit(scope.workspace, ExtractRequest(scope.library, hearing))
         st.rerun()
 
 
