@@ -548,7 +548,9 @@ class NeighbourIndex:
         if self._strange_above is None:
             return None
         nearest = portion or self._portion(item, self.geometry.plain, min(len(self), N_NEAREST))
-        return bool(self.geometry.distances(item, nearest.items[:N_NEAREST]).min() > self._strange_above)
+        totals = self.geometry.total(nearest.parts, self.geometry.plain)
+        similar = np.argsort(-totals, kind="stable")[:N_NEAREST]  # of several lookups, the rows come as they are
+        return bool(self.geometry.distances(item, nearest.items[similar]).min() > self._strange_above)
 
     def _sample(self, n: int) -> np.ndarray:
         """At most n rows, seeded, in order."""

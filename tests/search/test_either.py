@@ -36,10 +36,14 @@ def vectors() -> np.ndarray:
     return vectors
 
 
-@pytest.fixture(scope="module")
-def index(vectors) -> NeighbourIndex:
+def index_of(vectors: np.ndarray) -> NeighbourIndex:
     ids = tuple(f"t{n:04d}" for n in range(N))
     return NeighbourIndex(EmbeddingSet(INFO, ids, vectors, "x"), EitherGeometry.fit(vectors, info=INFO))
+
+
+@pytest.fixture(scope="module")
+def index(vectors) -> NeighbourIndex:
+    return index_of(vectors)
 
 
 @pytest.mark.slow
@@ -86,6 +90,17 @@ def test_percentiles_are_those_of_the_larger_one(index, vectors) -> None:
         assert each.percentile == pytest.approx(100 * (pairs < each.similarity).mean(), abs=0.01)
     usual = index.usual_percentiles(Question())
     assert 99 < usual[1] <= 100 and usual[10] < usual[1]
+
+
+def test_who_is_strange_does_not_hang_on_the_order_of_the_library(vectors) -> None:
+    """What is nearly a recording of the library is not, wherever in it that stands."""
+    rng = np.random.default_rng(4)
+    for order in (np.arange(N), np.arange(N)[::-1]):
+        ordered = index_of(vectors[order])
+        for row in range(0, N, 15):
+            query = vectors[row] + 0.1 * rng.standard_normal((3, DIM)).astype(np.float32)
+            query[2, 8:] = 0
+            assert ordered.search(query).is_strange is False
 
 
 def test_hubs_are_not_corrected_in_it(index, vectors) -> None:
