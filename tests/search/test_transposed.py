@@ -107,6 +107,7 @@ def test_laws(law, vectors) -> None:
     law(TransposedGeometry.fit(vectors[:40], info=INFO), vectors[:40], vectors[77:78])
 
 
+@pytest.mark.slow
 def test_the_partner_is_found_and_its_key_told(index, vectors) -> None:
     """Where it is in the same key, too; without turning only there."""
     plain = index_of(vectors, LayerGeometry)
@@ -139,6 +140,7 @@ def test_a_transposed_query_has_the_same_answer(index, vectors, up) -> None:
         assert other.is_strange is plain.is_strange
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 10, FIRST_PORTION + 28, N])
 def test_search_equals_brute_force(index, vectors, k) -> None:
     for row in range(0, N, 23):
@@ -152,6 +154,7 @@ def test_search_equals_brute_force(index, vectors, k) -> None:
         assert [each.semitones for each in found] == [nearest_way(int(up[other])) for other in order]
 
 
+@pytest.mark.slow
 def test_percentiles_are_among_pairs_in_any_key(index, vectors) -> None:
     pairs = np.concatenate([cosines_by_hand(vectors[row], vectors[row + 1 :]).max(axis=0) for row in range(N - 1)])
     found = index.search(vectors[0], Question(k=20), exclude=["t0000"]).neighbours
