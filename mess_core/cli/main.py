@@ -48,7 +48,7 @@ from mess_core.handover.vectors import import_vectors
 from mess_core.maps.drawing import MapView, check_layer, load_view
 from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.data import UNTRAINED
-from mess_core.probing.discovery import GROUPS, check_columns
+from mess_core.probing.discovery import GROUPS
 from mess_core.probing.replication import replicate
 from mess_core.probing.result import ProbeSettings
 from mess_core.search.answers import (
@@ -78,7 +78,7 @@ from mess_core.work.evaluate import EvaluateRequest
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.fetch import FetchRequest
 from mess_core.work.map import MapRequest
-from mess_core.work.probe import ProbeRequest
+from mess_core.work.probe import ProbeRequest, check_probed
 from mess_core.work.reproduce import reproduce
 from mess_core.work.request import Request
 from mess_core.work.targets import TargetsRequest
@@ -207,7 +207,8 @@ def _parser() -> argparse.ArgumentParser:
     probe.add_argument("--group", default="work", metavar="|".join([*GROUPS, "COLUMN"]),
                        help="what is never on both sides of a split; COLUMN is one of your own table")  # fmt: skip
     probe.add_argument("--target", dest="columns", action="append", default=[], metavar="COLUMN",
-                       help="probe the numbers in a column of your own table instead; repeatable")  # fmt: skip
+                       help="probe the numbers in a column of your own table instead, or how strongly recordings are "
+                       "heard as a word (violin, slow, rock: see tags); repeatable")  # fmt: skip
     probe.add_argument("--level", choices=["track", "segment"], default="track")
     probe.add_argument("--alpha", type=float, help="one ridge penalty instead of a grid")
     probe.add_argument("--folds", type=int, default=ProbeSettings.n_folds)
@@ -421,7 +422,7 @@ def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
     )
     if options.mlflow:
         tracking.open_store(workspace.paths)
-    check_columns(workspace.catalogue, options.library, options.group, options.level, settings.columns)
+    check_probed(scope, options.group, options.level, settings.columns)
     _require_embeddings(scope)
     started_s = time.monotonic()
     job = _run(workspace, ProbeRequest(scope.library, scope.info.id, options.group, options.level, settings))

@@ -62,6 +62,7 @@ def as_document(answer: Answer) -> dict[str, Any]:
                 "path": str(found.path),
                 "similarity": found.neighbour.similarity,
                 "percentile": found.neighbour.percentile,
+                "nearness": found.neighbour.nearness,
                 "aspects": None
                 if found.neighbour.aspects is None
                 else {aspect: asdict(score) for aspect, score in found.neighbour.aspects.items()},

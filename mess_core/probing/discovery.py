@@ -148,6 +148,7 @@ def gather(
     level: Level,
     columns: Sequence[str] = (),
     missing: Sequence[str] = (),
+    heard: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> Gathered:
     """Bring together embeddings, targets, groups and baselines of the tracks that have all of them.
 
@@ -159,6 +160,8 @@ def gather(
         Columns of the user's own table to be probed in place of the measured targets.
     missing : sequence of str
         Controls that should be here and are not.
+    heard : mapping of column to a mapping of track id to number
+        Of those columns that no table tells: words, as which recordings are heard.
 
     Raises
     ------
@@ -209,10 +212,18 @@ def gather(
         cells = {
             name: [details.get(track_id, {}).get(name, "") for track_id in track_ids]
             for column in columns
+            if column not in heard
             for name in (column, column + SPREAD, column + RATERS)
         }
-        targets = {name: numbers_of(name, cells[name]) for name in columns}
+        targets = {
+            name: np.array([heard[name].get(track_id, np.nan) for track_id in track_ids])
+            if name in heard
+            else numbers_of(name, cells[name])
+            for name in columns
+        }
         for name in columns:
+            if name in heard:
+                continue
             spreads, n_raters = (as_numbers(cells[name + end]) for end in (SPREAD, RATERS))
             if (highest := ceiling(targets[name], spreads, n_raters)) is not None:
                 ceilings[name] = highest

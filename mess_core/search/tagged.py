@@ -31,7 +31,7 @@ from mess_core.encoders.hearings import SAME_SOUND
 from mess_core.encoders.musicnn import N_PENULTIMATE, TagLayer
 from mess_core.encoders.registry import encoder_info
 from mess_core.encoders.vocabulary import TRAININGS, WORDS, merged, raw_names
-from mess_core.errors import ArtefactMismatchError, DataMissingError
+from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.search.selection import Facts
 from mess_core.storage.packed import read_packed, write_packed
 from mess_core.words import counted
@@ -249,6 +249,33 @@ def require_tags(workspace: Workspace, library: str) -> TaggedLibrary:
         name = "any library" if not library else f"library {library!r}"
         raise DataMissingError(f"MusiCNN has not heard any recording of {name} yet, so there are no tags.", TAGS_CURE)
     return tagged
+
+
+def heard_words(scope: Scope, columns: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Of columns that a probe asks for, those that are words: how strongly each recording is heard so, by its id.
+
+    A column of the user's own table of the same name comes first. Strengths are common logarithms, from that of
+    `HEARD_FROM` on: what is weaker is not heard at all.
+
+    Raises
+    ------
+    DataMissingError
+        If MusiCNN has not heard the library.
+    InputError
+        If the encoder is MusiCNN: tags are read off its last layer, so that it tells them says nothing.
+    """
+    own = scope.workspace.catalogue.detail_names(scope.library)
+    words = [column for column in columns if column in WORDS and column not in own]
+    if not words:
+        return {}
+    if scope.info in tag_scope(scope.workspace, scope.library).info.encoders:
+        raise InputError(
+            f"Words are read off {scope.info.title} itself: that it tells {words[0]!r} says nothing.",
+            "Ask it of another encoder.",
+        )
+    tagged = require_tags(scope.workspace, scope.library)
+    levels = np.log10(tagged.strengths.clip(min=HEARD_FROM)).astype(np.float64)
+    return {word: dict(zip(tagged.track_ids, levels[:, WORDS.index(word)].tolist(), strict=True)) for word in words}
 
 
 def tags_in_common(

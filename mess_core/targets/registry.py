@@ -262,5 +262,6 @@ def added_aspects() -> dict[str, tuple[str, ...]]:
 
 
 def target_of(id: str) -> Target:
-    """The target of that id; one that is not in the registry is a column of the user's own table."""
-    return TARGETS.get(id) or Target(id, id, "", OWN, "table", "high", "id", TRACK, "A column of your own table.")
+    """The target of that id; one that is not in the registry is a column of the user's own table, or a word."""
+    what = "A column of your own table, or as what MusiCNN hears it."
+    return TARGETS.get(id) or Target(id, id, "", OWN, "table", "high", "id", TRACK, what)

@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.hearings import refuse_hearing
 from mess_core.encoders.registry import encoder_info
+from mess_core.errors import InputError
 from mess_core.probing.data import UNTRAINED
 from mess_core.probing.discovery import Group, check_columns, in_words, path_of, save
 from mess_core.probing.result import Level, ProbeSettings, check_settings
+from mess_core.search.tagged import heard_words
 from mess_core.words import counted
 from mess_core.work.extract import embed_tracks
 from mess_core.work.request import Done, Request, encoder_words, library_words, short
 from mess_core.work.targets import measure_tracks
 from mess_core.work.task import Task
-from mess_core.workspace.scope import scope_of
+from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.workspace import Workspace
+
+
+def check_probed(scope: Scope, group: Group, level: Level, columns: Sequence[str]) -> None:
+    """Refuse what cannot be probed in place of the measured targets: columns of a table, and words.
+
+    Raises
+    ------
+    InputError
+        If no track has such a column and it is no word, or segments are asked for.
+    DataMissingError
+        If it is a word, and nothing was heard yet.
+    """
+    heard = heard_words(scope, columns)
+    check_columns(
+        scope.workspace.catalogue, scope.library, group, level, [column for column in columns if column not in heard]
+    )
+    if heard and level != "track":
+        raise InputError("As what something is heard is probed of whole tracks.", "Probe it with level track.")
 
 
 @dataclass(frozen=True)
@@ -46,7 +66,7 @@ class ProbeRequest(Request):
 
     def begin(self, workspace: Workspace) -> None:
         check_settings(self.settings)
-        check_columns(workspace.catalogue, self.library, self.group, self.level, self.settings.columns)
+        check_probed(scope_of(workspace, self.library, self.encoder_id), self.group, self.level, self.settings.columns)
 
     def resource(self, workspace: Workspace) -> str:
         return f"probe {encoder_info(self.encoder_id, workspace.paths).fingerprint}"
@@ -77,7 +97,8 @@ class ProbeRequest(Request):
 
         for step, control in enumerate(early, start=1):
             embed(control, step)
-        gathered = scope.gather(self.group, self.level, self.settings.columns)
+        heard = heard_words(scope, self.settings.columns)
+        gathered = scope.gather(self.group, self.level, self.settings.columns, heard)
 
         def on_progress(stage: str) -> Callable[[int, int], None]:
             def report(n_done: int, n_total: int) -> None:
@@ -95,7 +116,7 @@ class ProbeRequest(Request):
             save(workspace.paths, info, gathered, replace(quick, settings=self.settings), self.library, self.group)
         if twin is not None:
             embed(twin, len(early) + 2)
-            gathered = scope.gather(self.group, self.level, self.settings.columns)
+            gathered = scope.gather(self.group, self.level, self.settings.columns, heard)
         task.begin_step(n_steps - 2, n_steps)
         result = fit_cells(gathered.data, self.settings, on_progress("fitting every layer and baseline"))
         save(

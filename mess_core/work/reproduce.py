@@ -35,6 +35,7 @@ from mess_core.search.asking import find_query
 from mess_core.search.evaluated import FORMAT as EVALUATION
 from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.question import Question
+from mess_core.search.tagged import heard_words
 from mess_core.storage.files import SEAL, read_sealed
 from mess_core.storage.provenance import versions
 from mess_core.storage.untrusted import (
@@ -146,7 +147,8 @@ def _discovery(workspace: Workspace, kept: Discovery, on_progress: OnProgress) -
     info, settings = encoder_info(kept.encoder, workspace.paths), kept.result.settings
     if not kept.result.has_null and settings.n_permutations:
         raise InputError("The result is provisional: its discovery has not ended.", "Wait for it, or probe again.")
-    gathered = Scope(workspace, kept.library, info).gather(kept.group, kept.level, settings.columns)
+    scope = Scope(workspace, kept.library, info)
+    gathered = scope.gather(kept.group, kept.level, settings.columns, heard_words(scope, settings.columns))
     again = add_null(fit_cells(gathered.data, settings, on_progress), gathered.data, on_progress)
     changed = _changed(kept, info, gathered.content)
     then = kept.provenance.get("baselines", {})
@@ -238,8 +240,15 @@ def _query_text(workspace: Workspace, said: Mapping[str, str]) -> str:
 
 
 def _figures(found: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers of one neighbour."""
-    return {key: found.get(key) for key in ("similarity", "percentile", "aspects", "words", "moment")}
+    """The numbers of one neighbour, but for nearness: it follows from them, and earlier versions did not say it."""
+    figures = {key: found.get(key) for key in ("similarity", "percentile", "aspects", "words", "moment")}
+    if isinstance(figures["aspects"], Mapping):
+        figures["aspects"] = {
+            aspect: {key: value for key, value in score.items() if key != "nearness"}
+            for aspect, score in figures["aspects"].items()
+            if isinstance(score, Mapping)
+        }
+    return figures
 
 
 def _changed(kept: Discovery | Evaluation, info: EncoderInfo, content: str) -> list[str]:

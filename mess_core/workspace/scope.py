@@ -6,8 +6,9 @@ Nothing is remembered here: every answer is that of the moment in which it is as
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -193,7 +194,13 @@ class Scope:
         tracks = self.embedded_tracks
         return len(tracks) >= MIN_TRACKS and len(set(groups_of(tracks, "work"))) >= MIN_GROUPS
 
-    def gather(self, group: Group, level: Level, columns: Sequence[str] = ()) -> Gathered:
+    def gather(
+        self,
+        group: Group,
+        level: Level,
+        columns: Sequence[str] = (),
+        heard: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+    ) -> Gathered:
         """What a probe needs. A control that has not embedded every track that this encoder has is named as missing."""
         workspace, embedded = self.workspace, set(self.embedded_ids)
         controls = self.controls()
@@ -201,7 +208,7 @@ class Scope:
         missing = [name for name in controls if name not in here]
         return gather(
             workspace.catalogue, workspace.store, workspace.measurements,
-            self.library, self.info, here, group, level, columns, missing,
+            self.library, self.info, here, group, level, columns, missing, heard,
         )  # fmt: skip
 
     def controls(self) -> dict[str, EncoderInfo]:

@@ -75,8 +75,8 @@ def test_similar_has_the_promised_shape_and_answer(run, library, tmp_path):
     assert [r["rank"] for r in document["results"]] == [1, 2]  # the query's own bytes never come back
     for result in document["results"]:
         assert result.keys() == {
-            "rank", "track_id", "title", "path", "similarity", "percentile", "aspects", "heard_as", "words", "hearings",
-            "semitones", "moment",
+            "rank", "track_id", "title", "path", "similarity", "percentile", "nearness", "aspects", "heard_as", "words",
+            "hearings", "semitones", "moment",
         }  # fmt: skip
         assert result["aspects"] is None
         assert result["moment"].keys() == {"query_s", "track_s", "length_s", "similarity"}
@@ -271,9 +271,9 @@ def ask(planted, capsys):
     return ask
 
 
-RESULT = {"rank", "track_id", "title", "path", "similarity", "percentile", "aspects", "heard_as", "words", "hearings",
-          "semitones", "moment"}  # fmt: skip
-SCORE = {"similarity", "percentile", "weight", "contribution"}
+RESULT = {"rank", "track_id", "title", "path", "similarity", "percentile", "nearness", "aspects", "heard_as", "words",
+          "hearings", "semitones", "moment"}  # fmt: skip
+SCORE = {"similarity", "percentile", "weight", "contribution", "nearness"}
 
 
 @pytest.mark.slow

@@ -12,10 +12,11 @@ from mess_core.collections import demo
 from mess_core.collections.opening import read_track
 from mess_core.encoders.hearings import LIKE_THIS
 from mess_core.encoders.mel import MEL, MFCC
-from mess_core.errors import InputError
+from mess_core.errors import DataMissingError, InputError
 from mess_core.evaluation.kept import load_evaluation
 from mess_core.probing.discovery import kept_paths, path_of
 from mess_core.probing.result import ProbeSettings
+from mess_core.search.tagged import heard_words
 from mess_core.storage.jobs import Job, new_owner
 from mess_core.work.add import AddRequest
 from mess_core.work.demo import DemoRequest
@@ -24,13 +25,14 @@ from mess_core.work.evaluate import EvaluateRequest
 from mess_core.work.extract import EncodeRequest, ExtractRequest
 from mess_core.work.kinds import asked
 from mess_core.work.probe import ProbeRequest
+from mess_core.work.reproduce import reproduce
 from mess_core.work.request import submit
 from mess_core.work.targets import TargetsRequest
 from mess_core.work.task import Task
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import DEMO, Workspace
 from tests.conftest import work
-from tests.planted import discover, plant_heard_library, told, work_here
+from tests.planted import discover, plant_heard_library, plant_tags, told, work_here
 
 STEMS = [plan.stem for plan in demo.plan_demo()[:3]]
 
@@ -292,6 +294,28 @@ def test_columns_of_the_own_table_are_probed_and_kept_apart(home):
             Scope(home, "planted", MEL).gather(group, level, columns)
     for job in home.jobs.active():
         home.jobs.cancel(job.job_id)
+
+
+@pytest.mark.slow
+def test_words_are_probed_as_strongly_as_recordings_are_heard(home):
+    """In place of the measured targets; not of the encoder that they are read off, nor of segments, nor unheard."""
+    ids = plant_heard_library(home, MEL, MFCC)
+    settings = ProbeSettings(n_bootstraps=50, n_permutations=0, alphas=(10.0,), columns=("violin", "drums"))
+    with pytest.raises(DataMissingError, match="has not heard"):
+        submit(home, ProbeRequest("planted", MEL.id, settings=settings))
+    plant_tags(home, {t: {"mtt:violin": 10 ** min(-1 + 0.3 * x, -0.1)} for t, x in zip(ids, told(ids), strict=True)})
+    for encoder, level, why in (("musicnn-mtt", "track", "read off"), (MEL.id, "segment", "whole tracks")):
+        with pytest.raises(InputError, match=why):
+            submit(home, ProbeRequest("planted", encoder, "work", level, settings))
+    submit(home, ProbeRequest("planted", MEL.id, settings=settings))
+    assert run_next(home).state == "done"
+    found = Scope(home, "planted", MEL).discovery(settings=settings)
+    assert found.result.target("violin").best_layer is not None and found.result.target("drums").best_layer is None
+    assert max(cell.r2 for cell in found.result.cells if cell.target == "violin") > 0.5
+    assert reproduce(home, path_of(home.paths, "planted", MEL, "work", "track", settings)).n_different == 0
+    with home.database.transaction() as connection:  # a column of one's own of that name comes first
+        connection.executemany("INSERT INTO details VALUES (?, 'violin', ?)", [(track_id, "3") for track_id in ids])
+    assert heard_words(Scope(home, "planted", MEL), ["violin", "drums"]).keys() == {"drums"}
 
 
 def test_estimate_bar_and_sentence_go_by_one_clock(home, write_wav):

@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from mess_core.catalogue.catalogue import Track
+from mess_core.encoders.vocabulary import WORDS
 from mess_core.errors import InputError
 from mess_core.handover.exports import cells_as_csv
 from mess_core.probing.ceiling import is_companion
@@ -21,6 +22,7 @@ from mess_core.probing.replication import replicate
 from mess_core.probing.result import ProbeSettings
 from mess_core.probing.rows import Row
 from mess_core.probing.uncertainty import MIN_GROUPS
+from mess_core.search.tagged import tag_scope
 from mess_core.storage.jobs import Job
 from mess_core.targets.registry import target_of
 from mess_core.words import counted, listed, number, spans
@@ -145,6 +147,11 @@ def _other_settings(scope: Scope, group: str, level: str) -> None:
             value=True,
             help="It takes as long to embed with as the encoder itself. Without it nothing is said to encode.",
         )
+        columns = st.multiselect(
+            "Instead of what was measured", _columns_and_words(scope), placeholder="your own columns, or words",
+            help="The numbers in a column of your own table, or how strongly recordings are heard as a word.",
+            disabled=level != "track",
+        )  # fmt: skip
         if st.form_submit_button("Run", type="primary"):
             with frame.explain_errors():
                 settings = ProbeSettings(
@@ -152,10 +159,21 @@ def _other_settings(scope: Scope, group: str, level: str) -> None:
                     n_folds=int(n_folds),
                     n_permutations=int(n_permutations),
                     seed=int(seed),
+                    columns=tuple(columns),
                     without=() if has_twin else (UNTRAINED,),
                 )
                 submit(scope.workspace, ProbeRequest(scope.library, scope.info.id, group, level, settings))
                 st.rerun()
+
+
+def _columns_and_words(scope: Scope) -> list[str]:
+    """What can be probed in place of the measured targets."""
+    columns = scope.workspace.catalogue.detail_names(scope.library)
+    offered = [column for column in columns if not is_companion(column, columns)]
+    tags = tag_scope(scope.workspace, scope.library)
+    if tags.n_embedded and scope.info not in tags.info.encoders:
+        offered += [word for word in WORDS if word not in offered]
+    return offered
 
 
 def compare(found: Discovery) -> None:
