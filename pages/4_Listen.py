@@ -13,7 +13,7 @@ from pages.shared.listen.passage import show_same_passage
 from pages.shared.listen.query import choose_query, embed_query, is_searchable, measure_query, show_trail
 from pages.shared.listen.rows import show_rows
 from pages.shared.listen.why import show_why
-from pages.shared.widgets.pickers import choose_hearing
+from pages.shared.widgets.pickers import choose_hearing, offer_as_library
 
 with page("Listen"):
     with st.sidebar:
@@ -47,6 +47,7 @@ with page("Listen"):
             panels.show_numbers(found, lines)
         with st.container(horizontal=True):
             panels.show_exports(found)
+            offer_as_library([item.track.track_id for item in found.found])
             if query is not None:
                 panels.offer_to_keep(query)
         if query is not None:

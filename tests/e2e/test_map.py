@@ -43,6 +43,10 @@ def test_a_map_is_drawn_explored_and_heard(app, open_page):
 
     page.wait_for_timeout(1500)  # the points are still moving
     box = points.nth(3).bounding_box()
+    page.evaluate("addEventListener('mess-heard-in-passing', ({detail}) => { window.__passed = detail.trackId; })")
+    with page.expect_request("**/preview/*", timeout=PATIENCE_MS) as heard:
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=3)  # and it rests there
+    assert heard.value.url.endswith(page.evaluate("window.__passed"))
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     expect(page.get_by_role("button", name="Pause", exact=True)).to_be_visible(timeout=PATIENCE_MS)  # it plays
     position = page.get_by_role("slider", name="Position")

@@ -1052,3 +1052,20 @@ def test_the_cell_that_is_looked_at_is_in_the_link(launch, probed):
 @pytest.mark.parametrize(("share", "percent"), [(0.0, 0), (1e-6, 1), (0.5, 50), (0.9999, 99), (1.0, 100)])
 def test_only_nothing_is_0_percent_and_only_all_is_100(share, percent):
     assert panels._percent(share) == percent
+
+
+@pytest.mark.slow
+def test_what_was_found_becomes_a_library(launch, library, home):
+    """A name of one's own; a name that is none is said; the recordings stay where they were."""
+    at = launch("pages/4_Listen.py", query=library[0], library="music", encoder="nano")
+    box = next(each for each in at.text_input if each.placeholder == "its name")
+    for name, says in (
+        ("", "cannot be called"),
+        ("all", "cannot be called"),
+        ("found", "3 recordings saved as found."),
+    ):
+        box = next(each for each in at.text_input if each.placeholder == "its name")
+        box.set_value(name)
+        next(each for each in at.button if each.label == "Save").click().run()
+        assert says in words(at) and not at.exception
+    assert home.catalogue.n_tracks("found") == 3 and home.catalogue.n_tracks("music") == 4

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import soundfile
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from mess_core.audio.preview import PREVIEW_S
+from mess_core.collections.opening import read_track
 from mess_core.storage.database import Database
 from mess_core.workspace.workspace import Workspace
 from pages.shared.app import resources, routes
@@ -134,3 +138,15 @@ def test_it_is_closed_at_the_end(monkeypatch, home, opened):
         with pytest.raises(sqlite3.ProgrammingError):
             connection.execute("SELECT 1")
     assert resources.workspace().catalogue.libraries() == []  # whoever comes late opens it again
+
+
+def test_some_seconds_are_heard_in_passing(server, home, write_wav):
+    """The middle of a recording by its id; of no other name anything."""
+    new = read_track(write_wav("long", 20.0, 1))
+    home.catalogue.add(new.audio.parent, [new], "music")
+    answer = server.get(f"/preview/{new.track.track_id}")
+    assert answer.status_code == 200 and answer.headers["content-type"] == "audio/wav"
+    samples, rate_hz = soundfile.read(io.BytesIO(answer.content))
+    assert len(samples) == round(PREVIEW_S * rate_hz) and "immutable" in answer.headers["cache-control"]
+    for name in ("0123456789abcdef", "..%2F..%2Fetc%2Fpasswd", "x' OR '1'='1"):
+        assert server.get(f"/preview/{name}").status_code == 404

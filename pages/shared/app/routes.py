@@ -24,6 +24,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from mess_core.audio.decode import read_excerpt, wav_bytes
+from mess_core.audio.preview import preview
 from mess_core.catalogue.catalogue import Track
 from mess_core.config import EXCERPT_DEFAULT_S, EXCERPT_MAX_S
 from mess_core.encoders.registry import DEFAULT
@@ -110,6 +111,20 @@ async def excerpt(request: Request) -> Response:
 
 
 @answer_errors
+async def heard_in_passing(request: Request) -> Response:
+    """Some seconds from the middle of a recording, to tell what it is: for a point of the map under the pointer."""
+    workspace = resources.workspace()
+    track = await run_in_threadpool(workspace.catalogue.track, request.path_params["track_id"])
+
+    def decode() -> bytes:
+        path = workspace.catalogue.audio_path(track.track_id)
+        return wav_bytes(*preview(path, track.duration_s, track.heard_lufs))
+
+    data = await anyio.to_thread.run_sync(decode, limiter=_decoders)
+    return Response(data, media_type="audio/wav", headers=FOREVER)
+
+
+@answer_errors
 async def peaks(request: Request) -> Response:
     """The waveform of the whole recording."""
     track = await run_in_threadpool(_track, request)
@@ -157,6 +172,7 @@ ROUTES = [
     Route("/audio/{sha256}", audio, methods=["GET"]),  # HEAD comes with GET
     Route("/excerpt/{sha256}", excerpt, methods=["GET"]),
     Route("/peaks/{sha256}", peaks, methods=["GET"]),
+    Route("/preview/{track_id}", heard_in_passing, methods=["GET"]),
     Route("/upload", upload, methods=["PUT"]),
     *INDEX_ROUTES,
 ]

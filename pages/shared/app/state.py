@@ -54,6 +54,7 @@ KEYS: dict[str, Any] = {
     "map_distance": 0.1,
     "map_metric": "cosine",
     "map_centred": True,
+    "map_hover": True,
     "query": "",  # track id
     "passage": "",  # of the query, "from:to" in seconds
 }

@@ -21,8 +21,9 @@ from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, jobs, resources, state
 from pages.shared.map import figures, views
 from pages.shared.map.figures import Colour
-from pages.shared.map.follow import follow
+from pages.shared.map.follow import follow, hear_in_passing
 from pages.shared.widgets import charts
+from pages.shared.widgets.pickers import offer_as_library
 from pages.shared.widgets.player.player import PlayerTrack, keep_heard, player
 
 ASPECTS = "aspects"
@@ -47,6 +48,10 @@ def choose_settings() -> MapSettings:
         )  # fmt: skip
         is_centred = state.sticky(
             st.toggle, "Without the common part", key="map_centred", help="As search does it.",
+        )  # fmt: skip
+        state.sticky(
+            st.toggle, "Hear a point under the pointer", key="map_hover",
+            help="Some seconds from its middle, once the pointer has rested on it for a second.",
         )  # fmt: skip
     return MapSettings(n_neighbours, round(float(min_dist), 1), metric, is_centred)
 
@@ -161,6 +166,7 @@ def show_map(view: MapView, scope: Scope, colour: Colour, picked: Sequence[str])
         )
     if path:
         follow(marked, [point.start_s for point in path])
+    hear_in_passing(bool(state.read("map_hover")))
 
 
 _webgl = st.components.v2.component(
@@ -252,7 +258,10 @@ def _as_csv(chosen: list[Track], paths: dict[str, str], library: str) -> str:
 def show_chosen(view: MapView, chosen: list[Track]) -> None:
     """A click is heard with its neighbours; a lasso becomes a table, a playlist, or the next question."""
     if not chosen:
-        st.caption("Click a point: it plays, beside its nearest; draw around several with the lasso above the map.")
+        st.caption(
+            "Rest on a point, and it is heard; click it, and it plays beside its nearest; draw around several with the "
+            "lasso above the map."
+        )
         return
     workspace = resources.workspace()
     first = chosen[0]
@@ -279,6 +288,8 @@ def show_chosen(view: MapView, chosen: list[Track]) -> None:
             "Playlist (M3U8)", partial(tracks_as_m3u8, chosen, paths), "selection.m3u8", "audio/x-mpegurl",
             on_click="ignore",
         )  # fmt: skip
+        if len(chosen) > 1:
+            offer_as_library([track.track_id for track in chosen])
     if len(chosen) > 1:
         st.dataframe(
             [{"title": t.title, "work": t.work, "performer": t.performer, "instrument": t.instrument,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
@@ -94,3 +96,17 @@ def is_ready(encoder_id: str) -> bool:
     choices = encoder_choices(resources.workspace().paths)
     ready = {choice.info.id for choice in choices if choice.weights.status in READY}
     return {each.id for each in resources.info(encoder_id).encoders} <= ready
+
+
+def offer_as_library(track_ids: Sequence[str]) -> None:
+    """Recordings that were found or drawn around, as a library of their own: they stay in the others, too."""
+    with st.popover("Save as a library"), st.form("as library", border=False):
+        name = st.text_input("Library", placeholder="its name", max_chars=60).strip()
+        if st.form_submit_button("Save", type="primary"):
+            with frame.explain_errors():
+                workspace = resources.workspace()
+                is_new = name not in [library.name for library in workspace.catalogue.libraries()]
+                workspace.catalogue.add_to_library(name, track_ids)
+                n = counted(len(track_ids), "recording")
+                st.text(f"{n} saved as {name}." if is_new else f"{n} added to {name}.")
+                frame.link("pages/4_Listen.py", "Ask of them alone", library=name, query="")
