@@ -14,7 +14,8 @@ from mess_core.search.rows import RowIndex
 
 L, D = 2, 6
 SEARCHED = {"brightness": ("a",), "texture": ("b", "c")}
-WEIGHTS = [(1.0, 0.0), (0.0, 1.0), (0.3, 0.7), (1.0, 0.5)]
+PLAIN = (0.5, 0.5)  # of `directions_geometry`: sorted once, where others are counted
+WEIGHTS = [(1.0, 0.0), (0.0, 1.0), (0.3, 0.7), (1.0, 0.5), PLAIN]
 
 
 def directions_geometry(vectors: np.ndarray) -> DirectionGeometry:
@@ -54,7 +55,9 @@ def similarities(vectors: np.ndarray) -> np.ndarray:
 def test_a_percentile_is_counted_over_all_pairs(make, weights):
     """Pairs that are just as similar count half; for each part alone, and for a total."""
     vectors = make(20)
-    percentiles = percentiles_of(directions_geometry(vectors), vectors)
+    geometry = directions_geometry(vectors)
+    np.testing.assert_array_equal(geometry.plain, PLAIN)
+    percentiles = percentiles_of(geometry, vectors)
     totals = similarities(vectors) @ weights
     asked = np.concatenate([totals[:30], [-100.0, -0.5, -0.111, 1.0]])
     expected = [100 * (np.mean(totals < s - 1e-5) + np.mean(np.abs(totals - s) <= 1e-5) / 2) for s in asked]
