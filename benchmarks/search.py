@@ -1,6 +1,6 @@
 """How fast is one question, beside a baseline and beside what the memory allows?
 
-    python -m benchmarks.search
+    python -m benchmarks.search [--only hearings] [--home FOLDER]
 
 A question reads every number once, so the limit is the rate at which one thread reads memory, measured here on an
 array of the same size. The baselines are what is usually done: cosine by scikit-learn, a matrix product and a partial
@@ -13,28 +13,45 @@ All that is compared is measured in turns, the best of several: what the machine
     new      the same with weights never asked before
     rebuilt  an index made for this question or weighting, and asked
     equal    the ten found are the ten of the definition, computed for every track
+
+Hearings are asked of vectors made up with directions as unequal as nano's and MusiCNN's are; with `--home`, of the
+segments of a data folder as tracks, mixed with one another up to that many. Without structure ("random") all is read.
+
+    limit    one thread reads what the scan reads: the rows of the layers that have weight
+    bounded  the same rows found by bounds of their products (`search/short.py`), and how many were read for it;
+             scan, bounded and query are means of 40 queries
+    equal    rows and products of bounded and scan are the same to the last bit, for all of the queries
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mess_core.embeddings.store import EmbeddingSet
+from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.hearings import HEARINGS, hearing_info
 from mess_core.encoders.mert import MERT_95M
+from mess_core.encoders.musicnn import MSD, MTT
+from mess_core.encoders.nano import NANO
 from mess_core.probing.aspects import ASPECTS, AspectEvidence
 from mess_core.probing.directions import Directions
+from mess_core.search.either import geometry_for
 from mess_core.search.geometry import DirectionGeometry, LayerGeometry
-from mess_core.search.neighbours import NeighbourIndex
+from mess_core.search.neighbours import FIRST_PORTION, NeighbourIndex
 from mess_core.search.question import Question
 from mess_core.search.recall import measure_recall
 from mess_core.search.rows import Kind, kind_for
 from mess_core.search.segments import NEAREST_SEGMENTS, SegmentIndex
+from mess_core.workspace.scope import Scope
+from mess_core.workspace.workspace import Workspace
 
 K = 10
 LAYER_SIZES = (50, 200, 10_000)  # tracks
@@ -45,6 +62,9 @@ SEGMENTS_PER_TRACK = 100
 PASSAGES = (1, 3, 8)  # segments
 HOP_S, SEGMENT_S = 2.5, 5.0
 CLUSTERED_SHAPE, N_CLUSTERS = (20_000, 13, 32), 200
+HEARING_SIZE, N_QUERIES = 10_000, 40  # tracks; of them, asked about
+N_LATENT, DECAY = 192, 1.4  # independent directions behind the layers of a hearing; variance of the i-th: i^-DECAY
+NOISE = 0.1  # of a layer's own, beside the largest direction's 1
 CACHE_BYTES = 64e6  # what is smaller may stay in the processor's cache, whose rate is another
 
 
@@ -60,9 +80,20 @@ def best_s(actions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=["hearings"], help="leave the other tables out")
+    parser.add_argument("--home", type=Path, help="a data folder with recordings embedded with nano and MusiCNN")
+    arguments = parser.parse_args()
     n_layers, dim = MERT_95M.n_layers, MERT_95M.embedding_dim
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; times in ms; limit: one thread reads the same")
     with threadpool_limits(1):
+        print(f"\nhearings: {HEARING_SIZE} tracks, one query, {FIRST_PORTION} rows looked up")
+        print("           hearing  vectors     MB    limit     scan  bounded  of scan   read    query  equal")
+        for line in hearing_lines(arguments.home):
+            print(line, flush=True)
+        if arguments.only:
+            return
+
         print(f"\nlayer: {n_layers} layers x {dim} = {n_layers * dim} numbers per track, one query, k = {K}")
         print("   tracks     MB    limit     scan   GB/s  of limit    query  sklearn  rebuilt  equal")
         for n_tracks in LAYER_SIZES:
@@ -87,6 +118,95 @@ def main() -> None:
             for line in recall_lines(kind):
                 print(line, flush=True)
     print(f"\nload {os.getloadavg()[0]:.1f}")
+
+
+# --- hearings ---------------------------------------------------------------------------------------------------
+
+
+def hearing_lines(home: Path | None) -> Iterator[str]:
+    """One line of the table for each hearing, and for single encoders with all their layers."""
+    known = {info.id: info for info in (NANO, MTT, MSD)}
+    infos = [hearing_info(hearing, known.__getitem__) for hearing in HEARINGS]
+    for info in (*infos, NANO, MERT_95M):
+        yield hearing_line(info, "made up", made_up(info))
+    yield hearing_line(infos[0], "random", random_vectors(infos[0]))
+    if home is not None:
+        workspace = Workspace(home)
+        for info in (*infos, NANO):
+            yield hearing_line(info, "segments", mixed_segments(Scope(workspace, "all", info)))
+
+
+def hearing_line(info: EncoderInfo, what: str, vectors: np.ndarray) -> str:
+    """One line of the table."""
+    geometry = geometry_for("layer", info).fit(vectors, info=info)
+    index = NeighbourIndex(EmbeddingSet(info, names(len(vectors)), vectors, "benchmark"), geometry)
+    rows = index.rows
+    queries = vectors[: N_QUERIES * 10 : 10]
+    index.search(queries[0])  # makes what is made once per index
+    asked = [[v[None] for v, *_ in geometry.lookups(item, geometry.plain)] for item in geometry.items(queries)]
+    is_equal, n_read = True, 0
+    for vector in (vector for each in asked for vector in each):
+        pairs = zip(rows.search(vector, FIRST_PORTION), rows._scan(vector, FIRST_PORTION), strict=True)
+        is_equal &= all(np.array_equal(one, other) for one, other in pairs)
+        possible = rows._possible(vector, FIRST_PORTION)
+        n_read += rows.n_rows if possible is None else len(possible)
+    places = list(zip(rows._blocks, rows._columns, strict=True))
+    own = [block.reshape(-1) for vector in asked[0] for block, columns in places if vector[:, columns].any()]
+    took_s = best_s(
+        {
+            "limit": lambda: [flat.dot(flat) for flat in own],
+            "scan": lambda: [rows._scan(vector, FIRST_PORTION) for each in asked for vector in each],
+            "bounded": lambda: [rows.search(vector, FIRST_PORTION) for each in asked for vector in each],
+            "query": lambda: [index.search(query) for query in queries],
+        },
+        12,
+    )
+    limit = took_s["limit"] * 1e3
+    scan, bounded, query = (took_s[name] / len(queries) * 1e3 for name in ("scan", "bounded", "query"))
+    n_bytes = sum(flat.nbytes for flat in own)
+    return (
+        f"{info.id.removeprefix('hearing:'):>18} {what:>8} {n_bytes / 1e6:6.1f} {limit:8.3f} {scan:8.3f} {bounded:8.3f}"
+        f" {bounded / scan:8.2f} {n_read / N_QUERIES:6.0f} {query:8.3f}  {is_equal}"
+    )
+
+
+def made_up(info: EncoderInfo) -> np.ndarray:
+    """Embeddings whose layers show the same directions, each turned its own way, the first of them by far the longest.
+
+    Thirty of them hold as much of a layer as of nano's and MusiCNN's, four fifths. But nothing is clustered: the
+    nearest are hardly nearer than the next, so more rows must be read than of music.
+    """
+    rng = np.random.default_rng(0)
+    vectors = np.zeros((HEARING_SIZE, info.n_layers, info.dim), np.float32)
+    lengths = np.arange(1, N_LATENT + 1, dtype=np.float32) ** (-DECAY / 2)
+    of_part: dict[str, np.ndarray] = {}
+    names_of = [part.of for part in info.parts for _ in part.layers] or [info.id] * info.n_layers
+    for layer, (name, width) in enumerate(zip(names_of, info.widths or (info.dim,) * info.n_layers, strict=True)):
+        if name not in of_part:
+            of_part[name] = rng.standard_normal((HEARING_SIZE, N_LATENT), dtype=np.float32) * lengths
+        turned = np.linalg.qr(rng.standard_normal((width, N_LATENT)))[0].astype(np.float32).T
+        vectors[:, layer, :width] = of_part[name] @ turned
+        vectors[:, layer, :width] += NOISE / width**0.5 * rng.standard_normal((HEARING_SIZE, width), dtype=np.float32)
+    vectors += np.float32(3) * (vectors != 0)  # a large common part, as real embeddings have
+    return vectors
+
+
+def random_vectors(info: EncoderInfo) -> np.ndarray:
+    """All numbers independent."""
+    return np.random.default_rng(0).standard_normal((HEARING_SIZE, info.n_layers, info.dim), dtype=np.float32)
+
+
+def mixed_segments(scope: Scope) -> np.ndarray:
+    """The segments of a library, and made of two of them each, with a little noise, as many as are wanted."""
+    rng = np.random.default_rng(0)
+    segments = np.concatenate([scope.embedding(track_id).segments for track_id in scope.embedded_ids])
+    segments = segments.astype(np.float32)[:HEARING_SIZE]
+    n_more = HEARING_SIZE - len(segments)
+    one, other = rng.integers(0, len(segments), (2, n_more))
+    share = rng.uniform(0, 0.5, (n_more, 1, 1)).astype(np.float32)
+    mixed = (1 - share) * segments[one] + share * segments[other]
+    mixed += NOISE * segments.std(axis=0) * rng.standard_normal(mixed.shape, dtype=np.float32)
+    return np.concatenate([segments, mixed])
 
 
 # --- layer ------------------------------------------------------------------------------------------------------

@@ -3,6 +3,9 @@
 Up to 200 000 rows, and of narrow rows any number, every row is looked at: exact, and about as fast as memory can be
 read. Wide rows lie in blocks of columns, each small enough for a query's share to stay in the processor's first cache
 (one thread then reads at 94 % of the memory's rate instead of 50); a block that a query gives no weight is not read.
+Of many rows that are not narrow, a few numbers of each say what its product is at most (`short.py`), and only those
+are read that may be among the nearest: the same are found, with the same products to the last bit. Where too many may
+be, all are read; so they are for many queries at once.
 
 Above that a graph (HNSW), and above a million an inverted file in half precision (IVF), look at a part. They are built
 on rows as they are; the weights in the query decide where the walk goes, so the fewer parts a query gives weight to,
@@ -21,12 +24,18 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mess_core.search.short import MOST_POSSIBLE, ShortRows
+
 Kind = Literal["flat", "hnsw", "ivf"]
 FLAT_UP_TO, HNSW_UP_TO = 200_000, 1_000_000  # rows
 NARROW = 512  # columns; a million such rows are read in 60 ms
 COLUMNS_PER_BLOCK = 768  # of wide rows
 ROWS_PER_BLOCK = 1024  # in parts: a second copy of the library would be large
 QUERIES_PER_BLOCK = 64
+FEW = 4  # queries; more are answered together, by one pass over all rows
+SHORT_FROM = (1024, 256)  # rows and columns from which rows are looked at by bounds first
+LOOKED_AT = 2  # rows at first, for each wanted
+MOST_LEFT = 0.5  # share of a query's square, as of one of few layers of a block; bounds of its products are loose
 
 HNSW_LINKS, HNSW_EFFORT_TO_BUILD = 32, 200
 HNSW_EFFORT, HNSW_MOST = 64, 1024  # nodes looked at per query: at full share, at most
@@ -74,6 +83,8 @@ class RowIndex:
                 self._index.add(part)
         if self.kind == "ivf":
             self._index.make_direct_map()
+        is_large = n_rows >= SHORT_FROM[0] and n_columns >= SHORT_FROM[1]
+        self._short = [ShortRows.if_of_use(own) for own in self._blocks] if is_large else []
 
     def search(self, queries: np.ndarray, k: int, share: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
         """Inner products (n_queries, k) in falling order, and their rows; -1 where an approximate index found fewer."""
@@ -82,14 +93,10 @@ class RowIndex:
         faiss.omp_set_num_threads(1)  # holds for the calling thread only; a second one waits more than it helps
         k = int(min(k, self.n_rows))
         if self.kind == "flat":
-            if len(self._blocks) == 1:
-                found: tuple[np.ndarray, np.ndarray] = faiss.knn(
-                    queries, self._blocks[0], k, faiss.METRIC_INNER_PRODUCT
-                )
-                return found
-            parts = [queries[start : start + QUERIES_PER_BLOCK] for start in range(0, len(queries), QUERIES_PER_BLOCK)]
-            found_parts = [_largest(self._products(part), k) for part in parts]
-            return tuple(np.concatenate(each) for each in zip(*found_parts, strict=True))  # type: ignore[return-value]
+            if not 0 < len(queries) <= FEW:
+                return self._scan(queries, k)
+            found = [self._nearest(query, k) for query in queries[:, None]]
+            return tuple(np.concatenate(each) for each in zip(*found, strict=True))  # type: ignore[return-value]
         parameters: Any
         if self.kind == "hnsw":
             effort = round(min(HNSW_EFFORT / max(share, 1e-3), HNSW_MOST))
@@ -135,18 +142,62 @@ class RowIndex:
             best, rows = np.take_along_axis(best, order, 1), np.take_along_axis(rows, order, 1)
         return rows
 
-    def _products(self, queries: np.ndarray) -> np.ndarray:
-        """Inner products of wide rows, (n_queries, n_rows) float32."""
-        products = np.zeros((len(queries), self.n_rows), np.float32)
+    def _nearest(self, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """As `_scan`, of one query (1, n_columns), reading what is needed."""
+        rows = self._possible(query, k)
+        if rows is None:
+            return self._scan(query, k)
+        products, places = self._scan(query, k, rows)
+        return products, rows[places]
+
+    def _possible(self, query: np.ndarray, k: int) -> np.ndarray | None:
+        """Rows among which the k nearest to a query are, in order; None where these are too many to be of use."""
+        most = int(MOST_POSSIBLE * self.n_rows)
+        if not self._short or LOOKED_AT * k > most:
+            return None
+        asked, left, whole = [], 0.0, 0.0
+        for short, columns in zip(self._short, self._columns, strict=True):
+            part = query[:, columns]
+            if not part.any():
+                continue
+            if short is None:
+                return None
+            (shortened,) = short.shortened(part)
+            asked.append((short, shortened))
+            left, whole = left + shortened[-2] ** 2, whole + shortened[-1] ** 2
+        if not asked or left > MOST_LEFT * whole:
+            return None
+        bounds = sum(short.bounds(shortened) for short, shortened in asked)
+        first = np.argpartition(bounds, -LOOKED_AT * k)[-LOOKED_AT * k :]
+        least = np.partition(self._products(query, first)[0], -k)[-k]
+        rows = np.flatnonzero(~(bounds < least))  # all, if the query is no number
+        return rows if len(rows) <= most else None
+
+    def _scan(self, queries: np.ndarray, k: int, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The k largest products (n_queries, k) with all rows, or some, in falling order, and where they are."""
+        if len(self._blocks) == 1:
+            import faiss
+
+            among = self._blocks[0] if rows is None else self._blocks[0][rows]
+            found: tuple[np.ndarray, np.ndarray] = faiss.knn(queries, among, k, faiss.METRIC_INNER_PRODUCT)
+            return found
+        parts = [queries[start : start + QUERIES_PER_BLOCK] for start in range(0, len(queries), QUERIES_PER_BLOCK)]
+        found_parts = [_largest(self._products(part, rows), k) for part in parts]
+        return tuple(np.concatenate(each) for each in zip(*found_parts, strict=True))  # type: ignore[return-value]
+
+    def _products(self, queries: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        """Inner products with all rows, or some, (n_queries, n_rows) float32."""
+        products = np.zeros((len(queries), self.n_rows if rows is None else len(rows)), np.float32)
         for own, columns in zip(self._blocks, self._columns, strict=True):
             part = queries[:, columns]
             if not part.any():
                 continue
-            if len(queries) > 4:
-                products += part @ own.T
+            among = own if rows is None else own[rows]
+            if len(queries) > FEW:
+                products += part @ among.T
             else:
                 for row, wanted in zip(products, part, strict=True):
-                    row += np.vecdot(own, wanted)
+                    row += np.vecdot(among, wanted)
         return products
 
     def _empty(self, block: Callable[[int, int], np.ndarray]) -> Any:
@@ -172,10 +223,10 @@ class RowIndex:
 
 
 def _largest(products: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k largest of each row, in falling order, and where they are."""
-    rows = np.argpartition(-products, k - 1, axis=1)[:, :k] if k < products.shape[1] else None
-    if rows is None:
-        rows = np.broadcast_to(np.arange(products.shape[1]), products.shape)
-    found = np.take_along_axis(products, rows, axis=1)
-    order = np.argsort(-found, axis=1, kind="stable")
-    return np.take_along_axis(found, order, axis=1), np.take_along_axis(rows, order, axis=1)
+    """The k largest of each row, in falling order, the first of equals first, and where they are."""
+    least = -np.partition(-products, k - 1, axis=1)[:, k - 1]
+    rows = np.empty((len(products), k), np.int64)
+    for own, row, its_least in zip(rows, products, least, strict=True):
+        among = np.flatnonzero(~(row < its_least))
+        own[:] = among[np.argsort(-row[among], kind="stable")[:k]]
+    return np.take_along_axis(products, rows, axis=1), rows
