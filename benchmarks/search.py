@@ -18,8 +18,9 @@ Hearings are asked of vectors made up with directions as unequal as nano's and M
 segments of a data folder as tracks, mixed with one another up to that many. Without structure ("random") all is read.
 
     limit    one thread reads what the scan reads: the rows of the layers that have weight
-    bounded  the same rows found by bounds of their products (`search/short.py`), and how many were read for it;
-             scan, bounded and query are means of 40 queries
+    bounded  the same rows found by bounds of their products (`mess_core/search/short.py`)
+    read     how many rows were read for it
+    query    as above; scan, bounded and query are means of 40 queries
     equal    rows and products of bounded and scan are the same to the last bit, for all of the queries
 """
 
@@ -173,8 +174,8 @@ def hearing_line(info: EncoderInfo, what: str, vectors: np.ndarray) -> str:
 def made_up(info: EncoderInfo) -> np.ndarray:
     """Embeddings whose layers show the same directions, each turned its own way, the first of them by far the longest.
 
-    Thirty of them hold as much of a layer as of nano's and MusiCNN's, four fifths. But nothing is clustered: the
-    nearest are hardly nearer than the next, so more rows must be read than of music.
+    A few dozen of them hold as much of a layer as of nano's and MusiCNN's. But nothing is clustered: the nearest are
+    hardly nearer than the next, so more rows must be read than of music.
     """
     rng = np.random.default_rng(0)
     vectors = np.zeros((HEARING_SIZE, info.n_layers, info.dim), np.float32)

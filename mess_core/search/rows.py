@@ -225,8 +225,9 @@ class RowIndex:
 def _largest(products: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k largest of each row, in falling order, the first of equals first, and where they are."""
     least = -np.partition(-products, k - 1, axis=1)[:, k - 1]
-    rows = np.empty((len(products), k), np.int64)
-    for own, row, its_least in zip(rows, products, least, strict=True):
-        among = np.flatnonzero(~(row < its_least))
-        own[:] = among[np.argsort(-row[among], kind="stable")[:k]]
-    return np.take_along_axis(products, rows, axis=1), rows
+    found, rows = np.empty((len(products), k), products.dtype), np.empty((len(products), k), np.int64)
+    for number, row in enumerate(products):
+        among = np.flatnonzero(~(row < least[number]))
+        rows[number] = among[np.argsort(-row[among], kind="stable")[:k]]
+        found[number] = row[rows[number]]
+    return found, rows
