@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
@@ -54,12 +55,17 @@ class Rarity:
 
     def __call__(self, cosines: np.ndarray) -> np.ndarray:
         rarity = np.interp(cosines, self.knots, self.values)
-        last = np.searchsorted(self.values, self.values[-1] - 1.0).clip(max=len(self.knots) - 2)  # a decade before
-        slope = (self.values[-1] - self.values[last]) / (self.knots[-1] - self.knots[last])
-        rarity += slope * np.maximum(cosines - self.knots[-1], 0)
-        first_slope = (self.values[1] - self.values[0]) / (self.knots[1] - self.knots[0])
+        first_slope, last_slope = self._slopes
+        rarity += last_slope * np.maximum(cosines - self.knots[-1], 0)
         found: np.ndarray = rarity + first_slope * np.minimum(cosines - self.knots[0], 0)
         return found
+
+    @cached_property
+    def _slopes(self) -> tuple[float, float]:
+        """Before the first knot, and after the last."""
+        knots, values = self.knots, self.values
+        last = np.searchsorted(values, values[-1] - 1.0).clip(max=len(knots) - 2)  # a decade before
+        return (values[1] - values[0]) / (knots[1] - knots[0]), (values[-1] - values[last]) / (knots[-1] - knots[last])
 
     def of_one(self, cosine: float) -> float:
         return float(self(np.array([cosine]))[0])

@@ -290,6 +290,12 @@ class LayerGeometry(InOneKey):
         return sum(self.widths)
 
     @cached_property
+    def _layers(self) -> tuple[slice, ...]:
+        """The columns of each layer."""
+        ends = np.cumsum(self.widths).tolist()
+        return tuple(slice(end - width, end) for end, width in zip(ends, self.widths, strict=True))
+
+    @cached_property
     def _least(self) -> np.ndarray:
         """Lengths (n_layers,) up to which a vector is without direction."""
         return _rounding(self.centre)
@@ -323,10 +329,8 @@ class LayerGeometry(InOneKey):
 
     def _cosines(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Of each layer, (n, n_layers) float64."""
-        ends = np.cumsum(self.widths).tolist()
-        layers = [slice(end - width, end) for end, width in zip(ends, self.widths, strict=True)]
-        cosines = [np.atleast_1d(np.vecdot(one[..., layer], other[..., layer])) for layer in layers]
-        return np.stack(cosines, axis=-1).astype(np.float64)
+        cosines = [np.vecdot(one[..., layer], other[..., layer]) for layer in self._layers]
+        return np.atleast_2d(np.stack(cosines, axis=-1).astype(np.float64))
 
     def distances(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Half the mean over layers of |q_l - x_l|² over the library's mean square; sizes count, unlike in a cosine."""

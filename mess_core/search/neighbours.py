@@ -353,10 +353,11 @@ class NeighbourIndex:
             if corrections is not None:
                 scores, bound = exact - corrections[portion.rows] / 2, bound - corrections.min() / 2
             is_all = portion.n_wanted == len(self)
+            sure = np.arange(len(scores)) if is_all else np.flatnonzero(scores > bound)
+            numbers = (each[sure].tolist() for each in (portion.rows, scores, exact))
             found = [
-                Candidate(int(row), self.track_ids[row], float(score), float(similarity), parts)
-                for row, score, similarity, parts in zip(portion.rows, scores, exact, portion.parts, strict=True)
-                if is_all or score > bound
+                Candidate(row, self.track_ids[row], score, similarity, parts)
+                for row, score, similarity, parts in zip(*numbers, portion.parts[sure], strict=True)
             ]
             found.sort(key=lambda candidate: (-candidate.score, candidate.track_id))
             for candidate in found:
