@@ -38,6 +38,7 @@ from threadpoolctl import threadpool_limits
 
 from mess_core.embeddings.store import EmbeddingSet
 from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.chroma import CHROMA
 from mess_core.encoders.hearings import HEARINGS, hearing_info
 from mess_core.encoders.mert import MERT_95M
 from mess_core.encoders.musicnn import MSD, MTT
@@ -49,7 +50,7 @@ from mess_core.search.geometry import DirectionGeometry, LayerGeometry
 from mess_core.search.neighbours import FIRST_PORTION, NeighbourIndex
 from mess_core.search.question import Question
 from mess_core.search.recall import measure_recall
-from mess_core.search.rows import Kind, kind_for
+from mess_core.search.rows import Kind, RowIndex, kind_for
 from mess_core.search.segments import NEAREST_SEGMENTS, SegmentIndex
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
@@ -126,14 +127,14 @@ def main() -> None:
 
 def hearing_lines(home: Path | None) -> Iterator[str]:
     """One line of the table for each hearing, and for single encoders with all their layers."""
-    known = {info.id: info for info in (NANO, MTT, MSD)}
+    known = {info.id: info for info in (NANO, MTT, MSD, CHROMA)}
     infos = [hearing_info(hearing, known.__getitem__) for hearing in HEARINGS]
     for info in (*infos, NANO, MERT_95M):
         yield hearing_line(info, "made up", made_up(info))
     yield hearing_line(infos[0], "random", random_vectors(infos[0]))
     if home is not None:
         workspace = Workspace(home)
-        for info in (*infos, NANO):
+        for info in (*(info for info in infos if CHROMA not in info.encoders), NANO):
             yield hearing_line(info, "segments", mixed_segments(Scope(workspace, "all", info)))
 
 
@@ -144,20 +145,20 @@ def hearing_line(info: EncoderInfo, what: str, vectors: np.ndarray) -> str:
     rows = index.rows
     queries = vectors[: N_QUERIES * 10 : 10]
     index.search(queries[0])  # makes what is made once per index
-    asked = [[v[None] for v, *_ in geometry.lookups(item, geometry.plain)] for item in geometry.items(queries)]
+    asked = [[np.atleast_2d(v) for v, *_ in geometry.lookups(item, geometry.plain)] for item in geometry.items(queries)]
     is_equal, n_read = True, 0
-    for vector in (vector for each in asked for vector in each):
-        pairs = zip(rows.search(vector, FIRST_PORTION), rows._scan(vector, FIRST_PORTION), strict=True)
+    for vectors_of_one in (each for of_query in asked for each in of_query):
+        pairs = zip(rows.search_any(vectors_of_one, FIRST_PORTION), scanned(rows, vectors_of_one), strict=True)
         is_equal &= all(np.array_equal(one, other) for one, other in pairs)
-        possible = rows._possible(vector, FIRST_PORTION)
+        possible = rows._possible(vectors_of_one, FIRST_PORTION) if len(vectors_of_one) == 1 else None
         n_read += rows.n_rows if possible is None else len(possible)
     places = list(zip(rows._blocks, rows._columns, strict=True))
     own = [block.reshape(-1) for vector in asked[0] for block, columns in places if vector[:, columns].any()]
     took_s = best_s(
         {
             "limit": lambda: [flat.dot(flat) for flat in own],
-            "scan": lambda: [rows._scan(vector, FIRST_PORTION) for each in asked for vector in each],
-            "bounded": lambda: [rows.search(vector, FIRST_PORTION) for each in asked for vector in each],
+            "scan": lambda: [scanned(rows, vector) for each in asked for vector in each],
+            "bounded": lambda: [rows.search_any(vector, FIRST_PORTION) for each in asked for vector in each],
             "query": lambda: [index.search(query) for query in queries],
         },
         12,
@@ -169,6 +170,14 @@ def hearing_line(info: EncoderInfo, what: str, vectors: np.ndarray) -> str:
         f"{info.id.removeprefix('hearing:'):>18} {what:>8} {n_bytes / 1e6:6.1f} {limit:8.3f} {scan:8.3f} {bounded:8.3f}"
         f" {bounded / scan:8.2f} {n_read / N_QUERIES:6.0f} {query:8.3f}  {is_equal}"
     )
+
+
+def scanned(rows: RowIndex, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is nearest, by reading all rows; for the turns of one query there is no other way."""
+    if len(vectors) > 1:
+        return rows.search_any(vectors, FIRST_PORTION)
+    products, found = rows._scan(vectors, FIRST_PORTION)
+    return products[0], found[0]
 
 
 def made_up(info: EncoderInfo) -> np.ndarray:
@@ -185,8 +194,8 @@ def made_up(info: EncoderInfo) -> np.ndarray:
     for layer, (name, width) in enumerate(zip(names_of, info.widths or (info.dim,) * info.n_layers, strict=True)):
         if name not in of_part:
             of_part[name] = rng.standard_normal((HEARING_SIZE, N_LATENT), dtype=np.float32) * lengths
-        turned = np.linalg.qr(rng.standard_normal((width, N_LATENT)))[0].astype(np.float32).T
-        vectors[:, layer, :width] = of_part[name] @ turned
+        turned = np.linalg.qr(rng.standard_normal((width, min(N_LATENT, width))))[0].astype(np.float32).T
+        vectors[:, layer, :width] = of_part[name][:, : len(turned)] @ turned
         vectors[:, layer, :width] += NOISE / width**0.5 * rng.standard_normal((HEARING_SIZE, width), dtype=np.float32)
     vectors += np.float32(3) * (vectors != 0)  # a large common part, as real embeddings have
     return vectors
