@@ -9,6 +9,7 @@ from pages.shared.app.page import page
 from pages.shared.listen import panels
 from pages.shared.listen.aspects import choose_question
 from pages.shared.listen.heard import show_heard
+from pages.shared.listen.otherwise import show_otherwise
 from pages.shared.listen.passage import show_same_passage
 from pages.shared.listen.query import choose_query, embed_query, is_searchable, measure_query, show_trail
 from pages.shared.listen.rows import show_rows
@@ -53,6 +54,7 @@ with page("Listen"):
         if query is not None:
             show_heard(query)
             show_why(found, reasons)
+            show_otherwise(query, scope, passage)
     if query is not None:
         show_same_passage(query, passage)
     panels.explain(found)

@@ -324,10 +324,10 @@ class LayerGeometry(InOneKey):
         return together
 
     def similarities(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        parts: np.ndarray = self._cosines(one, other) @ self.shares.T
+        parts: np.ndarray = self.layer_cosines(one, other) @ self.shares.T
         return parts
 
-    def _cosines(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    def layer_cosines(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Of each layer, (n, n_layers) float64."""
         cosines = [np.vecdot(one[..., layer], other[..., layer]) for layer in self._layers]
         return np.atleast_2d(np.stack(cosines, axis=-1).astype(np.float64))
@@ -337,7 +337,7 @@ class LayerGeometry(InOneKey):
         size, other_size = (
             items.reshape(-1, items.shape[-1])[:, self.n_numbers :] / SIZE_UNIT for items in (one, other)
         )
-        squares = size**2 + other_size**2 - 2 * size * other_size * self._cosines(one, other)
+        squares = size**2 + other_size**2 - 2 * size * other_size * self.layer_cosines(one, other)
         distances: np.ndarray = squares.mean(axis=1) / 2
         return distances
 

@@ -115,7 +115,7 @@ class TransposedGeometry(LayerGeometry):
             similarities[:, of_turn] = super().matrix(asked, other[of_turn], weights)
         return similarities
 
-    def _cosines(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    def layer_cosines(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """The largest of all turns, (n, 1) float64."""
         one, other = np.atleast_2d(one)[:, : self.n_numbers], np.atleast_2d(other)[:, : self.n_numbers]
         cosines: np.ndarray = np.matmul(turned(one), other[:, :, None])[..., 0].max(axis=1, keepdims=True)

@@ -1069,3 +1069,30 @@ def test_what_was_found_becomes_a_library(launch, library, home):
         next(each for each in at.button if each.label == "Save").click().run()
         assert says in words(at) and not at.exception
     assert home.catalogue.n_tracks("found") == 3 and home.catalogue.n_tracks("music") == 4
+
+
+@pytest.mark.slow
+def test_the_query_is_changed_heard_and_compared(launch, bright):
+    """Nothing changed is said; a change is made, heard at once, and compared when both have been listened to."""
+    at = launch("pages/4_Listen.py", query=bright[2], library="music", encoder="mel")
+    at.session_state["otherwise"] = True  # AppTest cannot open an expander
+    at.run()
+    press = next(each for each in at.button if each.label == "Hear and compare")
+    press.click().run()
+    assert "Nothing is changed yet." in words(at) and not at.exception
+    next(each for each in at.slider if each.label == "Brightness").set_value(6.0)
+    next(each for each in at.button if each.label == "Hear and compare").click().run()
+    assert not at.exception and "appears as soon as both" in words(at)
+    home = Workspace()
+    work(home)
+    at.run()
+    became = next(line for line in words(at).splitlines() if "It became" in line)
+    assert not at.exception and "brighter" in became and "It moves by" in became
+    assert (
+        sum("brighter by 6 dB an octave" in track.title for track in home.catalogue.tracks_of(all_ids(home)).values())
+        == 1
+    )
+
+
+def all_ids(home: Workspace) -> list[str]:
+    return [row["track_id"] for row in home.database.connection.execute("SELECT track_id FROM tracks")]
