@@ -179,7 +179,8 @@ def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, 
     geometry: type[Geometry] = LayerGeometry
     if scope.info.explained_by is not None:
         if question.weights or question.avoid or (asked is not None and asked.has_directions):
-            notices.append(f"Aspects are told by {scope.for_aspects.info.title}, which compares here by itself.")
+            of_hearing = f"where an aspect is asked for, not “{scope.info.title}”"
+            notices.append(f"{scope.for_aspects.info.title} compares, {of_hearing}: aspects are told by it alone.")
             scope = scope.for_aspects
         else:
             discovery = None  # its layers are others
@@ -217,7 +218,7 @@ def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, 
             if not evidence.searched:
                 raise InputError(f"Nothing can be said of {aspect} here: {evidence.reason}.", "Ask for another aspect.")
             if not evidence.has_evidence:
-                notices.append(f"There is no evidence for {aspect} here: {evidence.reason}.")
+                notices.append(f"There is no evidence for {aspect.replace('_', ' ')} here: {evidence.reason}.")
         if discovery.library != scope.library and (question.weights or question.avoid):
             carried = [(aspect, discovery.aspects[aspect].transfer) for aspect in (*question.weights, *question.avoid)]
             held = ", ".join(f"{aspect} {found.words}" for aspect, found in carried if found is not None)

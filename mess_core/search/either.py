@@ -31,7 +31,7 @@ from mess_core.search.transposed import TransposedGeometry
 MOST_PAIRS = 20_000  # by which rarity is told: 10 of them lie beyond one in two thousand
 STEPS_PER_DECADE = 10
 FEWEST_BEYOND = 10  # pairs that must lie beyond the last point from which the tail goes on
-NEAR_FROM, APART_BELOW = 90.0, 50.0  # percentile of pairs: near in this hearing; or not at all
+NEAR_FROM, APART_BELOW = 95.0, 50.0  # percentile of pairs: near in this hearing; or not at all
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,17 +152,18 @@ def in_which(percentiles: Mapping[str, float]) -> str:
     Examples
     --------
     >>> in_which({"same music": 99.9, "same sound and style": 20.0})
-    'same music, other sound and style'
+    'music alike, other sound and style'
     >>> in_which({"same music": 99.0, "same sound and style": 99.9})
-    'same sound and style, same music'
+    'sound and style alike, music alike'
     """
     ordered = sorted(percentiles, key=lambda name: -percentiles[name])
     if percentiles[ordered[0]] < NEAR_FROM:
         return ""
-    words = ordered[:1]
-    for name in ordered[1:]:
+    words = []
+    for name in ordered:
+        what = name.removeprefix("same ")
         if percentiles[name] >= NEAR_FROM:
-            words.append(name)
+            words.append(f"{what} alike")  # not "same": another piece may be as near
         elif percentiles[name] < APART_BELOW:
-            words.append(name.replace("same", "other", 1))
+            words.append(f"other {what}")
     return ", ".join(words)

@@ -24,6 +24,7 @@ Unlike everything
 -----------------
 The nearest recording may still be far. A query is called strange if it is further from its nearest than 99 % of the
 library's own are from theirs of another work. Distance, not cosine: noise, too, points somewhere, but it is far out.
+It is strange, too, if its nearest is less alike than all pairs of neighbours here: its nearness is 0.
 """
 
 from __future__ import annotations
@@ -551,6 +552,8 @@ class NeighbourIndex:
         nearest = portion or self._portion(item, self.geometry.plain, min(len(self), N_NEAREST))
         totals = self.geometry.total(nearest.parts, self.geometry.plain)
         similar = np.argsort(-totals, kind="stable")[:N_NEAREST]  # of several lookups, the rows come as they are
+        if self.nearness(totals[similar[:1]], self.geometry.plain)[0] == 0:
+            return True
         return bool(self.geometry.distances(item, nearest.items[similar]).min() > self._strange_above)
 
     def _sample(self, n: int) -> np.ndarray:

@@ -92,7 +92,7 @@ def test_rows_are_clicked_in_any_order_and_the_list_plays_on(visit, tracks, tmp_
     judge(page, 3)
     settle(page)
     assert_plays_on(page)
-    page.locator("section.player").first.get_by_role("button", name="Compare").click()
+    page.locator("section.player").first.get_by_role("button", name="Compare", exact=True).click()
     for row in (2, 5, 8):
         radios(page).nth(row).click()
         assert_plays_on(page)

@@ -130,8 +130,24 @@ def test_a_row_kept_in_place_is_compared_at_the_same_second(listen, tracks):
         expect(rows.nth(2)).to_have_attribute("aria-checked", "true")
         assert page.evaluate(f"{player}.position") >= before or page.evaluate(f"{player}.position") < 1  # looped
         rows.nth(1).click(modifiers=["Shift"])
-        if page.get_by_role("button", name="Compare").get_attribute("aria-pressed") == "false":
-            page.get_by_role("button", name="Compare").click()
+        if page.get_by_role("button", name="Compare", exact=True).get_attribute("aria-pressed") == "false":
+            page.get_by_role("button", name="Compare", exact=True).click()
+
+
+def test_a_row_is_heard_in_its_own_time_until_rows_are_compared(listen, tracks):
+    """From its beginning to its end, without silence before or after; compared, all lie beside the query."""
+    page = listen(tracks[4])
+    rows, player = page.locator("section.player").first.get_by_role("radio"), "window.__messPlayer.player"
+    for row in (1, 5, 9):
+        rows.nth(row).click()
+        assert page.evaluate(f"{player}.positions")[row] == pytest.approx(page.evaluate(f"{player}.position"), abs=0.2)
+        assert page.evaluate(f"{player}.duration") == pytest.approx(6.0, abs=0.01)  # of every recording here
+        page.keyboard.press("Home")
+        page.wait_for_function(f"() => {player}.position < 0.5")
+    page.get_by_role("button", name="Compare", exact=True).click()
+    assert page.evaluate(f"{player}.duration") >= 6.0
+    page.get_by_role("button", name="Compare", exact=True).click()
+    assert page.evaluate(f"{player}.duration") == pytest.approx(6.0, abs=0.01)
 
 
 def test_a_list_has_few_stops_for_tab(listen, tracks):

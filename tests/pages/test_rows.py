@@ -56,13 +56,17 @@ def test_a_single_aspect_is_the_number_itself_and_several_have_their_own():
     one = AspectScore(0.9, 99.0, 1.0, 0.9, nearness=80.0)
     assert row_of(Neighbour(1, "ab", 0.9, 99.0, {"brightness": one}, nearness=80.0)).scores == ()
     two = row_of(Neighbour(1, "ab", 0.9, 99.0, {"brightness": one, "rhythmic_energy": one}, nearness=80.0)).scores
-    assert [(each.name, each.score) for each in two] == [("brightness", 80), ("rhythmic energy", 80)]
+    assert [(each.name, each.score) for each in two] == [("brightness", "99 %"), ("rhythmic energy", "99 %")]
+    many = dict.fromkeys(("brightness", "tempo", "legato", "rubato"), one)
+    assert row_of(Neighbour(1, "ab", 0.9, 99.0, many, nearness=80.0)).scores == ()
     assert two[0].colour != two[1].colour
 
 
 def test_near_in_comes_before_the_reasons():
     row = row_of(Neighbour(1, "ab", 3.0, 99.0, hearings={"same music": 99.0, "same sound": 10.0}, nearness=80.0))
-    assert row.verdict_words == "same music, other sound; same tempo"
+    assert row.verdict_words == "music alike, other sound; same tempo"
+    far = Neighbour(1, "ab", 3.0, 99.0, hearings={"same music": 99.0, "same sound": 10.0}, nearness=3.0)
+    assert row_of(far).verdict_words == "same tempo"
 
 
 def test_what_a_browser_sends_is_checked():

@@ -164,6 +164,6 @@ def test_it_is_taken_where_there_are_several_hearings_and_nowhere_else() -> None
 
 
 def test_the_words_say_what_is_the_same_and_what_is_not() -> None:
-    assert in_which({MUSIC: 95.0, SOUND: 60.0}) == MUSIC
-    assert in_which({SOUND: 90.0, MUSIC: 20.0}) == "same sound and style, other music"
-    assert in_which({SOUND: 89.0, MUSIC: 20.0}) == in_which({MUSIC: 6.0, SOUND: 3.0}) == "", "near in neither"
+    assert in_which({MUSIC: 95.0, SOUND: 60.0}) == "music alike"
+    assert in_which({SOUND: 95.0, MUSIC: 20.0}) == "sound and style alike, other music"
+    assert in_which({SOUND: 94.0, MUSIC: 20.0}) == in_which({MUSIC: 6.0, SOUND: 3.0}) == "", "near in neither"

@@ -180,6 +180,20 @@ def test_nearness_is_the_standing_among_pairs_of_neighbours(name, asked):
             assert score.nearness == pytest.approx(100 * np.mean(of_aspect < score.similarity), abs=0.5)
 
 
+def test_what_is_less_alike_than_all_neighbours_here_is_strange():
+    """However near it lies: the library fills five of eight dimensions, and this points along a sixth."""
+    rng = np.random.default_rng(3)
+    vectors = np.full((80, L, D), 10.0, np.float32)
+    vectors[:, :, :5] += rng.standard_normal((80, L, 5))
+    index = index_of("layer", vectors)
+    own = index.search(vectors[5])
+    assert own.neighbours[0].nearness == 100 and own.is_strange is False
+    other = vectors.mean(axis=0)
+    other[:, 6] += 0.1  # closer to the middle of the library than any of its own
+    found = index.search(other)
+    assert found.neighbours[0].nearness == 0 and found.is_strange is True
+
+
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_nearness_where_there_is_hardly_anything_to_stand_among(name):
     """Alone there are no pairs; of copies each is as near as all others."""

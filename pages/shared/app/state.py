@@ -238,8 +238,11 @@ def follow(track_id: str) -> None:
     """Ask about a neighbour; the query it was found for stays on the trail."""
     before, led_here = query(), trail()
     set_query(track_id)
-    is_another = before is not None and before != track_id
-    st.session_state[TRAIL] = [*led_here, before][-MAX_TRAIL:] if is_another else led_here
+    if before is not None and before != track_id:
+        led_here = [*led_here, before]
+    if track_id in led_here:  # back where one came from
+        led_here = led_here[: led_here.index(track_id)]
+    st.session_state[TRAIL] = led_here[-MAX_TRAIL:]
 
 
 def go_back(step: int) -> None:

@@ -206,7 +206,7 @@ def _choose_rules() -> dict:
         "versions",
         "Other recordings of a work",
         list(COPIES),
-        "Collapse shows each work once, exclude not the query's.",
+        "Collapse shows each work once; exclude leaves out the query's own.",
     )
     rules["hubs"] = _choice(
         "hubs", "Correct for hubs", ["auto", "on", "off"],

@@ -239,7 +239,7 @@ def show_notices(found: Answer) -> None:
         if found.plan.question.weights:
             text = f"Taken in all aspects together, even {further} In what was asked for alone it may still be close."
         else:
-            text = f"Even {further} The list is the least unlike, not the alike."
+            text = f"Even {further} What follows is the least unlike it, which does not make it alike."
         frame.notice("This query is unlike everything here", text)
 
 

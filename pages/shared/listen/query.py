@@ -44,6 +44,8 @@ def choose_query() -> tuple[Track | None, Question, tuple[float, float] | None]:
     with left, st.expander(_in_one_line(query), expanded=query is None, icon=":material/graphic_eq:"):
         _choose_recording()
         passage = None if query is None or words else _choose_passage(query)
+    if words and state.passage() is not None:
+        st.caption("Words are asked of whole recordings: the passage waits until they are gone.")
     for notice in query.notices if query else ():
         st.caption(f":material/warning: {notice}")
     return query, Question(words=words), passage

@@ -16,6 +16,8 @@ from pages.shared.app import frame, resources, state
 from pages.shared.widgets.accents import accent_of_aspect
 from pages.shared.widgets.player.player import PlayerReport, PlayerRow, PlayerTrack, RowScore, keep_heard, player
 
+NEAR_FROM = 25.0  # nearness, from which on something is said of the two as a whole
+MOST_SCORES = 3  # aspects that have a number of their own in a row; all have it under the numbers
 APART = " · "  # between what a title says, and what is said below it
 NEARNESS = (
     f"Nearer than {{}} in 100 of the pairs that recordings of this library form with their {N_NEIGHBOURS} nearest."
@@ -40,8 +42,9 @@ def show_rows(found: Answer, lines: Mapping[str, str]) -> None:
     )
     if any(item.moment for item in found.found):
         st.toggle(
-            "Each beside the moment of the query that it resembles most", key="aligned", value=True,
-            help="Lays every row so that its best moment sounds with the query's; else all begin together.",
+            "Compared where they resemble each other most", key="aligned", value=True,
+            help="With Compare, by shift-click or by key one hears a row where its best moment sounds with the "
+            "query's; else where both are as far from their beginning.",
         )  # fmt: skip
     if state.query() != query_id:
         st.rerun()  # the listener went on from a row
@@ -75,8 +78,9 @@ def _named(track: Track) -> PlayerTrack:
 
 def _row(found: Answer, item: FoundTrack, lines: Mapping[str, str], verdict: str) -> PlayerRow:
     neighbour = item.neighbour
-    near_in = in_which(neighbour.hearings) if neighbour.hearings else ""
-    key = "" if neighbour.semitones is None else in_key(neighbour.semitones)
+    is_near = neighbour.nearness is None or neighbour.nearness >= NEAR_FROM
+    near_in = in_which(neighbour.hearings) if neighbour.hearings and is_near else ""
+    key = "" if neighbour.semitones is None or not is_near else in_key(neighbour.semitones)
     words = "; ".join(filter(None, (near_in, key, lines[item.track.track_id])))
     score, unit, meaning = None, "of 100", ""
     if neighbour.words is not None:
@@ -85,7 +89,7 @@ def _row(found: Answer, item: FoundTrack, lines: Mapping[str, str], verdict: str
         score, meaning = neighbour.nearness, NEARNESS
     elif neighbour.percentile is not None:
         score, meaning = neighbour.percentile, CLOSER
-    asked = [(name, each.nearness) for name, each in (neighbour.aspects or {}).items()]
+    asked = [(name, each.percentile) for name, each in (neighbour.aspects or {}).items()]
     return PlayerRow(
         number=str(neighbour.rank),
         verdict_words=words,
@@ -93,9 +97,9 @@ def _row(found: Answer, item: FoundTrack, lines: Mapping[str, str], verdict: str
         unit=unit,
         score_words=meaning.format("" if score is None else f"{score:.1f}"),
         scores=tuple(
-            RowScore(frame.aspect_title(name), round(near), accent_of_aspect(name).css)
+            RowScore(frame.aspect_title(name), f"{near:.0f} %", accent_of_aspect(name).css)
             for name, near in asked
-            if near is not None and len(asked) > 1
+            if near is not None and 1 < len(asked) <= MOST_SCORES
         ),
         verdict=verdict,
     )

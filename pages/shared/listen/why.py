@@ -62,7 +62,7 @@ def _show_aspects(found: Answer, item: FoundTrack, reasons: list[Reason]) -> Non
             {
                 "aspect": aspect_title(reason.aspect),
                 "closer than": reason.percentile,
-                "beside the query": f"{reason.word} by {abs(reason.difference_sd):.1f} SD",
+                "beside the query": _beside(reason),
                 "standing": f"{reason.word} than {reason.standing:.0f} % of the library",
             }
             for reason in reasons
@@ -72,6 +72,11 @@ def _show_aspects(found: Answer, item: FoundTrack, reasons: list[Reason]) -> Non
         column_config={"closer than": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100)},
         alt="Aspects of this neighbour beside the query",
     )
+
+
+def _beside(reason: Reason) -> str:
+    by_sd = f"{abs(reason.difference_sd):.1f}"
+    return "the same" if by_sd == "0.0" else f"{reason.word} by {by_sd} SD"
 
 
 def contributions(found: Answer) -> go.Figure:

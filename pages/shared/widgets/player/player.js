@@ -30,7 +30,7 @@ class Player {
     this.view = new View(root, {
       toggle: () => (this.engine.wantsToPlay ? this.#pause() : this.#play()),
       toggleLoop: () => this.engine.setLoop(!this.engine.clock.loops),
-      toggleCompare: () => { this.compares = !this.compares; this.#refresh(); },
+      toggleCompare: () => this.#toggleCompare(),
       trackOfKey: (number) => this.#trackOfKey(number),
       audition: (index, staysHere) => this.#audition(index, staysHere),
       hearQuery: () => this.hasQuery && this.#audition(0, true),
@@ -65,12 +65,38 @@ class Player {
     this.trigger = trigger;
     this.#judged = {}; // Python knows by now
     this.#account(); // what was heard until now, of a track that may be gone in a moment
-    const goesOn = this.engine.setTracks(tracks, excerptS);
+    this.given = { tracks, excerptS };
+    const goesOn = this.#layTracks();
     this.#takeRegion(region, !goesOn);
     this.view.waveform.readTheme();
     this.#loadPeaks();
     this.#takeStart(starts);
     if (this.#isList) this.engine.warm(this.engine.voices.slice(hasQuery ? 1 : 0).map((voice) => [voice, this.#startOf(voice)]));
+    this.#refresh();
+  }
+
+  /**
+   * Gives the engine its tracks. In a list each is heard in its own time, from its beginning to its end, until rows are
+   * compared: then all are laid beside the query, at one place of the clock.
+   */
+  #layTracks() {
+    const { tracks, excerptS } = this.given;
+    const isAlone = tracks.every(({ row }) => row) && !this.compares;
+    this.isAlone = isAlone;
+    this.engine.isAlone = isAlone;
+    const laid = tracks.map((track) => ({ ...track, offset_s: isAlone ? 0 : track.offset_s, beside_s: track.offset_s }));
+    return this.engine.setTracks(laid, excerptS);
+  }
+
+  /** Rows are compared, or no longer; the sound goes on at the place of the music where it is. */
+  #toggleCompare() {
+    const before = this.engine.voice.offset;
+    const position = this.engine.position;
+    this.#account();
+    this.compares = !this.compares;
+    this.#layTracks();
+    this.#showRegion();
+    this.#seek(toSeconds(position + before - this.engine.voice.offset));
     this.#refresh();
   }
 
@@ -139,8 +165,20 @@ class Player {
       clearTimeout(this.calm);
       this.calm = setTimeout(() => this.#report(), REPORT_CALM_MS);
     }
+    const before = this.engine.voice;
     this.engine.select(index);
+    if (this.isAlone) this.#goOnBeside(before);
     this.#loadPeaks();
+  }
+
+  /** Each row has its own time: the same place of the music is another second of it. */
+  #goOnBeside(before) {
+    const besideOf = ({ track }) => toFrames(track.beside_s);
+    const { voice, position } = this.engine;
+    if (voice === before) return;
+    this.engine.fit();
+    this.engine.moveTo(Math.max(0, Math.min(position - besideOf(before) + besideOf(voice), voice.length - 1)));
+    this.#showRegion();
   }
 
   #seek(seconds) {
@@ -256,6 +294,8 @@ class Player {
   #regionOnClock() {
     if (!this.#region) return null;
     const { trackId, from, to } = this.#region;
+    // What Python asks about is a passage of the query; where each row has its own time, it is no other row's.
+    if (this.isAlone && (trackId ?? this.engine.voices[0].track.id) !== this.engine.voice.track.id) return null;
     if (trackId === null) return { from, to };
     const voice = this.engine.voices.find(({ track }) => track.id === trackId);
     return voice ? { from: from - voice.offset, to: to - voice.offset } : null;

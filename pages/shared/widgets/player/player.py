@@ -52,10 +52,10 @@ _component = st.components.v2.component(  # its texts are our own: names and tit
 
 @dataclass(frozen=True)
 class RowScore:
-    """How near in one of the things that were asked for, 0 to 100; `colour` as CSS."""
+    """How near in one of the things that were asked for, as it is written; `colour` as CSS."""
 
     name: str
-    score: int
+    score: str
     colour: str
 
 

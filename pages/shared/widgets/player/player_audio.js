@@ -20,7 +20,7 @@ const MOST_KEPT_READY = 9; // tracks that fetch ahead while another one is heard
 const WARM = 5; // of a list, those that are fetched before anybody has asked
 const WARM_AFTER_MS = 400; // of calm
 const MAX_FETCHES = 3; // at a time: the server decodes each of them
-const KEPT_EXCERPTS = { audible: 3, other: 2 }; // 30 s of stereo are 11.5 MB once decoded
+const KEPT_EXCERPTS = { audible: 3, other: 2, resting: 1 }; // 30 s of stereo are 11.5 MB once decoded
 
 /**
  * The common timeline. All values are frames; `now` is the audio context's time.
@@ -158,6 +158,14 @@ class Voice {
     }
   }
 
+  /** Of a track that nobody listens to: drops what is decoded beyond so many, the longest unused first. */
+  shed(kept) {
+    for (const [index, excerpt] of [...this.#excerpts]) {
+      if (this.decoded <= kept) return;
+      if (excerpt.buffer) this.#excerpts.delete(index);
+    }
+  }
+
   // --- sound -----------------------------------------------------------------------------------------------
 
   coveredUntil = 0; // up to here (frame of the context) sources are laid out
@@ -227,6 +235,7 @@ class Engine {
   clock = new Clock();
   voices = [];
   audible = 0;
+  isAlone = false; // the clock is that of the track that is heard
   #heardLast = []; // voices, the latest first
   matched = true;
   wantsToPlay = false;
@@ -261,16 +270,23 @@ class Engine {
       return voice;
     });
     before.forEach((voice) => voice.close());
-    const length = Math.max(...this.voices.map((voice) => voice.length - voice.offset));
-    if (length !== this.clock.length && this.clock.loops) this.#hold(); // laid out around another end
-    this.clock.length = length;
     const stillThere = this.voices.findIndex((voice) => identity(voice.track) === heard);
     this.audible = Math.max(0, stillThere);
     const goesOn = stillThere >= 0 || keepsFirst;
+    this.fit();
     if (!goesOn) { this.pause(); this.clock.moveTo(0); }
     if (this.context) this.#connect();
     this.pump();
     return goesOn;
+  }
+
+  /** The clock ends with the last track; or, where tracks are heard alone, with the one that is heard. */
+  fit() {
+    const heard = this.isAlone ? [this.voice] : this.voices;
+    const length = Math.max(...heard.map((voice) => voice.length - voice.offset));
+    if (length === this.clock.length) return;
+    if (this.clock.loops) this.#hold(); // laid out around another end
+    this.clock.length = length;
   }
 
   /** To be called from a gesture. */
@@ -414,6 +430,9 @@ class Engine {
       voice.forget(new Set(needs.map((need) => need.index)), isAudible ? KEPT_EXCERPTS.audible : KEPT_EXCERPTS.other);
       if (!voice.error) wanted.push(...needs.map((need) => ({ ...need, voice })));
     }
+    const recent = new Set([...this.#heardLast, ...this.voices.slice(0, WARM + 1)]);
+    const resting = this.voices.filter((voice) => voice !== this.voice && !others.includes(voice));
+    resting.forEach((voice) => voice.shed(recent.has(voice) ? KEPT_EXCERPTS.resting : 0));
     wanted.sort((a, b) => (a.within > 0) - (b.within > 0)); // what sounds now comes before what sounds next
     let free = MAX_FETCHES - this.voices.reduce((sum, voice) => sum + voice.fetching, 0);
     for (const { voice, index } of wanted) {
@@ -424,6 +443,7 @@ class Engine {
 
   /** Those that go on beside the one that is heard, so that one can switch: all, or of many the first and the latest. */
   get #keptReady() {
+    if (this.isAlone) return []; // where another one would begin, it is another place
     const others = this.voices.filter((voice) => voice !== this.voice);
     if (others.length <= MOST_KEPT_READY) return others;
     const wanted = new Set([this.voices[0], ...this.#heardLast, ...others].filter((voice) => others.includes(voice)));
@@ -434,7 +454,7 @@ class Engine {
   warm(positions) {
     clearTimeout(this.warming);
     this.warming = setTimeout(() => {
-      if (this.isClosed || this.wantsToPlay) return;
+      if (this.isClosed) return;
       positions.slice(0, WARM).forEach(([voice, position]) => {
         const index = voice.excerptAt(position);
         if (this.voices.includes(voice) && index !== null && !voice.has(index) && !voice.error) voice.fetchExcerpt(index);

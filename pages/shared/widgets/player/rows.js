@@ -7,7 +7,7 @@ const ICONS = {
   follow: "M10.5 4a6.5 6.5 0 1 0 4 11.6l4.5 4.4 1.4-1.4-4.4-4.5A6.5 6.5 0 0 0 10.5 4zm0 2a4.5 4.5 0 1 1 0 9 4.5 4.5 0 0 1 0-9z",
 };
 ICONS.dislike = ICONS.like;
-const OPINIONS = { like: "Good match", dislike: "Not a match" };
+const OPINIONS = { like: "Good match", dislike: "Not a match" }; // kept with what led to it; the list stays as it is
 
 /**
  * A list of neighbours in place of a row of tracks: each row plays, shows its waveform with the moment that matches, says
@@ -51,6 +51,7 @@ export class Rows {
     for (const { name: aspect, score, colour } of row.scores) {
       const part = make("span", "aspect", `${aspect} ${score}`);
       part.style.setProperty("--of-aspect", colour);
+      part.title = `closer than ${score} of all pairs here, in ${aspect} alone`;
       why.append(part, " ");
     }
     why.append(make("span", "verdict", row.verdict_words));

@@ -174,7 +174,7 @@ class Uploader {
 
   #showChecking() {
     this.sending.classList.add("checking");
-    this.amount.textContent = "Sent. The server is reading it …";
+    this.amount.textContent = "It is here, and is being read …";
   }
 
   #showZone() {
