@@ -14,6 +14,7 @@ from pages.shared.listen.passage import show_same_passage
 from pages.shared.listen.query import choose_query, embed_query, is_searchable, measure_query, show_trail
 from pages.shared.listen.rows import show_rows
 from pages.shared.listen.why import show_why
+from pages.shared.widgets.examples import show_examples
 from pages.shared.widgets.pickers import choose_hearing, offer_as_library
 
 with page("Listen"):
@@ -25,6 +26,7 @@ with page("Listen"):
         question = replace(question, words=asked.words)
         if query is None and not question.words:
             notice("Nothing asked yet", "Drop a recording, or pick one, or say it in words: the nearest appear here.")
+            show_examples(on_this_page=True)
             raise PageIsOver
         if query is not None:
             show_trail()

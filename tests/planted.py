@@ -13,6 +13,7 @@ from mess_core.catalogue.catalogue import NewTrack, Track, track_id_of
 from mess_core.embeddings.store import TrackEmbedding, TrackPooler
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.musicnn import N_PENULTIMATE, N_TAGS, PENULTIMATE, TagLayer, tag_names
+from mess_core.encoders.nano import NANO
 from mess_core.encoders.vocabulary import TRAININGS
 from mess_core.probing.discovery import Discovery, save
 from mess_core.probing.probe import fit_cells
@@ -205,3 +206,32 @@ def embedding(seed: int = 0, n_segments: int = 3) -> TrackEmbedding:
     for segment in range(n_segments):
         pooler.add(2.5 * segment, rng.standard_normal((INFO.n_layers, 7, INFO.dim)).astype(np.float32))
     return pooler.pool()
+
+
+INSTRUMENTS, PLAYERS, N_WORKS = ("flute", "guitar", "organ"), ("Ann", "Bob", "Cid"), 10
+
+
+def tracks_of_works() -> list[Track]:
+    """Ten pieces, each played by three performers on three instruments, in turn."""
+    return [
+        replace(
+            a_track(3 * work + player),
+            duration_s=20.0,
+            work=f"work {work}",
+            composer="C",
+            performer=PLAYERS[player],
+            instrument=INSTRUMENTS[(work + player) % 3],
+        )
+        for work in range(N_WORKS)
+        for player in range(3)
+    ]
+
+
+def embed_works(home: Workspace, tracks: list[Track]) -> None:
+    """Recordings of one work are all but the same to every layer; the instrument and the performer leave no trace."""
+    rng = np.random.default_rng(1)
+    of_work = {f"work {work}": rng.standard_normal((NANO.n_layers, NANO.embedding_dim)) for work in range(N_WORKS)}
+    noise = np.random.default_rng(2)
+    plant_embeddings(
+        home, NANO, {t.track_id: of_work[t.work] + 0.1 * noise.standard_normal((NANO.n_layers, 1)) for t in tracks}
+    )

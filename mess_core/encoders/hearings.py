@@ -31,6 +31,7 @@ from mess_core.errors import InputError
 
 PREFIX = "hearing:"
 LIKE_THIS = f"{PREFIX}like-this"  # what is listened for where nobody says what
+SAME_MUSIC = f"{PREFIX}same-music"
 SAME_SOUND = f"{PREFIX}same-sound"  # off whose layers tags are read
 ANY_KEY = f"{PREFIX}any-key"
 UPPER_LAYERS = tuple(range(5, 13))  # of nano: below, it describes the spectrum
@@ -64,7 +65,7 @@ HEARINGS: dict[str, Hearing] = {
             LIKE_THIS, "Like this",
             "The same music, or the same sound and style: whichever is more exceptional.", _MUSIC + _SOUND,
         ),
-        Hearing(f"{PREFIX}same-music", "Same music", "The same piece, whoever plays it and on what.", _MUSIC),
+        Hearing(SAME_MUSIC, "Same music", "The same piece, whoever plays it and on what.", _MUSIC),
         Hearing(
             SAME_SOUND, "Same sound and style",
             "What one would call it by: instruments, voice, genre, mood.", _SOUND,

@@ -22,6 +22,7 @@ from mess_core.embeddings.precision import (
 from mess_core.encoders.hearings import PREFIX
 from mess_core.encoders.registry import encoder_info
 from mess_core.errors import AudioError, UnknownTrackError
+from mess_core.search.examples import served_first
 from mess_core.search.tagged import tag_scope, tagged_library
 from mess_core.storage.jobs import PRIORITY_WAITED_FOR, Job
 from mess_core.words import counted
@@ -64,7 +65,7 @@ class ExtractRequest(Request):
         messages = []
         for step, info in enumerate(scope.info.encoders):
             task.begin_step(step, len(scope.info.encoders))
-            tracks = replace(scope, info=info).missing_tracks
+            tracks = in_order_of_use(scope.tracks, replace(scope, info=info).missing_tracks)
             missing = {track.track_id for track in tracks}
             kept = [track for track in scope.tracks if track.track_id not in missing]
             if tracks:
@@ -123,6 +124,12 @@ class EncodeRequest(Request):
         for failure in task.workspace.jobs.failures(task.job.job_id):  # the only track there is: the job has failed
             raise AudioError(failure.message, failure.hint)
         return Done(" ".join(messages))
+
+
+def in_order_of_use(all_tracks: Sequence[Track], tracks: Sequence[Track]) -> list[Track]:
+    """Some tracks of a library: first those that its examples need, so that they can be tried before all is done."""
+    place = {track_id: number for number, track_id in enumerate(served_first(all_tracks))}
+    return sorted(tracks, key=lambda track: place.get(track.track_id, len(place)))
 
 
 def embed_tracks(

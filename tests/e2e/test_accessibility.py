@@ -72,7 +72,13 @@ def app(serve: Callable, tmp_path_factory: pytest.TempPathFactory):
     for track_id in home.catalogue.track_ids("music")[:2]:
         home.catalogue.passages.write(track_id, [ScoreTimes.of("a waltz", np.arange(9), np.arange(9) * 0.3)])
     wait_for_jobs(server, home)
+    for track_id, instrument in zip(home.catalogue.track_ids("music"), ("flute", "organ"), strict=False):
+        home.catalogue.edit(track_id, work="a waltz", instrument=instrument)  # an example that can be tried
     return server
+
+
+def example_is_there(page: Page) -> None:
+    expect(page.locator(".st-key-example-instrument").get_by_text("hear one")).to_be_visible(timeout=PATIENCE_MS)
 
 
 def neighbours_are_there(page: Page) -> None:
@@ -102,11 +108,11 @@ def open_a_cell(page: Page) -> None:
 
 # What is opened, and how to tell that it is there.
 VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
-    "Home": ("", lambda page: None),
+    "Home": ("", example_is_there),
     "Library": ("Library?library=music", lambda page: None),
     "Layers": ("Layers?library=music", open_a_cell),
     "Map": ("Map?library=music", click_a_point),
-    "Listen": ("Listen", lambda page: None),
+    "Listen": ("Listen", example_is_there),
     "Listen with a query": ("Listen?query={track_id}&library=music", neighbours_are_there),
     "Listen with nothing discovered": ("Listen?query={track_id}&library=music&encoder=mel", neighbours_are_there),
 }

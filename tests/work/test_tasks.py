@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -19,17 +20,17 @@ from mess_core.probing.result import ProbeSettings
 from mess_core.search.tagged import heard_words
 from mess_core.storage.jobs import Job, new_owner
 from mess_core.work.add import AddRequest
-from mess_core.work.demo import DemoRequest
+from mess_core.work.demo import DemoRequest, as_track
 from mess_core.work.doing import do, finish
 from mess_core.work.evaluate import EvaluateRequest
-from mess_core.work.extract import EncodeRequest, ExtractRequest
+from mess_core.work.extract import EncodeRequest, ExtractRequest, in_order_of_use
 from mess_core.work.kinds import asked
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.reproduce import reproduce
 from mess_core.work.request import submit
 from mess_core.work.targets import TargetsRequest
 from mess_core.work.task import Task
-from mess_core.workspace.scope import Scope
+from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.workspace import DEMO, Workspace
 from tests.conftest import work
 from tests.planted import discover, plant_heard_library, plant_tags, told, work_here
@@ -41,7 +42,11 @@ STEMS = [plan.stem for plan in demo.plan_demo()[:3]]
 def small_demo(monkeypatch):
     """The demo library is three recordings."""
     make = demo.make_demo
-    monkeypatch.setattr(demo, "make_demo", lambda folder, **options: make(folder, only=STEMS, workers=1, **options))
+
+    def make_some(folder, *, only=None, **options):
+        return make(folder, only=STEMS if only is None else {*only} & {*STEMS}, workers=1, **options)
+
+    monkeypatch.setattr(demo, "make_demo", make_some)
 
 
 def run_next(home: Workspace) -> Job:
@@ -83,6 +88,34 @@ def test_the_demo_is_registered_with_its_truth_and_its_scores(home, small_demo):
             (path,) = home.catalogue.file_paths(track.track_id, role)
             assert path.is_file() and path.is_relative_to(home.paths.demo)
     assert [job.arguments["encoder"] for job in home.jobs.active()] == ["nano", LIKE_THIS]
+
+
+@pytest.mark.slow
+def test_the_demo_can_be_tried_while_it_is_made(home, small_demo, monkeypatch):
+    """What its examples need is made, registered and embedded first; the others are made after that."""
+    first, other = "largo--ada--guitar", STEMS[0]
+    monkeypatch.setattr("tests.work.test_tasks.STEMS", [other, first])
+    seen, make = [], demo.make_demo
+
+    def make_and_look(folder, **options):
+        seen.append([home.catalogue.track(each).title for each in scope_of(home, DEMO, "nano").embedded_ids])
+        return make(folder, **options)
+
+    monkeypatch.setattr(demo, "make_demo", make_and_look)
+    submit(home, DemoRequest("nano"))
+    assert run_next(home).state == "done"
+    assert seen == [[], ["Largo from the New World · Ada Quill · guitar"]]
+    assert len(home.catalogue.tracks(DEMO)) == 2
+
+
+def test_the_demo_embeds_first_what_can_be_tried(home):
+    """Of all 120 the first twenty hold what each example asks and finds, in whatever order they come."""
+    tracks = [as_track(plan) for plan in demo.plan_demo()]
+    order = in_order_of_use(tracks, tracks[::-1])
+    works = Counter(track.work for track in order[:20])
+    assert sorted(works.values())[-2:] == [5, 5]  # two pieces by all performers
+    assert max(Counter(track.performer for track in order[:20]).values()) >= 10
+    assert {track.track_id for track in order} == {track.track_id for track in tracks}
 
 
 @pytest.mark.slow

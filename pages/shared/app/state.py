@@ -9,7 +9,7 @@ takes nothing back. (Streamlit's own `bind="query-params"` forgets the choices o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -133,6 +133,20 @@ def choices(**others: str) -> dict[str, str | list[str]]:
     """What a link to another page carries: every choice that is not the default; `others` in place of what is."""
     made = {key: st.session_state.get(_kept(key), default) for key, default in KEYS.items()} | others
     return {key: _spell(value) for key, value in made.items() if value != KEYS[key] and value not in (None, "", [], ())}
+
+
+def link_of(asked: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    """What a link carries that asks this and nothing else, whatever was chosen before."""
+    return {key: _spell(value) for key, value in asked.items() if value != KEYS[key]}
+
+
+def ask(asked: Mapping[str, Any]) -> None:
+    """Before the page runs, as in a callback: make these choices, and no others, as a link does that says them all."""
+    for key, default in KEYS.items():
+        keep(key, asked.get(key, default))
+        if key in st.session_state:  # of the widget as it was: `sticky` gives it the value that was kept
+            del st.session_state[key]
+    st.session_state[TRAIL] = []
 
 
 def read(key: str) -> Any:

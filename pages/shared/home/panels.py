@@ -6,10 +6,11 @@ import streamlit as st
 
 from mess_core.encoders.registry import DEFAULT
 from mess_core.work.demo import DemoRequest
-from mess_core.work.request import submit
+from mess_core.work.request import submit, under_way
 from mess_core.workspace.scope import scope_of
 from mess_core.workspace.workspace import DEMO
 from pages.shared.app import frame, resources
+from pages.shared.widgets.examples import show_examples
 
 FLOW = """\
 audio (n_samples,)
@@ -36,6 +37,14 @@ def next_steps() -> None:
         st.markdown("#### :material/library_music: Library")
         st.write("Add a folder of your own music. Nothing is copied, and your files are never changed.")
         frame.link("pages/1_Library.py", "Add music")
+
+
+def try_this() -> None:
+    """Questions that can be asked with one click; before there is a library, when there will be some."""
+    workspace = resources.workspace()
+    if not workspace.catalogue.libraries() and under_way(workspace, DemoRequest) is not None:
+        st.caption("The demo library is being made: in some ten seconds its first recordings can be tried here.")
+    show_examples()
 
 
 def what_is_here() -> None:
