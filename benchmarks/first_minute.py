@@ -27,9 +27,10 @@ from mess_core.encoders.musicnn import MSD, MTT
 from mess_core.encoders.nano import NANO
 from mess_core.encoders.registry import load_encoder
 from mess_core.search.answers import answer, build_index, make_plan, query_of
-from mess_core.search.examples import examples_of, served_first
+from mess_core.search.examples import TRY_FROM, examples_of
 from mess_core.search.question import Question
 from mess_core.storage.paths import Paths
+from mess_core.work.extract import in_order_of_use
 from mess_core.workspace.scope import Scope, count_segments, scope_of
 from mess_core.workspace.workspace import DEMO, Workspace
 
@@ -54,16 +55,15 @@ def main() -> None:
             answer(build_index(plan), plan, query_of(scope, scope.tracks[0]))
             found_s = time.perf_counter() - started
             heard_s = seconds_until(lambda: is_done(workspace, "extract", encoder=LIKE_THIS), started)
-            first = {*served_first(scope.tracks)}  # embedded while the demo was made
-            durations_s = [track.duration_s for track in scope.tracks]
-            later_s = [track.duration_s for track in scope.tracks if track.track_id not in first]
+            tracks = in_order_of_use(scope.tracks, scope.tracks)
+            durations_s = [track.duration_s for track in tracks]  # the first were embedded while the demo was made
         finally:
             server.terminate()
             server.wait()
     print(f"server answers              {server_s:6.2f} s")
     print(f"first example answered      {tried_s - server_s:6.2f} s   (bar 15 s)")
     print(f"demo library made           {made_s - server_s:6.2f} s   (bar 20 s; its first recordings embedded, too)")
-    alone_s = limit_s(n_segments_of(later_s, NANO))
+    alone_s = limit_s(n_segments_of(durations_s[TRY_FROM:], NANO))
     print(f"the others embedded         {extracted_s - made_s:6.2f} s   (bar 25 s; the encoder alone {alone_s:.2f} s)")
     print(f"index built and asked       {found_s - extracted_s:6.2f} s")
     print(f"from start to neighbours    {found_s:6.2f} s   (bar 60 s)")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from mess_core.catalogue.catalogue import NewTrack, Track
 from mess_core.collections.opening import read_track
 from mess_core.encoders.registry import DEFAULT
-from mess_core.search.examples import served_first
+from mess_core.search.examples import TRY_FROM
 from mess_core.words import counted
 from mess_core.work.extract import embed_tracks, in_order_of_use
 from mess_core.work.request import Done, Request
@@ -49,7 +49,8 @@ class DemoRequest(Request):
         workspace = task.workspace
         if self.encoder_id == DEFAULT:  # of another the weights may not be here; making the demo goes well without
             task.begin_step(0, N_STEPS)
-            _make(task, stems=served_first([as_track(plan) for plan in plan_demo()]))
+            planned = [as_track(plan) for plan in plan_demo()]
+            _make(task, stems=[track.track_id for track in in_order_of_use(planned, planned)[:TRY_FROM]])
             task.begin_step(1, N_STEPS)
             missing = scope_of(workspace, DEMO, self.encoder_id).missing_tracks
             embed_tracks(task, in_order_of_use(missing, missing), self.encoder_id)

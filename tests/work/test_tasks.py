@@ -17,6 +17,7 @@ from mess_core.errors import DataMissingError, InputError
 from mess_core.evaluation.kept import load_evaluation
 from mess_core.probing.discovery import kept_paths, path_of
 from mess_core.probing.result import ProbeSettings
+from mess_core.search.examples import TRY_FROM
 from mess_core.search.tagged import heard_words
 from mess_core.storage.jobs import Job, new_owner
 from mess_core.work.add import AddRequest
@@ -93,11 +94,12 @@ def test_the_demo_is_registered_with_its_truth_and_its_scores(home, small_demo):
 @pytest.mark.slow
 def test_the_demo_can_be_tried_while_it_is_made(home, small_demo, monkeypatch):
     """What its examples need is made, registered and embedded first; the others are made after that."""
-    first, other = "largo--ada--guitar", STEMS[0]
+    first, other = "largo--ada--guitar", STEMS[1]
     monkeypatch.setattr("tests.work.test_tasks.STEMS", [other, first])
-    seen, make = [], demo.make_demo
+    seen, wanted, make = [], [], demo.make_demo
 
     def make_and_look(folder, **options):
+        wanted.append(options["only"])
         seen.append([home.catalogue.track(each).title for each in scope_of(home, DEMO, "nano").embedded_ids])
         return make(folder, **options)
 
@@ -106,6 +108,7 @@ def test_the_demo_can_be_tried_while_it_is_made(home, small_demo, monkeypatch):
     assert run_next(home).state == "done"
     assert seen == [[], ["Largo from the New World · Ada Quill · guitar"]]
     assert len(home.catalogue.tracks(DEMO)) == 2
+    assert len(wanted[0]) == TRY_FROM and wanted[1] is None  # enough for a library of all 120
 
 
 def test_the_demo_embeds_first_what_can_be_tried(home):
