@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -13,7 +14,7 @@ from mess_core.search.examples import TRY_FROM
 from mess_core.words import counted
 from mess_core.work.extract import embed_tracks, in_order_of_use
 from mess_core.work.request import Done, Request
-from mess_core.work.task import Task
+from mess_core.work.task import Cancelled, Task
 from mess_core.workspace.scope import scope_of
 from mess_core.workspace.workspace import DEMO, Workspace
 
@@ -44,18 +45,27 @@ class DemoRequest(Request):
         return "Making the demo library"
 
     def run(self, task: Task) -> Done:
-        from mess_core.collections.demo import plan_demo  # scipy's signal package: half a second that only this needs
+        try:
+            if self.encoder_id == DEFAULT:  # of another the weights may not be here; the demo is made without
+                _make_what_can_be_tried(task, DEFAULT)
+            return Done(f"{counted(_make(task), 'performance')} made.")
+        except Cancelled:
+            if task.workspace.database.setting("demo") == "removed":  # while it was made: what was in hand came after
+                shutil.rmtree(task.workspace.paths.demo, ignore_errors=True)
+            raise
 
-        workspace = task.workspace
-        if self.encoder_id == DEFAULT:  # of another the weights may not be here; making the demo goes well without
-            task.begin_step(0, N_STEPS)
-            planned = [as_track(plan) for plan in plan_demo()]
-            _make(task, stems=[track.track_id for track in in_order_of_use(planned, planned)[:TRY_FROM]])
-            task.begin_step(1, N_STEPS)
-            missing = scope_of(workspace, DEMO, self.encoder_id).missing_tracks
-            embed_tracks(task, in_order_of_use(missing, missing), self.encoder_id)
-            task.begin_step(2, N_STEPS)
-        return Done(f"{counted(_make(task), 'performance')} made.")
+
+def _make_what_can_be_tried(task: Task, encoder_id: str) -> None:
+    """Make, register and embed the first recordings; what is made from now on is the last step."""
+    from mess_core.collections.demo import plan_demo  # scipy's signal package: half a second that only this needs
+
+    planned = [as_track(plan) for plan in plan_demo()]
+    task.begin_step(0, N_STEPS)
+    _make(task, stems=[track.track_id for track in in_order_of_use(planned, planned)[:TRY_FROM]])
+    task.begin_step(1, N_STEPS)
+    missing = scope_of(task.workspace, DEMO, encoder_id).missing_tracks
+    embed_tracks(task, in_order_of_use(missing, missing), encoder_id)
+    task.begin_step(2, N_STEPS)
 
 
 def _make(task: Task, stems: Collection[str] | None = None) -> int:

@@ -111,6 +111,23 @@ def test_the_demo_can_be_tried_while_it_is_made(home, small_demo, monkeypatch):
     assert len(wanted[0]) == TRY_FROM and wanted[1] is None  # enough for a library of all 120
 
 
+@pytest.mark.slow
+def test_the_demo_that_is_removed_while_it_is_made_leaves_nothing(home, small_demo, monkeypatch):
+    """What was in hand is written after the folder was deleted; it goes, too, and nothing is registered."""
+    monkeypatch.setattr("tests.work.test_tasks.STEMS", ["largo--ada--guitar", STEMS[1]])
+    make = demo.make_demo
+
+    def make_and_remove(folder, **options):
+        if options["only"] is None:
+            home.remove_library(DEMO)
+        return make(folder, **options)
+
+    monkeypatch.setattr(demo, "make_demo", make_and_remove)
+    submit(home, DemoRequest("nano"))
+    assert run_next(home).state == "cancelled"
+    assert not home.paths.demo.exists() and home.catalogue.libraries() == [] and not home.jobs.active()
+
+
 def test_the_demo_embeds_first_what_can_be_tried(home):
     """Of all 120 the first twenty hold what each example asks and finds, in whatever order they come."""
     tracks = [as_track(plan) for plan in demo.plan_demo()]
