@@ -73,7 +73,7 @@ def test_before_twenty_are_embedded_cards_are_grey_with_the_reason(launch, home,
 
 @pytest.mark.parametrize("page", [None, LISTEN])
 def test_where_nobody_works_on_it_the_line_says_what_to_do(launch, home, works, page):
-    assert "The Library page begins that" in words(launch(page, library="planted"))
+    assert "Embed them on the Library page" in words(launch(page, library="planted"))
 
 
 def test_with_twenty_three_cards_are_links_and_the_fourth_says_what_it_waits_for(launch, home, works):

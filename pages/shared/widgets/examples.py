@@ -121,5 +121,5 @@ def _what_when(waiting: Sequence[Example], n_all: int, *, is_working: bool) -> s
     if is_working:
         return f"{'; '.join(parts)}."
     is_measuring = all(example.kind == "brightness" for example in waiting)
-    cure = "Discovery, on the Layers page, measures it." if is_measuring else "The Library page begins that: embed."
+    cure = "Discovery, on the Layers page, measures it." if is_measuring else "Embed them on the Library page."
     return f"{'; '.join(parts)}. {cure}"
