@@ -194,8 +194,7 @@ class Jobs:
 
         `resource` names what only one job at a time may work on.
         """
-        text = json.dumps(arguments, sort_keys=True)
-        key = f"{kind} {text}"
+        text, key = json.dumps(arguments, sort_keys=True), _key(kind, arguments)
         with self.database.transaction() as connection:
             row = connection.execute(
                 "SELECT * FROM jobs WHERE key = ? AND state IN ('queued', 'running')", (key,)
@@ -275,6 +274,30 @@ class Jobs:
             if arguments.items() <= job.arguments.items():
                 return job
         return None
+
+    def news(self, kinds: Sequence[str]) -> list[Job]:
+        """What of these kinds was done without a fault in the last day and nobody has looked at yet; the newest first.
+
+        Of each question only the latest answer, as in `outcomes`.
+        """
+        rows = self.database.connection.execute(
+            f"SELECT * FROM jobs AS job WHERE kind IN ({', '.join('?' for _ in kinds)}) AND dismissed_at IS NULL"
+            " AND state = 'done' AND finished_at > ?"
+            " AND NOT EXISTS (SELECT 1 FROM job_failures WHERE job_failures.job_id = job.job_id)"
+            " AND NOT EXISTS (SELECT 1 FROM jobs AS later WHERE later.key = job.key AND later.job_id > job.job_id)"
+            " ORDER BY job_id DESC",
+            (*kinds, time.time() - TOLD_S),
+        )
+        return [_job(row) for row in rows]
+
+    def took_s(self, kind: str, arguments: dict[str, Any]) -> float | None:
+        """How long the same took when it was done last; None if it never was."""
+        row = self.database.connection.execute(
+            "SELECT finished_at - started_at AS took_s FROM jobs WHERE key = ? AND state = 'done'"
+            " ORDER BY job_id DESC LIMIT 1",
+            (_key(kind, arguments),),
+        ).fetchone()
+        return None if row is None else row["took_s"]
 
     def failures(self, job_id: int) -> list[Failure]:
         rows = self.database.connection.execute(
@@ -392,6 +415,11 @@ class Jobs:
                 "UPDATE jobs SET state = 'queued', owner = NULL, lease_until = NULL, attempts = 0 WHERE job_id = ?",
                 (job_id,),
             )
+
+
+def _key(kind: str, arguments: dict[str, Any]) -> str:
+    """By which two jobs that ask for the same are known."""
+    return f"{kind} {json.dumps(arguments, sort_keys=True)}"
 
 
 def _forward(row: sqlite3.Row, n_done: int | None, n_total: int | None) -> tuple[int, int]:

@@ -47,6 +47,9 @@ class AddRequest(Request):
     def words(self, workspace: Workspace) -> str:
         return f"Registering {short(self.path)} in {library_words(self.library)}"
 
+    def brief(self, workspace: Workspace) -> str:
+        return f"adding {short(self.path.name)}"
+
     def run(self, task: Task) -> Done:
         def on_progress(n_done: int, n_total: int, name: str) -> None:
             task.on_pause()

@@ -44,6 +44,9 @@ class DemoRequest(Request):
     def words(self, workspace: Workspace) -> str:
         return "Making the demo library"
 
+    def brief(self, workspace: Workspace) -> str:
+        return "making the demo"
+
     def run(self, task: Task) -> Done:
         try:
             if self.encoder_id == DEFAULT:  # of another the weights may not be here; the demo is made without

@@ -28,6 +28,9 @@ class DownloadRequest(Request):
     def words(self, workspace: Workspace) -> str:
         return f"Downloading the weights of {encoder_words(workspace, self.encoder_id)}"
 
+    def brief(self, workspace: Workspace) -> str:
+        return f"downloading {encoder_words(workspace, self.encoder_id)}"
+
     def run(self, task: Task) -> Done:
         def on_progress(n_done: int, n_total: int) -> None:
             task.progress(n_done, n_total, f"{n_done / 1e6:.0f} of {n_total / 1e6:.0f} MB")

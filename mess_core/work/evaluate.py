@@ -40,6 +40,7 @@ class EvaluateRequest(Request):
     what: What = "faithfulness"
 
     kind: ClassVar[str] = "evaluate"
+    is_milestone: ClassVar[bool] = False
     keys: ClassVar = {"encoder_id": "encoder"}
 
     def resource(self, workspace: Workspace) -> str:
@@ -50,6 +51,9 @@ class EvaluateRequest(Request):
         what = "what aspects find" if is_of_aspects else "which way of comparing finds what"
         by = encoder_words(workspace, self.encoder_id)
         return f"Measuring {what} in {library_words(self.library)} with {by}"
+
+    def brief(self, workspace: Workspace) -> str:
+        return "trying the aspects" if self.what == "faithfulness" else "trying the layers"
 
     def run(self, task: Task) -> Done:
         scope = scope_of(task.workspace, self.library, self.encoder_id)

@@ -20,7 +20,7 @@ from mess_core.embeddings.precision import (
     some_segments,
 )
 from mess_core.encoders.hearings import PREFIX
-from mess_core.encoders.registry import encoder_info
+from mess_core.encoders.registry import DEFAULT, encoder_info
 from mess_core.errors import AudioError, UnknownTrackError
 from mess_core.search.examples import served_first
 from mess_core.search.tagged import tag_scope, tagged_library
@@ -59,6 +59,12 @@ class ExtractRequest(Request):
         by = encoder_words(workspace, self.encoder_id)
         return f"Embedding {library_words(self.library)} ({n_tracks}) with {by}"
 
+    def brief(self, workspace: Workspace) -> str:
+        if self.encoder_id == DEFAULT:
+            return "embedding"
+        by = encoder_words(workspace, self.encoder_id)
+        return f"embedding for “{by}”" if self.encoder_id.startswith(PREFIX) else f"embedding with {by}"
+
     def run(self, task: Task) -> Done:
         scope = scope_of(task.workspace, self.library, self.encoder_id)
         scope.require_library()
@@ -93,6 +99,10 @@ class ExtractRequest(Request):
         per_segment = workspace.store.speed(encoder_info(self.encoder_id, workspace.paths))
         return None if per_segment is None else workspace.jobs.left_s(job, per_segment * (job.n_total - job.n_done))
 
+    def expected_s(self, workspace: Workspace) -> float | None:
+        """By the speed of its encoder here."""
+        return scope_of(workspace, self.library, self.encoder_id).estimate().seconds
+
 
 @dataclass(frozen=True)
 class EncodeRequest(Request):
@@ -108,6 +118,9 @@ class EncodeRequest(Request):
     def words(self, workspace: Workspace) -> str:
         by = encoder_words(workspace, self.encoder_id)
         return f"Listening to {track_words(workspace, self.track_id)} with {by}"
+
+    def brief(self, workspace: Workspace) -> str:
+        return "listening to your recording"
 
     def run(self, task: Task) -> Done:
         try:

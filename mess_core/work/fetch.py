@@ -52,6 +52,9 @@ class FetchRequest(Request):
         known = COLLECTIONS.get(self.collection)
         return f"Downloading {known.title if known else short(self.collection)} to {short(self.folder)}"
 
+    def brief(self, workspace: Workspace) -> str:
+        return "downloading a collection"
+
     def run(self, task: Task) -> Done:
         self.begin(task.workspace)  # a row may come from anybody
         collection = collection_of(self.collection)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from mess_core.encoders.hearings import LIKE_THIS
 from mess_core.encoders.registry import DEFAULT, hearing_ids
 from mess_core.errors import InputError
+from mess_core.probing.discovery import path_of
 from mess_core.storage.jobs import Job
 from mess_core.work.add import AddRequest
 from mess_core.work.demo import DemoRequest
@@ -74,6 +75,18 @@ def what_follows(workspace: Workspace, request: Request, done: Done) -> list[Req
                 MapRequest(library, encoder_id),
             ]
     return []
+
+
+def what_will_follow(workspace: Workspace, request: Request) -> list[Request]:
+    """What will be asked for after a request, if it goes well and nothing else is done meanwhile."""
+    match request:
+        case FetchRequest(folder=folder):
+            return what_follows(workspace, request, Done("", path=folder))
+        case ExtractRequest(library, encoder_id, goes_on=True):  # by what will be there, not by what is
+            scope = scope_of(workspace, library, encoder_id)
+            is_there = path_of(workspace.paths, library, scope.info, "work", "track").is_file()
+            return [TargetsRequest(library, encoder_id)] if scope.will_discover and not is_there else []
+    return what_follows(workspace, request, Done(""))
 
 
 def _embedding(library: str, encoder_id: str) -> list[Request]:

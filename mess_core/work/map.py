@@ -52,6 +52,9 @@ class MapRequest(Request):
         by = encoder_words(workspace, self.encoder_id)
         return f"Drawing the map of {library_words(self.library)} with {by}{twice}"
 
+    def brief(self, workspace: Workspace) -> str:
+        return "map"
+
     def run(self, task: Task) -> Done:
         def on_progress(n_done: int, n_total: int, what: str) -> None:
             task.on_pause()

@@ -14,6 +14,7 @@ from mess_core.probing.data import UNTRAINED
 from mess_core.probing.discovery import Group, check_columns, in_words, path_of, save
 from mess_core.probing.result import Level, ProbeSettings, check_settings
 from mess_core.search.tagged import heard_words
+from mess_core.storage.jobs import Job
 from mess_core.words import counted
 from mess_core.work.extract import embed_tracks
 from mess_core.work.request import Done, Request, encoder_words, library_words, short
@@ -75,6 +76,13 @@ class ProbeRequest(Request):
         level = ", ".join(["segments" if self.level == "segment" else "tracks", *in_words(self.settings)])
         by = encoder_words(workspace, self.encoder_id)
         return f"Discovery in {library_words(self.library)} ({short(level)}) with {by}"
+
+    def left_s(self, workspace: Workspace, job: Job) -> float | None:
+        """By how long it took last: its steps are so unlike that how far it is tells little of what is left."""
+        return self.left_by_last_time_s(workspace, job)
+
+    def brief(self, workspace: Workspace) -> str:
+        return "layers"
 
     def run(self, task: Task) -> Done:
         from mess_core.probing.probe import add_null, fit_cells

@@ -9,6 +9,7 @@ a person reads of it, and what is done. Which kind follows which is said once, i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ class Request:
     """One kind of work; each kind is a subclass, in a file of its own."""
 
     kind: ClassVar[str]
+    is_milestone: ClassVar[bool] = True  # what a visitor waits for, rather than a step on the way to it
     priority: ClassVar[int] = PRIORITY_BACKGROUND
     may_go_well_again: ClassVar[bool] = False  # where it failed: a disk or a network may have come back
     keys: ClassVar[Mapping[str, str]] = {}  # what a row calls a field, where that is not its name
@@ -83,6 +85,10 @@ class Request:
         """What it works on, in a line of text; names in it are untrusted."""
         raise NotImplementedError
 
+    def brief(self, workspace: Workspace) -> str:
+        """What it is about, in a word or two, where a line names several; it does not name its library."""
+        raise NotImplementedError
+
     def run(self, task: Task) -> Done:
         """Do it. What was done before an interruption is not done again."""
         raise NotImplementedError
@@ -100,7 +106,20 @@ class Request:
 
         Every sentence on time goes by this or by `Scope.estimate`.
         """
-        return workspace.jobs.left_s(job)
+        left_s = workspace.jobs.left_s(job)
+        return self.left_by_last_time_s(workspace, job) if left_s is None else left_s
+
+    def left_by_last_time_s(self, workspace: Workspace, job: Job) -> float | None:
+        """Seconds left if it takes as long as expected; None where nothing is, or where that time is over."""
+        expected_s = self.expected_s(workspace)
+        if job.state != "running" or job.started_at is None or expected_s is None:
+            return None
+        left_s = expected_s - (time.time() - job.started_at)
+        return left_s if left_s > 0 else None
+
+    def expected_s(self, workspace: Workspace) -> float | None:
+        """Seconds that it will take from its beginning: as long as the last time; None the first time."""
+        return workspace.jobs.took_s(self.kind, self.arguments)
 
 
 def submit(workspace: Workspace, request: Request) -> Job:

@@ -29,6 +29,7 @@ class TargetsRequest(Request):
     encoder_id: str | None = None
 
     kind: ClassVar[str] = "targets"
+    is_milestone: ClassVar[bool] = False
     may_go_well_again: ClassVar[bool] = True
     keys: ClassVar = {"encoder_id": "then_probe"}
 
@@ -37,6 +38,9 @@ class TargetsRequest(Request):
 
     def words(self, workspace: Workspace) -> str:
         return f"Measuring {library_words(self.library)}"
+
+    def brief(self, workspace: Workspace) -> str:
+        return "measuring"
 
     def run(self, task: Task) -> Done:
         task.workspace.catalogue.require_library(self.library)
@@ -58,6 +62,9 @@ class MeasureRequest(Request):
 
     def words(self, workspace: Workspace) -> str:
         return f"Measuring {track_words(workspace, self.track_id)}"
+
+    def brief(self, workspace: Workspace) -> str:
+        return "measuring your recording"
 
     def run(self, task: Task) -> Done:
         return Done(measure_tracks(task, [self.track_id]))

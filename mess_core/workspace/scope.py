@@ -189,10 +189,15 @@ class Scope:
     @property
     def can_discover(self) -> bool:
         """Whether enough is embedded for discovery to run by itself; a hearing goes by that of an encoder."""
-        if self.info.parts:
-            return False
-        tracks = self.embedded_tracks
-        return len(tracks) >= MIN_TRACKS and len(set(groups_of(tracks, "work"))) >= MIN_GROUPS
+        return not self.info.parts and _is_enough(self.embedded_tracks)
+
+    @property
+    def will_discover(self) -> bool:
+        """Whether it will be enough once all is embedded."""
+        catalogue, library = self.workspace.catalogue, self.library
+        return not self.info.parts and catalogue.remembered(
+            ("will_discover", library), lambda: _is_enough(catalogue.tracks(library))
+        )
 
     def gather(
         self,
@@ -298,6 +303,11 @@ def scope_to_listen(workspace: Workspace, library: str) -> Scope:
     hearings = (scope_of(workspace, library, hearing) for hearing in hearing_ids())
     usual = (each for each in hearings if not each.info.any_key)
     return next((each for each in usual if each.n_embedded and each.n_embedded >= plain.n_embedded), plain)
+
+
+def _is_enough(tracks: Sequence[Track]) -> bool:
+    """Whether discovery runs by itself on so many tracks of so many works."""
+    return len(tracks) >= MIN_TRACKS and len(set(groups_of(tracks, "work"))) >= MIN_GROUPS
 
 
 def count_segments(duration_s: float, info: EncoderInfo) -> int:

@@ -229,6 +229,30 @@ def test_what_has_only_midi_is_told_although_nothing_failed(home):
     assert [told.job_id for told in home.jobs.outcomes(["add"])] == [job.job_id]
 
 
+def test_what_was_done_well_is_news_until_somebody_has_looked(home):
+    """Not what failed, left something out, was asked for once more, or is a day old; how long each took is known."""
+    jobs = home.jobs
+    fine, failed, partly, old, again, other = (
+        jobs.submit(kind, {"n": n}) for n, kind in enumerate(["map", "map", "map", "probe", "probe", "extract"])
+    )
+    end(jobs, failed, "failed")
+    end(jobs, partly, "done", failures=1)
+    for job in (fine, old, again, other):
+        end(jobs, job, "done")
+    with home.database.transaction() as connection:
+        connection.execute(
+            "UPDATE jobs SET started_at = ?, finished_at = ? WHERE job_id = ?",
+            (time.time() - 100_000, time.time() - 99_000, old.job_id),
+        )
+    jobs.resume(again.job_id)
+    assert [job.job_id for job in jobs.news(["map", "probe"])] == [fine.job_id]
+    assert [job.job_id for job in jobs.news(["map", "extract"])] == [other.job_id, fine.job_id]
+    jobs.dismiss(fine.job_id)
+    assert jobs.news(["map", "probe"]) == []
+    assert jobs.took_s("probe", old.arguments) == pytest.approx(1000, abs=1)
+    assert jobs.took_s("map", failed.arguments) is None and jobs.took_s("probe", {"n": 77}) is None
+
+
 def test_progress_never_runs_backwards(home):
     """Whatever a job says: other totals, a second phase, a worker that begins again."""
     job = home.jobs.submit("extract", {})
