@@ -207,7 +207,8 @@ def test_words_that_cannot_be_meant_are_one_sentence(launch, tagged, text, says)
 
 def test_words_before_there_are_tags_say_what_to_do(launch, library):
     at = launch("pages/4_Listen.py", library="music", words="violin")
-    assert "MusiCNN has not heard any recording" in words(at) and "extract --encoder hearing:same-sound" in words(at)
+    assert "MusiCNN has not heard any recording" in words(at)
+    assert "Press “Listen for sound and style, too” on the Listen page" in words(at) and "python" not in words(at)
 
 
 def test_words_go_before_a_passage(launch, tagged):

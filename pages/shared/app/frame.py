@@ -7,6 +7,7 @@ text as text; Markdown in a title could make every visitor's browser call out.
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Iterator
 
@@ -16,6 +17,7 @@ from mess_core.catalogue.catalogue import ALL
 from mess_core.errors import MessError
 from mess_core.workspace.scope import Scope, scope_of
 from pages.shared.app import resources, state
+from pages.shared.app.cures import cure
 
 
 def link(path: str, label: str, icon: str = ":material/arrow_forward:", **others: str) -> None:
@@ -43,7 +45,7 @@ def notice(headline: str, message: str, hint: str = "") -> None:
         if message:
             st.text(message)
         if hint:
-            st.text(hint)
+            st.text(cure(hint))
 
 
 def seconds(duration_s: float) -> str:
@@ -56,6 +58,16 @@ def seconds(duration_s: float) -> str:
     if total < 3600:
         return f"{total // 60} min {total % 60:02d} s"
     return f"{total // 3600} h {total % 3600 // 60:02d} min"
+
+
+def about(duration_s: float) -> str:
+    """A duration that nobody knows to the second: a few seconds, about 40 s, about 3 min, about 2 h 10 min."""
+    if duration_s <= 5:
+        return "a few seconds"
+    if duration_s <= 50:
+        return f"about {math.ceil(duration_s / 10) * 10} s"
+    minutes = math.ceil(duration_s / 60)
+    return f"about {minutes} min" if minutes < 60 else f"about {minutes // 60} h {minutes % 60 // 10 * 10:02d} min"
 
 
 def plain(text: str) -> str:
