@@ -187,6 +187,11 @@ def settle(page) -> None:
     )
 
 
+def open_details(page) -> None:
+    """Open what the status at the bottom of the sidebar keeps one click away."""
+    page.get_by_role("button", name="Details", exact=True).click(timeout=PATIENCE_MS)
+
+
 def _keep_inside(route, watch: Watch) -> None:
     address = urlsplit(route.request.url)
     if address.scheme in {"data", "blob"} or address.hostname in {"127.0.0.1", "localhost"}:

@@ -23,6 +23,7 @@ from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit
 from mess_core.workspace.workspace import DEMO, Workspace
 from tests.conftest import SHARED
+from tests.e2e.conftest import open_details
 
 pytestmark = pytest.mark.e2e
 
@@ -230,6 +231,8 @@ def test_progress_survives_a_reload_and_is_seen_in_a_second_tab(visit, app, tmp_
         first, second = visit(), visit("Library")
         first.reload()
         for page in (first, second):
+            expect(page.get_by_text("Downloading nosuch 0 %")).to_be_visible(timeout=PATIENCE_MS)
+            open_details(page)
             expect(page.get_by_text("Downloading the weights")).to_be_visible(timeout=PATIENCE_MS)
         second.get_by_role("button", name="Cancel").click()
         expect(first.get_by_text("ending after the item in hand")).to_be_visible(timeout=PATIENCE_MS)
@@ -407,6 +410,7 @@ def test_the_demo_makes_itself_on_an_empty_data_folder(serve, open_page, tmp_pat
     server = serve(ROOT / "app.py", home=home.paths.root)
     page = open_page(server.url)
     expect(page.get_by_text("Making the demo library")).to_be_visible(timeout=PATIENCE_MS)
+    open_details(page)
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("No music yet")).to_be_visible(timeout=2 * PATIENCE_MS)
     assert home.catalogue.libraries() == [] and home.jobs.latest("demo").state == "cancelled"

@@ -128,4 +128,5 @@ def words(at: AppTest) -> str:
     """Everything a reader can read on the page."""
     kinds = (at.markdown, at.text, at.caption, at.title, at.subheader)
     said = [str(element.value) for kind in kinds for element in kind]
+    said += [bar.proto.text for bar in at.get("progress")]
     return "\n".join([*said, *(re.sub("<[^>]*>", "", element.proto.body) for element in at.get("html"))])

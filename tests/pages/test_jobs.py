@@ -53,7 +53,9 @@ def test_jobs_are_named_by_what_they_work_on(launch, home, library):
     home.jobs.claim(new_owner(), job_id=first.job_id)
     at = launch()
     shown = [line.value for line in at.text]
-    assert at.get("progress")[0].proto.text == r"Embedding music \(4 tracks\) with Log\-mel · 0%"
+    line, bar = [each.proto.text for each in at.get("progress")]
+    assert bar == r"Embedding music \(4 tracks\) with Log\-mel · 0%"
+    assert line.replace("\N{NO-BREAK SPACE}", " ") == r"Music ready · embedding with Log\-mel 0 % · map next"
     assert "starting" in shown
     assert [line for line in shown if line.endswith("waits for its turn")] == [
         f"{name} · waits for its turn"
@@ -177,11 +179,12 @@ def test_a_button_whose_work_is_asked_for_is_disabled_and_says_so(launch, home, 
     at = launch(LIBRARY, library="music")
     at.radio(key="extractor").set_value(MEL.id).run()
     button(at, "Embed 4 tracks with Log-mel").click().run()
-    assert button(at, "Embed 4 tracks with Log-mel").disabled and "waits for its turn" in [c.value for c in at.caption]
+    assert button(at, "Embed the rest with Log-mel").disabled and "waits for its turn" in [c.value for c in at.caption]
     (job,) = home.jobs.active()
     home.jobs.claim(new_owner(), job_id=job.job_id)
     at.run()
-    assert button(at, "Embed 4 tracks with Log-mel").disabled and "is being done" in [c.value for c in at.caption]
+    assert button(at, "Embed the rest with Log-mel").disabled and "is being done" in [c.value for c in at.caption]
+    assert next(bar.proto.text for bar in at.get("progress")) == r"0 of 4 tracks embedded with Log\-mel"
     at.radio(key="extractor").set_value(NANO.id).run()
     assert "is being done" not in [c.value for c in at.caption]  # another encoder's work is other work
 

@@ -1,4 +1,4 @@
-"""What every page has: its title, the sidebar, what is being worked on, and where an error becomes a sentence."""
+"""What every page has: its title, the sidebar with what is being worked on, and where an error becomes a sentence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
 from mess_core.errors import MessError, StorageError
-from pages.shared.app import frame, jobs, resources, state
+from pages.shared.app import frame, jobs, resources, state, status
 
 PAGES = {
     "home.py": ("Home", ":material/home:"),
@@ -17,11 +17,6 @@ PAGES = {
     "pages/2_Layers.py": ("Layers", ":material/layers:"),
     "pages/3_Map.py": ("Map", ":material/scatter_plot:"),
     "pages/4_Listen.py": ("Listen", ":material/headphones:"),
-}
-ENDED = {  # how these ended is said there
-    "Library": ("demo", "add", "fetch", "download", "extract", "targets"),
-    "Layers": ("targets", "probe", "evaluate"),
-    "Map": ("map",),
 }
 LAST_LIBRARY = "last library"  # the setting that remembers which one was looked at
 # Streamlit writes white on the primary colour in either theme; on the dark theme's that is hard to read.
@@ -39,6 +34,18 @@ STYLE = """<style>
 }
 [data-testid="stMainBlockContainer"] h1 { padding: 0.25rem 0 0.5rem; font-size: 1.75rem; }
 [data-testid="stMainBlockContainer"] h3 { padding: 0.5rem 0 0.25rem; font-size: 1.25rem; }
+/* The status stands at the sidebar's bottom, and in sight however far what is above it is scrolled. */
+[data-testid="stSidebarUserContent"] { min-height: calc(100dvh - 4.75rem); padding-bottom: 0; }
+[data-testid="stSidebarUserContent"], [data-testid="stSidebarUserContent"] > div {
+  display: flex; flex-direction: column; flex-grow: 1;
+}
+[data-testid="stSidebarUserContent"] > div > [data-testid="stVerticalBlock"] > :has(.st-key-status) {
+  position: sticky; bottom: 0; z-index: 2; margin-top: auto; background: light-dark(#f0f2f7, #1d2230);
+}
+.st-key-status { border-top: 1px solid light-dark(#d5d9e3, #343b4d); padding: 0.5rem 0 0.75rem; }
+.st-key-status [data-testid="stCaptionContainer"] p { line-height: 1.35; }
+.st-key-status [data-testid="stProgressBarTrack"] { height: 0.25rem; }
+.st-key-status [data-testid="stPopover"] button { color: inherit; }
 </style>"""
 
 
@@ -46,7 +53,7 @@ STYLE = """<style>
 def page(title: str) -> Iterator[None]:
     """Hold all of a page: what is inside the `with` is its own.
 
-    Nothing else draws jobs: what is being worked on stands under the title, once, whatever panels ask for.
+    Nothing else draws jobs: what is being worked on stands at the bottom of the sidebar, once, whatever panels ask for.
     """
     st.set_page_config(page_title=f"{title} · MESS", page_icon="🎧", layout="wide")
     st.html(STYLE)
@@ -73,13 +80,13 @@ def page(title: str) -> Iterator[None]:
         for root in missing:
             cure = "Mount the disk or move it back: nothing was forgotten."
             frame.notice("A music folder is not there", f"{root}", cure)
-    place = st.container()
     with frame.explain_errors(), contextlib.suppress(frame.PageIsOver):
         jobs.begin()
+        status.look(title)
         yield
     state.write()
-    with place, frame.explain_errors():
-        jobs.show(ENDED.get(title, ()))
+    with st.sidebar, frame.explain_errors():  # below what the page has put there
+        status.show()
 
 
 def _choose_library() -> None:

@@ -9,9 +9,10 @@ from mess_core.work.demo import DemoRequest
 from mess_core.work.request import submit, under_way
 from mess_core.workspace.scope import scope_of
 from mess_core.workspace.workspace import DEMO
-from pages.shared.app import frame, resources
+from pages.shared.app import frame, jobs, resources
 from pages.shared.widgets.examples import show_examples
 
+FILLING = ("add", "extract")  # while these are worked on, what is here changes
 FLOW = """\
 audio (n_samples,)
   → segments of 5 s, one every 2.5 s      (n_segments, segment_samples)
@@ -52,10 +53,25 @@ def what_is_here() -> None:
     workspace = resources.workspace()
     libraries = workspace.catalogue.libraries()
     if not libraries:
-        if not workspace.jobs.active():
+        active = workspace.jobs.active()
+        if not active:
             _offer_demo()
+        else:
+            name = jobs.name_of(active[0])
+            jobs.follow(lambda: name, active[0])
         return
     st.subheader("What is here", anchor=False)
+    if any(job.kind in FILLING for job in workspace.jobs.active()):
+        st.fragment(_show_libraries, run_every=jobs.POLL_S)()
+    else:
+        _show_libraries()
+    if any(library.name == DEMO for library in libraries):
+        _offer_to_remove_demo()
+
+
+def _show_libraries() -> None:
+    """Each with what can be searched of it."""
+    workspace = resources.workspace()
     st.dataframe(
         [
             {
@@ -64,7 +80,7 @@ def what_is_here() -> None:
                 "length": frame.seconds(library.duration_s),
                 "searchable": _percent(scope_of(workspace, library.name, DEFAULT).share_embedded),
             }
-            for library in libraries
+            for library in workspace.catalogue.libraries()
         ],
         hide_index=True,
         width="stretch",
@@ -74,15 +90,17 @@ def what_is_here() -> None:
             )
         },
     )
-    if any(library.name == DEMO for library in libraries):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(
-                "The demo library was made on this machine by MESS itself: 24 short pieces, each by five invented "
-                "performers whose tempo, rubato, dynamics and articulation differ in known ways."
-            )
-            if st.button("Remove the demo"):
-                workspace.remove_library(DEMO)
-                st.rerun()
+
+
+def _offer_to_remove_demo() -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(
+            "The demo library was made on this machine by MESS itself: 24 short pieces, each by five invented "
+            "performers whose tempo, rubato, dynamics and articulation differ in known ways."
+        )
+        if st.button("Remove the demo"):
+            resources.workspace().remove_library(DEMO)
+            st.rerun()
 
 
 def _percent(share: float) -> int:

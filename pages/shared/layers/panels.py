@@ -139,9 +139,9 @@ def _other_settings(scope: Scope, group: str, level: str) -> None:
         alpha = st.text_input(
             "One alpha instead of the grid", placeholder=f"{min(default.alphas):g} … {max(default.alphas):g}"
         )
-        n_folds = st.number_input("Folds", 2, 50, default.n_folds)
-        n_permutations = st.number_input("Permutations", 0, 10_000, default.n_permutations, 100)
-        seed = st.number_input("Seed", 0, 10**6, default.seed)
+        n_folds = st.number_input("Folds, 2 to 50", 2, 50, default.n_folds)
+        n_permutations = st.number_input("Permutations, 0 to 10,000", 0, 10_000, default.n_permutations, 100)
+        seed = st.number_input("Seed, 0 to 1,000,000", 0, 10**6, default.seed)
         has_twin = st.checkbox(
             "Compare with the untrained network",
             value=True,

@@ -25,12 +25,13 @@ from mess_core.work.fetch import FetchRequest
 from mess_core.work.request import submit
 from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.workspace import DEMO
-from pages.shared.app import frame, resources, state
-from pages.shared.widgets.pickers import READY, embed_button, is_ready
+from pages.shared.app import frame, jobs, resources, state
+from pages.shared.widgets.pickers import READY, embed_button, embedding_of, is_ready
 from pages.shared.widgets.upload.upload import upload
 
 STATES = {"embedded": "comes with MESS", "present": "here", "missing": "not here yet", "damaged": "damaged"}
 CONTROL = "random:"
+ADDING = tuple(request.kind for request in (DemoRequest, FetchRequest, AddRequest))
 MOST_SHOWN = 1000  # rows of a table: more than anybody reads, few enough to come at once
 N_EDITS = "number of edits"
 REFUSED = "why a folder was not added"
@@ -114,6 +115,10 @@ def add_music(encoder_id: str) -> None:
         "Nothing is copied and no file of yours is ever changed. WAV, FLAC, MP3, AAC, Opus and nearly every other "
         "format of audio and film; SMD, MAESTRO, ASAP, Vienna 4×22 and folders with a table are recognised."
     )
+    adding = next((job for job in workspace.jobs.active() if job.kind in ADDING and job.state == "running"), None)
+    if adding is not None:
+        name = jobs.name_of(adding)
+        jobs.follow(lambda: name, adding)
     with st.expander("Upload a file instead"):
         st.text_input("Library of uploads", value="my music", max_chars=LONGEST_NAME, key="upload-library")
         upload(key="library-upload", on_upload=_keep_upload)
@@ -187,6 +192,15 @@ def embed(encoder_id: str) -> None:
     scope = frame.scope(encoder_id)
     if not scope.workspace.catalogue.n_tracks(scope.library):
         st.caption("Nothing to embed yet.")
+        return
+    if (job := embedding_of(scope)) is not None:  # numbers that stand still would soon be wrong
+
+        def so_far() -> str:
+            n_tracks = counted(scope.workspace.catalogue.n_tracks(scope.library), "track")
+            return f"{scope.n_embedded} of {n_tracks} embedded with {scope.info.title}"
+
+        jobs.follow(so_far, job)
+        embed_button(scope, len(scope.missing_tracks))
         return
     estimate, done = scope.estimate(), scope.n_embedded
     time = "not known yet" if estimate.seconds is None else f"≈ {frame.seconds(estimate.seconds)}"
@@ -315,6 +329,7 @@ def _edit_tracks(tracks: Sequence[Track], encoder_id: str) -> None:
             "length s": st.column_config.NumberColumn(format="%.1f"),
             "loudness LUFS": st.column_config.NumberColumn(format="%.1f"),
         },
+        placeholder="",
         alt="Tracks of the library",
     )
 

@@ -190,7 +190,7 @@ def _choose_avoided(aspects: Mapping[str, AspectEvidence], asked: list[str]) -> 
 
 def _choose_rules() -> dict:
     """How many, diversity, caps, copies and hubs."""
-    rules: dict = {"k": state.sticky(st.number_input, "Neighbours", 1, 200, key="k")}
+    rules: dict = {"k": state.sticky(st.number_input, "Neighbours, 1 to 200", 1, 200, key="k")}
     rules["diversity"] = state.sticky(
         st.slider, "Diversity", 0.0, 1.0, step=0.1, key="diversity",
         help="Above 0, what resembles a better result ranks lower.",
@@ -198,7 +198,7 @@ def _choose_rules() -> dict:
     for name in CAPS:
         key = f"max_per_{name}"
         rules[key] = state.sticky(
-            st.number_input, f"At most per {name}", 1, 200, key=key, placeholder="any",
+            st.number_input, f"At most per {name}", 1, 200, key=key, placeholder="any number from 1 to 200",
             help="An album is the folder a file lies in." if name == "album" else None,
         )  # fmt: skip
     rules["duplicates"] = _choice("duplicates", "Near-duplicates", list(COPIES), "Collapse shows one of them.")

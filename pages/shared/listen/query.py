@@ -15,9 +15,9 @@ from mess_core.work.targets import MeasureRequest
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.uploads import keep_recording
 from pages.shared.app import frame, resources, state
-from pages.shared.app.jobs import wait_for
+from pages.shared.app.jobs import follow, wait_for
 from pages.shared.listen.words import choose_words
-from pages.shared.widgets.pickers import embed_button
+from pages.shared.widgets.pickers import embed_button, embedding_of
 from pages.shared.widgets.upload.upload import upload
 
 UPLOAD, PICK, RECORD = "Drop a file", "Pick a track", "Record"
@@ -151,8 +151,7 @@ def embed_query(query: Track, scope: Scope) -> bool:
             submit(workspace, request)
             st.rerun()
         return False
-    wait_for(submit(workspace, request))
-    st.caption("Its neighbours appear as soon as it has been listened to.")
+    wait_for(submit(workspace, request), "Its neighbours appear as soon as it has been listened to.")
     return False
 
 
@@ -168,18 +167,28 @@ def measure_query(query: Track, question: Question, passage: tuple[float, float]
         said, cure = (failures[0].message, failures[0].hint) if failures else (job.message, job.hint)
         frame.notice("This query cannot be measured", said, cure or "Let the encoder compare: geometry layer.")
         return False
-    wait_for(submit(workspace, request))
-    st.caption("Its neighbours appear as soon as it has been measured.")
+    wait_for(submit(workspace, request), "Its neighbours appear as soon as it has been measured.")
     return False
 
 
 def is_searchable(scope: Scope) -> bool:
     """Whether anything in the library can be compared; while it cannot, what is done about it is shown."""
     n_tracks, n_embedded = scope.workspace.catalogue.n_tracks(scope.library), scope.n_embedded
-    if n_embedded < n_tracks:
+    active = scope.workspace.jobs.active()
+    if n_embedded == 0 and active:
+
+        def until_there_is() -> str:
+            if scope.n_embedded:
+                st.rerun()
+            return "Nothing can be compared yet: that begins as soon as the first recordings are embedded."
+
+        follow(until_there_is, embedding_of(scope) or active[0])
+    elif n_embedded < n_tracks and embedding_of(scope) is not None:  # how many soon changes: the status says it
+        st.caption("The rest of this library is being embedded: only what is done can be found so far.")
+    elif n_embedded < n_tracks:
         so_far = f"{n_embedded} of {counted(n_tracks, 'track')}"
         st.caption(f"Embedded with {scope.info.title} so far: {so_far} of this library.")
-    if n_embedded == 0 and not scope.workspace.jobs.active():
+    if n_embedded == 0 and not active:
         _offer_to_embed(scope, n_tracks)
     return n_embedded > 0
 

@@ -9,6 +9,7 @@ import streamlit as st
 from mess_core.catalogue.catalogue import ALL
 from mess_core.encoders.hearings import ANY_KEY, LIKE_THIS
 from mess_core.encoders.registry import DEFAULT, encoder_choices, encoder_ids, hearing_ids
+from mess_core.storage.jobs import Job
 from mess_core.words import counted
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.request import submit, under_way
@@ -68,13 +69,21 @@ def _offer_to_listen_for_more(hearing: str) -> None:
     n_missing = frame.scope(DEFAULT).n_embedded - scope.n_embedded
     if n_missing <= 0:
         return
-    job = under_way(scope.workspace, ExtractRequest, library=scope.library, encoder_id=hearing)
-    job = job or under_way(scope.workspace, ExtractRequest, library=ALL, encoder_id=hearing)
+    job = embedding_of(scope)
     what, help_text = MORE[hearing]
-    label = f"Listen {what}, too ({counted(n_missing, 'track')})"
-    if jobs.work_button(label, job, key=f"listen for more {hearing}", help=help_text):
+    how_many = "" if job is not None else f" ({counted(n_missing, 'track')})"
+    if jobs.work_button(f"Listen {what}, too{how_many}", job, key=f"listen for more {hearing}", help=help_text):
         submit(scope.workspace, ExtractRequest(scope.library, hearing))
         st.rerun()
+
+
+def embedding_of(scope: Scope) -> Job | None:
+    """The job that embeds this library, or all of them."""
+    asked = (
+        under_way(scope.workspace, ExtractRequest, library=library, encoder_id=scope.info.id)
+        for library in dict.fromkeys((scope.library, ALL))
+    )
+    return next((job for job in asked if job is not None), None)
 
 
 def embed_button(scope: Scope, n_tracks: int) -> None:
@@ -83,9 +92,9 @@ def embed_button(scope: Scope, n_tracks: int) -> None:
     if n_tracks == 0:
         st.caption(f"Every track is embedded with {info.title}.")
         return
-    label = f"Embed {counted(n_tracks, 'track')} with {info.title}"
-    job = under_way(workspace, ExtractRequest, library=scope.library, encoder_id=info.id)
-    job = job or under_way(workspace, ExtractRequest, library=ALL, encoder_id=info.id)
+    job = embedding_of(scope)
+    # How many are left changes with every moment meanwhile; that is said by what is being worked on.
+    label = f"Embed {'the rest' if job is not None else counted(n_tracks, 'track')} with {info.title}"
     if jobs.work_button(label, job, type="primary", disabled=not is_ready(info.id)):
         submit(workspace, ExtractRequest(scope.library, info.id, goes_on=True))
         st.rerun()
