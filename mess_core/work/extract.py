@@ -93,8 +93,15 @@ class ExtractRequest(Request):
         return f"{n_embedded} of {n_tracks} kept in {short(self.library)}.{rest}"
 
     def left_s(self, workspace: Workspace, job: Job) -> float | None:
-        """By the speed of its encoder here, as its estimate was before it began; of several, by how fast it goes."""
-        if job.n_total <= 1 or self.encoder_id.startswith(PREFIX):  # it has not counted its segments, or does in steps
+        """By the speed of its encoder here, as its estimate was before it began; of several, by that of each.
+
+        Of several the bar goes by steps, and one in which nothing is left to do is over at once: how fast it goes
+        tells nothing.
+        """
+        if self.encoder_id.startswith(PREFIX):
+            expected_s = self.expected_s(workspace)
+            return None if expected_s is None else workspace.jobs.left_s(job, expected_s)
+        if job.n_total <= 1:  # it has not counted its segments
             return workspace.jobs.left_s(job)
         per_segment = workspace.store.speed(encoder_info(self.encoder_id, workspace.paths))
         return None if per_segment is None else workspace.jobs.left_s(job, per_segment * (job.n_total - job.n_done))

@@ -9,6 +9,7 @@ import pytest
 from mess_core.encoders.hearings import LIKE_THIS
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
+from mess_core.encoders.registry import encoder_info
 from mess_core.storage.jobs import new_owner
 from mess_core.work.demo import DemoRequest
 from mess_core.work.extract import EncodeRequest, ExtractRequest
@@ -18,6 +19,7 @@ from mess_core.work.outlook import outlook
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit
 from mess_core.work.targets import TargetsRequest
+from mess_core.workspace.scope import count_segments
 from tests.planted import a_track, layered, plant_embeddings, plant_tracks
 
 
@@ -146,3 +148,16 @@ def test_the_time_left_of_a_discovery_never_grows(home, ids, monkeypatch):
         monkeypatch.setattr("mess_core.work.request.time.time", lambda now=began + after_s: now)
         said.append(told(home).left_s)
     assert said == [pytest.approx(99), pytest.approx(80), pytest.approx(60), pytest.approx(10), None]
+
+
+def test_the_time_left_of_a_hearing_goes_by_what_is_missing(home, ids):
+    """A part that all have heard is a step that takes no time: what is left of the others counts, or nobody knows."""
+    music, sound = encoder_info("musicnn-mtt", home.paths), encoder_info("musicnn-msd", home.paths)
+    plant_embeddings(home, NANO, layered(ids, NANO))
+    begin(home, ExtractRequest("music", LIKE_THIS), 1000, 3000)
+    assert told(home).left_s is None
+    home.store.set_speed(NANO, 100.0)
+    home.store.set_speed(music, 2.0)
+    home.store.set_speed(sound, 3.0)
+    n_segments = {info.id: 40 * count_segments(6.0, info) for info in (music, sound)}
+    assert told(home).left_s == pytest.approx(2.0 * n_segments[music.id] + 3.0 * n_segments[sound.id])

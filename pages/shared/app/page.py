@@ -44,6 +44,12 @@ STYLE = """<style>
 }
 .st-key-status { border-top: 1px solid light-dark(#d5d9e3, #343b4d); padding: 0.5rem 0 0.75rem; }
 .st-key-status [data-testid="stCaptionContainer"] p { line-height: 1.35; }
+/* While the sidebar is closed, a dot on its button says that something is being worked on. */
+[data-testid="stExpandSidebarButton"] { position: relative; }
+body:has(.st-key-status [role="progressbar"]) [data-testid="stExpandSidebarButton"]::after {
+  content: ""; position: absolute; top: 0; right: 0; width: 0.5rem; height: 0.5rem; border-radius: 50%;
+  background: light-dark(#3559c7, #7d9bff);
+}
 .st-key-status [data-testid="stProgressBarTrack"] { height: 0.25rem; }
 .st-key-status [data-testid="stPopover"] button { color: inherit; }
 </style>"""
