@@ -86,7 +86,7 @@ class Request:
         raise NotImplementedError
 
     def brief(self, workspace: Workspace) -> str:
-        """What it is about, in a word or two, where a line names several; it does not name its library."""
+        """What it is about, in four words at most, where a line names several; it does not name its library."""
         raise NotImplementedError
 
     def run(self, task: Task) -> Done:

@@ -60,6 +60,7 @@ def test_what_will_not_follow_is_not_promised(home):
     assert what_will_follow(home, ExtractRequest("few", NANO.id, goes_on=True)) == []
 
 
+@pytest.mark.slow
 def test_a_library_that_can_be_listened_to_is_called_ready(home, ids):
     plant_embeddings(home, NANO, layered(ids, NANO))
     begin(home, TargetsRequest("music", NANO.id), 1, 4)

@@ -56,6 +56,12 @@ def test_a_row_holds_what_was_asked(kind, row, request_):
     assert (request_.kind, json.loads(json.dumps(request_.arguments))) == (kind, row)
 
 
+@pytest.mark.parametrize("request_", [request_ for _, _, request_ in ROWS], ids=lambda each: each.kind)
+def test_every_kind_says_in_a_few_words_what_it_is_about(home, request_):
+    """In the line for all work; an encoder that is gone, or a track, does not matter."""
+    assert 1 <= len(request_.brief(home).split()) <= 4
+
+
 def test_every_kind_is_here():
     assert {kind for kind, _, _ in ROWS} == set(KINDS)
 
