@@ -163,7 +163,7 @@ def held_job(home: Workspace, kind: str, arguments: dict, n_done: int = 3, n_tot
             connection.execute("DELETE FROM jobs WHERE job_id = ?", (job.job_id,))
 
 
-IN_HAND = re.compile(r"embedding with Log-mel 30 %")
+IN_HAND = re.compile(r"embedding with Log-mel 30\s%")
 EMBEDDING = re.compile(r"Embedding music \(\d+ tracks?\) with Log-mel · 30%")
 
 
