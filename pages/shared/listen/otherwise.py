@@ -105,10 +105,9 @@ def _show(query: Track, scope: Scope, change: Change, before: str, after: str) -
         if job is not None and job.state == "failed":
             frame.notice("It cannot be compared", job.message, job.hint)
             return
-        wait_for(submit(workspace, EncodeRequest(track_id, scope.info.id)))
-    if missing:
-        st.caption("What it moves appears as soon as both have been listened to.")
-        return
+        sentence = "What it moves appears as soon as both have been listened to."
+        wait_for(submit(workspace, EncodeRequest(track_id, scope.info.id)), sentence)
+        return  # the other one comes after it
     found = _compare(scope, before, after)
     st.text(" ".join(found.sentences()))
     st.plotly_chart(
