@@ -1,4 +1,4 @@
-# make run    set up and start the app                make test   set up and run the tests (2 to 3 minutes)
+# make run    set up and start the app                make test   set up and run the tests (2 minutes)
 # make test-slow   the tests that kill, decode and simulate (15 minutes)
 # make lock   pin the requirements anew               make soak   the slow tests
 # make graph  the rooms of the core and their arrows  make mutants   do the tests notice code that is wrong? (10 minutes)

@@ -29,6 +29,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = (
     "rank", "track_id", "title", "work", "performer", "instrument", "heard_as", "similarity", "percentile", "path",
 )  # fmt: skip
+OPTIONAL = ("nearness", "semitones")  # of a neighbour, where the search says it
 ALWAYS = ("title", "work", "composer", "performer", "instrument")
 ASPECT_COLUMNS = ("similarity", "percentile", "weight", "contribution")
 
@@ -94,15 +95,15 @@ def as_csv(answer: Answer) -> str:
     aspects, words = list(answer.plan.question.weights), _words_of(answer)
     shares = list(next((found.neighbour.words for found in answer.found if found.neighbour.words), ()))
     of_aspects = [f"{aspect}_{column}" for aspect in aspects for column in ASPECT_COLUMNS]
-    keys = ["semitones"] if any(found.neighbour.semitones is not None for found in answer.found) else []
-    writer.writerow([*COLUMNS, *of_aspects, *(f"{name}_share" for name in shares), *keys])
+    known = [name for name in OPTIONAL if any(getattr(found.neighbour, name) is not None for found in answer.found)]
+    writer.writerow([*COLUMNS, *of_aspects, *(f"{name}_share" for name in shares), *known])
     for found in answer.found:
         facts = {**vars(found.track), **vars(found.neighbour), "path": str(found.path)}
         facts["heard_as"] = ", ".join(words.get(found.track.track_id, ()))
         scores = found.neighbour.aspects or {}
         cells = [getattr(scores.get(aspect), name, None) for aspect in aspects for name in ASPECT_COLUMNS]
         cells += [(found.neighbour.words or {}).get(name) for name in shares]
-        cells += [facts[name] for name in keys]
+        cells += [facts[name] for name in known]
         writer.writerow([*(_cell(facts[column]) for column in COLUMNS), *cells])
     return _text(text.getvalue())
 

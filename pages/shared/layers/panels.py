@@ -70,6 +70,12 @@ def say_what_was_found(scope: Scope, found: Discovery | None) -> None:
     """The first words of the page: what this discovery says, and whatever changes how far to believe it."""
     if found is None:
         n_tracks, n_embedded = scope.workspace.catalogue.n_tracks(scope.library), scope.n_embedded
+        if resources.own_discovery(scope) is not None:
+            frame.notice(
+                "Not looked at so yet",
+                "Discovery of whole recordings, works kept apart, runs by itself; this view when somebody asks for it.",
+            )
+            return
         frame.notice(
             "Nothing probed yet",
             f"Discovery runs by itself after the embedding of at least {MIN_TRACKS} tracks in {MIN_GROUPS} works. "
@@ -265,8 +271,13 @@ def show_heatmap(found: Discovery, *, is_beside: bool = False) -> None:
             config=_camera(found, quantity),
             alt="How well every layer tells every property",
         )
+        is_any_proven = any(figures.is_gain(each) for each in found.result.cells)
+        outlined = (
+            "Full and outlined: better than everything plainer that it was compared with; faded: not shown to be."
+        )
+        none = "No cell is shown to be better than everything plainer that it was compared with, so all are faded."
         st.caption(
-            "Full and outlined: better than everything plainer that it was compared with; faded: not shown to be. "
+            f"{outlined if is_any_proven else none} "
             f"Colour: the musical dimension; its strength: {figures.QUANTITIES[quantity][1]}. "
             "Click a cell to look closer."
         )

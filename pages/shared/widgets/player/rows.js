@@ -54,7 +54,7 @@ export class Rows {
       part.title = `closer than ${score} of all pairs here, in ${aspect} alone`;
       why.append(part, " ");
     }
-    why.append(make("span", "verdict", row.verdict_words));
+    why.append(make("span", "verdict", row.verdict_words.replaceAll(" %", "\u00a0%"))); // a number stays with its unit
     const score = make("span", "score", row.score === null ? "" : String(row.score));
     if (row.score !== null) score.append(make("small", "", row.unit));
     score.title = row.score_words;
