@@ -563,8 +563,9 @@ def test_the_document_and_the_table_hold_the_aspects(planted):
         assert result["moment"] == dataclasses.asdict(item.moment)
     lines = as_csv(found).split("\r\n")
     columns = lines[0].split(",")
-    assert columns[-8:] == [f"{a}_{c}" for a in ("tempo", "brightness")
-                            for c in ("similarity", "percentile", "weight", "contribution")]  # fmt: skip
+    assert columns[-9:-1] == [f"{a}_{c}" for a in ("tempo", "brightness")
+                              for c in ("similarity", "percentile", "weight", "contribution")]  # fmt: skip
+    assert columns[-1] == "nearness" and result["nearness"] == item.neighbour.nearness
     row = dict(zip(columns, lines[1].split(","), strict=True))
     assert float(row["tempo_weight"]) == 0.5
     total = float(row["tempo_contribution"]) + float(row["brightness_contribution"])
