@@ -26,7 +26,7 @@ from mess_core.search.geometry import MeasuredGeometry
 from mess_core.targets.base import TargetValue
 from mess_core.targets.measurements import probe_scale
 from mess_core.targets.registry import TARGETS
-from mess_core.words import counted
+from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
 
 ROUNDING = 1e-12  # relative, of values in double precision
@@ -142,7 +142,7 @@ class MeasuredLibrary:
                 why = f": {value.reason}" if value.reason else ""
                 raise InputError(
                     f"The query has no value of {_title(target)}{why}.",
-                    f"Leave out {_listed([name for name, needed in ASPECTS.items() if target in needed])}, or let the "
+                    f"Leave out {listed([name for name, needed in ASPECTS.items() if target in needed])}, or let the "
                     "encoder compare: geometry layer.",
                 )
         standard: np.ndarray = (placed - self.mean) / self.spread
@@ -230,7 +230,3 @@ def _title(target: str) -> str:
     """As within a sentence."""
     title = TARGETS[target].title
     return title[:1].lower() + title[1:]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

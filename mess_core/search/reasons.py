@@ -16,6 +16,7 @@ import numpy as np
 from mess_core.probing.result import ProbeResult
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.targets.registry import target_of
+from mess_core.words import listed
 
 ALIKE_FROM = 90.0  # percentile of pairs
 APART_BELOW, APART_FROM_SD = 50.0, 1.0  # percentile of pairs, and difference in standard deviations of the library
@@ -199,7 +200,7 @@ def in_one_line(
 
 def _same(reasons: Sequence[Reason], how: str = "same") -> str:
     names = [reason.aspect.replace("_", " ") for reason in reasons]
-    return f"{how} {_listed(names)}" if names else ""
+    return f"{how} {listed(names)}" if names else ""
 
 
 def _than(standing: float) -> str:
@@ -207,7 +208,3 @@ def _than(standing: float) -> str:
     if standing < UNUSUAL_FROM:
         return ""
     return f" than {standing:.0f} % of the library" if round(standing) < 100 else " than all else here"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
