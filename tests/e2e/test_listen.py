@@ -22,6 +22,8 @@ def listen(app, open_page):
         link = "&".join(f"{name}={value}" for name, value in {"query": query, "library": "music", **choices}.items())
         page = open_page(f"{app.url}/Listen?{link}")
         expect(page.get_by_role("heading", name="Why?")).to_be_visible(timeout=PATIENCE_MS)
+        rows = page.locator("section.player").first.get_by_role("radio")
+        expect(rows.nth(1)).to_be_visible(timeout=PATIENCE_MS)  # the scripts of the player have come
         settle(page)
         return page
 
