@@ -11,6 +11,7 @@ today's, or of rubato without a score, are none.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -200,8 +201,10 @@ def measured_library(scope: Scope, targets: Sequence[str]) -> MeasuredLibrary:
 
     def read() -> MeasuredLibrary:
         ids = scope.embedded_ids
-        return MeasuredLibrary.of(scope.info, ids, targets, np.stack([_values(scope, ids, t) for t in targets], axis=1))
+        values = np.stack([_values(scope, scope.content, stamp, target) for target in targets], axis=1)
+        return MeasuredLibrary.of(scope.info, ids, targets, values)
 
+    stamp = _stamp(scope)
     key = ("measured", scope.library, scope.info.fingerprint, tuple(targets))
     library: MeasuredLibrary = scope.workspace.catalogue.remembered(key, read)
     return library
@@ -213,17 +216,30 @@ def _known(scope: Scope) -> dict[str, float]:
     def read() -> dict[str, float]:
         ids = scope.embedded_ids
         targets = {target for targets in ASPECTS.values() for target in targets}
-        return {target: float(np.isfinite(_values(scope, ids, target)).mean()) if ids else 0.0 for target in targets}
+        if not ids:
+            return dict.fromkeys(targets, 0.0)
+        return {t: float(np.isfinite(_values(scope, scope.content, stamp, t)).mean()) for t in targets}
 
+    stamp = _stamp(scope)
     key = ("known", scope.library, scope.info.fingerprint)
     known: dict[str, float] = scope.workspace.catalogue.remembered(key, read)
     return known
 
 
-def _values(scope: Scope, track_ids: Sequence[str], target: str) -> np.ndarray:
-    """(n_tracks,), NaN where no value may be used."""
+def _stamp(scope: Scope) -> tuple[float, ...]:
+    """Of what is measured: read after every write, which values are not."""
+    stamp: tuple[float, ...] = scope.workspace.catalogue.remembered("measured when", scope.workspace.measurements.stamp)
+    return stamp
+
+
+# While anything is worked on, the catalogue is written to every second; measurements are not.
+@functools.lru_cache(maxsize=64)  # 80 kB each at ten thousand tracks
+def _values(scope: Scope, content: str, stamp: tuple[float, ...], target: str) -> np.ndarray:
+    """Of the embedded recordings, (n_tracks,), NaN where no value may be used; `content` and `stamp` say of when."""
     is_strict = target in NEED_A_SCORE
-    return scope.workspace.measurements.values(track_ids, target, good_only=is_strict, current_only=True)
+    values = scope.workspace.measurements.values(scope.embedded_ids, target, good_only=is_strict, current_only=True)
+    values.setflags(write=False)
+    return values
 
 
 def _title(target: str) -> str:

@@ -28,7 +28,7 @@ from mess_core.search.asking import find_query
 from mess_core.search.comparisons import map_moments
 from mess_core.search.explaining import plan_of_reasons
 from mess_core.search.geometry import MeasuredGeometry
-from mess_core.search.measured import MeasuredLibrary, commonly_measured, measured_aspects
+from mess_core.search.measured import MeasuredLibrary, commonly_measured, measured_aspects, measured_library
 from mess_core.search.question import Question
 from mess_core.search.reasons import find_reasons
 from mess_core.targets import base
@@ -374,3 +374,21 @@ def test_a_discovery_changes_nothing(own):
     scope = Scope(home, "planted", TWO_LAYERS)
     plan = make_plan(scope, Question({"brightness": 1.0}, geometry="measured"), scope.discovery_for_search())
     assert plan.key == before.plan.key and plan.discovery is None
+
+
+@pytest.mark.slow
+def test_values_that_were_measured_anew_are_seen_at_once(own):
+    """Another value in the same row, one that is gone: what is remembered gives way, while other writes leave it."""
+    home, ids = own
+    scope = Scope(home, "planted", TWO_LAYERS)
+    target = "tempo"
+
+    def first() -> float:
+        return float(measured_library(scope, (target,)).raw[0, 0])
+
+    before = first()
+    with home.database.transaction() as connection:
+        connection.execute("UPDATE targets SET value = ? WHERE track_id = ? AND target = ?", (99.5, ids[0], target))
+    assert first() == 99.5 != before
+    forget(home, [ids[0]], target)
+    assert measured_library(scope, (target,)).track_ids[0] == ids[1]
