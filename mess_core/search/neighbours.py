@@ -129,7 +129,7 @@ class Neighbour:
         key; None where keys were not looked at
     words : where something was asked for in words, what each adds to the score, in percent; `similarity` is their sum,
         1 being all, and `percentile` the share of the library that fits less
-    nearness : where the pair stands among neighbours, 0 to 100; None in a library without pairs, of passages and words
+    nearness : where the pair stands among neighbours, 0 to 100; None in a library too small, of passages and words
     """
 
     rank: int
@@ -432,9 +432,9 @@ class NeighbourIndex:
         -------
         ndarray, shape (n,)
             Share of a seeded sample of such pairs that is less alike, in percent, those as alike counted by half. NaN
-            in a library without pairs.
+            in a library too small to say.
         """
-        if len(self) < 2:
+        if len(self) < FEWEST_TYPICAL:
             return np.full(len(similarities), np.nan)
         key = weights.tobytes()
         if key not in self._near_pairs:

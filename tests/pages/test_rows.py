@@ -34,17 +34,18 @@ def test_a_name_is_said_once(given, label, apart):
     assert (named.label, named.performer) == (label, apart)
 
 
-def row_of(neighbour: Neighbour, verdict: str = "none"):
+def row_of(neighbour: Neighbour, verdict: str = "none", passage: tuple[float, float] | None = None):
     item = FoundTrack(neighbour, track("Largo"), Path("x.wav"), None)
-    return rows._row(SimpleNamespace(), item, {"ab": "same tempo"}, verdict)
+    return rows._row(SimpleNamespace(passage=passage), item, {"ab": "same tempo"}, verdict)
 
 
 def test_the_number_is_nearness_or_what_stands_for_it():
-    """Of a passage the percentile, of words how well they fit; in a library of one there is none."""
+    """Of a passage the percentile, of words how well they fit; in a small library there is none."""
     assert (
         row_of(Neighbour(3, "ab", 0.8, 99.0, nearness=41.6)).score,
+        row_of(Neighbour(3, "ab", 0.8, 99.0), passage=(1.0, 3.0)).score,
         row_of(Neighbour(3, "ab", 0.8, 99.0)).score,
-    ) == (42, 99)
+    ) == (42, 99, None)
     in_words = row_of(Neighbour(1, "ab", 0.87, 99.0, words={"violin": 87.0}))
     assert (in_words.score, in_words.unit) == (87, "fits")
     nothing = row_of(Neighbour(1, "ab", 0.8, None))

@@ -8,6 +8,7 @@ BUTTONS = {  # how a command begins, the longer first, and what does the same he
     "add --render": "add its folder on the Library page, with “Play what has only MIDI” ticked",
     "add": "add a folder on the Library page",
     "demo": "make the demo library on the Library page",
+    "extract --encoder hearing:any-key": "press “Listen in any key, too” on the Listen page",
     "extract --encoder hearing:": "press “Listen for sound and style, too” on the Listen page",
     "extract": "embed it on the Library page",
     "targets": "run discovery on the Layers page, which measures first",

@@ -87,7 +87,7 @@ def _row(found: Answer, item: FoundTrack, lines: Mapping[str, str], verdict: str
         score, unit, meaning = 100 * neighbour.similarity, "fits", FITS
     elif neighbour.nearness is not None:
         score, meaning = neighbour.nearness, NEARNESS
-    elif neighbour.percentile is not None:
+    elif found.passage is not None and neighbour.percentile is not None:
         score, meaning = neighbour.percentile, CLOSER
     asked = [(name, each.percentile) for name, each in (neighbour.aspects or {}).items()]
     return PlayerRow(

@@ -82,7 +82,6 @@ class Player {
   #layTracks() {
     const { tracks, excerptS } = this.given;
     const isAlone = tracks.every(({ row }) => row) && !this.compares;
-    this.isAlone = isAlone;
     this.engine.isAlone = isAlone;
     const laid = tracks.map((track) => ({ ...track, offset_s: isAlone ? 0 : track.offset_s, beside_s: track.offset_s }));
     return this.engine.setTracks(laid, excerptS);
@@ -167,7 +166,7 @@ class Player {
     }
     const before = this.engine.voice;
     this.engine.select(index);
-    if (this.isAlone) this.#goOnBeside(before);
+    if (this.engine.isAlone) this.#goOnBeside(before);
     this.#loadPeaks();
   }
 
@@ -295,7 +294,7 @@ class Player {
     if (!this.#region) return null;
     const { trackId, from, to } = this.#region;
     // What Python asks about is a passage of the query; where each row has its own time, it is no other row's.
-    if (this.isAlone && (trackId ?? this.engine.voices[0].track.id) !== this.engine.voice.track.id) return null;
+    if (this.engine.isAlone && (trackId ?? this.engine.voices[0].track.id) !== this.engine.voice.track.id) return null;
     if (trackId === null) return { from, to };
     const voice = this.engine.voices.find(({ track }) => track.id === trackId);
     return voice ? { from: from - voice.offset, to: to - voice.offset } : null;
