@@ -23,7 +23,7 @@ from mess_core.catalogue.takeover import CarriedEmbedding, Changed, Place, audio
 from mess_core.config import ALL as ALL
 from mess_core.config import SHORT_S, UPLOAD_KEEP_S
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, MessError, UnknownTrackError
-from mess_core.storage.database import Database, Guard, Remembered
+from mess_core.storage.database import Database, Guard
 from mess_core.storage.files import inside
 from mess_core.storage.paths import Paths
 from mess_core.storage.untrusted import parse_json_value, printable
@@ -187,7 +187,7 @@ class Catalogue:
         self.paths = paths
         self.database = database
         self.passages = Passages(database)
-        self.remembered = Remembered(database)
+        self.remembered = database.remembered
 
     # --- reading --------------------------------------------------------------------------------------------
 
@@ -257,15 +257,33 @@ class Catalogue:
             )
             return {row["track_id"]: row["duration_s"] for row in rows}
 
-        durations_s: dict[str, float] = self.remembered(("durations_s", library), read)
+        of = self.content(library)
+        durations_s: dict[str, float] = self.remembered.made_of(("durations_s", library), of, read)
         return durations_s
 
     def track_ids(self, library: str) -> list[str]:
         """The ids of a library's tracks, in order."""
-        rows = self.database.connection.execute(
-            "SELECT DISTINCT track_id FROM library_tracks WHERE ? IN (library, ?) ORDER BY track_id", (library, ALL)
-        )
-        return [row["track_id"] for row in rows]
+
+        def read() -> list[str]:
+            rows = self.database.connection.execute(
+                "SELECT DISTINCT track_id FROM library_tracks WHERE ? IN (library, ?) ORDER BY track_id", (library, ALL)
+            )
+            return [track_id for (track_id,) in rows]
+
+        return list(self.remembered(("track_ids", library), read))
+
+    def content(self, library: str) -> int:
+        """A number, of this process, that is another where anything that `tracks` gives is."""
+
+        def read() -> int:
+            rows = self.database.connection.execute(
+                f"SELECT {TRACK_COLUMNS} FROM tracks WHERE track_id IN"
+                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?)) ORDER BY track_id",
+                (library, ALL),
+            )
+            return hash(tuple(map(tuple, rows)))
+
+        return int(self.remembered(("content", library), read))
 
     def n_tracks(self, library: str) -> int:
         """How many tracks a library has."""
@@ -292,7 +310,7 @@ class Catalogue:
             )
             return {track_id: _label(title, names) for track_id, title, *names in rows}
 
-        labels: dict[str, str] = self.remembered(("labels", library), read)
+        labels: dict[str, str] = self.remembered.made_of(("labels", library), self.content(library), read)
         return labels
 
     def names(self, library: str) -> Mapping[str, Sequence[str]]:
@@ -306,7 +324,7 @@ class Catalogue:
             ).fetchall()
             return {kind: sorted({row[kind] for row in rows if row[kind]}) for kind in FILTERS}
 
-        names: dict[str, list[str]] = self.remembered(("names", library), read)
+        names: dict[str, list[str]] = self.remembered.made_of(("names", library), self.content(library), read)
         return names
 
     def details(self, library: str) -> Mapping[str, Mapping[str, str]]:

@@ -337,16 +337,28 @@ class EmbeddingStore:
             with contextlib.suppress(OSError, ArtefactMismatchError):
                 self.path_of(name).unlink(missing_ok=True)
 
-    def known(self, info: EncoderInfo) -> dict[str, str]:
+    def known(self, info: EncoderInfo) -> Mapping[str, str]:
         """track_id -> sha256 of every embedding by this encoder; of a hearing, of what all its parts have embedded."""
+        key = ("known", info.fingerprint)
+        known: dict[str, str]
         if info.parts:
             each = [self.known(encoder) for encoder in info.encoders]
-            common = each[0].keys() & set.intersection(*(set(known) for known in each))
-            return {track_id: " ".join(known[track_id] for known in each) for track_id in sorted(common)}
-        rows = self.database.connection.execute(
-            "SELECT track_id, sha256 FROM embeddings WHERE fingerprint = ?", (info.fingerprint,)
-        )
-        return {row["track_id"]: row["sha256"] for row in rows}
+
+            def join() -> dict[str, str]:
+                common = each[0].keys() & set.intersection(*(set(known) for known in each))
+                return {track_id: " ".join(known[track_id] for known in each) for track_id in sorted(common)}
+
+            known = self.database.remembered.made_of(key, each, join)
+            return known
+
+        def read() -> dict[str, str]:
+            rows = self.database.connection.execute(
+                "SELECT track_id, sha256 FROM embeddings WHERE fingerprint = ?", (info.fingerprint,)
+            )
+            return dict(map(tuple, rows))
+
+        known = self.database.remembered(key, read)
+        return known
 
     def content(self, track_ids: Sequence[str], info: EncoderInfo) -> str:
         """What `load` would return, as a key: it changes when a track is added, removed or extracted again."""

@@ -104,8 +104,9 @@ def examples_of(workspace: Workspace, library: str, discovery: Discovery | None 
                 found[kind] = (instance, now is not None)
         return found
 
-    instances: dict[Kind, tuple[_Instance, bool]] = workspace.catalogue.remembered(
-        ("examples", library, scope.info.fingerprint), read
+    of = (workspace.catalogue.content(library), scope.content, waits_for)
+    instances: dict[Kind, tuple[_Instance, bool]] = workspace.database.remembered.made_of(
+        ("examples", library), of, read
     )
     found = [_bright(workspace, library, discovery, waits_for)]
     for kind, (instance, is_now) in instances.items():

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from mess_core.catalogue.catalogue import Track
+from mess_core.probing.discovery import Discovery
 from mess_core.search.answers import Answer, Plan, make_plan, vector_of
 from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.neighbours import NeighbourIndex
@@ -15,21 +16,30 @@ from mess_core.search.question import Question
 from mess_core.search.reasons import Reason, errors_of, find_reasons
 from mess_core.search.selection import Facts
 from mess_core.search.track_facts import work_of
+from mess_core.workspace.scope import Scope
 
 
-def plan_of_reasons(plan: Plan) -> Plan | None:
+def plan_of_reasons(
+    plan: Plan, discovery_of: Callable[[Scope], Discovery | None] = Scope.discovery_for_search
+) -> Plan | None:
     """The plan by whose index the neighbours of an answer are explained (`reasons.find_reasons`).
 
     Reasons are all aspects with evidence, whatever the search went by. A search along directions from which nothing
     was taken out has them in its own index; any other needs that of the directions. None where there are none.
     A search by measured values is explained by the values that it asked for.
+
+    Parameters
+    ----------
+    plan : Plan
+    discovery_of : callable (scope) -> Discovery or None
+        What searches of a scope go by; a page has read it already, which takes seconds of ten thousand tracks.
     """
     if plan.measured is not None:
         asked = replace(plan.question, avoid=())
         return plan if not plan.avoid else make_plan(plan.scope, asked, None)
     if plan.scope.info.explained_by is not None:
         scope = plan.scope.for_aspects
-        discovery = scope.discovery_for_search() if scope.n_embedded else None
+        discovery = discovery_of(scope) if scope.n_embedded else None
         plan = replace(plan, scope=scope, discovery=discovery)
     if plan.discovery is None or not any(aspect.has_evidence for aspect in plan.discovery.aspects.values()):
         return None
@@ -53,7 +63,11 @@ def query_of_reasons(plan: Plan, found: Answer) -> np.ndarray | None:
     return store.read(found.query.track_id, plan.scope.info).mean
 
 
-def explain_neighbours(found: Answer, index_of: Callable[[Plan], NeighbourIndex]) -> dict[str, list[Reason]]:
+def explain_neighbours(
+    found: Answer,
+    index_of: Callable[[Plan], NeighbourIndex],
+    discovery_of: Callable[[Scope], Discovery | None] = Scope.discovery_for_search,
+) -> dict[str, list[Reason]]:
     """In what each neighbour of an answer is like its query, and in what not, by track id; empty where unknown.
 
     Parameters
@@ -61,9 +75,11 @@ def explain_neighbours(found: Answer, index_of: Callable[[Plan], NeighbourIndex]
     found : Answer
     index_of : callable (plan) -> NeighbourIndex
         As `answers.build_index`; a page has built it already.
+    discovery_of : callable (scope) -> Discovery or None
+        As in `plan_of_reasons`.
     """
     track_ids = [item.track.track_id for item in found.found]
-    plan = plan_of_reasons(found.plan) if found.query is not None else None
+    plan = plan_of_reasons(found.plan, discovery_of) if found.query is not None else None
     query = None if plan is None else query_of_reasons(plan, found)
     if plan is None or query is None:  # asked in words; nothing discovered; an upload that its encoder has not heard
         return {track_id: [] for track_id in track_ids}

@@ -204,9 +204,10 @@ def measured_library(scope: Scope, targets: Sequence[str]) -> MeasuredLibrary:
         values = np.stack([_values(scope, scope.content, stamp, target) for target in targets], axis=1)
         return MeasuredLibrary.of(scope.info, ids, targets, values)
 
-    stamp = _stamp(scope)
+    stamp = scope.workspace.measurements.stamp()
     key = ("measured", scope.library, scope.info.fingerprint, tuple(targets))
-    library: MeasuredLibrary = scope.workspace.catalogue.remembered(key, read)
+    made_of = scope.workspace.database.remembered.made_of
+    library: MeasuredLibrary = made_of(key, (scope.content, stamp), read)
     return library
 
 
@@ -220,19 +221,12 @@ def _known(scope: Scope) -> dict[str, float]:
             return dict.fromkeys(targets, 0.0)
         return {t: float(np.isfinite(_values(scope, scope.content, stamp, t)).mean()) for t in targets}
 
-    stamp = _stamp(scope)
-    key = ("known", scope.library, scope.info.fingerprint)
-    known: dict[str, float] = scope.workspace.catalogue.remembered(key, read)
+    stamp = scope.workspace.measurements.stamp()
+    key = ("shares measured", scope.library, scope.info.fingerprint)
+    known: dict[str, float] = scope.workspace.database.remembered.made_of(key, (scope.content, stamp), read)
     return known
 
 
-def _stamp(scope: Scope) -> tuple[float, ...]:
-    """Of what is measured: read after every write, which values are not."""
-    stamp: tuple[float, ...] = scope.workspace.catalogue.remembered("measured when", scope.workspace.measurements.stamp)
-    return stamp
-
-
-# While anything is worked on, the catalogue is written to every second; measurements are not.
 @functools.lru_cache(maxsize=64)  # 80 kB each at ten thousand tracks
 def _values(scope: Scope, content: str, stamp: tuple[float, ...], target: str) -> np.ndarray:
     """Of the embedded recordings, (n_tracks,), NaN where no value may be used; `content` and `stamp` say of when."""

@@ -252,6 +252,7 @@ class Database:
         self._opened: weakref.WeakSet[sqlite3.Connection] = weakref.WeakSet()  # by any thread
         self._file: tuple[int, int] | None = None  # the one that was opened first, as the system knows it
         self._elsewhere: Path | None = None
+        self.remembered = Remembered(self)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -319,6 +320,7 @@ class Database:
 
     def close_all(self) -> None:
         """Close what any thread has opened. Whoever is at work still opens another when it asks next."""
+        self.remembered.forget()
         with self._lock:
             opened, self._local = list(self._opened), threading.local()
         for connection in opened:
@@ -503,6 +505,8 @@ class Remembered:
     """What was read from the database, given again until anybody has written to it, here or in another process.
 
     Pages ask the same of ten thousand rows several times a run. What comes out is shared and must not be changed.
+    While a job runs, the database is written to every second, and most of what pages ask is not touched by it: what
+    takes long to make is remembered by what it is made of (`made_of`), and only that is read again.
     """
 
     def __init__(self, database: Database) -> None:
@@ -510,6 +514,7 @@ class Remembered:
         self._lock = threading.Lock()
         self._watching: sqlite3.Connection | None = None
         self._known: dict[Hashable, tuple[int, Any]] = {}
+        self._made: dict[Hashable, tuple[Any, Any]] = {}
 
     def __call__(self, key: Hashable, read: Callable[[], Any]) -> Any:
         """What `read` gives, or gave since the last change; `key` names it."""
@@ -520,6 +525,15 @@ class Remembered:
         if known is None or known[0] != version:
             known = self._known[key] = (version, read())
         return known[1]
+
+    def made_of(self, key: Hashable, of: Any, make: Callable[[], Any]) -> Any:
+        """What `make` gives, or gave when `of` was equal: all that it depends on; `key` names it."""
+        if self._database.connection.in_transaction:
+            return make()
+        made = self._made.get(key)
+        if made is None or made[0] != of:
+            made = self._made[key] = (of, make())
+        return made[1]
 
     def _version(self) -> int:
         """Another number after every commit of any other connection; this one never writes."""
@@ -533,6 +547,7 @@ class Remembered:
         with self._lock:
             self._watching = None
             self._known = {}
+            self._made = {}
 
 
 def _log_ahead(connection: sqlite3.Connection) -> None:

@@ -154,18 +154,19 @@ class Measurements:
                 ],
             )
 
-    def n_measured(self, track_ids: Sequence[str]) -> int:
-        rows = self.database.connection.execute("SELECT DISTINCT track_id FROM targets")
-        return len({row["track_id"] for row in rows} & set(track_ids))
-
     def stamp(self) -> tuple[float, ...]:
         """Another one where values of whole tracks are others: how many, how many by today's formulas, their sums."""
-        row = self.database.connection.execute(
-            "SELECT count(*), total(version = ? OR version GLOB ?), total(value), total(value * rowid),"
-            " total(quality = 'good') FROM targets",
-            (formulas(), f"{formulas()} *"),
-        ).fetchone()
-        return tuple(map(float, row))
+
+        def read() -> tuple[float, ...]:
+            row = self.database.connection.execute(
+                "SELECT count(*), total(version = ? OR version GLOB ?), total(value), total(value * rowid),"
+                " total(quality = 'good') FROM targets",
+                (formulas(), f"{formulas()} *"),
+            ).fetchone()
+            return tuple(map(float, row))
+
+        stamp: tuple[float, ...] = self.database.remembered("measured when", read)
+        return stamp
 
     def values(
         self, track_ids: Sequence[str], target: str, *, good_only: bool = False, current_only: bool = False

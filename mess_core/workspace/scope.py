@@ -95,15 +95,16 @@ class Scope:
     @property
     def embedded_ids(self) -> list[str]:
         """The ids of what is embedded, in order."""
-        known = self.workspace.store.known(self.info)
-        return [track_id for track_id in self.workspace.catalogue.track_ids(self.library) if track_id in known]
+        ids, known = self.workspace.catalogue.track_ids(self.library), self.workspace.store.known(self.info)
+        key = ("embedded_ids", self.library, self.info.fingerprint)
+        made_of = self.workspace.database.remembered.made_of
+        return list(made_of(key, (ids, known), lambda: [track_id for track_id in ids if track_id in known]))
 
     @property
     def n_embedded(self) -> int:
         """How many tracks of the library are embedded."""
-        if self.info.parts:  # no count of rows tells it, and a page asks ten times a run
-            key = ("n_heard", self.library, self.info.fingerprint)
-            return int(self.workspace.catalogue.remembered(key, lambda: len(self.embedded_ids)))
+        if self.info.parts:  # no count of rows tells it
+            return len(self.embedded_ids)
         return self._numbers_embedded().get((self.info.id, self.info.fingerprint), 0)
 
     @property
@@ -134,9 +135,9 @@ class Scope:
     @property
     def content(self) -> str:
         """A key that changes when anything made of the library's embeddings would."""
-        catalogue, store = self.workspace.catalogue, self.workspace.store
-        key = ("content", self.library, self.info.fingerprint)
-        return str(catalogue.remembered(key, lambda: store.content(catalogue.track_ids(self.library), self.info)))
+        ids, store = self.workspace.catalogue.track_ids(self.library), self.workspace.store
+        key, of = ("content", self.library, self.info.fingerprint), (ids, store.known(self.info))
+        return str(self.workspace.database.remembered.made_of(key, of, lambda: store.content(ids, self.info)))
 
     def embeddings(self) -> EmbeddingSet:
         """The track embeddings of the library; errors as `EmbeddingStore.load`."""
@@ -196,9 +197,9 @@ class Scope:
     def will_discover(self) -> bool:
         """Whether it will be enough once all is embedded."""
         catalogue, library = self.workspace.catalogue, self.library
-        return not self.info.parts and catalogue.remembered(
-            ("will_discover", library), lambda: _is_enough(catalogue.tracks(library))
-        )
+        key, of = ("will_discover", library), catalogue.content(library)
+        is_enough = self.workspace.database.remembered.made_of(key, of, lambda: _is_enough(catalogue.tracks(library)))
+        return not self.info.parts and bool(is_enough)
 
     def gather(
         self,
@@ -281,7 +282,8 @@ class Scope:
                 return {}
 
         key = ("transfer", self.library, self.info.fingerprint, discovery.directions_sha256)
-        found: dict[str, Transfer] = workspace.catalogue.remembered(key, measure)
+        of = (self.content, workspace.catalogue.content(self.library), workspace.measurements.stamp())
+        found: dict[str, Transfer] = workspace.database.remembered.made_of(key, of, measure)
         return found
 
     def directions(self, discovery: Discovery) -> Directions:

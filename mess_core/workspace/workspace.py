@@ -59,7 +59,6 @@ class Workspace:
 
     def close(self) -> None:
         """Close what its catalogue was read through, in all threads; used once more, it opens again."""
-        self.catalogue.remembered.forget()
         self.database.close_all()
 
     # --- adding ---------------------------------------------------------------------------------------------

@@ -157,6 +157,35 @@ def test_a_transaction_is_all_or_nothing(home):
     assert home.database.setting("a") is None
 
 
+def test_what_is_made_of_a_library_is_made_again_only_when_that_is_another(home, write_wav):
+    """A job that says how far it is changes nothing of it; a name, a track, also from another process, does."""
+    other = Workspace(home.paths.root)
+    made: list[int] = []
+
+    def make() -> int:
+        made.append(1)
+        return len(made)
+
+    def ask() -> int:
+        return int(home.database.remembered.made_of("made", home.catalogue.content("music"), make))
+
+    first = add(home, write_wav("a", seed=1))
+    assert ask() == ask() == 1
+    other.database.set_setting("a job", "half done")
+    assert ask() == 1
+    other.catalogue.edit(first.track_id, work="Etude")
+    assert ask() == 2
+    second = add(home, write_wav("b", seed=2), "elsewhere")
+    assert ask() == 2
+    home.catalogue.add_to_library("music", [second.track_id])
+    assert ask() == 3
+    with pytest.raises(RuntimeError), home.database.transaction() as connection:
+        connection.execute("UPDATE tracks SET title = 'taken back'")
+        assert ask() == 4
+        raise RuntimeError
+    assert ask() == 3
+
+
 def test_what_is_remembered_is_read_again_after_any_change(home, write_wav):
     """Also after one by another process, which is another connection here; inside a transaction nothing is."""
     other = Workspace(home.paths.root)

@@ -21,6 +21,7 @@ from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
 from mess_core.maps.drawing import load_view
 from mess_core.probing.aspects import ASPECTS
+from mess_core.probing.discovery import Discovery
 from mess_core.probing.result import ProbeSettings
 from mess_core.search.answers import FoundTrack, answer, build_index, make_plan, query_of
 from mess_core.search.question import Question
@@ -40,7 +41,7 @@ from pages.shared.listen import panels as listen
 from pages.shared.map import figures as map_figures
 from tests.conftest import move_in, work
 from tests.pages.conftest import words
-from tests.planted import plant_tags
+from tests.planted import discover, plant_heard_library, plant_tags
 
 PAGES = {
     "pages/1_Library.py": "Library",
@@ -513,6 +514,25 @@ def test_an_answer_has_one_index_and_all_share_that_of_their_reasons(home, brigh
     assert ask() == ["direction", "layer"]
     assert ask(k=3) == ask(aspects={"brightness": 0.5}) == ["direction", "layer"]
     assert ask(avoid=("brightness",)) == ["direction", "layer", "layer"]
+
+
+@pytest.mark.slow
+def test_what_explains_a_hearing_is_read_once_and_not_for_every_query(home, monkeypatch):
+    """Of ten thousand tracks that takes seconds."""
+    ids, n_read, real = plant_heard_library(home, NANO, MEL), [0], Scope.discovery_for_search
+    discover(home, NANO)
+
+    def read(scope: Scope) -> Discovery | None:
+        n_read[0] += 1
+        return real(scope)
+
+    monkeypatch.setattr(Scope, "discovery_for_search", read)
+    scope = scope_of(home, "planted", "hearing:same-music")
+    for track_id in ids[:3]:
+        found = listen.answer(home.catalogue.track(track_id), scope, Question(), None)
+        assert all(listen.explain_neighbours(found).values())
+        home.database.set_setting("a job", track_id)  # writes, but changes nothing of this
+    assert n_read == [1]
 
 
 @pytest.mark.slow

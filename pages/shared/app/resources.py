@@ -59,11 +59,7 @@ def discovery(scope: Scope) -> Discovery | None:
     names = [ALL, *(known.name for known in workspace().catalogue.libraries())]
     paths = [path_of(workspace().paths, name, scope.info, "work", "track") for name in names]
     changed = tuple(path.stat().st_mtime_ns for path in paths if path.is_file())
-    catalogue, measurements = workspace().catalogue, workspace().measurements
-    n_measured = catalogue.remembered(
-        ("n_measured", scope.library), lambda: measurements.n_measured(catalogue.track_ids(scope.library))
-    )
-    return _discovery_for_search(scope, (*changed, scope.content, n_measured))
+    return _discovery_for_search(scope, (*changed, scope.content, *workspace().measurements.stamp()))
 
 
 def own_discovery(scope: Scope) -> Discovery | None:
@@ -126,7 +122,7 @@ def _evaluation(scope: Scope, what: What, changed: int) -> Evaluation | None:
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=BY_NAME)
-def _discovery_for_search(scope: Scope, changed: tuple[int | str, ...]) -> Discovery | None:
+def _discovery_for_search(scope: Scope, changed: tuple[float | str, ...]) -> Discovery | None:
     return scope.discovery_for_search()
 
 

@@ -30,6 +30,7 @@ MOST_WAITING = 2  # shown one by one; the others are folded
 MOST_ENDED = 3
 DEFECT = "A defect in MESS"
 WAITED_FOR = ("encode", "measure")  # the page that waits for these says how they ended
+AWAITED_POLL_S = 0.25  # somebody looks at an empty list until they end, which takes a second or two
 RESULTS = {  # kind: the page where what it made is seen, and what is said of it
     "extract": ("Listen", "pages/4_Listen.py", "embedded, listen"),
     "probe": ("Layers", "pages/2_Layers.py", "layers done, look"),
@@ -52,18 +53,23 @@ def show() -> None:
     if not jobs.seen().keys() <= {job.job_id for job in active}:
         st.rerun()
     if active:
-        _poll(jobs.seen())
+        is_awaited = any(job.kind in WAITED_FOR for job in active)
+        st.fragment(_poll, run_every=AWAITED_POLL_S if is_awaited else jobs.POLL_S)(jobs.seen())
     else:
         _draw(active)
 
 
-@st.fragment(run_every=jobs.POLL_S)
 def _poll(seen: dict[int, str]) -> None:
     with frame.explain_errors():
         active = resources.workspace().jobs.active()
-        if {job.job_id: job.state for job in active} != seen:
+        if _as_drawn(active, seen) != seen:
             st.rerun()  # one began or ended: the whole page may say something new
         _draw(active)
+
+
+def _as_drawn(active: Sequence[Job], seen: dict[int, str]) -> dict[int, str]:
+    """By id, the states of jobs as far as a page shows them: what it waits for has its bar from the beginning."""
+    return {job.job_id: seen.get(job.job_id, job.state) if job.kind in WAITED_FOR else job.state for job in active}
 
 
 def _draw(active: Sequence[Job]) -> None:

@@ -60,7 +60,7 @@ def answer(query: Track | None, scope: Scope, question: Question, passage: tuple
 
 def explain_neighbours(found: Answer) -> dict[str, list[Reason]]:
     """In what each neighbour is like the query and in what not, along the directions that were discovered."""
-    return explaining.explain_neighbours(found, resources.index)
+    return explaining.explain_neighbours(found, resources.index, resources.discovery)
 
 
 def in_lines(found: Answer, reasons: dict[str, list[Reason]]) -> dict[str, str]:
