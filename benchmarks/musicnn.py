@@ -22,6 +22,8 @@ from benchmarks.decode import write_music
 from benchmarks.mert import gemm_gflops, peak_mb, resident_mb
 from mess_core.audio.decode import Decoder, segments
 from mess_core.embeddings.extraction import ExtractedTrack, WantedTrack, extract, use_all_cores
+from mess_core.embeddings.together import Together
+from mess_core.encoders.base import Encoder
 from mess_core.encoders.musicnn import (
     CONVOLUTION_FRAMES,
     FRAMES_AT_ONCE,
@@ -77,7 +79,7 @@ def decode(path: Path) -> None:
         pass
 
 
-def embed(path: Path, encoder: Musicnn) -> None:
+def embed(path: Path, encoder: Encoder) -> None:
     """As a library is embedded: a thread decodes ahead, the network hears batches."""
     events = list(extract([WantedTrack("a", path.name, path)], encoder))
     assert isinstance(events[-1], ExtractedTrack)
@@ -138,6 +140,7 @@ def main() -> None:
                 take(f"{kind}: decoding alone", lambda: decode(path), options.seconds)  # noqa: B023
                 for encoder in encoders:
                     take(f"{kind} to vectors, {encoder.info.id}", lambda: embed(path, encoder), options.seconds)  # noqa: B023
+                take(f"{kind} to vectors, both together", lambda: embed(path, Together(encoders)), options.seconds)  # noqa: B023
 
     limit = max(limits.values())
     print("\nfloat32 matrix product       GFLOP/s")

@@ -13,7 +13,7 @@ import copy
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -170,7 +170,7 @@ class Encoder(ABC):
     info: EncoderInfo
     precision: Precision = "float32"
     precisions: ClassVar[tuple[Precision, ...]] = ("float32",)
-    threads_at_once: ClassVar[int] = 1
+    threads_at_once: int = 1
 
     def in_precision(self, precision: Precision) -> Self:
         """The same network with the same weights, which computes in another precision.
@@ -202,6 +202,13 @@ class Encoder(ABC):
         InputError
             If the array is not 2-D, shorter than 1 s, or holds a NaN or infinity.
         """
+
+    def encode_beside(self, others: Sequence[Encoder], waveforms: np.ndarray) -> list[np.ndarray]:
+        """What this encoder and then each of the others makes of the same waveforms, as `encode` would.
+
+        Encoders that begin with the same step take it once.
+        """
+        return [encoder.encode(waveforms) for encoder in (self, *others)]
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ precision it multiplies by 10 000 there, which overflows; here the rounding is t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -429,6 +429,17 @@ class Musicnn(Encoder):
         waveforms = check_waveforms(waveforms, self.info)
         with torch.inference_mode():
             return self.hear(self.patches(torch.from_numpy(waveforms)))
+
+    def encode_beside(self, others: Sequence[Encoder], waveforms: np.ndarray) -> list[np.ndarray]:
+        """Both trainings hear the same patches."""
+        trainings = [each for each in others if isinstance(each, Musicnn)]
+        if len(trainings) < len(others):
+            return super().encode_beside(others, waveforms)
+        import torch
+
+        with torch.inference_mode():
+            patches = self.patches(torch.from_numpy(check_waveforms(waveforms, self.info)))
+            return [each.hear(patches) for each in (self, *trainings)]
 
     def hear(self, patches: torch.Tensor) -> np.ndarray:
         """Hidden states (n, 6, n_patches, 1506) of `Patches` (n, n_patches, n_frames, 96), one frame for each patch.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mess_core.catalogue.catalogue import Track
 from mess_core.embeddings.extraction import BatchDone, ExtractedTrack, FailedTrack, WantedTrack, extract
@@ -19,6 +19,8 @@ from mess_core.embeddings.precision import (
     read_certificate,
     some_segments,
 )
+from mess_core.embeddings.together import Together, in_groups
+from mess_core.encoders.base import Encoder, EncoderInfo
 from mess_core.encoders.hearings import PREFIX
 from mess_core.encoders.registry import DEFAULT, encoder_info
 from mess_core.errors import AudioError, UnknownTrackError
@@ -28,7 +30,7 @@ from mess_core.storage.jobs import PRIORITY_WAITED_FOR, Job
 from mess_core.words import counted
 from mess_core.work.request import Done, Request, encoder_words, library_words, short, track_words
 from mess_core.work.task import Cancelled, Task
-from mess_core.workspace.scope import count_segments, scope_of
+from mess_core.workspace.scope import Scope, count_segments, scope_of
 from mess_core.workspace.workspace import Workspace
 
 SPEED_EVERY_S = 5.0  # how often the speed of an encoder is noted while it runs: estimates go by it
@@ -69,18 +71,35 @@ class ExtractRequest(Request):
         scope = scope_of(task.workspace, self.library, self.encoder_id)
         scope.require_library()
         messages = []
-        for step, info in enumerate(scope.info.encoders):
-            task.begin_step(step, len(scope.info.encoders))
-            tracks = in_order_of_use(scope.tracks, replace(scope, info=info).missing_tracks)
+        steps = self._steps(scope)
+        for number, (infos, tracks) in enumerate(steps):
+            task.begin_step(number, len(steps))
             missing = {track.track_id for track in tracks}
             kept = [track for track in scope.tracks if track.track_id not in missing]
             if tracks:
-                _find_out_precision(task, info.id, scope.tracks, is_begun=bool(kept))
-            messages.append(embed_tracks(task, tracks, info.id, keep_raw=self.keep_raw, kept=kept))
+                for info in infos:
+                    _find_out_precision(task, info.id, scope.tracks, is_begun=bool(kept))
+            ids = [info.id for info in infos]
+            messages.append(embed_tracks(task, tracks, *ids, keep_raw=self.keep_raw, kept=kept))
         if {*scope.info.encoders} & {*tag_scope(task.workspace, self.library).info.encoders}:
             task.progress(1, 1, "reading as what they are heard")
             tagged_library(task.workspace, self.library)  # packed: pages that need it do not wait for it
         return Done(" ".join(dict.fromkeys(messages)))
+
+    def _steps(self, scope: Scope) -> list[tuple[list[EncoderInfo], list[Track]]]:
+        """Which encoders are asked together of which tracks; raw states are kept of one encoder at a time."""
+        steps: list[tuple[list[EncoderInfo], list[Track]]] = []
+        for group in in_groups(scope.info.encoders):
+            missing = {info: {t.track_id for t in replace(scope, info=info).missing_tracks} for info in group}
+            lacking: dict[tuple[EncoderInfo, ...], list[Track]] = {}
+            for track in in_order_of_use(scope.tracks, scope.tracks):
+                if by := tuple(info for info in group if track.track_id in missing[info]):
+                    lacking.setdefault(by, []).append(track)
+            parted = [((info,), tracks) for by, tracks in lacking.items() for info in by]
+            steps += [(list(by), tracks) for by, tracks in (parted if self.keep_raw else lacking.items())]
+            if not lacking:
+                steps.append((list(group), []))  # done before: so much of the bar
+        return steps
 
     def is_left(self, workspace: Workspace, job: Job) -> bool:
         n_embedded = scope_of(workspace, self.library, self.encoder_id).n_embedded
@@ -137,10 +156,10 @@ class EncodeRequest(Request):
         info = encoder_info(self.encoder_id, task.workspace.paths)
         explaining = () if info.explained_by is None else (info.explained_by,)
         missing = [each for each in (*info.encoders, *explaining) if not task.workspace.store.has(self.track_id, each)]
-        missing, messages = list(dict.fromkeys(missing)), []
-        for step, each in enumerate(missing):
-            task.begin_step(step, len(missing))
-            messages.append(embed_tracks(task, [track], each.id))
+        groups, messages = in_groups(list(dict.fromkeys(missing))), []
+        for step, group in enumerate(groups):
+            task.begin_step(step, len(groups))
+            messages.append(embed_tracks(task, [track], *(info.id for info in group)))
         for failure in task.workspace.jobs.failures(task.job.job_id):  # the only track there is: the job has failed
             raise AudioError(failure.message, failure.hint)
         return Done(" ".join(messages))
@@ -153,21 +172,21 @@ def in_order_of_use(all_tracks: Sequence[Track], tracks: Sequence[Track]) -> lis
 
 
 def embed_tracks(
-    task: Task, tracks: list[Track], encoder_id: str, *, keep_raw: bool = False, kept: Sequence[Track] = ()
+    task: Task, tracks: list[Track], *encoder_ids: str, keep_raw: bool = False, kept: Sequence[Track] = ()
 ) -> str:
     """Embed tracks: segments counted for the bar, one commit per track, a failure named and passed over.
 
-    `kept` are embedded already and count as done: a bar that was cancelled goes on where it stood.
+    Several encoders, which hear the same segments (`in_groups`), listen to each track together. `kept` are embedded
+    already and count as done: a bar that was cancelled goes on where it stood.
     """
     if not tracks:
         return "Nothing to do: every track is embedded."
     workspace = task.workspace
     if not kept:
-        task.progress(0, 1, f"loading {encoder_id}")
-    encoder = task.encoder(encoder_id)
-    info = encoder.info
-    certificate = read_certificate(info, device_of(encoder), workspace.database)
-    precision = certificate.figures if certificate and encoder.precision != "float32" else None
+        task.progress(0, 1, f"loading {' and '.join(encoder_ids)}")
+    together = Together([task.encoder(encoder_id) for encoder_id in encoder_ids])
+    info, infos = together.info, [encoder.info for encoder in together.encoders]
+    precisions = [_certified(encoder, workspace) for encoder in together.encoders]
     n_before = sum(count_segments(track.duration_s, info) for track in kept)
     n_total = n_before + sum(count_segments(track.duration_s, info) for track in tracks)
     n_segments = n_tracks = n_gone = 0
@@ -175,17 +194,20 @@ def embed_tracks(
     paused_s = 0.0
 
     def note_speed() -> None:
-        workspace.store.set_speed(info, (time.monotonic() - started - paused_s) / n_segments)
+        for each in infos:
+            workspace.store.set_speed(each, (time.monotonic() - started - paused_s) / n_segments / len(infos))
 
     def wanted() -> Iterator[WantedTrack]:
         for track in tracks:
-            if workspace.store.has(track.track_id, info):  # an urgent job may have done it meanwhile
+            if all(
+                workspace.store.has(track.track_id, each) for each in infos
+            ):  # an urgent job may have done it meanwhile
                 continue
             raw = workspace.store.raw_path(track.track_id, info) if keep_raw else None
             audio = workspace.catalogue.likely_audio_path(track.track_id)
             yield WantedTrack(track.track_id, track.title, audio, raw, track.sha256)
 
-    with closing(extract(wanted(), encoder)) as events:
+    with closing(extract(wanted(), together)) as events:
         for event in events:
             if isinstance(event, BatchDone):
                 n_segments += event.n_segments
@@ -197,9 +219,10 @@ def embed_tracks(
                     note_speed()
             elif isinstance(event, ExtractedTrack):
                 try:
-                    workspace.store.write(
-                        event.track.track_id, info, event.embedding, task.guard, event.facts, precision
-                    )
+                    for each, embedding, precision in zip(
+                        infos, together.part(event.embedding), precisions, strict=True
+                    ):
+                        workspace.store.write(event.track.track_id, each, embedding, task.guard, event.facts, precision)
                     n_tracks += 1
                 except UnknownTrackError:
                     n_gone += 1
@@ -213,6 +236,12 @@ def embed_tracks(
     if n_segments:
         note_speed()
     return f"{n_tracks} of {counted(len(tracks), 'track')} embedded with {info.title}.{removed_meanwhile(n_gone)}"
+
+
+def _certified(encoder: Encoder, workspace: Workspace) -> dict[str, Any] | None:
+    """What is kept with embeddings that are computed in less than float32; None where they are not."""
+    certificate = read_certificate(encoder.info, device_of(encoder), workspace.database)
+    return certificate.figures if certificate and encoder.precision != "float32" else None
 
 
 def _find_out_precision(task: Task, encoder_id: str, tracks: Sequence[Track], *, is_begun: bool) -> None:
