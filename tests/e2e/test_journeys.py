@@ -16,7 +16,7 @@ from mess_core.work.add import AddRequest
 from mess_core.work.request import submit
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
-from tests.e2e.conftest import PATIENCE_MS, open_details, settle
+from tests.e2e.conftest import PATIENCE_MS, ROOT, open_details, settle
 from tests.e2e.test_app import write_tone
 
 pytestmark = pytest.mark.e2e
@@ -192,6 +192,30 @@ def test_a_recording_is_dropped_while_the_library_is_embedded(visit, app, tmp_pa
     expect(page.get_by_text(EMBEDDING)).to_have_count(0, timeout=PATIENCE_MS)
     expect(page.get_by_text(IN_HAND)).to_have_count(0, timeout=PATIENCE_MS)
     home.forget_tracks([track.track_id for track in home.catalogue.tracks("music") if "embedded" in track.title])
+
+
+def test_a_recording_is_dropped_while_the_demo_is_made(serve, open_page, tmp_path):
+    """On an empty folder: it is compared with what has been made so far, heard, and still there after a reload."""
+    fresh = serve(ROOT / "app.py")
+    page = open_page(f"{fresh.url}/Listen", viewport={"width": 1440, "height": 1400})
+    dropped = write_tone(tmp_path / "dropped early.wav", 330)
+    page.locator("input[type=file]").wait_for(state="attached", timeout=PATIENCE_MS)
+    page.locator("input[type=file]").set_input_files(dropped)
+    for _ in range(2):  # the second time after a reload
+        expect(radios(page).first).to_contain_text("dropped early", timeout=4 * PATIENCE_MS)
+        expect(radios(page)).not_to_have_count(1, timeout=PATIENCE_MS)
+        radios(page).nth(1).click()
+        page.wait_for_function("() => window.__messPlayer.player.position > 0.2", timeout=PATIENCE_MS)
+        assert_plays_on(page)
+        assert not page.get_by_test_id("stException").count()
+        page.reload()
+    home = Workspace(fresh.home)
+    assert home.catalogue.n_tracks("demo") and not any(
+        t.title == "dropped early" for t in home.catalogue.tracks("demo")
+    )
+    for job in home.jobs.active():
+        home.jobs.cancel(job.job_id)  # the rest of the demo is not needed here
+    fresh.stop()
 
 
 # --- back, forward, reload, and links ------------------------------------------------------------------------
