@@ -7,12 +7,13 @@ import streamlit as st
 from pages.shared.app.frame import PageIsOver, notice
 from pages.shared.app.page import page
 from pages.shared.listen import panels
-from pages.shared.listen.aspects import choose_question
+from pages.shared.listen.aspects import choose_alike
 from pages.shared.listen.heard import show_heard
 from pages.shared.listen.otherwise import show_otherwise
 from pages.shared.listen.passage import show_same_passage
 from pages.shared.listen.query import choose_query, embed_query, is_searchable, measure_query, show_trail
 from pages.shared.listen.rows import show_rows
+from pages.shared.listen.rules import choose_rules
 from pages.shared.listen.why import show_why
 from pages.shared.widgets.examples import show_examples
 from pages.shared.widgets.pickers import choose_hearing, offer_as_library
@@ -20,7 +21,7 @@ from pages.shared.widgets.pickers import choose_hearing, offer_as_library
 with page("Listen"):
     with st.sidebar:
         scope = choose_hearing()
-        question = choose_question(scope.for_aspects)
+        question = choose_rules(scope.for_aspects)
     with st.container():  # what it holds comes and goes; the list below stays in its place, and plays on
         query, asked, passage = choose_query()
         question = replace(question, words=asked.words)
@@ -32,6 +33,7 @@ with page("Listen"):
             show_trail()
             if not is_searchable(scope) or not embed_query(query, scope):
                 raise PageIsOver
+            question = choose_alike(scope, question)
             if not measure_query(query, question, passage):
                 raise PageIsOver
         found = panels.answer(query, scope, question, passage)

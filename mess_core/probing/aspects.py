@@ -29,13 +29,12 @@ ASPECTS: dict[str, tuple[str, ...]] = {
 }
 ASPECTS |= {aspect: targets for aspect, targets in added_aspects().items() if aspect not in ASPECTS}
 TIMBRE = ("brightness", "texture", "warmth")
-# What people often ask: weights of aspects, and what is left out.
+# What people often ask of aspects: their weights, and what must not count.
 PRESETS: dict[str, tuple[dict[str, float], tuple[str, ...]]] = {
-    "like this": ({}, ()),
-    "same sound": (dict.fromkeys(TIMBRE, 1.0), ()),
-    "same music, another sound": ({}, TIMBRE),
-    "same playing": ({"articulation": 1.0, "legato": 1.0, "dynamics": 0.5, "expressiveness": 0.5, "rubato": 0.5}, ()),
-    "same movement": ({"rhythmic_energy": 1.0, "tempo": 1.0}, ()),
+    "Same music, another sound": ({}, TIMBRE),
+    "Same timbre": (dict.fromkeys(TIMBRE, 1.0), ()),
+    "Same playing": ({"articulation": 1.0, "legato": 1.0, "dynamics": 0.5, "expressiveness": 0.5, "rubato": 0.5}, ()),
+    "Same movement": ({"rhythmic_energy": 1.0, "tempo": 1.0}, ()),
 }
 MEASURED = "measured"  # label of an aspect that is searched by measured values: nothing is told, so nothing can fail
 LABELS = ("none", "experimental", "medium", "high")  # from weak to strong

@@ -35,6 +35,26 @@ def nearest(page: Page) -> str:
     return page.locator("section.player").first.get_by_role("radio").nth(1).inner_text()
 
 
+def test_a_dial_goes_to_both_ends_by_key_and_the_list_stays_in_sight(listen, tracks):
+    """One control: what must not count is one step left of what does not matter; each is said in words."""
+    page = listen(tracks[3])
+    page.set_viewport_size({"width": 1440, "height": 900})
+    settle(page)
+    dial = page.get_by_role("slider", name="brightness")
+    expect(dial).to_have_attribute("aria-valuetext", "does not matter")
+    assert page.locator("section.player .row").nth(0).bounding_box()["y"] < 600
+    dial.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page).to_have_url(re.compile("not=brightness"), timeout=PATIENCE_MS)
+    expect(dial).to_have_attribute("aria-valuetext", "must not count")
+    page.keyboard.press("End")
+    expect(page).to_have_url(re.compile("brightness=1"), timeout=PATIENCE_MS)
+    assert "not=" not in page.url
+    expect(dial).to_have_attribute("aria-valuetext", "must be alike")
+    settle(page)
+    assert page.locator("section.player .row").nth(0).bounding_box()["y"] < 600
+
+
 def test_a_slider_moved_by_key_changes_the_list_and_the_link(listen, tracks):
     page = listen(tracks[3])
     slider = page.get_by_role("slider", name="brightness")
@@ -178,7 +198,7 @@ def test_a_cell_of_the_map_of_moments_is_heard_in_both(listen, tracks):
 def test_two_visitors_ask_apart(listen, tracks):
     one, other = listen(tracks[0]), listen(tracks[11])
     assert nearest(one) != nearest(other)
-    one.get_by_role("button", name="same sound").click()
+    one.get_by_role("button", name="Same timbre").click()
     settle(one)
     assert "brightness" in one.url and "brightness" not in other.url
 

@@ -38,6 +38,7 @@ from pages.shared.app import frame, resources
 from pages.shared.home import panels
 from pages.shared.layers import figures as layer_figures
 from pages.shared.listen import panels as listen
+from pages.shared.listen.aspects import NOT
 from pages.shared.map import figures as map_figures
 from tests.conftest import move_in, work
 from tests.pages.conftest import words
@@ -486,16 +487,21 @@ def bright(bright_library, home) -> list[str]:
     return [track.track_id for track in sorted(tracks, key=lambda track: int(track.title.split()[1]))]
 
 
+def dials(at: AppTest) -> dict[str, float]:
+    """What every dial says, by aspect."""
+    return {key.removeprefix("dial-"): d.value for d in at.select_slider if (key := d.key or "").startswith("dial-")}
+
+
 @pytest.mark.slow
-def test_aspects_with_evidence_have_sliders_and_the_others_their_reason(launch, bright):
+def test_aspects_with_evidence_have_dials_and_the_others_their_reason(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[0], library="music")
-    sliders = {slider.key for slider in at.slider}
-    assert "brightness" in sliders and "legato" not in sliders
-    assert "legato: none of its targets could be measured" in words(at).replace("○○○ ", "")
-    unproven = {aspect for aspect in ASPECTS if aspect not in sliders}
+    turned = dials(at)
+    assert "brightness" in turned and "legato" not in turned
+    assert re.search("○○○ .*legato.*: none of its targets could be measured", words(at))
+    unproven = {aspect for aspect in ASPECTS if aspect not in turned}
     at.toggle(key="unproven").set_value(True).run()
     assert not at.exception
-    opened = unproven & {slider.key for slider in at.slider}
+    opened = unproven & set(dials(at))
     assert opened and "legato" not in opened  # nothing at all is known of it
 
 
@@ -536,10 +542,10 @@ def test_what_explains_a_hearing_is_read_once_and_not_for_every_query(home, monk
 
 
 @pytest.mark.slow
-def test_a_slider_searches_by_its_aspect_and_is_in_the_link(launch, bright):
+def test_a_dial_searches_by_its_aspect_and_is_in_the_link(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[3], library="music")
     by_layers = rows(at, "title")
-    at.slider(key="brightness").set_value(1.0).run()
+    at.select_slider(key="dial-brightness").set_value(1.0).run()
     assert not at.exception
     home = Workspace()
     expected = ask_mel(home, bright[3], aspects={"brightness": 1.0})
@@ -561,14 +567,33 @@ def ask_mel(home: Workspace, track_id: str, **request) -> tuple[FoundTrack, ...]
 
 def test_what_is_left_out_changes_the_list(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[3], library="music", **{"not": "brightness"})
-    assert at.multiselect(key="not").value == ["brightness"]
+    assert dials(at)["brightness"] == NOT
     assert rows(at, "title") == [found.track.title for found in ask_mel(Workspace(), bright[3], avoid=("brightness",))]
     assert "without brightness" in words(at)
 
 
 def test_an_aspect_that_is_asked_for_is_not_left_out_as_well(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[3], library="music", brightness="1.0", **{"not": "brightness"})
-    assert at.multiselect(key="not").value == [] and rows(at, "rank")
+    assert dials(at)["brightness"] == 1.0 and rows(at, "rank")
+
+
+def test_one_dial_leads_from_must_not_count_to_must_be_alike(launch, bright):
+    """Both ends are in the link as they always were, and never both; the middle is in none."""
+    at = launch("pages/4_Listen.py", query=bright[3], library="music")
+    for position, asked in ((NOT, {"not": ["brightness"]}), (0.4, {"brightness": ["0.4"]}), (0.0, {})):
+        at.select_slider(key="dial-brightness").set_value(position).run()
+        assert not at.exception and dials(at)["brightness"] == position
+        in_link = {key: at.query_params[key] for key in ("brightness", "not") if key in at.query_params}
+        assert {key: list(value) if isinstance(value, list) else [value] for key, value in in_link.items()} == asked
+
+
+def test_a_link_from_before_the_dials_asks_the_same(launch, bright):
+    """A weight between the positions of a dial is one of them; what is left out without evidence has its dial, too."""
+    at = launch("pages/4_Listen.py", query=bright[3], library="music", brightness="0.75", **{"not": "dynamics"})
+    assert dials(at)["brightness"] == 0.75 and dials(at)["dynamics"] == NOT
+    expected = ask_mel(Workspace(), bright[3], aspects={"brightness": 0.75}, avoid=("dynamics",))
+    assert rows(at, "title") == [found.track.title for found in expected]
+    assert (at.query_params["brightness"], at.query_params["not"]) in (("0.75", "dynamics"), (["0.75"], ["dynamics"]))
 
 
 @pytest.mark.slow
@@ -601,8 +626,8 @@ def test_a_stale_evaluation_says_so_and_is_measured_again(launch, bright, write_
     assert at.button(key="evaluate faithfulness").disabled and not at.button(key="evaluate similarity").disabled
 
 
-def chosen_preset(at: AppTest) -> list[str]:
-    return [b.key for b in at.button if (b.key or "").startswith("preset") and b.proto.type == "primary"]
+def chosen_wish(at: AppTest) -> list[str]:
+    return [b.label for b in at.button if (b.key or "").startswith("wish") and b.proto.type == "primary"]
 
 
 @pytest.mark.slow
@@ -615,25 +640,25 @@ def test_an_evaluation_by_old_formulas_says_so(launch, bright, monkeypatch):
     assert {"evaluate faithfulness", "evaluate similarity"} <= {button.key for button in at.button}
 
 
-def test_a_slider_says_what_it_means_and_how_sure_that_is(launch, bright):
+def test_a_dial_says_what_it_means_and_how_sure_that_is(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[0], library="music")
-    said = at.slider(key="brightness").help
+    said = at.select_slider(key="dial-brightness").help
     assert said.startswith("Where the spectrum has its centre of gravity") and "of it can be read off works" in said
+    assert "Goes with" in said  # what it cannot be told apart from, as the leak matrix says
 
 
 @pytest.mark.slow
-def test_a_preset_sets_the_sliders_it_has_evidence_for(launch, bright):
+def test_a_wish_sets_the_dials_it_has_evidence_for(launch, bright):
     at = launch("pages/4_Listen.py", query=bright[3], library="music")
-    assert chosen_preset(at) == ["preset like this"]
-    at.button(key="preset same sound").click().run()
-    assert at.slider(key="brightness").value == 1.0 and chosen_preset(at) == ["preset same sound"]
+    assert chosen_wish(at) == ["Like this"]
+    at.button(key="wish Same timbre").click().run()
+    assert dials(at)["brightness"] == 1.0 and chosen_wish(at) == ["Same timbre"]
     by_sound = rows(at, "title")
-    at.button(key="preset same music, another sound").click().run()
-    assert at.slider(key="brightness").value == 0.0 and "brightness" in at.multiselect(key="not").value
-    assert chosen_preset(at) == ["preset same music, another sound"]
+    at.button(key="wish Same music, another sound").click().run()
+    assert dials(at)["brightness"] == NOT and chosen_wish(at) == ["Same music, another sound"]
     assert rows(at, "title") != by_sound
-    at.button(key="preset like this").click().run()
-    assert at.multiselect(key="not").value == [] and not at.exception
+    at.button(key="wish Like this").click().run()
+    assert not any(dials(at).values()) and not at.exception
 
 
 @pytest.mark.slow
@@ -784,14 +809,13 @@ def test_measured_values_rank_where_they_are_asked_to(launch, bright):
     again = launch("pages/4_Listen.py", query=bright[3], library="music", brightness="1.0", geometry="measured")
     assert rows(again, "title") == rows(at, "title")
     again.button(key="by encoder").click().run()
-    assert not again.exception and "geometry" not in again.query_params and again.slider(key="brightness").value == 1.0
+    assert not again.exception and "geometry" not in again.query_params and dials(again)["brightness"] == 1.0
 
 
-def test_measured_aspects_have_sliders_without_evidence(launch, bright):
+def test_measured_aspects_have_dials_without_evidence(launch, bright):
     """Dynamics has none here, and its values are known; what nobody measured is named."""
     at = launch("pages/4_Listen.py", query=bright[0], library="music", geometry="measured")
-    assert {"brightness", "dynamics"} <= {slider.key for slider in at.slider}
-    assert "legato" not in {slider.key for slider in at.slider}
+    assert {"brightness", "dynamics"} <= set(dials(at)) and "legato" not in dials(at)
     (missing,) = [caption.value for caption in at.caption if caption.value.startswith("Measured in no recording here")]
     assert "legato" in missing and "brightness" not in missing
 

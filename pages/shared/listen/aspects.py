@@ -1,222 +1,295 @@
-"""What should be alike: sliders for aspects, what to leave out, and how the list is made up."""
+"""What should be alike: wishes in words, and a dial for each aspect from "must not count" to "must be alike"."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
-from mess_core.encoders.vocabulary import WORDS
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.probing.aspects import ASPECTS, MEASURED, PRESETS, AspectEvidence
 from mess_core.probing.discovery import Discovery
 from mess_core.probing.result import LABELS
-from mess_core.search.geometry import GEOMETRIES, MeasuredGeometry
+from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.measured import measured_aspects
-from mess_core.search.question import COPIES, Question
-from mess_core.search.tagged import STRONG_FROM, tag_scope
+from mess_core.search.question import Question
 from mess_core.targets.registry import target_of
+from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
 from pages.shared.app.frame import aspect_title
+from pages.shared.widgets.accents import GREY, accent_of_aspect
+from pages.shared.widgets.pickers import heard_hearings
 
-MOST_VALUES = 500  # of columns, offered
+NOT, ANY, ALIKE = -1.0, 0.0, 1.0  # the ends of a dial, and where it says nothing
+POSITIONS = (NOT, *(tenths / 10 for tenths in range(11)))
+SAID = {NOT: "must not count", ANY: "does not matter", ALIKE: "must be alike"}
 DOTS = {"high": "●●●", "medium": "●●○", "experimental": "●○○", "none": "○○○"}
 EVIDENCE = {
-    label: f"{DOTS[label]} {label}: at least {least:.0%} of it can be read off works that were not learned from"
+    label: f"{DOTS[label]} {label} evidence: at least {least:.0%} of it can be read off works that were not learned "
+    "from."
     for label, least in LABELS
 }
-CAPS = ("work", "performer", "album")
-
-
-def choose_question(scope: Scope) -> Question:
-    """Everything that is asked beside the query; all of it in the URL."""
-    discovery = resources.discovery(scope)
-    st.markdown("**What should be alike?**")
-    by_values = state.read("geometry") == MeasuredGeometry.name
-    aspects = measured_aspects(scope) if by_values else discovery.aspects if discovery else {}
-    if aspects:
-        _offer_presets(aspects)
-    weights = _choose_measured(aspects) if by_values else _choose_aspects(scope, discovery)
-    avoid = _choose_avoided(aspects, [aspect for aspect, weight in weights.items() if weight])
-    possible = [
-        name for name, kind in GEOMETRIES.items() if discovery or kind.compares_values or not kind.has_directions
-    ]
-    geometry = _choice("geometry", "How near is measured", ["auto", *possible], GEOMETRY_HELP)
-    with st.expander("Only some recordings", icon=":material/filter_alt:"):
-        others = _choose_filters()
-    with st.expander("How the list is made up", icon=":material/tune:"):
-        others |= _choose_rules()
-    return Question(aspects=weights, avoid=tuple(avoid), geometry=geometry, **others)
-
-
-GEOMETRY_HELP = (
-    "`direction` compares what each aspect's own directions say; `layer` compares whole layers, as the encoder hears "
-    "them; `measured` compares what was measured in the sound and asks no encoder. `auto`: direction as soon as an "
-    "aspect is asked for."
+# Compact, in the accent of what the aspect measures; the bar leads from where a dial says nothing to where it stands.
+STYLE = """<style>
+.st-key-dials { gap: 0.5rem; }
+.st-key-dials [data-testid="stSlider"] {
+  border: 1px solid light-dark(#d5d9e3, #343b4d); border-top: 3px solid var(--dial); border-radius: 0.5rem;
+  padding: 0.25rem 0.625rem 0;
+}
+.st-key-dials label { margin: 0; }
+.st-key-dials label p { font-size: 0.8125rem; font-weight: 600; white-space: nowrap; }
+.st-key-dials label [data-testid="stMarkdownContainer"] {
+  color: color-mix(in srgb, var(--dial) 55%, light-dark(#101624, #e8ebf4));
+}
+.st-key-dials [role="group"] { padding: 0 0.375rem; }
+.st-key-dials [role="group"] > div { padding: 0.875rem 0 1.375rem; }
+.st-key-dials [role="group"] > div > div { top: 0.75rem; }
+.st-key-dials [role="group"] > div > div:first-child {
+  background:
+    linear-gradient(to right, transparent var(--from), var(--dial) var(--from) var(--to), transparent var(--to)),
+    linear-gradient(to right, transparent calc(100% / 11 - 1px), light-dark(#6b7280, #9aa3b2) 0 calc(100% / 11 + 1px),
+    transparent 0), light-dark(#d5d9e3, #343b4d);
+}
+.st-key-dials [role="group"] > div > div:has(input) { background: var(--thumb); }
+.st-key-dials [data-testid="stSliderTickBar"] { display: none; }
+.st-key-dials [data-testid="stSliderThumbValue"] { display: none; }
+.st-key-dials [role="group"]::after {
+  content: var(--said); position: absolute; inset: auto 0.375rem 0.125rem; font-size: 0.75rem; line-height: 1.2;
+  color: color-mix(in srgb, light-dark(#101624, #e8ebf4) 72%, light-dark(#fcfcfd, #12151d));
+}
+.st-key-wishes { gap: 0.375rem; }
+.st-key-wishes button { min-height: 2rem; padding: 0.125rem 0.625rem; border-radius: 1rem; }
+.st-key-wishes p { white-space: nowrap; }
+@media (max-width: 48rem) { /* on a phone what is found stays in sight: rows are pushed sideways */
+  .st-key-dials, .st-key-wishes { flex-wrap: nowrap; overflow-x: auto; padding-bottom: 0.25rem; }
+  .st-key-dials > *, .st-key-wishes > * { flex-shrink: 0; }
+}
+</style>"""
+OF_ONE = (
+    ".st-key-{key} {{ --dial: {colour}; --thumb: {thumb}; --from: {start:.2f}%; --to: {end:.2f}%; --said: '{said}'; }}"
 )
 
 
-def _offer_presets(aspects: Mapping[str, AspectEvidence]) -> None:
-    """What people often ask, by one click; aspects without evidence are left out of it."""
+@dataclass(frozen=True)
+class Wish:
+    """What people often ask, by one click.
+
+    hearing : chosen by it; empty leaves who listens as it is
+    weights, avoid : how it sets the dials
+    is_possible : whether anything of it has evidence here
+    """
+
+    title: str
+    says: str
+    hearing: str = ""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    avoid: tuple[str, ...] = ()
+    is_possible: bool = True
+
+
+def choose_alike(scope: Scope, question: Question) -> Question:
+    """The question with what must be alike and what must not count; all of it in the URL.
+
+    Parameters
+    ----------
+    scope : Scope
+        Who listens: a hearing or an encoder. Aspects are told by `scope.for_aspects`.
+    question : Question
+        Its geometry says whether measured values are compared.
+    """
+    kind = GEOMETRIES.get(question.geometry)
+    by_values = kind is not None and kind.compares_values
+    discovery = resources.discovery(scope)
+    aspects = measured_aspects(scope.for_aspects) if by_values else discovery.aspects if discovery else {}
+    _offer_wishes(scope, aspects)
+    if by_values:
+        weights, avoid = _choose_measured(aspects)
+    else:
+        weights, avoid = _choose_told(scope.for_aspects, discovery)
+    return replace(question, aspects=weights, avoid=avoid)
+
+
+# --- wishes ---------------------------------------------------------------------------------------------------
+
+
+def _offer_wishes(scope: Scope, aspects: Mapping[str, AspectEvidence]) -> None:
+    """One row: who listens, and how the dials stand, as one thought."""
     asked = ({aspect: weight for aspect in ASPECTS if (weight := state.read(aspect))}, sorted(state.read("not")))
-    with st.container(horizontal=True, gap="xsmall"):
-        for name, (weights, avoid) in PRESETS.items():
-            known = {aspect: weight for aspect, weight in weights.items() if aspects[aspect].has_evidence}
-            gone = sorted(aspect for aspect in avoid if aspects[aspect].has_evidence)
-            is_possible = bool(known or gone) or not (weights or avoid)
-            is_on = is_possible and asked == (known, gone)
+    st.html(STYLE)
+    with st.container(horizontal=True, vertical_alignment="center", key="wishes"):
+        st.markdown("**What should be alike?**", width="content")
+        for wish in _wishes(aspects):
+            is_heard = wish.hearing in ("", scope.info.id)
+            is_on = wish.is_possible and is_heard and asked == (dict(wish.weights), sorted(wish.avoid))
             st.button(
-                name, key=f"preset {name}", type="primary" if is_on else "secondary",
-                on_click=_use_preset, args=(known, gone), disabled=not is_possible,
-                help=_describe(known, gone) if is_possible else "None of its aspects has evidence here.",
+                wish.title, key=f"wish {wish.title}", type="primary" if is_on else "secondary",
+                on_click=_make_wish, args=(wish,), disabled=not wish.is_possible, help=wish.says,
             )  # fmt: skip
 
 
-def _use_preset(weights: dict[str, float], avoid: list[str]) -> None:
+def _wishes(aspects: Mapping[str, AspectEvidence]) -> list[Wish]:
+    """Those of hearings that have heard this library, then those that set dials."""
+    infos = [resources.info(hearing) for hearing in heard_hearings()]
+    wishes = [Wish(info.title, info.summary, info.id) for info in infos]
+    if not any(info.any_key is None for info in infos):
+        wishes = [Wish("Like this", "As the encoder hears it, no aspect in particular."), *wishes]
+    for title, (weights, avoid) in PRESETS.items() if aspects else ():
+        known = {aspect: weight for aspect, weight in weights.items() if aspects[aspect].has_evidence}
+        gone = tuple(aspect for aspect in avoid if aspects[aspect].has_evidence)
+        is_possible = bool(known or gone)
+        says = _in_words(known, gone) if is_possible else "None of its aspects has evidence here."
+        wishes.append(Wish(title, says, "", known, gone, is_possible))
+    return wishes
+
+
+def _make_wish(wish: Wish) -> None:
+    if wish.hearing:
+        state.choose("hearing", wish.hearing)
     for aspect in ASPECTS:
-        state.choose(aspect, weights.get(aspect, 0.0))
-    state.choose("not", list(avoid))
+        state.keep(aspect, wish.weights.get(aspect, ANY))
+    state.keep("not", list(wish.avoid))
 
 
-def _describe(weights: dict[str, float], avoid: list[str]) -> str:
-    parts = [f"{aspect_title(aspect)} {weight:g}" for aspect, weight in weights.items()]
-    parts += [f"without {aspect_title(aspect)}" for aspect in avoid]
-    return ", ".join(parts) or "all layers alike, no aspect in particular"
+def _in_words(weights: Mapping[str, float], avoid: tuple[str, ...]) -> str:
+    """How a wish sets the dials."""
+    parts = []
+    if weights:
+        parts.append(f"alike in {listed([_weighed(aspect, weight) for aspect, weight in weights.items()])}")
+    if avoid:
+        parts.append(f"{listed(list(map(aspect_title, avoid)))} must not count")
+    said = "; ".join(parts)
+    return f"{said[:1].upper()}{said[1:]}."
 
 
-def _choose_filters() -> dict:
-    """Names in the library, and what the columns of the user's own table say; none chosen is all."""
-    catalogue, filters = resources.workspace().catalogue, {}
-    said = {f"{name}: {value}": (name, value) for name, value in catalogue.detail_values(frame.library())}
-    offered = {f"{name}s": (name.capitalize(), values) for name, values in catalogue.names(frame.library()).items()}
-    offered["where"] = ("Your own table", list(said)[:MOST_VALUES])
-    for key, (label, options) in offered.items():
-        if not options and key in ("collections", "splits", "where"):
-            continue  # a plain folder has none
-        filters[key] = tuple(state.sticky(st.multiselect, label, options=options, key=key, disabled=not options))
-    if "where" in filters:
-        filters["where"] = tuple(said[chosen] for chosen in filters["where"])
-    if tag_scope(resources.workspace(), frame.library()).n_embedded:
-        filters["heard_as"] = tuple(
-            state.sticky(
-                st.multiselect, "Heard as", options=WORDS, key="heard_as", placeholder="all of these",
-                help="What MusiCNN hears in a recording: it is shown if it stands among the tenth of this library that "
-                f"is heard most as that, and with a strength of at least {STRONG_FROM:g}.",
-            )
-        )  # fmt: skip
-    return filters
+def _weighed(aspect: str, weight: float) -> str:
+    return aspect_title(aspect) if weight == ALIKE else f"{aspect_title(aspect)} ({weight:g})"
 
 
-def _choose_aspects(scope: Scope, discovery: Discovery | None) -> dict[str, float]:
-    """A slider for each aspect; those without evidence are grey until somebody wants them all the same."""
+# --- dials ----------------------------------------------------------------------------------------------------
+
+
+def _choose_told(scope: Scope, discovery: Discovery | None) -> tuple[dict[str, float], tuple[str, ...]]:
+    """A dial for each aspect that the encoder tells; those without evidence only if somebody wants them."""
     if discovery is None:
         st.caption(
             f"Nothing was discovered yet for this library with {scope.info.title} and the usual settings, so aspects "
             "cannot be told apart: all layers weigh the same."
         )
         frame.link("pages/2_Layers.py", "Discover it: Layers", ":material/layers:", encoder=scope.info.id)
-        return {}
+        return {}, ()
     faithfulness = measured_faithfulness(scope, discovery)
-    proven = [aspect for aspect in ASPECTS if discovery.aspects[aspect].has_evidence]
-    unproven = [aspect for aspect in ASPECTS if aspect not in proven]
-    place = st.container()
-    offered = proven + (_offer_unproven(discovery, unproven) if unproven else [])
-    weights = {}
-    with place:
-        for aspect in offered:
-            weights[aspect] = _slider(aspect, discovery.aspects[aspect], caveat(faithfulness, aspect))
-    if discovery.library != scope.library:
-        ours = "all libraries together" if frame.library() == ALL else "this library"
-        theirs = "all libraries together" if discovery.library == ALL else f"the library {discovery.library}"
-        own = resources.own_discovery(scope)
-        if own is None:
-            why = "nothing is measured yet"
-        elif own.result.has_null:
-            why = "no aspect has evidence"
-        else:
-            why = "discovery has not ended"
-        st.text(f"In {ours} {why}; these aspects were discovered in {theirs}.")
-        frame.link("pages/2_Layers.py", "See that discovery", library=discovery.library)
-    return {aspect: weight for aspect, weight in weights.items() if weight}
+    is_wanted, left_out = bool(state.read("unproven")), state.read("not")
+    unproven = [aspect for aspect in ASPECTS if not discovery.aspects[aspect].has_evidence]
+    shown = [aspect for aspect in ASPECTS if aspect not in unproven]
+    # What a link leaves out is left out, and its dial shows that.
+    shown += [each for each in unproven if discovery.aspects[each].searched and (is_wanted or each in left_out)]
+    with st.container(horizontal=True, key="dials"):
+        positions = {aspect: _dial(aspect, discovery.aspects[aspect], caveat(faithfulness, aspect)) for aspect in shown}
+        hidden = [aspect for aspect in unproven if aspect not in shown]
+        if unproven or discovery.library != scope.library:
+            few = f"{DOTS['none']} {counted(len(hidden), 'aspect')} not told here"
+            with st.popover(few if hidden else "About the dials", type="tertiary"):
+                _say_what_is_not_told(discovery, unproven)
+                _say_where_from(scope, discovery)
+    return _asked(positions)
 
 
-def _choose_measured(aspects: Mapping[str, AspectEvidence]) -> dict[str, float]:
-    """A slider for each aspect that was measured here: no evidence is needed where nothing is told."""
-    weights = {aspect: _slider(aspect, found, "") for aspect, found in aspects.items() if found.searched}
+def _choose_measured(aspects: Mapping[str, AspectEvidence]) -> tuple[dict[str, float], tuple[str, ...]]:
+    """A dial for each aspect that was measured here: no evidence is needed where nothing is told."""
+    with st.container(horizontal=True, key="dials"):
+        positions = {aspect: _dial(aspect, found, "") for aspect, found in aspects.items() if found.searched}
     missing = [aspect_title(aspect) for aspect, found in aspects.items() if not found.searched]
-    if not weights:
+    if not positions:
         st.caption("Nothing of this library was measured yet. Discovery on the Layers page measures it.")
     elif missing:
-        st.caption(f"Measured in no recording here: {', '.join(missing)}.")
-    return {aspect: weight for aspect, weight in weights.items() if weight}
+        st.caption(f"Measured in no recording here: {listed(missing)}.")
+    return _asked(positions)
 
 
-def _offer_unproven(discovery: Discovery, aspects: list[str]) -> list[str]:
-    """Aspects without evidence, in grey and with the reason; those that somebody wants all the same."""
+def _asked(positions: Mapping[str, float]) -> tuple[dict[str, float], tuple[str, ...]]:
+    """The weights, and what must not count."""
+    weights = {aspect: position for aspect, position in positions.items() if position > ANY}
+    return weights, tuple(aspect for aspect, position in positions.items() if position == NOT)
+
+
+def _dial(aspect: str, evidence: AspectEvidence, caveat: str) -> float:
+    """One control for both ends of an aspect; what it means, how sure that is, and what it does besides, on hover."""
+    weight = float(state.read(aspect))
+    position = weight if weight or aspect not in state.read("not") else NOT
+    key = f"dial-{aspect}"
+    if st.session_state.get(key) != position:  # a dial that stands there is left alone: it may be on its way
+        st.session_state[key] = position
+    label = f"{aspect_title(aspect)} {DOTS.get(evidence.label, '')}".strip()
+    st.html(f"<style>{_style(key, aspect, position)}</style>")
+    st.select_slider(
+        label, sorted({*POSITIONS, position}), key=key, width=172, format_func=_said, help=_meaning(evidence, caveat),
+        on_change=_turn, args=(aspect,),
+    )  # fmt: skip
+    return position
+
+
+def _turn(aspect: str) -> None:
+    """After a dial was turned: what it says, as the link says it."""
+    position = float(st.session_state[f"dial-{aspect}"])
+    state.keep(aspect, max(position, ANY))
+    others = [other for other in state.read("not") if other != aspect]
+    state.keep("not", [*others, aspect] if position == NOT else others)
+
+
+def _said(position: float) -> str:
+    return SAID.get(position, f"counts {position:g}")
+
+
+def _style(key: str, aspect: str, position: float) -> str:
+    """Where the bar of a dial begins and ends; the positions stand side by side, so what has no tenth is between."""
+    neutral, place = 100 / 11, 0.0 if position == NOT else 100 * (1 + 10 * position) / 11
+    colour = accent_of_aspect(aspect).css
+    return OF_ONE.format(
+        key=re.sub(r"[^a-zA-Z0-9_-]", "-", key), colour=colour, thumb=GREY.css if position == ANY else colour,
+        start=min(neutral, place), end=max(neutral, place), said=_said(position),
+    )  # fmt: skip
+
+
+def _meaning(evidence: AspectEvidence, caveat: str) -> str:
+    """What is measured, how sure it is that it is heard, and what a search by it finds besides."""
+    summaries = " ".join(target_of(target).summary for target in evidence.searched or evidence.targets)
+    if evidence.label == MEASURED:
+        said = f"Measured: {listed([target_of(target).title.lower() for target in evidence.searched])}."
+    else:
+        said = f"No evidence: {evidence.reason}." if evidence.reason else EVIDENCE[evidence.label]
+    return "\n\n".join(filter(None, (summaries, said, caveat)))
+
+
+def _say_what_is_not_told(discovery: Discovery, aspects: list[str]) -> None:
+    """Aspects without evidence, with the reason, and whether they are wanted all the same."""
     by_reason: dict[str, list[str]] = {}
     for aspect in aspects:
         by_reason.setdefault(discovery.aspects[aspect].reason, []).append(aspect_title(aspect))
     for reason, names in by_reason.items():
-        st.caption(f"{DOTS['none']} {', '.join(names)}: {reason}.")
-    is_wanted = state.sticky(st.toggle, "Search by them all the same", key="unproven")
-    return [aspect for aspect in aspects if is_wanted and discovery.aspects[aspect].searched]
+        st.caption(f"{DOTS['none']} {listed(names)}: {reason}.")
+    if aspects:
+        state.sticky(st.toggle, "Search by them all the same", key="unproven")
 
 
-def _slider(aspect: str, evidence: AspectEvidence, caveat: str) -> float:
-    label, said = f"{aspect_title(aspect)} {DOTS.get(evidence.label, '')}".strip(), EVIDENCE.get(evidence.label, "")
-    meaning = " ".join(target_of(target).summary for target in evidence.searched or evidence.targets)
-    if evidence.label == MEASURED:
-        said = f"Measured: {', '.join(target_of(target).title.lower() for target in evidence.searched)}"
-    help_text = f"{meaning} {evidence.reason.capitalize() or said}. {caveat}"
-    weight = state.sticky(st.slider, label, 0.0, 1.0, step=0.1, key=aspect, help=help_text)
-    if ":material/warning:" in caveat:
-        st.caption(caveat)
-    return float(weight)
-
-
-def _choose_avoided(aspects: Mapping[str, AspectEvidence], asked: list[str]) -> list[str]:
-    options = [a for a in ASPECTS if a in aspects and aspects[a].searched and a not in asked]
-    avoided = state.sticky(
-        st.multiselect, "Leave out", options=options, key="not", format_func=str, disabled=not options,
-        placeholder="what must not count",
-        help="What can be said of it in a straight line is taken out of query and library before they are compared: "
-        "without brightness, texture and warmth the same music is found on another instrument.",
-    )  # fmt: skip
-    return list(avoided)
-
-
-def _choose_rules() -> dict:
-    """How many, diversity, caps, copies and hubs."""
-    rules: dict = {"k": state.sticky(st.number_input, "Neighbours, 1 to 200", 1, 200, key="k")}
-    rules["diversity"] = state.sticky(
-        st.slider, "Diversity", 0.0, 1.0, step=0.1, key="diversity",
-        help="Above 0, what resembles a better result ranks lower.",
-    )  # fmt: skip
-    for name in CAPS:
-        key = f"max_per_{name}"
-        rules[key] = state.sticky(
-            st.number_input, f"At most per {name}", 1, 200, key=key, placeholder="any number from 1 to 200",
-            help="An album is the folder a file lies in." if name == "album" else None,
-        )  # fmt: skip
-    rules["duplicates"] = _choice("duplicates", "Near-duplicates", list(COPIES), "Collapse shows one of them.")
-    rules["versions"] = _choice(
-        "versions",
-        "Other recordings of a work",
-        list(COPIES),
-        "Collapse shows each work once; exclude leaves out the query's own.",
-    )
-    rules["hubs"] = _choice(
-        "hubs", "Correct for hubs", ["auto", "on", "off"],
-        "Some recordings are near to everything; the correction (CSLS) ranks them lower. Auto: where it helped.",
-    )  # fmt: skip
-    return rules
-
-
-def _choice(key: str, label: str, options: list[str], help_text: str) -> str:
-    return str(state.sticky(st.segmented_control, label, options=options, required=True, key=key, help=help_text))
+def _say_where_from(scope: Scope, discovery: Discovery) -> None:
+    """That directions are those of another library, and why."""
+    if discovery.library == scope.library:
+        return
+    ours = "all libraries together" if frame.library() == ALL else "this library"
+    theirs = "all libraries together" if discovery.library == ALL else f"the library {discovery.library}"
+    own = resources.own_discovery(scope)
+    if own is None:
+        why = "nothing is measured yet"
+    elif own.result.has_null:
+        why = "no aspect has evidence"
+    else:
+        why = "discovery has not ended"
+    st.text(f"In {ours} {why}; these aspects were discovered in {theirs}.")
+    frame.link("pages/2_Layers.py", "See that discovery", library=discovery.library)
 
 
 def measured_faithfulness(scope: Scope, discovery: Discovery) -> Faithfulness | None:
@@ -226,15 +299,15 @@ def measured_faithfulness(scope: Scope, discovery: Discovery) -> Faithfulness | 
 
 
 def caveat(faithfulness: Faithfulness | None, aspect: str) -> str:
-    """What a slider does besides: what it cannot be told apart from, what it finds better than itself."""
+    """What a dial does besides: what it cannot be told apart from, what it finds better than itself."""
     if faithfulness is None or aspect not in faithfulness.judged:
         return ""
     parts = []
     family, leaks = faithfulness.family(aspect), faithfulness.leaks(aspect)
     if family:
-        parts.append(f"goes with {', '.join(map(aspect_title, family))}")
+        parts.append(f"Goes with {listed(list(map(aspect_title, family)))}.")
     if leaks:
-        parts.append(f":material/warning: leaks into {', '.join(map(aspect_title, leaks))}")
+        parts.append(f":material/warning: Leaks into {listed(list(map(aspect_title, leaks)))}.")
     elif not faithfulness.passes(aspect):
-        parts.append(":material/warning: hardly finds what it says")
-    return " · ".join(parts)
+        parts.append(":material/warning: Hardly finds what it says.")
+    return " ".join(parts)

@@ -40,7 +40,7 @@ def choose_hearing() -> Scope:
 
     That is once it has heard all that the default encoder has: before, most of the library would be out of sight.
     """
-    ids = [hearing for hearing in hearing_ids() if frame.scope(hearing).n_embedded]
+    ids = heard_hearings()
     usual_ids = [hearing for hearing in ids if not resources.info(hearing).any_key]
     encoders = [e for e in encoder_ids(resources.workspace().paths) if frame.scope(e).n_embedded]
     if not usual_ids and (not encoders or (DEFAULT not in encoders and frame.scope(DEFAULT).n_by_other_versions)):
@@ -51,14 +51,19 @@ def choose_hearing() -> Scope:
     first = scope_to_listen(resources.workspace(), frame.library()).info.id
     usual = next(each for each in (first, DEFAULT, *usual_ids, *encoders) if each in named)
     chosen = state.sticky(
-        st.selectbox, "Listen for", options=list(named), key="hearing", format_func=lambda each: named.get(each, each),
+        st.selectbox, "Heard by", options=list(named), key="hearing", format_func=lambda each: named.get(each, each),
         default=asked if asked in named else usual,
-        help=" ".join(["What is to be alike.", *(f"{named[each]}: {resources.info(each).summary}" for each in ids)]),
+        help=" ".join(["Who listens.", *(f"{named[each]}: {resources.info(each).summary}" for each in ids)]),
     )  # fmt: skip
     if DEFAULT in encoders:
         for hearing in MORE:
             _offer_to_listen_for_more(hearing)
     return frame.scope(chosen)
+
+
+def heard_hearings() -> list[str]:
+    """The hearings that have heard something of this library."""
+    return [hearing for hearing in hearing_ids() if frame.scope(hearing).n_embedded]
 
 
 def _offer_to_listen_for_more(hearing: str) -> None:
