@@ -14,10 +14,12 @@ with page("Layers"):
         found = panels.find(scope, group, level)
         panels.offer_to_run(scope, found, group, level)
     with first:
+        panels.say_which_run(scope, found, group, level)
         panels.say_what_was_found(scope, found)
     if found is None:
         panels.explain()
         raise PageIsOver
+    panels.say_which_cell(found)
     panels.show_heatmap(found)
     panels.show_scope(found)
     panels.compare(found)

@@ -26,7 +26,7 @@ FLOORS = [
     {"audio", "catalogue", "notes"},
     {"storage"},
     {"config", "parallel", "plugins"},
-    {"errors", "words"},
+    {"errors", "glossary", "words"},
 ]
 CORE = sorted((ROOT / "mess_core").rglob("*.py"))
 PAGES = [ROOT / "home.py", *sorted((ROOT / "pages").glob("*.py"))]

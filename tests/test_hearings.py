@@ -9,7 +9,7 @@ import pytest
 
 from mess_core.embeddings.store import TrackEmbedding, side_by_side
 from mess_core.encoders import hearings
-from mess_core.encoders.hearings import PREFIX, Hearing
+from mess_core.encoders.hearings import PREFIX, Hearing, layer_hearing
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.encoders.nano import NANO
 from mess_core.encoders.registry import encoder_ids, encoder_info, hearing_ids, load_encoder
@@ -62,6 +62,22 @@ def test_a_hearing_is_known_by_its_parts(home) -> None:
     assert same.fingerprint == info.fingerprint
     assert hearing_ids() == (MUSIC, SOUND, EITHER)  # of the far one an encoder is not here
     assert not set(hearing_ids()) & set(encoder_ids())
+
+
+def test_one_layer_is_a_hearing(home):
+    """It is explained by its own encoder; a layer that there is not, and a layer of a hearing, are refused."""
+    info = info_of(home, layer_hearing("nano", 7))
+    assert (info.title, info.n_layers, info.dim) == ("Layer 7 of MESS-nano", 1, NANO.dim)
+    assert info.explained_by == NANO and [part.layers for part in info.parts] == [(7,)]
+    for wrong, said in (
+        ("hearing:layer:nano:13", "has no layer 13, expected 0 to 12"),
+        ("hearing:layer:nosuch:1", "no encoder called 'nosuch'"),
+        (layer_hearing(EITHER, 0), "is a hearing"),
+        ("hearing:layer:nano:-1", "no hearing"),
+        ("hearing:layer:7", "no"),
+    ):
+        with pytest.raises(InputError, match=said):
+            info_of(home, wrong)
 
 
 @pytest.mark.slow

@@ -161,7 +161,12 @@ def _parser() -> argparse.ArgumentParser:
 
     def encoder_option(sub: argparse.ArgumentParser, default: str | None = DEFAULT, usual: str = DEFAULT) -> None:
         ids = ", ".join((*hearing_ids(), *encoder_ids()))
-        sub.add_argument("--encoder", default=default, metavar="ID", help=f"one of: {ids}; by default {usual}")
+        sub.add_argument(
+            "--encoder",
+            default=default,
+            metavar="ID",
+            help=f"one of: {ids}; one layer as hearing:layer:ID:LAYER; by default {usual}",
+        )
 
     def mlflow_option(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--mlflow", action="store_true", help="also log the run to MLflow, in the data folder")

@@ -14,6 +14,8 @@ library and counts as much as any other, so that nothing is weighed by how large
 Mixing the two instead finds neither: half and half of both, the same piece comes up less often than by the first alone,
 and the same style less often than by the second.
 
+One layer of one encoder is a hearing, too (`layer_hearing`), for who wants to hear what it alone goes by.
+
 A hearing has an embedding where all its parts have one. What aspects say, and why a neighbour is one, is told by the
 encoder named in `explained_by`.
 """
@@ -34,6 +36,7 @@ LIKE_THIS = f"{PREFIX}like-this"  # what is listened for where nobody says what
 SAME_MUSIC = f"{PREFIX}same-music"
 SAME_SOUND = f"{PREFIX}same-sound"  # off whose layers tags are read
 ANY_KEY = f"{PREFIX}any-key"
+ONE_LAYER = f"{PREFIX}layer:"  # then an encoder, and one of its layers: hearing:layer:nano:7
 UPPER_LAYERS = tuple(range(5, 13))  # of nano: below, it describes the spectrum
 
 
@@ -75,6 +78,40 @@ HEARINGS: dict[str, Hearing] = {
 }  # fmt: skip
 
 
+def layer_hearing(encoder_id: str, layer: int) -> str:
+    """The id of the hearing that is one layer of an encoder.
+
+    Examples
+    --------
+    >>> layer_hearing("nano", 7), layer_of_hearing("hearing:layer:nano:7"), layer_of_hearing("nano")
+    ('hearing:layer:nano:7', ('nano', 7), None)
+    """
+    return f"{ONE_LAYER}{encoder_id}:{layer}"
+
+
+def layer_of_hearing(hearing_id: str) -> tuple[str, int] | None:
+    """The encoder and its layer that such a hearing is; None of any other id."""
+    encoder_id, colon, layer = hearing_id.removeprefix(ONE_LAYER).rpartition(":")
+    is_one = hearing_id.startswith(ONE_LAYER) and colon and layer.isascii() and layer.isdecimal() and len(layer) < 5
+    return (encoder_id, int(layer)) if is_one else None
+
+
+def _of_one_layer(hearing_id: str, info_of: Callable[[str], EncoderInfo]) -> Hearing | None:
+    one = layer_of_hearing(hearing_id)
+    if one is None:
+        return None
+    encoder_id, layer = one
+    info = info_of(encoder_id)
+    if info.parts:
+        raise InputError(f"{info.title} is a hearing: it has no layers of its own.", "Ask for a layer of an encoder.")
+    if layer >= info.n_layers:
+        raise InputError(
+            f"{info.title} has no layer {layer}, expected 0 to {info.n_layers - 1}.", "Choose another of its layers."
+        )
+    title = f"L{info.layer_in_words(layer)[1:]}"
+    return Hearing(hearing_id, title, "What this one layer hears.", ((encoder_id, (layer,), title),), encoder_id)
+
+
 def refuse_hearing(info: EncoderInfo, what: str) -> None:
     """InputError where something ("probe it") is asked of a hearing that can be asked of encoders only."""
     if info.parts:
@@ -90,11 +127,11 @@ def hearing_info(hearing_id: str, info_of: Callable[[str], EncoderInfo]) -> Enco
     Raises
     ------
     InputError
-        If there is no such hearing.
+        If there is no such hearing, or no such layer.
     """
-    if hearing_id not in HEARINGS:
+    hearing = HEARINGS.get(hearing_id) or _of_one_layer(hearing_id, info_of)
+    if hearing is None:
         raise InputError(f"There is no hearing {hearing_id!r}.", f"Choose one of: {', '.join(HEARINGS)}.")
-    hearing = HEARINGS[hearing_id]
     parts = tuple(Part(info_of(encoder), layers, of) for encoder, layers, of in hearing.parts)
     first = parts[0].info
     widths = tuple(part.info.width_of(layer) for part in parts for layer in part.layers)

@@ -37,6 +37,17 @@ PLAINER = {  # what a baseline is, to somebody who has not read how probing is d
 }
 
 
+def plainer(baseline: str) -> str:
+    """A baseline as a sentence names it.
+
+    Examples
+    --------
+    >>> plainer("nuisances"), plainer("MFCC")
+    ('length, loudness, density and pitch alone', 'MFCC')
+    """
+    return PLAINER.get(baseline, baseline)
+
+
 def spoken(target: str) -> str:
     """A target as a sentence names it: spectral centroid. A column of one's own table is named as it is.
 

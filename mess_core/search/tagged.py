@@ -10,8 +10,8 @@ A strength is what the network says, between 0 and 1, and means little by itself
 .3, of "guitar" it says that of much that has none. A percentile says nothing of a library in which there is no cello.
 So a recording *stands high* in a word where both are high (`stands_high`): .1, which no training says of most of its
 tags, and the tenth of the library that is heard most as that. Where two recordings have nothing to do with each other,
-one pair in a hundred shares a given word then. What is said of both ("both: violin, slow") asks for twice the strength:
-"rock" at .1 is still heard in a hymn on the clarinet.
+one pair in a hundred shares a given word then. What is said of both ("both heard as violin and slow") asks for twice
+the strength: "rock" at .1 is still heard in a hymn on the clarinet.
 """
 
 from __future__ import annotations

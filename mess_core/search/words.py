@@ -155,6 +155,9 @@ def in_shares(shares: Mapping[str, float]) -> str:
     Examples
     --------
     >>> in_shares({"violin": 48.6, "not piano": 20.2})
-    'violin 49, not piano 20'
+    'violin 49, not piano 20: together 69 of 100'
+    >>> in_shares({"slow": 86.2})
+    'slow 86 of 100'
     """
-    return ", ".join(f"{name} {share:.0f}" for name, share in shares.items())
+    said = ", ".join(f"{name} {share:.0f}" for name, share in shares.items())
+    return f"{said} of 100" if len(shares) == 1 else f"{said}: together {sum(shares.values()):.0f} of 100"

@@ -88,12 +88,12 @@ TARGETS: dict[str, Target] = {
         Target(
             "attack_slopes", "Attack slope", "dB/s", "articulation", "audio", "medium", "log", BOTH,
             "How fast notes rise on average from near silence to their peak.",
-            words=("sharper in attack", "softer in attack"),
+            words=("sharper attacks", "softer attacks"),
         ),
         Target(
             "attack_sharpness", "Attack sharpness", "dB/s", "articulation", "audio", "medium", "log", BOTH,
             "The steepest moment of the notes' beginnings.",
-            words=("harder in attack", "gentler in attack"),
+            words=("harder attacks", "gentler attacks"),
         ),
         Target(
             "phrase_regularity", "Phrase regularity", "0..1", "form", "audio", "low", "logit", TRACK,
@@ -199,7 +199,7 @@ TARGETS: dict[str, Target] = {
             is_companion=True,
         ),
         Target(
-            "pedal_ratio", "Pedal ratio", "0..1", "articulation", "midi", "high", "logit", BOTH,
+            "pedal_ratio", "Time with the pedal down", "0..1", "articulation", "midi", "high", "logit", BOTH,
             "Share of the time during which the sustain pedal is down.",
             is_companion=True,
         ),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from mess_core.config import ALL
-from mess_core.encoders.registry import encoder_ids, encoder_info, hearing_ids
+from mess_core.encoders.registry import encoder_info
 from mess_core.errors import MessError
 from mess_core.storage.jobs import PRIORITY_BACKGROUND, Job
 from mess_core.storage.untrusted import build, printable, understanding
@@ -176,8 +176,10 @@ def library_words(library: str) -> str:
 
 def encoder_words(workspace: Workspace, encoder_id: str) -> str:
     """An encoder in a line, which may be gone."""
-    is_known = encoder_id in (*hearing_ids(), *encoder_ids(workspace.paths))
-    return encoder_info(encoder_id, workspace.paths).title if is_known else short(encoder_id)
+    try:
+        return encoder_info(encoder_id, workspace.paths).title
+    except MessError:
+        return short(encoder_id)
 
 
 def track_words(workspace: Workspace, track_id: str) -> str:

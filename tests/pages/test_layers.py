@@ -8,12 +8,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.hearings import layer_hearing
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.encoders.nano import NANO
 from mess_core.probing.discovery import Discovery, save
 from mess_core.probing.probe import add_null, fit_cells
 from mess_core.probing.result import ProbeCell, ProbeResult, ProbeSettings, TargetProbe
 from mess_core.targets.registry import OWN, TARGETS
+from mess_core.work.probe import ProbeRequest
+from mess_core.work.request import submit
 from mess_core.workspace.scope import Scope
 from pages.shared.layers import figures
 from pages.shared.widgets import accents
@@ -44,6 +47,66 @@ def test_aspects_are_not_offered_to_be_measured_by_a_discovery_that_no_search_go
     assert ("run that first, above" in words(at)) != is_usual
     assert ("evaluate faithfulness" in [button.key for button in at.button]) == is_usual
     assert "evaluate similarity" in [button.key for button in at.button]
+
+
+# --- links -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_run_of_ones_own_is_shown_when_it_has_ended_and_is_in_the_link(home, launch):
+    """Beside the usual one; while it is worked on, and where a link asks for one that is not here, that is said."""
+    plant_discovery(home, MEL, ProbeSettings())
+    at = launch("pages/2_Layers.py", library="planted", encoder="mel", run="seed 3")
+    assert "There is no run with seed 3 here" in words(at) and "run" not in at.query_params
+    submit(home, ProbeRequest("planted", MEL.id, "work", "track", ProbeSettings(seed=3)))
+    at = launch("pages/2_Layers.py", library="planted", encoder="mel", run="seed 3")
+    assert "Your run (seed 3) is shown here as soon as it has ended." in words(at) and "run" in at.query_params
+    (job,) = home.jobs.active()
+    home.jobs.cancel(job.job_id)
+    plant_discovery_again(home, ProbeSettings(seed=3))
+    at = launch("pages/2_Layers.py", library="planted", encoder="mel", run="seed 3")
+    assert at.selectbox(key="run").value == "seed 3" and "seed 3 · " in words(at)
+    at.selectbox(key="run").set_value("").run()
+    assert not at.exception and "run" not in at.query_params and "seed 0" in words(at)
+
+
+def plant_discovery_again(home, settings: ProbeSettings) -> None:
+    """The same, kept under other settings."""
+    found = Scope(home, "planted", MEL).discovery()
+    gathered = Scope(home, "planted", MEL).gather("work", "track")
+    save(home.paths, MEL, gathered, replace(found.result, settings=settings), "planted", "work")
+
+
+@pytest.mark.slow
+def test_a_link_to_a_cell_that_is_not_there_says_so_once(home, launch):
+    plant_discovery(home, MEL, ProbeSettings())
+    at = launch("pages/2_Layers.py", library="planted", encoder="mel", target="nosuch", at="77")
+    assert "This link asks for property nosuch and layer 77; of that there is no cell here." in words(at)
+    assert not {"target", "at"} & set(at.query_params)
+    at.run()
+    assert "This link asks" not in words(at)
+
+
+@pytest.mark.slow
+def test_one_layer_listens_and_leads_back(home, launch):
+    """Said in words, the choice in the list of who listens, and its answer that of this layer's cosines alone."""
+    plant_discovery(home, NANO, ProbeSettings())
+    track_id = home.catalogue.track_ids("planted")[0]
+    at = launch("pages/2_Layers.py", library="planted", encoder="nano", target="spectral_centroid", at="1")
+    assert "Listen with this layer" in [link.proto.label for link in at.get("page_link")]
+    asked = {"library": "planted", "query": track_id, "hearing": layer_hearing("nano", 1)}
+    at = launch("pages/4_Listen.py", **asked)
+    assert at.selectbox(key="hearing").value == "hearing:layer:nano:1"
+    assert "Only this layer listens" in words(at)
+    assert "Back to that layer" in [link.proto.label for link in at.get("page_link")]
+    vectors = {each: home.store.read(each, NANO).mean[1] for each in home.catalogue.track_ids("planted")}
+    mean = np.mean(list(vectors.values()), axis=0)
+    unit = {each: (vector - mean) / np.linalg.norm(vector - mean) for each, vector in vectors.items()}
+    nearest = sorted((each for each in unit if each != track_id), key=lambda each: -unit[each] @ unit[track_id])
+    (numbers,) = [frame.value for frame in at.dataframe if "rank" in frame.value]
+    assert list(numbers["title"])[:5] == [home.catalogue.track(each).title for each in nearest[:5]]
+    at = launch("pages/4_Listen.py", library="planted", hearing="hearing:layer:nano:99")
+    assert "has no layer 99, expected 0 to" in words(at)
 
 
 # --- what was found comes first --------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ KEYS: dict[str, Any] = {
     **dict.fromkeys(ASPECTS, 0.0),  # weights
     "group": "work",  # Layers
     "level": "track",  # Layers
+    "run": "",  # Layers: what sets a run of one's own apart from the usual one, in words
     "target": "",  # Layers: the cell that is looked at, with its layer
     "at": "",
     "layer": "",  # Map

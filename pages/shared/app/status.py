@@ -15,6 +15,7 @@ import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
 from mess_core.errors import MessError, StorageError
+from mess_core.probing.discovery import in_words
 from mess_core.storage.jobs import ONLY_MIDI, Failure, Job, grouped
 from mess_core.words import counted
 from mess_core.work.add import AddRequest
@@ -144,7 +145,7 @@ def _link_to_result(job: Job) -> None:
     if title != "Listen" and hasattr(request, "encoder_id"):
         others["encoder"] = request.encoder_id
     if isinstance(request, ProbeRequest):
-        others |= {"group": request.group, "level": request.level}
+        others |= {"group": request.group, "level": request.level, "run": ", ".join(in_words(request.settings))}
     label = f"{frame.plain(library_words(library))}: {words} →"
     frame.link(path, label, ":material/check:", **others)
 

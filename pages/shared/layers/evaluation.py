@@ -9,6 +9,7 @@ from mess_core.evaluation.faithfulness import DIRECTION, LAYER, MAX_RATIO, MEASU
 from mess_core.evaluation.kept import Evaluation, What
 from mess_core.evaluation.layer_choice import advice, choose_layers
 from mess_core.evaluation.similarity import RETRIEVAL, SimilarityStudy
+from mess_core.glossary import define
 from mess_core.probing.aspects import ASPECTS
 from mess_core.search.hubness import HUB_SKEWNESS
 from mess_core.words import counted, listed, number
@@ -32,7 +33,7 @@ NEAR = Accent("#3559c7", "#7d9bff")  # in the leak matrix
 
 def show_faithfulness(scope: Scope) -> None:
     """In a sentence, and the leak matrix: what a search by one aspect finds in every other."""
-    st.subheader("Do aspects find what they say?", anchor=False)
+    st.subheader("Do aspects find what they say?", anchor=False, help=define("leak", "direction"))
     kept = _kept(scope, "faithfulness", "This is measured by itself after discovery.")
     if kept is None or not isinstance(kept.result, Faithfulness):
         return
@@ -153,7 +154,7 @@ def leak_matrix(result: Faithfulness, way: str, asked: list[str]) -> go.Figure:
 
 def show_layer_choice(scope: Scope) -> None:
     """Which layers to go by for which question, and how the library lies in the encoder's space."""
-    st.subheader("Which layer is for you?", anchor=False)
+    st.subheader("Which layer is for you?", anchor=False, help=define("layer", "hub"))
     kept = _kept(scope, "similarity", "Every layer is asked for the same piece, player and instrument.")
     if kept is None or not isinstance(kept.result, SimilarityStudy):
         return

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from mess_core.probing.discovery import Discovery
+from mess_core.probing.findings import plainer
 from mess_core.probing.result import ProbeCell, ProbeResult, TargetProbe
 from mess_core.targets.registry import OWN, TARGETS, target_of
 from mess_core.words import counted
@@ -138,7 +139,7 @@ def describe(cell: ProbeCell) -> str:
     lines = [
         head,
         f"R² {number(cell.r2)}, interval {number(cell.r2_low)} to {number(cell.r2_high)}; evidence: {cell.label}",
-        f"best baseline {cell.baseline_name}: {number(cell.baseline)}",
+        f"best of what is plainer, {plainer(cell.baseline_name or '')}: {number(cell.baseline)}",
         f"gain {number(cell.gain)}, interval {number(cell.gain_low)} to {number(cell.gain_high)}",
         f"p (best of all cells) {'not yet' if cell.p_adj is None else number(cell.p_adj)}",
         f"rank correlation {number(cell.spearman)}, ridge penalty (alpha) {cell.alpha:.3g}",
@@ -175,7 +176,9 @@ def layer_profile(discovery: Discovery, summary: TargetProbe) -> go.Figure:
     figure.add_scatter(x=layers, y=[cell.r2 for cell in cells], mode="lines+markers", line_color=colour, name="layer")
     for (name, values), grey in zip(summary.baselines.items(), GREYS, strict=False):
         line = values if len(values) == len(layers) else values[:1] * len(layers)
-        figure.add_scatter(x=layers, y=list(line), mode="lines", line={"dash": "dot", "color": grey}, name=name)
+        figure.add_scatter(
+            x=layers, y=list(line), mode="lines", line={"dash": "dot", "color": grey}, name=plainer(name)
+        )
     figure.update_layout(
         xaxis={"title": "layer", "dtick": 1},
         yaxis={"title": "R² (out of fold)", "range": [min(-0.1, _least(cells)), 1]},

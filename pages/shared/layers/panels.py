@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,12 +12,15 @@ from typing import Any
 import streamlit as st
 
 from mess_core.catalogue.catalogue import Track
+from mess_core.encoders.hearings import layer_hearing
 from mess_core.encoders.vocabulary import WORDS
 from mess_core.errors import InputError
+from mess_core.glossary import define
 from mess_core.handover.exports import cells_as_csv
+from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.ceiling import is_companion
 from mess_core.probing.data import UNTRAINED
-from mess_core.probing.discovery import GROUPS, MIN_TRACKS, Discovery
+from mess_core.probing.discovery import GROUPS, MIN_TRACKS, Discovery, in_words
 from mess_core.probing.findings import NOUNS, Findings, findings_of, spoken
 from mess_core.probing.replication import replicate
 from mess_core.probing.result import ProbeSettings
@@ -49,11 +53,11 @@ def choose() -> tuple[Scope, str, str]:
     group = state.sticky(
         st.selectbox, "Keep apart", options=groups, key="group", width=140,
         format_func=lambda each: f"{NOUNS[each]}s" if each in NOUNS else str(each),
-        help="With works kept apart, a layer is always tested on works it has not seen: none of them is ever split "
-        "between what it learns from and what it is tested on.",
+        help="With works kept apart, a layer is always tested on works it has not seen: none of them is in both what "
+        f"it learns from and what it is tested on.\n\n{define('work', 'probe')}",
     )  # fmt: skip
     level = state.sticky(
-        st.segmented_control, "Look at", options=list(LEVELS), required=True, key="level",
+        st.segmented_control, "Look at", options=list(LEVELS), required=True, key="level", help=define("segment"),
         format_func=lambda each: LEVELS.get(each, str(each)),
     )  # fmt: skip
     return scope, group, level
@@ -62,8 +66,37 @@ def choose() -> tuple[Scope, str, str]:
 def find(scope: Scope, group: str, level: str) -> Discovery | None:
     """What was found by these settings; of several runs that with the usual ones."""
     kept = [run for run in resources.discoveries(scope.library).values() if run.fingerprint == scope.info.fingerprint]
-    kept = [run for run in kept if (run.group, run.level) == (group, level)]
-    return min(kept, key=lambda run: len(run.title), default=None)  # the default settings have no words in the title
+    by_words = {run_words(run.result.settings): run for run in kept if (run.group, run.level) == (group, level)}
+    usual = min(by_words, key=len, default="")  # the usual settings have no words
+    wanted = str(state.read("run"))
+    if wanted and wanted not in by_words:
+        return by_words.get(usual)  # it is being worked on, or not here: `say_which_run` says so
+    if len(by_words) > 1:
+        wanted = state.sticky(
+            st.selectbox, "Run", options=sorted(by_words), key="run", default=usual, width=190,
+            format_func=lambda each: each or "usual settings",
+        )  # fmt: skip
+    return by_words.get(wanted, by_words.get(usual))
+
+
+def run_words(settings: ProbeSettings) -> str:
+    """What sets a run of one's own apart, in one line; empty for the usual one."""
+    return ", ".join(in_words(settings))
+
+
+def say_which_run(scope: Scope, found: Discovery | None, group: str, level: str) -> None:
+    """That a run of one's own is still worked on, or that the one in the link is not here."""
+    wanted = str(state.read("run"))
+    if not wanted or (found is not None and run_words(found.result.settings) == wanted):
+        return
+    asked = [jobs.request_of(job) for job in scope.workspace.jobs.active() if job.kind == ProbeRequest.kind]
+    mine = (scope.library, scope.info.id, group, level, wanted)
+    if any((each.library, each.encoder_id, each.group, each.level, run_words(each.settings)) == mine for each in asked
+           if isinstance(each, ProbeRequest)):  # fmt: skip
+        st.text(f"Your run ({wanted}) is shown here as soon as it has ended.")
+    else:
+        st.text(f"There is no run with {wanted} here (any more): this is the usual one.")
+        state.keep("run", "")
 
 
 def say_what_was_found(scope: Scope, found: Discovery | None) -> None:
@@ -121,8 +154,9 @@ def offer_to_run(scope: Scope, found: Discovery | None, group: str, level: str) 
     label = "Run discovery" if found is None else "Run again"
     job = _asked(scope, group, level)
     kind = "primary" if found is None else "secondary"
-    if jobs.work_button(label, job, type=kind, disabled=scope.n_embedded < 2):
-        request = ProbeRequest(scope.library, scope.info.id, group, level, goes_on=group == "work")
+    if jobs.work_button(label, job, type=kind, disabled=scope.n_embedded < 2, help=define("discovery")):
+        settings = found.result.settings if found is not None and state.read("run") else ProbeSettings()
+        request = ProbeRequest(scope.library, scope.info.id, group, level, settings, goes_on=group == "work")
         submit(scope.workspace, request)
         st.rerun()
     with st.popover("Other settings"):
@@ -151,7 +185,8 @@ def _other_settings(scope: Scope, group: str, level: str) -> None:
         has_twin = st.checkbox(
             "Compare with the untrained network",
             value=True,
-            help="It takes as long to embed with as the encoder itself. Without it nothing is said to encode.",
+            help=f"{define('untrained network')} It takes as long to embed with as the encoder itself. Without it "
+            "nothing is said to encode.",
         )
         columns = st.multiselect(
             "Instead of what was measured", _columns_and_words(scope), placeholder="your own columns, or words",
@@ -169,6 +204,7 @@ def _other_settings(scope: Scope, group: str, level: str) -> None:
                     without=() if has_twin else (UNTRAINED,),
                 )
                 submit(scope.workspace, ProbeRequest(scope.library, scope.info.id, group, level, settings))
+                state.keep("run", run_words(settings))  # it is shown when it has ended
                 st.rerun()
 
 
@@ -244,6 +280,28 @@ def show_scope(found: Discovery) -> None:
 
 
 PICTURE, TABLE = "Picture", "Table"
+# On a phone the picture keeps the width that its labels need, and is pushed sideways.
+PUSHED = """<style>
+[class*="st-key-picture-"] { overflow-x: auto; }
+@media (max-width: 48rem) { [class*="st-key-picture-"] > * { min-width: 46rem; } }
+</style>"""
+REVEALED = "click that opened a cell"  # which is brought into sight
+_reveal = st.components.v2.component(
+    "mess_reveal",
+    html="<span></span>",
+    js="""
+const WAIT_MS = 400; // its figures are drawn a moment later
+let shown = null; // the click that was answered: what is drawn again moves nobody
+export default ({ data }) => {
+  if (data.click === shown) return;
+  shown = data.click;
+  setTimeout(() => {
+    const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    document.querySelector(".st-key-cell")?.scrollIntoView({ block: "end", behavior: isStill ? "auto" : "smooth" });
+  }, WAIT_MS);
+};
+""",
+)
 
 
 @st.fragment
@@ -254,7 +312,7 @@ def show_heatmap(found: Discovery, *, is_beside: bool = False) -> None:
         quantity = st.segmented_control(
             "Show", list(names), default="r2", required=True, key=f"quantity {found.title}",
             format_func=lambda each: names.get(each, str(each)),
-            help="; ".join(f"{title}: {meaning}" for title, meaning in figures.QUANTITIES.values()) + ".",
+            help=define("R²", "gain", "interval", "baseline"),
         )  # fmt: skip
         view = st.segmented_control("As", [PICTURE, TABLE], default=PICTURE, required=True, key=f"view {found.title}")
     quantity = state.offered(quantity, names, "r2")
@@ -263,14 +321,16 @@ def show_heatmap(found: Discovery, *, is_beside: bool = False) -> None:
     if view == TABLE:
         _show_table(found, quantity)
     else:
-        st.plotly_chart(
-            figures.heatmap(found, quantity, opened),
-            key=chart,
-            on_select=lambda: _open_cell(chart, cell if is_beside else None),
-            selection_mode="points",
-            config=_camera(found, quantity),
-            alt="How well every layer tells every property",
-        )
+        st.html(PUSHED)
+        with st.container(key=f"picture {'beside' if is_beside else 'first'}"):
+            st.plotly_chart(
+                figures.heatmap(found, quantity, opened),
+                key=chart,
+                on_select=lambda: _open_cell(chart, cell if is_beside else None),
+                selection_mode="points",
+                config=_camera(found, quantity),
+                alt="How well every layer tells every property",
+            )
         is_any_proven = any(figures.is_gain(each) for each in found.result.cells)
         outlined = (
             "Full and outlined: better than everything plainer that it was compared with; faded: not shown to be."
@@ -282,7 +342,9 @@ def show_heatmap(found: Discovery, *, is_beside: bool = False) -> None:
             "Click a cell to look closer."
         )
     if opened:
-        _show_cell(found, *opened)
+        _show_cell(found, *opened, is_beside=is_beside)
+        if not is_beside and REVEALED in st.session_state:
+            _reveal(key="reveal", data={"click": st.session_state[REVEALED]})
 
 
 def _show_table(found: Discovery, quantity: str) -> None:
@@ -308,6 +370,17 @@ def _show_table(found: Discovery, quantity: str) -> None:
     st.caption(f"One column per layer; in each cell {figures.QUANTITIES[quantity][1]}.")
 
 
+def say_which_cell(found: Discovery) -> None:
+    """That the cell in the link is none of this run, once."""
+    target, layer = state.read("target"), state.read("at")
+    if (target or layer) and _cell_of_link(found) is None:
+        named = [f"property {target}"] if target else []
+        named += [f"layer {layer}"] if layer else []
+        st.text(f"This link asks for {listed(named)}; of that there is no cell here. Click one to look closer.")
+        state.keep("target", "")
+        state.keep("at", "")
+
+
 def _cell_of_link(found: Discovery) -> tuple[int, str] | None:
     """The cell in the URL; none where this run has no such cell."""
     target, layer = state.read("target"), state.read("at")
@@ -322,6 +395,7 @@ def _open_cell(chart: str, cell: str | None) -> None:
     if cell is not None:
         st.session_state[cell] = opened
         return
+    st.session_state[REVEALED] = str(time.monotonic_ns())
     state.keep("at", str(opened[0]) if opened else "")
     state.keep("target", opened[1] if opened else "")
     state.write()  # the rest of the page does not run again for this
@@ -351,30 +425,33 @@ def _named_rows(found: Discovery) -> dict[int, NamedRow]:
     return {place: NamedRow(row, known[row.track_id]) for place, row in rows.items() if row.track_id in known}
 
 
-def _show_cell(found: Discovery, layer: int, target: str) -> None:
+def _show_cell(found: Discovery, layer: int, target: str, *, is_beside: bool) -> None:
     """One cell: its scatter, its target over depth, its residuals by group; a point can be heard."""
     summary, groups = found.result.target(target), found.result.groups
-    st.subheader(f"{target_of(target).title}, layer {layer}", anchor=False)
-    st.caption(target_of(target).summary)
-    if summary.best_layer is None:
-        st.caption(f"No value: {summary.reason}.")
-        return
     named = _named_rows(found)
     titles = {place: row.title for place, row in named.items()}
     names = {groups[place]: row.group_name(found.group) for place, row in named.items()}
-    left, right = st.columns(2, gap="medium")
-    with left:
-        event = st.plotly_chart(
-            figures.predicted_against_true(summary, layer, titles, groups, names),
-            key=f"scatter {found.title} {target} {layer}", on_select="rerun", selection_mode="points",
-            config=_camera(found, f"{target}-{layer}-scatter"), alt="Predicted against measured values",
-        )  # fmt: skip
-    right.plotly_chart(
-        figures.layer_profile(found, summary),
-        key=f"profile {found.title} {target}",
-        config=_camera(found, f"{target}-profile"),
-        alt="R² over the layers",
-    )
+    with st.container(key="cell beside" if is_beside else "cell"):  # all that is brought into sight by a click
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.subheader(f"{target_of(target).title}, layer {layer}", anchor=False, width="content")
+            _offer_to_listen(found, layer)
+        st.caption(target_of(target).summary)
+        if summary.best_layer is None:
+            st.caption(f"No value: {summary.reason}.")
+            return
+        left, right = st.columns(2, gap="medium")
+        with left:
+            event = st.plotly_chart(
+                figures.predicted_against_true(summary, layer, titles, groups, names),
+                key=f"scatter {found.title} {target} {layer}", on_select="rerun", selection_mode="points",
+                config=_camera(found, f"{target}-{layer}-scatter"), alt="Predicted against measured values",
+            )  # fmt: skip
+        right.plotly_chart(
+            figures.layer_profile(found, summary),
+            key=f"profile {found.title} {target}",
+            config=_camera(found, f"{target}-profile"),
+            alt="R² over the layers",
+        )
     worst = counted(min(figures.MAX_COLOURS, len(set(groups))), NOUNS.get(found.group, "group"))
     st.caption(
         f"In colour: the {worst} that this layer misses most, as in the boxes below; all others are grey. On the line, "
@@ -398,6 +475,15 @@ def _show_cell(found: Discovery, layer: int, target: str) -> None:
         _play(named[rows[0]], key=f"player {found.title}")
 
 
+def _offer_to_listen(found: Discovery, layer: int) -> None:
+    """On to Listen, where this layer alone listens and no aspect is asked for; the way back leads to this cell."""
+    nothing = dict.fromkeys([*ASPECTS, "not", "geometry"], "")
+    frame.link(
+        "pages/4_Listen.py", "Listen with this layer", ":material/headphones:", **nothing,
+        hearing=layer_hearing(found.encoder, layer), library=found.library,
+    )  # fmt: skip
+
+
 def _play(named: NamedRow, key: str) -> None:
     """The recording from where the row begins: that is the clock's zero."""
     row = named.row
@@ -407,7 +493,7 @@ def _play(named: NamedRow, key: str) -> None:
 
 def show_aspects(found: Discovery) -> None:
     """What a listener may ask for, and what supports it."""
-    st.subheader("What one can ask for", anchor=False)
+    st.subheader("What one can ask for", anchor=False, help=define("aspect", "evidence", "target"))
     st.dataframe(
         [
             {

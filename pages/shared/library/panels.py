@@ -14,6 +14,7 @@ from mess_core.collections.published import COLLECTIONS
 from mess_core.encoders.registry import DEFAULT, EncoderChoice, encoder_choices, encoder_problems
 from mess_core.encoders.weights import use_folder
 from mess_core.errors import InputError, MessError
+from mess_core.glossary import define
 from mess_core.probing.ceiling import is_companion
 from mess_core.targets.registry import target_problems
 from mess_core.words import counted
@@ -41,7 +42,7 @@ LONGEST_NAME = 60  # characters of a library's name
 def choose_encoder() -> str:
     """MERT first; while its weights are missing the embedded encoder is chosen."""
     choices = {choice.info.id: choice for choice in encoder_choices(resources.workspace().paths)}
-    if not st.toggle("Show controls (untrained twins)", key="controls"):
+    if not st.toggle("Show controls", key="controls", help=define("untrained network")):
         choices = {encoder_id: c for encoder_id, c in choices.items() if not encoder_id.startswith(CONTROL)}
     ready = [encoder_id for encoder_id, choice in choices.items() if choice.weights.status in READY]
     preferred = next((encoder_id for encoder_id in ready if choices[encoder_id].consent), DEFAULT)

@@ -10,6 +10,7 @@ import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
 from mess_core.evaluation.faithfulness import Faithfulness
+from mess_core.glossary import define
 from mess_core.probing.aspects import ASPECTS, MEASURED, PRESETS, AspectEvidence
 from mess_core.probing.discovery import Discovery
 from mess_core.probing.result import LABELS
@@ -121,7 +122,7 @@ def _offer_wishes(scope: Scope, aspects: Mapping[str, AspectEvidence]) -> None:
     asked = ({aspect: weight for aspect in ASPECTS if (weight := state.read(aspect))}, sorted(state.read("not")))
     st.html(STYLE)
     with st.container(horizontal=True, vertical_alignment="center", key="wishes"):
-        st.markdown("**What should be alike?**", width="content")
+        st.markdown("**What should be alike?**", width="content", help=define("aspect", "evidence", "leak"))
         for wish in _wishes(aspects):
             is_heard = wish.hearing in ("", scope.info.id)
             is_on = wish.is_possible and is_heard and asked == (dict(wish.weights), sorted(wish.avoid))

@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL, FILTERS, Track
+from mess_core.glossary import define
 from mess_core.handover.exports import as_csv, as_json, as_m3u8
 from mess_core.search import answers, explaining
 from mess_core.search.answers import Answer, FoundTrack, make_plan, query_of
@@ -22,7 +23,7 @@ from mess_core.search.reasons import Reason, in_one_line
 from mess_core.search.tagged import tags_in_common
 from mess_core.search.transposed import in_key
 from mess_core.search.words import in_shares
-from mess_core.words import counted
+from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
 from pages.shared.app.frame import aspect_title
@@ -78,7 +79,7 @@ def in_lines(found: Answer, reasons: dict[str, list[Reason]]) -> dict[str, str]:
         family = measured.family if measured else lambda aspect: ()
         said.append(in_one_line(reasons[item.track.track_id], family, found.plan.question.aspects))
         if both := tags[item.track.track_id]:
-            said.append(f"both: {', '.join(both)}")
+            said.append(f"both heard as {listed(both)}")
         lines[item.track.track_id] = "; ".join(filter(None, said))
     return lines
 
@@ -212,7 +213,7 @@ def show_heading(found: Answer) -> None:
     if found.query is None:
         st.subheader(f"{counted(n, 'recording')} that {'fits' if n == 1 else 'fit'} best", anchor=False)
     else:
-        st.subheader(counted(n, "nearest recording"), anchor=False)
+        st.subheader(counted(n, "nearest recording"), anchor=False, help=define("nearness", "similarity", "percentile"))
 
 
 def show_filters(question: Question) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from mess_core.encoders.vocabulary import WORDS
+from mess_core.glossary import define
 from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.question import COPIES, Question
 from mess_core.search.tagged import STRONG_FROM, tag_scope
@@ -35,7 +36,7 @@ HOW_NEAR = {
 HOW_NEAR_HELP = (
     "*Directions* compare what each aspect's own directions say; *whole layers*, all that the encoder hears; *measured "
     "values*, what was measured in the sound, without an encoder. *By itself*: directions as soon as something must be "
-    "alike."
+    f"alike.\n\n{define('direction', 'layer', 'target')}"
 )
 
 
@@ -89,7 +90,7 @@ def _choose_rules(scope: Scope) -> dict:
     )
     rules["hubs"] = _choice(
         "hubs", "Correct for hubs", ["auto", "on", "off"],
-        "Some recordings are near to everything; the correction (CSLS) ranks them lower. Auto: where it helped.",
+        f"{define('hub')} Auto: where it helped. The method is called CSLS.",
     )  # fmt: skip
     return rules
 

@@ -9,6 +9,7 @@ from functools import partial
 import streamlit as st
 
 from mess_core.catalogue.catalogue import Track
+from mess_core.glossary import define
 from mess_core.handover.exports import map_as_csv, tracks_as_csv, tracks_as_m3u8
 from mess_core.maps.drawing import MapView, segment_path
 from mess_core.maps.settings import MapSettings
@@ -94,7 +95,7 @@ def choose_layer(layers: list[int | None], main: int) -> int | None:
     if len(names) == 1:
         state.choose("layer", "")
         return layers[0]
-    chosen = state.sticky(st.select_slider, "Layer", options=names, key="layer", default=first)
+    chosen = state.sticky(st.select_slider, "Layer", options=names, key="layer", default=first, help=define("layer"))
     return None if chosen == ASPECTS else int(chosen)
 
 
@@ -206,12 +207,10 @@ def show_trust(view: MapView, scope: Scope, settings: MapSettings) -> None:
     stability = "" if view.stability is None else f" · {view.stability:.0%} of neighbours the same from another start"
     st.markdown(
         f"**Trustworthiness {trust.trustworthiness:.2f}** (PCA {pca.trustworthiness:.2f}) · "
-        f"continuity {trust.continuity:.2f} (PCA {pca.continuity:.2f}){stability}"
+        f"continuity {trust.continuity:.2f} (PCA {pca.continuity:.2f}){stability}",
+        help=define("trustworthiness", "continuity"),
     )
-    st.caption(
-        "Trustworthiness: are neighbours on the map neighbours in the layer? Continuity: are neighbours in the layer "
-        "neighbours on the map? 1 means always; distances between far groups mean nothing."
-    )
+    st.caption("Distances between far groups mean nothing.")
     if view.n_placed:
         st.caption(f"Added since and placed beside their nearest (diamonds): {counted(view.n_placed, 'recording')}.")
     if view.n_left_out:

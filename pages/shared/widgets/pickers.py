@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
-from mess_core.encoders.hearings import ANY_KEY, LIKE_THIS
+from mess_core.encoders.hearings import ANY_KEY, LIKE_THIS, layer_of_hearing
 from mess_core.encoders.registry import DEFAULT, encoder_choices, encoder_ids, hearing_ids
+from mess_core.errors import InputError
+from mess_core.glossary import define
 from mess_core.storage.jobs import Job
 from mess_core.words import counted
 from mess_core.work.extract import ExtractRequest
@@ -32,7 +34,11 @@ def choose_encoder() -> Scope:
     if not ids or (DEFAULT not in ids and frame.scope(DEFAULT).n_by_other_versions):
         ids.append(DEFAULT)  # to be embedded again
     first = DEFAULT if DEFAULT in ids else ids[0]
-    return frame.scope(state.sticky(st.selectbox, "Encoder", options=ids, key="encoder", default=first))
+    return frame.scope(
+        state.sticky(
+            st.selectbox, "Encoder", options=ids, key="encoder", default=first, help=define("encoder", "embedding")
+        )
+    )
 
 
 def choose_hearing() -> Scope:
@@ -47,18 +53,42 @@ def choose_hearing() -> Scope:
         encoders.append(DEFAULT)  # to be embedded again
     named = {hearing: resources.info(hearing).title for hearing in ids}
     named |= {encoder: f"one encoder: {encoder}" if ids else encoder for encoder in encoders}
+    one = _one_layer()
+    if one is not None:
+        named[one.info.id] = one.info.title
     asked = state.read("encoder")
     first = scope_to_listen(resources.workspace(), frame.library()).info.id
     usual = next(each for each in (first, DEFAULT, *usual_ids, *encoders) if each in named)
     chosen = state.sticky(
         st.selectbox, "Heard by", options=list(named), key="hearing", format_func=lambda each: named.get(each, each),
         default=asked if asked in named else usual,
-        help=" ".join(["Who listens.", *(f"{named[each]}: {resources.info(each).summary}" for each in ids)]),
+        help="\n\n".join([define("hearing"), *(f"*{named[each]}*: {resources.info(each).summary}" for each in ids)]),
     )  # fmt: skip
+    if one is not None and chosen == one.info.id:
+        st.caption("Only this layer listens, as it was chosen on Layers.")
+        frame.link(
+            "pages/2_Layers.py", "Back to that layer", ":material/layers:", encoder=one.info.encoders[0].id,
+        )  # fmt: skip
     if DEFAULT in encoders:
         for hearing in MORE:
             _offer_to_listen_for_more(hearing)
     return frame.scope(chosen)
+
+
+def _one_layer() -> Scope | None:
+    """This library, by the single layer that is asked for; None where none is, or it cannot be."""
+    asked = str(state.read("hearing"))
+    if layer_of_hearing(asked) is None:
+        return None
+    try:
+        scope = frame.scope(asked)
+    except InputError as error:
+        st.text(f"{error.message} Another listens.")
+        return None
+    if not scope.n_embedded:
+        st.text(f"{scope.info.title} has heard nothing of this library. Another listens.")
+        return None
+    return scope
 
 
 def heard_hearings() -> list[str]:
