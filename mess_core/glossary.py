@@ -13,7 +13,7 @@ TERMS: dict[str, str] = {
     "hears something else.",
     "embedding": "What an encoder wrote down of a recording: one row of numbers for each layer.",
     "segment": "Five seconds of a recording, a new one every two and a half: what an encoder listens to at a time.",
-    "hearing": "A choice of layers, of one or several encoders, for one question, such as whether it is the same music.",
+    "hearing": "Some layers, of one or several encoders, for one question, such as whether it is the same music.",
     "aspect": "Something in which recordings can be alike, as a listener says it: brightness, tempo, articulation.",
     "evidence": "How surely an aspect can be told here: ●●● high, ●●○ medium, ●○○ experimental, ○○○ none.",
     "target": "What is measured in sound or notes to stand for an aspect, such as the spectral centroid in Hz.",

@@ -16,7 +16,8 @@ with page("Map"):
     if not layers:
         panels.offer_to_draw(scope, settings)
         raise PageIsOver
-    layer = panels.choose_layer(layers, scope.info.main_layer)
+    with st.sidebar:
+        layer = panels.choose_layer(layers, scope.info.main_layer)
     view = views.view(scope, layer, settings)
     with st.sidebar:
         colour = choose_colour(view, scope)

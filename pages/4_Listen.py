@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from pages.shared.app import state
 from pages.shared.app.frame import PageIsOver, notice
 from pages.shared.app.page import page
 from pages.shared.listen import panels
@@ -37,6 +38,7 @@ with page("Listen"):
             if not measure_query(query, question, passage):
                 raise PageIsOver
         found = panels.answer(query, scope, question, passage)
+        state.keep_found([item.track.track_id for item in found.found])
         panels.show_notices(found)
         if not found.found:
             panels.explain_nothing(found)

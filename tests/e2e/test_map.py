@@ -25,6 +25,35 @@ def app(serve, bright_library, tmp_path_factory):
     return serve(ROOT / "app.py", home=root)
 
 
+def test_the_map_is_as_high_as_the_window_and_nothing_in_it_scrolls(app, open_page):
+    """It follows the window; the points in its lower half are seen and can be clicked; the page has one scroll bar."""
+    page = open_page(f"{app.url}/Map?library=music", viewport={"width": 1440, "height": 900})
+    draw = page.get_by_role("button", name="Draw the map")
+    points = page.locator(".js-plotly-plot").first.locator(".scatterlayer .points path")
+    expect(draw.or_(points.first)).to_be_visible(timeout=PATIENCE_MS)
+    if draw.is_visible():
+        draw.click()
+    expect(points.nth(11)).to_be_visible(timeout=PATIENCE_MS)
+    for height in (900, 700):
+        page.set_viewport_size({"width": 1440, "height": height})
+        page.wait_for_function(
+            """height => {
+              const box = document.querySelector(".st-key-map .js-plotly-plot").getBoundingClientRect();
+              return box.height > 0.75 * height && box.bottom <= height;
+            }""",
+            arg=height,
+            timeout=PATIENCE_MS,
+        )
+        lowest = max((points.nth(number).bounding_box() for number in range(12)), key=lambda box: box["y"])
+        assert lowest["y"] > height / 2  # it is used down to the bottom
+    scrolling = page.evaluate(
+        """() => [...document.querySelectorAll("[data-testid=stMain] *")].filter((each) =>
+          each.scrollHeight > each.clientHeight + 1 && ["auto", "scroll"].includes(getComputedStyle(each).overflowY)
+          && each.closest(".st-key-map-window")).map((each) => each.className)"""
+    )
+    assert scrolling == []
+
+
 def test_a_map_is_drawn_explored_and_heard(app, open_page):
     """From nothing to a point that sounds, and on to Listen with it as the query."""
     page = open_page(f"{app.url}/Map?library=music")

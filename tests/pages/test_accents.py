@@ -1,9 +1,12 @@
 """The colours of the musical dimensions: each target and aspect has one, they differ, and they can be seen."""
 
+import re
+
 import pytest
 
 from mess_core.probing.aspects import ASPECTS
 from mess_core.targets.registry import OWN, TARGETS
+from pages.shared.app.page import LOGO
 from pages.shared.widgets.accents import ACCENTS, GREY, Accent, accent_of_aspect, accent_of_dimension, accent_of_target
 
 LIGHT, DARK = "#fcfcfd", "#12151d"  # the pages' own, in .streamlit/config.toml
@@ -19,6 +22,17 @@ def contrast(one: str, other: str) -> float:
 
     dark, light = sorted((luminance(one), luminance(other)))
     return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize(("theme", "page"), [("light", LIGHT), ("dark", DARK)])
+@pytest.mark.parametrize("name", ["mark", "logo"])
+def test_the_logo_is_drawn_in_the_accents_and_can_be_seen(name, theme, page):
+    """Five bars, each in another accent of its theme; no font, no script, nothing from elsewhere."""
+    text = (LOGO / f"{name}-{theme}.svg").read_text("utf-8")
+    bars = re.findall(r'<rect [^>]*fill="(#[0-9a-f]{6})"', text)
+    assert len(bars) == len(set(bars)) == 5 and set(bars) <= {getattr(each, theme) for each in ACCENTS.values()}
+    assert all(contrast(colour, page) >= 3 for colour in re.findall(r'(?:fill|stroke)="(#[0-9a-f]{6})"', text))
+    assert not re.search("<text|<script|<image|href|url", text) and len(text) < 2500
 
 
 def test_every_dimension_of_a_target_has_a_colour_of_its_own():

@@ -40,6 +40,7 @@ from pages.shared.layers import figures as layer_figures
 from pages.shared.listen import panels as listen
 from pages.shared.listen.aspects import NOT
 from pages.shared.map import figures as map_figures
+from pages.shared.map.marked import Marked
 from tests.conftest import move_in, work
 from tests.pages.conftest import words
 from tests.planted import discover, plant_heard_library, plant_tags
@@ -892,6 +893,41 @@ def test_what_is_chosen_on_the_map_is_a_table_and_the_next_question(launch, draw
     for colour in ("region", "neighbours kept", "performer"):
         at.selectbox(key="colour").set_value(colour).run()
         assert not at.exception
+
+
+@pytest.mark.slow
+def test_the_map_marks_what_listen_found_and_what_it_leaves_out(launch, drawn):
+    """Rings around what was found last; what no filter of Listen lets in is faint, and both are said."""
+    query = drawn.catalogue.tracks("music")[0].track_id
+    at = launch("pages/4_Listen.py", library="music", query=query, k="3", performers="p0")
+    titles = rows(at, "title")
+    at.switch_page("pages/3_Map.py").run()
+    assert not at.exception
+    traces = figures(at)[0]["data"]
+    points = next(trace for trace in traces if len(trace.get("customdata") or ()) == 12)
+    let_in = {track.track_id for track in drawn.catalogue.tracks("music") if track.performer == "p0"}
+    faint = [
+        each for each, opacity in zip(points["customdata"], points["marker"]["opacity"], strict=True) if opacity < 1
+    ]
+    assert set(faint) == set(points["customdata"]) - let_in and faint
+    (rings,) = [trace for trace in traces if trace.get("marker", {}).get("symbol") == "circle-open"]
+    place = dict(zip(zip(points["x"], points["y"], strict=True), points["customdata"], strict=True))
+    ringed = [place[at_point] for at_point in zip(rings["x"], rings["y"], strict=True)]
+    assert [drawn.catalogue.track(each).title for each in ringed] == titles
+    assert "Ringed: 3 recordings found on Listen." in words(at)
+    assert f"they let in {len(let_in)} of 12 recordings" in words(at)
+
+
+def test_what_is_chosen_in_a_table_has_a_ring_of_its_own(drawn):
+    view = load_view(Scope(drawn, "music", MEL), 0)
+    marks = Marked(found=view.track_ids[:2], chosen=view.track_ids[5])
+    figure = map_figures.scatter(
+        view, {}, map_figures.Colour("kept", numbers=view.preservation), is_pca=False, query=None, near=[], path=[],
+        marks=marks,
+    )  # fmt: skip
+    found, chosen = [trace for trace in figure.data if trace.marker.symbol == "circle-open"]
+    assert len(found.x) == 2 and (chosen.x, chosen.y) == ((view.x[5],), (view.y[5],))
+    assert chosen.marker.size > found.marker.size
 
 
 @pytest.mark.slow

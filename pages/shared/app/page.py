@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import streamlit as st
 
@@ -18,6 +19,7 @@ PAGES = {
     "pages/3_Map.py": ("Map", ":material/scatter_plot:"),
     "pages/4_Listen.py": ("Listen", ":material/headphones:"),
 }
+LOGO = Path(__file__).with_name("logo")  # five bars of a waveform that stand as an M, each in the colour of a dimension
 LAST_LIBRARY = "last library"  # the setting that remembers which one was looked at
 # Streamlit writes white on the primary colour in either theme; on the dark theme's that is hard to read.
 # What a page has found stands at its top: Streamlit would leave an eighth of the window empty.
@@ -61,7 +63,10 @@ def page(title: str) -> Iterator[None]:
 
     Nothing else draws jobs: what is being worked on stands at the bottom of the sidebar, once, whatever panels ask for.
     """
-    st.set_page_config(page_title=f"{title} · MESS", page_icon="🎧", layout="wide")
+    theme = "dark" if st.context.theme.type == "dark" else "light"
+    mark = str(LOGO / f"mark-{theme}.svg")
+    st.set_page_config(page_title=f"{title} · MESS", page_icon=mark, layout="wide")
+    st.logo(str(LOGO / f"logo-{theme}.svg"), size="large", icon_image=mark)
     st.html(STYLE)
     try:
         resources.workspace().catalogue.libraries()
@@ -72,7 +77,6 @@ def page(title: str) -> Iterator[None]:
         st.stop()
     state.begin()
     with st.sidebar:
-        st.markdown("### MESS")
         st.caption("Music Embedding Similarity Search")
         links = st.container(gap="xsmall")
         st.divider()

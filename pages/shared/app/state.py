@@ -71,6 +71,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
 }
 PAGE = "page of the last run"
 TRAIL, MAX_TRAIL = "trail", 8
+FOUND = "found on Listen"
 
 
 def begin() -> None:
@@ -265,6 +266,17 @@ def go_back(step: int) -> None:
     left = trail()
     set_query(left[step])
     st.session_state[TRAIL] = left[:step]
+
+
+def keep_found(track_ids: Sequence[str]) -> None:
+    """What Listen has found last, for the map of the same library; of this visit, not of the link."""
+    st.session_state[FOUND] = (read("library"), list(track_ids))
+
+
+def found() -> list[str]:
+    """What Listen has found last in the chosen library."""
+    library, track_ids = st.session_state.get(FOUND, ("", []))
+    return list(track_ids) if library == read("library") else []
 
 
 def trail() -> list[str]:

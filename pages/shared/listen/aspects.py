@@ -76,7 +76,7 @@ OF_ONE = (
 
 
 @dataclass(frozen=True)
-class Wish:
+class Alike:
     """What people often ask, by one click.
 
     hearing : chosen by it; empty leaves who listens as it is
@@ -132,22 +132,22 @@ def _offer_wishes(scope: Scope, aspects: Mapping[str, AspectEvidence]) -> None:
             )  # fmt: skip
 
 
-def _wishes(aspects: Mapping[str, AspectEvidence]) -> list[Wish]:
+def _wishes(aspects: Mapping[str, AspectEvidence]) -> list[Alike]:
     """Those of hearings that have heard this library, then those that set dials."""
     infos = [resources.info(hearing) for hearing in heard_hearings()]
-    wishes = [Wish(info.title, info.summary, info.id) for info in infos]
+    wishes = [Alike(info.title, info.summary, info.id) for info in infos]
     if not any(info.any_key is None for info in infos):
-        wishes = [Wish("Like this", "As the encoder hears it, no aspect in particular."), *wishes]
+        wishes = [Alike("Like this", "As the encoder hears it, no aspect in particular."), *wishes]
     for title, (weights, avoid) in PRESETS.items() if aspects else ():
         known = {aspect: weight for aspect, weight in weights.items() if aspects[aspect].has_evidence}
         gone = tuple(aspect for aspect in avoid if aspects[aspect].has_evidence)
         is_possible = bool(known or gone)
         says = _in_words(known, gone) if is_possible else "None of its aspects has evidence here."
-        wishes.append(Wish(title, says, "", known, gone, is_possible))
+        wishes.append(Alike(title, says, "", known, gone, is_possible))
     return wishes
 
 
-def _make_wish(wish: Wish) -> None:
+def _make_wish(wish: Alike) -> None:
     if wish.hearing:
         state.choose("hearing", wish.hearing)
     for aspect in ASPECTS:

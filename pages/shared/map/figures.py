@@ -11,6 +11,8 @@ from plotly.subplots import make_subplots
 
 from mess_core.maps.drawing import MapView, PathPoint
 from mess_core.maps.names import Region
+from pages.shared.map.marked import Marked
+from pages.shared.widgets.accents import Accent
 from pages.shared.widgets.charts import GREYS, PALETTE, plain
 
 MOST_NAMES = 12  # values of a name that have a colour of their own; the rest is grey
@@ -19,6 +21,9 @@ MOST_SVG = 3000  # points; above it the browser draws with WebGL, and points jum
 OTHER = "#b6bac6"
 QUERY_COLOUR = "#d6336c"
 MOVE_MS = 600
+FAINT = 0.2  # of what filters leave out
+RING = Accent("#101624", "#e8ebf4")
+NOTHING = Marked()
 MARGIN = 0.06  # around the points, as a share of their extent
 
 
@@ -31,7 +36,7 @@ class Colour:
     numbers: Sequence[float | None] | None = None
 
 
-def marks(colour: Colour, rows: Sequence[int]) -> dict:
+def markers(colour: Colour, rows: Sequence[int]) -> dict:
     """Plotly's marker for these rows."""
     if colour.numbers is not None:
         values = [math.nan if (value := colour.numbers[row]) is None else value for row in rows]  # Plotly takes no None
@@ -62,6 +67,7 @@ def scatter(
     near: Sequence[tuple[str, bool]],
     path: Sequence[PathPoint],
     regions: Sequence[Region] = (),
+    marks: Marked = NOTHING,
     has_webgl: bool = True,
 ) -> go.Figure:
     """The map.
@@ -70,6 +76,7 @@ def scatter(
     ----------
     near : true neighbours of the query, and whether the map shows them
     path : where the query's segments lie
+    marks : what Listen found is ringed, what it leaves out is faint, what was chosen in a table has a ring of its own
     regions : named on the map, over the density of its points; none, no density
     has_webgl : whether the browser can draw many points quickly; without it they are SVG, and slow
     """
@@ -82,8 +89,10 @@ def scatter(
     figure.add_trace(
         points(
             x=xs, y=ys, ids=list(view.track_ids), mode="markers", showlegend=False,
-            marker={**marks(colour, rows), "symbol": ["diamond" if each else "circle" for each in view.is_placed],
-                    "line": {"width": 0.5, "color": "rgba(255,255,255,0.6)"}},
+            marker={**markers(colour, rows), "symbol": ["diamond" if each else "circle" for each in view.is_placed],
+                    "line": {"width": 0.5, "color": "rgba(255,255,255,0.6)"},
+                    "opacity": [1.0 if marks.let_in is None or each in marks.let_in else FAINT
+                                for each in view.track_ids]},
             customdata=list(view.track_ids),
             text=[_label(view, row, titles, colour) for row in rows],
             hovertemplate="%{text}<extra></extra>",
@@ -121,6 +130,13 @@ def scatter(
             line={"color": QUERY_COLOUR, "width": 1.5}, marker={"size": 4, "color": QUERY_COLOUR},
             text=[f"{point.start_s:.1f} s" for point in path], hovertemplate="segment at %{text}<extra></extra>",
         )  # fmt: skip
+    for ringed, size, width in ((marks.found, 16, 1.5), ([marks.chosen], 24, 3)):
+        if of_ring := [row_of[each] for each in ringed if each in row_of]:
+            figure.add_scatter(
+                x=[xs[row] for row in of_ring], y=[ys[row] for row in of_ring], mode="markers", hoverinfo="skip",
+                showlegend=False, marker={"symbol": "circle-open", "size": size, "color": RING.now,
+                                          "line": {"width": width}},
+            )  # fmt: skip
     if query in row_of:
         row = row_of[query]
         figure.add_scatter(
@@ -128,7 +144,6 @@ def scatter(
             marker={"symbol": "star", "size": 18, "color": QUERY_COLOUR, "line": {"width": 1, "color": "#fff"}},
         )  # fmt: skip
     figure.update_layout(
-        height=620,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
         xaxis={"visible": False, "range": _range(xs)},
         yaxis={"visible": False, "range": _range(ys), "scaleanchor": "x"},
@@ -149,7 +164,7 @@ def small_maps(views: Sequence[MapView], colour: Colour, query: str | None, curr
     figure = make_subplots(n_rows, n_columns, subplot_titles=titles, horizontal_spacing=0.02, vertical_spacing=0.08)
     for number, view in enumerate(views):
         rows = range(0, len(view.track_ids), max(1, len(view.track_ids) // MOST_SMALL))
-        marker = marks(colour, list(rows)) | {"size": 4}
+        marker = markers(colour, list(rows)) | {"size": 4}
         marker.pop("colorbar", None)
         place = {"row": number // n_columns + 1, "col": number % n_columns + 1}
         figure.add_scatter(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import streamlit as st
@@ -23,6 +24,7 @@ from pages.shared.app import frame, jobs, resources, state
 from pages.shared.map import figures, views
 from pages.shared.map.figures import Colour
 from pages.shared.map.follow import follow, hear_in_passing
+from pages.shared.map.marked import Marked, marked, say
 from pages.shared.widgets import charts
 from pages.shared.widgets.pickers import offer_as_library
 from pages.shared.widgets.player.player import PlayerTrack, keep_heard, player
@@ -99,74 +101,101 @@ def choose_layer(layers: list[int | None], main: int) -> int | None:
     return None if chosen == ASPECTS else int(chosen)
 
 
+# The map is as high as the window below the title, and nothing in it has a scroll bar of its own.
+STYLE = """<style>
+[data-testid="stLayoutWrapper"]:has(> .st-key-map-window), .st-key-map-window {
+  height: max(20rem, calc(100dvh - 9rem)) !important; flex: none !important; overflow: hidden;
+}
+@media (max-width: 48rem) { /* a finger on the map moves the map: there must be some page left to push */
+  [data-testid="stLayoutWrapper"]:has(> .st-key-map-window), .st-key-map-window { height: 65dvh !important; }
+}
+/* Where points move to their places, Plotly leaves the window they are seen through as large as it was before. */
+.st-key-map clipPath:is([id$="xyplot"], [id$="x"], [id$="y"]) rect { height: 100%; width: 100%; }
+</style>"""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How the map is looked at. wanted : the track that is looked for"""
+
+    wanted: str | None
+    is_pca: bool
+    is_named: bool
+    image_format: str
+
+
 @st.fragment
 def explore(view: MapView, scope: Scope, colour: Colour) -> None:
-    """The large map, and what was clicked or lassoed on it; a click runs nothing else of the page.
+    """The large map, beside it what was clicked or lassoed on it; a click runs nothing else of the page.
 
     What was clicked is said first: it sounds while the map of ten thousand points is still on its way.
     """
-    map_place, chosen_place = st.container(), st.container()
+    st.html(STYLE)
+    map_place, side = st.columns([7, 3], gap="medium")
     shown = set(view.track_ids)
     picked = [track_id for track_id in st.session_state.get(PICKED, []) if track_id in shown]
-    with chosen_place:
-        show_chosen(view, [resources.workspace().catalogue.track(track_id) for track_id in picked])
+    with side:
+        looks = _choose_looks(view, scope)
+        chosen = show_chosen(view, [resources.workspace().catalogue.track(track_id) for track_id in picked])
     with map_place:
-        show_map(view, scope, colour, picked)
+        show_map(view, scope, colour, picked, looks, marked(view, chosen))
 
 
-def show_map(view: MapView, scope: Scope, colour: Colour, picked: Sequence[str]) -> None:
-    """The large map."""
-    tracks = {track.track_id: track for track in views.tracks_of(view)}
+def _choose_looks(view: MapView, scope: Scope) -> Looks:
+    tracks = {track.track_id for track in views.tracks_of(view)}
     labels = scope.workspace.catalogue.labels(scope.library)
-    left, middle, right = st.columns([3, 1, 1], vertical_alignment="bottom")
-    with left:
-        wanted = st.selectbox(
-            "Find", list(tracks), index=None, key="find", placeholder="title, performer, instrument",
-            format_func=lambda each: labels.get(each, each),
-        )  # fmt: skip
-    wanted = state.offered(wanted, tracks, None)
-    with right:
-        image_format = st.segmented_control(
-            "Camera saves",
-            ["SVG", "PNG"],
-            required=True,
-            key="map-camera",
-            default="SVG",
-        )
-    with middle:
+    wanted = st.selectbox(
+        "Find", [track_id for track_id in view.track_ids if track_id in tracks], index=None, key="find",
+        placeholder="title, performer, instrument", format_func=lambda each: labels.get(each, each),
+    )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         is_pca = st.toggle("PCA instead", key="pca", help="The two directions of most variance: duller, but linear.")
         is_named = st.toggle(
             "Regions", key="regions", disabled=is_pca,
             help="Where recordings crowd on UMAP's map, and what they have in common.",
         )  # fmt: skip
-    regions = views.names(view, scope).regions if is_named and not is_pca else ()
-    marked = wanted or (picked[0] if len(picked) == 1 else state.query())
-    near = [(each.track_id, each.is_near_on_map) for each in view.nearest(marked)] if marked in tracks else []
-    path = [] if is_pca else _path(view, scope, marked if marked in tracks else None)
-    st.plotly_chart(
-        figures.scatter(
-            view, {track_id: track.title for track_id, track in tracks.items()}, colour,
-            is_pca=is_pca, query=marked, near=near, path=path,
-            regions=regions, has_webgl=len(view.track_ids) <= figures.MOST_SVG or _has_webgl(),
-        ),
-        key="map", on_select=_pick, selection_mode=("points", "lasso", "box"),
-        config={**charts.camera(image_format.lower(), f"map-{view.name}"), "scrollZoom": True},
-        alt=f"Map of the library, {view.name}",
-    )  # fmt: skip
+        image_format = st.segmented_control(
+            "Camera saves", ["SVG", "PNG"], required=True, key="map-camera", default="SVG",
+            label_visibility="collapsed", help="What the camera above the map saves.",
+        )  # fmt: skip
+    return Looks(state.offered(wanted, tracks, None), is_pca, is_named, str(image_format))
+
+
+def show_map(view: MapView, scope: Scope, colour: Colour, picked: Sequence[str], looks: Looks, marks: Marked) -> None:
+    """The large map, and in words what is marked on it."""
+    tracks = {track.track_id: track for track in views.tracks_of(view)}
+    is_pca = looks.is_pca
+    regions = views.names(view, scope).regions if looks.is_named and not is_pca else ()
+    marked_most = looks.wanted or (picked[0] if len(picked) == 1 else state.query())
+    near = [(each.track_id, each.is_near_on_map) for each in view.nearest(marked_most)] if marked_most in tracks else []
+    path = [] if is_pca else _path(view, scope, marked_most if marked_most in tracks else None)
+    with st.container(key="map-window", height=600, border=False):
+        st.plotly_chart(
+            figures.scatter(
+                view, {track_id: track.title for track_id, track in tracks.items()}, colour,
+                is_pca=is_pca, query=marked_most, near=near, path=path, marks=marks,
+                regions=regions, has_webgl=len(view.track_ids) <= figures.MOST_SVG or _has_webgl(),
+            ),
+            key="map", on_select=_pick, selection_mode=("points", "lasso", "box"), height="stretch",
+            config={**charts.camera(looks.image_format.lower(), f"map-{view.name}"), "scrollZoom": True},
+            alt=f"Map of the library, {view.name}",
+        )  # fmt: skip
+    say(marks, view.track_ids)
     if is_pca:
         st.caption(
             f"This is PCA's picture: trustworthiness {view.pca_trust.trustworthiness:.2f}, continuity "
             f"{view.pca_trust.continuity:.2f}. The words and the small maps below are of UMAP's."
         )
-    if marked in tracks:
+    if marked_most in tracks:
         n_shown = sum(is_shown for _, is_shown in near)
-        what = "what you looked for" if wanted else "the query of Listen" if marked == state.query() else "your choice"
+        is_query = marked_most == state.query()
+        what = "what you looked for" if looks.wanted else "the query of Listen" if is_query else "your choice"
         st.caption(
             f"The star is {what}; lines lead to its {len(near)} true nearest, dotted where the map hides them "
             f"({len(near) - n_shown}). The red line leads through its segments, which light up while they play."
         )
     if path:
-        follow(marked, [point.start_s for point in path])
+        follow(marked_most, [point.start_s for point in path])
     hear_in_passing(bool(state.read("map_hover")))
 
 
@@ -254,14 +283,19 @@ def _as_csv(chosen: list[Track], paths: dict[str, str], library: str) -> str:
     return tracks_as_csv(chosen, paths, {track_id: {"heard_as": ", ".join(words)} for track_id, words in heard.items()})
 
 
-def show_chosen(view: MapView, chosen: list[Track]) -> None:
-    """A click is heard with its neighbours; a lasso becomes a table, a playlist, or the next question."""
+def show_chosen(view: MapView, chosen: list[Track]) -> str | None:
+    """A click is heard with its neighbours; a lasso becomes a table, a playlist, or the next question.
+
+    Returns
+    -------
+    The track of the row that is chosen in the table, to be ringed on the map.
+    """
     if not chosen:
         st.caption(
             "Rest on a point, and it is heard; click it, and it plays beside its nearest; draw around several with the "
             "lasso above the map."
         )
-        return
+        return None
     workspace = resources.workspace()
     first = chosen[0]
     heard = chosen[:MAX_IN_PLAYER]
@@ -289,12 +323,16 @@ def show_chosen(view: MapView, chosen: list[Track]) -> None:
         )  # fmt: skip
         if len(chosen) > 1:
             offer_as_library([track.track_id for track in chosen])
-    if len(chosen) > 1:
-        st.dataframe(
-            [{"title": t.title, "work": t.work, "performer": t.performer, "instrument": t.instrument,
-              "length": frame.seconds(t.duration_s)} for t in chosen],
-            hide_index=True, width="stretch", alt="Recordings chosen on the map",
-        )  # fmt: skip
+    if len(chosen) == 1:
+        return None
+    event = st.dataframe(
+        [{"title": t.title, "work": t.work, "performer": t.performer, "instrument": t.instrument,
+          "length": frame.seconds(t.duration_s)} for t in chosen],
+        key="chosen on the map", on_select="rerun", selection_mode="single-row",
+        hide_index=True, width="stretch", alt="Recordings chosen on the map; the chosen row is ringed on it",
+    )  # fmt: skip
+    row = next(iter(event.selection.rows), None)
+    return None if row is None or row >= len(chosen) else chosen[row].track_id
 
 
 @st.fragment

@@ -1,0 +1,48 @@
+"""Filtered: which recordings a question lets into its list at all, by their names, columns and tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mess_core.catalogue.catalogue import FILTERS
+from mess_core.search.question import Question
+from mess_core.search.selection import Candidate, Facts, select
+from mess_core.search.tagged import require_tags
+from mess_core.search.track_facts import facts_of_many
+from mess_core.workspace.workspace import Workspace
+
+
+def is_filtered(question: Question) -> bool:
+    """Whether it lets in some recordings only."""
+    return bool(question.where or question.heard_as or any(getattr(question, f"{name}s") for name in FILTERS))
+
+
+def filtered(workspace: Workspace, library: str, question: Question, track_ids: Sequence[str]) -> frozenset[str]:
+    """Those of the tracks that it lets in; copies, versions and caps aside, which depend on what else is found.
+
+    Parameters
+    ----------
+    library : str
+        In which a tag is counted as heard.
+
+    Raises
+    ------
+    DataMissingError
+        If tags are asked for and MusiCNN has heard nothing of the library yet.
+    """
+    only = replace(
+        Question(),
+        k=max(1, len(track_ids)),
+        where=question.where,
+        heard_as=question.heard_as,
+        **{f"{name}s": getattr(question, f"{name}s") for name in FILTERS},
+    )
+    tagged = require_tags(workspace, library) if question.heard_as else None
+    candidates = (Candidate(row, track_id, 0.0, 0.0) for row, track_id in enumerate(track_ids))
+
+    def facts_of(ids: Sequence[str]) -> dict[str, Facts]:
+        facts = facts_of_many(workspace, ids)
+        return dict(facts if tagged is None else tagged.with_tags(facts))
+
+    return frozenset(candidate.track_id for candidate in select(candidates, only, Facts(), facts_of))
