@@ -3,7 +3,7 @@
 # make lock   pin the requirements anew               make soak   the slow tests
 # make graph  the rooms of the core and their arrows  make mutants   do the tests notice code that is wrong? (10 minutes)
 # make nano   train MESS-nano anew from MIDI          make nano-evaluate   its figures beside the controls
-# make calibrate   what intervals cover (13 minutes)
+# make calibrate   what intervals cover (13 minutes)   make pictures   renew what pages are compared with
 PYTHON ?= python3
 UV_VERSION = 0.13.8
 VENV = .venv
@@ -18,7 +18,7 @@ NANO_RUN ?= first
 NANO_DATA ?=
 NANO_WEIGHTS ?= mess_core/encoders
 
-.PHONY: run setup setup-dev test test-slow test-browser lint lock graph calibrate mutants soak nano nano-evaluate clean
+.PHONY: run setup setup-dev test test-slow test-browser pictures lint lock graph calibrate mutants soak nano nano-evaluate clean
 
 run: setup
 	$(BIN)/python -m streamlit run app.py --server.port $(PORT)
@@ -52,6 +52,10 @@ test-slow: setup-dev
 
 test-browser: setup-dev
 	$(BIN)/python -m pytest -q -m e2e
+
+# After a change of how pages look that is meant: look at them before they are committed.
+pictures: setup-dev
+	RENEW_PICTURES=1 $(BIN)/python -m pytest -q -m e2e tests/e2e/test_pictures.py -k looks_as_it_did
 
 soak: setup-dev
 	$(BIN)/python -m pytest -q -m soak

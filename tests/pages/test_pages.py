@@ -842,7 +842,7 @@ def test_a_query_that_is_not_measured_is_measured_first(launch, bright, write_wa
         connection.execute("DELETE FROM targets WHERE track_id = ?", (query,))
         connection.execute("UPDATE jobs SET state = 'failed', message = 'It broke.' WHERE kind = 'measure'")
     at = launch("pages/4_Listen.py", **link)
-    assert "This query cannot be measured" in words(at) and "geometry layer" in words(at)
+    assert "This query cannot be measured" in words(at) and "Let the encoder compare: whole layers" in words(at)
 
 
 @pytest.fixture

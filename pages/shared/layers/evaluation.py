@@ -60,12 +60,13 @@ def _show_leaks(result: Faithfulness) -> None:
     )
     way = state.offered(way, ways, DIRECTION)
     asked = list(result.rows[DIRECTION]) if way in (DIRECTION, LAYER) else list(result.rows[way])
-    st.plotly_chart(
-        leak_matrix(result, way, [aspect for aspect in ASPECTS if aspect in asked]),
-        key=f"leak {way}",
-        config=charts.camera("svg", "leak-matrix"),
-        alt="Leak matrix: aspect searched by, against aspect looked at",
-    )  # fmt: skip
+    with st.container(key="picture leak"):  # on a phone it is pushed sideways, as the heatmap is
+        st.plotly_chart(
+            leak_matrix(result, way, [aspect for aspect in ASPECTS if aspect in asked]),
+            key=f"leak {way}",
+            config=charts.camera("svg", "leak-matrix"),
+            alt="Leak matrix: aspect searched by, against aspect looked at",
+        )  # fmt: skip
     st.caption(
         "Each row is a search by one aspect; each column is what its ten nearest recordings have in common with the "
         "query, in *measured* values: 1 is chance, 0 is identical. A faithful slider is strong on the diagonal and "

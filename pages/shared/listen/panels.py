@@ -28,6 +28,7 @@ from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
 from pages.shared.app.frame import aspect_title
 from pages.shared.listen.aspects import measured_faithfulness
+from pages.shared.listen.rules import HOW_NEAR
 
 INDEXES = {
     "flat": "every recording compared",
@@ -310,7 +311,7 @@ def explain(found: Answer) -> None:
     n_compared = counted(n_all, "track") if n_embedded == n_all else f"{n_embedded:,} of {counted(n_all, 'track')}"
     st.text(
         f"Library: {library}, {n_compared} · {by}{how or 'all layers alike'}{without} · "
-        f"{plan.geometry}, {INDEXES[found.kind]}"
+        f"by {HOW_NEAR[plan.geometry]}, {INDEXES[found.kind]}"
     )
     if plan.measured is not None:
         st.caption("*Best moment*: as the encoder hears it; values were measured of whole recordings.")

@@ -165,7 +165,11 @@ def measure_query(query: Track, question: Question, passage: tuple[float, float]
     failures = workspace.jobs.failures(job.job_id) if job is not None and not job.is_active else []
     if job is not None and (failures or job.state == "failed"):
         said, cure = (failures[0].message, failures[0].hint) if failures else (job.message, job.hint)
-        frame.notice("This query cannot be measured", said, cure or "Let the encoder compare: geometry layer.")
+        frame.notice(
+            "This query cannot be measured",
+            said,
+            cure or "Let the encoder compare: whole layers, under “How the list is made up”.",
+        )
         return False
     wait_for(submit(workspace, request), "Its neighbours appear as soon as it has been measured.")
     return False

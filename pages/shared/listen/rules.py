@@ -78,7 +78,7 @@ def _choose_rules(scope: Scope) -> dict:
     for name in CAPS:
         key = f"max_per_{name}"
         rules[key] = state.sticky(
-            st.number_input, f"At most per {name}", 1, 200, key=key, placeholder="any number from 1 to 200",
+            st.number_input, f"At most per {name}, 1 to 200", 1, 200, key=key, placeholder="any number",
             help="An album is the folder a file lies in." if name == "album" else None,
         )  # fmt: skip
     rules["duplicates"] = _choice("duplicates", "Near-duplicates", list(COPIES), "Collapse shows one of them.")

@@ -23,7 +23,7 @@ from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, jobs, resources, state
 from pages.shared.map import figures, views
 from pages.shared.map.figures import Colour
-from pages.shared.map.follow import follow, hear_in_passing
+from pages.shared.map.follow import follow, hear_in_passing, ring_what_is_pointed_at
 from pages.shared.map.marked import Marked, marked, say
 from pages.shared.widgets import charts
 from pages.shared.widgets.pickers import offer_as_library
@@ -340,6 +340,7 @@ def _play(tracks: list[Track]) -> None:
     shown = [PlayerTrack.of(track) for track in tracks]
     report = player(shown, key="map-player", starts=st.session_state.pop(SOUNDS, None))
     keep_heard(report, "map-player")
+    ring_what_is_pointed_at([track.track_id for track in tracks])
 
 
 def show_all_layers(view: MapView, scope: Scope, layers: list[int | None], colour: Colour) -> None:
