@@ -24,8 +24,10 @@ from mess_core.probing.discovery import Discovery, Group
 from mess_core.probing.result import Level, ProbeSettings
 from mess_core.search.answers import (
     Answer,
+    Plan,
     Query,
     answer,
+    answer_along,
     answer_in_words,
     answer_passage,
     build_index,
@@ -34,6 +36,7 @@ from mess_core.search.answers import (
 )
 from mess_core.search.asking import find_query
 from mess_core.search.neighbours import NeighbourIndex
+from mess_core.search.paths import MOST_STEPS, TrackPath, check_length, find_path, question_of_path
 from mess_core.search.question import Question
 from mess_core.storage.jobs import Failure
 from mess_core.words import counted
@@ -154,12 +157,12 @@ class Library:
         words: str = "",
         **question: Any,
     ) -> Answer:
-        """The nearest recordings to a query.
+        """The nearest recordings to a query; or to several, the furthest, or all in order along an aspect.
 
         Parameters
         ----------
         query : path or track id, or None
-            A file is embedded if it is not known, and not kept. None asks by words alone.
+            A file is embedded if it is not known, and not kept. None asks by words alone, or along an aspect.
         aspects : mapping of aspect to weight
             What matters, and how much; without any, everything.
         avoid : sequence of aspects
@@ -170,7 +173,8 @@ class Library:
         words : str
             What it is to be heard as, too: "solo violin, slow, not piano".
         **question
-            Whatever else `mess_core.search.question.Question` knows: `diversity`, `max_per_work`, `composers`, …
+            Whatever else `mess_core.search.question.Question` knows: `like` and `unlike` (track ids), `reverse` (the
+            furthest first), `along` (an aspect), `diversity`, `max_per_work`, `composers`, …
 
         Returns
         -------
@@ -185,18 +189,66 @@ class Library:
         DataMissingError
             If nothing is embedded yet.
         """
-        if query is None and not words:
-            raise InputError("Nothing is asked for.", "Give a query, or words.")
+        if query is None and not words and not question.get("along"):
+            raise InputError("Nothing is asked for.", "Give a query, or words, or an aspect to put all in order along.")
         texts = (words,) if words else ()
         asked = Question(aspects=dict(aspects or {}), avoid=tuple(avoid), k=k, words=texts, **question)
         plan = make_plan(self.scope, asked, self.scope.discovery_for_search(), is_of_passage=passage is not None)
-        if query is None:
+        if query is None and words:
             return answer_in_words(plan)
-        if passage is not None:
+        if query is not None and passage is not None:
             return answer_passage(build_segment_index(plan), plan, self._query(plan.scope, query), passage)
+        if query is None:
+            return answer_along(self._index_of(plan), plan)
+        return answer(self._index_of(plan), plan, self._query(plan.scope, query, measures=plan.measured is not None))
+
+    def path(
+        self,
+        beginning: str | os.PathLike[str],
+        end: str | os.PathLike[str],
+        n: int = 8,
+        *,
+        via: Sequence[str | os.PathLike[str]] = (),
+        aspects: Mapping[str, float] | None = None,
+        avoid: Sequence[str] = (),
+        **question: Any,
+    ) -> TrackPath:
+        """A path from one recording to another, each step a small one, none twice, none back.
+
+        Parameters
+        ----------
+        beginning, end : path or track id
+        n : int
+            Recordings of the path, both of them among it.
+        via : sequence of path or track id
+            By way of these, in this order.
+        aspects, avoid, **question
+            As of `similar`: in what steps are small, and which recordings may be on the path.
+
+        Returns
+        -------
+        TrackPath
+            `steps`, each with its `track` and how near it is to the one before; `largest` is the largest of them.
+
+        Raises
+        ------
+        InputError
+            If there is no such path.
+        DataMissingError
+            If nothing is embedded yet.
+        """
+        asked = question_of_path(Question(aspects=dict(aspects or {}), avoid=tuple(avoid), **question))
+        plan = make_plan(self.scope, asked, self.scope.discovery_for_search())
+        index, named = self._index_of(plan), [beginning, *via, end]
+        check_length(n, len(named), MOST_STEPS)
+        return find_path(
+            index, plan, [self._query(plan.scope, each, measures=plan.measured is not None) for each in named], n
+        )
+
+    def _index_of(self, plan: Plan) -> NeighbourIndex:
         if self._index is None or self._index[0] != plan.key:
             self._index = plan.key, build_index(plan)
-        return answer(self._index[1], plan, self._query(plan.scope, query, measures=plan.measured is not None))
+        return self._index[1]
 
     def _embedder(self, encoder_id: str) -> Embedder:
         if encoder_id not in self._embedders:

@@ -10,8 +10,11 @@ from pages.shared.app.page import page
 from pages.shared.listen import panels
 from pages.shared.listen.aspects import choose_alike
 from pages.shared.listen.heard import show_heard
+from pages.shared.listen.named import choose_named
+from pages.shared.listen.order import choose_order
 from pages.shared.listen.otherwise import show_otherwise
 from pages.shared.listen.passage import show_same_passage
+from pages.shared.listen.path import choose_path, show_path
 from pages.shared.listen.query import choose_query, embed_query, is_searchable, measure_query, show_trail
 from pages.shared.listen.rows import show_rows
 from pages.shared.listen.rules import choose_rules
@@ -35,6 +38,14 @@ with page("Listen"):
             if not is_searchable(scope) or not embed_query(query, scope):
                 raise PageIsOver
             question = choose_alike(scope, question)
+            with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+                question = choose_named(query, question, passage)
+                ends = choose_path(query, passage)
+                if not ends:
+                    question = choose_order(scope, question, passage)
+            if ends:
+                show_path(query, ends, scope, question)
+                raise PageIsOver
             if not measure_query(query, question, passage):
                 raise PageIsOver
         found = panels.answer(query, scope, question, passage)

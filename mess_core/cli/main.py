@@ -25,6 +25,7 @@ from mess_core.cli.tables import (
     answer_table,
     leak_table,
     map_table,
+    path_table,
     probe_table,
     study_table,
     tag_check_table,
@@ -40,7 +41,7 @@ from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.kept import load_evaluation
 from mess_core.evaluation.tagging import check_tags
-from mess_core.handover.exports import as_document, write_playlist
+from mess_core.handover.exports import as_document, path_document, write_playlist
 from mess_core.handover.incoming import import_library
 from mess_core.handover.outgoing import export_library
 from mess_core.handover.served import export_index
@@ -53,15 +54,17 @@ from mess_core.probing.replication import replicate
 from mess_core.probing.result import ProbeSettings
 from mess_core.search.answers import (
     answer,
+    answer_along,
     answer_in_words,
     answer_passage,
     build_index,
     build_segment_index,
     make_plan,
 )
-from mess_core.search.asking import find_query
+from mess_core.search.asking import find_named, find_query
 from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.matching import parse_passage
+from mess_core.search.paths import MOST_STEPS, check_length, find_path
 from mess_core.search.question import COPIES, Question, parse_aspects, parse_heard_as, parse_where
 from mess_core.search.tagged import require_tags, tags_of, without_tags
 from mess_core.search.words import parse_words
@@ -105,8 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(arguments: Sequence[str]) -> int:
     try:
         options = _parser().parse_args(arguments)
-        if options.run is _similar and options.query is None and options.words is None:
-            options.parser.error("the following arguments are required: QUERY, or --words")
+        if options.run is _similar and options.query is None and options.words is None and not options.along:
+            options.parser.error("the following arguments are required: QUERY, or --words, or --along")
     except _WrongUseError as error:
         if "--json" in arguments:
             _print_json({"error": error.message, "hint": error.hint})
@@ -227,8 +230,16 @@ def _parser() -> argparse.ArgumentParser:
 
     similar = verb("similar", _similar, "The nearest tracks to a query.")
     similar.add_argument(
-        "query", nargs="?", metavar="QUERY", help="a track id or any audio file; not needed with --words"
+        "query", nargs="?", metavar="QUERY", help="a track id or any audio file; not needed with --words and --along"
     )
+    similar.add_argument("--like", action="append", default=[], metavar="TRACK",
+                         help="what answers should be like, too: a track of the library; repeatable")  # fmt: skip
+    similar.add_argument("--unlike", action="append", default=[], metavar="TRACK",
+                         help="what answers should not be like; repeatable")  # fmt: skip
+    similar.add_argument("--along", default="", metavar="ASPECT",
+                         help="put the library in order along an aspect, the least of it first")  # fmt: skip
+    similar.add_argument("--furthest", "--reverse", dest="reverse", action="store_true",
+                         help="the furthest first; with --along, the most of it first")  # fmt: skip
     similar.add_argument(
         "--words", metavar="TEXT", help='what to hear, alone or beside a query: "solo violin, not slow"'
     )
@@ -258,6 +269,18 @@ def _parser() -> argparse.ArgumentParser:
                          help="only what MusiCNN clearly hears as that: violin, slow, jazz; repeatable")  # fmt: skip
     similar.add_argument("--playlist", type=_path, metavar="FILE.m3u8", help="also write the answer as a playlist")
     similar.add_argument("--hubs", choices=["auto", "on", "off"], default="auto", help="correct for hubs (CSLS)")
+
+    path = verb("path", _path_between, "A path from one recording to another, each step a small one.")
+    path.add_argument("beginning", metavar="A", help="a track id or any audio file")
+    path.add_argument("end", metavar="B", help="likewise")
+    path.add_argument("-n", type=int, default=8, help="recordings of the path, A and B among them")
+    path.add_argument("--via", action="append", default=[], metavar="C", help="by way of this one; repeatable")
+    encoder_option(path, None, "the first hearing for which all of the library has been embedded")
+    path.add_argument("--library", default=ALL)
+    path.add_argument("--aspects", metavar="A=W,…", help="in what the steps are small")
+    path.add_argument("--not", dest="avoid", metavar="A,…", help="aspects that must not count")
+    path.add_argument("--geometry", choices=["auto", *GEOMETRIES], default="auto", help="how near is measured")
+    path.add_argument("--playlist", type=_path, metavar="FILE.m3u8", help="also write it as a playlist")
 
     tags = verb("tags", _tags, "As what recordings are heard: instruments, voices, playing, genre, mood, era.")
     tags.add_argument("tracks", nargs="*", metavar="TRACK", help="track ids (default: all of the library)")
@@ -471,9 +494,7 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
     asked = options.encoder
     scope = scope_of(workspace, options.library, asked) if asked else scope_to_listen(workspace, options.library)
     question = Question(
-        aspects=parse_aspects(options.aspects) if options.aspects else {},
-        avoid=tuple(aspect.strip() for aspect in options.avoid.split(",")) if options.avoid else (),
-        geometry=options.geometry,
+        **_compared(options),
         k=options.k,
         diversity=options.diversity,
         max_per_work=options.max_per_work,
@@ -490,6 +511,10 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
         where=parse_where(options.where, [*NAMES, *workspace.catalogue.detail_names(options.library)]),
         heard_as=parse_heard_as(options.heard_as),
         words=() if options.words is None else tuple(map(str, parse_words(options.words))),
+        like=tuple(find_named(workspace, text) for text in options.like),
+        unlike=tuple(find_named(workspace, text) for text in options.unlike),
+        along=options.along,
+        reverse=options.reverse,
     )
     _check_values(workspace, options.library, question.where)
     passage = parse_passage(options.passage) if options.passage else None
@@ -500,11 +525,12 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
     if options.query is None:
         if passage is not None:
             raise InputError("A passage is one of a query, and there is none.", "Give a QUERY.")
-        found = answer_in_words(plan)
+        found = answer_along(build_index(plan), plan) if question.along else answer_in_words(plan)
     elif passage is None:
         index = build_index(plan)  # says what is missing before the query is embedded
         found = answer(index, plan, find_query(plan.scope, options.query, measures=plan.measured is not None))
-        usual = index.usual_percentiles(plan.question)
+        if not (question.reverse or question.along or question.like or question.unlike):
+            usual = index.usual_percentiles(plan.question)
     else:
         segments = build_segment_index(plan)
         found = answer_passage(segments, plan, find_query(plan.scope, options.query), passage)
@@ -517,6 +543,34 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
         write_playlist(found, options.playlist)
     _print(options, as_document(found), answer_table(found, usual))
     return DONE
+
+
+def _path_between(workspace: Workspace, options: argparse.Namespace) -> int:
+    asked = options.encoder
+    scope = scope_of(workspace, options.library, asked) if asked else scope_to_listen(workspace, options.library)
+    plan = make_plan(scope, Question(**_compared(options)), scope.discovery_for_search())
+    for notice in plan.notices:
+        print(f"mess: {harmless(notice)}", file=sys.stderr)
+    index = build_index(plan)  # says what is missing before anything is embedded
+    named = [options.beginning, *options.via, options.end]
+    check_length(options.n, len(named), MOST_STEPS)
+    stops = [find_query(plan.scope, text, measures=plan.measured is not None) for text in named]
+    found = find_path(index, plan, stops, options.n)
+    for notice in found.notices[len(plan.notices) :]:
+        print(f"mess: {harmless(notice)}", file=sys.stderr)
+    if options.playlist:
+        write_playlist(found, options.playlist)
+    _print(options, path_document(found), path_table(found))
+    return DONE
+
+
+def _compared(options: argparse.Namespace) -> dict[str, Any]:
+    """What of a question says in what recordings are compared."""
+    return {
+        "aspects": parse_aspects(options.aspects) if options.aspects else {},
+        "avoid": tuple(aspect.strip() for aspect in options.avoid.split(",")) if options.avoid else (),
+        "geometry": options.geometry,
+    }
 
 
 def _tags(workspace: Workspace, options: argparse.Namespace) -> int:

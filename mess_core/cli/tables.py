@@ -14,8 +14,11 @@ from mess_core.evaluation.tagging import FEWEST, TagFigure
 from mess_core.maps.drawing import MapView
 from mess_core.probing.result import ProbeResult, label_of
 from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
+from mess_core.search.along import Dial
 from mess_core.search.answers import Answer
 from mess_core.search.either import in_which
+from mess_core.search.paths import TrackPath
+from mess_core.search.seeds import how_alike
 from mess_core.search.tagged import top_words
 from mess_core.search.transposed import in_key
 from mess_core.search.words import in_shares
@@ -28,6 +31,8 @@ def answer_table(answer: Answer, usual: Mapping[int, float] | None = None) -> li
     """One line per neighbour: how near, in what, and where to listen; `usual` is where the nth usually is."""
     if answer.plan.question.words:
         return _words_table(answer)
+    if answer.dial is not None:
+        return _dial_table(answer, answer.dial)
     asked = [aspect for aspect in answer.plan.question.weights if any(f.neighbour.aspects for f in answer.found)]
     headings = "".join(f"  {aspect:>17}" for aspect in asked)
     lines = [answer.plan.basis] if answer.plan.basis else []
@@ -38,6 +43,7 @@ def answer_table(answer: Answer, usual: Mapping[int, float] | None = None) -> li
         aspects = "".join(f"  {_percent(scores[aspect].percentile):>17}" for aspect in asked)
         which = in_which(neighbour.hearings) if neighbour.hearings else ""
         which = which if neighbour.semitones is None else in_key(neighbour.semitones)
+        which = "; ".join(filter(None, (how_alike(neighbour.standings) if neighbour.standings else "", which)))
         at = "–" if moment is None else f"{moment.query_s:.1f} ~ {moment.track_s:.1f} s"
         similarity = round(neighbour.similarity, 3) + 0.0  # no -0.000
         lines.append(
@@ -47,6 +53,32 @@ def answer_table(answer: Answer, usual: Mapping[int, float] | None = None) -> li
     for rank, percentile in (usual or {}).items():
         lines.append(f"a usual query's neighbour #{rank} here is closer than {_percent(percentile)} of pairs")
     return lines
+
+
+def _dial_table(answer: Answer, dial: Dial) -> list[str]:
+    """One line per recording: where it lies along an aspect, and its measured value; then where the query does."""
+    order = (dial.more, dial.less) if answer.plan.question.reverse else (dial.less, dial.more)
+    lines = [f"{answer.plan.basis} From {order[0]} to {order[1]}.".strip()]
+    value = "" if dial.unit is None else f"  {dial.unit:>12}"
+    lines.append(f"  #      SD  more than{value}  track")
+    for found in answer.found:
+        neighbour = found.neighbour
+        value = "" if neighbour.value is None else f"  {neighbour.value:12.4g}"
+        at = round(neighbour.similarity, 2) + 0.0  # no -0.00
+        lines.append(f"{neighbour.rank:3d}  {at:6.2f}  {_percent(neighbour.percentile):>9}{value}  {found.track.title}")
+    return [*lines, dial.of_query] if dial.of_query else lines
+
+
+def path_table(path: TrackPath) -> list[str]:
+    """One line per recording: how near to the one before; then the largest step."""
+    lines = [path.plan.basis] if path.plan.basis else []
+    lines.append("  #  similarity  closer than  nearness  track")
+    for step in path.steps:
+        similarity = "–" if step.similarity is None else f"{step.similarity + 0.0:.3f}"
+        nearness = "–" if step.nearness is None else f"{step.nearness:.0f}"
+        title = f"{step.track.title}  *" if step.is_stop else step.track.title
+        lines.append(f"{step.number:3d}  {similarity:>10}  {_percent(step.percentile):>11}  {nearness:>8}  {title}")
+    return [*lines, f"{path.sentence} * asked for"]
 
 
 def _words_table(answer: Answer) -> list[str]:

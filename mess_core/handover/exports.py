@@ -21,6 +21,7 @@ from mess_core.maps.drawing import MapView
 from mess_core.probing.discovery import Discovery
 from mess_core.probing.result import ProbeCell
 from mess_core.search.answers import Answer
+from mess_core.search.paths import TrackPath
 from mess_core.search.tagged import words_of
 from mess_core.storage.files import write_atomically
 from mess_core.storage.provenance import versions
@@ -29,7 +30,8 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = (
     "rank", "track_id", "title", "work", "performer", "instrument", "heard_as", "similarity", "percentile", "path",
 )  # fmt: skip
-OPTIONAL = ("nearness", "semitones")  # of a neighbour, where the search says it
+OPTIONAL = ("nearness", "semitones", "value")  # of a neighbour, where the search says it
+STANDING_COLUMNS = ("similarity", "percentile", "nearness")  # beside each recording that the question names
 ALWAYS = ("title", "work", "composer", "performer", "instrument")
 ASPECT_COLUMNS = ("similarity", "percentile", "weight", "contribution")
 
@@ -48,6 +50,8 @@ def as_document(answer: Answer) -> dict[str, Any]:
         "plan_key": answer.plan.key,
         "versions": versions(),
         "geometry": answer.plan.geometry,
+        "score": answer.score_words,
+        "dial": None if answer.dial is None else asdict(answer.dial),
         "request": asdict(answer.plan.question),
         "basis": answer.plan.basis or None,
         "n_left_out": answer.plan.measured.n_left_out if answer.plan.measured else 0,
@@ -71,11 +75,66 @@ def as_document(answer: Answer) -> dict[str, Any]:
                 "words": None if found.neighbour.words is None else dict(found.neighbour.words),
                 "hearings": None if found.neighbour.hearings is None else dict(found.neighbour.hearings),
                 "semitones": found.neighbour.semitones,
+                "value": found.neighbour.value,
+                "standings": None
+                if found.neighbour.standings is None
+                else [asdict(standing) for standing in found.neighbour.standings],
                 "moment": None if found.moment is None else asdict(found.moment),
             }
             for found in answer.found
         ],
     }
+
+
+def path_document(path: TrackPath) -> dict[str, Any]:
+    """The shape of `path --json`: other programs rely on it; keys may be added, not renamed."""
+    plan, largest = path.plan, path.largest
+    return {
+        "stops": [stop.text for stop in path.stops],
+        "stop_track_ids": [stop.track_id for stop in path.stops],
+        "encoder": plan.scope.info.id,
+        "fingerprint": plan.scope.info.fingerprint,
+        "library": plan.scope.library,
+        "content": plan.scope.content,
+        "plan_key": plan.key,
+        "versions": versions(),
+        "geometry": plan.geometry,
+        "score": plan.kind.words,
+        "request": asdict(plan.question),
+        "basis": plan.basis or None,
+        "notices": list(path.notices),
+        "largest_step": largest.number,
+        "steps": [
+            {
+                "number": step.number,
+                "track_id": step.track.track_id,
+                "title": step.track.title,
+                "path": str(step.path),
+                "is_stop": step.is_stop,
+                "similarity": step.similarity,
+                "percentile": step.percentile,
+                "nearness": step.nearness,
+            }
+            for step in path.steps
+        ],
+    }
+
+
+def path_document_as_json(path: TrackPath) -> str:
+    return json.dumps(path_document(path), indent=2, allow_nan=False)
+
+
+def path_as_csv(path: TrackPath) -> str:
+    """One row per recording, with a heading; its numbers are those of the step that leads to it."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    columns = ("number", "is_stop", "similarity", "percentile", "nearness")
+    writer.writerow([*columns, "track_id", *ALWAYS, "path"])
+    for step in path.steps:
+        names = (getattr(step.track, name) for name in ("track_id", *ALWAYS))
+        cells = [*(getattr(step, column) for column in columns), *map(_cell, names), _cell(str(step.path))]
+        writer.writerow(cells)
+    return _text(text.getvalue())
 
 
 def _words_of(answer: Answer) -> dict[str, list[str]]:
@@ -96,7 +155,9 @@ def as_csv(answer: Answer) -> str:
     shares = list(next((found.neighbour.words for found in answer.found if found.neighbour.words), ()))
     of_aspects = [f"{aspect}_{column}" for aspect in aspects for column in ASPECT_COLUMNS]
     known = [name for name in OPTIONAL if any(getattr(found.neighbour, name) is not None for found in answer.found)]
-    writer.writerow([*COLUMNS, *of_aspects, *(f"{name}_share" for name in shares), *known])
+    seeds = next((found.neighbour.standings for found in answer.found if found.neighbour.standings), ())
+    beside = [f"{each.track_id or 'query'}_{column}" for each in seeds for column in STANDING_COLUMNS]
+    writer.writerow([*COLUMNS, *of_aspects, *(f"{name}_share" for name in shares), *known, *beside])
     for found in answer.found:
         facts = {**vars(found.track), **vars(found.neighbour), "path": str(found.path)}
         facts["heard_as"] = ", ".join(words.get(found.track.track_id, ()))
@@ -104,17 +165,18 @@ def as_csv(answer: Answer) -> str:
         cells = [getattr(scores.get(aspect), name, None) for aspect in aspects for name in ASPECT_COLUMNS]
         cells += [(found.neighbour.words or {}).get(name) for name in shares]
         cells += [facts[name] for name in known]
+        cells += [getattr(each, column) for each in found.neighbour.standings or () for column in STANDING_COLUMNS]
         writer.writerow([*(_cell(facts[column]) for column in COLUMNS), *cells])
     return _text(text.getvalue())
 
 
-def as_m3u8(answer: Answer) -> str:
-    """A playlist, the nearest first; any player opens it."""
+def as_m3u8(answer: Answer | TrackPath) -> str:
+    """A playlist in the order of the list; any player opens it."""
     paths = {found.track.track_id: str(found.path) for found in answer.found}
     return tracks_as_m3u8([found.track for found in answer.found], paths)
 
 
-def write_playlist(answer: Answer, file: Path) -> None:
+def write_playlist(answer: Answer | TrackPath, file: Path) -> None:
     """A playlist beside music: paths are relative to it, where that is possible, so both may be moved together.
 
     Raises

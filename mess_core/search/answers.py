@@ -21,10 +21,11 @@ import soxr
 from mess_core.audio.decode import read_excerpt
 from mess_core.catalogue.catalogue import Track
 from mess_core.embeddings.store import TrackEmbedding
-from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, MessError
+from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, MessError, UnknownTrackError
 from mess_core.probing.aspects import AspectEvidence
 from mess_core.probing.discovery import Discovery, groups_of
 from mess_core.search import frames
+from mess_core.search.along import Dial, dial_of
 from mess_core.search.copies import HEARD_S, RATE_HZ, onsets
 from mess_core.search.either import geometry_for
 from mess_core.search.evaluated import correction_helps
@@ -122,6 +123,7 @@ class Answer:
     query : None where something was asked for in words alone
     kind : the index that was searched
     passage : of the query, from and to in seconds; None if all of it was asked about
+    dial : by what all were put in order; None where they were compared with something
     """
 
     query: Query | None
@@ -130,11 +132,25 @@ class Answer:
     is_strange: bool | None
     kind: Kind
     passage: tuple[float, float] | None = None
+    dial: Dial | None = None
 
     @property
     def asked(self) -> str:
         """What was asked, as the person gave it."""
         return self.query.text if self.query is not None else ", ".join(self.plan.question.words)
+
+    @property
+    def score_words(self) -> str:
+        """What the similarity of a neighbour is, in words."""
+        question, kind = self.plan.question, self.plan.kind if self.passage is None else of_segments(self.plan.kind)
+        if question.words:
+            return "1 is what fits every word best; the shares of the words, and of likeness, add up to it"
+        if self.dial is not None:
+            return self.dial.words
+        if question.like or question.unlike:
+            less = ", less half of that mean over what it should not be like" if question.unlike else ""
+            return f"the mean over what it should be like{less}, of {kind.words}"
+        return kind.words
 
 
 # --- planning -----------------------------------------------------------------------------------------------
@@ -156,7 +172,13 @@ def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, 
     scope.require_library()
     check_question(question)
     asked = GEOMETRIES.get(question.geometry)  # None of "auto"
-    notices = []
+    notices: list[str] = []
+    if is_of_passage and (question.like or question.unlike or question.along or question.reverse):
+        raise InputError(
+            "A passage is looked for by itself, the nearest first.", "Ask about the whole recording, or for that alone."
+        )
+    if question.along:
+        asked, question = _order_along(scope, question, discovery, notices)
     if question.words:
         if is_of_passage:
             raise InputError("Words are asked of whole recordings, not of a passage.", "Ask for one of the two.")
@@ -235,6 +257,28 @@ def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, 
         rests_on += [discovery.directions_sha256, aspects]
     key = hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()
     return Plan(scope, question, geometry.name, discovery, avoid, tuple(notices), key)
+
+
+def _order_along(
+    scope: Scope, question: Question, discovery: Discovery | None, notices: list[str]
+) -> tuple[type[Geometry] | None, Question]:
+    """By which geometry all are put in order along an aspect, and the question that asks for nothing else.
+
+    Where nobody says: along the direction that was discovered for it, or, where that has no evidence, by its values.
+    """
+    asked, aspect = GEOMETRIES.get(question.geometry), question.along
+    if asked is not None and not asked.has_directions:
+        raise InputError("Whole layers have no order along an aspect.", "Set how near is measured to auto.")
+    if any(name != aspect for name in question.weights):
+        notices.append(f"The order is by {aspect.replace('_', ' ')} alone; the other aspects do not count.")
+    if question.diversity or question.duplicates != "keep" or question.hubs == "on":
+        notices.append("Diversity, near-duplicates and hubs are not looked at in an order along an aspect.")
+    question = replace(question, aspects={aspect: 1.0})
+    found = None if discovery is None else discovery.aspects.get(aspect)
+    is_told = found is not None and found.has_evidence
+    if asked is None and not is_told and (discovery is None or measured_aspects(scope.for_aspects)[aspect].searched):
+        return MeasuredGeometry, question
+    return asked, question
 
 
 def _plan_by_values(scope: Scope, question: Question, notices: Sequence[str]) -> Plan:
@@ -355,27 +399,100 @@ def _fit(kind: type[Geometry], plan: Plan, vectors: np.ndarray) -> Geometry:
 
 
 def answer(index: NeighbourIndex, plan: Plan, query: Query) -> Answer:
-    """The nearest tracks to a query; the query itself, byte for byte, never comes back.
+    """The tracks that come first for a query; the query itself, byte for byte, never comes back.
 
     Raises
     ------
     InputError
-        If what is asked for leaves nothing to compare.
+        If what is asked for leaves nothing to compare, or names the query itself.
+    UnknownTrackError, DataMissingError
+        If it names a track that is not here, or cannot be compared.
     """
+    check_named(index, plan, query)
     if plan.question.words:
         return answer_in_words(plan, index, query)
+    if plan.question.along:
+        return answer_along(index, plan, query)
     workspace = plan.scope.workspace
     found = index.search(
         vector_of(plan, query),
         plan.question,
         exclude=[query.track_id],
-        facts_of=_facts_of(plan),
+        facts_of=facts_of_plan(plan),
         query_facts=query.facts,
         onsets_of=lambda track_id: _onsets_of(workspace, query, track_id),
         corrects_hubs=correction_helps(plan.scope, plan.geometry),
     )
     with_moments = _with_moments(index, plan, query, found.neighbours)
     return Answer(query, plan, _found_tracks(workspace, with_moments), found.is_strange, index.rows.kind)
+
+
+def check_named(index: NeighbourIndex, plan: Plan, query: Query) -> None:
+    """Refuse as a name beside the query the query itself, and what cannot be compared; errors as `answer`."""
+    catalogue, scope = plan.scope.workspace.catalogue, plan.scope
+    for track_id in (*plan.question.like, *plan.question.unlike):
+        if track_id == query.track_id:
+            raise InputError(
+                "The query is named once more among what answers should be like or unlike.", "Leave it out."
+            )
+        if not catalogue.has(track_id):
+            raise UnknownTrackError(f"The recording {track_id} is not here, or not any more.", "Name another one.")
+        title = catalogue.track(track_id).title
+        if track_id not in catalogue.track_ids(scope.library):
+            raise UnknownTrackError(f"{title} is not in the library {scope.library}.", "Name a recording of it.")
+        if not scope.workspace.store.has(track_id, scope.info):
+            raise DataMissingError(
+                f"{title} is not embedded yet by {scope.info.id}, so nothing can be like it.",
+                f"python -m mess_core extract --encoder {scope.info.id}",
+            )
+        try:
+            index.row_of(track_id)
+        except KeyError as error:
+            raise DataMissingError(
+                f"{title} lacks a measured value that is asked for, so nothing can be like it.",
+                "Name another one, or let the encoder compare: geometry layer.",
+            ) from error
+
+
+def answer_along(index: NeighbourIndex, plan: Plan, query: Query | None = None) -> Answer:
+    """All tracks in order along an aspect, the least of it first or the most; the query is placed, and not in the list.
+
+    Raises
+    ------
+    DataMissingError, InputError
+        If the query has no place there.
+    """
+    question, workspace = plan.question, plan.scope.workspace
+    query_id = None if query is None else query.track_id
+    placed = None if query is None else index.geometry.items(vector_of(plan, query)[None])[0]
+    dial, at = dial_of(index, question.along, plan.measured, placed, query_id if query_id in index.track_ids else None)
+    percentiles = ranks(at)
+    sign = 1 if question.reverse else -1
+    order = sorted(range(len(at)), key=lambda row: (-sign * at[row], index.track_ids[row]))
+    chosen = select(
+        (
+            Candidate(row, index.track_ids[row], sign * float(at[row]), float(at[row]))
+            for row in order
+            if index.track_ids[row] != query_id
+        ),
+        replace(question, diversity=0.0, duplicates="keep"),
+        query.facts if query is not None else Facts(),
+        facts_of_plan(plan),
+    )
+    neighbours = [
+        Neighbour(
+            rank,
+            candidate.track_id,
+            candidate.similarity,
+            float(percentiles[candidate.row]),
+            value=None if plan.measured is None else float(plan.measured.raw_of(dial.target)[candidate.row]),
+        )
+        for rank, candidate in enumerate(chosen, start=1)
+    ]
+    with_moments: list[tuple[Neighbour, Moment | None]] = [(neighbour, None) for neighbour in neighbours]
+    if query is not None:
+        with_moments = _with_moments(index, plan, query, neighbours)
+    return Answer(query, plan, _found_tracks(workspace, with_moments), None, index.rows.kind, dial=dial)
 
 
 def _with_moments(
@@ -402,11 +519,14 @@ def answer_in_words(plan: Plan, index: NeighbourIndex | None = None, query: Quer
         If the words cannot be meant.
     """
     workspace, question = plan.scope.workspace, plan.question
+    if query is None and (question.like or question.unlike):
+        raise InputError("Nothing can be like another recording, too, without a query.", "Give a query.")
     wishes = parse_words(", ".join(question.words))
     tagged = require_tags(workspace, plan.scope.library)
     names, rows, likeness = [*map(str, wishes)], np.arange(len(tagged.track_ids)), None
     if index is not None and query is not None:
-        of_index = {track_id: row for row, track_id in enumerate(index.track_ids) if track_id != query.track_id}
+        named = {query.track_id, *question.like, *question.unlike}
+        of_index = {track_id: row for row, track_id in enumerate(index.track_ids) if track_id not in named}
         rows = np.array([row for row, track_id in enumerate(tagged.track_ids) if track_id in of_index], int)
         similarities = index.similarity_of_all(vector_of(plan, query), question)
         likeness = ranks(similarities[[of_index[tagged.track_ids[row]] for row in rows]])
@@ -418,7 +538,7 @@ def answer_in_words(plan: Plan, index: NeighbourIndex | None = None, query: Quer
         (Candidate(n, tagged.track_ids[rows[n]], float(scores[n]), float(scores[n])) for n in order),
         replace(question, diversity=0.0, duplicates="keep"),
         query.facts if query is not None else Facts(),
-        _facts_of(plan),
+        facts_of_plan(plan),
     )
     percentiles = ranks(scores)
     neighbours = [
@@ -437,7 +557,7 @@ def answer_in_words(plan: Plan, index: NeighbourIndex | None = None, query: Quer
     return Answer(query, plan, _found_tracks(workspace, with_moments), None, index.rows.kind if index else "flat")
 
 
-def _facts_of(plan: Plan) -> FactsOf:
+def facts_of_plan(plan: Plan) -> FactsOf:
     """What selection goes by; as what recordings are heard only where that is asked for."""
     workspace = plan.scope.workspace
     if not plan.question.heard_as:
@@ -514,7 +634,7 @@ def answer_passage(index: SegmentIndex, plan: Plan, query: Query, passage: tuple
         ),
         replace(question, diversity=0.0, duplicates="keep", k=max(question.k, LOCATED)),
         query.facts,
-        _facts_of(plan),
+        facts_of_plan(plan),
     )
     if question.diversity or question.duplicates != "keep" or question.hubs == "on":
         notice = "Diversity, near-duplicates and hubs are not looked at when a passage is searched."

@@ -15,6 +15,26 @@ from mess_core.search.selection import Facts
 from mess_core.search.track_facts import facts_of
 from mess_core.targets.measurements import Files, measure_track
 from mess_core.workspace.scope import Scope
+from mess_core.workspace.workspace import Workspace
+
+
+def find_named(workspace: Workspace, text: str) -> str:
+    """The id of a track that is named beside the query, by its id or by the path of its file.
+
+    Raises
+    ------
+    UnknownTrackError
+        If it is not in the catalogue: such a track is one of the library.
+    AudioError
+        If a file is no audio.
+    """
+    path = Path(text).expanduser()
+    track_id = read_track(path).track.track_id if path.is_file() else text
+    if not workspace.catalogue.has(track_id):
+        raise UnknownTrackError(
+            f"{text!r} is no recording of the catalogue.", "Name a track id, or add the file first."
+        )
+    return track_id
 
 
 def find_query(

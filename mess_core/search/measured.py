@@ -105,6 +105,11 @@ class MeasuredLibrary:
         whole = counted(n_all, "recording")
         return f"{self.n_left_out:,} of {whole} {are} left out for want of a measured value: {want}."
 
+    def raw_of(self, target: str) -> np.ndarray:
+        """What was measured as one of its targets, (n_tracks,), in the target's unit."""
+        values: np.ndarray = self.raw[:, self.targets.index(target)]
+        return values
+
     def geometry(self, aspects: Mapping[str, AspectEvidence], avoid: Sequence[str] = ()) -> MeasuredGeometry:
         """In which its recordings are compared; errors as `Geometry.fit`."""
         return MeasuredGeometry.fit(self.vectors, aspects, axes(self.targets), avoid)

@@ -38,12 +38,13 @@ from typing import Protocol
 import numpy as np
 
 from mess_core.encoders.base import EncoderInfo
-from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
+from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, UnknownTrackError
 from mess_core.search.copies import NEAR, SAME, is_copy
 from mess_core.search.geometry import Geometry
 from mess_core.search.percentiles import Percentiles
 from mess_core.search.question import Question, check_question
 from mess_core.search.rows import Kind, RowIndex
+from mess_core.search.seeds import Seeds, Standing
 from mess_core.search.selection import Candidate, Facts, FactsOf, select
 
 HUB_NEIGHBOURS = 10
@@ -130,6 +131,10 @@ class Neighbour:
     words : where something was asked for in words, what each adds to the score, in percent; `similarity` is their sum,
         1 being all, and `percentile` the share of the library that fits less
     nearness : where the pair stands among neighbours, 0 to 100; None in a library too small, of passages and words
+    value : where the order is along an aspect, what was measured, in its unit; `similarity` is then where it lies, in
+        standard deviations of the library, and `percentile` the share of the library that has less of it
+    standings : where the question names several recordings: beside each of them, the query first; `similarity` is then
+        the score of `seeds.py`, which is no pair's, so `percentile` and `nearness` are None
     """
 
     rank: int
@@ -141,11 +146,16 @@ class Neighbour:
     words: Mapping[str, float] | None = None
     nearness: float | None = None
     semitones: int | None = None
+    standings: tuple[Standing, ...] | None = None
+    value: float | None = None
 
 
 @dataclass(frozen=True)
 class FoundNeighbours:
-    """What a search found. `is_strange`: the query is unlike everything here; None in a library too small to say."""
+    """What a search found.
+
+    is_strange : the query is unlike everything here; None in a library too small to say, and where it is one of several
+    """
 
     neighbours: tuple[Neighbour, ...]
     is_strange: bool | None
@@ -153,12 +163,17 @@ class FoundNeighbours:
 
 @dataclass(frozen=True, eq=False)
 class _Portion:
-    """The rows nearest to a query. parts : (n, n_parts) similarities; bound : no other row has a higher total"""
+    """The rows that come first for some seeds.
+
+    parts, totals : (n, n_parts) and (n,), their scores
+    bound : no other row has a higher total times the sign of the seeds
+    """
 
     n_wanted: int
     rows: np.ndarray
     items: np.ndarray
     parts: np.ndarray
+    totals: np.ndarray
     bound: float
 
 
@@ -240,7 +255,9 @@ class NeighbourIndex:
         onsets_of: OnsetsOf | None = None,
         corrects_hubs: bool | None = None,
     ) -> FoundNeighbours:
-        """The nearest tracks, the nearest first; equal ones in order of track id.
+        """The nearest tracks, the nearest first, or the furthest; equal ones in order of track id.
+
+        What the question names to be like or unlike does not come back.
 
         Parameters
         ----------
@@ -261,37 +278,74 @@ class NeighbourIndex:
         ------
         InputError
             If the question cannot be meant (`check_question`), or asks for an aspect this geometry does not have.
+        UnknownTrackError
+            If the question names a track that is not in this index.
         ArtefactMismatchError
             If the query was made by another encoder.
         """
         question = question or Question()
         check_question(question)
         item = self._item(query)
-        weights = self.weights(question)
+        seeds, weights = self._seeds(item, question), self.weights(question)
+        exclude = {*exclude, *question.like, *question.unlike}
         is_corrected = corrects_hubs is True if question.hubs == "auto" else question.hubs == "on"
         is_corrected &= self.geometry.is_linear
         n_first = min(len(self), max(FIRST_PORTION, question.k + len(exclude) + 1))
-        first = self._portion(item, weights, n_first)
+        first = self._portion(seeds, weights, n_first)
         copies = _Copies(self, onsets_of)
+        liked = [self.row_of(track_id) for track_id in question.like]
         chosen = select(
-            self._ranked(item, weights, first, exclude, is_corrected),
+            self._ranked(seeds, weights, first, exclude, is_corrected),
             question,
             query_facts or Facts(),
             facts_of,
-            similarities=lambda row, rows: self._totals(self._row(row), self._items(rows), weights),
+            others=list(facts_of(question.like).values()) if question.like and question.versions == "exclude" else (),
+            similarities=lambda row, rows: self.similarity(self._row(row), self._items(rows), weights),
             is_copy=copies.among,
-            is_copy_of_query=lambda row: copies.of_query(item, row),
+            is_copy_of_query=lambda row: copies.of_query(item, row) or (bool(liked) and any(copies.among(row, liked))),
         )
-        is_plain = weights is self.geometry.plain
-        is_strange = self._is_strange(item, first if is_plain else None)
-        return FoundNeighbours(self._describe(item, chosen, weights, question.weights), is_strange)
+        neighbours = self._describe(seeds, chosen, weights, question)
+        if not seeds.is_single:
+            return FoundNeighbours(neighbours, None)
+        is_nearest = weights is self.geometry.plain and not seeds.is_reversed
+        return FoundNeighbours(neighbours, self._is_strange(item, first if is_nearest else None))
 
     def similarity_of_all(self, query: np.ndarray, question: Question) -> np.ndarray:
         """How alike every track of the library is to a query, (n_tracks,), in their order; errors as `search`."""
-        item, weights = self._item(query), self.weights(question)
-        starts = range(0, len(self), SCANNED_AT_ONCE)
-        blocks = [np.arange(start, min(start + SCANNED_AT_ONCE, len(self))) for start in starts]
-        return np.concatenate([self._totals(item, self.rows.rows(block), weights) for block in blocks])
+        return self._scores_of_all(self._seeds(self._item(query), question), self.weights(question))[1]
+
+    def similarities_among(self, items: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Of items (n, n_columns) with each other, in total, (n, n)."""
+        if self.geometry.is_linear:
+            return self.geometry.matrix(items, items, weights)
+        return np.stack([self.similarity(item, items, weights) for item in items])
+
+    def similarity_to_all(self, item: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Of an item with every track of the library, in total, (n_tracks,)."""
+        return self._scores_of_all(self._alone(item), weights)[1]
+
+    def similarity(self, item: np.ndarray, items: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Of an item (n_columns,) with others (n, n_columns), in total, (n,)."""
+        return self.geometry.total(self.geometry.similarities(item, items), weights)
+
+    def _seeds(self, item: np.ndarray, question: Question) -> Seeds:
+        like, unlike = (
+            self._items([self._known(each) for each in named]) for named in (question.like, question.unlike)
+        )
+        return Seeds.of(item, like, unlike, is_reversed=question.reverse)
+
+    def _known(self, track_id: str) -> int:
+        try:
+            return self.row_of(track_id)
+        except KeyError as error:
+            raise UnknownTrackError(
+                f"{track_id} is not among what can be found here.", "Name a recording of this library."
+            ) from error
+
+    def _scores_of_all(self, seeds: Seeds, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `Seeds.score`, of every row."""
+        scores = [seeds.score(self.geometry, self.rows.rows(block), weights) for block in self._blocks()]
+        return np.concatenate([parts for parts, _ in scores]), np.concatenate([totals for _, totals in scores])
 
     def weights(self, question: Question) -> np.ndarray:
         """Weights of the geometry's parts, (n_parts,); InputError if it lacks an aspect asked for."""
@@ -320,10 +374,15 @@ class NeighbourIndex:
 
     # --- ranking --------------------------------------------------------------------------------------------
 
-    def _portion(self, item: np.ndarray, weights: np.ndarray, n: int) -> _Portion:
-        """The n rows that the index finds nearest by each lookup, with their exact similarities."""
+    def _portion(self, seeds: Seeds, weights: np.ndarray, n: int) -> _Portion:
+        """The n rows that the index finds first by each lookup, with their exact scores; or all rows."""
+        lookups = seeds.lookups(self.geometry, weights)
+        if not lookups:
+            parts, totals = self._scores_of_all(seeds, weights)
+            none = np.empty((0, self.geometry.n_columns), np.float32)  # all of them are not held twice
+            return _Portion(len(self), np.arange(len(self)), none, parts, totals, -np.inf)
         found, bounds = [], []
-        for vector, constant, most in self.geometry.lookups(item, weights):
+        for vector, constant, most in lookups:
             share = np.count_nonzero(vector) / vector.size
             products, rows = self.rows.search_any(np.atleast_2d(vector), n, share)
             found.append(rows[rows >= 0])
@@ -332,27 +391,30 @@ class NeighbourIndex:
             bounds.append(most(bound + ROUNDING * (1.0 + abs(bound) + abs(constant))))
         rows = found[0] if len(found) == 1 else np.unique(np.concatenate(found))
         items = self.rows.rows(rows)
-        return _Portion(n, rows, items, self.geometry.similarities(item, items), max(bounds))
-
-    def _totals(self, item: np.ndarray, items: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        return self.geometry.total(self.geometry.similarities(item, items), weights)
+        return _Portion(n, rows, items, *seeds.score(self.geometry, items, weights), max(bounds))
 
     def _ranked(
         self,
-        item: np.ndarray,
+        seeds: Seeds,
         weights: np.ndarray,
         portion: _Portion,
         exclude: Collection[str],
         is_corrected: bool,
     ) -> Iterator[Candidate]:
-        """All tracks, the best first, looked up in growing portions: a candidate comes once no other can be better."""
-        corrections = self._hub_corrections(weights) if is_corrected else None
+        """All tracks, the best first, looked up in growing portions: a candidate comes once no other can be better.
+
+        A correction for hubs is one of every pair: it has the share that the seeds have together, and is turned round
+        with them.
+        """
+        corrections = None
+        if is_corrected:
+            corrections = -seeds.sign * float(seeds.shares.sum()) * self._hub_corrections(weights) / 2
         given = set(exclude)
         while True:
-            exact = self.geometry.total(portion.parts, weights)
-            scores, bound = exact, portion.bound
+            exact = portion.totals
+            scores, bound = seeds.sign * exact, portion.bound
             if corrections is not None:
-                scores, bound = exact - corrections[portion.rows] / 2, bound - corrections.min() / 2
+                scores, bound = scores + corrections[portion.rows], bound + corrections.max()
             is_all = portion.n_wanted == len(self)
             sure = np.arange(len(scores)) if is_all else np.flatnonzero(scores > bound)
             numbers = (each[sure].tolist() for each in (portion.rows, scores, exact))
@@ -367,18 +429,20 @@ class NeighbourIndex:
                     yield candidate
             if is_all:
                 return
-            portion = self._portion(item, weights, min(len(self), GROWTH * portion.n_wanted))
+            portion = self._portion(seeds, weights, min(len(self), GROWTH * portion.n_wanted))
 
     def _describe(
-        self, item: np.ndarray, chosen: list[Candidate], weights: np.ndarray, asked: Mapping[str, float]
+        self, seeds: Seeds, chosen: list[Candidate], weights: np.ndarray, question: Question
     ) -> tuple[Neighbour, ...]:
-        """Similarity and percentile, in total and in each aspect asked for."""
+        """Similarity and percentile, in total and in each aspect asked for; of several seeds, beside each."""
         if not chosen:
             return ()
+        item, asked = seeds.items[0], question.weights
+        standings = self._standings(seeds, chosen, weights, question)
         parts = np.stack([candidate.parts for candidate in chosen])
         percentiles = self.percentiles.of(np.array([c.similarity for c in chosen]), weights)
         hearings: dict[str, np.ndarray] = {}
-        if self.geometry.has_hearings:
+        if self.geometry.has_hearings and seeds.is_single:
             names = enumerate(self.geometry.parts)
             hearings = {name: self.percentiles.of_part(parts[:, place], place) for place, name in names}
         semitones: list[int | None] = [None] * len(chosen)
@@ -390,6 +454,10 @@ class NeighbourIndex:
         nearness = self.nearness(np.array([c.similarity for c in chosen]), weights)
         alone = np.eye(len(weights))
         near_in = {aspect: self.nearness(parts[:, place], alone[place]) for aspect, place in places.items()}
+        if not seeds.is_single:  # a score is no pair's
+            no_pair = np.full(len(chosen), np.nan)
+            percentiles = nearness = no_pair
+            of_part, near_in = dict.fromkeys(places, no_pair), dict.fromkeys(places, no_pair)
         neighbours = []
         for number, candidate in enumerate(chosen):
             aspects = {
@@ -413,9 +481,28 @@ class NeighbourIndex:
                     {name: float(of_part[number]) for name, of_part in hearings.items()} or None,
                     nearness=_number(nearness[number]),
                     semitones=semitones[number],
+                    standings=standings[number],
                 )
             )
         return tuple(neighbours)
+
+    def _standings(
+        self, seeds: Seeds, chosen: list[Candidate], weights: np.ndarray, question: Question
+    ) -> list[tuple[Standing, ...] | None]:
+        """Beside each seed, each pair alone; None where there is but one."""
+        if seeds.is_single:
+            return [None] * len(chosen)
+        items, columns = self._items([candidate.row for candidate in chosen]), []
+        for track_id, seed in zip((None, *question.like, *question.unlike), seeds.items, strict=True):
+            totals = self.similarity(seed, items, weights)
+            figures = zip(totals, self.percentiles.of(totals, weights), self.nearness(totals, weights), strict=True)
+            columns.append(
+                [
+                    Standing(track_id, track_id not in question.unlike, float(total), _number(closer), _number(near))
+                    for total, closer, near in figures
+                ]
+            )
+        return list(zip(*columns, strict=True))
 
     # --- the library as a whole -----------------------------------------------------------------------------
 
@@ -445,14 +532,14 @@ class NeighbourIndex:
             self._near_pairs[key] = np.sort(totals[np.isfinite(totals)])
         return standing(similarities, self._near_pairs[key])
 
+    def coordinates(self, aspect: str) -> np.ndarray:
+        """Where all tracks lie on the main direction of an aspect, (n_tracks,); errors as `Geometry.coordinate`."""
+        return np.concatenate([self.geometry.coordinate(self.rows.rows(own), aspect)[1] for own in self._blocks()])
+
     def sorted_coordinate(self, aspect: str) -> np.ndarray:
-        """Where all tracks lie on the main direction of an aspect, ascending, (n_tracks,); errors as `coordinate`."""
+        """The same, ascending."""
         if aspect not in self._coordinates:
-            values = [
-                self.geometry.coordinate(self.rows.rows(np.arange(start, min(start + 1024, len(self)))), aspect)[1]
-                for start in range(0, len(self), 1024)
-            ]
-            self._coordinates[aspect] = np.sort(np.concatenate(values))
+            self._coordinates[aspect] = np.sort(self.coordinates(aspect))
         return self._coordinates[aspect]
 
     def _hub_corrections(self, weights: np.ndarray) -> np.ndarray:
@@ -534,8 +621,8 @@ class NeighbourIndex:
         if not self.geometry.is_linear:
             totals = np.full((len(sample), n + 1), -np.inf)
             for place, (row, item) in enumerate(zip(sample, self.rows.rows(sample), strict=True)):
-                portion = self._portion(item, weights, n + 1)
-                of_others = self.geometry.total(portion.parts[portion.rows != row], weights)
+                portion = self._portion(self._alone(item), weights, n + 1)
+                of_others = portion.totals[portion.rows != row]
                 totals[place, : min(n + 1, len(of_others))] = np.sort(of_others)[::-1][: n + 1]
             return totals
         asked = [self.geometry.query(item, weights) for item in self.rows.rows(sample)]
@@ -549,12 +636,17 @@ class NeighbourIndex:
         """`portion`: the nearest by plain weights, if they are known already."""
         if self._strange_above is None:
             return None
-        nearest = portion or self._portion(item, self.geometry.plain, min(len(self), N_NEAREST))
-        totals = self.geometry.total(nearest.parts, self.geometry.plain)
+        nearest = portion or self._portion(self._alone(item), self.geometry.plain, min(len(self), N_NEAREST))
+        totals = nearest.totals
         similar = np.argsort(-totals, kind="stable")[:N_NEAREST]  # of several lookups, the rows come as they are
         if self.nearness(totals[similar[:1]], self.geometry.plain)[0] == 0:
             return True
         return bool(self.geometry.distances(item, nearest.items[similar]).min() > self._strange_above)
+
+    def _blocks(self) -> list[np.ndarray]:
+        """All rows, so many at a time."""
+        starts = range(0, len(self), SCANNED_AT_ONCE)
+        return [np.arange(start, min(start + SCANNED_AT_ONCE, len(self))) for start in starts]
 
     def _sample(self, n: int) -> np.ndarray:
         """At most n rows, seeded, in order."""
@@ -570,6 +662,9 @@ class NeighbourIndex:
     def _row(self, row: int) -> np.ndarray:
         item: np.ndarray = self._items([row])[0]
         return item
+
+    def _alone(self, item: np.ndarray) -> Seeds:
+        return Seeds(item[None], np.ones(1))
 
     def _item(self, query: np.ndarray) -> np.ndarray:
         if query.shape != self._shape:

@@ -16,6 +16,7 @@ Wanted = Literal["auto", "layer", "direction", "measured"]
 Copies = Literal["keep", "collapse", "exclude"]
 Hubs = Literal["auto", "on", "off"]
 COPIES: tuple[Copies, ...] = ("keep", "collapse", "exclude")
+MOST_NAMED = 20  # recordings to be like, and to be unlike: more are a collection, not a question
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ class Question:
     where : pairs of a name or a column of the user's own table and what it must say; of one name any of its pairs
     heard_as : words of the vocabulary; only recordings that stand high in all of them (`tagged.py`)
     words : what is asked for in words, one or several to a text (`words.py`); empty for none
+    like, unlike : ids of further tracks of the library, that answers should be like, too, and should not (`seeds.py`)
+    along : an aspect by which all are put in order, the least of it first; empty for none (`along.py`)
+    reverse : the other end first: the furthest in place of the nearest, the most of `along` in place of the least
     hubs : whether ranks are corrected for recordings that are near to everything (CSLS); "auto" if it helps here
     """
 
@@ -57,6 +61,10 @@ class Question:
     where: tuple[tuple[str, str], ...] = ()
     heard_as: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    like: tuple[str, ...] = ()
+    unlike: tuple[str, ...] = ()
+    along: str = ""
+    reverse: bool = False
 
     @property
     def weights(self) -> dict[str, float]:
@@ -72,7 +80,8 @@ def check_question(question: Question) -> None:
     ------
     InputError
         For an unknown aspect, a negative weight, weights that are all zero, an aspect both asked for and avoided, or a
-        number out of its range.
+        number out of its range; for a track that answers should be both like and unlike, or that is named twice; for
+        two orders at once.
     """
     for aspect in [*question.aspects, *question.avoid]:
         check_name("aspect", aspect, ASPECTS)
@@ -94,6 +103,24 @@ def check_question(question: Question) -> None:
         raise InputError(f"k is {question.k}, expected at least 1 neighbour.")
     if not 0 <= question.diversity <= 1:
         raise InputError(f"Diversity is {question.diversity:g}, expected 0 to 1.")
+    for track_id in question.like:
+        if track_id in question.unlike:
+            raise InputError(f"Answers should be like {track_id} and should not.", "Choose one of the two.")
+    if question.along:
+        check_name("aspect", question.along, ASPECTS)
+        if question.along in question.avoid:
+            raise InputError(f"{question.along} is both the order and left out.", "Choose one of the two.")
+        if question.like or question.unlike:
+            raise InputError("An order along an aspect has nothing to be like or unlike.", "Ask for one of the two.")
+        if question.words:
+            raise InputError("Words and an aspect are two orders.", "Ask for one of the two.")
+    if question.reverse and question.words:
+        raise InputError("What fits words least is not looked for.", "Say what is not wanted: not piano.")
+    for named in (question.like, question.unlike):
+        if len(set(named)) < len(named):
+            raise InputError("A recording that answers should be like, or should not, is named twice.", "Once will do.")
+        if len(named) > MOST_NAMED:
+            raise InputError(f"{len(named)} recordings are named at once, expected at most {MOST_NAMED}.")
     for name in ("work", "performer", "album"):
         cap = getattr(question, f"max_per_{name}")
         if cap is not None and cap < 1:

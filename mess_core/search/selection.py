@@ -72,6 +72,7 @@ def select(
     similarities: Callable[[int, list[int]], np.ndarray] = _nothing_alike,
     is_copy: Callable[[int, list[int]], np.ndarray] = _nothing_alike,
     is_copy_of_query: Callable[[int], bool] = lambda row: False,
+    others: Collection[Facts] = (),
 ) -> list[Candidate]:
     """Choose at most `question.k` candidates.
 
@@ -85,6 +86,8 @@ def select(
     similarities, is_copy : callable (row, rows) -> ndarray, shape (n_rows,)
         Similarity between results, and whether one is a near-duplicate of the other.
     is_copy_of_query : callable (row) -> bool
+    others : collection of Facts
+        Of what else was asked about: where the query's work is left out, so are theirs.
     """
     known: dict[str, Facts] = {}
     caps = {name: getattr(question, f"max_per_{name}") for name in ("work", "performer", "album")}
@@ -99,6 +102,7 @@ def select(
     for name, value in question.where:
         where.setdefault(name, set()).add(value.casefold())
 
+    works = {facts.work for facts in (query, *others) if facts.work is not None}
     n_pool = max(POOL_AT_LEAST, POOL_PER_RESULT * question.k)
 
     def with_facts() -> Iterator[Candidate]:
@@ -120,9 +124,7 @@ def select(
             return False
         if question.duplicates == "exclude" and is_copy_of_query(candidate.row):
             return False
-        if question.versions == "exclude" and query.work is not None:
-            return facts(candidate).work != query.work
-        return True
+        return question.versions != "exclude" or facts(candidate).work not in works
 
     def is_allowed(candidate: Candidate) -> bool:
         for name, cap in caps.items():
@@ -138,7 +140,7 @@ def select(
         return candidate
 
     goes_by_facts = bool(caps or only or where or question.heard_as)
-    goes_by_facts |= question.versions == "exclude" and query.work is not None
+    goes_by_facts |= question.versions == "exclude" and bool(works)
     wanted = filter(is_wanted, with_facts() if goes_by_facts else ranked)
     if question.diversity == 0:
         # takes each before the next is judged

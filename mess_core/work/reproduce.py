@@ -25,6 +25,7 @@ from mess_core.probing.discovery import FORMAT as DISCOVERY
 from mess_core.probing.probe import OnProgress, add_null, fit_cells, no_progress
 from mess_core.search.answers import (
     answer,
+    answer_along,
     answer_in_words,
     answer_passage,
     build_index,
@@ -181,8 +182,8 @@ def _answer(workspace: Workspace, kept: Mapping[str, Any], name: str) -> Reprodu
     with understanding(name, CURE):
         said = {key: kept[key] for key in ("query", "query_track_id", "encoder", "library")}
         question = _question(kept["request"])
-        is_of_words = said["query_track_id"] is None and bool(question.words)
-        if is_of_words:
+        has_no_query = said["query_track_id"] is None and bool(question.words or question.along)
+        if has_no_query:
             said["query_track_id"] = ""
         if not all(isinstance(value, str) for value in said.values()):
             raise TypeError("it names a query, an encoder or a library by what is no text")
@@ -190,8 +191,8 @@ def _answer(workspace: Workspace, kept: Mapping[str, Any], name: str) -> Reprodu
         then = [str(found["track_id"]) for found in kept["results"]]
     scope = scope_of(workspace, said["library"], said["encoder"])
     plan = make_plan(scope, question, scope.discovery_for_search(), is_of_passage=passage is not None)
-    if is_of_words:
-        again = as_document(answer_in_words(plan))
+    if has_no_query:
+        again = as_document(answer_along(build_index(plan), plan) if question.along else answer_in_words(plan))
     else:
         query = find_query(scope, _query_text(workspace, said), measures=plan.measured is not None)
         if passage is None:
@@ -218,7 +219,9 @@ def _answer(workspace: Workspace, kept: Mapping[str, Any], name: str) -> Reprodu
 
 def _question(request: Mapping[str, Any]) -> Question:
     """The question of a saved answer, with lists as the tuples they were."""
-    listed = {key: tuple(value) for key, value in request.items() if isinstance(value, list) and key != "where"}
+    listed = {
+        key: tuple(map(str, value)) for key, value in request.items() if isinstance(value, list) and key != "where"
+    }
     where = tuple((str(column), str(value)) for column, value in request.get("where", ()))
     aspects = {str(aspect): float(weight) for aspect, weight in request["aspects"].items()}
     if request["geometry"] not in ("auto", *GEOMETRIES):
@@ -241,7 +244,8 @@ def _query_text(workspace: Workspace, said: Mapping[str, str]) -> str:
 
 def _figures(found: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers of one neighbour, but for nearness: it follows from them, and earlier versions did not say it."""
-    figures = {key: found.get(key) for key in ("similarity", "percentile", "aspects", "words", "moment")}
+    said = ("similarity", "percentile", "aspects", "words", "moment", "value", "standings")
+    figures = {key: found.get(key) for key in said}
     if isinstance(figures["aspects"], Mapping):
         figures["aspects"] = {
             aspect: {key: value for key, value in score.items() if key != "nearness"}

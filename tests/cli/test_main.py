@@ -76,7 +76,7 @@ def test_similar_has_the_promised_shape_and_answer(run, library, tmp_path):
     for result in document["results"]:
         assert result.keys() == {
             "rank", "track_id", "title", "path", "similarity", "percentile", "nearness", "aspects", "heard_as", "words",
-            "hearings", "semitones", "moment",
+            "hearings", "semitones", "value", "standings", "moment",
         }  # fmt: skip
         assert result["aspects"] is None
         assert result["moment"].keys() == {"query_s", "track_s", "length_s", "similarity"}
@@ -272,7 +272,7 @@ def ask(planted, capsys):
 
 
 RESULT = {"rank", "track_id", "title", "path", "similarity", "percentile", "nearness", "aspects", "heard_as", "words",
-          "hearings", "semitones", "moment"}  # fmt: skip
+          "hearings", "semitones", "value", "standings", "moment"}  # fmt: skip
 SCORE = {"similarity", "percentile", "weight", "contribution", "nearness"}
 
 
@@ -411,6 +411,45 @@ def test_the_table_names_aspects_moments_and_titles(ask):
         assert line.endswith(result["title"]) and f"{result['similarity']:.3f}" in line
         assert f"{result['aspects']['tempo']['percentile']:.1f} %" in line
         assert f"{result['moment']['query_s']:.1f} ~ {result['moment']['track_s']:.1f} s" in line
+
+
+@pytest.mark.slow
+def test_several_recordings_the_furthest_and_an_order_on_the_command_line(planted, ask, tmp_path):
+    """By id; strict documents, tables for people, a playlist in the same order."""
+    _, ids = planted
+    code, document, warned = ask("--like", ids[5], "--like", ids[6], "--unlike", ids[9], "-k", 7)
+    assert (code, warned) == (0, "") and document["request"]["like"] == [ids[5], ids[6]]
+    assert not {ids[5], ids[6], ids[9]} & {result["track_id"] for result in document["results"]}
+    text = ask("--like", ids[5], "--unlike", ids[9], "-k", 3, is_json=False)[1]
+    assert len(text.splitlines()) == 4 and all("near to" in line for line in text.splitlines()[1:])
+    nearest, furthest = (ask("-k", 99, *option)[1]["results"] for option in ((), ("--furthest",)))
+    assert [one["track_id"] for one in furthest] == [one["track_id"] for one in nearest][::-1]
+    playlist = tmp_path / "order.m3u8"
+    code, document, _ = ask("--along", "brightness", "--geometry", "measured", "-k", 99, "--playlist", playlist)
+    ordered = [result["title"] for result in document["results"]]
+    assert code == 0 and document["dial"]["query_percentile"] >= 0
+    assert re.findall(r"^#EXTINF:\d+,(.+)$", playlist.read_text(), flags=re.MULTILINE) == ordered
+    everybody = ask("--along", "brightness", "-k", 99, verb=("similar",))[1]
+    assert everybody["query_track_id"] is None and len(everybody["results"]) == 1 + len(ordered)
+    lines = ask("--along", "brightness", "--reverse", "-k", 3, is_json=False)[1].splitlines()
+    assert "From brighter to darker." in lines[0] and lines[-1].startswith("The query is ") and len(lines) == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--like", "nosuch"], "'nosuch' is no recording of the catalogue"),
+        (["--unlike", "{query}"], "The query is named once more"),
+        (["--like", "{other}", "--unlike", "{other}"], "should be like"),
+        (["--along", "brightnes"], "There is no aspect 'brightnes'"),
+        (["--along", "tempo", "--passage", "0:2"], "A passage is looked for by itself"),
+    ],
+)
+def test_what_cannot_be_named_on_the_command_line_is_one_sentence(planted, ask, options, text):
+    _, ids = planted
+    names = {"query": ids[QUERY], "other": ids[5]}
+    code, document, warned = ask(*(option.format(**names) for option in options))
+    assert code == 2 and text in document["error"] and document["error"] in warned and "Traceback" not in warned
 
 
 # --- evaluate -----------------------------------------------------------------------------------------------
@@ -680,3 +719,47 @@ def test_weights_are_a_finding_only_where_something_rests_on_them(home):
     after = {finding.subject: finding for finding in examine(home)}
     missing = after[f"weights {MERT_95M.id}"]
     assert not missing.is_ok and missing.cure and MERT_95M.id not in after["further encoders"].state
+
+
+# --- path -------------------------------------------------------------------------------------------------------
+
+PATH = {"stops", "stop_track_ids", "encoder", "fingerprint", "library", "content", "plan_key", "versions", "geometry",
+        "score", "request", "basis", "notices", "largest_step", "steps"}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_path_on_the_command_line(planted, ask, tmp_path):
+    """From the slowest to the fastest by way of another: the promised shape, a table, a playlist."""
+    _, ids = planted
+    order = [ids[row] for row in np.argsort(pace(ids))]
+    slow, middle, fast = order[0], order[20], order[-1]
+    playlist = tmp_path / "path.m3u8"
+    options = ("--via", middle, "-n", 6, "--aspects", "tempo", "--playlist", playlist)
+    code, document, warned = ask(*options, verb=("path", slow, fast))
+    assert (code, warned) == (0, "") and document.keys() == PATH and len(document["steps"]) == 6
+    assert document["stop_track_ids"] == [slow, middle, fast]
+    steps = [step["track_id"] for step in document["steps"]]
+    assert steps[0] == slow and steps[-1] == fast and middle in steps and len(set(steps)) == 6
+    at = pace(steps)
+    assert (np.diff(at) > -0.3).all() and np.abs(np.diff(at)).max() < 0.6 * np.ptp(at)
+    assert playlist.read_text().count("#EXTINF") == 6
+    code, text, _ = ask(*options[:-2], verb=("path", slow, fast), is_json=False)
+    assert code == 0 and "The largest step is from #" in text.splitlines()[-1] and len(text.splitlines()) == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["{a}", "{a}"], "one is named twice"),
+        (["{a}", "nosuch"], "is neither a file nor a track id"),
+        (["{a}", "{b}", "-n", "1"], "cannot hold the 2 that are named"),
+        (["{a}", "{b}", "-n", "45"], "40 recordings can be compared here"),
+        (["{a}", "{b}", "--aspects", "brightnes"], "There is no aspect 'brightnes'"),
+    ],
+)
+def test_what_is_no_path_on_the_command_line_is_one_sentence(planted, ask, arguments, text):
+    _, ids = planted
+    named = [each.format(a=ids[3], b=ids[9]) for each in arguments]
+    code, document, warned = ask(verb=("path", *named))
+    assert code == 2 and document.keys() == {"error", "hint"} and text in document["error"]
+    assert document["error"] in warned and "Traceback" not in warned

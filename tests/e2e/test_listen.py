@@ -210,3 +210,47 @@ def test_the_list_is_saved_as_a_file(listen, tracks, button, beginning):
         page.get_by_role("button", name=button, exact=True).click()
     text = Path(download.value.path()).read_text("utf-8")
     assert text.startswith(beginning) and text.count("cutoff") >= 3
+
+
+def test_what_a_row_is_taken_for_is_a_chip_and_back_brings_it_back(listen, tracks):
+    """Also like this, not like that: in the link, gone by a click on the chip, back by Back."""
+    page = listen(tracks[3])
+    rows = page.locator("section.player").first.locator(".row")
+    liked = rows.nth(1).locator(".label").text_content()
+    rows.nth(1).get_by_role("button", name="Also like this").click()
+    expect(page).to_have_url(re.compile("like="), timeout=PATIENCE_MS)
+    chip = page.get_by_role("button", name=re.compile(r"\+1 "))
+    expect(chip).to_contain_text(liked.strip())
+    settle(page)
+    expect(rows.nth(1).locator(".verdict")).to_contain_text("near to")
+    rows.nth(2).get_by_role("button", name="Not like this").click()
+    expect(page).to_have_url(re.compile("unlike="), timeout=PATIENCE_MS)
+    settle(page)
+    chip.click()
+    expect(page).not_to_have_url(re.compile("[?&]like="), timeout=PATIENCE_MS)
+    settle(page)
+    page.go_back()
+    expect(page).to_have_url(re.compile("[?&]like="), timeout=PATIENCE_MS)
+    expect(page.get_by_role("button", name=re.compile(r"\+1 "))).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_a_path_is_walked_in_the_same_player(listen, tracks):
+    """To a row of the list; its rows sound one after the other by key, and its end is a chip."""
+    page = listen(tracks[0])
+    rows, player = page.locator("section.player").first.get_by_role("radio"), "window.__messPlayer.player"
+    row = page.locator("section.player").first.locator(".row").nth(6)
+    row.get_by_role("button", name="A path to this").click()
+    expect(page).to_have_url(re.compile("[?&]to="), timeout=PATIENCE_MS)
+    expect(page.get_by_role("heading", name=re.compile("A path of [0-9]+ recordings"))).to_be_visible()
+    expect(page.get_by_text("The largest step is from #")).to_be_visible()
+    settle(page)
+    expect(page.locator("section.player").first.locator(".verdict").last).to_have_text("the end")
+    rows.nth(1).click()
+    page.wait_for_function(f"() => {player}.isRunning", timeout=PATIENCE_MS)
+    page.keyboard.press("ArrowDown")
+    expect(rows.nth(2)).to_have_attribute("aria-checked", "true")
+    page.reload()
+    expect(page.get_by_text("The largest step is from #")).to_be_visible(timeout=PATIENCE_MS)
+    page.go_back()
+    expect(page).not_to_have_url(re.compile("[?&]to="), timeout=PATIENCE_MS)
+    expect(page.get_by_role("heading", name="Why?")).to_be_visible(timeout=PATIENCE_MS)

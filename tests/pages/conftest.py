@@ -21,7 +21,7 @@ from mess_core.work.request import submit
 from mess_core.workspace.workspace import Workspace
 from pages.shared.listen import rows
 from pages.shared.widgets.player.player import PlayerTrack
-from tests.conftest import take, work, write_recording
+from tests.conftest import move_in, take, work, write_recording
 from tests.planted import work_here
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ class RowClicks:
         self._clicks: list[tuple] = []
 
     def __call__(self, at: AppTest, what: str, row: int, *given: str) -> None:
-        """`what` is "follow" or "judge"; row 0 is the query, if there is one."""
+        """`what` is "follow", "judge" or "take"; row 0 is the query, if there is one."""
         has_query = "query" in at.query_params
         self._clicks.append((what, self.shown[row if has_query else row - 1].id, *given))
         at.run()
@@ -104,6 +104,14 @@ def _make_library(folder: Path) -> None:
     submit(home, ExtractRequest("music", NANO.id))
     work(home)
     home.database.close()
+
+
+@pytest.fixture
+def bright(bright_library, home) -> list[str]:
+    """A copy of the bright library for one test; the ids of its tracks, the darkest first."""
+    move_in(bright_library, home)
+    tracks = home.catalogue.tracks("music")
+    return [track.track_id for track in sorted(tracks, key=lambda track: int(track.title.split()[1]))]
 
 
 @pytest.fixture

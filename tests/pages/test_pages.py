@@ -480,14 +480,6 @@ def test_a_bad_alpha_gets_one_sentence(launch, library, alpha):
     assert "expected a positive number" in words(at)
 
 
-@pytest.fixture
-def bright(bright_library, home) -> list[str]:
-    """A copy of the bright library for one test; the ids of its tracks, the darkest first."""
-    move_in(bright_library, home)
-    tracks = home.catalogue.tracks("music")
-    return [track.track_id for track in sorted(tracks, key=lambda track: int(track.title.split()[1]))]
-
-
 def dials(at: AppTest) -> dict[str, float]:
     """What every dial says, by aspect."""
     return {key.removeprefix("dial-"): d.value for d in at.select_slider if (key := d.key or "").startswith("dial-")}

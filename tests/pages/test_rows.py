@@ -9,10 +9,13 @@ import pytest
 
 from mess_core.catalogue.catalogue import Track
 from mess_core.errors import InputError
+from mess_core.search.along import Dial
 from mess_core.search.answers import FoundTrack
 from mess_core.search.neighbours import AspectScore, Neighbour
+from mess_core.search.question import Question
+from mess_core.search.seeds import Standing
 from pages.shared.listen import rows
-from pages.shared.widgets.player.player import PlayerTrack, _tell_follow, _tell_judgement, player
+from pages.shared.widgets.player.player import PlayerTrack, _tell_follow, _tell_judgement, _tell_taken, player
 
 
 def track(title: str, performer: str | None = None, instrument: str | None = None) -> Track:
@@ -34,9 +37,10 @@ def test_a_name_is_said_once(given, label, apart):
     assert (named.label, named.performer) == (label, apart)
 
 
-def row_of(neighbour: Neighbour, verdict: str = "none", passage: tuple[float, float] | None = None):
+def row_of(neighbour: Neighbour, verdict: str = "none", passage=None, dial=None, question=Question()):  # noqa: B008
     item = FoundTrack(neighbour, track("Largo"), Path("x.wav"), None)
-    return rows._row(SimpleNamespace(passage=passage), item, {"ab": "same tempo"}, verdict)
+    found = SimpleNamespace(passage=passage, dial=dial, plan=SimpleNamespace(question=question))
+    return rows._row(found, item, {"ab": "same tempo"}, verdict)
 
 
 def test_the_number_is_nearness_or_what_stands_for_it():
@@ -63,6 +67,27 @@ def test_a_single_aspect_is_the_number_itself_and_several_have_their_own():
     assert two[0].colour != two[1].colour
 
 
+def test_of_the_furthest_the_number_says_how_far_and_along_an_aspect_how_much():
+    far = row_of(Neighbour(1, "ab", -0.4, 2.0, nearness=0.0), question=Question(reverse=True))
+    assert far.score == 98 and far.score_words == "Further than 98.0 in 100 of all pairs here."
+    dial = Dial("brightness", "spectral_centroid", "brighter", "darker", None, 0.0, 50.0)
+    placed = row_of(Neighbour(1, "ab", -1.2, 12.0), dial=dial)
+    assert placed.score == 12 and placed.score_words.startswith("12.0 in 100 of the recordings here have less")
+
+
+def test_of_several_recordings_each_has_its_number_and_no_pair_is_made_up():
+    beside = [
+        Standing(track_id, is_wanted, 0.5, 99.0, near)
+        for track_id, is_wanted, near in ((None, True, 82.4), ("b", True, 30.0), ("c", False, 3.0))
+    ]
+    row = row_of(Neighbour(1, "ab", 0.3, None, standings=tuple(beside)))
+    assert row.score is None and row.verdict_words == "near to both, not to the unwanted one; same tempo"
+    assert [(each.name, each.score) for each in row.scores] == [("query:", "82"), ("+1:", "30"), ("−1:", "3")]
+    assert row.scores[1].words.startswith("+1: nearer than 30 in 100")
+    many = Neighbour(1, "ab", 0.3, None, standings=tuple(beside[:1] * 5))
+    assert row_of(many).scores == () and row_of(many).verdict_words.startswith("near to all 5")
+
+
 def test_near_in_comes_before_the_reasons():
     row = row_of(Neighbour(1, "ab", 3.0, 99.0, hearings={"same music": 99.0, "same sound": 10.0}, nearness=80.0))
     assert row.verdict_words == "music alike, other sound; same tempo"
@@ -78,7 +103,12 @@ def test_what_a_browser_sends_is_checked():
         _tell_judgement(raw, {"a"}, lambda *given: told.append(given))
     for raw in (None, 3, {}, ["a"], "x"):
         _tell_follow(raw, {"a"}, told.append)
+    for raw in (None, "a", {}, {"track_id": "a"}, {"track_id": "a", "how": "query"}, {"track_id": "x", "how": "to"},
+                {"track_id": "a", "how": ["to"]}):  # fmt: skip
+        _tell_taken(raw, {"a"}, lambda *given: told.append(given))
     assert told == []
+    _tell_taken({"track_id": "a", "how": "like_too"}, {"a"}, lambda *given: told.append(given))
+    assert told.pop() == ("a", "like")
     _tell_judgement({"track_id": "a", "verdict": "like"}, {"a"}, lambda *given: told.append(given))
     _tell_follow("a", {"a"}, told.append)
     assert told == [("a", "like"), "a"]

@@ -119,6 +119,9 @@ ASKED = [
     {"geometry": "measured", "aspects": {"brightness": 1.0}},
     {"avoid": ("tempo",), "max_per_work": 1, "composers": ("composer 1", "composer 2")},
     {"aspects": {"brightness": 2.0, "legato": 1.0}, "geometry": "direction"},
+    {"like": ("{1}", "{2}"), "unlike": ("{3}",)},
+    {"reverse": True},
+    {"along": "brightness", "geometry": "measured", "reverse": True},
 ]
 
 
@@ -132,6 +135,9 @@ def saved(kept, tmp_path):
 
     def ask(passage=None, **request):
         scope = Scope(home, "planted", MEL)
+        ids = [track.track_id for track in scope.tracks]
+        for key in request.keys() & {"like", "unlike"}:
+            request[key] = tuple(each.format(*ids) for each in request[key])
         plan = make_plan(
             scope, Question(k=7, **request), scope.discovery_for_search(), is_of_passage=passage is not None
         )

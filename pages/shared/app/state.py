@@ -58,7 +58,16 @@ KEYS: dict[str, Any] = {
     "map_hover": True,
     "query": "",  # track id
     "passage": "",  # of the query, "from:to" in seconds
+    "like": [],  # track ids beside the query
+    "unlike": [],
+    "order": "nearest",  # "furthest", "along"
+    "along": "",  # the aspect of that order
+    "falling": False,  # whether the most of it comes first
+    "to": "",  # the track that a path from the query leads to
+    "via": [],  # by way of these
+    "steps": 8,  # recordings of a path
 }
+NAMED = ("like", "unlike", "via")  # what else a question names
 BOUNDS: dict[str, tuple[float, float]] = {
     "k": (1, 200),
     "diversity": (0.0, 1.0),
@@ -66,6 +75,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "max_per_performer": (1, 200),
     "max_per_album": (1, 200),
     **dict.fromkeys(ASPECTS, (0.0, 1.0)),
+    "steps": (2, 50),
     "map_neighbours": (5, 50),
     "map_distance": (0.0, 0.9),
 }
@@ -244,10 +254,29 @@ def query() -> str | None:
 
 
 def set_query(track_id: str | None) -> None:
-    """Ask about another track, all of it; it came from nowhere."""
+    """Ask about another track, all of it and it alone; it came from nowhere."""
     keep("query", track_id or "")
     set_passage(None)
+    for key in ("to", *NAMED):  # what else was named goes with its query
+        keep(key, KEYS[key])
     st.session_state[TRAIL] = []
+
+
+def named(key: str) -> list[str]:
+    """The tracks that a question names beside its query: `key` is one of `NAMED`."""
+    return list(read(key))
+
+
+def name(key: str, track_id: str) -> None:
+    """Name a track beside the query; once, and as one thing."""
+    for each in NAMED:
+        keep(each, [other for other in named(each) if other != track_id])
+    keep(key, [*named(key), track_id])
+
+
+def name_no_more(key: str, track_id: str) -> None:
+    """Take a track away that was named beside the query."""
+    keep(key, [other for other in named(key) if other != track_id])
 
 
 def follow(track_id: str) -> None:

@@ -20,6 +20,7 @@ from mess_core.search.geometry import GEOMETRIES, of_segments
 from mess_core.search.measured import measured_aspects, measured_library
 from mess_core.search.question import Question
 from mess_core.search.reasons import Reason, in_one_line
+from mess_core.search.seeds import how_alike
 from mess_core.search.tagged import tags_in_common
 from mess_core.search.transposed import in_key
 from mess_core.search.words import in_shares
@@ -44,7 +45,6 @@ HOW_WORDS = (
     "that is not wanted, how many are heard more as it. The score is their mean. Beside a query, half of it is "
     "likeness: how many in 100 are less like the query."
 )
-SCORE = "1 is what fits every word best; the shares of the words, and of likeness, add up to it"
 FITS_LESS = "share of this library that fits less"
 BY_ALL = "in all that was asked for"
 
@@ -53,7 +53,7 @@ def answer(query: Track | None, scope: Scope, question: Question, passage: tuple
     """One call into the core."""
     plan = make_plan(scope, question, resources.discovery(scope), is_of_passage=passage is not None)
     if query is None:
-        return answers.answer_in_words(plan)
+        return answers.answer_in_words(plan)  # what else is asked without a query is asked by the command line
     asked = query_of(plan.scope, query)
     if passage is not None:
         return answers.answer_passage(resources.segment_index(plan), plan, asked, passage)
@@ -95,6 +95,8 @@ def show_numbers(found: Answer, lines: Mapping[str, str]) -> None:
             "similarity": item.neighbour.similarity if abs(item.neighbour.similarity) >= 5e-4 else 0.0,  # not -0.000
             "nearness": item.neighbour.nearness,
             "closer than": item.neighbour.percentile,
+            "measured": item.neighbour.value,
+            "near to": how_alike(item.neighbour.standings) if item.neighbour.standings else None,
             **{aspect: score.percentile for aspect, score in (item.neighbour.aspects or {}).items()},
             "near in": (in_which(item.neighbour.hearings) or None) if item.neighbour.hearings else None,
             "key": None if item.neighbour.semitones is None else in_key(item.neighbour.semitones),
@@ -107,10 +109,10 @@ def show_numbers(found: Answer, lines: Mapping[str, str]) -> None:
         }
         for item in found.found
     ]
-    optional = ("nearness", "near in", "key", "why", "performer", "work", "instrument")
+    optional = ("closer than", "nearness", "measured", "near to", "near in", "key", "why", "performer", "work",
+                "instrument")  # fmt: skip
     known = [name for name in optional if any(row[name] is not None and row[name] != "" for row in rows)]
-    plan, words = found.plan, found.plan.question.words
-    kind = plan.kind if found.passage is None else of_segments(plan.kind)
+    closer, others = known[: "closer than" in known], [name for name in known if name != "closer than"]
     first, last = ([], ["moment"]) if found.passage is None else (["moment"], [])  # of a passage: where it is found
     st.dataframe(
         rows,
@@ -118,25 +120,52 @@ def show_numbers(found: Answer, lines: Mapping[str, str]) -> None:
         hide_index=True,
         width="stretch",
         height="content",
-        column_order=["rank", "title", *first, "similarity", "closer than", *asked, *known, *last, "length"],
+        column_order=["rank", "title", *first, "similarity", *closer, *asked, *others, *last, "length"],
         column_config={
             "rank": st.column_config.NumberColumn("#", width=40),
             "title": st.column_config.TextColumn("track", width=280),
             "similarity": st.column_config.NumberColumn(
-                "score" if words else "similarity", format="%.3f", width=80, help=SCORE if words else kind.words
+                _name_of_score(found), format="%.3f", width=80, help=found.score_words
             ),
+            "measured": st.column_config.NumberColumn(format="%.4g", width=90, help=_measured_as(found)),
+            "near to": st.column_config.TextColumn(width=250, help="which of the recordings that are asked about"),
             "nearness": st.column_config.NumberColumn(
                 format="%.1f", width=80, help="where the pair stands among neighbours of this library, 0 to 100"
             ),
-            "closer than": _percentile("fits more than", "") if words else _percentile("closer than", BY_ALL),
+            "closer than": _percentiles_of(found),
             **{aspect: _percentile(aspect_title(aspect), f"in {aspect_title(aspect)} alone") for aspect in asked},
             "near in": st.column_config.TextColumn(width=250, help="in which of the two hearings it is exceptional"),
             "key": st.column_config.TextColumn(width=150, help="how much higher or lower it sounds than the query"),
-            "why": st.column_config.TextColumn(width=300, help=WHY[plan.measured is not None]),
+            "why": st.column_config.TextColumn(width=300, help=WHY[found.plan.measured is not None]),
             "moment": st.column_config.TextColumn("best moment", help="where query and track resemble each other most"),
         },
         alt="Neighbours of the query, the nearest first",
     )
+
+
+def _name_of_score(found: Answer) -> str:
+    if found.dial is not None:
+        return "SD"
+    return "score" if found.plan.question.words or len(_seeds(found)) > 1 else "similarity"
+
+
+def _measured_as(found: Answer) -> str:
+    return "" if found.dial is None or found.dial.unit is None else f"in {found.dial.unit}"
+
+
+def _seeds(found: Answer) -> tuple[str, ...]:
+    """What is asked about: the query, and what the question names beside it."""
+    return ("query", *found.plan.question.like, *found.plan.question.unlike)
+
+
+def _percentiles_of(found: Answer) -> Any:
+    if found.plan.question.words:
+        return _percentile("fits more than", "")
+    if found.dial is not None:
+        return st.column_config.ProgressColumn(
+            "more than", format="%.1f %%", min_value=0, max_value=100, width=110, help="share that has less of it"
+        )
+    return _percentile("closer than", BY_ALL)
 
 
 def _percentile(label: str, what: str) -> Any:
@@ -210,8 +239,21 @@ def _filters_in_words(question: Question) -> list[str]:
 
 def show_heading(found: Answer) -> None:
     """How many there are, of what kind."""
-    n = len(found.found)
-    if found.query is None:
+    n, question = len(found.found), found.plan.question
+    if found.dial is not None:
+        ends = (found.dial.more, found.dial.less) if question.reverse else (found.dial.less, found.dial.more)
+        of_aspect = aspect_title(found.dial.aspect)
+        st.subheader(f"{counted(n, 'recording')} along {of_aspect}, from {ends[0]} to {ends[1]}", anchor=False)
+        st.text(found.dial.of_query)
+    elif found.query is not None and (question.reverse or question.like or question.unlike):
+        if len(_seeds(found)) == 1:
+            st.subheader(counted(n, "furthest recording"), anchor=False)
+        else:
+            like = f"{1 + len(question.like)} you named" if question.like else "the query"
+            unlike = f", not like {len(question.unlike)} you named" if question.unlike else ""
+            most = "least" if question.reverse else "most"
+            st.subheader(f"{counted(n, 'recording')} {most} like {like}{unlike}", anchor=False)
+    elif found.query is None:
         st.subheader(f"{counted(n, 'recording')} that {'fits' if n == 1 else 'fit'} best", anchor=False)
     else:
         st.subheader(counted(n, "nearest recording"), anchor=False, help=define("nearness", "similarity", "percentile"))
@@ -295,11 +337,17 @@ def explain(found: Answer) -> None:
         return
     is_of_passage = state.passage() is not None
     kind = of_segments(plan.kind) if is_of_passage else plan.kind
-    st.caption(f"*Similarity*: {kind.words}. *Closer than* places it among the pairs of the library itself.")
+    is_plain = found.dial is None and len(_seeds(found)) == 1
+    if is_plain:
+        st.caption(f"*Similarity*: {kind.words}. *Closer than* places it among the pairs of the library itself.")
+    elif found.dial is None:
+        st.caption(f"*Score*: {found.score_words}. It is no pair's: each row says how near it is to each of them.")
+    else:
+        st.caption(f"*SD*: {found.score_words}. *More than*: which share of this library has less of it.")
     if is_of_passage and not kind.has_directions:
         where = plan.scope.info.layer_in_words(plan.scope.info.main_layer)
         st.text(f"A passage is looked for in one layer: {where}.")
-    if not is_of_passage:
+    if not is_of_passage and is_plain and not plan.question.reverse:
         usual = usual_in_words(resources.index(plan).usual_percentiles(plan.question))
         if usual:
             st.caption(usual)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 
@@ -10,19 +11,28 @@ import streamlit as st
 from mess_core.catalogue.catalogue import Track
 from mess_core.search.answers import Answer, FoundTrack
 from mess_core.search.either import in_which
-from mess_core.search.neighbours import N_NEIGHBOURS
+from mess_core.search.neighbours import N_NEIGHBOURS, Neighbour
+from mess_core.search.paths import Step, TrackPath
+from mess_core.search.seeds import NEAR_FROM, how_alike
 from mess_core.search.transposed import in_key
 from pages.shared.app import frame, resources, state
-from pages.shared.widgets.accents import accent_of_aspect
+from pages.shared.listen.named import SIGNS
+from pages.shared.widgets.accents import GREY, accent_of_aspect
 from pages.shared.widgets.player.player import PlayerReport, PlayerRow, PlayerTrack, RowScore, keep_heard, player
 
-NEAR_FROM = 25.0  # nearness, from which on something is said of the two as a whole
+MOST_SEEDS = 4  # recordings of a question that have a number of their own in a row
 MOST_SCORES = 3  # aspects that have a number of their own in a row; all have it under the numbers
 APART = " · "  # between what a title says, and what is said below it
 NEARNESS = (
     f"Nearer than {{}} in 100 of the pairs that recordings of this library form with their {N_NEIGHBOURS} nearest."
 )
 CLOSER = "Closer than {} in 100 of all pairs of passages here."
+FURTHER = "Further than {} in 100 of all pairs here."
+ALONG = "{} in 100 of the recordings here have less of it."
+BESIDE = "{}: nearer than {:.0f} in 100 of the pairs that recordings here form with their nearest."
+STEP = "Nearer to the one before than {} in 100 of the pairs that recordings here form with their nearest."
+STEP_CLOSER = "Closer to the one before than {} in 100 of all pairs here."
+TAKEN_ANEW = "a row was taken"  # so that the list is another one
 FITS = "The mean of how well it fits each word, in 100."
 
 
@@ -39,6 +49,7 @@ def show_rows(found: Answer, lines: Mapping[str, str]) -> None:
         is_strange=bool(found.is_strange),
         on_judge=lambda track_id, verdict: _judge(found, track_id, verdict),
         on_follow=state.follow,
+        on_take=_take,
     )
     if any(item.moment for item in found.found):
         st.toggle(
@@ -46,11 +57,47 @@ def show_rows(found: Answer, lines: Mapping[str, str]) -> None:
             help="With Compare, by shift-click or by key one hears a row where its best moment sounds with the "
             "query's; else where both are as far from their beginning.",
         )  # fmt: skip
-    if state.query() != query_id:
+    if state.query() != query_id or st.session_state.pop(TAKEN_ANEW, False):
         st.rerun()  # the listener went on from a row
     if report is not None:
         keep_heard(report, "player", query_id)
         _use_passage(report, query_id)
+
+
+@st.fragment
+def show_steps(path: TrackPath) -> None:
+    """A path as rows of the same player, each with how near it is to the one before."""
+    query_id, last = path.steps[0].track.track_id, len(path.steps)
+    verdicts = resources.workspace().opinions.verdicts(query_id)
+    report = player(
+        [
+            replace(_named(step.track), row=_step(step, last, verdicts.get(step.track.track_id, "none")))
+            for step in path.steps
+        ],
+        key="player",
+        on_follow=state.follow,
+        on_take=_take,
+    )
+    if state.query() != query_id or st.session_state.pop(TAKEN_ANEW, False):
+        st.rerun()
+    if report is not None:
+        keep_heard(report, "player", query_id)
+        _use_passage(report, query_id)
+
+
+def _step(step: Step, last: int, verdict: str) -> PlayerRow:
+    what = "the beginning" if step.number == 1 else "the end" if step.number == last else "by way of this one"
+    near, meaning = step.nearness, STEP
+    if near is None and step.percentile is not None:
+        near, meaning = step.percentile, STEP_CLOSER
+    return PlayerRow(
+        number=str(step.number),
+        verdict_words=what if step.is_stop else "",
+        score=None if near is None else round(near),
+        score_words="" if near is None else meaning.format(f"{near:.1f}"),
+        asks=step.number > 1,
+        verdict=verdict,
+    )
 
 
 def _tracks(found: Answer, query: Track | None, lines: Mapping[str, str]) -> list[PlayerTrack]:
@@ -81,10 +128,15 @@ def _row(found: Answer, item: FoundTrack, lines: Mapping[str, str], verdict: str
     is_near = neighbour.nearness is None or neighbour.nearness >= NEAR_FROM
     near_in = in_which(neighbour.hearings) if neighbour.hearings and is_near else ""
     key = "" if neighbour.semitones is None or not is_near else in_key(neighbour.semitones)
-    words = "; ".join(filter(None, (near_in, key, lines[item.track.track_id])))
+    beside = how_alike(neighbour.standings) if neighbour.standings else ""
+    words = "; ".join(filter(None, (beside, near_in, key, lines[item.track.track_id])))
     score, unit, meaning = None, "of 100", ""
     if neighbour.words is not None:
         score, unit, meaning = 100 * neighbour.similarity, "fits", FITS
+    elif found.dial is not None and neighbour.percentile is not None:
+        score, meaning = neighbour.percentile, ALONG
+    elif found.plan.question.reverse and neighbour.percentile is not None:
+        score, meaning = 100.0 - neighbour.percentile, FURTHER
     elif neighbour.nearness is not None:
         score, meaning = neighbour.nearness, NEARNESS
     elif found.passage is not None and neighbour.percentile is not None:
@@ -96,13 +148,43 @@ def _row(found: Answer, item: FoundTrack, lines: Mapping[str, str], verdict: str
         score=None if score is None else round(score),
         unit=unit,
         score_words=meaning.format("" if score is None else f"{score:.1f}"),
-        scores=tuple(
-            RowScore(frame.aspect_title(name), f"{near:.0f} %", accent_of_aspect(name).css)
+        scores=_beside(neighbour)
+        or tuple(
+            RowScore(
+                frame.aspect_title(name),
+                f"{near:.0f} %",
+                accent_of_aspect(name).css,
+                f"closer than {near:.0f} % of all pairs here, in {frame.aspect_title(name)} alone",
+            )
             for name, near in asked
             if near is not None and 1 < len(asked) <= MOST_SCORES
         ),
         verdict=verdict,
     )
+
+
+def _beside(neighbour: Neighbour) -> tuple[RowScore, ...]:
+    """How near it is to each recording that the question names, by the number on its chip."""
+    standings, counts, scores = neighbour.standings or (), Counter[str](), []
+    for each in standings if len(standings) <= MOST_SEEDS else ():
+        key = "like" if each.is_wanted else "unlike"
+        counts[key] += each.track_id is not None
+        name = "query" if each.track_id is None else f"{SIGNS[key]}{counts[key]}"
+        if each.nearness is not None:
+            colour = "" if each.is_wanted else GREY.css  # of none, the page's own
+            scores.append(RowScore(f"{name}:", f"{each.nearness:.0f}", colour, BESIDE.format(name, each.nearness)))
+    return tuple(scores)
+
+
+def _take(track_id: str, how: str) -> None:
+    """A row becomes part of the question."""
+    if how == "to":
+        state.keep("via", [])
+        state.keep("to", track_id)
+    else:
+        state.keep("to", "")
+        state.name(how, track_id)
+    st.session_state[TAKEN_ANEW] = True
 
 
 def _use_passage(report: PlayerReport, query_id: str | None) -> None:

@@ -38,6 +38,7 @@ class Player {
       toMoment: () => this.#seekToMoment(),
       judge: (trackId, verdict) => this.#judge(trackId, verdict),
       follow: (trackId) => this.trigger("follow", trackId),
+      take: (trackId, how) => this.trigger("take", { track_id: trackId, how }),
       mark: (end) => this.#mark(end),
       hasPassage: () => this.#hasPassage,
       clearPassage: () => this.#clearPassage(),

@@ -38,6 +38,7 @@ from pages.shared.app import resources
 from pages.shared.widgets.player.modules import SCRIPT
 
 VERDICTS = ("like", "dislike", "none")
+TAKEN = {"like_too": "like", "unlike": "unlike", "to": "to"}  # what a row may be taken for, by the name of its button
 PASSAGE_MIN_S = 1.0  # as in player.js: a shorter one cannot be chosen
 QUIETEST_TARGET_LUFS = -45.0  # a nearly silent recording must not pull all others down with it
 
@@ -52,11 +53,15 @@ _component = st.components.v2.component(  # its texts are our own: names and tit
 
 @dataclass(frozen=True)
 class RowScore:
-    """How near in one of the things that were asked for, as it is written; `colour` as CSS."""
+    """How near in one of the things that were asked for, as it is written, and in words.
+
+    colour : as CSS; empty for the page's own
+    """
 
     name: str
     score: str
     colour: str
+    words: str
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,7 @@ def player(
     on_passage: Callable[[], None] | None = None,
     on_judge: Callable[[str, str], None] | None = None,
     on_follow: Callable[[str], None] | None = None,
+    on_take: Callable[[str, str], None] | None = None,
 ) -> PlayerReport | None:
     """Show the player; the first track is the query, if there is one.
 
@@ -175,6 +181,9 @@ def player(
     on_judge, on_follow : callable, optional
         Called before the rerun that a click in a row causes: with the track's id and "like", "dislike" or "none"; with
         the track's id where the listener goes on from it.
+    on_take : callable, optional
+        Likewise, with the track's id and what it is taken for: "like" and "unlike", beside the query, or "to", the end
+        of a path.
 
     Returns
     -------
@@ -207,6 +216,7 @@ def player(
         on_passage_change=on_passage if on_passage else lambda: None,
         on_judge_change=lambda: _tell_judgement(st.session_state[key].judge, ids, on_judge),
         on_follow_change=lambda: _tell_follow(st.session_state[key].follow, ids, on_follow),
+        on_take_change=lambda: _tell_taken(st.session_state[key].take, ids, on_take),
     )
     report, passage = _read_report(result.report), _read_passage(result.passage, tracks)
     return replace(report, passage=passage) if report else None
@@ -287,6 +297,14 @@ def _tell_judgement(raw: Any, ids: Collection[str], on_judge: Callable[[str, str
 def _tell_follow(raw: Any, ids: Collection[str], on_follow: Callable[[str], None] | None) -> None:
     if on_follow and isinstance(raw, str) and raw in ids:
         on_follow(raw)
+
+
+def _tell_taken(raw: Any, ids: Collection[str], on_take: Callable[[str, str], None] | None) -> None:
+    if not (on_take and isinstance(raw, Mapping)):
+        return
+    track_id, how = raw.get("track_id"), raw.get("how")
+    if isinstance(track_id, str) and track_id in ids and isinstance(how, str) and how in TAKEN:
+        on_take(track_id, TAKEN[how])
 
 
 def _read_report(raw: Any) -> PlayerReport | None:

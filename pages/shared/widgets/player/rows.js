@@ -5,9 +5,13 @@ const ICONS = {
   pause: "M7 5h3.6v14H7zM13.4 5H17v14h-3.6z",
   like: "M7 10.5V20H4v-9.5zM9 20h7.6a2 2 0 0 0 2-1.6l1.3-6a2 2 0 0 0-2-2.4H14l.7-3.6a1.8 1.8 0 0 0-3.3-1.2L9 10.5z",
   follow: "M10.5 4a6.5 6.5 0 1 0 4 11.6l4.5 4.4 1.4-1.4-4.4-4.5A6.5 6.5 0 0 0 10.5 4zm0 2a4.5 4.5 0 1 1 0 9 4.5 4.5 0 0 1 0-9z",
+  like_too: "M11 5h2v6h6v2h-6v6h-2v-6H5v-2h6z",
+  unlike: "M5 11h14v2H5z",
+  to: "M6 15.5A2.5 2.5 0 1 0 8.3 19H14a4 4 0 0 0 0-8h-4a2 2 0 0 1 0-4h5.7a2.5 2.5 0 1 0 0-2H10a4 4 0 0 0 0 8h4a2 2 0 0 1 0 4H8.3A2.5 2.5 0 0 0 6 15.5z",
 };
 ICONS.dislike = ICONS.like;
 const OPINIONS = { like: "Good match", dislike: "Not a match" }; // kept with what led to it; the list stays as it is
+const TAKEN = { like_too: "Also like this", unlike: "Not like this", to: "A path to this" }; // the list becomes another one
 
 /**
  * A list of neighbours in place of a row of tracks: each row plays, shows its waveform with the moment that matches, says
@@ -48,10 +52,10 @@ export class Rows {
     const canvas = make("canvas", "small");
     canvas.setAttribute("aria-hidden", "true");
     const why = make("span", "why");
-    for (const { name: aspect, score, colour } of row.scores) {
+    for (const { name: aspect, score, colour, words } of row.scores) {
       const part = make("span", "aspect", `${aspect} ${score}`);
       part.style.setProperty("--of-aspect", colour);
-      part.title = `closer than ${score} of all pairs here, in ${aspect} alone`;
+      part.title = words;
       why.append(part, " ");
     }
     why.append(make("span", "verdict", row.verdict_words.replaceAll(" %", "\u00a0%"))); // a number stays with its unit
@@ -72,6 +76,11 @@ export class Rows {
       const follow = act("follow", `Find like this: ${label}`);
       follow.onclick = () => this.wishes.follow(id);
       acts.append(thumbs.like, thumbs.dislike, follow);
+      for (const [how, words] of Object.entries(TAKEN)) {
+        const take = act(how, `${words}: ${label}`);
+        take.onclick = () => this.wishes.take(id, how);
+        acts.append(take);
+      }
       element.append(acts);
     }
     return { id, element, button, canvas, note, thumbs, drawn: "" };

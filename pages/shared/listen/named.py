@@ -1,0 +1,79 @@
+"""What else a question on 4_Listen names: recordings that answers should be like, too, and should not be like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+
+import streamlit as st
+
+from mess_core.catalogue.catalogue import Track
+from mess_core.search.question import Question
+from pages.shared.app import frame, resources, state
+
+TITLES = {"like": "Also like", "unlike": "Not like"}
+SIGNS = {"like": "+", "unlike": "−"}  # before the number of each, on its chip and in every row
+LONGEST = 40  # letters of a chip
+
+
+def choose_named(query: Track, question: Question, passage: tuple[float, float] | None) -> Question:
+    """The question with what it names beside the query: chips that a click takes away, and a way to add to them.
+
+    What a link names that is not in this library is left out, and that is said. A passage is asked about by itself, and
+    a path is one from the query alone.
+    """
+    if state.read("to"):
+        return question
+    if passage is not None:
+        if any(state.named(key) for key in TITLES):
+            st.caption("A passage is looked for by itself: what answers should be like, too, waits until it is gone.")
+        return question
+    labels = resources.workspace().catalogue.labels(frame.library())
+    found = {key: [each for each in state.named(key) if each in labels and each != query.track_id] for key in TITLES}
+    found["unlike"] = [each for each in found["unlike"] if each not in found["like"]]
+    if any(len(found[key]) < len(state.named(key)) for key in TITLES):
+        st.caption("A recording in this link is the query itself, or not in this library (any more). It is left out.")
+        for key in TITLES:
+            state.keep(key, found[key])
+    for key, title in TITLES.items():
+        if found[key]:
+            st.caption(title, width="content")
+        for number, track_id in enumerate(found[key], start=1):
+            chip(f"{SIGNS[key]}{number} {labels[track_id]}", f"{key} {track_id}", state.name_no_more, key, track_id)
+    with st.popover("Like others, too", icon=":material/add:"):
+        for key, title in TITLES.items():
+            choose_another(key, title, {query.track_id, *found["like"], *found["unlike"]}, labels)
+    return replace(question, like=tuple(found["like"]), unlike=tuple(found["unlike"]))
+
+
+def chip(label: str, key: str, take_away: Callable[..., None], *given: str) -> None:
+    """What was named, and goes with a click; names are untrusted."""
+    short = label if len(label) <= LONGEST else f"{label[: LONGEST - 1].rstrip()}…"
+    st.button(
+        frame.plain(short), key=key, icon=":material/close:", help="Take it away", on_click=take_away, args=given
+    )  # fmt: skip
+
+
+def choose_another(key: str, title: str, taken: Collection[str], labels: Mapping[str, str]) -> None:
+    """A recording of the library to be named; `key` is where the choice is kept, one or a list of them."""
+    st.selectbox(
+        title,
+        [track_id for track_id in labels if track_id not in taken],
+        index=None,
+        key=f"add {key}",
+        placeholder="type a few letters: title, performer, instrument, composer",
+        format_func=lambda track_id: labels.get(track_id, track_id),
+        on_change=_use_added,
+        args=(key,),
+    )
+
+
+def _use_added(key: str) -> None:
+    added = st.session_state[f"add {key}"]
+    st.session_state[f"add {key}"] = None
+    if not resources.workspace().catalogue.has(added or ""):
+        return
+    if key in state.NAMED:
+        state.name(key, added)
+    else:
+        state.keep(key, added)

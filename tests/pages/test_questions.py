@@ -1,0 +1,170 @@
+"""What Listen can be asked beyond the nearest of one recording: several, the furthest, an order along an aspect."""
+
+from __future__ import annotations
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from mess_core.encoders.mel import MEL
+from mess_core.search.answers import Answer, answer, build_index, make_plan, query_of
+from mess_core.search.paths import TrackPath, find_path, question_of_path
+from mess_core.search.question import Question
+from mess_core.workspace.scope import Scope
+from mess_core.workspace.workspace import Workspace
+from tests.pages.conftest import RowClicks, words
+
+pytestmark = pytest.mark.slow
+LISTEN = "pages/4_Listen.py"
+
+
+def expected(track_id: str, **request: object) -> Answer:
+    """What the core answers; of twelve recordings only the log-mel control has heard anything."""
+    scope = Scope(Workspace(), "music", MEL)
+    plan = make_plan(scope, Question(**request), scope.discovery_for_search())
+    return answer(build_index(plan), plan, query_of(plan.scope, scope.workspace.catalogue.track(track_id)))
+
+
+def titles(at: AppTest) -> list[str]:
+    return list(at.dataframe[0].value["title"])
+
+
+def titles_of(found: Answer) -> list[str]:
+    return [item.track.title for item in found.found]
+
+
+def buttons(at: AppTest, start: str) -> list[str]:
+    return [button.key for button in at.button if (button.key or "").startswith(start)]
+
+
+def test_a_row_is_liked_too_another_not_and_both_are_chips_in_the_link(launch, bright, click_in_row):
+    at = launch(LISTEN, query=bright[3], library="music")
+    liked = click_in_row.shown[1].id
+    click_in_row(at, "take", 1, "like")
+    assert at.query_params["like"] == liked and buttons(at, "like ") == [f"like {liked}"]
+    assert titles(at) == titles_of(expected(bright[3], like=(liked,)))
+    unlike = click_in_row.shown[1].id
+    click_in_row(at, "take", 1, "unlike")
+    assert at.query_params["unlike"] == unlike and at.query_params["like"] == liked
+    wanted = titles_of(expected(bright[3], like=(liked,), unlike=(unlike,)))
+    assert titles(at) == wanted and "most like 2 you named, not like 1 you named" in words(at)
+    again = launch(LISTEN, query=bright[3], library="music", like=liked, unlike=unlike)
+    assert titles(again) == wanted
+    at.button(key=f"like {liked}").click().run()
+    assert "like" not in at.query_params and titles(at) == titles_of(expected(bright[3], unlike=(unlike,)))
+    click_in_row(at, "follow", 1)
+    assert "unlike" not in at.query_params, "what was named goes with its query"
+
+
+def test_a_recording_is_named_beside_the_query_and_once(launch, bright):
+    at = launch(LISTEN, query=bright[3], library="music")
+    at.selectbox(key="add like").select(bright[7]).run()
+    assert not at.exception and at.query_params["like"] == bright[7] and at.selectbox(key="add like").value is None
+    at.selectbox(key="add unlike").select(bright[8]).run()
+    assert at.query_params["unlike"] == bright[8]
+    # A browser that is a run behind may name it once more.
+    assert (
+        bright[7] not in at.selectbox(key="add unlike").options
+        and bright[3] not in at.selectbox(key="add like").options
+    )
+
+
+def test_names_in_a_link_that_cannot_be_meant_are_left_out_and_said(launch, bright):
+    """The query itself, one on both sides, and what is not here."""
+    at = launch(LISTEN, query=bright[3], library="music", like=bright[3], unlike="nosuch")
+    assert "not in this library (any more)" in words(at) and "like" not in at.query_params
+    assert titles(at) == titles_of(expected(bright[3]))
+    both = launch(LISTEN, query=bright[3], library="music", like=bright[5], unlike=bright[5])
+    assert both.query_params["like"] == bright[5] and "unlike" not in both.query_params
+
+
+def test_the_furthest_are_a_click_away_and_in_the_link(launch, bright):
+    at = launch(LISTEN, query=bright[3], library="music")
+    nearest = titles(at)
+    at.segmented_control(key="order").set_value("furthest").run()
+    assert not at.exception and at.query_params["order"] == "furthest" and "10 furthest recordings" in words(at)
+    assert titles(at) == titles_of(expected(bright[3], reverse=True)) and titles(at)[-1] in nearest
+    at.segmented_control(key="order").set_value("nearest").run()
+    assert titles(at) == nearest and "order" not in at.query_params
+
+
+def test_the_library_in_order_along_an_aspect(launch, bright):
+    """From the darkest, by what was discovered; then by values, then from the other end; where the query stands."""
+    at = launch(LISTEN, query=bright[3], library="music", order="along", along="brightness", k="11")
+    found = expected(bright[3], along="brightness", k=11)
+    assert titles(at) == titles_of(found) and "11 recordings along brightness, from darker to brighter" in words(at)
+    assert found.dial.of_query in words(at) and found.plan.geometry == "direction"
+    at.segmented_control(key="falling").set_value(True).run()
+    assert titles(at) == titles_of(found)[::-1] and at.query_params["falling"] == "true"
+    values = launch(
+        LISTEN, query=bright[3], library="music", order="along", along="brightness", geometry="measured", k="11"
+    )
+    ordered = sorted(titles_of(found), key=lambda title: int(title.split()[1]))
+    assert titles(values) == ordered and list(values.dataframe[0].value["measured"]) == sorted(
+        values.dataframe[0].value["measured"]
+    )
+
+
+def test_an_order_along_what_is_not_offered_falls_back(launch, bright):
+    at = launch(LISTEN, query=bright[3], library="music", order="along", along="nosuch")
+    assert not at.exception and at.selectbox(key="along").value == "brightness"
+    assert at.query_params["order"] == "along"
+
+
+def path_between(ids: list[str], n: int = 8, **request: object) -> TrackPath:
+    scope = Scope(Workspace(), "music", MEL)
+    plan = make_plan(scope, question_of_path(Question(**request)), scope.discovery_for_search())
+    stops = [query_of(plan.scope, scope.workspace.catalogue.track(track_id)) for track_id in ids]
+    return find_path(build_index(plan), plan, stops, n)
+
+
+def shown(clicks: RowClicks) -> list[str]:
+    return [track.id for track in clicks.shown]
+
+
+def test_a_path_to_a_row_is_played_and_in_the_link(launch, bright, click_in_row):
+    """From a row, then by way of another, longer, and back to the nearest by a click on its end."""
+    at = launch(LISTEN, query=bright[0], library="music")
+    end = click_in_row.shown[5].id
+    click_in_row(at, "take", 5, "to")
+    path = path_between([bright[0], end])
+    assert at.query_params["to"] == end and shown(click_in_row) == [step.track.track_id for step in path.steps]
+    assert path.sentence in words(at) and [track.row.number for track in click_in_row.shown][:2] == ["1", "2"]
+    assert not click_in_row.shown[0].row.asks and "steps" not in at.query_params
+    others = [each for each in bright[1:] if each != end]
+    at.selectbox(key="add via").select(others[3]).run()
+    at.number_input(key="steps").set_value(5).run()
+    assert not at.exception and at.query_params["via"] == others[3] and at.query_params["steps"] == "5"
+    by_way = path_between([bright[0], others[3], end], 5)
+    assert shown(click_in_row) == [step.track.track_id for step in by_way.steps]
+    again = launch(LISTEN, query=bright[0], library="music", to=end, via=others[3], steps="5")
+    assert shown(click_in_row) == [step.track.track_id for step in by_way.steps] and not again.exception
+    at.button(key=f"to {end}").click().run()
+    assert "to" not in at.query_params and "via" not in at.query_params and "nearest recordings" in words(at)
+
+
+def test_a_path_is_chosen_beside_the_query_and_goes_with_it(launch, bright, click_in_row):
+    at = launch(LISTEN, query=bright[0], library="music")
+    at.selectbox(key="add to").select(bright[11]).run()
+    assert at.query_params["to"] == bright[11] and shown(click_in_row)[-1] == bright[11]
+    click_in_row(at, "take", 2, "like")
+    assert "to" not in at.query_params and "like" in at.query_params
+    at = launch(LISTEN, query=bright[0], library="music", to=bright[11])
+    click_in_row(at, "follow", 2)
+    assert "to" not in at.query_params and at.query_params["query"] != bright[0]
+
+
+def test_a_path_in_a_link_that_cannot_be_meant_is_said(launch, bright):
+    """To the query itself, to what is not here: none. Longer than the library: one sentence."""
+    for end in (bright[0], "nosuch"):
+        at = launch(LISTEN, query=bright[0], library="music", to=end)
+        assert "to" not in at.query_params and "of the path in this link" in words(at) and titles(at)
+    at = launch(LISTEN, query=bright[0], library="music", to=bright[4], steps="40")
+    assert "A path of 40 recordings is asked for, and 12 recordings can be compared here." in words(at)
+    at = launch(LISTEN, query=bright[0], library="music", to=bright[4], via=bright[4])
+    assert not at.exception and "via" not in at.query_params and at.query_params["to"] == bright[4]
+
+
+def test_what_is_asked_of_whole_recordings_waits_for_a_passage(launch, bright):
+    at = launch(LISTEN, query=bright[5], library="music", passage="0:3", like=bright[7], order="furthest")
+    assert not at.exception and "waits until it is gone" in words(at) and len(titles(at)) == 10
+    assert at.query_params["like"] == bright[7]
