@@ -671,8 +671,8 @@ def _located(
         if path is None or its_path is None:
             return PassagePlace(moment, is_copy=False)
         try:
-            heard = _pitch_classes(path, query.track_id, start_s, length_s)
-            stretch = _pitch_classes(its_path, match.track_id, stretch_s, stretch_length_s)
+            heard = pitch_classes_of(path, query.track_id, start_s, length_s)
+            stretch = pitch_classes_of(its_path, match.track_id, stretch_s, stretch_length_s)
         except (MessError, OSError):
             return PassagePlace(moment, is_copy=False)
         if not match.semitones:
@@ -685,7 +685,7 @@ def _located(
 
 
 @functools.lru_cache(maxsize=128)  # 50 kB each
-def _pitch_classes(path: Path, content: str, start_s: float, length_s: float) -> np.ndarray:
+def pitch_classes_of(path: Path, content: str, start_s: float, length_s: float) -> np.ndarray:
     """The pitch classes of a passage of a file; `content` as for `_onsets`."""
     audio, rate_hz = read_excerpt(path, start_s, length_s)
     found = frames.pitch_classes(soxr.resample(audio.mean(axis=1), rate_hz, frames.RATE_HZ, quality="LQ"))

@@ -61,6 +61,7 @@ SHAPES: tuple[tuple[Collection[str], str, str], ...] = (
     (("cells", "aspects"), "what `probe --json` prints", "Give the file of `probing/` itself."),
     (("target_versions", "fingerprint"), "what `evaluate --json` prints", "Give the file of `probing/` itself."),
     (("layers", "encoder"), "what `map --json` prints", "Draw it again: python -m mess_core map."),
+    (("steps", "largest_step"), "what `path --json` prints", "Ask for it again: python -m mess_core path."),
     (("files", "encoders"), "the manifest of an export", "Take it in: python -m mess_core import FOLDER."),
 )  # entries, what a document with them is, and what to do with it
 MAP_CHANGES = {"fingerprint": "the encoder", "content": "the embeddings"}

@@ -66,7 +66,7 @@ class RowClicks:
         self._clicks: list[tuple] = []
 
     def __call__(self, at: AppTest, what: str, row: int, *given: str) -> None:
-        """`what` is "follow", "judge" or "take"; row 0 is the query, if there is one."""
+        """`what` is "follow", "judge", "take" or "open"; row 0 is the query, if there is one."""
         has_query = "query" in at.query_params
         self._clicks.append((what, self.shown[row if has_query else row - 1].id, *given))
         at.run()

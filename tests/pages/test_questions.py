@@ -110,6 +110,29 @@ def test_an_order_along_what_is_not_offered_falls_back(launch, bright):
     assert at.query_params["order"] == "along"
 
 
+def test_recordings_of_one_work_stand_under_the_nearest_until_they_are_opened(launch, bright, click_in_row):
+    """Two works have two recordings each. The list opens and closes; numbers and files hold all of them."""
+    at = launch(LISTEN, query=bright[3], library="music", k="11")
+    together = [track for track in click_in_row.shown if track.row.more]
+    assert len(click_in_row.shown) == 1 + 11 - 2 and len(together) == 2 and len(titles(at)) == 11
+    assert {track.row.more for track in together} == {"and 1 other of this work"}
+    place = click_in_row.shown.index(together[0])
+    click_in_row(at, "open", place)
+    at.run()  # in a browser what a click calls comes before the run
+    opened = click_in_row.shown
+    assert len(opened) == 11 and opened[place].row.more == "hide 1 other" and opened[place + 1].row.is_under
+    ranks = [int(track.row.number) for track in opened[1:]]
+    assert len(set(ranks)) == 10 and ranks[place] > ranks[place - 1] and len(titles(at)) == 11
+    works = {track.track_id: track.work for track in Workspace().catalogue.tracks("music")}
+    assert works[opened[place].id] == works[opened[place + 1].id]
+    click_in_row(at, "open", place)
+    at.run()
+    assert len(click_in_row.shown) == 10
+    apart = launch(LISTEN, query=bright[3], library="music", k="11", together="false")
+    assert len(click_in_row.shown) == 12 and not any(track.row.more for track in click_in_row.shown)
+    assert apart.query_params["together"] == "false" and titles(apart) == titles(at)
+
+
 def path_between(ids: list[str], n: int = 8, **request: object) -> TrackPath:
     scope = Scope(Workspace(), "music", MEL)
     plan = make_plan(scope, question_of_path(Question(**request)), scope.discovery_for_search())

@@ -62,6 +62,7 @@ KEYS: dict[str, Any] = {
     "unlike": [],
     "order": "nearest",  # "furthest", "along"
     "along": "",  # the aspect of that order
+    "together": True,  # recordings of one work under the nearest of them
     "falling": False,  # whether the most of it comes first
     "to": "",  # the track that a path from the query leads to
     "via": [],  # by way of these

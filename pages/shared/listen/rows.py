@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 
 import streamlit as st
@@ -15,6 +15,8 @@ from mess_core.search.neighbours import N_NEIGHBOURS, Neighbour
 from mess_core.search.paths import Step, TrackPath
 from mess_core.search.seeds import NEAR_FROM, how_alike
 from mess_core.search.transposed import in_key
+from mess_core.search.works import gather, notes_of, others_in_words
+from mess_core.words import counted
 from pages.shared.app import frame, resources, state
 from pages.shared.listen.named import SIGNS
 from pages.shared.widgets.accents import GREY, accent_of_aspect
@@ -32,6 +34,7 @@ ALONG = "{} in 100 of the recordings here have less of it."
 BESIDE = "{}: nearer than {:.0f} in 100 of the pairs that recordings here form with their nearest."
 STEP = "Nearer to the one before than {} in 100 of the pairs that recordings here form with their nearest."
 STEP_CLOSER = "Closer to the one before than {} in 100 of all pairs here."
+OPENED = "opened rows"  # under which others are shown, of this visitor
 TAKEN_ANEW = "a row was taken"  # so that the list is another one
 FITS = "The mean of how well it fits each word, in 100."
 
@@ -50,6 +53,7 @@ def show_rows(found: Answer, lines: Mapping[str, str]) -> None:
         on_judge=lambda track_id, verdict: _judge(found, track_id, verdict),
         on_follow=state.follow,
         on_take=_take,
+        on_open=_open,
     )
     if any(item.moment for item in found.found):
         st.toggle(
@@ -104,14 +108,60 @@ def _tracks(found: Answer, query: Track | None, lines: Mapping[str, str]) -> lis
     is_aligned = st.session_state.get("aligned", True)
     verdicts = resources.workspace().opinions.verdicts(query.track_id if query else None)
     tracks = [] if query is None else [replace(_named(query), row=PlayerRow("A", "the query", asks=False))]
-    for item in found.found:
-        track = replace(_named(item.track), row=_row(found, item, lines, verdicts.get(item.track.track_id, "none")))
+    for item, more, alike in _listed(found):
+        row = _row(found, item, lines, verdicts.get(item.track.track_id, "none"))
+        if alike is not None:
+            said = f"the same notes as above ({alike:.2f})" if alike else ""
+            row = replace(row, is_under=True, verdict_words="; ".join(filter(None, (said, row.verdict_words))))
+        track = replace(_named(item.track), row=replace(row, more=more))
         if item.moment:
             offset_s = item.moment.track_s - item.moment.query_s if is_aligned else 0.0
             length_s = min(item.moment.length_s, item.track.duration_s - item.moment.track_s)
             track = replace(track, offset_s=offset_s, moment=(item.moment.track_s, length_s))
         tracks.append(track)
     return tracks
+
+
+def _listed(found: Answer) -> Iterator[tuple[FoundTrack, str, float | None]]:
+    """The rows that are shown, what the button below each says, and, of those that stand under another, how alike their
+    notes are: 0 where the name of the work says it. None of the others.
+
+    An order along an aspect has nothing to be gathered under.
+    """
+    if not state.read("together") or found.dial is not None:
+        yield from ((item, "", None) for item in found.found)
+        return
+    opened = st.session_state.get(OPENED, frozenset())
+    key = tuple((item.track.track_id, item.track.composer, item.track.work) for item in found.found)
+    by_id = {item.track.track_id: item for item in found.found}  # kept are ids: a rank is of this answer
+    for first, others, alike in _gathered(key, list(found.found)):
+        is_open = first in opened and bool(others)
+        yield (
+            by_id[first],
+            f"hide {counted(len(others), 'other')}" if is_open else others_in_words(len(others), bool(alike)),
+            None,
+        )
+        for other in others if is_open else ():
+            yield by_id[other], "", alike.get(other, 0.0)
+
+
+# Without names it listens, and the list is drawn again with every report of the player.
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _gathered(key: tuple, _found: list[FoundTrack]) -> list[tuple[str, tuple[str, ...], dict[str, float]]]:
+    """Of each group the first, the others, and how alike the notes of those without a name are; by track id."""
+    return [
+        (
+            group.first.track.track_id,
+            tuple(other.track.track_id for other in group.others),
+            dict(group.alike or {}),
+        )
+        for group in gather(_found, notes_of)
+    ]
+
+
+def _open(track_id: str) -> None:
+    """Show what stands under a row, or hide it."""
+    st.session_state[OPENED] = st.session_state.get(OPENED, frozenset()) ^ {track_id}
 
 
 def _named(track: Track) -> PlayerTrack:

@@ -88,6 +88,11 @@ def _choose_rules(scope: Scope) -> dict:
         list(COPIES),
         "Collapse shows each work once; exclude leaves out the query's own.",
     )
+    state.sticky(
+        st.toggle, "Recordings of one work together", key="together",
+        help="In the list they stand under the nearest of them, until a click opens them. All keep their rank, and "
+        "files hold all of them. Without a name a work is told by its notes.",
+    )  # fmt: skip
     rules["hubs"] = _choice(
         "hubs", "Correct for hubs", ["auto", "on", "off"],
         f"{define('hub')} Auto: where it helped. The method is called CSLS.",

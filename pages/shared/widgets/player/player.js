@@ -38,6 +38,7 @@ class Player {
       toMoment: () => this.#seekToMoment(),
       judge: (trackId, verdict) => this.#judge(trackId, verdict),
       follow: (trackId) => this.trigger("follow", trackId),
+      open: (trackId) => this.trigger("open", trackId),
       take: (trackId, how) => this.trigger("take", { track_id: trackId, how }),
       mark: (end) => this.#mark(end),
       hasPassage: () => this.#hasPassage,
@@ -126,8 +127,9 @@ class Player {
 
   /** In a list the key is the number of the row, and the query has a key of its own. */
   #trackOfKey(number) {
-    const index = this.#isList && this.hasQuery ? number : number - 1;
-    return index < this.engine.voices.length ? index : null;
+    const { voices } = this.engine;
+    const index = this.#isList ? voices.findIndex(({ track }) => track.row.number === String(number)) : number - 1;
+    return index >= 0 && index < voices.length ? index : null;
   }
 
   /** A click on a row: it is heard at its best moment, or where the music is now; on the one that is heard, it ends. */

@@ -73,6 +73,8 @@ class PlayerRow:
     score : how near, 0 to 100; None where there is none
     unit, score_words : what the score is of, and what it means
     scores : in each thing that was asked for
+    more : what the button below it says that shows or hides the rows that stand under it; empty for none
+    is_under : whether it stands under another row
     asks : whether the listener is asked for an opinion, and offered to go on from here
     verdict : "like", "dislike" or "none"
     """
@@ -83,6 +85,8 @@ class PlayerRow:
     unit: str = "of 100"
     score_words: str = ""
     scores: tuple[RowScore, ...] = ()
+    more: str = ""
+    is_under: bool = False
     asks: bool = True
     verdict: str = "none"
 
@@ -150,6 +154,7 @@ def player(
     on_judge: Callable[[str, str], None] | None = None,
     on_follow: Callable[[str], None] | None = None,
     on_take: Callable[[str, str], None] | None = None,
+    on_open: Callable[[str], None] | None = None,
 ) -> PlayerReport | None:
     """Show the player; the first track is the query, if there is one.
 
@@ -184,6 +189,8 @@ def player(
     on_take : callable, optional
         Likewise, with the track's id and what it is taken for: "like" and "unlike", beside the query, or "to", the end
         of a path.
+    on_open : callable, optional
+        Likewise, with the id of the track under whose row others are to be shown, or hidden.
 
     Returns
     -------
@@ -216,6 +223,7 @@ def player(
         on_passage_change=on_passage if on_passage else lambda: None,
         on_judge_change=lambda: _tell_judgement(st.session_state[key].judge, ids, on_judge),
         on_follow_change=lambda: _tell_follow(st.session_state[key].follow, ids, on_follow),
+        on_open_change=lambda: _tell_follow(st.session_state[key].open, ids, on_open),
         on_take_change=lambda: _tell_taken(st.session_state[key].take, ids, on_take),
     )
     report, passage = _read_report(result.report), _read_passage(result.passage, tracks)

@@ -66,6 +66,13 @@ export class Rows {
     button.append(icon, make("span", "number", row.number), name, canvas, why, score, note);
     button.onclick = (event) => this.wishes.audition(index, event.shiftKey);
     element.append(button);
+    if (row.is_under) element.classList.add("under");
+    if (row.more) {
+      const more = make("button", "more", row.more);
+      more.type = "button";
+      more.onclick = () => this.wishes.open(id);
+      element.append(more);
+    }
     const thumbs = {};
     if (row.asks) {
       const acts = make("span", "acts");
