@@ -75,6 +75,24 @@ def test_neighbours_are_those_of_the_search(library, home, write_wav):
 
 
 @pytest.mark.slow
+def test_several_the_furthest_and_a_path_are_those_of_the_search(library, write_wav, tmp_path):
+    """By ids and by files; the path's ends may be a file that is in no library."""
+    first, second, third, *_ = (track.track_id for track in library.tracks)
+    found = library.similar(first, like=(second,), unlike=(third,))
+    assert not {first, second, third} & {item.track.track_id for item in found.found} and len(found.found) == 3
+    nearest, furthest = library.similar(first, k=9), library.similar(first, k=9, reverse=True)
+    assert [item.track for item in furthest.found] == [item.track for item in nearest.found][::-1]
+    stranger = write_wav("stranger", 4.0, 77, folder="elsewhere")
+    path = library.path(stranger, second, 4)
+    steps = [step.track.track_id for step in path.steps]
+    assert path.steps[0].track.title == "stranger" and path.steps[0].path == stranger and steps[-1] == second
+    assert (len(set(steps)) == len(steps) <= 4 and len(path.steps) == 4) or path.notices
+    with pytest.raises(InputError, match="one is named twice"):
+        library.path(first, first)
+    with pytest.raises(InputError, match="or an aspect to put all in order along"):
+        library.similar()
+
+
 def test_what_is_added_later_is_found(library, write_wav):
     before = library.similar(library.tracks[0].track_id, k=99)
     library.add(write_wav("late", 4.0, 50, folder="later"))

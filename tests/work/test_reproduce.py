@@ -269,6 +269,7 @@ def test_what_else_a_file_is_is_said(kept, tmp_path):
     for document, what in (
         (kept_document, "what `probe --json` prints"),
         ({"target_versions": {}, "fingerprint": "x"}, "what `evaluate --json` prints"),
+        ({"steps": [], "largest_step": 2}, "what `path --json` prints"),
         ({"a": 1}, "no result that MESS keeps"),
     ):
         other = tmp_path / "other.json"

@@ -282,6 +282,8 @@ def show_notices(found: Answer) -> None:
         further = "its nearest recording is further away than nearly all recordings of this library are from theirs."
         if found.plan.question.weights:
             text = f"Taken in all aspects together, even {further} In what was asked for alone it may still be close."
+        elif found.plan.question.reverse:
+            text = f"Even {further}"
         else:
             text = f"Even {further} What follows is the least unlike it, which does not make it alike."
         frame.notice("This query is unlike everything here", text)

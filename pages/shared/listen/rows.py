@@ -49,7 +49,7 @@ def show_rows(found: Answer, lines: Mapping[str, str]) -> None:
         key="player",
         region=found.passage,
         has_query=query is not None,
-        is_strange=bool(found.is_strange),
+        is_strange=bool(found.is_strange) and not found.plan.question.reverse,  # of the furthest nobody expects it
         on_judge=lambda track_id, verdict: _judge(found, track_id, verdict),
         on_follow=state.follow,
         on_take=_take,
