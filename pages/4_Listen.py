@@ -28,7 +28,7 @@ with page("Listen"):
         question = choose_rules(scope.for_aspects)
     with st.container():  # what it holds comes and goes; the list below stays in its place, and plays on
         query, asked, passage = choose_query()
-        question = replace(question, words=asked.words)
+        question, heading = replace(question, words=asked.words), st.container()
         if query is None and not question.words:
             notice("Nothing asked yet", "Drop a recording, or pick one, or say it in words: the nearest appear here.")
             show_examples(on_this_page=True)
@@ -38,7 +38,8 @@ with page("Listen"):
             if not is_searchable(scope) or not embed_query(query, scope):
                 raise PageIsOver
             question = choose_alike(scope, question)
-            with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                heading = st.container(width="stretch")  # said once the answer is there
                 question = choose_named(query, question, passage)
                 ends = choose_path(query, passage)
                 if not ends:
@@ -54,7 +55,8 @@ with page("Listen"):
         if not found.found:
             panels.explain_nothing(found)
             raise PageIsOver
-        panels.show_heading(found)
+        with heading:
+            panels.show_heading(found)
         panels.show_filters(question)
         panels.show_basis(found)
         reasons = panels.explain_neighbours(found)

@@ -30,7 +30,7 @@ def choose_order(scope: Scope, question: Question, passage: tuple[float, float] 
     by = _possible(scope, question)
     order = state.sticky(
         st.segmented_control, "Order", options=[NEAREST, FURTHEST, *([ALONG] if by else [])], required=True,
-        key="order", format_func=TITLES.__getitem__, help=HELP,
+        key="order", format_func=TITLES.__getitem__, help=HELP, label_visibility="collapsed",
     )  # fmt: skip
     if order != ALONG:
         return replace(question, reverse=order == FURTHEST)
