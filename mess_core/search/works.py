@@ -7,11 +7,14 @@ others that have none: the pitch classes of both beginnings, five times a second
 Nothing is left out: rows are only gathered under the nearest of them, and each keeps its rank.
 
 Figures (the first 30 s of 48 performances of the demo, four each of 12 pieces, by several players on several
-instruments; of real recordings nothing is known):
+instruments):
 
     at least            .55    .60    .65    .70    .75
     the same piece       71     69     69     65     56    of 72 pairs
     another piece        20      2      0      0      0    of 1,056 pairs
+
+Of 595 pairs among 35 real recordings, no two of one piece, one is above .56: a dance and its double, .70, which is a
+variation of it (Bach, BWV 1002). How many real performances of one piece are told is not known.
 """
 
 from __future__ import annotations

@@ -77,9 +77,9 @@ def judge(page: Page, row: int, opinion: str = "Good match") -> None:
 def test_rows_are_clicked_in_any_order_and_the_list_plays_on(visit, tracks, tmp_path, source):
     """To and fro among the rows, opinions and an export between, shift and Compare: one is heard, always that one."""
     if source == "library":
-        page = listen_to(visit, tracks[4])
+        page = listen_to(visit, tracks[4], together="false")
     else:
-        page = visit("Listen?library=music")
+        page = visit("Listen?library=music&together=false")
         page.locator("input[type=file]").set_input_files(write_tone(tmp_path / "mine.wav", 330, 9.0))
         expect(radios(page).first).to_contain_text("mine", timeout=PATIENCE_MS)
         settle(page)
@@ -120,7 +120,7 @@ def test_clicks_that_overtake_each_other_leave_what_was_clicked_last(visit, trac
 
 def test_what_is_heard_goes_on_while_questions_change(visit, tracks):
     """Other weights, another measure, a neighbour for the query and the way back: whatever comes and goes above it."""
-    page = listen_to(visit, tracks[3])
+    page = listen_to(visit, tracks[3], together="false")
     page.locator("section.player").first.get_by_role("button", name="Loop").click()
     play(page)
     page.get_by_role("button", name="Same timbre").click()
