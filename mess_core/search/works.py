@@ -41,7 +41,7 @@ NotesOf = Callable[[FoundTrack], np.ndarray | None]  # (n_frames, 12); None wher
 
 
 @dataclass(frozen=True)
-class Gathered:
+class WorkGroup:
     """Rows that are recordings of one work, the nearest first.
 
     others : those that stand under it, in their order
@@ -66,7 +66,7 @@ def others_in_words(n: int, is_by_notes: bool = False) -> str:
     return f"and {counted(n, 'other')} {said}" if n else ""
 
 
-def gather(found: Sequence[FoundTrack], notes_of: NotesOf | None = None) -> list[Gathered]:
+def gather(found: Sequence[FoundTrack], notes_of: NotesOf | None = None) -> list[WorkGroup]:
     """The rows of a list, those of one work under the nearest of them; every row is in one of them.
 
     Parameters
@@ -76,7 +76,7 @@ def gather(found: Sequence[FoundTrack], notes_of: NotesOf | None = None) -> list
     notes_of : callable (FoundTrack) -> ndarray, shape (n_frames, 12), or None
         What is heard of recordings without a name; None: they stand by themselves.
     """
-    groups: list[Gathered] = []
+    groups: list[WorkGroup] = []
     of_work: dict[str, int] = {}
     heard: list[tuple[np.ndarray, int]] = []  # notes, and the group
     for item in found:
@@ -97,7 +97,7 @@ def gather(found: Sequence[FoundTrack], notes_of: NotesOf | None = None) -> list
                 heard.append((notes, place))
                 continue
             heard.append((notes, len(groups)))
-        groups.append(Gathered(item))
+        groups.append(WorkGroup(item))
     return groups
 
 

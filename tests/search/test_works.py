@@ -13,7 +13,7 @@ from mess_core.search import works
 from mess_core.search.answers import FoundTrack
 from mess_core.search.frames import pitch_classes
 from mess_core.search.neighbours import Neighbour
-from mess_core.search.works import Gathered, frames_together, gather, notes_of, same_notes
+from mess_core.search.works import WorkGroup, frames_together, gather, notes_of, same_notes
 from tests.planted import a_track
 
 RATE_HZ = 8000
@@ -31,7 +31,7 @@ def found(*named: str | None, composers: tuple[str, ...] = ()) -> list[FoundTrac
     ]
 
 
-def ranks(groups: list[Gathered]) -> list[list[int]]:
+def ranks(groups: list[WorkGroup]) -> list[list[int]]:
     return [[item.neighbour.rank for item in (group.first, *group.others)] for group in groups]
 
 
