@@ -22,7 +22,9 @@ def main(url: str, track_id: str) -> None:
         page.goto(f"{url}/Listen?library=demo&query={track_id}&{left_out}")
         page.get_by_role("button", name="Play", exact=True).first.click(timeout=60_000)
         page.wait_for_timeout(6_000)
-        page.get_by_role("radio", name="#1").first.click()
+        page.locator("section.player").first.get_by_role("radio").nth(1).click()
+        page.mouse.move(5, 5)
+        page.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 0)")
         page.wait_for_timeout(1_500)
         page.screenshot(path=HERE / "listen.png")
 
@@ -44,7 +46,7 @@ def main(url: str, track_id: str) -> None:
         page.wait_for_timeout(3_000)
         page.locator(".js-plotly-plot").nth(1).screenshot(path=HERE / "leak.png")
 
-        page = browser.new_page(viewport={"width": 1400, "height": 1150})
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.goto(f"{url}/Map?library=demo&query={track_id}")
         page.locator(".js-plotly-plot").nth(1).wait_for(timeout=60_000)
         page.wait_for_timeout(3_000)

@@ -49,6 +49,7 @@ def test_on_a_phone_no_label_of_a_column_lies_on_another(app, open_page):
     labels = page.locator(".js-plotly-plot").first.locator(".xtick text")
     expect(labels.first).to_be_visible(timeout=PATIENCE_MS)
     settle(page)
-    places = sorted(labels.nth(number).bounding_box()["x"] for number in range(labels.count()))
+    boxes = [labels.nth(number).bounding_box() for number in range(labels.count())]
+    places = sorted(box["x"] + box["width"] for box in boxes)  # each ends below its column
     assert min(right - left for left, right in itertools.pairwise(places)) > 8
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390

@@ -124,7 +124,7 @@ def test_what_is_pointed_at_in_the_player_is_ringed_on_the_map(drawn, open_page)
     places = set()
     for number in range(4):
         tracks.nth(number).hover()
-        expect(ringed).to_have_count(1)
+        expect(ringed).to_have_count(1, timeout=PATIENCE_MS)
         places.add(ringed.get_attribute("transform"))
     assert len(places) == 4
     page.get_by_role("heading", level=1).hover()

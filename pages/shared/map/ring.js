@@ -33,11 +33,11 @@ export default function ring({ data }) {
     point.setAttribute("data-ringed", "");
   };
 
-  window.addEventListener("pointerover", onPointed);
-  window.addEventListener("focusin", onPointed);
+  // Not pointerover and focusin: from one row to the next these stay inside the player's shadow root.
+  const events = ["pointermove", "keyup"];
+  for (const name of events) window.addEventListener(name, onPointed);
   return () => {
-    window.removeEventListener("pointerover", onPointed);
-    window.removeEventListener("focusin", onPointed);
+    for (const name of events) window.removeEventListener(name, onPointed);
     leave();
   };
 }
