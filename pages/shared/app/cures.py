@@ -15,6 +15,7 @@ BUTTONS = {  # how a command begins, the longer first, and what does the same he
     "probe": "run discovery on the Layers page",
     "evaluate": "press “Measure” on the Layers page",
     "map": "draw the map on the Map page",
+    "path": "choose “A path to …” on the Listen page",
 }
 # A command ends where its sentence does, or a part of it: a name in it may hold a point, but none before a space.
 COMMAND = re.compile(r"python -m mess_core ([a-z]+)((?:[^,.:;)]|[.:](?=\S))*)")
