@@ -5,7 +5,7 @@
 
 Mean average precision answers for a relation ("the same work"): 1 is perfect. The rank difference ratio answers for a
 number ("tempo"): how far the nearest are from the query in rank of that number, over how far all candidates are. It
-is 1 for a random ranking, and lower is better.
+is 1 for a random ranking, and lower is better. Recall, reciprocal rank and discounted gain look at the k nearest alone.
 
 Conventions
 -----------
@@ -23,7 +23,7 @@ Source
 Manning, Raghavan & Schütze (2008), §8.4 (average precision). Chance: with R relevant rows among N in random order,
 place i is relevant with probability R / N, and places i and j both with R (R - 1) / (N (N - 1)); summed over i,
 E[AP] = (H_N + (R - 1) / (N - 1) (N - H_N)) / N, H_N being the harmonic number. Field & Welsh (2007) for the bootstrap
-of whole groups.
+of whole groups. Järvelin & Kekäläinen (2002) for the discounted gain.
 """
 
 from __future__ import annotations
@@ -176,6 +176,79 @@ def expected_average_precision(n_relevant: np.ndarray, n_candidates: np.ndarray)
     others = (n_relevant - 1) / (n_candidates - 1).clip(1)
     expected: np.ndarray = (harmonic + others * (n_candidates - harmonic)) / n_candidates
     return expected
+
+
+def recall_task(relevant: np.ndarray, candidates: np.ndarray, k: int) -> RetrievalTask:
+    """Relevant candidates among the k nearest, over as many as could be there: min(k, all relevant)."""
+    sought = relevant & candidates
+    n_relevant, n_candidates = sought.sum(axis=1), candidates.sum(axis=1)
+    wholes = np.minimum(k, n_relevant).astype(np.float64)
+
+    def hits(order: np.ndarray) -> np.ndarray:
+        found, places = _places(sought, candidates, order)
+        n_hits: np.ndarray = (found & (places <= k)).sum(axis=1).astype(np.float64)
+        return n_hits
+
+    expected = n_relevant * np.minimum(k, n_candidates) / n_candidates.clip(1)
+    return RetrievalTask(wholes, hits, float(expected.sum() / wholes.sum()) if wholes.any() else None)
+
+
+def reciprocal_rank_task(relevant: np.ndarray, candidates: np.ndarray, k: int) -> RetrievalTask:
+    """One over the place of the first relevant candidate, 0 if it is not among the k nearest."""
+    sought = relevant & candidates
+    n_relevant, n_candidates = sought.sum(axis=1), candidates.sum(axis=1)
+    has_answer = n_relevant > 0
+
+    def reciprocals(order: np.ndarray) -> np.ndarray:
+        found, places = _places(sought, candidates, order)
+        first = np.where(found, places, np.inf).min(axis=1, initial=np.inf)
+        found_reciprocals: np.ndarray = np.where(first <= k, 1 / first, 0.0)
+        return found_reciprocals
+
+    # None was relevant before place i, and the one there is.
+    expected, none_yet = np.zeros(len(sought)), has_answer.astype(np.float64)
+    for place in range(1, k + 1):
+        left = (n_candidates - place + 1).clip(0)
+        here = np.divide(n_relevant, left, out=np.zeros(len(sought)), where=left > 0).clip(max=1.0)
+        expected += none_yet * here / place
+        none_yet = none_yet * (1 - here)
+    chance = float(expected[has_answer].mean()) if has_answer.any() else None
+    return RetrievalTask(has_answer.astype(np.float64), reciprocals, chance)
+
+
+def discounted_gain_task(gains: np.ndarray, candidates: np.ndarray, k: int) -> RetrievalTask:
+    """nDCG: Σ (2^gain - 1) / log2(place + 1) over the k nearest, over the most it could be; each query counts as one.
+
+    Parameters
+    ----------
+    gains : ndarray, shape (n_queries, n_rows)
+        How much each row is worth to a query, 0 or more.
+    """
+    worth = np.where(candidates, 2.0 ** np.where(candidates, gains, 0.0) - 1, 0.0)
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    ideal = -np.sort(-worth, axis=1)[:, :k]
+    most = ideal @ discounts[: ideal.shape[1]]
+    has_answer = most > 0
+
+    def shares(order: np.ndarray) -> np.ndarray:
+        is_candidate = np.take_along_axis(candidates, order, axis=1)
+        places = is_candidate.cumsum(axis=1, dtype=np.int32)
+        of_place = np.where(is_candidate & (places <= k), discounts[np.minimum(places, k).clip(1) - 1], 0.0)
+        sums = (np.take_along_axis(worth, order, axis=1) * of_place).sum(axis=1)
+        found: np.ndarray = np.divide(sums, most, out=np.zeros(len(sums)), where=has_answer)
+        return found
+
+    n_candidates = candidates.sum(axis=1)
+    reached = np.array([discounts[: min(k, n)].sum() for n in n_candidates])
+    means = worth.sum(axis=1) / n_candidates.clip(1) * reached
+    chance = float((means[has_answer] / most[has_answer]).mean()) if has_answer.any() else None
+    return RetrievalTask(has_answer.astype(np.float64), shares, chance)
+
+
+def _places(sought: np.ndarray, candidates: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """In the order of a ranking: which rows are sought, and the place of each among the candidates, from 1."""
+    places = np.take_along_axis(candidates, order, axis=1).cumsum(axis=1, dtype=np.int32)
+    return np.take_along_axis(sought, order, axis=1), places
 
 
 def rank_difference_task(values: np.ndarray, rows: np.ndarray, candidates: np.ndarray, k: int) -> RetrievalTask:
