@@ -232,8 +232,10 @@ def _inherit_sound(connection: sqlite3.Connection, change: Changed, carried: Seq
 
 
 def _inherit_opinions(connection: sqlite3.Connection, change: Changed) -> None:
-    """Judgements and plays name content that is no more: they are of the new track from now on."""
+    """Judgements, plays and comparisons name content that is no more: they are of the new track from now on."""
     both = (change.new_id, change.old_id)
     for table in ("judgements", "plays"):
         connection.execute(f"UPDATE {table} SET track_id = ? WHERE track_id = ?", both)
         connection.execute(f"UPDATE {table} SET query_track_id = ? WHERE query_track_id = ?", both)
+    for name in ("anchor", "positive", "negative"):
+        connection.execute(f"UPDATE OR IGNORE comparisons SET {name} = ? WHERE {name} = ?", both)

@@ -28,7 +28,7 @@ from mess_core.storage.paths import COPIES
 
 Guard = Callable[[sqlite3.Connection], object]  # called inside a transaction; raises to refuse the write
 Watch = Callable[[sqlite3.Connection | None], object]  # raises to refuse a catalogue; None: one that is to be made
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_TIMEOUT_S = 30.0
 PREFIX, SUFFIX = "mess-", ".sqlite"  # of copies
 RESTORE = (
@@ -168,6 +168,14 @@ CREATE TABLE plays (                       -- what a person heard
     seconds       REAL NOT NULL CHECK (seconds > 0),
     played_at     REAL NOT NULL
 );
+CREATE TABLE comparisons (                 -- which of two a person found more like a third; never changed
+    comparison_id INTEGER PRIMARY KEY,
+    anchor        TEXT NOT NULL, positive TEXT NOT NULL, negative TEXT NOT NULL, -- track ids, no foreign keys as above
+    question      TEXT NOT NULL, listener TEXT NOT NULL,
+    judged_at     REAL NOT NULL,
+    side          TEXT NOT NULL CHECK (side IN ('first', 'second', '')), -- where the chosen one stood
+    UNIQUE (anchor, positive, negative, question, listener, judged_at)
+);
 """
 
 # Step n leads from schema n to n + 1 and is never edited again, whatever becomes of SCHEMA later.
@@ -227,6 +235,16 @@ CREATE TABLE replaced (
     old_track_id  TEXT PRIMARY KEY,
     track_id      TEXT NOT NULL,
     replaced_at   REAL NOT NULL
+);
+""",
+    """
+CREATE TABLE comparisons (
+    comparison_id INTEGER PRIMARY KEY,
+    anchor        TEXT NOT NULL, positive TEXT NOT NULL, negative TEXT NOT NULL,
+    question      TEXT NOT NULL, listener TEXT NOT NULL,
+    judged_at     REAL NOT NULL,
+    side          TEXT NOT NULL CHECK (side IN ('first', 'second', '')),
+    UNIQUE (anchor, positive, negative, question, listener, judged_at)
 );
 """,
 )

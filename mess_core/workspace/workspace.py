@@ -19,6 +19,7 @@ from mess_core.catalogue.catalogue import (
     NewTrack,
     Track,
 )
+from mess_core.catalogue.comparisons import Comparisons
 from mess_core.catalogue.opinions import Opinions
 from mess_core.embeddings.store import EmbeddingStore
 from mess_core.errors import AudioError, InputError, StorageError
@@ -56,6 +57,7 @@ class Workspace:
         self.measurements = Measurements(self.catalogue)
         self.jobs = Jobs(self.database)
         self.opinions = Opinions(self.database)
+        self.comparisons = Comparisons(self.database)
 
     def close(self) -> None:
         """Close what its catalogue was read through, in all threads; used once more, it opens again."""
