@@ -38,6 +38,7 @@ from mess_core.search.geometry import (
     MeasuredGeometry,
     of_segments,
 )
+from mess_core.search.learned import LearnedGeometry, LearnedMetric, require_metric
 from mess_core.search.matching import Moment, best_moments, passage_rows
 from mess_core.search.measured import MeasuredLibrary, commonly_measured, measured_aspects, measured_library
 from mess_core.search.neighbours import Neighbour, NeighbourIndex
@@ -79,6 +80,7 @@ class Plan:
     discovery : whose directions and layers are used; None if none was found or needed
     avoid : targets whose share is taken out
     measured : what was measured of the library, where that is compared; None where embeddings are
+    learned : the metric by which it is compared, where one was asked for
     notices : what the asker should know, in sentences
     key : changes whenever an index built for this plan would
     """
@@ -91,6 +93,7 @@ class Plan:
     notices: tuple[str, ...]
     key: str
     measured: MeasuredLibrary | None = None
+    learned: LearnedMetric | None = None
 
     @property
     def kind(self) -> type[Geometry]:
@@ -100,7 +103,8 @@ class Plan:
     @property
     def basis(self) -> str:
         """What it ranks by, in a sentence, where that is not the encoder; else empty."""
-        return "" if self.measured is None else self.measured.basis
+        told = self.measured or self.learned
+        return "" if told is None else told.basis
 
 
 @dataclass(frozen=True)
@@ -198,6 +202,11 @@ def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, 
             return _plan_by_values(scope.for_aspects, question, notices)
         notices.append("Measured are whole recordings: a passage is compared as the encoder hears it.")
         asked, question = None, replace(question, geometry="auto")
+    if question.geometry == LearnedGeometry.name:
+        if not is_of_passage:
+            return _plan_by_what_was_learned(scope, question, notices)
+        notices.append("What was learned compares whole recordings: a passage is compared as the encoder hears it.")
+        question = replace(question, geometry="auto")
     geometry: type[Geometry] = LayerGeometry
     if scope.info.explained_by is not None:
         if question.weights or question.avoid or (asked is not None and asked.has_directions):
@@ -313,6 +322,20 @@ def _plan_by_values(scope: Scope, question: Question, notices: Sequence[str]) ->
     return Plan(scope, question, MeasuredGeometry.name, None, avoid, notices, key, measured)
 
 
+def _plan_by_what_was_learned(scope: Scope, question: Question, notices: Sequence[str]) -> Plan:
+    """How a question is answered by the metric that was activated; it knows no aspects."""
+    if scope.info.explained_by is not None:  # nobody is taught as a hearing
+        scope = scope.for_aspects
+        notices = (*notices, f"{scope.info.title} compares: what was learned was learned with one encoder.")
+    if question.weights or question.avoid:
+        raise InputError(
+            "What was learned compares recordings as a whole, not in single aspects.", "Leave out the aspects."
+        )
+    learned = require_metric(scope)
+    key = hashlib.sha256(json.dumps([scope.content, LearnedGeometry.name, learned.key]).encode()).hexdigest()
+    return Plan(scope, question, LearnedGeometry.name, None, (), tuple(notices), key, learned=learned)
+
+
 def _targets_of(aspects: Sequence[str], known: Mapping[str, AspectEvidence]) -> tuple[str, ...]:
     found = (known[aspect].searched for aspect in aspects if aspect in known)
     return tuple(sorted({target for searched in found for target in searched}))
@@ -388,6 +411,8 @@ def build_segment_index(plan: Plan) -> SegmentIndex:
 def _fit(kind: type[Geometry], plan: Plan, vectors: np.ndarray) -> Geometry:
     """The geometry of a plan's library, by what was discovered as far as it needs that."""
     info = plan.scope.info
+    if plan.learned is not None and kind is LearnedGeometry:
+        return plan.learned.geometry(vectors)
     if plan.discovery is None:
         return kind.fit(vectors, info=info)
     needs_directions = kind.has_directions or plan.avoid

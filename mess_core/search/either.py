@@ -26,6 +26,7 @@ from mess_core.errors import InputError
 from mess_core.probing.aspects import AspectEvidence
 from mess_core.probing.directions import Directions
 from mess_core.search.geometry import GEOMETRIES, Geometry, LayerGeometry, Lookup, library_pairs
+from mess_core.search.learned import LearnedGeometry
 from mess_core.search.transposed import TransposedGeometry
 
 MOST_PAIRS = 20_000  # by which rarity is told: 10 of them lie beyond one in two thousand
@@ -139,6 +140,8 @@ class EitherGeometry(LayerGeometry):
 
 def geometry_for(name: str, info: EncoderInfo) -> type[Geometry]:
     """The geometry of that name for an encoder or a hearing."""
+    if name == LearnedGeometry.name:
+        return LearnedGeometry
     if name != LayerGeometry.name:
         return GEOMETRIES[name]
     if info.any_key:

@@ -10,7 +10,6 @@ import numpy as np
 from mess_core.catalogue.catalogue import Track
 from mess_core.probing.discovery import Discovery
 from mess_core.search.answers import Answer, Plan, make_plan, vector_of
-from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.question import Question
 from mess_core.search.reasons import Reason, errors_of, find_reasons
@@ -43,7 +42,7 @@ def plan_of_reasons(
         plan = replace(plan, scope=scope, discovery=discovery)
     if plan.discovery is None or not any(aspect.has_evidence for aspect in plan.discovery.aspects.values()):
         return None
-    if GEOMETRIES[plan.geometry].has_directions and not plan.avoid:
+    if plan.kind.has_directions and not plan.avoid:
         return plan
     return make_plan(plan.scope, Question(geometry="direction"), plan.discovery)
 

@@ -12,7 +12,7 @@ from mess_core.encoders.vocabulary import VOCABULARY, meaning
 from mess_core.errors import InputError
 from mess_core.probing.aspects import ASPECTS
 
-Wanted = Literal["auto", "layer", "direction", "measured"]
+Wanted = Literal["auto", "layer", "direction", "measured", "learned"]
 Copies = Literal["keep", "collapse", "exclude"]
 Hubs = Literal["auto", "on", "off"]
 COPIES: tuple[Copies, ...] = ("keep", "collapse", "exclude")
@@ -26,7 +26,7 @@ class Question:
     aspects : weight of each aspect; only their proportions count; empty means no aspect in particular
     avoid : aspects that must not count
     geometry : "auto" is "direction" if aspects are asked for and were discovered, else "layer"; "measured" goes by
-        what was measured, without the encoder
+        what was measured, without the encoder; "learned" by the metric that was activated
     k : how many
     diversity : 0 ranks by similarity alone; towards 1, what resembles a better result ranks lower (MMR)
     max_per_work, max_per_performer, max_per_album : caps; None for no cap

@@ -7,6 +7,7 @@ rendered/        what was played from MIDI                      can be played ag
 demo/            the demo library                               can be made again
 probing/         discoveries, their directions, evaluations     can be measured again
 imported/        what is known of imported encoders
+learned/         similarities that were learned, and how good they are, by encoder    can be learned again
 cache/           waveforms, maps, packed arrays, hidden states  may be deleted at any time
 trash/           what was swept, for thirty days
 """
@@ -91,6 +92,11 @@ class Paths:
     def imported(self) -> Path:
         """What is known of imported encoders."""
         return self.root / "imported"
+
+    @property
+    def learned(self) -> Path:
+        """Learned metrics, and reports on what learning brought, by encoder."""
+        return self.root / "learned"
 
     @property
     def mlflow(self) -> Path:

@@ -4,7 +4,7 @@
     uploads/        named by their content: tracks, in the library `recovered`, so that they are not swept
     embeddings/     name their track and encoder. A track that nothing else knows is one without audio, under its id,
                     until its folder is added again
-    probing/        found by name; nothing to do
+    probing/, learned/    found by name; nothing to do
 
 Names, libraries, edits, opinions and targets are in the catalogue alone.
 """

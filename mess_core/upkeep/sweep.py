@@ -48,7 +48,7 @@ def _sweep_kept(paths: Paths, older_than: float) -> None:
 
 def _orphans(paths: Paths) -> Iterable[Path]:
     yield from paths.root.glob(f"*{TMP_SUFFIX}")
-    for folder in (paths.cache, paths.probing, paths.demo):
+    for folder in (paths.cache, paths.probing, paths.learned, paths.demo):
         yield from folder.rglob(f"*{TMP_SUFFIX}")
     for kind in KINDS:
         yield from kind.orphans(paths)

@@ -16,7 +16,7 @@ from mess_core.search import answers, explaining
 from mess_core.search.answers import Answer, FoundTrack, make_plan, query_of
 from mess_core.search.either import in_which
 from mess_core.search.explaining import names_in_common
-from mess_core.search.geometry import GEOMETRIES, of_segments
+from mess_core.search.geometry import of_segments
 from mess_core.search.measured import measured_aspects, measured_library
 from mess_core.search.question import Question
 from mess_core.search.reasons import Reason, in_one_line
@@ -299,7 +299,7 @@ def show_basis(found: Answer) -> None:
                 "Rank by what the encoder hears", key="by encoder", on_click=state.choose, args=("geometry", "auto")
             )
         return
-    is_by_directions = GEOMETRIES[plan.geometry].has_directions and bool(plan.question.aspects)
+    is_by_directions = plan.kind.has_directions and bool(plan.question.aspects)
     if found.query is None or not is_by_directions or found.passage is not None:
         return
     aspects = measured_aspects(plan.scope)

@@ -9,7 +9,6 @@ import streamlit as st
 
 from mess_core.search.answers import Answer, FoundTrack
 from mess_core.search.comparisons import MomentMap, compare_targets, map_moments
-from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.reasons import Reason
 from mess_core.targets.registry import TARGETS
 from mess_core.work.request import latest, submit
@@ -52,7 +51,7 @@ def _show_aspects(found: Answer, item: FoundTrack, reasons: list[Reason]) -> Non
                         alt="What each aspect contributes to each neighbour")  # fmt: skip
         st.caption(
             "Each bar adds up to one neighbour's similarity."
-            + (" 0 is the same: what is long keeps it away." if GEOMETRIES[found.plan.geometry].has_directions else "")
+            + (" 0 is the same: what is long keeps it away." if found.plan.kind.has_directions else "")
         )
     if not reasons:
         st.caption("Nothing was discovered for this library, so there are no directions to compare along.")
