@@ -20,6 +20,8 @@ from mess_core.embeddings.embedder import Embedder
 from mess_core.embeddings.store import EmbeddingSet
 from mess_core.encoders.registry import DEFAULT
 from mess_core.errors import DataMissingError, InputError, MessError
+from mess_core.learning.kept import LearnReport
+from mess_core.learning.trial import Source
 from mess_core.probing.discovery import Discovery, Group
 from mess_core.probing.result import Level, ProbeSettings
 from mess_core.search.answers import (
@@ -43,6 +45,7 @@ from mess_core.words import counted
 from mess_core.work.add import AddRequest
 from mess_core.work.doing import do_now
 from mess_core.work.extract import ExtractRequest
+from mess_core.work.learn import LADDER, LearnRequest, report_on
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import Request
 from mess_core.workspace.scope import Scope, scope_of
@@ -249,6 +252,38 @@ class Library:
         if self._index is None or self._index[0] != plan.key:
             self._index = plan.key, build_index(plan)
         return self._index[1]
+
+    def learn(
+        self,
+        source: Source,
+        student: str = LADDER,
+        *,
+        n_seeds: int = 5,
+        activate: bool = False,
+        progress: bool = False,
+    ) -> LearnReport:
+        """Teach a similarity, test it on works it has not heard, and say whether it helps.
+
+        Parameters
+        ----------
+        source : "expression", "works", "performers", "ratings" or "judgements"
+            What teaches.
+        student : str
+            One of them ("layers", "linear", …); "all", or by default as far as each is surely better than those before.
+        activate : bool
+            `similar(…, geometry="learned")` then finds by the chosen one, if any is.
+
+        Raises
+        ------
+        MessError
+            If there is too little to learn from: a sentence says what.
+        """
+        self._do(LearnRequest(self.scope.library, self.scope.info.id, source, student, n_seeds, activate), progress)
+        self._index = None
+        report = report_on(self.scope, source)
+        if report is None:
+            raise DataMissingError(f"Nothing was learned in {self.scope.library!r}.", "Learn again.")
+        return report
 
     def _embedder(self, encoder_id: str) -> Embedder:
         if encoder_id not in self._embedders:

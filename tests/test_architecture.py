@@ -17,6 +17,7 @@ FLOORS = [
     {"cli", "library"},
     {"work"},
     {"handover", "upkeep"},
+    {"learning"},
     {"evaluation", "maps"},
     {"search"},
     {"workspace"},

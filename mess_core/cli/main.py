@@ -24,6 +24,7 @@ from mess_core.cli import tracking
 from mess_core.cli.tables import (
     answer_table,
     leak_table,
+    learn_table,
     map_table,
     path_table,
     probe_table,
@@ -43,9 +44,13 @@ from mess_core.evaluation.kept import load_evaluation
 from mess_core.evaluation.tagging import check_tags
 from mess_core.handover.exports import as_document, path_document, write_playlist
 from mess_core.handover.incoming import import_library
+from mess_core.handover.judgements import export_judgements, import_judgements
+from mess_core.handover.metrics import export_metric
 from mess_core.handover.outgoing import export_library
 from mess_core.handover.served import export_index
 from mess_core.handover.vectors import import_vectors
+from mess_core.learning.kept import SOURCES
+from mess_core.learning.students import STUDENTS
 from mess_core.maps.drawing import MapView, check_layer, load_view
 from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.data import UNTRAINED
@@ -63,6 +68,7 @@ from mess_core.search.answers import (
 )
 from mess_core.search.asking import find_named, find_query
 from mess_core.search.geometry import GEOMETRIES
+from mess_core.search.learned import LearnedGeometry
 from mess_core.search.matching import parse_passage
 from mess_core.search.paths import MOST_STEPS, check_length, find_path
 from mess_core.search.question import COPIES, Question, parse_aspects, parse_heard_as, parse_where
@@ -80,6 +86,7 @@ from mess_core.work.doing import do_now, finish
 from mess_core.work.evaluate import EvaluateRequest
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.fetch import FetchRequest
+from mess_core.work.learn import EVERYONE, LADDER, LearnRequest, report_on
 from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest, check_probed
 from mess_core.work.reproduce import reproduce
@@ -251,9 +258,9 @@ def _parser() -> argparse.ArgumentParser:
     similar.add_argument("--not", dest="avoid", metavar="A,…", help="aspects that must not count")
     similar.add_argument(
         "--geometry",
-        choices=["auto", *GEOMETRIES],
+        choices=["auto", *GEOMETRIES, LearnedGeometry.name],
         default="auto",
-        help="how near is measured: as the encoder hears it, or by the measured values",
+        help="how near is measured: as the encoder hears it, by the measured values, or by what was learned",
     )
     similar.add_argument("--passage", metavar="START:END", help="seconds of the query to look for, inside other tracks")
     similar.add_argument("--diversity", type=float, default=0.0, help="0 to 1: rank what repeats a result lower")
@@ -291,6 +298,28 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("what", choices=["similarity", "faithfulness"])
     encoder_option(evaluate)
     evaluate.add_argument("--library", default=ALL)
+
+    learn = verb("learn", _learn, "Teach a similarity, test it on what it has not heard, and say whether it helps.")
+    encoder_option(learn)
+    learn.add_argument("--library", default=ALL)
+    learn.add_argument("--from", dest="source", required=True, choices=SOURCES, help="what teaches")
+    learn.add_argument(
+        "--student", choices=[LADDER, EVERYONE, *STUDENTS], default=LADDER,
+        help="by default all of them, and the last that is surely better than those before it is chosen",
+    )  # fmt: skip
+    learn.add_argument("--seeds", type=int, default=LearnRequest.n_seeds, metavar="N")
+    learn.add_argument("--curve", action="store_true", help="also how good the best is after less training")
+    learn.add_argument(
+        "--single-ratings", type=_path, metavar="FILE.csv",
+        help="what every rater said (PercePiano's ratings.csv), by which people themselves are tested",
+    )  # fmt: skip
+    learn.add_argument("--hide-works", action="store_true", help="what is learned is not to tell works apart")
+    learn.add_argument("--activate", action="store_true", help="search can go by it then: similar --geometry learned")
+    learn.add_argument("--export", type=_path, metavar="FOLDER", help="also write what was activated, with a card")
+
+    votes = verb("judgements", _judgements, "What people found more alike: to and from a table (CSV or Parquet).")
+    votes.add_argument("what", choices=["export", "import"])
+    votes.add_argument("file", type=_path, metavar="FILE")
 
     again = verb("reproduce", _reproduce, "Compute a kept result again and compare it, number by number.")
     again.add_argument(
@@ -627,6 +656,40 @@ def _evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
     table = leak_table(kept.result) if isinstance(kept.result, Faithfulness) else study_table(kept.result)
     _print(options, kept.as_document(), [job.message, *table])
     return DONE
+
+
+def _learn(workspace: Workspace, options: argparse.Namespace) -> int:
+    scope = scope_of(workspace, options.library, options.encoder)
+    scope.require_library()
+    _require_embeddings(scope)
+    request = LearnRequest(
+        scope.library, scope.info.id, options.source, options.student, options.seeds, options.activate, options.curve,
+        options.single_ratings, options.hide_works,
+    )  # fmt: skip
+    job = _run(workspace, request)
+    report = report_on(scope, options.source)
+    if job.state != "done" or report is None:
+        return _report(workspace, [job], options, library=scope.library, encoder=scope.info.id)
+    for notice in (*report.notices, *report.result.notices):
+        print(f"mess: {harmless(notice)}", file=sys.stderr)
+    if options.export:
+        export_metric(scope, options.export)
+    _print(options, report.as_document(), [job.message, *learn_table(report.result)])
+    return DONE
+
+
+def _judgements(workspace: Workspace, options: argparse.Namespace) -> int:
+    if options.what == "export":
+        n_judgements = export_judgements(workspace, options.file)
+        document = {"file": str(options.file), "n_judgements": n_judgements}
+        _print(options, document, f"{counted(n_judgements, 'judgement')} in {options.file}.")
+        return DONE
+    taken = import_judgements(workspace, options.file)
+    refused = [{"name": name, "reason": why} for name, why in taken.refused]
+    facts = {"n_new": taken.n_new, "n_known": taken.n_known, "n_vanished": taken.n_vanished}
+    document = {"file": str(options.file), **facts, "refused": refused}
+    _print(options, document, [taken.summary, *(f"  {name}: {why}" for name, why in taken.refused)])
+    return SOME_FAILED if refused else DONE
 
 
 def _map(workspace: Workspace, options: argparse.Namespace) -> int:

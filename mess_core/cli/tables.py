@@ -11,6 +11,7 @@ from mess_core.encoders.vocabulary import GROUPS, VOCABULARY, WORDS
 from mess_core.evaluation.faithfulness import MEASURED, NOT, ORACLE, Faithfulness, Ratio
 from mess_core.evaluation.similarity import RETRIEVAL, SimilarityFigure, SimilarityStudy
 from mess_core.evaluation.tagging import FEWEST, TagFigure
+from mess_core.learning.trial import TrialResult
 from mess_core.maps.drawing import MapView
 from mess_core.probing.result import ProbeResult, label_of
 from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
@@ -191,6 +192,28 @@ def study_table(study: SimilarityStudy) -> list[str]:
     return lines
 
 
+def learn_table(result: TrialResult) -> list[str]:
+    """One line for each way of comparing, metric and split; gains are over the better of two that nobody taught."""
+    lines = [f"{'by':<18}{'metric':<18}{'apart':<12}{'value':>6}  {'interval':<14}  gain  {'interval':<16}  p (Holm)"]
+    for each in result.figures:
+        within = "" if each.low is None else f"[{_three(each.low)}, {_three(each.high)}]"
+        gained = "" if each.gain_low is None else f"[{_three(each.gain_low)}, {_three(each.gain_high)}]"
+        p = "" if each.p_holm is None else f"{each.p_holm:.3f}"
+        chosen = " *" if (each.name, each.metric) == (result.chosen, result.metrics[0]) else ""
+        lines.append(
+            f"{each.name:<18}{each.metric:<18}{each.split + 's':<12}{_three(each.value):>6}  {within:<14}"
+            f"  {_three(each.gain):>6} {gained:<16}  {p}{chosen}"
+        )
+    lines += [f"{'chance':<18}{metric:<30}{_three(chance):>6}" for metric, chance in result.chance.items()]
+    if result.ceiling is not None:
+        lines.append(f"{'ceiling':<18}{result.metrics[0]:<30}{_three(result.ceiling):>6}  so far people agree")
+    for point in result.curve:
+        lines.append(f"{result.best} after {counted(point.n_groups, 'work')}: {_three(point.value)}")
+    tested = ", ".join(f"{counted(s.n_groups, s.by)} in {counted(s.n_folds, 'fold')}" for s in result.splits)
+    lines.append(f"Tested on what was not trained on: {tested}. * chosen: surely better than all before it.")
+    return lines
+
+
 def map_table(views: Sequence[MapView]) -> list[str]:
     """One line per view: what of it is true, and of the same tracks by PCA."""
     lines = [
@@ -235,6 +258,10 @@ def tag_check_table(figures: Sequence[TagFigure]) -> list[str]:
         )
     lines.append(f"AUC: .5 is chance. Words by which at least {FEWEST} recordings are named and {FEWEST} are not.")
     return lines
+
+
+def _three(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}".replace("0.", ".", 1)
 
 
 def _two(value: float | None) -> str:

@@ -18,6 +18,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from mess_core.collections.collection import Collection, Description, Recording
 from mess_core.collections.table import read_table
 from mess_core.collections.walking import MIDI_SUFFIXES, audio_files
@@ -71,6 +73,41 @@ def _count_raters(folder: Path) -> Counter[str]:
     return Counter(Path(row.get("filename", "")).stem.strip() for row in read_table(path).values())
 
 
+def read_ratings(path: Path) -> tuple[list[str], np.ndarray]:
+    """The single ratings: work and performer of what each is of, and its 19 numbers, (n_ratings, 19).
+
+    Performer and work stand as in `work, performer`; NaN is what was not answered.
+
+    Raises
+    ------
+    InputError
+        If it is no such table.
+    """
+    rows = list(read_table(path).values())
+    asked = [name for name in (rows[0] if rows else {}) if name.startswith("Question_")][: len(SCALES)]
+    if len(asked) < len(SCALES):
+        raise InputError(f"{path.name} has {len(asked)} questions, expected {len(SCALES)}.")
+
+    def answer(text: str) -> float:
+        try:
+            return float(text)
+        except ValueError:
+            return np.nan
+
+    ratings = np.array([[answer(row.get(name, "")) for name in asked] for row in rows])
+    stems = (Path(row.get("filename", "")).stem.strip() for row in rows)
+    matches = ((stem, STEM.fullmatch(stem)) for stem in stems)
+    return [f"{_work(match)}, {_player(match)}" if match else stem for stem, match in matches], ratings
+
+
+def _work(match: re.Match[str]) -> str:
+    return f"{match['piece'].replace('_', ' ')}, passage {match['passage']} ({match['n_bars']} bars)"
+
+
+def _player(match: re.Match[str]) -> str:
+    return match["player"] if match["player"].startswith("Score") else f"Player {match['player']}"
+
+
 def _details(
     stem: str, means: Mapping[str, Sequence[float]], spreads: Mapping[str, Sequence[float]], raters: Mapping[str, int]
 ) -> dict[str, str]:
@@ -107,14 +144,13 @@ def _describe(folder: Path) -> Description:
             refused.append((path.name, f"{MEANS} does not rate it."))
             continue
         piece = match["piece"].replace("_", " ")
-        player = match["player"] if match["player"].startswith("Score") else f"Player {match['player']}"
         recordings.append(
             Recording(
                 audio.get(stem),
-                title=f"{piece}, passage {match['passage']}, {player}",
-                work=f"{piece}, passage {match['passage']} ({match['n_bars']} bars)",
+                title=f"{piece}, passage {match['passage']}, {_player(match)}",
+                work=_work(match),
                 composer=match["composer"],
-                performer=player,
+                performer=_player(match),
                 instrument="piano",
                 album=piece,
                 midi=path,

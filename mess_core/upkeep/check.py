@@ -23,6 +23,7 @@ from mess_core.embeddings import hidden_states
 from mess_core.encoders import imported, weights
 from mess_core.errors import ArtefactMismatchError, AudioError, StorageError
 from mess_core.evaluation import kept as evaluations
+from mess_core.learning import kept as learning
 from mess_core.maps import kept as maps
 from mess_core.probing import discovery
 from mess_core.search import learned, recall
@@ -37,7 +38,7 @@ from mess_core.workspace.workspace import Workspace
 
 KINDS: tuple[Kind, ...] = (
     discovery.KEPT, evaluations.KEPT, imported.KEPT, maps.KEPT, maps.KEPT_STABILITY, peaks.KEPT, recall.KEPT,
-    hidden_states.KEPT, packed.KEPT, weights.KEPT, learned.KEPT,
+    hidden_states.KEPT, packed.KEPT, weights.KEPT, learned.KEPT, learning.KEPT,
 )  # fmt: skip
 LAST_CHECK = "last_check"  # the setting that remembers it
 DEMO_AGAIN = "Run: python -m mess_core demo. It makes the damaged file again; `check --repair` deletes it."

@@ -19,6 +19,7 @@ from mess_core.work.download import DownloadRequest
 from mess_core.work.evaluate import EvaluateRequest
 from mess_core.work.extract import EncodeRequest, ExtractRequest
 from mess_core.work.fetch import FetchRequest
+from mess_core.work.learn import LearnRequest
 from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import Done, Request
@@ -30,7 +31,7 @@ KINDS: dict[str, type[Request]] = {
     request.kind: request
     for request in (
         DemoRequest, AddRequest, ExtractRequest, EncodeRequest, TargetsRequest, MeasureRequest, ProbeRequest,
-        EvaluateRequest, MapRequest, DownloadRequest, FetchRequest,
+        EvaluateRequest, MapRequest, DownloadRequest, FetchRequest, LearnRequest,
     )
 }  # fmt: skip
 

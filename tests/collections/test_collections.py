@@ -25,7 +25,7 @@ from mess_core.collections.folder import FOLDER
 from mess_core.collections.maestro import MAESTRO
 from mess_core.collections.manifest import MANIFEST
 from mess_core.collections.opening import TAGS, open_recording, read_track
-from mess_core.collections.percepiano import PERCEPIANO
+from mess_core.collections.percepiano import PERCEPIANO, read_ratings
 from mess_core.collections.playlist import read_playlist
 from mess_core.collections.published import COLLECTIONS, collection, detect
 from mess_core.collections.smd import SMD
@@ -387,6 +387,23 @@ def test_percepiano_without_ratings_is_one_sentence(tmp_path, text):
     (tmp_path / "label_mean_19.json").write_text(text, "utf-8")
     with pytest.raises(InputError, match=r"label_mean_19\.json"):
         PERCEPIANO.read(tmp_path)
+
+
+def test_single_ratings_are_named_as_their_recordings(tmp_path):
+    """By work and performer, as the collection gives them; what was not answered is NaN, the twentieth is left."""
+    stem = "Schubert_D935_no.3_4bars_1_25"
+    plant_percepiano(tmp_path, stem)
+    questions = ",".join(f"Question_{n}" for n in range(20))
+    rows = [",".join(map(str, range(19))) + ",", ",".join(["", *map(str, range(1, 19))]) + ","]
+    table = "\n".join([f"user,filename,{questions}", *(f"7,{stem}.wav,{row}" for row in rows)])
+    (tmp_path / "ratings.csv").write_text(table, "utf-8")
+    names, ratings = read_ratings(tmp_path / "ratings.csv")
+    (recording,) = PERCEPIANO.read(tmp_path).recordings
+    assert names == 2 * [f"{recording.work}, {recording.performer}"]
+    np.testing.assert_array_equal(ratings, [np.arange(19.0), [np.nan, *range(1, 19)]])
+    (tmp_path / "ratings.csv").write_text("user,filename,Question_1\n7,a.wav,3\n", "utf-8")
+    with pytest.raises(InputError, match="1 questions, expected 19"):
+        read_ratings(tmp_path / "ratings.csv")
 
 
 @pytest.mark.skipif(not (SHARED / "percepiano").exists(), reason="the shared data is not here")

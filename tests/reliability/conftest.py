@@ -14,9 +14,12 @@ from mess_core.embeddings.hidden_states import RawWriter
 from mess_core.encoders.imported import keep_imported
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.weights import use_folder
+from mess_core.learning.kept import LearnReport, save_report
+from mess_core.learning.trial import Figure, Point, Split, TrialResult
 from mess_core.maps.drawing import make_map
 from mess_core.maps.settings import MapSettings
 from mess_core.search.answers import build_segment_index, make_plan
+from mess_core.search.learned import LearnedMetric, Transform, save_metric
 from mess_core.search.question import Question
 from mess_core.search.recall import recall_path
 from mess_core.storage.files import seal, write_atomically
@@ -52,6 +55,9 @@ KINDS = {
     "directions": "probing/*/*.safetensors",
     "faithfulness": "probing/*/music-faithfulness.json",
     "similarity": "probing/*/music-similarity.json",
+    "metric": "learned/*/*-metric.json",
+    "metric arrays": "learned/*/*.safetensors",
+    "learning": "learned/*/*-works.json",
     "map": "cache/maps/*/*/*/*.json",
     "map arrays": "cache/maps/*/*/*/*.safetensors",
     "map current": "cache/maps/*/*/current.json",
@@ -91,11 +97,30 @@ def _make_everything(bright_library: Path, root: Path) -> None:
     writer = UploadWriter(home, "sent.wav")
     writer.write(_wav())
     writer.finish()
+    make_learned(scope)
     keep_imported(replace(MEL, id="imported:theirs", title="theirs"), home.paths)
     use_folder(replace(MEL, files=()), home.paths, root)
     make_demo(home.paths.demo, only={plan_demo()[0].stem}, workers=1)
     home.database.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     home.database.close()
+
+
+def make_learned(scope: Scope) -> None:
+    """A metric, and a report of figures that nobody could reach."""
+    numbers = scope.info.n_layers * scope.info.embedding_dim
+    shape, widths = (scope.info.n_layers, scope.info.embedding_dim), (scope.info.embedding_dim,) * scope.info.n_layers
+    transform = Transform(np.zeros(shape, np.float32), np.ones(numbers, np.float32), (), False, widths)
+    own = (scope.library, scope.info.id, scope.info.fingerprint)
+    save_metric(
+        scope.workspace.paths, scope.info,
+        LearnedMetric(*own, "works", "layers", scope.content, {"n_works": 2}, "none", transform),
+    )  # fmt: skip
+    value = (False, 0.5, 0.4, 0.6, None, None, None, "cosine", None, None, None, (0.5,))
+    figure = Figure("centred", "nDCG@10", "work", *value)
+    split = Split("work", 4, 1, 5, 10, 10, (("a", "b"),))
+    curve = (Point(0.5, 5, None),)
+    result = TrialResult(("nDCG@10",), (split,), (figure,), {"nDCG@10": 0.1}, "centred", "centred", curve)
+    save_report(scope.workspace.paths, scope.info, LearnReport(*own, scope.content, "works", result))
 
 
 @pytest.fixture

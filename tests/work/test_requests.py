@@ -19,6 +19,7 @@ from mess_core.work.evaluate import EvaluateRequest
 from mess_core.work.extract import EncodeRequest, ExtractRequest
 from mess_core.work.fetch import FetchRequest
 from mess_core.work.kinds import KINDS, asked, what_follows
+from mess_core.work.learn import LearnRequest
 from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import Done, latest, submit, under_way
@@ -47,6 +48,10 @@ ROWS = [
     ("map", {"library": "a", "encoder": "mel", "settings": vars(MapSettings(seed=3)), "layer": 2, "always": ["x", "y"],
              "with_stability": True}, MapRequest("a", "mel", MapSettings(seed=3), 2, ("y", "x"), with_stability=True)),
     ("download", {"encoder": "mert-95m"}, DownloadRequest("mert-95m")),
+    ("learn", {"library": "a", "encoder": "mel", "from": "ratings", "student": "linear", "n_seeds": 3,
+               "activates": True, "has_curve": True, "single_ratings": "/data/ratings.csv", "hides_works": False},
+     LearnRequest("a", "mel", "ratings", "linear", 3, activates=True, has_curve=True,
+                  single_ratings=Path("/data/ratings.csv"))),
 ]  # fmt: skip
 
 
@@ -79,8 +84,8 @@ def test_a_row_that_cannot_be_meant_fails_with_a_sentence(home, kind, row):
 
 
 def test_a_kind_of_a_newer_version_is_named(home):
-    with pytest.raises(InputError, match="no job of the kind 'learn'"):
-        asked(home.jobs.submit("learn", {}))
+    with pytest.raises(InputError, match="no job of the kind 'compose'"):
+        asked(home.jobs.submit("compose", {}))
 
 
 @pytest.mark.parametrize(("kind", "row", "request_"), ROWS, ids=[f"{kind}-{n}" for n, (kind, _, _) in enumerate(ROWS)])

@@ -1,0 +1,601 @@
+"""Trial: every student tested on what it was not trained on, beside what nobody taught.
+
+    Course    moments, what teaches them, and what they are compared with
+      -> folds of whole works (and again of whole performers); for each: a lesson of the training rows, every student
+         taught, every test row compared with the others of its fold
+      -> parts and wholes per query, one row for each seed: a seed deals the folds anew and begins training anew
+      -> figures with intervals, gains over the better of S0 and S0', which nobody taught, Holm's p
+
+Always in the table: chance, search as it is (`centred`), plain cosine, S0'', and what needs no learning and no encoder
+of this kind: measured values (the mid-level features), other embeddings, duration alone.
+
+Intervals
+---------
+Works are the independent unit. A student's figure depends on which works it was tested on and on which it was trained
+on; the jackknife over works sees the first only, so its standard error is multiplied, and what seeds move is added, as
+for probes (`probing.uncertainty`, where the factors are explained). What nothing was trained for has a bootstrap of
+works (`evaluation.retrieval`). Gains are paired: the same queries, candidates and folds.
+
+The ladder
+----------
+Students come in order of what they may bend. Each must beat the best before it, its paired interval above 0; the first
+that does not ends the ladder, and the best before it is chosen. Nothing is chosen because it is large.
+
+Source
+------
+Holm (1979) for p over students. Nadeau & Bengio (2003) for the factor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from mess_core.errors import DataMissingError
+from mess_core.evaluation.retrieval import (
+    N_BOOTSTRAPS,
+    RetrievalTask,
+    discounted_gain_task,
+    estimate,
+    ranking,
+    recall_task,
+    reciprocal_rank_task,
+)
+from mess_core.learning.moments import By, Fold, MomentSet, deal
+from mess_core.learning.students import PLAIN, STUDENTS, UNTRAINED, Lesson, train, untrained
+from mess_core.learning.teachers import (
+    N_OTHERS,
+    deviations,
+    graded_gains,
+    kernel_set,
+    label_set,
+    nearest_share,
+    squared_distances,
+)
+from mess_core.learning.triplets import Triplets
+from mess_core.probing.scores import sum_by
+from mess_core.probing.uncertainty import MIN_GROUPS, gains, t_quantile
+from mess_core.search.learned import Transform, unit, unit_numbers
+
+Source = Literal["expression", "works", "performers", "ratings", "judgements"]
+OnProgress = Callable[[int, int, str], None]
+K = 10
+TRIPLETS, RECALL, MRR, NDCG = "triplet accuracy", f"recall@{K}", f"MRR@{K}", f"nDCG@{K}"
+N_FOLDS, FEW_FOLDS = 5, 2
+MEASURED, DURATION = "measured values", "duration"
+CURVE_SHARES = (0.25, 0.5, 0.75)  # of the training groups; all of them is the figure itself
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What is to be learned, and from what.
+
+    profiles : (n, n_scales) of what teaches, ratings or measurements; None where labels or answers do
+    triplets : that are tested; trained on, too, where they are judgements
+    rivals : name -> embeddings (n, n_layers, dim) by other encoders
+    values : name -> (n, n_values): what was measured; compared by distance, in standard deviations
+    widths : how many numbers each layer has
+    hides_works : points are not to tell of which work they are
+    """
+
+    source: Source
+    moments: MomentSet
+    widths: tuple[int, ...]
+    profiles: np.ndarray | None = None
+    triplets: Triplets | None = None
+    rivals: Mapping[str, np.ndarray] = field(default_factory=dict)
+    values: Mapping[str, np.ndarray] = field(default_factory=dict)
+    hides_works: bool = False
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What is measured; the first decides."""
+        retrieval = (NDCG, RECALL, MRR)
+        if self.source == "judgements":
+            return (TRIPLETS,)
+        return (TRIPLETS, *retrieval) if self.source == "ratings" else retrieval
+
+    def lesson(self, rows: np.ndarray, by: By = "work", seed: int = 0) -> Lesson:
+        """What a student may see of some rows."""
+        moments, rng = self.moments, np.random.default_rng(seed)
+        columns = (moments.spans, moments.works, moments.performers, moments.recordings)
+        spans, works, performers, recordings = (moments.codes(names)[rows] for names in columns)
+        groups = moments.groups(by)
+        shown = Lesson(
+            moments.vectors[rows],
+            self.widths,
+            tuple(groups[row] for row in rows),
+            targets=self._values_to_read(rows),
+            hide=works if self.hides_works else None,
+        )
+        apart = recordings[:, None] != recordings
+        match self.source:
+            case "expression" | "ratings":
+                assert self.profiles is not None
+                targets = deviations(self.profiles[rows], spans, np.arange(len(rows)))
+                distances = squared_distances(targets)
+                same_span = (spans[:, None] == spans) & apart
+                candidates = [kernel_set(distances, same_span, rng, N_OTHERS)]
+                if self.source == "expression":  # which asks across works, too
+                    candidates.append(kernel_set(distances, works[:, None] != works, rng, N_OTHERS))
+                return replace(shown, spans=spans, targets=targets, candidates=tuple(candidates))
+            case "works":
+                return replace(shown, candidates=(label_set(works, apart, rng, N_OTHERS),))
+            case "performers":
+                of_others = works[:, None] != works
+                return replace(shown, candidates=(label_set(performers, of_others & apart, rng, N_OTHERS),))
+            case "judgements":
+                assert self.triplets is not None
+                return replace(shown, triplets=self.triplets.among(rows, len(moments)))
+
+    def _values_to_read(self, rows: np.ndarray) -> np.ndarray | None:
+        """What S0'' reads off embeddings where the teacher has no numbers: the measured values; None without any."""
+        values = self.values.get(MEASURED)
+        if values is None:
+            return None
+        found: np.ndarray = _standard(values, rows)[rows]
+        return found
+
+    def tasks(self, fold: Fold) -> dict[str, RetrievalTask]:
+        """What the ranking of a fold's test rows is asked; the triplets aside, which ask for no ranking."""
+        moments, rows = self.moments, fold.test
+        works, performers, recordings = (
+            moments.codes(names)[rows] for names in (moments.works, moments.performers, moments.recordings)
+        )
+        same_work = works[:, None] == works
+        candidates = recordings[:, None] != recordings
+        gained: np.ndarray
+        if self.profiles is not None:
+            spans = moments.codes(moments.spans)
+            apart = deviations(self.profiles, spans, fold.train)[rows]
+            distances = squared_distances(apart)
+            candidates &= ~same_work & np.isfinite(distances)  # so that not the piece is recognised
+            gained, relevant = graded_gains(distances, candidates), nearest_share(distances, candidates)
+        else:
+            known = (performers[:, None] >= 0) & (performers >= 0)
+            same_performer = known & (performers[:, None] == performers)
+            if self.source == "works":
+                candidates &= ~(same_work & same_performer)  # another take is neither right nor wrong
+                relevant = same_work & candidates
+            else:
+                candidates &= ~same_work & known
+                relevant = same_performer & candidates
+            gained = relevant.astype(np.float64)
+        return {
+            NDCG: discounted_gain_task(gained, candidates, K),
+            RECALL: recall_task(relevant, candidates, K),
+            MRR: reciprocal_rank_task(relevant, candidates, K),
+        }
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What one way of comparing reached in one metric and split; None where there is no such number.
+
+    name : a student, or what nobody taught
+    metric, split : "nDCG@10" …; "work" or "performer"
+    is_student : whether it was trained here
+    value, low, high : 95 %
+    gain, gain_low, gain_high : over the better of `cosine` and `centred`, paired
+    over : which of the two that is
+    p : two-sided, of the gain; p_holm : with Holm's correction for all students of this metric and split
+    step_low : lower end of the gain over the best student before it; None where it is no student
+    seed_values : of each seed
+    """
+
+    name: str
+    metric: str
+    split: str
+    is_student: bool
+    value: float | None
+    low: float | None
+    high: float | None
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+    over: str
+    p: float | None
+    p_holm: float | None
+    step_low: float | None
+    seed_values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Split:
+    """How rows were dealt. n_units : queries or triplets tested of the main metric; hashes : train and test, by fold"""
+
+    by: str
+    n_train: int
+    n_test: int
+    n_folds: int
+    n_groups: int
+    n_units: int
+    hashes: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Point:
+    """Of the learning curve: what the chosen student reaches after training on so many groups."""
+
+    share: float
+    n_groups: int
+    value: float | None
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """All figures of a course.
+
+    chance : by metric
+    chosen : the student that the ladder ends with; `centred` if none is surely better
+    best : the student with the highest value of the main metric
+    ceiling : what can be reached, or None
+    """
+
+    metrics: tuple[str, ...]
+    splits: tuple[Split, ...]
+    figures: tuple[Figure, ...]
+    chance: Mapping[str, float | None]
+    chosen: str
+    best: str
+    curve: tuple[Point, ...] = ()
+    ceiling: float | None = None
+    notices: tuple[str, ...] = ()
+
+    def figure(self, name: str, metric: str | None = None, split: str = "work") -> Figure:
+        """One figure; KeyError if there is none."""
+        for each in self.figures:
+            if (each.name, each.metric, each.split) == (name, metric or self.metrics[0], split):
+                return each
+        raise KeyError((name, metric, split))
+
+
+def run_trial(
+    course: Course,
+    students: Sequence[str] = STUDENTS,
+    *,
+    n_seeds: int = 5,
+    n_folds: int = N_FOLDS,
+    ceiling: float | None = None,
+    has_second_split: bool = True,
+    on_progress: OnProgress = lambda n_done, n_total, what: None,
+) -> TrialResult:
+    """Teach and test every student.
+
+    Raises
+    ------
+    InputError
+        If there are too few works to test on what was not trained on.
+    DataMissingError
+        If nothing can be asked of any fold.
+    """
+    ways: list[By] = ["work"]
+    notices = []
+    if has_second_split and course.source != "judgements":
+        n_performers = len(set(course.moments.performers) - {None})
+        if n_performers > FEW_FOLDS:
+            ways.append("performer")
+        else:
+            notices.append("Performers could not be put apart: there are too few with a name.")
+    figures: list[Figure] = []
+    splits, chance, tallies = [], {}, {}
+    n_total, n_done = len(ways) * n_seeds * n_folds, 0
+
+    for by in ways:
+        n_here = n_folds if by == "work" else FEW_FOLDS + 1
+        tally = _Tally(course, by)
+        for seed in range(n_seeds):
+            for fold in deal(course.moments, by, n_here, seed):
+                on_progress(min(n_done, n_total - 1), n_total, f"teaching by {course.source}, {by}s apart")
+                tally.add(seed, fold, students)
+                n_done += 1
+        tallies[by] = tally
+        splits.append(tally.split(n_here))
+        figures += tally.figures(students)
+        if by == "work":
+            chance = tally.chance()
+    main = tallies["work"]
+    if not main.n_units:
+        raise DataMissingError(
+            "No question could be asked of what was not trained on: too few recordings share a work or a performer.",
+            "Add recordings of the same works by others.",
+        )
+    chosen = _ladder(main, students)
+    values = {name: main.value(name, course.metrics[0]) for name in students}
+    best = max(students, key=lambda name: values[name] or 0.0, default=PLAIN)
+    on_progress(n_total, n_total, "figures")
+    return TrialResult(course.metrics, tuple(splits), tuple(figures), chance, chosen, best, (), ceiling, tuple(notices))
+
+
+def learning_curve(
+    course: Course, student: str, n_seeds: int = 2, n_folds: int = N_FOLDS, shares: Sequence[float] = CURVE_SHARES
+) -> tuple[Point, ...]:
+    """What a student reaches after training on a part of the training groups, tested as ever."""
+    points = []
+    groups = course.moments.groups("work")
+    for share in shares:
+        tally, sizes = _Tally(course, "work"), []
+        for seed in range(n_seeds):
+            rng = np.random.default_rng([seed, round(100 * share)])
+            for fold in deal(course.moments, "work", n_folds, seed):
+                names = sorted({groups[row] for row in fold.train})
+                kept = set(rng.permutation(names)[: max(2, round(share * len(names)))].tolist())
+                fewer = np.array([row for row in fold.train if groups[row] in kept])
+                sizes.append(len(kept))
+                tally.add(seed, replace(fold, train=fewer), (student,), names=())
+        points.append(Point(share, round(float(np.mean(sizes))), tally.value(student, course.metrics[0])))
+    return tuple(points)
+
+
+def teach(course: Course, student: str, seed: int = 0) -> Transform:
+    """A student taught with everything there is: what search is given."""
+    lesson = course.lesson(np.arange(len(course.moments)), seed=seed)
+    return untrained(student, lesson) if student in UNTRAINED else train(student, lesson, seed)
+
+
+class _Tally:
+    """Parts and wholes of every way of comparing, filled fold by fold."""
+
+    def __init__(self, course: Course, by: By) -> None:
+        self.course, self.by = course, by
+        self.groups = np.unique(course.moments.groups(by), return_inverse=True)[1]
+        self.n_train: list[int] = []
+        self.n_test: list[int] = []
+        self.hashes: list[tuple[str, str]] = []
+        self.parts: dict[tuple[str, str], dict[int, np.ndarray]] = {}
+        self.wholes: dict[str, dict[int, np.ndarray]] = {}
+        self.chances: dict[str, list[tuple[float, float]]] = {}
+        triplets = course.triplets
+        self.of_unit = dict.fromkeys(course.metrics, self.groups)
+        if triplets is not None:
+            self.of_unit[TRIPLETS] = self.groups[triplets.rows[:, 0]]
+
+    @property
+    def n_units(self) -> int:
+        """Of the main metric, with an answer."""
+        wholes = self.wholes.get(self.course.metrics[0], {})
+        return int(np.count_nonzero(sum(wholes.values()))) if wholes else 0
+
+    def add(self, seed: int, fold: Fold, students: Sequence[str], names: Sequence[str] | None = None) -> None:
+        """Teach on a fold's training rows and ask its test rows; `names` of what nobody taught, None for all of it."""
+        course, rows = self.course, fold.test
+        lesson = course.lesson(fold.train, self.by, seed)
+        n = len(course.moments)
+        asked = None
+        if course.triplets is not None and TRIPLETS in course.metrics:
+            asked = np.flatnonzero(course.triplets.within(rows, n))
+        tasks = course.tasks(fold) if NDCG in course.metrics else {}
+        self._note(seed, fold, tasks, asked)
+        place = np.full(n, -1)
+        place[rows] = np.arange(len(rows))
+        for name, similarities in self._compared(lesson, fold, seed, students, names):
+            order = ranking(similarities) if tasks else None
+            for metric, task in tasks.items():
+                assert order is not None
+                self._put((name, metric), seed, rows, task.parts(order))
+            if asked is not None and course.triplets is not None:
+                anchor, near, far = place[course.triplets.rows[asked]].T
+                right = np.sign(similarities[anchor, near] - similarities[anchor, far]) / 2 + 0.5
+                self._put((name, TRIPLETS), seed, asked, right * course.triplets.weights[asked])
+
+    def _note(self, seed: int, fold: Fold, tasks: Mapping[str, RetrievalTask], asked: np.ndarray | None) -> None:
+        self.n_train.append(len(fold.train))
+        self.n_test.append(len(fold.test))
+        self.hashes.append((fold.train_sha256, fold.test_sha256))
+        for metric, task in tasks.items():
+            self._whole(metric, seed, fold.test, task.wholes)
+            if task.chance is not None:
+                self.chances.setdefault(metric, []).append((task.chance, float(task.wholes.sum())))
+        if asked is not None and self.course.triplets is not None:
+            self._whole(TRIPLETS, seed, asked, self.course.triplets.weights[asked])
+
+    def _whole(self, metric: str, seed: int, units: np.ndarray, values: np.ndarray) -> None:
+        whole = self.wholes.setdefault(metric, {})
+        whole.setdefault(seed, np.zeros(len(self.of_unit[metric])))[units] = values
+
+    def _put(self, key: tuple[str, str], seed: int, units: np.ndarray, values: np.ndarray) -> None:
+        parts = self.parts.setdefault(key, {})
+        parts.setdefault(seed, np.zeros(len(self.of_unit[key[1]])))[units] = values
+
+    def _compared(
+        self, lesson: Lesson, fold: Fold, seed: int, students: Sequence[str], names: Sequence[str] | None
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """Name, similarities (n_test, n_test)."""
+        course, rows = self.course, fold.test
+        vectors = course.moments.vectors[rows]
+        for name in UNTRAINED if names is None else names:
+            yield name, _similarities(untrained(name, lesson), vectors)
+        for name in students:
+            if name == "predicted" and lesson.targets is None:
+                continue
+            yield name, _similarities(train(name, lesson, seed), vectors)
+        if names is not None:
+            return
+        for name, others in course.rivals.items():
+            widths = (others.shape[2],) * others.shape[1]
+            centre = others[fold.train].mean(axis=0, dtype=np.float64).astype(np.float32)
+            numbers = unit(unit_numbers(others[rows], centre, widths))
+            yield name, numbers @ numbers.T
+        for name, values in course.values.items():
+            standard = _standard(values, fold.train)[rows]
+            yield name, -squared_distances(np.nan_to_num(standard))
+
+    # --- figures ----------------------------------------------------------------------------------------------
+
+    def value(self, name: str, metric: str) -> float | None:
+        """Over all seeds."""
+        parts = self.parts.get((name, metric))
+        whole = sum(float(each.sum()) for each in self.wholes.get(metric, {}).values())
+        return None if parts is None or not whole else sum(float(each.sum()) for each in parts.values()) / whole
+
+    def chance(self) -> dict[str, float | None]:
+        found: dict[str, float | None] = dict.fromkeys(self.course.metrics)
+        for metric, each in self.chances.items():
+            weight = sum(n for _, n in each)
+            found[metric] = sum(chance * n for chance, n in each) / weight if weight else None
+        return found | ({TRIPLETS: 0.5} if TRIPLETS in self.course.metrics else {})
+
+    def split(self, n_folds: int) -> Split:
+        train, test = (round(float(np.mean(each))) for each in (self.n_train, self.n_test))
+        n_groups = len(np.unique(self.groups))
+        return Split(self.by, train, test, n_folds, n_groups, self.n_units, tuple(self.hashes))
+
+    def figures(self, students: Sequence[str]) -> list[Figure]:
+        found = []
+        for metric in self.course.metrics:
+            names = [name for name, of in self.parts if of == metric]
+            own = [self._figure(name, metric, name in students) for name in names]
+            holm = holm_adjusted([each.p for each in own if each.is_student])
+            adjusted = iter(holm)
+            steps = self._steps([name for name in students if name in names], metric)
+            found += [
+                replace(each, p_holm=next(adjusted), step_low=steps[each.name]) if each.is_student else each
+                for each in own
+            ]
+        return found
+
+    def _steps(self, students: Sequence[str], metric: str) -> dict[str, float | None]:
+        """Lower end of each student's gain over the best that stood before it."""
+        best, found = self.rival(metric), {}
+        for name in students:
+            low = self.gain(name, best, metric)[1]
+            found[name] = low
+            if low is not None and low > 0:
+                best = name
+        return found
+
+    def _figure(self, name: str, metric: str, is_student: bool) -> Figure:
+        parts, wholes = self._by_seed((name, metric)), self._wholes(metric)
+        value = self.value(name, metric)
+        sums = wholes.sum(axis=1)
+        each = tuple(float(p.sum() / w) if w else None for p, w in zip(parts, sums, strict=True))
+        low, high = self._interval(parts, wholes, metric, is_student)
+        over = self.rival(metric)
+        gain, gain_low, gain_high, p = self.gain(name, over, metric) if name != over else (None,) * 4
+        return Figure(
+            name, metric, self.by, is_student, value, low, high, gain, gain_low, gain_high, over, p, None, None, each
+        )
+
+    def rival(self, metric: str) -> str:
+        """The better of the two ways of comparing that nobody taught, by its value: what learning must beat."""
+        return max(UNTRAINED[::-1], key=lambda name: self.value(name, metric) or 0.0)
+
+    def _interval(
+        self, parts: np.ndarray, wholes: np.ndarray, metric: str, is_student: bool
+    ) -> tuple[float | None, float | None]:
+        codes = self.of_unit[metric]
+        if is_student:
+            return self._t_interval(parts, np.zeros_like(parts), wholes, metric)[1:3]
+        whole = wholes.mean(axis=0)
+        task = RetrievalTask(whole, lambda order: whole, None)
+        (score,) = estimate(task, [parts.mean(axis=0)], codes, n_bootstraps=N_BOOTSTRAPS, seed=0)
+        is_enough = score.n_groups >= MIN_GROUPS
+        return (score.low, score.high) if is_enough else (None, None)
+
+    def gain(self, name: str, rival: str, metric: str) -> tuple[float | None, float | None, float | None, float | None]:
+        """Over a rival, paired: value, lower and upper end, two-sided p."""
+        one, other = self._by_seed((name, metric)), self._by_seed((rival, metric))
+        return self._t_interval(one, other, self._wholes(metric), metric)
+
+    def _t_interval(
+        self, parts: np.ndarray, rivals: np.ndarray, wholes: np.ndarray, metric: str
+    ) -> tuple[float | None, float | None, float | None, float | None]:
+        """Of the ratio of sums of parts less rivals: value, low, high, p."""
+        return paired_interval(parts, rivals, wholes, self.of_unit[metric])
+
+    def _by_seed(self, key: tuple[str, str]) -> np.ndarray:
+        return np.stack([self.parts[key][seed] for seed in sorted(self.wholes[key[1]])])
+
+    def _wholes(self, metric: str) -> np.ndarray:
+        return np.stack([each for _, each in sorted(self.wholes[metric].items())])
+
+
+def paired_interval(
+    parts: np.ndarray, rivals: np.ndarray, wholes: np.ndarray, groups: np.ndarray
+) -> tuple[float | None, float | None, float | None, float | None]:
+    """How much more of the whole a student gets than a rival, with an interval that counts its training in.
+
+    Parameters
+    ----------
+    parts, rivals, wholes : ndarray, shape (n_seeds, n_units)
+    groups : ndarray, shape (n_units,), int
+
+    Returns
+    -------
+    value, low, high, p
+        No interval below ten groups; nothing where there is no whole.
+    """
+    is_used = wholes.any(axis=0)
+    if not is_used.any():
+        return None, None, None, None
+    codes = np.unique(groups[is_used], return_inverse=True)[1]
+    n_groups = int(codes.max()) + 1
+    of_groups = [np.stack([sum_by(codes, row[is_used][:, None]) for row in each]) for each in (parts, rivals, wholes)]
+    own, other, total = of_groups
+    # As a gain in R², of which errors are what is missing of the whole.
+    found = gains(total - own, total - other, total)
+    value, error = float(found.value[0]), float(found.error[0])
+    if n_groups < MIN_GROUPS:
+        return value, None, None, None
+    reach = t_quantile(n_groups)
+    return value, value - reach * error, value + reach * error, two_sided_p(value, error, n_groups)
+
+
+def two_sided_p(value: float, error: float, n_groups: int) -> float:
+    """Of a t statistic with n_groups - 1 degrees of freedom; 1 where nothing differs."""
+    from scipy.special import stdtr
+
+    if not error:
+        return 1.0 if not value else 0.0
+    return float(2 * stdtr(n_groups - 1, -abs(value / error)))
+
+
+def holm_adjusted(p: Sequence[float | None]) -> list[float | None]:
+    """Holm's p, which holds for all at once, in the order given; None stays None.
+
+    Examples
+    --------
+    >>> holm_adjusted([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    known = sorted((value, place) for place, value in enumerate(p) if value is not None)
+    found: list[float | None] = [None] * len(p)
+    highest = 0.0
+    for rank, (value, place) in enumerate(known):
+        highest = max(highest, min(1.0, value * (len(known) - rank)))
+        found[place] = round(highest, 12)
+    return found
+
+
+def _ladder(tally: _Tally, students: Sequence[str]) -> str:
+    """The best student before the first that is not surely better than the best before it."""
+    metric = tally.course.metrics[0]
+    first = best = tally.rival(metric)
+    for name in students:
+        if (name, metric) not in tally.parts:
+            continue
+        low = tally.gain(name, best, metric)[1]
+        if low is None or low <= 0:
+            break
+        best = name
+    return PLAIN if best == first else best
+
+
+def _similarities(transform: Transform, vectors: np.ndarray) -> np.ndarray:
+    points = transform.points(vectors)
+    return transform.similarities(points, points)
+
+
+def _standard(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Values (n, n_values) in standard deviations of some rows; NaN becomes the mean of these."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a value that no row has
+        mean, spread = np.nanmean(values[rows], axis=0), np.nanstd(values[rows], axis=0)
+    standard = (values - mean) / np.where(spread > 0, spread, 1.0)
+    found: np.ndarray = np.nan_to_num(standard)
+    return found

@@ -1,0 +1,428 @@
+"""Learning a similarity: gather what teaches, test every student, keep the report, activate what is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mess_core.catalogue.catalogue import Track
+from mess_core.collections.percepiano import read_ratings
+from mess_core.config import RATERS, SPREAD
+from mess_core.encoders.base import EncoderInfo
+from mess_core.encoders.chroma import CHROMA
+from mess_core.encoders.hearings import refuse_hearing
+from mess_core.encoders.mel import MEL
+from mess_core.encoders.musicnn import MTT
+from mess_core.encoders.registry import encoder_info
+from mess_core.errors import DataMissingError, InputError
+from mess_core.handover.judgements import pair_votes
+from mess_core.learning.kept import SOURCES, LearnReport, load_report, save_report
+from mess_core.learning.moments import MomentSet, Span, cut_passages, passage_rows
+from mess_core.learning.students import PLAIN, STUDENTS
+from mess_core.learning.teachers import FEWEST_PERFORMANCES
+from mess_core.learning.trial import (
+    DURATION,
+    MEASURED,
+    Course,
+    Source,
+    TrialResult,
+    learning_curve,
+    run_trial,
+    teach,
+)
+from mess_core.learning.triplets import answers_of, halves_agreement, rated_triplets
+from mess_core.probing.discovery import groups_of
+from mess_core.search.learned import LearnedMetric, save_metric
+from mess_core.storage.provenance import digest, provenance
+from mess_core.targets.base import TargetValue
+from mess_core.targets.measurements import probe_scale
+from mess_core.targets.midi import measure, read_performance
+from mess_core.targets.registry import NUISANCES, TARGETS
+from mess_core.words import counted, number
+from mess_core.work.request import Done, Request, encoder_words, library_words
+from mess_core.work.task import Task
+from mess_core.workspace.scope import Scope, scope_of
+from mess_core.workspace.workspace import Workspace
+
+LADDER, EVERYONE = "ladder", "all"  # in place of a student: until one does not help; or all of them
+MOST_EXCERPT_S = 60.0  # a recording without score times counts as a passage of its own up to here
+FEWEST_SPANS = 10  # works or spans that a figure needs to have an interval
+MOST_SEEDS = 50
+# What teaches expression: how keys are struck, held and placed. Tempo is in how many notes there are in a second.
+TEACHING = (
+    "velocity_mean", "velocity_std", "velocity_range", "articulation_ratio", "chord_asynchrony", "melody_lead",
+    "pedal_ratio", "note_density",
+)  # fmt: skip
+RIVALS = {"log-mel": MEL.id, "chroma": CHROMA.id, "MusiCNN": MTT.id, "nano": "nano"}
+
+
+@dataclass(frozen=True)
+class LearnRequest(Request):
+    """Teach every student by one source, and say what it brought.
+
+    student : one of the students, "ladder", or "all"
+    activates : the chosen one, or the one that is named, becomes the geometry `learned`
+    has_curve : also how good the best is after less training
+    hides_works : recordings are not to be told apart by which work they are of (HSIC)
+    single_ratings : a table of what every rater said, in PercePiano's columns, by which people themselves are tested
+    """
+
+    library: str
+    encoder_id: str
+    source: Source
+    student: str = LADDER
+    n_seeds: int = 5
+    activates: bool = False
+    has_curve: bool = False
+    single_ratings: Path | None = None
+    hides_works: bool = False
+
+    kind: ClassVar[str] = "learn"
+    keys: ClassVar = {"encoder_id": "encoder", "source": "from"}
+
+    @classmethod
+    def _read(cls, entries: Mapping[str, Any]) -> dict[str, Any]:
+        single = entries.get("single_ratings")
+        return {"single_ratings": None if single is None else Path(single)}
+
+    def begin(self, workspace: Workspace) -> None:
+        if self.source not in SOURCES:
+            raise InputError(f"Nothing is learned from {self.source!r}.", f"Choose one of: {', '.join(SOURCES)}.")
+        if self.student not in (LADDER, EVERYONE, *STUDENTS):
+            raise InputError(f"There is no student {self.student!r}.", f"Choose one of: all, {', '.join(STUDENTS)}.")
+        if not 1 <= self.n_seeds <= MOST_SEEDS:
+            raise InputError(f"{self.n_seeds} seeds were asked for, expected 1 to {MOST_SEEDS}.")
+
+    def resource(self, workspace: Workspace) -> str:
+        return f"learn {self.library} {encoder_info(self.encoder_id, workspace.paths).fingerprint}"
+
+    def words(self, workspace: Workspace) -> str:
+        by = encoder_words(workspace, self.encoder_id)
+        return f"Learning from {self.source} in {library_words(self.library)} with {by}"
+
+    def brief(self, workspace: Workspace) -> str:
+        return f"learning from {self.source}"
+
+    def run(self, task: Task) -> Done:
+        scope = scope_of(task.workspace, self.library, self.encoder_id)
+
+        def on_progress(n_done: int, n_total: int, what: str) -> None:
+            task.on_pause()
+            task.progress(n_done, n_total, what)
+
+        content = scope.content
+        gathered = gather(scope, self.source, self.single_ratings)
+        course = replace(gathered.course, hides_works=self.hides_works)
+        students = STUDENTS if self.student in (LADDER, EVERYONE) else (self.student,)
+        result = run_trial(course, students, n_seeds=self.n_seeds, ceiling=gathered.ceiling, on_progress=on_progress)
+        if self.has_curve:
+            result = replace(result, curve=learning_curve(course, result.best))
+        report = LearnReport(
+            library=scope.library,
+            encoder=scope.info.id,
+            fingerprint=scope.info.fingerprint,
+            content=content,
+            source=self.source,
+            result=result,
+            notices=gathered.notices,
+            provenance=provenance(moments=digest(course.moments.ids), seeds=self.n_seeds),
+        )
+        if self.activates:
+            report = self._activate(task, scope, course, report)
+        save_report(task.workspace.paths, scope.info, report)
+        return Done(" ".join((report.verdict, *([f"{report.activated} is active."] if report.activated else []))))
+
+    def _activate(self, task: Task, scope: Scope, course: Course, report: LearnReport) -> LearnReport:
+        """Keep the chosen student as the library's metric; none where none is better, unless it is named."""
+        result = report.result
+        student = self.student if self.student in STUDENTS else result.chosen
+        if student == PLAIN:
+            return replace(
+                report,
+                notices=(*report.notices, "Nothing was activated, because no student is surely better than search is."),
+            )
+        task.progress(0, 1, f"teaching {student} with everything")
+        transform = teach(course, student)
+        metric = LearnedMetric(
+            library=scope.library,
+            encoder=scope.info.id,
+            fingerprint=scope.info.fingerprint,
+            source=self.source,
+            student=student,
+            content=report.content,
+            trained_on=trained_on(course),
+            figure=in_figures(result, student),
+            transform=transform,
+            provenance=report.provenance,
+        )
+        save_metric(task.workspace.paths, scope.info, metric)
+        return replace(report, activated=student)
+
+
+def report_on(scope: Scope, source: str) -> LearnReport | None:
+    """The kept report of a library, by a source; None if there is none."""
+    return load_report(scope.workspace.paths, scope.library, scope.info, source)
+
+
+def trained_on(course: Course) -> dict[str, Any]:
+    """How many of what, for a card."""
+    moments = course.moments
+    return {
+        "n_moments": len(moments),
+        "n_recordings": len(set(moments.recordings)),
+        "n_works": len(set(moments.works)),
+        "n_performers": len(set(moments.performers) - {None}),
+        "n_triplets": 0 if course.triplets is None else len(course.triplets),
+        "moments_sha256": digest(moments.ids),
+    }
+
+
+def in_figures(result: TrialResult, student: str) -> str:
+    """How good a student is where it was not trained, in a sentence."""
+    own, plain = result.figure(student), result.figure(result.figure(PLAIN).over)
+    within = "" if own.low is None else f" [{number(own.low)}, {number(own.high)}]"
+    return (
+        f"{result.metrics[0]} on works it was not trained on: {number(own.value)}{within}; search without learning "
+        f"{number(plain.value)}; chance {number(result.chance.get(result.metrics[0]))}."
+    )
+
+
+# --- what teaches -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class GatheredCourse:
+    """A course, what its reader should know, and what can be reached."""
+
+    course: Course
+    notices: tuple[str, ...] = ()
+    ceiling: float | None = None
+
+
+def gather(scope: Scope, source: Source, single: Path | None = None) -> GatheredCourse:
+    """All that one source teaches of a library; `single` is a table of single ratings, for what people reach.
+
+    Raises
+    ------
+    DataMissingError
+        If there is too little of it: embeddings, works, performers, alignments, answers; a sentence says what.
+    """
+    scope.require_library()
+    refuse_hearing(scope.info, "teach it")
+    tracks = scope.embedded_tracks
+    if not tracks:
+        raise DataMissingError(
+            f"No track of library {scope.library!r} has an embedding by {scope.info.id} yet.",
+            f"python -m mess_core extract --encoder {scope.info.id}",
+        )
+    match source:
+        case "expression":
+            return _expression(scope, tracks)
+        case "ratings":
+            return _ratings(scope, tracks, single)
+        case "judgements":
+            return _judgements(scope, tracks)
+        case _:
+            return _labels(scope, tracks, source)
+
+
+def _labels(scope: Scope, tracks: list[Track], source: Source) -> GatheredCourse:
+    """Works and performers teach whole recordings."""
+    wholes = _wholes(tracks)
+    performers = {track.performer for track in tracks} - {None}
+    if source == "performers" and len(performers) < 2:
+        named = f"only {next(iter(performers))}" if performers else "nobody"
+        raise DataMissingError(
+            f"Performers cannot be told apart here: {named} is named as one.", "Add recordings by others, with names."
+        )
+    if len({span.name for span in wholes}) < 2:
+        raise DataMissingError("All recordings here are of one work: nothing can be tested on another.", "Add works.")
+    return GatheredCourse(_course(scope, source, wholes, tracks))
+
+
+def _ratings(scope: Scope, tracks: list[Track], single: Path | None) -> GatheredCourse:
+    """Scales with a spread and a number of raters beside them, as PercePiano has."""
+    details = scope.workspace.catalogue.details_of_many([track.track_id for track in tracks])
+    names = dict.fromkeys(name for each in details.values() for name in each)
+    scales = [name for name in names if f"{name}{SPREAD}" in names and f"{name}{RATERS}" in names]
+    if not scales:
+        raise DataMissingError(
+            f"No recording of {scope.library!r} was rated.",
+            f"Add a table with columns X, X{SPREAD} and X{RATERS}, or the collection PercePiano.",
+        )
+
+    profiles = np.array([[_float(details.get(track.track_id, {}).get(scale)) for scale in scales] for track in tracks])
+    course = _course(scope, "ratings", _wholes(tracks), tracks, profiles)
+    spans = course.moments.codes(course.moments.spans)
+    triplets = rated_triplets(profiles, spans)
+    if not len(triplets):
+        raise DataMissingError(
+            "Nothing rated here is played by three performers, so no two of them can be compared with a third.",
+            "Add other performances of the same works.",
+        )
+    return GatheredCourse(
+        replace(course, triplets=triplets), (), None if single is None else _ceiling(single, tracks, spans)
+    )
+
+
+def _ceiling(path: Path, tracks: list[Track], spans: np.ndarray) -> float | None:
+    """What one half of the raters tells of the other; None where none of the single ratings is of what is here."""
+    row_of = {f"{track.work}, {track.performer}": row for row, track in enumerate(tracks)}
+    names, ratings = read_ratings(path)
+    known = np.array([name in row_of for name in names], bool)
+    rows = np.array([row_of[name] for name in names if name in row_of], int)
+    return halves_agreement(ratings[known], rows, spans, len(tracks)) if len(rows) else None
+
+
+def _judgements(scope: Scope, tracks: list[Track]) -> GatheredCourse:
+    workspace = scope.workspace
+    comparisons = [*workspace.comparisons.all(), *pair_votes(workspace)]
+    answers = answers_of(comparisons, {track.track_id: row for row, track in enumerate(tracks)})
+    course = _course(scope, "judgements", _wholes(tracks), tracks)
+    return GatheredCourse(replace(course, triplets=answers.triplets), answers.notices, answers.agreement)
+
+
+def _expression(scope: Scope, tracks: list[Track]) -> GatheredCourse:
+    """The same bars by others, and what of their notes differs."""
+    passages = scope.workspace.catalogue.passages
+    spans = cut_passages([(track.track_id, passages.of_track(track.track_id)) for track in tracks])
+    cut = {span.recording for span in spans}
+    short = [track for track in tracks if track.track_id not in cut and track.duration_s <= MOST_EXCERPT_S]
+    played: dict[str, set[str]] = {}
+    everything = [*spans, *_wholes(short)]
+    for span in everything:
+        played.setdefault(span.name, set()).add(span.recording)
+    wanted = [span for span in everything if len(played[span.name]) >= FEWEST_PERFORMANCES]
+    if not wanted:
+        raise DataMissingError(
+            f"No passage of {scope.library!r} is played by three performers: no recording knows the times of a score "
+            "that others know, too, and no short excerpt has that many.",
+            "Add performances with alignments (ASAP, Vienna 4x22), then measure: python -m mess_core targets.",
+        )
+    profiles = _played(scope, wanted)
+    is_known = np.isfinite(profiles).all(axis=1)
+    kept = [span for span, known in zip(wanted, is_known, strict=True) if known]
+    if len({span.name for span in kept}) < 2:
+        raise DataMissingError("Of too few passages the notes are known: expression cannot be measured.", "Add MIDI.")
+    course = _course(scope, "expression", kept, tracks, profiles[is_known])
+    n_out = len(wanted) - len(kept)
+    notices = (f"{counted(n_out, 'passage')} left out: their notes are not known.",) if n_out else ()
+    return GatheredCourse(course, notices)
+
+
+def _wholes(tracks: list[Track]) -> list[Span]:
+    """Recordings as passages of their own; of one work they are the same span."""
+    works = groups_of(tracks, "work")
+    return [Span(work, track.track_id, 0.0, track.duration_s) for track, work in zip(tracks, works, strict=True)]
+
+
+def _played(scope: Scope, spans: list[Span]) -> np.ndarray:
+    """What teaches of each passage, by its MIDI, (n, n_scales); NaN where that is not known."""
+    measurements = scope.workspace.measurements
+    found = np.full((len(spans), len(TEACHING)), np.nan)
+    by_recording: dict[str, list[int]] = {}
+    for row, span in enumerate(spans):
+        by_recording.setdefault(span.recording, []).append(row)
+    for recording, rows in by_recording.items():
+        files = measurements.files(recording)
+        if files.midi is None:
+            continue
+        try:
+            performance = read_performance(files.midi)
+        except (InputError, OSError):
+            continue
+        for row in rows:
+            span = spans[row]
+            is_whole = span.start_s == 0.0 and "@" not in recording and len(rows) == 1
+            values: Mapping[str, TargetValue] = (
+                measure(performance)
+                if is_whole
+                else measure(performance, start_s=span.start_s, length_s=span.end_s - span.start_s)
+            )
+            found[row] = [float(probe_scale(np.array([values[target].value]), target)[0]) for target in TEACHING]
+    # A scale that is unknown here and there (no chord, no pedal) says nothing there; one that mostly is, is left out.
+    usual = np.isfinite(found).mean(axis=0) >= 0.5
+    if not usual.any():
+        return np.full((len(spans), 1), np.nan)
+    kept = found[:, usual]
+    known_rows = np.isfinite(kept).any(axis=1)
+    medians = np.nanmedian(kept, axis=0) if known_rows.any() else np.zeros(kept.shape[1])
+    filled = np.where(np.isfinite(kept), kept, medians)
+    filled[~known_rows] = np.nan
+    return filled
+
+
+def _course(
+    scope: Scope, source: Source, spans: list[Span], tracks: list[Track], profiles: np.ndarray | None = None
+) -> Course:
+    """MomentSet with their embeddings, and everything they are compared with."""
+    by_id = {track.track_id: track for track in tracks}
+    works = dict(zip(by_id, groups_of(tracks, "work"), strict=True))
+    is_of_passages = any(span.start_s or span.end_s < by_id[span.recording].duration_s for span in spans)
+    ids = tuple(
+        f"{span.recording}#{span.start_s:.3f}-{span.end_s:.3f} {span.name}" if is_of_passages else span.recording
+        for span in spans
+    )
+    moments = MomentSet(
+        ids=ids,
+        recordings=tuple(span.recording for span in spans),
+        spans=tuple(span.name for span in spans),
+        works=tuple(works[span.recording] for span in spans),
+        performers=tuple(by_id[span.recording].performer for span in spans),
+        vectors=_vectors(scope, scope.info, spans),
+        durations_s=np.array([span.end_s - span.start_s for span in spans]),
+    )
+    rivals = {}
+    for name, encoder_id in RIVALS.items():
+        info = encoder_info(encoder_id, scope.workspace.paths)
+        known = scope.workspace.store.known(info)
+        if encoder_id != scope.info.id and all(span.recording in known for span in spans):
+            rivals[name] = _vectors(scope, info, spans)
+    values = {DURATION: np.log(np.maximum(moments.durations_s, 1e-3))[:, None]}
+    measured = None if is_of_passages else _measured(scope, moments.recordings)
+    if measured is not None:
+        values[MEASURED] = measured
+    widths = scope.info.widths or (moments.vectors.shape[2],) * moments.vectors.shape[1]
+    return Course(source, moments, tuple(widths), profiles, None, rivals, values)
+
+
+def _vectors(scope: Scope, info: EncoderInfo, spans: list[Span]) -> np.ndarray:
+    """Embeddings of passages, (n, n_layers, dim) float32: of a recording its own, else the mean of its segments."""
+    store = scope.workspace.store
+    recordings = sorted({span.recording for span in spans})
+    whole = store.load(recordings, info)
+    row_of = {track_id: row for row, track_id in enumerate(whole.track_ids)}
+    counts: dict[str, int] = {}
+    for span in spans:
+        counts[span.recording] = counts.get(span.recording, 0) + 1
+    vectors = np.empty((len(spans), *whole.vectors.shape[1:]), np.float32)
+    for row, span in enumerate(spans):
+        if counts[span.recording] == 1 and span.start_s == 0.0:
+            vectors[row] = whole.vectors[row_of[span.recording]]
+            continue
+        embedding = store.read(span.recording, info)
+        rows = passage_rows(embedding.starts_s, info.segment_s, span.start_s, span.end_s)
+        vectors[row] = embedding.segments[rows].astype(np.float32).mean(axis=0)
+    return vectors
+
+
+def _measured(scope: Scope, recordings: tuple[str, ...]) -> np.ndarray | None:
+    """What was measured in the sound of each recording, on the scale of probes; None where too little was."""
+    columns = []
+    for target in TARGETS.values():
+        if target.signal == "audio" and target.tier != "low" and target.id not in NUISANCES[:1]:
+            values = probe_scale(scope.workspace.measurements.values(recordings, target.id), target.id)
+            if np.isfinite(values).mean() >= 0.9 and np.nanstd(values) > 0:
+                columns.append(values)
+    return np.stack(columns, axis=1) if columns else None
+
+
+def _float(text: str | None) -> float:
+    try:
+        return np.nan if text is None else float(text)
+    except ValueError:
+        return np.nan
