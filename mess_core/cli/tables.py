@@ -199,7 +199,8 @@ def learn_table(result: TrialResult) -> list[str]:
         within = "" if each.low is None else f"[{_three(each.low)}, {_three(each.high)}]"
         gained = "" if each.gain_low is None else f"[{_three(each.gain_low)}, {_three(each.gain_high)}]"
         p = "" if each.p_holm is None else f"{each.p_holm:.3f}"
-        chosen = " *" if (each.name, each.metric) == (result.chosen, result.metrics[0]) else ""
+        is_main = each.is_student and (each.metric, each.split) == (result.metrics[0], result.splits[0].by)
+        chosen = " *" if is_main and each.name == result.chosen else ""
         lines.append(
             f"{each.name:<18}{each.metric:<18}{each.split + 's':<12}{_three(each.value):>6}  {within:<14}"
             f"  {_three(each.gain):>6} {gained:<16}  {p}{chosen}"
@@ -210,7 +211,7 @@ def learn_table(result: TrialResult) -> list[str]:
     for point in result.curve:
         lines.append(f"{result.best} after {counted(point.n_groups, 'work')}: {_three(point.value)}")
     tested = ", ".join(f"{counted(s.n_groups, s.by)} in {counted(s.n_folds, 'fold')}" for s in result.splits)
-    lines.append(f"Tested on what was not trained on: {tested}. * chosen: surely better than all before it.")
+    lines.append(f"Tested on what was not trained on: {tested}. * chosen: its interval is above all before it.")
     return lines
 
 
