@@ -35,7 +35,7 @@ from mess_core.learning.teachers import CandidateSet, span_means
 from mess_core.learning.triplets import Triplets
 from mess_core.probing.folds import assign_folds
 from mess_core.probing.ridge import FoldedFeatures, one_blas_thread, predict_out_of_fold
-from mess_core.search.learned import Step, Transform, unit_numbers
+from mess_core.search.learned import Line, Transform, unit_numbers
 
 if TYPE_CHECKING:
     import torch
@@ -165,7 +165,7 @@ def _predicted(lesson: Lesson, seed: int) -> Transform:
         mean = targets.mean(axis=0)
         weights = np.zeros((len(told), len(alphas)), np.float32)
         weights[told] = whole.coefficients(targets - mean, alphas)
-    step = Step(weights, np.zeros(len(alphas), np.float32))
+    step = Line(weights, np.zeros(len(alphas), np.float32))
     return Transform(lesson.centre, _even(lesson), (step,), is_distance=True, widths=lesson.widths)
 
 
@@ -256,8 +256,8 @@ class _Pupil:
             scale = (even * np.repeat(roots, lesson.widths)).astype(np.float32)
             return Transform(lesson.centre, scale, (), self.is_distance, lesson.widths)
 
-        def step(weight: np.ndarray) -> Step:
-            return Step(np.ascontiguousarray(weight, np.float32), np.zeros(weight.shape[1], np.float32))
+        def step(weight: np.ndarray) -> Line:
+            return Line(np.ascontiguousarray(weight, np.float32), np.zeros(weight.shape[1], np.float32))
 
         steps = [step(self.onto * roots if self.name == "diagonal" else self.onto @ own["line"])]
         if self.name == "mlp":

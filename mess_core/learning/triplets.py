@@ -195,7 +195,7 @@ def answers_of(comparisons: Sequence[Comparison], row_of: Mapping[str, int]) -> 
     if not comparisons:
         raise DataMissingError(
             "Nobody has judged anything yet.",
-            "Judge on the page Judge, or: python -m mess_core judgements import FILE.",
+            "Bring answers from a table: python -m mess_core judgements import FILE.",
         )
     excluded = tuple(sorted(_one_sided(comparisons)))
     left = [each for each in comparisons if each.listener not in excluded]

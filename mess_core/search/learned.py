@@ -51,7 +51,7 @@ FOR_SPREAD = 2000  # pairs that say how far apart two points usually are
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class Line:
     """A straight line. weight : (n_in, n_out) float32; bias : (n_out,) float32"""
 
     weight: np.ndarray
@@ -75,7 +75,7 @@ class Transform:
 
     centre: np.ndarray
     scale: np.ndarray
-    steps: tuple[Step, ...]
+    steps: tuple[Line, ...]
     is_distance: bool
     widths: tuple[int, ...]
 
@@ -424,7 +424,7 @@ def _read(path: Path, document: Mapping[str, Any]) -> LearnedMetric:
         transform = Transform(
             centre=arrays["centre"],
             scale=arrays["scale"],
-            steps=tuple(Step(arrays[f"weight_{place}"], arrays[f"bias_{place}"]) for place in range(n_steps)),
+            steps=tuple(Line(arrays[f"weight_{place}"], arrays[f"bias_{place}"]) for place in range(n_steps)),
             is_distance=bool(document["is_distance"]),
             widths=tuple(int(width) for width in document["widths"]),
         )

@@ -24,7 +24,8 @@ Unlike everything
 -----------------
 The nearest recording may still be far. A query is called strange if it is further from its nearest than 99 % of the
 library's own are from theirs of another work. Distance, not cosine: noise, too, points somewhere, but it is far out.
-It is strange, too, if its nearest is less alike than all pairs of neighbours here: its nearness is 0.
+It is strange, too, if its nearest is less alike than all pairs of neighbours here: its nearness, as it is shown, is 0.
+It is not, however far out, if its nearest is as alike as neighbours usually are: 50 or more.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ HUB_REFERENCES = 1000  # seeded recordings that stand for the library when r(x) 
 STRANGE_ABOVE = 0.99  # quantile of the library's own least distances
 N_TYPICAL = 300  # recordings whose least distance is looked up
 FEWEST_TYPICAL = 20  # fewer say nothing of a tail
+USUAL_NEARNESS = 50.0  # of recordings and their neighbours: the middle of the scale
 N_NEAREST = 32  # by similarity, among which the least distance is
 SEED = 0
 N_KEPT = 8  # hub corrections, usual percentiles and near pairs, of recent weights
@@ -639,8 +641,11 @@ class NeighbourIndex:
         nearest = portion or self._portion(self._alone(item), self.geometry.plain, min(len(self), N_NEAREST))
         totals = nearest.totals
         similar = np.argsort(-totals, kind="stable")[:N_NEAREST]  # of several lookups, the rows come as they are
-        if self.nearness(totals[similar[:1]], self.geometry.plain)[0] == 0:
+        nearness = self.nearness(totals[similar[:1]], self.geometry.plain)[0]  # NaN where none is told
+        if round(np.nan_to_num(nearness, nan=1.0)) == 0:
             return True
+        if nearness >= USUAL_NEARNESS:
+            return False
         return bool(self.geometry.distances(item, nearest.items[similar]).min() > self._strange_above)
 
     def _blocks(self) -> list[np.ndarray]:

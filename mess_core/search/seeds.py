@@ -125,6 +125,8 @@ def how_alike(standings: Sequence[Standing]) -> str:
     ('near to the query, not to the unwanted one', 'near to the query, though to the unwanted one, too')
     >>> how_alike([far, far, apart]), how_alike([near, apart, close])
     ('near to none of the 2, nor to the unwanted one', 'near to the query, though to 1 of the 2 unwanted ones, too')
+    >>> how_alike([far, far, close])
+    'near to none of the 2, but to the unwanted one'
     """
     wanted, unwanted = ([each for each in standings if each.is_wanted is is_wanted] for is_wanted in (True, False))
     n_near, n = sum(each.is_near for each in wanted), len(wanted)
@@ -141,4 +143,4 @@ def how_alike(standings: Sequence[Standing]) -> str:
     if n_too == 0:
         return f"{said}, {'not' if n_near else 'nor'} to {the_others}"
     of_them = the_others if n_too == n else f"{n_too} of {the_others}"
-    return f"{said}, though to {of_them}, too"
+    return f"{said}, though to {of_them}, too" if n_near else f"{said}, but to {of_them}"

@@ -787,7 +787,7 @@ def test_measured_values_of_both(launch, bright):
 def test_measured_values_rank_where_they_are_asked_to(launch, bright):
     """Offered where brightness is asked for; then said, in the link, and explained by the values."""
     at = launch("pages/4_Listen.py", query=bright[3], library="music", brightness="1.0")
-    assert "Brightness was measured in 12 of 12 recordings here: no encoder need tell it." in words(at)
+    assert "Brightness was measured in 12 of 12 recordings here: what was measured need not be guessed." in words(at)
     assert "Ranked by what was measured" not in words(at)
     at.button(key="by values").click().run()
     assert not at.exception and at.query_params["geometry"] == "measured"

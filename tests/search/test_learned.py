@@ -14,7 +14,7 @@ from mess_core.search.answers import answer, answer_passage, build_index, build_
 from mess_core.search.learned import (
     LearnedGeometry,
     LearnedMetric,
-    Step,
+    Line,
     Transform,
     load_metric,
     metric_path,
@@ -34,8 +34,8 @@ def transform_of(kind: str, n_layers: int = N_LAYERS, dim: int = DIM, seed: int 
     rng = np.random.default_rng(seed)
     n = n_layers * dim
 
-    def step(n_in: int, n_out: int) -> Step:
-        return Step(
+    def step(n_in: int, n_out: int) -> Line:
+        return Line(
             rng.standard_normal((n_in, n_out)).astype(np.float32), rng.standard_normal(n_out).astype(np.float32)
         )
 

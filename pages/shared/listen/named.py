@@ -40,9 +40,8 @@ def choose_named(query: Track, question: Question, passage: tuple[float, float] 
             st.caption(title, width="content")
         for number, track_id in enumerate(found[key], start=1):
             chip(f"{SIGNS[key]}{number} {labels[track_id]}", f"{key} {track_id}", state.name_no_more, key, track_id)
-    with st.popover("Like others, too", icon=":material/add:"):
-        for key, title in TITLES.items():
-            choose_another(key, title, {query.track_id, *found["like"], *found["unlike"]}, labels)
+    taken = {query.track_id, *found["like"], *found["unlike"]}
+    offer("Like others, too", ":material/add:", TITLES, taken, labels)
     return replace(question, like=tuple(found["like"]), unlike=tuple(found["unlike"]))
 
 
@@ -52,6 +51,19 @@ def chip(label: str, key: str, take_away: Callable[..., None], *given: str) -> N
     st.button(
         frame.plain(short), key=key, icon=":material/close:", help="Take it away", on_click=take_away, args=given
     )  # fmt: skip
+
+
+def offer(label: str, icon: str, titles: Mapping[str, str], taken: Collection[str], labels: Mapping[str, str]) -> None:
+    """Recordings to be named, behind a button: a large library has megabytes of names, sent only when it is open."""
+    place = st.popover(label, icon=icon, key=_place(*titles), on_change="rerun")
+    if place.open:
+        with place:
+            for key, title in titles.items():
+                choose_another(key, title, taken, labels)
+
+
+def _place(*keys: str) -> str:
+    return f"offer {' '.join(keys)}"
 
 
 def choose_another(key: str, title: str, taken: Collection[str], labels: Mapping[str, str]) -> None:

@@ -249,14 +249,17 @@ def show_heading(found: Answer) -> None:
         if len(_seeds(found)) == 1:
             st.subheader(counted(n, "furthest recording"), anchor=False)
         else:
-            like = f"{1 + len(question.like)} you named" if question.like else "the query"
-            unlike = f", not like {len(question.unlike)} you named" if question.unlike else ""
-            most = "least" if question.reverse else "most"
+            like = f"the query and {counted(len(question.like), 'other')}" if question.like else "the query"
+            most, least = ("least", "most") if question.reverse else ("most", "least")
+            unlike = f", and {least} like {counted(len(question.unlike), 'other')}" if question.unlike else ""
             st.subheader(f"{counted(n, 'recording')} {most} like {like}{unlike}", anchor=False)
     elif found.query is None:
         st.subheader(f"{counted(n, 'recording')} that {'fits' if n == 1 else 'fit'} best", anchor=False)
     else:
-        st.subheader(counted(n, "nearest recording"), anchor=False, help=define("nearness", "similarity", "percentile"))
+        by = "" if found.passage is None else ", each by its nearest passage"
+        st.subheader(
+            f"{counted(n, 'nearest recording')}{by}", anchor=False, help=define("nearness", "similarity", "percentile")
+        )
 
 
 def show_filters(question: Question) -> None:
@@ -312,10 +315,10 @@ def show_basis(found: Answer) -> None:
     measured = measured_library(plan.scope, sorted(needed))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         n_all = measured.n_left_out + len(measured.track_ids)
-        asked = " and ".join(aspect_title(aspect) for aspect in plan.question.weights)
+        asked = listed([aspect_title(aspect) for aspect in plan.question.weights])
         st.caption(
             f"{asked[:1].upper()}{asked[1:]} {'was' if len(plan.question.weights) == 1 else 'were'} measured in "
-            f"{len(measured.track_ids):,} of {counted(n_all, 'recording')} here: no encoder need tell it."
+            f"{len(measured.track_ids):,} of {counted(n_all, 'recording')} here: what was measured need not be guessed."
         )
         st.button(
             "Rank by the measured values", key="by values", on_click=state.choose, args=("geometry", "measured"),

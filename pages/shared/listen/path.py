@@ -16,7 +16,7 @@ from mess_core.search.question import Question
 from mess_core.words import counted
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
-from pages.shared.listen.named import chip, choose_another
+from pages.shared.listen.named import chip, offer
 from pages.shared.listen.query import measure_query
 from pages.shared.listen.rows import show_steps
 from pages.shared.widgets.pickers import offer_as_library
@@ -36,8 +36,7 @@ def choose_path(query: Track, passage: tuple[float, float] | None) -> list[str]:
         return []
     end, via = _named(query, labels)
     if not end:
-        with st.popover("A path to …", icon=":material/route:"):
-            choose_another("to", "A path from the query to", {query.track_id}, labels)
+        offer("A path to …", ":material/route:", {"to": "A path from the query to"}, {query.track_id}, labels)
         return []
     st.caption("A path to", width="content")
     chip(labels[end], f"to {end}", _go_nowhere)
@@ -45,10 +44,10 @@ def choose_path(query: Track, passage: tuple[float, float] | None) -> list[str]:
         st.caption("by way of", width="content")
     for track_id in via:
         chip(labels[track_id], f"via {track_id}", state.name_no_more, "via", track_id)
-    with st.popover("How it leads there", icon=":material/tune:"):
+    with st.popover("How long it is", icon=":material/tune:"):
         state.sticky(st.number_input, "Recordings, 2 to 50", 2, 50, key="steps", help="Query and end among them.")
-        if len(via) < MOST_VIA:
-            choose_another("via", "By way of", {query.track_id, end, *via}, labels)
+    if len(via) < MOST_VIA:
+        offer("By way of", ":material/add_location:", {"via": "By way of"}, {query.track_id, end, *via}, labels)
     return [*via, end]
 
 

@@ -184,13 +184,13 @@ def _row(found: Answer, item: FoundTrack, lines: Mapping[str, str], verdict: str
     if neighbour.words is not None:
         score, unit, meaning = 100 * neighbour.similarity, "fits", FITS
     elif found.dial is not None and neighbour.percentile is not None:
-        score, meaning = neighbour.percentile, ALONG
+        score, unit, meaning = neighbour.percentile, "% have less", ALONG
     elif found.plan.question.reverse and neighbour.percentile is not None:
-        score, meaning = 100.0 - neighbour.percentile, FURTHER
+        score, unit, meaning = 100.0 - neighbour.percentile, "% are nearer", FURTHER
     elif neighbour.nearness is not None:
         score, meaning = neighbour.nearness, NEARNESS
     elif found.passage is not None and neighbour.percentile is not None:
-        score, meaning = neighbour.percentile, CLOSER
+        score, unit, meaning = neighbour.percentile, "% are further", CLOSER
     asked = [(name, each.percentile) for name, each in (neighbour.aspects or {}).items()]
     return PlayerRow(
         number=str(neighbour.rank),
