@@ -239,7 +239,7 @@ def test_aspects_are_told_by_the_encoder_that_explains_it(home) -> None:
         answer_of(each, ids[0], aspects={"brightness": 1.0}) for each in (scope, scope_of(home, "planted", "nano"))
     )
     assert [item.neighbour for item in by_aspect.found] == [item.neighbour for item in by_nano.found]
-    assert by_aspect.plan.scope.info == NANO and "aspects are told by it alone" in by_aspect.plan.notices[0]
+    assert by_aspect.plan.scope.info == NANO and "Aspects are told by MESS-nano alone" in by_aspect.plan.notices[0]
     plan = plan_of_reasons(plain.plan)
     assert plan is not None and plan.scope.info == NANO
     query = query_of_reasons(plan, plain)

@@ -210,8 +210,8 @@ def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, 
     geometry: type[Geometry] = LayerGeometry
     if scope.info.explained_by is not None:
         if question.weights or question.avoid or (asked is not None and asked.has_directions):
-            of_hearing = f"where an aspect is asked for, not “{scope.info.title}”"
-            notices.append(f"{scope.for_aspects.info.title} compares, {of_hearing}: aspects are told by it alone.")
+            by = scope.for_aspects.info.title
+            notices.append(f"Aspects are told by {by} alone, so it compares here, not “{scope.info.title}”.")
             scope = scope.for_aspects
         else:
             discovery = None  # its layers are others

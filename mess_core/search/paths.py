@@ -104,6 +104,8 @@ class TrackPath:
         """How large the largest step is."""
         step = self.largest
         said = f"The largest step is from #{step.number - 1} to #{step.number}"
+        if step.nearness is not None and round(step.nearness) == 0:
+            return f"{said}: further than any recording here is from its nearest."
         if step.nearness is not None:
             return f"{said}: nearer than {step.nearness:.0f} in 100 of the pairs that neighbours form here."
         if step.percentile is not None:
@@ -199,9 +201,10 @@ def find_path(index: NeighbourIndex, plan: Plan, stops: Sequence[Query], n: int)
         )
     notices = plan.notices
     if n_lacking:
-        between = counted(n - len(stops) - n_lacking, "recording")
-        lies = "lies" if between.startswith("1 ") else "lie"
-        notices = (*notices, f"Only {between} {lies} between them here, so the path is shorter than was asked for.")
+        n_there = n - len(stops) - n_lacking
+        between = f"Only {counted(n_there, 'recording')}" if n_there else "No recording"
+        lies = "lie" if n_there > 1 else "lies"
+        notices = (*notices, f"{between} {lies} between them here, so the path is shorter than was asked for.")
     return TrackPath(tuple(stops), plan, tuple(steps), notices)
 
 

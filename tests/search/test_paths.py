@@ -149,7 +149,7 @@ def test_where_few_lie_between_it_is_shorter_and_says_so(circle):
     assert path.notices[-1] == "Only 1 recording lies between them here, so the path is shorter than was asked for."
     nobody = path_of(home, [id_at(where, 0), id_at(where, 100)], 6, performers=("nobody",))
     assert len(nobody.steps) == 2
-    assert nobody.notices[-1] == "Only 0 recordings lie between them here, so the path is shorter than was asked for."
+    assert nobody.notices[-1] == "No recording lies between them here, so the path is shorter than was asked for."
 
 
 def test_the_largest_step_is_said(circle):
@@ -158,7 +158,9 @@ def test_the_largest_step_is_said(circle):
     home.catalogue.remove_tracks([id_at(where, each) for each in (50, 60, 70)])
     path = path_of(home, [id_at(where, 0), id_at(where, 90)], 7)
     assert degrees_of(path, where) == [0, 10, 20, 30, 40, 80, 90] and path.largest.number == 6
-    assert path.sentence.startswith("The largest step is from #5 to #6: nearer than ")
+    said = "The largest step is from #5 to #6: further than any recording here is from its nearest."
+    assert path.sentence == said and path.largest.nearness < 0.5
+    assert path_of(home, [id_at(where, 0), id_at(where, 40)], 5).sentence.endswith("pairs that neighbours form here.")
     document = path_document(path)
     assert document["largest_step"] == 6 and [step["number"] for step in document["steps"]] == list(range(1, 8))
     assert path_as_csv(path).count("\r\n") == 8 and as_m3u8(path).splitlines()[1].endswith(",t0")

@@ -23,6 +23,8 @@ def choose_named(query: Track, question: Question, passage: tuple[float, float] 
     a path is one from the query alone.
     """
     if state.read("to"):
+        if any(state.named(key) for key in TITLES):
+            st.caption("A path is one from the query alone: what was named with + and − waits until it is gone.")
         return question
     if passage is not None:
         if any(state.named(key) for key in TITLES):

@@ -18,8 +18,8 @@ from pages.shared.app.frame import aspect_title
 NEAREST, FURTHEST, ALONG = ORDERS = ("nearest", "furthest", "along")
 TITLES = {NEAREST: "Nearest first", FURTHEST: "Furthest first", ALONG: "Along an aspect"}
 HELP = (
-    "*Furthest first* is the same list from its other end: what is most unlike the query. *Along an aspect* compares "
-    "with nothing: it lists this library from one end of an aspect to the other, and says where the query stands."
+    "*Furthest first* is the same list from its other end: what is most unlike the query. *Along an aspect* lists this "
+    "library from one end of an aspect to the other, and says where the query stands."
 )
 
 
@@ -44,7 +44,7 @@ def choose_order(scope: Scope, question: Question, passage: tuple[float, float] 
         format_func={False: f"{less} to {more}", True: f"{more} to {less}"}.__getitem__,
     )  # fmt: skip
     if question.like or question.unlike:
-        st.caption("An order along an aspect compares with nothing: what answers should be like, too, waits meanwhile.")
+        st.caption("In an order along an aspect nothing is compared: what was named with + and − waits meanwhile.")
     return replace(
         question, along=aspect, reverse=is_falling, geometry=by[aspect][0], like=(), unlike=(), aspects={}
     )  # fmt: skip
