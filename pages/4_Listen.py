@@ -57,8 +57,9 @@ with page("Listen"):
             raise PageIsOver
         with heading:
             panels.show_heading(found)
-        panels.show_filters(question)
-        panels.show_basis(found)
+        with st.container(gap="xxsmall"):
+            panels.show_filters(question)
+            panels.show_basis(found)
         reasons = panels.explain_neighbours(found)
         lines = panels.in_lines(found, reasons)
     show_rows(found, lines)

@@ -280,7 +280,7 @@ def _clear_filters() -> None:
 def show_notices(found: Answer) -> None:
     """What the asker should know before trusting the list."""
     for sentence in found.plan.notices:
-        st.text(f"⚠ {sentence}")
+        st.caption(f":material/warning: {frame.plain(sentence)}")
     if found.is_strange:
         further = "its nearest recording is further away than nearly all recordings of this library are from theirs."
         if found.plan.question.weights:
@@ -322,7 +322,7 @@ def show_basis(found: Answer) -> None:
         )
         st.button(
             "Rank by the measured values", key="by values", on_click=state.choose, args=("geometry", "measured"),
-            help="By what was measured in the sound, not by what the encoder hears.",
+            type="tertiary", help="By what was measured in the sound, not by what the encoder hears.",
         )  # fmt: skip
 
 
