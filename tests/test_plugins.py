@@ -83,6 +83,7 @@ query = sys.argv[1] + "/t7.wav"
 found["similar"] = run("similar", query, "--encoder", "toy", "--library", "music", "--aspects", "toy_loudness=1")
 found["doctor"] = run("doctor")[1]
 
+from mess_core.workspace.workspace import Workspace
 from streamlit.testing.v1 import AppTest
 
 at = AppTest.from_file("home.py", default_timeout=60)
@@ -90,12 +91,14 @@ at.query_params["library"] = "music"
 at.run()
 for page in ("1_Library", "2_Layers", "4_Listen"):
     at.switch_page(f"pages/{page}.py")
+    if page == "4_Listen":  # dials stand above a list
+        at.query_params["query"] = at.session_state["query"] = Workspace().catalogue.track_ids("music")[0]
     at.run()
     if page != "1_Library":
         at.selectbox(key="hearing" if page == "4_Listen" else "encoder").select("toy").run()
     found[page] = {
         "errors": [str(error.value) for error in at.exception],
-        "sliders": [slider.key for slider in at.slider],
+        "dials": [dial.key for dial in at.select_slider],
         "options": [option for radio in at.radio for option in radio.options],
         "text": [text.value for text in at.text],
         "figures": [figure.proto.spec for figure in at.get("plotly_chart")],
@@ -139,7 +142,7 @@ def test_a_target_of_another_package_is_probed(found):
     cells = {(cell["layer"], cell["target"]): cell for cell in found["probe"]["cells"]}
     assert cells[1, "toy_level"]["r2"] > 0.9 and found["probe"]["aspects"]["toy_loudness"]["targets"] == ["toy_level"]
     assert any("Toy level" in figure for figure in found["2_Layers"]["figures"])
-    assert "toy_loudness" in found["4_Listen"]["sliders"]
+    assert "dial-toy_loudness" in found["4_Listen"]["dials"]
     code, answer = found["similar"]
     titles = [result["title"] for result in answer["results"]]
     assert code == 0 and answer["geometry"] == "direction" and set(titles[:2]) == {"t6", "t8"}

@@ -1,7 +1,7 @@
 """Encoders that cut music into the same segments, asked together: a recording is opened, decoded and cut once.
 
 To extraction they are one encoder whose layers are those of all; what it makes of a track is parted again into what
-each would have made alone, number for number.
+each would have made alone of the same batches, number for number.
 """
 
 from __future__ import annotations

@@ -330,7 +330,8 @@ class Database:
             raise StorageError(f"The catalogue {self.path} could not be written: {error}.", _cure(error)) from error
 
     def close(self) -> None:
-        """Close this thread's connection."""
+        """Close this thread's connection, and the one that watches for changes."""
+        self.remembered.forget()
         connection = getattr(self._local, "connection", None)
         if connection is not None:
             connection.close()
@@ -496,7 +497,7 @@ class Cursor(sqlite3.Cursor):
             yield
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
             raise  # a row that may not be, a statement that is none: not the disk's fault
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # where a file is damaged, messages are, too
             done = "read" if statement.lstrip()[:6].upper() in ("SELECT", "PRAGMA") else "written"
             name = getattr(self.connection, "name", "")
             raise StorageError(f"The catalogue {name} could not be {done}: {error}.", _cure(error)) from error
@@ -563,6 +564,8 @@ class Remembered:
     def forget(self) -> None:
         """As if nothing had been asked yet."""
         with self._lock:
+            if self._watching is not None:
+                self._watching.close()
             self._watching = None
             self._known = {}
             self._made = {}
