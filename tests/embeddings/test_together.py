@@ -96,7 +96,7 @@ def test_both_trainings_of_musicnn_make_their_patches_once(monkeypatch):
 
 @pytest.mark.slow
 def test_a_hearing_decodes_a_file_once_for_the_encoders_that_hear_the_same(home, write_wav, n_decoded):
-    """What it keeps is what each makes by itself, to what a batch of another size rounds; what lacks one is heard by that."""
+    """It keeps what each makes by itself, to what a batch of another size rounds; what lacks one is heard by that."""
     for seed in range(3):
         home.add(
             write_wav(f"t{seed}", 7.0, seed=seed).parent, [read_track(write_wav(f"t{seed}", 7.0, seed=seed))], "music"
