@@ -215,6 +215,7 @@ def test_a_recording_is_dropped_while_the_demo_is_made(serve, open_page, tmp_pat
     )
     for job in home.jobs.active():
         home.jobs.cancel(job.job_id)  # the rest of the demo is not needed here
+    page.close()  # which would complain of a server that is gone
     fresh.stop()
 
 
