@@ -24,6 +24,7 @@ import numpy as np
 import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.Slider_pb2 import Slider
 
 from benchmarks.listen import ROOT, served
 from mess_core.workspace.workspace import Workspace
@@ -49,7 +50,7 @@ class Session:
     socket: websockets.ClientConnection
     query_string: str
     page_name: str
-    sliders: dict[str, str] = field(default_factory=dict)  # label, without dots -> widget id
+    sliders: dict[str, Slider] = field(default_factory=dict)  # by label, without dots
     tables: list[bytes] = field(default_factory=list)  # of the last run
 
     async def ask(self, brightness: float | None = None) -> float:
@@ -58,9 +59,12 @@ class Session:
         state = message.rerun_script
         state.query_string, state.page_name = self.query_string, self.page_name
         if brightness is not None:
-            widget = state.widget_states.widgets.add()
-            widget.id = self.sliders["brightness"]
-            widget.double_array_value.data.append(brightness)
+            slider, widget = self.sliders["brightness"], state.widget_states.widgets.add()
+            widget.id = slider.id
+            if slider.options:  # a dial: the first says that it must not count, then come the tenths
+                widget.string_array_value.data.append(slider.options[1 + round(10 * brightness)])
+            else:
+                widget.double_array_value.data.append(brightness)
         started = time.perf_counter()
         await self.socket.send(message.SerializeToString())
         self.tables = []
@@ -78,7 +82,7 @@ class Session:
         if kind == "exception":
             raise RuntimeError(f"the page failed: {element.exception.message}")
         if kind == "slider":
-            self.sliders[element.slider.label.split()[0].lower()] = element.slider.id
+            self.sliders[element.slider.label.split()[0].lower()] = element.slider
         elif kind == "dataframe":
             self.tables.append(element.dataframe.arrow_data.data)
 
