@@ -209,6 +209,12 @@ def test_a_recording_is_dropped_while_the_demo_is_made(serve, open_page, tmp_pat
         assert_plays_on(page)
         assert not page.get_by_test_id("stException").count()
         page.reload()
+    rows = page.locator("section.player").first.locator(".row")  # more is asked while the library grows
+    rows.nth(1).get_by_role("button", name="Also like this").click()
+    expect(page.get_by_role("heading", name="most like the query and 1 other")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("radio", name="Furthest first").click()
+    expect(page.get_by_role("heading", name="least like the query and 1 other")).to_be_visible(timeout=PATIENCE_MS)
+    assert not page.get_by_test_id("stException").count()
     home = Workspace(fresh.home)
     assert home.catalogue.n_tracks("demo") and not any(
         t.title == "dropped early" for t in home.catalogue.tracks("demo")

@@ -57,15 +57,11 @@ def chip(label: str, key: str, take_away: Callable[..., None], *given: str) -> N
 
 def offer(label: str, icon: str, titles: Mapping[str, str], taken: Collection[str], labels: Mapping[str, str]) -> None:
     """Recordings to be named, behind a button: a large library has megabytes of names, sent only when it is open."""
-    place = st.popover(label, icon=icon, key=_place(*titles), on_change="rerun")
+    place = st.popover(label, icon=icon, key=f"offer {' '.join(titles)}", on_change="rerun")
     if place.open:
         with place:
             for key, title in titles.items():
                 choose_another(key, title, taken, labels)
-
-
-def _place(*keys: str) -> str:
-    return f"offer {' '.join(keys)}"
 
 
 def choose_another(key: str, title: str, taken: Collection[str], labels: Mapping[str, str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -277,10 +277,15 @@ def _clear_filters() -> None:
         state.choose(key, [])
 
 
+def say(notices: Sequence[str]) -> None:
+    """Sentences of the core, small; names in them are untrusted."""
+    for sentence in notices:
+        st.caption(f":material/warning: {frame.plain(sentence)}")
+
+
 def show_notices(found: Answer) -> None:
     """What the asker should know before trusting the list."""
-    for sentence in found.plan.notices:
-        st.caption(f":material/warning: {frame.plain(sentence)}")
+    say(found.plan.notices)
     if found.is_strange:
         further = "its nearest recording is further away than nearly all recordings of this library are from theirs."
         if found.plan.question.weights:

@@ -17,6 +17,7 @@ from mess_core.words import counted
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
 from pages.shared.listen.named import chip, offer
+from pages.shared.listen.panels import say
 from pages.shared.listen.query import measure_query
 from pages.shared.listen.rows import show_steps
 from pages.shared.widgets.pickers import offer_as_library
@@ -73,8 +74,7 @@ def show_path(query: Track, ends: Sequence[str], scope: Scope, question: Questio
     if not measure_query(query, question, None):
         return
     path = _find(query, ends, scope, question_of_path(question))
-    for sentence in path.notices:
-        st.text(f"⚠ {sentence}")
+    say(path.notices)
     st.subheader(f"A path of {counted(len(path.steps), 'recording')}", anchor=False)
     st.text(path.sentence)
     if path.plan.basis:
