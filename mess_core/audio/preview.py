@@ -42,8 +42,13 @@ def preview(path: Path, duration_s: float, loudness_lufs: float | None) -> tuple
     audio, rate_hz = read_excerpt(path, start_s, PREVIEW_S)
     if loudness_lufs is not None and np.isfinite(loudness_lufs):
         audio = audio * np.float32(10 ** (min(0.0, TARGET_LUFS - loudness_lufs) / 20))
+    return faded(audio, rate_hz), rate_hz
+
+
+def faded(audio: np.ndarray, rate_hz: int) -> np.ndarray:
+    """Audio (n_samples, n_channels) that begins and ends in silence."""
     n_fade = min(round(FADE_S * rate_hz), len(audio) // 2)
     fade = np.ones(len(audio), np.float32)
     fade[:n_fade] = np.linspace(0, 1, n_fade, endpoint=False)
     fade[len(audio) - n_fade :] = np.linspace(1, 0, n_fade, endpoint=False)
-    return audio * fade[:, None], rate_hz
+    return audio * fade[:, None]

@@ -71,6 +71,12 @@ class Track:
         return self.loudness_lufs + (MONO_ON_TWO_SPEAKERS_LU if self.n_channels == 1 else 0.0)
 
     @property
+    def extent_s(self) -> tuple[float, float]:
+        """From the first sound to the last, in seconds; all of it where that is not known."""
+        spans_s = _spans_s(self.sounding_s)
+        return (spans_s[0][0], spans_s[-1][1]) if spans_s else (0.0, self.duration_s)
+
+    @property
     def notices(self) -> tuple[str, ...]:
         """What is to be known before it is compared with others, a sentence each."""
         spans_s = _spans_s(self.sounding_s)

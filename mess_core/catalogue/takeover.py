@@ -232,10 +232,12 @@ def _inherit_sound(connection: sqlite3.Connection, change: Changed, carried: Seq
 
 
 def _inherit_opinions(connection: sqlite3.Connection, change: Changed) -> None:
-    """Judgements, plays and comparisons name content that is no more: they are of the new track from now on."""
+    """Judgements, plays, comparisons and questions name content that is no more: from now on, the new track."""
     both = (change.new_id, change.old_id)
     for table in ("judgements", "plays"):
         connection.execute(f"UPDATE {table} SET track_id = ? WHERE track_id = ?", both)
         connection.execute(f"UPDATE {table} SET query_track_id = ? WHERE query_track_id = ?", both)
     for name in ("anchor", "positive", "negative"):
         connection.execute(f"UPDATE OR IGNORE comparisons SET {name} = ? WHERE {name} = ?", both)
+    for name in ("anchor", "first", "second"):
+        connection.execute(f"UPDATE asked SET {name} = ? WHERE {name} = ?", both)

@@ -116,7 +116,7 @@ def export_judgements(workspace: Workspace, path: Path) -> int:
     DataMissingError
         If there is none.
     """
-    comparisons = [*workspace.comparisons.all(), *pair_votes(workspace)]
+    comparisons = all_judgements(workspace)
     if not comparisons:
         raise DataMissingError("Nobody has judged anything yet, so there is nothing to export.", "Judge some first.")
     rows = [
@@ -132,6 +132,11 @@ def export_judgements(workspace: Workspace, path: Path) -> int:
         writer.writerows(rows)
         write_atomically(path, stream.getvalue().encode())
     return len(rows)
+
+
+def all_judgements(workspace: Workspace) -> list[Comparison]:
+    """What was taken in, then what was answered in sittings, then thumbs."""
+    return [*workspace.comparisons.all(), *workspace.sittings.comparisons(), *pair_votes(workspace)]
 
 
 def pair_votes(workspace: Workspace) -> list[Comparison]:

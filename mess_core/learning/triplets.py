@@ -12,7 +12,8 @@ The raters' ceiling
 
 Votes
     A listener who contradicts himself on a triplet has said nothing of it: both answers are left out. One who
-    always picks the same side did not listen: from ten answers on, all of one side, he is left out by name.
+    always picks the same side did not listen: from ten answers on, all of one side, he is left out by name; so is one
+    who told too few of the questions with a known answer (`agreement`).
 
 Conventions
 -----------
@@ -22,7 +23,7 @@ Rows are those of `MomentSet`. A triplet is (anchor, nearer, further).
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -153,6 +154,7 @@ class Answers:
 
     triplets : rows of moments
     excluded : listeners who always picked one side
+    inattentive : those who told too few of the questions with a known answer
     n_contradictory, n_vanished : answers left out
     agreement : how often listeners who were asked the same agree, or None if none were
     """
@@ -162,6 +164,7 @@ class Answers:
     n_contradictory: int
     n_vanished: int
     agreement: float | None
+    inattentive: tuple[str, ...] = ()
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -170,6 +173,9 @@ class Answers:
         if self.excluded:
             always = "always picks" if len(self.excluded) == 1 else "always pick"
             found.append(f"{listed(self.excluded, 5)} {always} the same side, and is not counted.")
+        if self.inattentive:
+            who, are = listed(self.inattentive, 5), "is" if len(self.inattentive) == 1 else "are"
+            found.append(f"{who} told too few of the questions with a known answer, and {are} not counted.")
         if self.n_contradictory:
             found.append(f"{counted(self.n_contradictory, 'answer')} contradicted by the same listener, not counted.")
         if self.n_vanished:
@@ -177,13 +183,16 @@ class Answers:
         return tuple(found)
 
 
-def answers_of(comparisons: Sequence[Comparison], row_of: Mapping[str, int]) -> Answers:
+def answers_of(
+    comparisons: Sequence[Comparison], row_of: Mapping[str, int], inattentive: Collection[str] = ()
+) -> Answers:
     """Votes as triplets.
 
     Parameters
     ----------
     comparisons : sequence of Comparison
     row_of : mapping of track id to the row of its moment
+    inattentive : listeners who are not counted, because they did not listen
 
     Raises
     ------
@@ -195,16 +204,17 @@ def answers_of(comparisons: Sequence[Comparison], row_of: Mapping[str, int]) -> 
     if not comparisons:
         raise DataMissingError(
             "Nobody has judged anything yet.",
-            "Bring answers from a table: python -m mess_core judgements import FILE.",
+            "Judge some on the page Judge, or bring answers from a table: python -m mess_core judgements import FILE.",
         )
     excluded = tuple(sorted(_one_sided(comparisons)))
-    left = [each for each in comparisons if each.listener not in excluded]
+    distracted = tuple(sorted({each.listener for each in comparisons} & set(inattentive) - set(excluded)))
+    left = [each for each in comparisons if each.listener not in (*excluded, *distracted)]
     here = [each for each in left if {each.anchor, each.positive, each.negative} <= row_of.keys()]
     said = defaultdict(Counter)  # type: ignore[var-annotated]
     for each in here:
-        said[each.anchor, *sorted((each.positive, each.negative))][each.listener, each.positive] += 1
+        said[each.question, each.anchor, *sorted((each.positive, each.negative))][each.listener, each.positive] += 1
     rows, weights, n_contradictory, agreed, asked = [], [], 0, 0.0, 0
-    for (anchor, one, other), votes in said.items():
+    for (_, anchor, one, other), votes in said.items():
         clear = []
         for listener in {listener for listener, _ in votes}:
             for_one, for_other = votes[listener, one], votes[listener, other]
@@ -225,6 +235,7 @@ def answers_of(comparisons: Sequence[Comparison], row_of: Mapping[str, int]) -> 
         n_contradictory,
         len(left) - len(here),
         agreed / asked if asked else None,
+        distracted,
     )
     _require_enough(found, len(comparisons))
     return found

@@ -28,7 +28,7 @@ from mess_core.storage.paths import COPIES
 
 Guard = Callable[[sqlite3.Connection], object]  # called inside a transaction; raises to refuse the write
 Watch = Callable[[sqlite3.Connection | None], object]  # raises to refuse a catalogue; None: one that is to be made
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 BUSY_TIMEOUT_S = 30.0
 PREFIX, SUFFIX = "mess-", ".sqlite"  # of copies
 RESTORE = (
@@ -176,6 +176,24 @@ CREATE TABLE comparisons (                 -- which of two a person found more l
     side          TEXT NOT NULL CHECK (side IN ('first', 'second', '')), -- where the chosen one stood
     UNIQUE (anchor, positive, negative, question, listener, judged_at)
 );
+CREATE TABLE sittings (                    -- somebody judges, one question after the other (see sittings.py)
+    sitting_id    INTEGER PRIMARY KEY,
+    listener      TEXT NOT NULL, library TEXT NOT NULL, question TEXT NOT NULL, encoder TEXT NOT NULL,
+    n_wanted      INTEGER NOT NULL, seed INTEGER NOT NULL,
+    begun_at      REAL NOT NULL, ended_at REAL
+);
+CREATE TABLE asked (                       -- what is asked in it: kept before it is put
+    asked_id      TEXT PRIMARY KEY,        -- says nothing of what is asked
+    sitting_id    INTEGER NOT NULL REFERENCES sittings ON DELETE CASCADE,
+    number        INTEGER NOT NULL,
+    anchor        TEXT NOT NULL, first TEXT NOT NULL, second TEXT NOT NULL, -- track ids, no foreign keys as above
+    spans_s       TEXT NOT NULL,           -- JSON [[start, end], …] of the three clips
+    purpose       TEXT NOT NULL CHECK (purpose IN ('random', 'active', 'repeat', 'catch')),
+    repeats       INTEGER,                 -- the number of the question that it turns around
+    answer        TEXT CHECK (answer IN ('first', 'second', 'neither')), -- NULL until it is given
+    answered_at   REAL, heard_s TEXT NOT NULL DEFAULT '[0, 0, 0]',
+    UNIQUE (sitting_id, number)
+);
 """
 
 # Step n leads from schema n to n + 1 and is never edited again, whatever becomes of SCHEMA later.
@@ -245,6 +263,26 @@ CREATE TABLE comparisons (
     judged_at     REAL NOT NULL,
     side          TEXT NOT NULL CHECK (side IN ('first', 'second', '')),
     UNIQUE (anchor, positive, negative, question, listener, judged_at)
+);
+""",
+    """
+CREATE TABLE sittings (
+    sitting_id    INTEGER PRIMARY KEY,
+    listener      TEXT NOT NULL, library TEXT NOT NULL, question TEXT NOT NULL, encoder TEXT NOT NULL,
+    n_wanted      INTEGER NOT NULL, seed INTEGER NOT NULL,
+    begun_at      REAL NOT NULL, ended_at REAL
+);
+CREATE TABLE asked (
+    asked_id      TEXT PRIMARY KEY,
+    sitting_id    INTEGER NOT NULL REFERENCES sittings ON DELETE CASCADE,
+    number        INTEGER NOT NULL,
+    anchor        TEXT NOT NULL, first TEXT NOT NULL, second TEXT NOT NULL,
+    spans_s       TEXT NOT NULL,
+    purpose       TEXT NOT NULL CHECK (purpose IN ('random', 'active', 'repeat', 'catch')),
+    repeats       INTEGER,
+    answer        TEXT CHECK (answer IN ('first', 'second', 'neither')),
+    answered_at   REAL, heard_s TEXT NOT NULL DEFAULT '[0, 0, 0]',
+    UNIQUE (sitting_id, number)
 );
 """,
 )

@@ -19,7 +19,8 @@ from mess_core.encoders.mel import MEL
 from mess_core.encoders.musicnn import MTT
 from mess_core.encoders.registry import encoder_info
 from mess_core.errors import DataMissingError, InputError
-from mess_core.handover.judgements import pair_votes
+from mess_core.handover.judgements import all_judgements
+from mess_core.learning.judging import inattentive
 from mess_core.learning.kept import SOURCES, LearnReport, load_report, save_report
 from mess_core.learning.moments import MomentSet, Span, cut_passages, passage_rows
 from mess_core.learning.students import PLAIN, STUDENTS
@@ -280,8 +281,8 @@ def _ceiling(path: Path, tracks: list[Track], spans: np.ndarray) -> float | None
 
 def _judgements(scope: Scope, tracks: list[Track]) -> GatheredCourse:
     workspace = scope.workspace
-    comparisons = [*workspace.comparisons.all(), *pair_votes(workspace)]
-    answers = answers_of(comparisons, {track.track_id: row for row, track in enumerate(tracks)})
+    row_of = {track.track_id: row for row, track in enumerate(tracks)}
+    answers = answers_of(all_judgements(workspace), row_of, inattentive(workspace))
     course = _course(scope, "judgements", _wholes(tracks), tracks)
     return GatheredCourse(replace(course, triplets=answers.triplets), answers.notices, answers.agreement)
 

@@ -21,6 +21,7 @@ from mess_core.catalogue.catalogue import (
 )
 from mess_core.catalogue.comparisons import Comparisons
 from mess_core.catalogue.opinions import Opinions
+from mess_core.catalogue.sittings import Sittings
 from mess_core.embeddings.store import EmbeddingStore
 from mess_core.errors import AudioError, InputError, StorageError
 from mess_core.storage.custody import Custody
@@ -58,6 +59,7 @@ class Workspace:
         self.jobs = Jobs(self.database)
         self.opinions = Opinions(self.database)
         self.comparisons = Comparisons(self.database)
+        self.sittings = Sittings(self.database)
 
     def close(self) -> None:
         """Close what its catalogue was read through, in all threads; used once more, it opens again."""

@@ -16,6 +16,7 @@ from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import encoder_ids, encoder_info
 from mess_core.errors import ArtefactMismatchError
 from mess_core.evaluation.kept import Evaluation, What, load_evaluation
+from mess_core.learning.ways import Ways, ways_of
 from mess_core.probing.discovery import Discovery, kept_paths, path_of, read
 from mess_core.probing.rows import Row, rows_of
 from mess_core.search.answers import Plan, build_index, build_segment_index
@@ -84,6 +85,11 @@ def segment_index(plan: Plan) -> SegmentIndex:
     return _segment_index(plan.key, plan)
 
 
+def ways(scope: Scope) -> Ways:
+    """In what the recordings of a library are compared when somebody judges them; made again when one is added."""
+    return _ways(scope, (scope.content, *workspace().measurements.stamp()))
+
+
 def tagged(library: str) -> TaggedLibrary:
     """As what the recordings of a library are heard."""
     with st.spinner("Reading as what the recordings are heard…"):  # shown only where it takes a while
@@ -124,6 +130,11 @@ def _evaluation(scope: Scope, what: What, changed: int) -> Evaluation | None:
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=BY_NAME)
 def _discovery_for_search(scope: Scope, changed: tuple[float | str, ...]) -> Discovery | None:
     return scope.discovery_for_search()
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading what is compared…", hash_funcs=BY_NAME)
+def _ways(scope: Scope, changed: tuple[float | str, ...]) -> Ways:
+    return ways_of(scope)
 
 
 @st.cache_resource(max_entries=3, show_spinner="Building the index…")  # 400 MB each at ten thousand MERT tracks

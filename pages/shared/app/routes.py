@@ -3,7 +3,9 @@
     GET /audio/{sha256}                       the file itself, with Range
     GET /excerpt/{sha256}?start_s&length_s    at most 60 s as 16-bit WAV: what the player uses
     GET /peaks/{sha256}                       the waveform of the whole recording
+    GET /clip/{asked_id}/{letter}             a clip of a question on Judge, known by nothing else
     PUT /upload                               a file, streamed to disk
+    POST /answer                              what somebody answered to such a question
 
 Audio is found by content hash in the catalogue; nothing a browser sends ever becomes a path. Who may ask at all, and
 what every answer forbids a browser, is in guards.py.
@@ -35,6 +37,8 @@ from mess_core.errors import (
     StorageError,
     UnknownTrackError,
 )
+from mess_core.learning.clips import read_clip
+from mess_core.storage.untrusted import parse_json
 from mess_core.work.demo import DemoRequest
 from mess_core.work.request import submit
 from mess_core.work.worker import WorkerKeeper
@@ -46,6 +50,8 @@ from pages.shared.app.guards import INDEX_ROUTES
 STATUS = {UnknownTrackError: 404, DataMissingError: 404, StorageError: 507, InputError: 400, MessError: 500}
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}  # content never changes under its hash
 MEDIA_TYPES = {"WAV": "audio/wav", "FLAC": "audio/flac", "OGG": "audio/ogg", "MP3": "audio/mpeg"}
+CLIPS = ("x", "a", "b")  # of a question: the anchor, the first, the second
+MOST_ANSWER_BYTES = 2000
 N_DECODERS = 2  # excerpts decoded at the same time; each takes some 40 MB
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -149,6 +155,48 @@ async def upload(request: Request) -> Response:
     return JSONResponse({"sha256": track.sha256, "title": track.title, "duration_s": track.duration_s})
 
 
+@answer_errors
+async def clip(request: Request) -> Response:
+    """One of the three clips of a question, from `start_s` on, as loud as any other."""
+    workspace = resources.workspace()
+    asked = await run_in_threadpool(workspace.sittings.find_question, request.path_params["asked_id"])
+    letter = request.path_params["letter"]
+    if asked is None or letter not in CLIPS:
+        raise UnknownTrackError("This question is not asked (any more).")
+    wanted, start_s = asked.clips[CLIPS.index(letter)], _seconds(request, "start_s", 0.0)
+    length_s = _seconds(request, "length_s", EXCERPT_DEFAULT_S)
+
+    def decode() -> bytes:
+        audio, rate_hz = read_clip(workspace.catalogue.audio_path(wanted.track_id), wanted)
+        return wav_bytes(audio[round(start_s * rate_hz) :][: max(1, round(length_s * rate_hz))], rate_hz)
+
+    data = await anyio.to_thread.run_sync(decode, limiter=_decoders)
+    return Response(data, media_type="audio/wav", headers={"Cache-Control": "private, max-age=3600"})
+
+
+@answer_errors
+async def take_answer(request: Request) -> Response:
+    """Keep an answer; when this says so, it is on the disk."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MOST_ANSWER_BYTES:
+            raise InputError(f"An answer has at most {MOST_ANSWER_BYTES} bytes.")
+    said = parse_json(body, "An answer", error=InputError)
+    heard_s = said.get("heard_s", [0.0, 0.0, 0.0])
+    is_time = isinstance(heard_s, list) and len(heard_s) == len(CLIPS)
+    if not is_time or not all(isinstance(each, int | float) and 0 <= each <= 3600 for each in heard_s):
+        raise InputError("heard_s is no list of three numbers of seconds.")
+    kept = await run_in_threadpool(
+        resources.workspace().sittings.answer,
+        str(said.get("asked_id", "")),
+        str(said.get("choice", "")),
+        heard_s,
+        again=said.get("again") is True,
+    )
+    return JSONResponse({"asked_id": kept.asked_id, "choice": kept.answer})
+
+
 def _track(request: Request) -> Track:
     sha256 = request.path_params["sha256"]
     track = resources.workspace().catalogue.find_sha256(sha256)
@@ -173,6 +221,8 @@ ROUTES = [
     Route("/excerpt/{sha256}", excerpt, methods=["GET"]),
     Route("/peaks/{sha256}", peaks, methods=["GET"]),
     Route("/preview/{track_id}", heard_in_passing, methods=["GET"]),
+    Route("/clip/{asked_id}/{letter}", clip, methods=["GET"]),
     Route("/upload", upload, methods=["PUT"]),
+    Route("/answer", take_answer, methods=["POST"]),
     *INDEX_ROUTES,
 ]

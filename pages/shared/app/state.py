@@ -67,6 +67,10 @@ KEYS: dict[str, Any] = {
     "to": "",  # the track that a path from the query leads to
     "via": [],  # by way of these
     "steps": 8,  # recordings of a path
+    "listener": "me",  # Judge
+    "asks": "alike",  # Judge: one of `judging.QUESTIONS`
+    "questions": 60,  # Judge: how many
+    "sitting": "",  # Judge: the one that goes on
 }
 NAMED = ("like", "unlike", "via")  # what else a question names
 BOUNDS: dict[str, tuple[float, float]] = {
@@ -77,6 +81,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "max_per_album": (1, 200),
     **dict.fromkeys(ASPECTS, (0.0, 1.0)),
     "steps": (2, 50),
+    "questions": (10, 300),
     "map_neighbours": (5, 50),
     "map_distance": (0.0, 0.9),
 }
