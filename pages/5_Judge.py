@@ -1,4 +1,4 @@
-"""Which of two is more like a third? Somebody listens and says so, and it is told how far that can be relied on."""
+"""Which of two is more like a third, as somebody hears it, and how far can that be relied on?"""
 
 import streamlit as st
 
