@@ -43,6 +43,15 @@ if TYPE_CHECKING:
 PLAIN = "centred"  # what search does without learning: every gain is over it
 UNTRAINED = ("cosine", PLAIN)
 STUDENTS = ("predicted", "layers", "diagonal", "linear", "mlp")  # in order
+IN_WORDS = {
+    "cosine": "plain cosine",
+    PLAIN: "search as it is",
+    "predicted": "what it reads off by ridge regression",
+    "layers": "a weight for each layer",
+    "diagonal": "a weight for each of 128 axes",
+    "linear": "a projection to 64 numbers",
+    "mlp": "a small network",
+}  # students and those whom nobody taught, as people read them
 N_AXES = 128  # principal axes of the training numbers that a projection may turn
 N_OUT, N_HIDDEN, DROPOUT = 64, 256, 0.2
 N_STEPS, PATIENCE, LOOK_EVERY = 60, 20, 5

@@ -359,6 +359,14 @@ def load_metric(scope: Scope) -> LearnedMetric | None:
     return metric
 
 
+def forget_metric(scope: Scope) -> None:
+    """Take the metric of a library away; its document first, so that nobody reads half of it."""
+    path = metric_path(scope.workspace.paths, scope.library, scope.info)
+    path.unlink(missing_ok=True)
+    for arrays in path.parent.glob(f"{path.stem}.*.safetensors"):
+        arrays.unlink(missing_ok=True)
+
+
 def require_metric(scope: Scope) -> LearnedMetric:
     """The same, DataMissingError if there is none."""
     metric = load_metric(scope)

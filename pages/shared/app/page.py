@@ -19,6 +19,7 @@ PAGES = {
     "pages/3_Map.py": ("Map", ":material/scatter_plot:"),
     "pages/4_Listen.py": ("Listen", ":material/headphones:"),
     "pages/5_Judge.py": ("Judge", ":material/balance:"),
+    "pages/6_Learn.py": ("Learn", ":material/school:"),
 }
 LOGO = Path(__file__).with_name("logo")  # five bars of a waveform that stand as an M, each in the colour of a dimension
 LAST_LIBRARY = "last library"  # the setting that remembers which one was looked at

@@ -21,6 +21,7 @@ from mess_core.probing.discovery import Discovery, kept_paths, path_of, read
 from mess_core.probing.rows import Row, rows_of
 from mess_core.search.answers import Plan, build_index, build_segment_index
 from mess_core.search.evaluated import evaluation_path
+from mess_core.search.learned import LearnedMetric, load_metric, metric_path
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.segments import SegmentIndex
 from mess_core.search.tagged import TaggedLibrary, tagged_library
@@ -90,6 +91,12 @@ def ways(scope: Scope) -> Ways:
     return _ways(scope, (scope.content, *workspace().measurements.stamp()))
 
 
+def metric(scope: Scope) -> LearnedMetric | None:
+    """What was learned for a library and is active; None where nothing is, or what is cannot be used."""
+    path = metric_path(workspace().paths, scope.library, scope.info)
+    return _metric(scope, path.stat().st_mtime_ns) if path.is_file() else None
+
+
 def tagged(library: str) -> TaggedLibrary:
     """As what the recordings of a library are heard."""
     with st.spinner("Reading as what the recordings are heard…"):  # shown only where it takes a while
@@ -130,6 +137,14 @@ def _evaluation(scope: Scope, what: What, changed: int) -> Evaluation | None:
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=BY_NAME)
 def _discovery_for_search(scope: Scope, changed: tuple[float | str, ...]) -> Discovery | None:
     return scope.discovery_for_search()
+
+
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=BY_NAME)
+def _metric(scope: Scope, changed: int) -> LearnedMetric | None:
+    try:
+        return load_metric(scope)
+    except ArtefactMismatchError:
+        return None  # of another version: learned again when asked for
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading what is compared…", hash_funcs=BY_NAME)

@@ -71,6 +71,8 @@ KEYS: dict[str, Any] = {
     "asks": "alike",  # Judge: one of `judging.QUESTIONS`
     "questions": 60,  # Judge: how many
     "sitting": "",  # Judge: the one that goes on
+    "source": "ratings",  # Learn: what teaches
+    "student": "ladder",  # Learn
 }
 NAMED = ("like", "unlike", "via")  # what else a question names
 BOUNDS: dict[str, tuple[float, float]] = {

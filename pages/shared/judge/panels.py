@@ -69,9 +69,10 @@ def _show_question(scope: Scope, now: SittingState, asked: Asked) -> None:
     st.subheader(now.sitting.question, anchor=False)
     left = frame.about(now.seconds_left)
     place = now.answered.index(before) + 1 if before else n_done + 1
+    who = frame.plain(now.sitting.listener)
     st.progress(
         n_done / now.sitting.n_wanted,
-        text=f"Question {place} of {now.sitting.n_wanted} · {left} left · answered by {frame.plain(now.sitting.listener)}",
+        text=f"Question {place} of {now.sitting.n_wanted} · {left} left · answered by {who}",
     )
     if before is not None:
         st.caption("You have answered this one; another answer replaces it.")

@@ -302,7 +302,7 @@ def show_basis(found: Answer) -> None:
     plan = found.plan
     if plan.basis:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.text(plan.basis)
+            st.text(plan.basis if plan.learned is None else f"{plan.basis} {plan.learned.figure}")
             st.button(
                 "Rank by what the encoder hears", key="by encoder", on_click=state.choose, args=("geometry", "auto")
             )

@@ -32,11 +32,12 @@ HOW_NEAR = {
     "layer": "whole layers",
     "direction": "directions",
     "measured": "measured values",
+    "learned": "what was learned",
 }
 HOW_NEAR_HELP = (
     "*Directions* compare what each aspect's own directions say; *whole layers*, all that the encoder hears; *measured "
-    "values*, what was measured in the sound, without an encoder. *By itself*: directions as soon as something must be "
-    f"alike.\n\n{define('direction', 'layer', 'target')}"
+    "values*, what was measured in the sound, without an encoder; *what was learned*, by what was taught on the page "
+    f"Learn. *By itself*: directions as soon as something must be alike.\n\n{define('direction', 'layer', 'target')}"
 )
 
 
@@ -70,6 +71,8 @@ def _choose_rules(scope: Scope) -> dict:
     possible = [
         name for name, kind in GEOMETRIES.items() if is_discovered or kind.compares_values or not kind.has_directions
     ]
+    if resources.metric(scope) is not None:
+        possible.append("learned")
     rules["geometry"] = _choice("geometry", "Compared by", ["auto", *possible], HOW_NEAR_HELP, HOW_NEAR)
     rules["diversity"] = state.sticky(
         st.slider, "Diversity", 0.0, 1.0, step=0.1, key="diversity",

@@ -1,0 +1,24 @@
+"""What can be learned here from ratings, performances or answers, and does it help on what was not learned from?"""
+
+import streamlit as st
+
+from pages.shared.app.frame import PageIsOver
+from pages.shared.app.page import page
+from pages.shared.learn import panels
+from pages.shared.widgets.pickers import choose_encoder
+
+with page("Learn"):
+    with st.sidebar:
+        scope = choose_encoder()
+    panels.show_active(scope)
+    source = panels.choose(scope)
+    panels.offer_to_learn(scope, source)
+    report = panels.find(scope, source)
+    if report is None:
+        panels.explain()
+        raise PageIsOver
+    panels.show_verdict(report)
+    panels.show_figures(report)
+    panels.show_curve(report)
+    panels.show_exports(scope, report)
+    panels.explain()
