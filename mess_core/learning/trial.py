@@ -139,6 +139,19 @@ class Course:
         found: np.ndarray = _standard(values, rows)[rows]
         return found
 
+    def asked(self, fold: Fold) -> np.ndarray | None:
+        """Which triplets are asked of a fold, (n,) places; None where none are.
+
+        Ratings: those that lie wholly in its test rows. Judgements go across works, so hardly any would: asked are
+        those whose anchor is a test row, and trained on are those with no test row in them. So no anchor was heard in
+        training, but the two that are compared with it may have been.
+        """
+        if self.triplets is None or TRIPLETS not in self.metrics:
+            return None
+        if self.source == "judgements":
+            return np.flatnonzero(np.isin(self.triplets.rows[:, 0], fold.test))
+        return np.flatnonzero(self.triplets.within(fold.test, len(self.moments)))
+
     def tasks(self, fold: Fold) -> dict[str, RetrievalTask]:
         """What the ranking of a fold's test rows is asked; the triplets aside, which ask for no ranking."""
         moments, rows = self.moments, fold.test
@@ -364,14 +377,15 @@ class _Tally:
         course, rows = self.course, fold.test
         lesson = course.lesson(fold.train, self.by, seed)
         n = len(course.moments)
-        asked = None
-        if course.triplets is not None and TRIPLETS in course.metrics:
-            asked = np.flatnonzero(course.triplets.within(rows, n))
+        asked = course.asked(fold)
+        if asked is not None and course.source == "judgements":
+            assert course.triplets is not None
+            rows = np.unique(course.triplets.rows[asked])
         tasks = course.tasks(fold) if NDCG in course.metrics else {}
         self._note(seed, fold, tasks, asked)
         place = np.full(n, -1)
         place[rows] = np.arange(len(rows))
-        for name, similarities in self._compared(lesson, fold, seed, students, names):
+        for name, similarities in self._compared(lesson, fold, rows, seed, students, names):
             order = ranking(similarities) if tasks else None
             for metric, task in tasks.items():
                 assert order is not None
@@ -401,10 +415,16 @@ class _Tally:
         parts.setdefault(seed, np.zeros(len(self.of_unit[key[1]])))[units] = values
 
     def _compared(
-        self, lesson: Lesson, fold: Fold, seed: int, students: Sequence[str], names: Sequence[str] | None
+        self,
+        lesson: Lesson,
+        fold: Fold,
+        rows: np.ndarray,
+        seed: int,
+        students: Sequence[str],
+        names: Sequence[str] | None,
     ) -> Iterator[tuple[str, np.ndarray]]:
-        """Name, similarities (n_test, n_test)."""
-        course, rows = self.course, fold.test
+        """Name, similarities (n_rows, n_rows)."""
+        course = self.course
         vectors = course.moments.vectors[rows]
         for name in UNTRAINED if names is None else names:
             yield name, _similarities(untrained(name, lesson), vectors)

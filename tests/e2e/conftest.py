@@ -73,12 +73,14 @@ class Watch:
 
 @pytest.fixture(scope="session")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """Factory: `serve(entry_file, environment=None, home=None) -> Server`, ready to answer; stopped at the end."""
+    """Factory: `serve(entry_file, environment, home, port) -> Server`, ready to answer; stopped at the end."""
     servers: list[Server] = []
 
-    def start(entry: Path, environment: dict[str, str] | None = None, home: Path | None = None) -> Server:
+    def start(
+        entry: Path, environment: dict[str, str] | None = None, home: Path | None = None, port: int | None = None
+    ) -> Server:
         home = home or tmp_path_factory.mktemp("home")
-        port = _free_port()
+        port = port or _free_port()
         log = tmp_path_factory.mktemp("log") / "server.log"
         command = [sys.executable, "-m", "streamlit", "run", str(entry), "--server.port", str(port)]
         command += ["--server.address", "127.0.0.1", "--server.headless", "true", "--server.fileWatcherType", "none"]

@@ -22,6 +22,7 @@ from mess_core.learning.trial import (
     run_trial,
     teach,
 )
+from mess_core.learning.triplets import Triplets
 from tests.learning.worlds import course, moments
 
 FEW = ("predicted", "linear")
@@ -77,6 +78,23 @@ def test_the_table_has_every_metric_and_split(tried):
     assert (main.by, main.n_folds, main.n_groups, len(main.hashes)) == ("work", 5, 24, 10)
     assert (second.by, second.n_folds, second.n_groups) == ("performer", 3, 6)
     assert tried.figure(PLAIN, split="performer").low is None  # six performers are too few for an interval
+
+
+def test_judgements_across_works_are_asked_once_and_their_anchors_were_never_heard():
+    made = course(np.random.default_rng(0), n_works=10, n_players=2, source="judgements")
+    rng, n = np.random.default_rng(1), len(made.moments)
+    rows = np.array([rng.permutation(n)[:3] for _ in range(80)])
+    made = replace(made, profiles=None, triplets=Triplets(rows, np.ones(80)))
+    asked = []
+    for fold in deal(made.moments, "work", 5, 0):
+        places = made.asked(fold)
+        asked += places.tolist()
+        trained = fold.train[made.lesson(fold.train).triplets.rows]
+        assert not np.isin(trained, fold.test).any() and len(trained)
+        assert not set(rows[places, 0]) & set(trained.ravel().tolist())
+    assert sorted(asked) == list(range(80))
+    result = run_trial(made, ("diagonal",), n_seeds=1)
+    assert result.splits[0].n_units == 80
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from mess_core.catalogue.sittings import FEWEST_QUESTIONS, MOST_QUESTIONS, Asked, Sitting
+from mess_core.encoders.registry import encoder_ids
 from mess_core.errors import InputError, UnknownTrackError
 from mess_core.handover.judgements import all_judgements, export_judgements, import_judgements
 from mess_core.learning import judging
@@ -27,8 +28,13 @@ MOST_BYTES = 20  # MB of a table of judgements, as the server allows
 
 
 def choose_scope() -> Scope:
-    """The chosen library, as it is listened to by default."""
-    return scope_to_listen(resources.workspace(), frame.library())
+    """The chosen library, as it is listened to by default; else by the encoder that has heard most of it."""
+    workspace = resources.workspace()
+    usual = scope_to_listen(workspace, frame.library())
+    if usual.n_embedded:
+        return usual
+    others = [frame.scope(encoder_id) for encoder_id in encoder_ids(workspace.paths)]
+    return max(others, key=lambda each: each.n_embedded, default=usual)
 
 
 # --- a sitting ----------------------------------------------------------------------------------------------

@@ -234,6 +234,7 @@ class Trial {
       played.style.width = `${(share * 100).toFixed(1)}%`;
     });
     this.section.classList.toggle("playing", engine.wantsToPlay);
+    this.allButton.disabled = false;
     const what = engine.wantsToPlay ? "Stop" : "Hear X, A and B";
     if (this.allText.textContent !== what) this.allText.textContent = what;
     for (const button of this.answers) {
