@@ -313,6 +313,7 @@ def _parser() -> argparse.ArgumentParser:
         "--single-ratings", type=_path, metavar="FILE.csv",
         help="what every rater said (PercePiano's ratings.csv), by which people themselves are tested",
     )  # fmt: skip
+    learn.add_argument("--question", default="", help="of judgements: only those that answer this, as it was asked")
     learn.add_argument("--hide-works", action="store_true", help="what is learned is not to tell works apart")
     learn.add_argument("--activate", action="store_true", help="search can go by it then: similar --geometry learned")
     learn.add_argument("--export", type=_path, metavar="FOLDER", help="also write what was activated, with a card")
@@ -664,7 +665,7 @@ def _learn(workspace: Workspace, options: argparse.Namespace) -> int:
     _require_embeddings(scope)
     request = LearnRequest(
         scope.library, scope.info.id, options.source, options.student, options.seeds, options.activate, options.curve,
-        options.single_ratings, options.hide_works,
+        options.single_ratings, options.hide_works, options.question,
     )  # fmt: skip
     job = _run(workspace, request)
     report = report_on(scope, options.source)

@@ -34,7 +34,7 @@ from typing import Literal
 
 import numpy as np
 
-from mess_core.errors import DataMissingError
+from mess_core.errors import DataMissingError, InputError
 from mess_core.evaluation.retrieval import (
     N_BOOTSTRAPS,
     RetrievalTask,
@@ -64,8 +64,11 @@ Source = Literal["expression", "works", "performers", "ratings", "judgements"]
 OnProgress = Callable[[int, int, str], None]
 K = 10
 TRIPLETS, RECALL, MRR, NDCG = "triplet accuracy", f"recall@{K}", f"MRR@{K}", f"nDCG@{K}"
+N_TO_RANK = 100  # that a reranker would put in a better order
+DEEP_RECALL = f"recall@{N_TO_RANK}"
+LEAST_DEEP_RECALL, LEAST_ROOM = 0.9, 0.05  # below: what is to be found is not among them; or their order is good
 N_FOLDS, FEW_FOLDS = 5, 2
-MEASURED, DURATION = "measured values", "duration"
+MEASURED, DURATION, PLAYED = "measured values", "duration", "expression in the notes"
 CURVE_SHARES = (0.25, 0.5, 0.75)  # of the training groups; all of them is the figure itself
 
 
@@ -93,7 +96,7 @@ class Course:
     @property
     def metrics(self) -> tuple[str, ...]:
         """What is measured; the first decides."""
-        retrieval = (NDCG, RECALL, MRR)
+        retrieval = (NDCG, RECALL, MRR, DEEP_RECALL)
         if self.source == "judgements":
             return (TRIPLETS,)
         return (TRIPLETS, *retrieval) if self.source == "ratings" else retrieval
@@ -181,6 +184,7 @@ class Course:
             NDCG: discounted_gain_task(gained, candidates, K),
             RECALL: recall_task(relevant, candidates, K),
             MRR: reciprocal_rank_task(relevant, candidates, K),
+            DEEP_RECALL: recall_task(relevant, candidates, N_TO_RANK),
         }
 
 
@@ -300,11 +304,17 @@ def run_trial(
     for by in ways:
         n_here = n_folds if by == "work" else FEW_FOLDS + 1
         tally = _Tally(course, by)
-        for seed in range(n_seeds):
-            for fold in deal(course.moments, by, n_here, seed):
-                on_progress(min(n_done, n_total - 1), n_total, f"teaching by {course.source}, {by}s apart")
-                tally.add(seed, fold, students)
-                n_done += 1
+        try:
+            for seed in range(n_seeds):
+                for fold in deal(course.moments, by, n_here, seed):
+                    on_progress(min(n_done, n_total - 1), n_total, f"teaching by {course.source}, {by}s apart")
+                    tally.add(seed, fold, students)
+                    n_done += 1
+        except InputError as error:
+            if by == "work":
+                raise
+            notices.append(f"Performers could not be put apart: {error.message}")
+            continue
         tallies[by] = tally
         splits.append(tally.split(n_here))
         figures += tally.figures(students)
@@ -319,6 +329,8 @@ def run_trial(
     chosen = _ladder(main, students)
     values = {name: main.value(name, course.metrics[0]) for name in students}
     best = max(students, key=lambda name: values[name] or 0.0, default=PLAIN)
+    if NDCG in course.metrics:
+        notices.append(_on_reranking(main, best if best in students else PLAIN))
     on_progress(n_total, n_total, "figures")
     return TrialResult(course.metrics, tuple(splits), tuple(figures), chance, chosen, best, (), ceiling, tuple(notices))
 
@@ -602,6 +614,22 @@ def _ladder(tally: _Tally, students: Sequence[str]) -> str:
             break
         best = name
     return PLAIN if best == first else best
+
+
+def _on_reranking(tally: _Tally, best: str) -> str:
+    """Whether a second stage, which ranks the nearest hundred anew, could help: the gate of a reranker (S4)."""
+    deep, order = (tally.value(best, metric) or 0.0 for metric in (DEEP_RECALL, NDCG))
+    if deep < LEAST_DEEP_RECALL:
+        return (
+            f"Ranking the nearest {N_TO_RANK} anew was not tried: {deep:.2f} of what is to be found is among them, and "
+            f"{LEAST_DEEP_RECALL:g} would be needed."
+        )
+    if 1 - order < LEAST_ROOM:
+        return f"Ranking the nearest {N_TO_RANK} anew was not tried: their order is nearly as good as can be."
+    return (
+        f"Ranking the nearest {N_TO_RANK} anew could help: {deep:.2f} of what is to be found is among them. MESS has "
+        "no such second stage."
+    )
 
 
 def _similarities(transform: Transform, vectors: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ from mess_core.learning.teachers import FEWEST_PERFORMANCES
 from mess_core.learning.trial import (
     DURATION,
     MEASURED,
+    PLAYED,
     Course,
     Source,
     TrialResult,
@@ -58,6 +59,7 @@ TEACHING = (
     "velocity_mean", "velocity_std", "velocity_range", "articulation_ratio", "chord_asynchrony", "melody_lead",
     "pedal_ratio", "note_density",
 )  # fmt: skip
+KNOWN_SHARE = 0.9  # of the recordings whose notes must be known
 RIVALS = {"log-mel": MEL.id, "chroma": CHROMA.id, "MusiCNN": MTT.id, "nano": "nano"}
 
 
@@ -70,6 +72,7 @@ class LearnRequest(Request):
     has_curve : also how good the best is after less training
     hides_works : recordings are not to be told apart by which work they are of (HSIC)
     single_ratings : a table of what every rater said, in PercePiano's columns, by which people themselves are tested
+    question : of judgements: only what was answered to this one; empty for all
     """
 
     library: str
@@ -81,6 +84,7 @@ class LearnRequest(Request):
     has_curve: bool = False
     single_ratings: Path | None = None
     hides_works: bool = False
+    question: str = ""
 
     kind: ClassVar[str] = "learn"
     keys: ClassVar = {"encoder_id": "encoder", "source": "from"}
@@ -116,7 +120,7 @@ class LearnRequest(Request):
             task.progress(n_done, n_total, what)
 
         content = scope.content
-        gathered = gather(scope, self.source, self.single_ratings)
+        gathered = gather(scope, self.source, self.single_ratings, self.question)
         course = replace(gathered.course, hides_works=self.hides_works)
         students = STUDENTS if self.student in (LADDER, EVERYONE) else (self.student,)
         result = run_trial(course, students, n_seeds=self.n_seeds, ceiling=gathered.ceiling, on_progress=on_progress)
@@ -204,8 +208,11 @@ class GatheredCourse:
     ceiling: float | None = None
 
 
-def gather(scope: Scope, source: Source, single: Path | None = None) -> GatheredCourse:
-    """All that one source teaches of a library; `single` is a table of single ratings, for what people reach.
+def gather(scope: Scope, source: Source, single: Path | None = None, question: str = "") -> GatheredCourse:
+    """All that one source teaches of a library.
+
+    `single` is a table of single ratings, for what people reach; of judgements, only those on `question` if one is
+    named.
 
     Raises
     ------
@@ -226,7 +233,7 @@ def gather(scope: Scope, source: Source, single: Path | None = None) -> Gathered
         case "ratings":
             return _ratings(scope, tracks, single)
         case "judgements":
-            return _judgements(scope, tracks)
+            return _judgements(scope, tracks, question)
         case _:
             return _labels(scope, tracks, source)
 
@@ -279,10 +286,20 @@ def _ceiling(path: Path, tracks: list[Track], spans: np.ndarray) -> float | None
     return halves_agreement(ratings[known], rows, spans, len(tracks)) if len(rows) else None
 
 
-def _judgements(scope: Scope, tracks: list[Track]) -> GatheredCourse:
+def questions_of(workspace: Workspace) -> list[str]:
+    """What judgements were answers to, each once."""
+    return sorted({each.question for each in all_judgements(workspace)})
+
+
+def _judgements(scope: Scope, tracks: list[Track], question: str) -> GatheredCourse:
     workspace = scope.workspace
+    judged = [each for each in all_judgements(workspace) if question in ("", each.question)]
+    if question and not judged:
+        raise DataMissingError(
+            f"Nobody has answered {question!r}.", f"Answered was: {', '.join(questions_of(workspace)) or 'nothing'}."
+        )
     row_of = {track.track_id: row for row, track in enumerate(tracks)}
-    answers = answers_of(all_judgements(workspace), row_of, inattentive(workspace))
+    answers = answers_of(judged, row_of, inattentive(workspace))
     course = _course(scope, "judgements", _wholes(tracks), tracks)
     return GatheredCourse(replace(course, triplets=answers.triplets), answers.notices, answers.agreement)
 
@@ -387,6 +404,10 @@ def _course(
     measured = None if is_of_passages else _measured(scope, moments.recordings)
     if measured is not None:
         values[MEASURED] = measured
+    if source == "ratings":  # do people hear what the proxies of expression measure?
+        played = _played(scope, spans)
+        if np.isfinite(played).all(axis=1).mean() >= KNOWN_SHARE:
+            values[PLAYED] = played
     widths = scope.info.widths or (moments.vectors.shape[2],) * moments.vectors.shape[1]
     return Course(source, moments, tuple(widths), profiles, None, rivals, values)
 

@@ -12,6 +12,7 @@ from mess_core.learning import trial
 from mess_core.learning.moments import deal
 from mess_core.learning.students import PLAIN, untrained
 from mess_core.learning.trial import (
+    DEEP_RECALL,
     MRR,
     NDCG,
     RECALL,
@@ -47,7 +48,7 @@ def test_who_learns_what_is_there_is_chosen(tried):
 
 def test_gains_are_over_the_better_of_what_nobody_taught(tried):
     for metric in tried.metrics:
-        values = {name: tried.figure(name, metric).value for name in ("cosine", PLAIN)}
+        values = {name: tried.figure(name, metric).value for name in (PLAIN, "cosine")}  # the first of equals
         best = max(values, key=values.get)
         assert tried.figure("linear", metric).over == best and tried.figure(best, metric).gain is None
         gain = tried.figure("linear", metric).value - values[best]
@@ -72,7 +73,7 @@ def test_figures_are_those_that_counting_gives(helped, tried):
 
 def test_the_table_has_every_metric_and_split(tried):
     assert {(each.metric, each.split) for each in tried.figures} == {
-        (metric, split) for metric in (TRIPLETS, NDCG, RECALL, MRR) for split in ("work", "performer")
+        (metric, split) for metric in (TRIPLETS, NDCG, RECALL, MRR, DEEP_RECALL) for split in ("work", "performer")
     }
     main, second = tried.splits
     assert (main.by, main.n_folds, main.n_groups, len(main.hashes)) == ("work", 5, 24, 10)
@@ -180,7 +181,7 @@ def test_expression_is_asked_across_pieces():
     made = course(np.random.default_rng(0), source="expression")
     (fold, *_) = deal(made.moments, "work", 5, 0)
     task = made.tasks(fold)[RECALL]
-    assert (task.wholes > 0).all() and made.metrics == (NDCG, RECALL, MRR)
+    assert (task.wholes > 0).all() and made.metrics == (NDCG, RECALL, MRR, DEEP_RECALL)
     lesson = made.lesson(fold.train)
     within, across = lesson.candidates
     works = made.moments.codes(made.moments.works)[fold.train]
@@ -202,3 +203,20 @@ def test_nothing_to_ask_is_said():
     made = trial.Course("works", alone, (4,))
     with pytest.raises(DataMissingError, match="No question could be asked"):
         run_trial(made, (), n_seeds=1)
+
+
+def test_a_second_stage_is_called_for_only_where_the_first_finds_enough():
+    """Thirty recordings: all are among the nearest hundred. Of ten works by thirty players most are not."""
+    small = course(np.random.default_rng(0), n_works=10, n_players=3)
+    (said,) = [each for each in run_trial(small, (), n_seeds=1, has_second_split=False).notices if "anew" in each]
+    assert "could help: 1.00" in said
+    large = course(np.random.default_rng(0), n_works=30, n_players=30, manner=0.0)
+    (said,) = [each for each in run_trial(large, (), n_seeds=1, n_folds=2).notices if "anew" in each]
+    assert "was not tried" in said and "0.9 would be needed" in said
+
+
+def test_performers_who_are_too_few_to_be_put_apart_cost_only_that_split():
+    made = course(np.random.default_rng(0), n_works=12, n_players=4)
+    result = run_trial(made, ("predicted",), n_seeds=1)
+    assert {each.split for each in result.figures} == {"work"} == {each.by for each in result.splits}
+    assert any(each.startswith("Performers could not be put apart: ") for each in result.notices)

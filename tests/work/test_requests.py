@@ -49,7 +49,8 @@ ROWS = [
              "with_stability": True}, MapRequest("a", "mel", MapSettings(seed=3), 2, ("y", "x"), with_stability=True)),
     ("download", {"encoder": "mert-95m"}, DownloadRequest("mert-95m")),
     ("learn", {"library": "a", "encoder": "mel", "from": "ratings", "student": "linear", "n_seeds": 3,
-               "activates": True, "has_curve": True, "single_ratings": "/data/ratings.csv", "hides_works": False},
+               "activates": True, "has_curve": True, "single_ratings": "/data/ratings.csv", "hides_works": False,
+               "question": ""},
      LearnRequest("a", "mel", "ratings", "linear", 3, activates=True, has_curve=True,
                   single_ratings=Path("/data/ratings.csv"))),
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from mess_core.learning.students import IN_WORDS, PLAIN, STUDENTS
 from mess_core.learning.trial import DURATION, MEASURED, TRIPLETS, Figure, Source
 from mess_core.search.learned import SOURCES, LearnedMetric, forget_metric, metric_bytes
 from mess_core.words import counted, number
-from mess_core.work.learn import EVERYONE, LADDER, LearnRequest, report_on
+from mess_core.work.learn import EVERYONE, LADDER, LearnRequest, questions_of, report_on
 from mess_core.work.request import latest, submit, under_way
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, jobs, resources, state
@@ -94,6 +94,9 @@ def offer_to_learn(scope: Scope, source: Source) -> None:
                 help="What is learned is to depend on the piece as little as can be (HSIC). The piece is then found "
                 "less often, and what it costs is seen in the figures.",
             )
+            question = ""
+            if source == "judgements" and len(asked := questions_of(scope.workspace)) > 1:
+                question = st.selectbox("Answers to", ["", *asked], format_func=lambda each: each or "all questions")
         activates = st.toggle(
             "Search by it, if it helps", value=True, key="activates",
             help="Nothing is activated unless it is surely better than search without learning; or it is the one "
@@ -101,8 +104,9 @@ def offer_to_learn(scope: Scope, source: Source) -> None:
         )  # fmt: skip
     if is_asked:
         request = LearnRequest(
-            scope.library, scope.info.id, source, student, int(n_seeds), activates, has_curve, None, hides_works
-        )
+            scope.library, scope.info.id, source, student, int(n_seeds), activates, has_curve,
+            hides_works=hides_works, question=question,
+        )  # fmt: skip
         with frame.explain_errors():
             submit(scope.workspace, request)
             st.rerun()
