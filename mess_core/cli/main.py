@@ -44,7 +44,7 @@ from mess_core.evaluation.kept import load_evaluation
 from mess_core.evaluation.tagging import check_tags
 from mess_core.handover.exports import as_document, path_document, write_playlist
 from mess_core.handover.incoming import import_library
-from mess_core.handover.judgements import export_judgements, import_judgements
+from mess_core.handover.judgements import export_judgements, export_strengths, import_judgements
 from mess_core.handover.metrics import export_metric
 from mess_core.handover.outgoing import export_library
 from mess_core.handover.served import export_index
@@ -319,7 +319,7 @@ def _parser() -> argparse.ArgumentParser:
     learn.add_argument("--export", type=_path, metavar="FOLDER", help="also write what was activated, with a card")
 
     votes = verb("judgements", _judgements, "What people found more alike: to and from a table (CSV or Parquet).")
-    votes.add_argument("what", choices=["export", "import"])
+    votes.add_argument("what", choices=["export", "import", "aggregate"])
     votes.add_argument("file", type=_path, metavar="FILE")
 
     again = verb("reproduce", _reproduce, "Compute a kept result again and compare it, number by number.")
@@ -684,6 +684,11 @@ def _judgements(workspace: Workspace, options: argparse.Namespace) -> int:
         n_judgements = export_judgements(workspace, options.file)
         document = {"file": str(options.file), "n_judgements": n_judgements}
         _print(options, document, f"{counted(n_judgements, 'judgement')} in {options.file}.")
+        return DONE
+    if options.what == "aggregate":
+        n_rows = export_strengths(workspace, options.file)
+        document = {"file": str(options.file), "n_rows": n_rows}
+        _print(options, document, f"{counted(n_rows, 'strength')} of recordings beside an anchor in {options.file}.")
         return DONE
     taken = import_judgements(workspace, options.file)
     refused = [{"name": name, "reason": why} for name, why in taken.refused]

@@ -2,6 +2,7 @@
 
     anchor, positive, negative, question, listener, time, side        CSV or Parquet; all but the first three may lack
     MagnaTagATune's comparisons_final.csv                             which of three clips is the odd one out, in votes
+    question, anchor, track, strength, n_answers                      out only: what all together say (`aggregate`)
 
 A recording is named by its track id, its title, or its file: the id first, then what its file is called, with or
 without folder and ending, then the title. What is not here is counted and passed over; a name that two recordings share
@@ -27,6 +28,8 @@ from pathlib import Path, PurePosixPath
 from mess_core.catalogue.comparisons import QUESTION, SIDES, Comparison
 from mess_core.collections.table import read_table
 from mess_core.errors import DataMissingError, InputError
+from mess_core.learning.aggregate import strengths
+from mess_core.learning.judging import listenings
 from mess_core.storage.files import write_atomically
 from mess_core.storage.untrusted import MOST_ROWS, open_parquet, printable
 from mess_core.words import counted
@@ -34,6 +37,7 @@ from mess_core.workspace.workspace import Workspace
 
 COLUMNS = ("anchor", "positive", "negative", "question", "listener", "time", "side")
 NEEDED = COLUMNS[:3]
+STRENGTH_COLUMNS = ("question", "anchor", "track", "strength", "n_answers")
 CLIPS = tuple(f"clip{n}_id" for n in (1, 2, 3))
 VOTES = tuple(f"clip{n}_numvotes" for n in (1, 2, 3))
 CLIP_FILES = tuple(f"clip{n}_mp3_path" for n in (1, 2, 3))
@@ -132,6 +136,27 @@ def export_judgements(workspace: Workspace, path: Path) -> int:
         writer.writerows(rows)
         write_atomically(path, stream.getvalue().encode())
     return len(rows)
+
+
+def export_strengths(workspace: Workspace, path: Path) -> int:
+    """Write what all listeners together say, one row for each recording beside an anchor, as CSV; returns how many.
+
+    Raises
+    ------
+    DataMissingError
+        If nobody has judged anything.
+    """
+    comparisons = all_judgements(workspace)
+    if not comparisons:
+        raise DataMissingError("Nobody has judged anything yet, so there is nothing to sum up.", "Judge some first.")
+    found = strengths(comparisons, listenings(workspace))
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream)
+    writer.writerow(STRENGTH_COLUMNS)
+    for each in found:
+        writer.writerow((each.question, each.anchor, each.track_id, f"{each.strength:.4f}", each.n_answers))
+    write_atomically(path, stream.getvalue().encode())
+    return len(found)
 
 
 def all_judgements(workspace: Workspace) -> list[Comparison]:

@@ -162,15 +162,14 @@ def agreement_on(judged: Sequence[Judged], question: str) -> Alpha:
     return alpha_of(by_listener)
 
 
+def listenings(workspace: Workspace) -> dict[str, Listening]:
+    """How each listener answered, in all sittings."""
+    asked: dict[str, list[Asked]] = {}
+    for sitting in workspace.sittings.all():
+        asked.setdefault(sitting.listener, []).extend(workspace.sittings.questions(sitting.sitting_id))
+    return {listener: listening_of(each) for listener, each in asked.items()}
+
+
 def inattentive(workspace: Workspace) -> set[str]:
     """Listeners who are excluded by rule: they told too few of the questions with a known answer."""
-    sittings: dict[str, list[Sitting]] = {}
-    for sitting in workspace.sittings.all():
-        sittings.setdefault(sitting.listener, []).append(sitting)
-    return {
-        listener
-        for listener, each in sittings.items()
-        if listening_of(
-            [one for sitting in each for one in workspace.sittings.questions(sitting.sitting_id)]
-        ).is_excluded
-    }
+    return {listener for listener, each in listenings(workspace).items() if each.is_excluded}
