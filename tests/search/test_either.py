@@ -138,6 +138,12 @@ def test_rarity_is_the_share_of_pairs_and_goes_on_beyond_them() -> None:
     assert (np.diff(rarity(grid)) > 0).all()
 
 
+def test_a_handicap_is_taken_off_everywhere() -> None:
+    cosines = np.random.default_rng(0).standard_normal(20_000)
+    asked = np.linspace(-6, 6, 50)
+    np.testing.assert_allclose(Rarity.of(cosines, 0.1)(asked), Rarity.of(cosines)(asked) - 0.1, atol=1e-9)
+
+
 @pytest.mark.parametrize("cosines", [np.empty(0), np.ones(3), np.zeros(5000), np.r_[np.zeros(4999), 1.0]])
 def test_where_there_is_no_tail_the_order_stays(cosines) -> None:
     rarity = Rarity.of(cosines)
