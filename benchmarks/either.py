@@ -37,7 +37,8 @@ class Heard:
     def found(self, handicap: float, queries: Sequence[int]) -> tuple[float, float]:
         """Mean average precision of the piece and of the instrument."""
         nearness = np.maximum(self.rarities[..., 0] - handicap, self.rarities[..., 1])
-        of_piece, of_instrument = [], []
+        of_piece: list[float] = []
+        of_instrument: list[float] = []
         for query in queries:
             others = np.arange(len(nearness)) != query
             same_piece = self.pieces == self.pieces[query]

@@ -20,5 +20,6 @@ with page("Learn"):
     panels.show_verdict(report)
     panels.show_figures(report)
     panels.show_curve(report)
+    panels.show_hiding(report)
     panels.show_exports(scope, report)
     panels.explain()

@@ -210,6 +210,11 @@ def learn_table(result: TrialResult) -> list[str]:
         lines.append(f"{'ceiling':<18}{result.metrics[0]:<30}{_three(result.ceiling):>6}  so far people agree")
     for point in result.curve:
         lines.append(f"{result.best} after {counted(point.n_groups, 'work')}: {_three(point.value)}")
+    for step in result.hiding:
+        lines.append(
+            f"hiding the work counts {step.weight:g}: {_three(step.value)} of what is taught, {_three(step.piece)} of "
+            "the piece is found"
+        )
     tested = ", ".join(f"{counted(s.n_groups, s.by)} in {counted(s.n_folds, 'fold')}" for s in result.splits)
     lines.append(f"Tested on what was not trained on: {tested}. * chosen: its interval is above all before it.")
     return lines

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from mess_core.encoders.base import EncoderInfo
 from mess_core.learning.students import PLAIN
-from mess_core.learning.trial import Figure, Point, Source, Split, TrialResult
+from mess_core.learning.trial import Figure, HidingPoint, Point, Source, Split, TrialResult
 from mess_core.search.learned import LEARN_AGAIN
 from mess_core.storage.files import read_sealed, write_sealed
 from mess_core.storage.kept import Kind, verify_document
@@ -94,6 +94,7 @@ class LearnReport:
             "chosen": self.result.chosen,
             "best": self.result.best,
             "curve": plain["curve"],
+            "hiding": plain["hiding"],
             "verdict": self.verdict,
             "notices": [*self.notices, *self.result.notices],
             "provenance": dict(self.provenance),
@@ -147,6 +148,7 @@ def _result(plain: Mapping[str, Any]) -> TrialResult:
         chance={str(key): None if value is None else float(value) for key, value in plain["chance"].items()},
         curve=tuple(build(Point, each) for each in plain["curve"]),
         notices=tuple(map(str, plain["notices"])),
+        hiding=tuple(build(HidingPoint, each) for each in plain.get("hiding", ())),
     )
 
 

@@ -62,7 +62,6 @@ RIDGE_FIRST = 0.3  # penalty of the ridge a projection begins at, over its rows;
 LEAST_SPREAD = 1e-4  # of a number, over that of the most spread one: unit numbers in single precision keep seven digits
 ALPHAS = np.logspace(0, 5, 11)  # of ridge on standardised numbers; its optimum lay between 100 and 10 000
 INNER_FOLDS = 4
-HIDING = 1.0  # weight of what the points tell of the piece, where that is to be hidden
 VALIDATION = 5  # one group in so many tells when to stop
 
 
@@ -78,6 +77,7 @@ class Lesson:
     candidates : sets of rows to be told apart by likeness
     triplets : (anchor, nearer, further) with weights
     hide : (n,) int or None: what the points should not tell (HSIC), such as the piece
+    hiding : how much that counts, beside what the teacher says
     """
 
     vectors: np.ndarray
@@ -88,6 +88,7 @@ class Lesson:
     candidates: tuple[CandidateSet, ...] = ()
     triplets: Triplets | None = None
     hide: np.ndarray | None = None
+    hiding: float = 1.0
 
     @cached_property
     def centre(self) -> np.ndarray:
@@ -341,7 +342,7 @@ def _walk(
             with torch.no_grad():
                 loss = float(_losses(pupil, tests))
                 if hide is not None:
-                    loss += HIDING * float(dependence(pupil.points()[~rows], hide[~rows]))
+                    loss += pupil.lesson.hiding * float(dependence(pupil.points()[~rows], hide[~rows]))
             curves.append({"step": step, "held_out": loss})
             if loss < least:
                 best, least = step, loss
@@ -351,7 +352,7 @@ def _walk(
             break
         total = _losses(pupil, questions, is_training=True) + DECAY[pupil.name] * pupil.strayed()
         if hide is not None:
-            total = total + HIDING * dependence(pupil.points()[rows], hide[rows])
+            total = total + pupil.lesson.hiding * dependence(pupil.points()[rows], hide[rows])
         optimiser.zero_grad()
         total.backward()
         optimiser.step()

@@ -66,9 +66,12 @@ K = 10
 TRIPLETS, RECALL, MRR, NDCG = "triplet accuracy", f"recall@{K}", f"MRR@{K}", f"nDCG@{K}"
 N_TO_RANK = 100  # that a reranker would put in a better order
 DEEP_RECALL = f"recall@{N_TO_RANK}"
+PIECE = "piece found"  # by the same nearest ten: what is learned of playing need not know it
 LEAST_DEEP_RECALL, LEAST_ROOM = 0.9, 0.05  # below: what is to be found is not among them; or their order is good
 N_FOLDS, FEW_FOLDS = 5, 2
 MEASURED, DURATION, PLAYED = "measured values", "duration", "expression in the notes"
+HIDING_WEIGHTS = (0.0, 1.0, 3.0, 10.0, 30.0)
+HIDER = "diagonal"  # it begins where search is; a projection begins at what differs within a span: the piece is gone
 CURVE_SHARES = (0.25, 0.5, 0.75)  # of the training groups; all of them is the figure itself
 
 
@@ -81,7 +84,7 @@ class Course:
     rivals : name -> embeddings (n, n_layers, dim) by other encoders
     values : name -> (n, n_values): what was measured; compared by distance, in standard deviations
     widths : how many numbers each layer has
-    hides_works : points are not to tell of which work they are
+    hiding : how much it counts that points do not tell of which work they are; 0: not at all
     """
 
     source: Source
@@ -91,12 +94,14 @@ class Course:
     triplets: Triplets | None = None
     rivals: Mapping[str, np.ndarray] = field(default_factory=dict)
     values: Mapping[str, np.ndarray] = field(default_factory=dict)
-    hides_works: bool = False
+    hiding: float = 0.0
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """What is measured; the first decides."""
-        retrieval = (NDCG, RECALL, MRR, DEEP_RECALL)
+        retrieval: tuple[str, ...] = (NDCG, RECALL, MRR, DEEP_RECALL)
+        if self.profiles is not None:
+            retrieval = (*retrieval, PIECE)
         if self.source == "judgements":
             return (TRIPLETS,)
         return (TRIPLETS, *retrieval) if self.source == "ratings" else retrieval
@@ -112,7 +117,8 @@ class Course:
             self.widths,
             tuple(groups[row] for row in rows),
             targets=self._values_to_read(rows),
-            hide=works if self.hides_works else None,
+            hide=works if self.hiding else None,
+            hiding=self.hiding,
         )
         apart = recordings[:, None] != recordings
         match self.source:
@@ -164,8 +170,10 @@ class Course:
         same_work = works[:, None] == works
         candidates = recordings[:, None] != recordings
         gained: np.ndarray
+        found: dict[str, RetrievalTask] = {}
         if self.profiles is not None:
             spans = moments.codes(moments.spans)
+            found[PIECE] = recall_task(same_work, candidates.copy(), K)
             apart = deviations(self.profiles, spans, fold.train)[rows]
             distances = squared_distances(apart)
             candidates &= ~same_work & np.isfinite(distances)  # so that not the piece is recognised
@@ -180,7 +188,7 @@ class Course:
                 candidates &= ~same_work & known
                 relevant = same_performer & candidates
             gained = relevant.astype(np.float64)
-        return {
+        return found | {
             NDCG: discounted_gain_task(gained, candidates, K),
             RECALL: recall_task(relevant, candidates, K),
             MRR: reciprocal_rank_task(relevant, candidates, K),
@@ -243,6 +251,18 @@ class Point:
 
 
 @dataclass(frozen=True)
+class HidingPoint:
+    """What a student finds where points must not tell the work: of what it is taught (the main metric), and the piece.
+
+    weight : how much hiding counts; 0: not at all
+    """
+
+    weight: float
+    value: float | None
+    piece: float | None
+
+
+@dataclass(frozen=True)
 class TrialResult:
     """All figures of a course.
 
@@ -261,6 +281,7 @@ class TrialResult:
     curve: tuple[Point, ...] = ()
     ceiling: float | None = None
     notices: tuple[str, ...] = ()
+    hiding: tuple[HidingPoint, ...] = ()
 
     def figure(self, name: str, metric: str | None = None, split: str = "work") -> Figure:
         """One figure; KeyError if there is none."""
@@ -352,6 +373,21 @@ def learning_curve(
                 sizes.append(len(kept))
                 tally.add(seed, replace(fold, train=fewer), (student,), names=())
         points.append(Point(share, round(float(np.mean(sizes))), tally.value(student, course.metrics[0])))
+    return tuple(points)
+
+
+def hiding_curve(
+    course: Course, n_seeds: int = 1, n_folds: int = N_FOLDS, weights: Sequence[float] = HIDING_WEIGHTS
+) -> tuple[HidingPoint, ...]:
+    """What `HIDER` finds, of what it is taught and of the piece, the more hiding the piece counts."""
+    points = []
+    for weight in weights:
+        hiding = replace(course, hiding=weight)
+        tally = _Tally(hiding, "work")
+        for seed in range(n_seeds):
+            for fold in deal(course.moments, "work", n_folds, seed):
+                tally.add(seed, fold, (HIDER,), names=())
+        points.append(HidingPoint(weight, tally.value(HIDER, NDCG), tally.value(HIDER, PIECE)))
     return tuple(points)
 
 

@@ -28,10 +28,12 @@ from mess_core.learning.teachers import FEWEST_PERFORMANCES
 from mess_core.learning.trial import (
     DURATION,
     MEASURED,
+    PIECE,
     PLAYED,
     Course,
     Source,
     TrialResult,
+    hiding_curve,
     learning_curve,
     run_trial,
     teach,
@@ -70,7 +72,8 @@ class LearnRequest(Request):
     student : one of the students, "ladder", or "all"
     activates : the chosen one, or the one that is named, becomes the geometry `learned`
     has_curve : also how good the best is after less training
-    hides_works : recordings are not to be told apart by which work they are of (HSIC)
+    hides_works : recordings are not to be told apart by which work they are of (HSIC); of what is measured in playing,
+        also what that costs and brings, step by step
     single_ratings : a table of what every rater said, in PercePiano's columns, by which people themselves are tested
     question : of judgements: only what was answered to this one; empty for all
     """
@@ -121,11 +124,13 @@ class LearnRequest(Request):
 
         content = scope.content
         gathered = gather(scope, self.source, self.single_ratings, self.question)
-        course = replace(gathered.course, hides_works=self.hides_works)
+        course = replace(gathered.course, hiding=1.0 if self.hides_works else 0.0)
         students = STUDENTS if self.student in (LADDER, EVERYONE) else (self.student,)
         result = run_trial(course, students, n_seeds=self.n_seeds, ceiling=gathered.ceiling, on_progress=on_progress)
         if self.has_curve:
             result = replace(result, curve=learning_curve(course, result.best))
+        if self.hides_works and PIECE in course.metrics:
+            result = replace(result, hiding=hiding_curve(course))
         report = LearnReport(
             library=scope.library,
             encoder=scope.info.id,

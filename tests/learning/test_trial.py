@@ -15,8 +15,10 @@ from mess_core.learning.trial import (
     DEEP_RECALL,
     MRR,
     NDCG,
+    PIECE,
     RECALL,
     TRIPLETS,
+    hiding_curve,
     holm_adjusted,
     learning_curve,
     paired_interval,
@@ -73,7 +75,9 @@ def test_figures_are_those_that_counting_gives(helped, tried):
 
 def test_the_table_has_every_metric_and_split(tried):
     assert {(each.metric, each.split) for each in tried.figures} == {
-        (metric, split) for metric in (TRIPLETS, NDCG, RECALL, MRR, DEEP_RECALL) for split in ("work", "performer")
+        (metric, split)
+        for metric in (TRIPLETS, NDCG, RECALL, MRR, DEEP_RECALL, PIECE)
+        for split in ("work", "performer")
     }
     main, second = tried.splits
     assert (main.by, main.n_folds, main.n_groups, len(main.hashes)) == ("work", 5, 24, 10)
@@ -181,7 +185,7 @@ def test_expression_is_asked_across_pieces():
     made = course(np.random.default_rng(0), source="expression")
     (fold, *_) = deal(made.moments, "work", 5, 0)
     task = made.tasks(fold)[RECALL]
-    assert (task.wholes > 0).all() and made.metrics == (NDCG, RECALL, MRR, DEEP_RECALL)
+    assert (task.wholes > 0).all() and made.metrics == (NDCG, RECALL, MRR, DEEP_RECALL, PIECE)
     lesson = made.lesson(fold.train)
     within, across = lesson.candidates
     works = made.moments.codes(made.moments.works)[fold.train]
@@ -220,3 +224,16 @@ def test_performers_who_are_too_few_to_be_put_apart_cost_only_that_split():
     result = run_trial(made, ("predicted",), n_seeds=1)
     assert {each.split for each in result.figures} == {"work"} == {each.by for each in result.splits}
     assert any(each.startswith("Performers could not be put apart: ") for each in result.notices)
+
+
+def test_who_hides_the_piece_finds_it_less_and_still_learns():
+    """The piece is in four of twelve directions, and strong there; the manner is in all."""
+    rng = np.random.default_rng(0)
+    made = course(rng, n_works=16, n_players=6, piece=0.0, manner=0.6, noise=0.7, source="expression")
+    strong = np.zeros((16, 12), np.float32)
+    strong[:, :4] = 2 * rng.standard_normal((16, 4))
+    vectors = made.moments.vectors + np.repeat(strong, 6, axis=0)[:, None]
+    made = replace(made, moments=replace(made.moments, vectors=vectors))
+    without, hidden = hiding_curve(made, weights=(0.0, 10.0))
+    assert hidden.piece < 0.85 * without.piece
+    assert hidden.value > without.value - 0.01

@@ -10,7 +10,7 @@ import streamlit as st
 from mess_core.handover.metrics import card
 from mess_core.learning.kept import LearnReport
 from mess_core.learning.students import IN_WORDS, PLAIN, STUDENTS
-from mess_core.learning.trial import DURATION, MEASURED, TRIPLETS, Figure, Source
+from mess_core.learning.trial import DURATION, HIDER, MEASURED, TRIPLETS, Figure, Source
 from mess_core.search.learned import SOURCES, LearnedMetric, forget_metric, metric_bytes
 from mess_core.words import counted, number
 from mess_core.work.learn import EVERYONE, LADDER, LearnRequest, questions_of, report_on
@@ -32,6 +32,8 @@ METRICS = {
     TRIPLETS: "Of triplets, how many it tells: which of two is more like a third. A guess tells half.",
     "nDCG@10": "How good its ten nearest are, the first counting most: 1 is the best order there can be.",
     "recall@10": "How many of the right ones are among its ten nearest.",
+    "recall@100": "How many of the right ones are among its hundred nearest.",
+    "piece found": "How many recordings of the same piece are among its ten nearest.",
     "MRR@10": "One over the place of the first right one; 0 where none is among ten.",
 }
 REFERENCES = {MEASURED: "measured values", DURATION: "length alone", "log-mel": "a plain spectrum (log-mel)"}
@@ -240,6 +242,35 @@ def show_curve(report: LearnReport) -> None:
         yaxis_title=report.result.metrics[0],
     )  # fmt: skip
     st.plotly_chart(figure, key="curve", config=charts.camera("svg", "learning-curve"), alt="Learning curve")
+
+
+def show_hiding(report: LearnReport) -> None:
+    """What is found of what is taught, and of the piece, the more it counts that the piece is not told."""
+    steps = [step for step in report.result.hiding if step.value is not None and step.piece is not None]
+    if not steps:
+        return
+    first, last = steps[0], max(steps, key=lambda step: step.value or 0.0)
+    st.markdown(f"**Does it help not to know the piece?** {IN_WORDS[HIDER]}, asked to tell nothing of it")
+    st.text(
+        f"Without hiding it, {number(first.piece)} of its recordings are among the nearest ten, and "
+        f"{number(first.value)} of what is taught is found; at its best, {number(last.piece)} and {number(last.value)}."
+    )
+    figure = go.Figure()
+    for name, colour, values in (
+        ("what is taught", charts.SERIES[0], [step.value for step in steps]),
+        ("the piece", charts.SERIES[1], [step.piece for step in steps]),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                x=[f"{step.weight:g}" for step in steps], y=values, mode="lines+markers", name=name,
+                line={"color": colour}, hovertemplate="%{y:.3f}<extra>" + name + "</extra>",
+            )
+        )  # fmt: skip
+    figure.update_layout(
+        height=280, margin={"l": 10, "r": 10, "t": 10, "b": 40}, dragmode=False, xaxis_title="how much hiding counts",
+        yaxis_title="found", xaxis_type="category", legend={"orientation": "h", "y": 1.1},
+    )  # fmt: skip
+    st.plotly_chart(figure, key="hiding", config=charts.camera("svg", "hiding"), alt="Piece and playing found")
 
 
 def show_exports(scope: Scope, report: LearnReport) -> None:
