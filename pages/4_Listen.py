@@ -25,7 +25,7 @@ from pages.shared.widgets.pickers import choose_hearing, offer_as_library
 with page("Listen"):
     with st.sidebar:
         scope = choose_hearing()
-        question = choose_rules(scope.for_aspects)
+        question = choose_rules(scope)
     with st.container():  # what it holds comes and goes; the list below stays in its place, and plays on
         query, asked, passage = choose_query()
         question, heading = replace(question, words=asked.words), st.container()

@@ -9,7 +9,7 @@ from pages.shared.widgets.pickers import choose_encoder
 
 with page("Learn"):
     with st.sidebar:
-        scope = choose_encoder()
+        scope = choose_encoder(also_hearings=True)
     panels.show_active(scope)
     source = panels.choose(scope)
     panels.offer_to_learn(scope, source)

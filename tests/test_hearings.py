@@ -17,14 +17,16 @@ from mess_core.errors import DataMissingError, InputError
 from mess_core.handover.served import build_served
 from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.explaining import plan_of_reasons, query_of_reasons
+from mess_core.search.learned import load_metric
 from mess_core.search.question import Question
 from mess_core.search.reasons import find_reasons
 from mess_core.work.extract import EncodeRequest, ExtractRequest
+from mess_core.work.learn import LearnRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit
 from mess_core.workspace.scope import Scope, scope_of, scope_to_listen
 from tests.conftest import work
-from tests.planted import a_track, discover, embed, plant_heard_library, plant_tracks
+from tests.planted import a_track, discover, embed, plant_embeddings, plant_heard_library, plant_tracks
 
 MUSIC, SOUND, EITHER = f"{PREFIX}music", f"{PREFIX}sound", f"{PREFIX}either"
 PARTS = ((NANO.id, (5, 6), "same music"), (MEL.id, (0,), "same sound and style"))
@@ -247,3 +249,31 @@ def test_aspects_are_told_by_the_encoder_that_explains_it(home) -> None:
     assert all(reasons.values())
     unheard = replace(plain, query=replace(plain.query, track_id="0" * 16))
     assert query_of_reasons(plan, unheard) is None
+
+
+def test_a_hearing_learns_and_is_searched_by(home) -> None:
+    """Weights of its layers are taught by works: the layer that tells them gets more, and search goes by it."""
+    rng = np.random.default_rng(0)
+    tracks = [a_track(row, work=f"work {row // 5}", performer=f"player {row % 5}") for row in range(60)]
+    plant_tracks(home, tracks)
+    of_work = rng.standard_normal((12, NANO.dim))
+    for info in (NANO, MEL):
+        vectors = {}
+        for row, track in enumerate(tracks):
+            own = rng.standard_normal((info.n_layers, info.embedding_dim))
+            if info is NANO:
+                own[6] += 0.5 * of_work[row // 5]
+            vectors[track.track_id] = own
+        plant_embeddings(home, info, vectors)
+    scope = scope_of(home, "planted", EITHER)
+    submit(home, LearnRequest("planted", EITHER, "works", "layers", n_seeds=1, activates=True))
+    work(home)
+    metric = load_metric(scope)
+    assert metric is not None and metric.fingerprint == scope.info.fingerprint
+    ends = np.cumsum(scope.info.widths)
+    weights = [float((part**2).mean()) for part in np.split(metric.transform.scale, ends[:-1])]
+    assert max(weights) == weights[1]
+    plan = make_plan(scope, Question(geometry="learned"), None)
+    assert plan.learned is not None and plan.scope.info.id == EITHER
+    found = answer(build_index(plan), plan, query_of(scope, tracks[0]))
+    assert sum(each.track.work == "work 0" for each in found.found[:4]) >= 2

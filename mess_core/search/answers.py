@@ -38,7 +38,7 @@ from mess_core.search.geometry import (
     MeasuredGeometry,
     of_segments,
 )
-from mess_core.search.learned import LearnedGeometry, LearnedMetric, require_metric
+from mess_core.search.learned import LearnedGeometry, LearnedMetric, load_metric, require_metric
 from mess_core.search.matching import Moment, best_moments, passage_rows
 from mess_core.search.measured import MeasuredLibrary, commonly_measured, measured_aspects, measured_library
 from mess_core.search.neighbours import Neighbour, NeighbourIndex
@@ -324,7 +324,7 @@ def _plan_by_values(scope: Scope, question: Question, notices: Sequence[str]) ->
 
 def _plan_by_what_was_learned(scope: Scope, question: Question, notices: Sequence[str]) -> Plan:
     """How a question is answered by the metric that was activated; it knows no aspects."""
-    if scope.info.explained_by is not None:  # nobody is taught as a hearing
+    if scope.info.explained_by is not None and load_metric(scope) is None:  # then its encoder may have been taught
         scope = scope.for_aspects
         notices = (*notices, f"{scope.info.title} compares: what was learned was learned with one encoder.")
     if question.weights or question.avoid:

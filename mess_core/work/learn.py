@@ -14,7 +14,6 @@ from mess_core.collections.percepiano import read_ratings
 from mess_core.config import RATERS, SPREAD
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.chroma import CHROMA
-from mess_core.encoders.hearings import refuse_hearing
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.musicnn import MTT
 from mess_core.encoders.registry import encoder_info
@@ -225,7 +224,10 @@ def gather(scope: Scope, source: Source, single: Path | None = None, question: s
         If there is too little of it: embeddings, works, performers, alignments, answers; a sentence says what.
     """
     scope.require_library()
-    refuse_hearing(scope.info, "teach it")
+    if scope.info.any_key:
+        raise InputError(
+            f"{scope.info.title} compares in twelve keys, which cannot be bent by learning.", "Ask for another hearing."
+        )
     tracks = scope.embedded_tracks
     if not tracks:
         raise DataMissingError(
@@ -419,9 +421,9 @@ def _course(
 
 def _vectors(scope: Scope, info: EncoderInfo, spans: list[Span]) -> np.ndarray:
     """Embeddings of passages, (n, n_layers, dim) float32: of a recording its own, else the mean of its segments."""
-    store = scope.workspace.store
+    seen = replace(scope, info=info)
     recordings = sorted({span.recording for span in spans})
-    whole = store.load(recordings, info)
+    whole = scope.workspace.store.load(recordings, info)
     row_of = {track_id: row for row, track_id in enumerate(whole.track_ids)}
     counts: dict[str, int] = {}
     for span in spans:
@@ -431,7 +433,7 @@ def _vectors(scope: Scope, info: EncoderInfo, spans: list[Span]) -> np.ndarray:
         if counts[span.recording] == 1 and span.start_s == 0.0:
             vectors[row] = whole.vectors[row_of[span.recording]]
             continue
-        embedding = store.read(span.recording, info)
+        embedding = seen.embedding(span.recording)
         rows = passage_rows(embedding.starts_s, info.segment_s, span.start_s, span.end_s)
         vectors[row] = embedding.segments[rows].astype(np.float32).mean(axis=0)
     return vectors

@@ -49,7 +49,7 @@ def show_active(scope: Scope) -> None:
         st.text(active.figure)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             frame.link(
-                "pages/4_Listen.py", "Find by it", ":material/headphones:", geometry="learned", encoder=scope.info.id,
+                "pages/4_Listen.py", "Find by it", ":material/headphones:", geometry="learned",
                 hearing=scope.info.id,
             )  # fmt: skip
             st.download_button(

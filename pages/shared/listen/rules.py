@@ -67,11 +67,11 @@ def _choose_filters() -> dict:
 def _choose_rules(scope: Scope) -> dict:
     """How many, by what, diversity, caps, copies and hubs."""
     rules: dict = {"k": state.sticky(st.number_input, "Neighbours, 1 to 200", 1, 200, key="k")}
-    is_discovered = resources.discovery(scope) is not None
+    is_discovered = resources.discovery(scope.for_aspects) is not None
     possible = [
         name for name, kind in GEOMETRIES.items() if is_discovered or kind.compares_values or not kind.has_directions
     ]
-    if resources.metric(scope) is not None:
+    if resources.metric(scope) or resources.metric(scope.for_aspects):
         possible.append("learned")
     rules["geometry"] = _choice("geometry", "Compared by", ["auto", *possible], HOW_NEAR_HELP, HOW_NEAR)
     rules["diversity"] = state.sticky(

@@ -28,17 +28,20 @@ MORE = {
 READY = ("embedded", "present")  # the weights of an encoder that can be used now
 
 
-def choose_encoder() -> Scope:
+def choose_encoder(*, also_hearings: bool = False) -> Scope:
     """This library, by an encoder that has embedded it; by the default while there is none, or only an old one."""
     ids = [e for e in encoder_ids(resources.workspace().paths) if frame.scope(e).n_embedded]
     if not ids or (DEFAULT not in ids and frame.scope(DEFAULT).n_by_other_versions):
         ids.append(DEFAULT)  # to be embedded again
     first = DEFAULT if DEFAULT in ids else ids[0]
+    infos = [resources.info(each) for each in heard_hearings()] if also_hearings else []
+    hearings = {each.id: each.title for each in infos if not each.any_key}
     return frame.scope(
         state.sticky(
-            st.selectbox, "Encoder", options=ids, key="encoder", default=first, help=define("encoder", "embedding")
+            st.selectbox, "Encoder", options=[*ids, *hearings], key="encoder", default=first,
+            format_func=lambda each: hearings.get(each, each), help=define("encoder", "embedding"),
         )
-    )
+    )  # fmt: skip
 
 
 def choose_hearing() -> Scope:
