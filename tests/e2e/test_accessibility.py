@@ -106,6 +106,15 @@ def open_a_cell(page: Page) -> None:
     expect(page.locator(".js-plotly-plot")).to_have_count(4, timeout=PATIENCE_MS)
 
 
+def begin_to_judge(page: Page) -> None:
+    page.get_by_role("button", name="Begin", exact=True).click(timeout=PATIENCE_MS)
+    expect(page.get_by_role("button", name="Cannot tell")).to_be_enabled(timeout=PATIENCE_MS)
+
+
+def can_learn(page: Page) -> None:
+    expect(page.get_by_role("button", name="Learn", exact=True)).to_be_enabled(timeout=PATIENCE_MS)
+
+
 # What is opened, and how to tell that it is there.
 VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "Home": ("", example_is_there),
@@ -114,6 +123,8 @@ VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "Map": ("Map?library=music", click_a_point),
     "Listen": ("Listen", example_is_there),
     "Listen with a query": ("Listen?query={track_id}&library=music", neighbours_are_there),
+    "Judge": ("Judge?library=music", begin_to_judge),
+    "Learn": ("Learn?library=music", can_learn),
     "Listen with nothing discovered": ("Listen?query={track_id}&library=music&encoder=mel", neighbours_are_there),
 }
 SCREENS = {"light": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 390)}

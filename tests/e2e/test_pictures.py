@@ -79,12 +79,22 @@ def points_are_there(page: Page) -> None:
     expect(points.nth(11)).to_be_visible(timeout=PATIENCE_MS)
 
 
+def can_begin(page: Page) -> None:
+    expect(page.get_by_role("button", name="Begin", exact=True)).to_be_enabled(timeout=PATIENCE_MS)
+
+
+def can_learn(page: Page) -> None:
+    expect(page.get_by_role("button", name="Learn", exact=True)).to_be_enabled(timeout=PATIENCE_MS)
+
+
 VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "home": ("", lambda page: expect(page.get_by_text("What is here")).to_be_visible(timeout=PATIENCE_MS)),
     "library": ("Library", lambda page: None),
     "layers": ("Layers", points_are_there),
     "map": ("Map", points_are_there),
     "listen": ("Listen?query={query}&brightness=0.7", rows_are_there),
+    "judge": ("Judge", can_begin),
+    "learn": ("Learn", can_learn),
 }
 
 
