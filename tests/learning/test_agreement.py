@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mess_core.catalogue.sittings import Asked, Choice, Clip, Purpose
+from mess_core.learning import questions
 from mess_core.learning.agreement import (
     FEWEST_CATCHES,
     FEWEST_IN_COMMON,
@@ -171,6 +172,12 @@ def world(seed: int = 0) -> Ways:
 
 
 WAYS = world()
+
+
+@pytest.fixture(autouse=True)
+def few_candidates(monkeypatch):
+    """Enough for libraries as small as these."""
+    monkeypatch.setattr(questions, "N_CANDIDATES", 200)
 
 
 def sit(model: str, n: int, seed: int, lapse: float = 0.0) -> list[Asked]:

@@ -187,7 +187,7 @@ def test_both_ends_are_silent_and_the_middle_is_untouched(tmp_path):
     n_fade = round(FADE_S * rate_hz)
     middle = audio[n_fade:-n_fade, 0]
     gain = np.abs(middle).max() / 0.1
-    assert middle == pytest.approx(gain * sound[RATE_HZ + n_fade : 11 * RATE_HZ - n_fade, 0], abs=1e-4)
+    assert np.abs(middle - gain * sound[RATE_HZ + n_fade : 11 * RATE_HZ - n_fade, 0]).max() < 1e-4
     assert audio[0] == 0 and abs(audio[-1, 0]) < 0.01 and np.abs(audio[: n_fade // 10]).max() < 0.15 * gain * 0.1
 
 
