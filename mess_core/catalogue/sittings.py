@@ -150,15 +150,18 @@ class Sittings:
         ------
         InputError
             If that makes more than `MOST_QUESTIONS`.
+        UnknownTrackError
+            If it was deleted meanwhile.
         """
         with self.database.transaction() as connection:
-            changed = connection.execute(
-                "UPDATE sittings SET n_wanted = n_wanted + ?1, ended_at = NULL WHERE sitting_id = ?2"
-                " AND n_wanted + ?1 <= ?3",
-                (n_more, sitting_id, MOST_QUESTIONS),
-            ).rowcount
-        if not changed:
-            raise InputError(f"A sitting has at most {MOST_QUESTIONS} questions.", "Begin another one.")
+            row = connection.execute(
+                "UPDATE sittings SET n_wanted = n_wanted + ?, ended_at = NULL WHERE sitting_id = ? RETURNING n_wanted",
+                (n_more, sitting_id),
+            ).fetchone()
+            if row is None:
+                raise UnknownTrackError("This sitting was deleted meanwhile.", "Begin another one.")
+            if row["n_wanted"] > MOST_QUESTIONS:
+                raise InputError(f"A sitting has at most {MOST_QUESTIONS} questions.", "Begin another one.")
 
     def end(self, sitting_id: int) -> None:
         """Nothing more is asked; a question without an answer is forgotten."""

@@ -121,6 +121,9 @@ def test_a_sitting_that_has_ended_goes_on_with_more_questions(sittings):
     with pytest.raises(InputError, match="at most 300 questions"):
         sittings.extend(sitting.sitting_id, 1)
     assert sittings.find(sitting.sitting_id).n_wanted == MOST_QUESTIONS
+    sittings.forget("ann")
+    with pytest.raises(UnknownTrackError, match="deleted meanwhile"):
+        sittings.extend(sitting.sitting_id, 1)
 
 
 def test_forgetting_a_listener_takes_only_theirs(sittings):
