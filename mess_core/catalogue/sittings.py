@@ -24,7 +24,7 @@ from typing import Literal, get_args
 from mess_core.catalogue.comparisons import Comparison
 from mess_core.errors import InputError, UnknownTrackError
 from mess_core.storage.database import Database
-from mess_core.storage.untrusted import parse_json_value
+from mess_core.storage.untrusted import parse_json_value, understanding
 
 Purpose = Literal["random", "active", "repeat", "catch"]
 Choice = Literal["first", "second", "neither"]
@@ -294,13 +294,15 @@ def check_listener(name: str) -> str:
 
 
 def _read(row: sqlite3.Row) -> Asked:
-    spans = parse_json_value(row["spans_s"], "The clips of a question", is_text=False)
-    heard = parse_json_value(row["heard_s"], "What was heard of a question", is_text=False)
-    anchor, first, second = (
-        Clip(row[name], float(start_s), float(end_s))
-        for name, (start_s, end_s) in zip(("anchor", "first", "second"), spans, strict=True)
-    )
+    with understanding(f"Question {row['asked_id']} of the catalogue"):
+        spans = parse_json_value(row["spans_s"], "The clips of a question", is_text=False)
+        heard = parse_json_value(row["heard_s"], "What was heard of a question", is_text=False)
+        anchor, first, second = (
+            Clip(row[name], float(start_s), float(end_s))
+            for name, (start_s, end_s) in zip(("anchor", "first", "second"), spans, strict=True)
+        )
+        heard_s = float(heard[0]), float(heard[1]), float(heard[2])
     return Asked(
         row["asked_id"], row["sitting_id"], row["number"], anchor, first, second, row["purpose"], row["repeats"],
-        row["answer"], row["answered_at"], tuple(heard),
+        row["answer"], row["answered_at"], heard_s,
     )  # fmt: skip

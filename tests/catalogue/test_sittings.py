@@ -15,7 +15,8 @@ from mess_core.catalogue import sittings as module
 from mess_core.catalogue.comparisons import Comparison
 from mess_core.catalogue.sittings import MOST_QUESTIONS, Clip
 from mess_core.catalogue.takeover import Changed, _inherit_opinions
-from mess_core.errors import InputError, UnknownTrackError
+from mess_core.errors import ArtefactMismatchError, InputError, UnknownTrackError
+from mess_core.upkeep.check import check
 from mess_core.workspace.workspace import Workspace
 from tests.planted import a_track, plant_tracks
 
@@ -253,6 +254,21 @@ def test_the_table_itself_refuses_what_is_no_question(home):
             )
 
 
+@pytest.mark.parametrize("column", ["spans_s", "heard_s"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "[1, 2]", "5", '"abc"', "[[1, 2], [3, 4], [null, 5]]", '{"0": 1}'])
+def test_a_damaged_question_is_a_sentence(home, column, text):
+    sitting = begin(home.sittings)
+    asked = ask(home.sittings, sitting)
+    with home.database.transaction() as connection:
+        connection.execute(f"UPDATE asked SET {column} = ?", (text,))
+    for read in (
+        lambda: home.sittings.questions(sitting.sitting_id),
+        lambda: home.sittings.find_question(asked.asked_id),
+    ):
+        with pytest.raises(ArtefactMismatchError, match="damaged"):
+            read()
+
+
 # --- what was answered --------------------------------------------------------------------------------------
 
 
@@ -326,7 +342,9 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path):
     """SIGKILL right after the call has returned: nothing is flushed on the way out."""
     killed = subprocess.run([sys.executable, "-c", ANSWERS_AND_DIES, str(tmp_path), "12"], capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    sittings = Workspace(tmp_path).sittings
+    home = Workspace(tmp_path)
+    assert check(home) == []
+    sittings = home.sittings
     (sitting,) = sittings.all()
     kept = sittings.questions(sitting.sitting_id)
     assert [each.answer for each in kept] == ["first", "second", "neither"] * 4
