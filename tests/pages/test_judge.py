@@ -9,12 +9,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mess_core.catalogue.comparisons import Comparison
-from mess_core.catalogue.sittings import MOST_QUESTIONS, Asked, Sitting
+from mess_core.catalogue.sittings import MOST_QUESTIONS, Asked, Clip, Sitting
 from mess_core.encoders.nano import NANO
 from mess_core.learning.judging import QUESTIONS, begin_sitting, go_on
 from mess_core.learning.ways import ways_of
 from mess_core.workspace.scope import Scope
 from pages.shared.judge import panels
+from pages.shared.judge import trial as drawing
 from tests.pages.conftest import words
 from tests.planted import a_track, plant_tracks
 
@@ -97,6 +98,18 @@ def test_the_browser_is_told_nothing_of_what_it_plays(launch, library, home):
     given = str(drawn.proto)
     assert asked.asked_id in given and all(f"/clip/{asked.asked_id}/{letter}" in given for letter in "xab")
     assert asked.purpose not in given and not any(name in given for name in (*library, "track "))
+
+
+@pytest.mark.parametrize(("seconds", "needs_s"), [(8.0, 1.0), (0.4, 0.2)])
+def test_a_recording_shorter_than_what_must_be_heard_can_be_compared(monkeypatch, seconds, needs_s):
+    """Half of the shortest is enough."""
+    given = {}
+    monkeypatch.setattr(drawing, "_component", lambda **settings: given.update(settings["data"]))
+    clips = [Clip("x", 0.0, 10.0), Clip("a", 3.0, 3.0 + seconds), Clip("b", 0.0, 9.0)]
+    asked = Asked("0123", 1, 0, *clips, "random")
+    drawing.trial(asked, key="trial", again=False, on_answered=lambda: None, on_back=lambda: None)
+    assert given["needs_s"] == pytest.approx(needs_s)
+    assert [each["duration_s"] for each in given["clips"]] == pytest.approx([10.0, seconds, 9.0])
 
 
 def test_an_answer_brings_the_next_question(launch, library, home, trials):
