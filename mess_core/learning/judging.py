@@ -102,8 +102,11 @@ def go_on(scope: Scope, ways: Ways, sitting: Sitting) -> SittingState:
     if waiting is not None and not all(workspace.catalogue.has(clip.track_id) for clip in waiting.clips):
         workspace.sittings.drop(waiting.asked_id)  # one of its recordings was removed: another is asked in its place
         waiting = None
-    if current.ended_at is not None or (waiting is None and len(answered) >= current.n_wanted):
+    is_over = current.ended_at is not None
+    if not is_over and waiting is None and len(answered) >= current.n_wanted:
         workspace.sittings.end(sitting.sitting_id)
+        is_over = True
+    if is_over:
         return SittingState(current, None, answered)
     if waiting is None:
         waiting = _ask(scope, ways, current, answered)

@@ -101,6 +101,7 @@ def test_the_number_of_questions_has_bounds(sittings, n_wanted):
 def test_at_the_end_the_open_question_is_forgotten_and_the_answers_stay(sittings):
     sitting, other = begin(sittings), begin(sittings, "bob")
     given = sittings.answer(ask(sittings, sitting).asked_id, "neither")
+    assert given.heard_s == (0, 0, 0)  # nobody said
     opened, of_other = ask(sittings, sitting, 1), ask(sittings, other)
     sittings.end(sitting.sitting_id)
     ended_at = sittings.find(sitting.sitting_id).ended_at

@@ -179,6 +179,14 @@ def test_who_ends_early_and_goes_on_is_asked_what_comes_next(scope, ways):
     assert [each.purpose for each in now.answered] == purposes(25, sitting.seed)
 
 
+def test_what_has_ended_can_be_looked_at_where_nothing_may_be_written(scope, ways):
+    sitting = begin_sitting(scope, "ann", ASKS, 10)
+    ended = judge(scope, ways, sitting, hears(ways))
+    scope.workspace.database.connection.execute("PRAGMA query_only = ON")
+    again = go_on(scope, ways, sitting)
+    assert again.open is None and again.answered == ended.answered and len(judged_in(scope.workspace, "planted")) == 1
+
+
 def test_unsure_answers_end_a_sitting_too(scope, ways):
     now = judge(scope, ways, begin_sitting(scope, "ann", ASKS, 20), lambda asked: "neither")
     assert now.open is None and len(now.answered) == 20 and scope.workspace.sittings.comparisons() == []

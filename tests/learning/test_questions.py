@@ -231,6 +231,8 @@ def test_of_playing_two_questions_of_three_are_within_a_work():
         found = of_kind("random", 40, works, is_of_playing=is_of_playing)
         within = [len({works[row] for row in question.rows}) == 1 for question in found]
         assert len(within) == 640 and np.mean(within) == pytest.approx(expected, abs=0.06)
+    usual = [choose_question(WAYS, works, [], 0, seed) for seed in range(40)]
+    assert usual == [choose_question(WAYS, works, [], 0, seed, is_of_playing=False) for seed in range(40)]
     far = world()
     for at in far.points:
         at += 10 * np.random.default_rng(1).standard_normal((6, 3))[np.arange(N) % 6]
