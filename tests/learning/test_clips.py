@@ -77,6 +77,16 @@ def test_bars_that_are_far_too_long_in_slow_hands_are_not_cut_out(home, perform)
     assert {round(clip.end_s - clip.start_s, 6) for clip in cut(home, slower, 0.1)} == {CLIP_S}
 
 
+def test_a_short_recording_in_quick_hands_is_not_half_a_minute_in_slow_ones(home, perform):
+    """It is heard whole; the same bars of another would take twenty-one seconds."""
+    quick, *slow = perform((120, 0.0), (66, 0.0), (66, 0.0))
+    quick = replace(quick, duration_s=11.5)
+    clips = cut(home, [quick, *slow])
+    assert [clip.end_s - clip.start_s for clip in clips] == pytest.approx([11.5, CLIP_S, CLIP_S])
+    shorter = cut(home, [replace(quick, duration_s=10.5), *slow])
+    assert [clip.end_s - clip.start_s for clip in shorter] == pytest.approx([10.5, 10.5 * 120 / 66, 10.5 * 120 / 66])
+
+
 def test_where_a_known_score_is_only_a_few_seconds_the_share_is_taken(home, perform):
     tracks = [long_track(number) for number in range(3)]
     plant_tracks(home, tracks)

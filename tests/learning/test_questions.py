@@ -233,6 +233,9 @@ def test_of_playing_two_questions_of_three_are_within_a_work():
         assert len(within) == 640 and np.mean(within) == pytest.approx(expected, abs=0.06)
     usual = [choose_question(WAYS, works, [], 0, seed) for seed in range(40)]
     assert usual == [choose_question(WAYS, works, [], 0, seed, is_of_playing=False) for seed in range(40)]
+    threes = [f"w{row % 8}" for row in range(N)]  # as few as can be asked about
+    found = of_kind("random", 10, threes, is_of_playing=True)
+    assert np.mean([len({threes[row] for row in question.rows}) == 1 for question in found]) > 0.5
     far = world()
     for at in far.points:
         at += 10 * np.random.default_rng(1).standard_normal((6, 3))[np.arange(N) % 6]
