@@ -68,11 +68,12 @@ def _show_question(scope: Scope, now: SittingState, asked: Asked) -> None:
     before = next((each for each in now.answered if each.number == st.session_state.get(AGAIN)), None)
     shown, n_done = before or asked, len(now.answered)
     st.subheader(now.sitting.question, anchor=False)
-    left, listener = frame.about(now.seconds_left), frame.plain(now.sitting.listener)
+    left = frame.about(now.seconds_left)
     place = now.answered.index(before) + 1 if before else n_done + 1
+    who = frame.plain(now.sitting.listener)
     st.progress(
         n_done / now.sitting.n_wanted,
-        text=f"Question {place} of {now.sitting.n_wanted} · {left} left · answered by {listener}",
+        text=f"Question {place} of {now.sitting.n_wanted} · {left} left · answered by {who}",
     )
     if before is not None:
         st.caption("You have answered this one; another answer replaces it.")
