@@ -24,7 +24,7 @@ from typing import Literal, get_args
 from mess_core.catalogue.comparisons import Comparison
 from mess_core.errors import InputError, UnknownTrackError
 from mess_core.storage.database import Database
-from mess_core.storage.untrusted import parse_json_value
+from mess_core.storage.untrusted import parse_json_value, understanding
 
 Purpose = Literal["random", "active", "repeat", "catch"]
 Choice = Literal["first", "second", "neither"]
@@ -150,15 +150,18 @@ class Sittings:
         ------
         InputError
             If that makes more than `MOST_QUESTIONS`.
+        UnknownTrackError
+            If it was deleted meanwhile.
         """
         with self.database.transaction() as connection:
-            changed = connection.execute(
-                "UPDATE sittings SET n_wanted = n_wanted + ?1, ended_at = NULL WHERE sitting_id = ?2"
-                " AND n_wanted + ?1 <= ?3",
-                (n_more, sitting_id, MOST_QUESTIONS),
-            ).rowcount
-        if not changed:
-            raise InputError(f"A sitting has at most {MOST_QUESTIONS} questions.", "Begin another one.")
+            row = connection.execute(
+                "UPDATE sittings SET n_wanted = n_wanted + ?, ended_at = NULL WHERE sitting_id = ? RETURNING n_wanted",
+                (n_more, sitting_id),
+            ).fetchone()
+            if row is None:
+                raise UnknownTrackError("This sitting was deleted meanwhile.", "Begin another one.")
+            if row["n_wanted"] > MOST_QUESTIONS:
+                raise InputError(f"A sitting has at most {MOST_QUESTIONS} questions.", "Begin another one.")
 
     def end(self, sitting_id: int) -> None:
         """Nothing more is asked; a question without an answer is forgotten."""
@@ -291,13 +294,15 @@ def check_listener(name: str) -> str:
 
 
 def _read(row: sqlite3.Row) -> Asked:
-    spans = parse_json_value(row["spans_s"], "The clips of a question", is_text=False)
-    heard = parse_json_value(row["heard_s"], "What was heard of a question", is_text=False)
-    anchor, first, second = (
-        Clip(row[name], float(start_s), float(end_s))
-        for name, (start_s, end_s) in zip(("anchor", "first", "second"), spans, strict=True)
-    )
+    with understanding(f"Question {row['asked_id']} of the catalogue"):
+        spans = parse_json_value(row["spans_s"], "The clips of a question", is_text=False)
+        heard = parse_json_value(row["heard_s"], "What was heard of a question", is_text=False)
+        anchor, first, second = (
+            Clip(row[name], float(start_s), float(end_s))
+            for name, (start_s, end_s) in zip(("anchor", "first", "second"), spans, strict=True)
+        )
+        heard_s = float(heard[0]), float(heard[1]), float(heard[2])
     return Asked(
         row["asked_id"], row["sitting_id"], row["number"], anchor, first, second, row["purpose"], row["repeats"],
-        row["answer"], row["answered_at"], tuple(heard),
+        row["answer"], row["answered_at"], heard_s,
     )  # fmt: skip

@@ -21,7 +21,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
@@ -71,7 +71,7 @@ class TakenJudgements:
 
 
 def import_judgements(workspace: Workspace, path: Path) -> TakenJudgements:
-    """Take in a table of judgements.
+    """Take in a table of judgements; what is here already, be it from sittings or thumbs, is not taken in twice.
 
     Raises
     ------
@@ -106,7 +106,8 @@ def import_judgements(workspace: Workspace, path: Path) -> TakenJudgements:
         raise DataMissingError(
             f"None of the recordings in {printable(path.name)} is in the catalogue.", "Add their folder first."
         )
-    n_new = workspace.comparisons.add(found)
+    here = {replace(each, judged_at=_seconds(_iso(each.judged_at))) for each in all_judgements(workspace)}
+    n_new = workspace.comparisons.add(each for each in found if each not in here)
     return TakenJudgements(n_new, len(found) - n_new, n_vanished, tuple(refused))
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mess_core.catalogue.sittings import Asked, Clip, Sitting
+from mess_core.catalogue.sittings import Asked, Clip, Sitting, check_listener
 from mess_core.errors import InputError, UnknownTrackError
 from mess_core.learning.agreement import Alpha, Listening, alpha_of, listening_of
 from mess_core.learning.clips import cut_clips
@@ -73,13 +73,13 @@ def begin_sitting(scope: Scope, listener: str, question: str, n_wanted: int) -> 
     """
     if question not in QUESTIONS.values():
         raise InputError(f"{question[:60]!r} is not asked here.", f"Choose one of: {', '.join(QUESTIONS.values())}")
-    sittings = scope.workspace.sittings
+    sittings, name = scope.workspace.sittings, check_listener(listener)
     n_before = sum(
-        each.listener == listener and each.question == question and each.ended_at is not None
+        each.listener == name and each.question == question and each.ended_at is not None
         for each in sittings.all(scope.library)
     )
     seed = zlib.crc32(f"{scope.library}\0{question}\0{n_before}".encode())
-    return sittings.begin(listener, scope.library, question, scope.info.id, n_wanted, seed)
+    return sittings.begin(name, scope.library, question, scope.info.id, n_wanted, seed)
 
 
 def go_on(scope: Scope, ways: Ways, sitting: Sitting) -> SittingState:
@@ -90,7 +90,7 @@ def go_on(scope: Scope, ways: Ways, sitting: Sitting) -> SittingState:
     DataMissingError
         If there is too little to ask about.
     UnknownTrackError
-        If it was deleted meanwhile.
+        If it was deleted meanwhile, or a recording that `ways` knows was removed.
     """
     workspace = scope.workspace
     current = workspace.sittings.find(sitting.sitting_id)
@@ -102,8 +102,11 @@ def go_on(scope: Scope, ways: Ways, sitting: Sitting) -> SittingState:
     if waiting is not None and not all(workspace.catalogue.has(clip.track_id) for clip in waiting.clips):
         workspace.sittings.drop(waiting.asked_id)  # one of its recordings was removed: another is asked in its place
         waiting = None
-    if current.ended_at is not None or (waiting is None and len(answered) >= current.n_wanted):
+    is_over = current.ended_at is not None
+    if not is_over and waiting is None and len(answered) >= current.n_wanted:
         workspace.sittings.end(sitting.sitting_id)
+        is_over = True
+    if is_over:
         return SittingState(current, None, answered)
     if waiting is None:
         waiting = _ask(scope, ways, current, answered)
@@ -112,6 +115,8 @@ def go_on(scope: Scope, ways: Ways, sitting: Sitting) -> SittingState:
 
 def _ask(scope: Scope, ways: Ways, sitting: Sitting, answered: Sequence[Asked]) -> Asked:
     tracks = scope.workspace.catalogue.tracks_of(ways.track_ids)
+    if len(tracks) < len(ways.track_ids):
+        raise UnknownTrackError("A recording was removed meanwhile.", "Go on: others are asked about in its place.")
     in_order = [tracks[track_id] for track_id in ways.track_ids]
     works = groups_of(in_order, "work")
     place = max((each.number for each in answered), default=-1) + 1

@@ -145,19 +145,16 @@ def answered_rows(
 
 
 def _draw(rng: np.random.Generator, works: Sequence[str], n: int, is_of_playing: bool) -> np.ndarray:
-    """Triplets by chance, (n, 3), no recording twice in one; of playing mostly of one work, where three play one."""
-    n_tracks = len(works)
-    drawn = np.stack([rng.permutation(n_tracks)[:3] for _ in range(n)])
-    if not is_of_playing:
-        return drawn
+    """Triplets by chance, (n, 3), no recording twice in one; of playing mostly each of one work, where three play it.
+
+    All of them or none: of a mixture the most telling one would nearly always be of several works.
+    """
     by_work: dict[str, list[int]] = {}
     for row, work in enumerate(works):
         by_work.setdefault(work, []).append(row)
     played = [np.array(rows) for rows in by_work.values() if len(rows) >= 3]
-    if not played:
-        return drawn
-    sizes = np.array([len(rows) for rows in played], float)
-    for place in np.flatnonzero(rng.random(n) < SAME_WORK_SHARE):
-        rows = played[int(rng.choice(len(played), p=sizes / sizes.sum()))]
-        drawn[place] = rng.permutation(rows)[:3]
-    return drawn
+    if is_of_playing and played and rng.random() < SAME_WORK_SHARE:
+        sizes = np.array([len(rows) for rows in played], float)
+        chosen = rng.choice(len(played), n, p=sizes / sizes.sum())
+        return np.stack([rng.permutation(played[each])[:3] for each in chosen])
+    return np.stack([rng.permutation(len(works))[:3] for _ in range(n)])

@@ -62,6 +62,8 @@ class Ways:
 def ways_of(scope: Scope, seed: int = 0) -> Ways:
     """All ways in which a library can be compared, of the recordings that its encoder has heard."""
     track_ids = scope.embedded_ids
+    if len(track_ids) < 3:  # none is more like a third
+        return build_ways(track_ids, {})
     if len(track_ids) > MOST_RECORDINGS:
         chosen = np.random.default_rng(seed).choice(len(track_ids), MOST_RECORDINGS, replace=False)
         track_ids = [track_ids[row] for row in sorted(chosen)]

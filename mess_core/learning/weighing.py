@@ -52,6 +52,8 @@ class Weighing:
 
     def draws(self, seed: int) -> np.ndarray:
         """Weights that are about as probable, (N_DRAWS, K)."""
+        if not len(self.weights):  # of recordings that are all the same; NumPy draws nothing of no dimension
+            return np.empty((N_DRAWS, 0))
         rng = np.random.default_rng(seed)
         drawn = rng.multivariate_normal(self.weights, self.covariance, N_DRAWS, method="eigh")
         return np.maximum(drawn, 0.0)
@@ -92,7 +94,7 @@ def weigh(differences: np.ndarray, is_first: np.ndarray) -> Weighing:
     beginning = np.full(n_ways, 1.0 / max(n_ways, 1))
     bounds = [(0.0, None)] * n_ways
     weights = beginning
-    if n:
+    if n and n_ways:
         weights = minimize(loss, beginning, jac=True, bounds=bounds, method="L-BFGS-B",
                            options={"maxiter": NEWTON_STEPS}).x  # fmt: skip
     # The expected curvature is positive everywhere; the observed one need not be, with lapses.

@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from mess_core.audio.decode import samples_sha256, wav_bytes
 from mess_core.catalogue.catalogue import track_id_of
+from mess_core.catalogue.sittings import Clip
 from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.errors import StorageError
@@ -95,6 +96,9 @@ def test_a_retagged_file_stays_one_track_with_all_that_was_known(home: Workspace
     home.catalogue.edit(old, title="By hand", composer="Anon")
     home.opinions.judge(old, "like", query_track_id=old)
     home.opinions.add_play(old, 3.0)
+    sitting = home.sittings.begin("me", "one", "Which is more like X?", "mel", 10, 0)
+    clips = [Clip(old, 0.0, 1.0), Clip(old, 0.0, 1.0), Clip("other", 0.0, 1.0)]
+    asked = home.sittings.ask(sitting.sitting_id, 0, clips, "catch")
     with home.database.transaction() as connection:
         connection.execute("INSERT INTO details VALUES (?, 'mood', 'calm')", (old,))
     before = {path.name for path in home.paths.embeddings.rglob("*.safetensors")}
@@ -105,6 +109,8 @@ def test_a_retagged_file_stays_one_track_with_all_that_was_known(home: Workspace
     track = home.catalogue.track(new)
     assert (track.title, track.composer, track.loudness_lufs) == ("By hand", "Anon", -20.0)
     assert home.opinions.verdicts(new) == {new: "like"} and home.opinions.seconds_heard() == {new: 3.0}
+    kept = home.sittings.find_question(asked.asked_id)
+    assert [clip.track_id for clip in kept.clips] == [new, new, "other"]
     assert home.measurements.of_track(new)["tempo"].value == told(samples_sha256(path))
     rows = home.database.connection.execute("SELECT * FROM details").fetchall()
     assert [tuple(row) for row in rows] == [(new, "mood", "calm")]

@@ -7,9 +7,10 @@ import csv
 import pytest
 
 from mess_core.catalogue.comparisons import Comparison
+from mess_core.catalogue.sittings import Clip
 from mess_core.catalogue.takeover import Changed, _inherit_opinions
 from mess_core.errors import DataMissingError, InputError
-from mess_core.handover.judgements import export_judgements, import_judgements, pair_votes
+from mess_core.handover.judgements import all_judgements, export_judgements, import_judgements, pair_votes
 from tests.planted import a_track, plant_tracks
 
 # As in the published file: tabs, a tab at the end of each line, paths with a folder of one letter.
@@ -45,6 +46,24 @@ def test_what_goes_out_comes_back(home, ids, tmp_path, name):
     assert (taken.n_new, taken.n_known, taken.n_vanished, taken.refused) == (2, 0, 0, ())
     assert home.comparisons.all() == some(ids)
     assert import_judgements(home, tmp_path / name).n_known == 2 and len(home.comparisons.all()) == 2
+
+
+@pytest.mark.parametrize("name", ["votes.csv", "votes.parquet"])
+def test_what_was_said_here_is_not_taken_in_a_second_time(home, ids, tmp_path, name):
+    """Answers of sittings and thumbs go out, too, and come back as what they are; also to the part of a second."""
+    sitting = home.sittings.begin("ann", "planted", "Which is more like X?", "mel", 10, 0)
+    for number, answer in enumerate(("first", "second", "neither")):
+        clips = [Clip(ids[f"t{(number + place) % 6}"], 0.0, 6.0) for place in range(3)]
+        home.sittings.answer(home.sittings.ask(sitting.sitting_id, number, clips, "random").asked_id, answer)
+    for track, verdict in (("t1", "like"), ("t2", "dislike")):
+        home.opinions.judge(ids[track], verdict, query_track_id=ids["t0"])
+    home.comparisons.add(some(ids))
+    before = all_judgements(home)
+    assert export_judgements(home, tmp_path / name) == len(before) == 5
+    taken = import_judgements(home, tmp_path / name)
+    assert (taken.n_new, taken.n_known) == (0, 5) and all_judgements(home) == before
+    home.sittings.forget("ann")
+    assert import_judgements(home, tmp_path / name).n_new == 2 and len(all_judgements(home)) == 5
 
 
 def test_recordings_are_known_by_id_file_or_title(home, ids, tmp_path):

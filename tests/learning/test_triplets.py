@@ -90,6 +90,28 @@ def test_who_always_picks_one_side_is_left_out_by_name():
     assert found.notices[0] == "deaf always picks the same side, and is not counted."
 
 
+def test_another_question_is_no_contradiction():
+    """What sounds more alike need not be played more alike: nobody contradicts himself, nor others, by saying so."""
+    said = [Comparison("t0", "t1", "t2", "Which sounds more like X?", who) for who in ("ann", "bob")]
+    said += [Comparison("t0", "t2", "t1", "Which is played more like X?", who) for who in ("ann", "bob")]
+    found = answers_of([*said, *votes(40, "eve")], ROW_OF)
+    assert found.n_contradictory == 0 and found.agreement == 1
+    pairs = {
+        tuple(row): weight for row, weight in zip(found.triplets.rows.tolist(), found.triplets.weights, strict=True)
+    }
+    assert pairs[0, 1, 2] == pairs[0, 2, 1] == 2
+
+
+def test_who_told_too_few_known_answers_is_left_out_by_name():
+    """Once: who also picked one side is named for that; who is not among the listeners, not at all."""
+    said = [*votes(10, "deaf", "first"), *votes(12, "far away", seed=1), *votes(40, "ann", seed=2)]
+    found = answers_of(said, ROW_OF, {"deaf", "far away", "nobody"})
+    assert (found.excluded, found.inattentive) == (("deaf",), ("far away",)) and found.triplets.weights.sum() == 40
+    assert found.notices[1] == "far away told too few of the questions with a known answer, and is not counted."
+    both = answers_of([*said, *votes(9, "bob", seed=3)], ROW_OF, {"bob", "far away"})
+    assert "bob and far away" in both.notices[1] and "and are not counted" in both.notices[1]
+
+
 def test_clips_that_vanished_are_counted():
     found = answers_of([*votes(40), Comparison("t0", "t1", "gone")], ROW_OF)
     assert found.n_vanished == 1 and "1 answer on recordings that are not in this library any more" in found.notices[0]

@@ -50,6 +50,7 @@ PAGES = {
     "pages/2_Layers.py": "Layers",
     "pages/3_Map.py": "Map",
     "pages/4_Listen.py": "Listen",
+    "pages/5_Judge.py": "Judge",
 }
 
 

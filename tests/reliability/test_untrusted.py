@@ -34,7 +34,7 @@ from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import KINDS, Everything
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = ("pages/1_Library.py", "pages/2_Layers.py", "pages/3_Map.py", "pages/4_Listen.py")
+PAGES = ("pages/1_Library.py", "pages/2_Layers.py", "pages/3_Map.py", "pages/4_Listen.py", "pages/5_Judge.py")
 
 DOCUMENTS = [
     kind

@@ -163,8 +163,9 @@ async def clip(request: Request) -> Response:
     letter = request.path_params["letter"]
     if asked is None or letter not in CLIPS:
         raise UnknownTrackError("This question is not asked (any more).")
-    wanted, start_s = asked.clips[CLIPS.index(letter)], _seconds(request, "start_s", 0.0)
-    length_s = _seconds(request, "length_s", EXCERPT_DEFAULT_S)
+    wanted = asked.clips[CLIPS.index(letter)]  # shorter than any excerpt
+    start_s = min(_seconds(request, "start_s", 0.0), EXCERPT_MAX_S)
+    length_s = min(_seconds(request, "length_s", EXCERPT_DEFAULT_S), EXCERPT_MAX_S)
 
     def decode() -> bytes:
         audio, rate_hz = read_clip(workspace.catalogue.audio_path(wanted.track_id), wanted)

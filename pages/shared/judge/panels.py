@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tempfile
 from pathlib import Path
@@ -10,7 +11,7 @@ import streamlit as st
 
 from mess_core.catalogue.sittings import FEWEST_QUESTIONS, MOST_QUESTIONS, Asked, Sitting
 from mess_core.encoders.registry import encoder_ids
-from mess_core.errors import InputError, UnknownTrackError
+from mess_core.errors import DataMissingError, InputError, UnknownTrackError
 from mess_core.handover.judgements import all_judgements, export_judgements, import_judgements
 from mess_core.learning import judging
 from mess_core.learning.agreement import LEARNED, LEAST_RIGHT, Listening, Progress, progress_of
@@ -58,7 +59,7 @@ def show_sitting(scope: Scope, sitting: Sitting) -> bool:
     """The open question of a sitting, or what came of it; False where it cannot go on."""
     try:
         now = judging.go_on(scope, resources.ways(scope), sitting)
-    except UnknownTrackError as error:
+    except (DataMissingError, UnknownTrackError) as error:
         state.keep("sitting", "")
         frame.notice("This sitting cannot go on", error.message, error.hint)
         return False
@@ -124,15 +125,19 @@ def _show_finished(scope: Scope, now: SittingState) -> None:
     st.text(f"{counted(len(now.answered), 'answer')} to “{now.sitting.question}” by {now.sitting.listener}.")
     _show_progress(scope, _all_of(scope, now.sitting))
     with st.container(horizontal=True, gap="small"):
-        if now.sitting.n_wanted + MORE <= MOST_QUESTIONS:
+        if len(now.answered) + MORE <= MOST_QUESTIONS:
             st.button(f"{MORE} more", key="more", icon=":material/add:", on_click=_ask_more, args=(now.sitting,))
         st.button("To all answers", key="leave", icon=":material/list:", on_click=_leave)
 
 
 def _ask_more(sitting: Sitting) -> None:
-    workspace = resources.workspace()
-    n_answered = sum(each.answer is not None for each in workspace.sittings.questions(sitting.sitting_id))
-    workspace.sittings.extend(sitting.sitting_id, n_answered + MORE - sitting.n_wanted)
+    """That many beyond what was answered: another tab may have asked for them, or deleted the sitting."""
+    sittings = resources.workspace().sittings
+    current = sittings.find(sitting.sitting_id)
+    if current is not None:
+        n_answered = sum(each.answer is not None for each in sittings.questions(sitting.sitting_id))
+        with contextlib.suppress(UnknownTrackError):  # which is said when the page looks for it
+            sittings.extend(sitting.sitting_id, n_answered + MORE - current.n_wanted)
 
 
 def _all_of(scope: Scope, sitting: Sitting) -> list[Asked]:

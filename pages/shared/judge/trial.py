@@ -45,9 +45,10 @@ def trial(asked: Asked, *, key: str, again: bool, on_answered: Callable[[], None
         {"id": letter, "excerpt_url": f"/clip/{asked.asked_id}/{letter}", "duration_s": clip.end_s - clip.start_s}
         for letter, clip in zip(CLIPS, asked.clips, strict=True)
     ]
+    needs_s = min(NEEDS_S, *((clip.end_s - clip.start_s) / 2 for clip in asked.clips))  # some recordings are that short
     _component(
         key=key,
-        data={"asked_id": asked.asked_id, "clips": clips, "given": asked.answer, "needs_s": NEEDS_S, "again": again},
+        data={"asked_id": asked.asked_id, "clips": clips, "given": asked.answer, "needs_s": needs_s, "again": again},
         on_answered_change=on_answered,
         on_back_change=on_back,
     )
