@@ -74,8 +74,11 @@ def begin_sitting(scope: Scope, listener: str, question: str, n_wanted: int) -> 
     if question not in QUESTIONS.values():
         raise InputError(f"{question[:60]!r} is not asked here.", f"Choose one of: {', '.join(QUESTIONS.values())}")
     sittings, name = scope.workspace.sittings, check_listener(listener)
-    n_before = sum(
-        each.listener == name and each.question == question and each.ended_at is not None
+    n_before = sum(  # one that was ended before its first answer asked nothing
+        each.listener == name
+        and each.question == question
+        and each.ended_at is not None
+        and any(one.answer is not None for one in sittings.questions(each.sitting_id))
         for each in sittings.all(scope.library)
     )
     seed = zlib.crc32(f"{scope.library}\0{question}\0{n_before}".encode())

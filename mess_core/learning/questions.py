@@ -28,7 +28,7 @@ from mess_core.learning.weighing import Weighing, weigh
 
 ROUND: tuple[Purpose, ...] = ("catch",) * 3 + ("repeat",) * 2 + ("random", "active") * 7 + ("random",)
 FIRST_ROUND_CALM = 8  # questions before the first repeat: there must be something to repeat, and it must be forgotten
-REPEAT_APART = 6  # questions between one and its repeat
+REPEAT_APART = 6  # a repeat is the sixth question after the one it repeats, or a later one
 N_CANDIDATES = 2000  # triplets from which the most telling one is taken
 SAME_WORK_SHARE = 2 / 3
 FEWEST_RECORDINGS = 4

@@ -232,8 +232,14 @@ def test_another_sitting_asks_something_else_and_another_listener_the_same(scope
     for name in ("ann", "  ann ", "ann"):
         again = begin_sitting(scope, name, ASKS, 20)
         assert again.listener == "ann" and again.seed not in seeds
+        scope.workspace.sittings.end(again.sitting_id)  # before anything was answered: nothing was asked of anybody
+        assert begin_sitting(scope, name, ASKS, 20).seed == again.seed
         seeds.append(again.seed)
-        scope.workspace.sittings.end(again.sitting_id)
+        assert go_on(scope, ways, again).open is None
+        latest = scope.workspace.sittings.all()[-1]
+        waiting = go_on(scope, ways, latest).open
+        scope.workspace.sittings.answer(waiting.asked_id, "neither")
+        scope.workspace.sittings.end(latest.sitting_id)
     played = begin_sitting(scope, "ann", PLAYED, 20)
     assert played.seed not in seeds
 

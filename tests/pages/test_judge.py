@@ -299,6 +299,9 @@ def test_how_far_listeners_agree_is_said_of_each_question(launch, library, home)
     judge(home, 20, "Bob")
     at = launch(JUDGE, library="music")
     assert "several of 2 listeners answered" in words(at).replace("\\", "")
+    for toggle in at.toggle:
+        toggle.set_value(True)
+    at.run()
     assert [next(iter(table.value["of"])) for table in at.dataframe] == [8, 8]  # each has their own, of as many answers
 
 

@@ -305,8 +305,8 @@ def _show_listener(scope: Scope, judged: Judged) -> None:
         with st.popover("Delete", key=f"delete {key}"):
             st.text(f"All answers of {judged.listener}, to every question, in every library. This cannot be undone.")
             st.button("Delete them", key=f"really {key}", on_click=_forget, args=(judged.listener,))
-    if judged.asked:
-        with st.expander("What these answers say"):
+    if judged.asked and st.toggle("What these answers say", key=f"say {key}"):
+        with st.container(border=True):  # worked out when somebody wants it: half a second after 300 answers
             _show_progress(scope, list(judged.asked))
 
 
