@@ -5,11 +5,12 @@ import streamlit as st
 from pages.shared.app.frame import PageIsOver
 from pages.shared.app.page import page
 from pages.shared.judge import panels
+from pages.shared.judge.sitting import current_sitting, show_sitting
 
 with page("Judge"):
     scope = panels.choose_scope()
-    sitting = panels.current_sitting(scope)
-    if sitting is not None and panels.show_sitting(scope, sitting):
+    sitting = current_sitting(scope)
+    if sitting is not None and show_sitting(scope, sitting):
         raise PageIsOver
     st.markdown(
         "Listen to **X**, **A** and **B**, without names, and say which of the two is more like X. "

@@ -15,7 +15,7 @@ from mess_core.learning import questions
 from mess_core.learning.judging import QUESTIONS, begin_sitting, go_on
 from mess_core.learning.ways import ways_of
 from mess_core.workspace.scope import Scope
-from pages.shared.judge import panels
+from pages.shared.judge import panels, sitting
 from pages.shared.judge import trial as drawing
 from tests.pages.conftest import words
 from tests.planted import a_track, plant_tracks
@@ -55,7 +55,7 @@ class Trials:
 @pytest.fixture
 def trials(monkeypatch) -> Trials:
     drawn = Trials()
-    monkeypatch.setattr(panels, "trial", drawn.draw)
+    monkeypatch.setattr(sitting, "trial", drawn.draw)
     return drawn
 
 

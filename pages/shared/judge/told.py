@@ -1,0 +1,89 @@
+"""What answers on 5_Judge say: how far they can be relied on, what tells them, when to stop."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mess_core.catalogue.sittings import Asked
+from mess_core.learning.agreement import LEARNED, LEAST_RIGHT, Listening, Progress, progress_of
+from mess_core.words import counted, number
+from mess_core.workspace.scope import Scope
+from pages.shared.app import resources
+
+FEWEST_TO_TELL = 10  # answers, before it is told how they compare with anything
+
+
+def show_told(scope: Scope, answered: list[Asked]) -> None:
+    """How far these answers can be relied on, and what tells them; sentences first."""
+    if len(answered) < FEWEST_TO_TELL:
+        st.text(f"After {FEWEST_TO_TELL} answers it is told here what they say. There are {len(answered)}.")
+        return
+    found = progress_of(resources.ways(scope), answered)
+    for sentence in _sentences(found):
+        st.text(sentence)
+    st.dataframe(
+        [
+            {
+                "model": model,
+                "tells": share.value,
+                "from": share.interval and share.interval[0],
+                "to": share.interval and share.interval[1],
+                "right": share.right,
+                "of": share.n,
+            }
+            for model, share in found.accuracies.items()
+        ],
+        hide_index=True,
+        width="stretch",
+        key=f"models {len(answered)}",
+        column_config={
+            "model": st.column_config.TextColumn("what is compared", width=280),
+            "tells": st.column_config.NumberColumn(
+                "share told", format="%.2f", width=90,
+                help="Share of your answers it would have given, of the questions that were chosen by chance; .5 is a "
+                "guess. What learns is asked before it hears each answer.",
+            ),
+            "from": st.column_config.NumberColumn(format="%.2f", width=70, help="95 % interval (Wilson)"),
+            "to": st.column_config.NumberColumn(format="%.2f", width=70, help="95 % interval (Wilson)"),
+            "right": st.column_config.NumberColumn(width=70),
+            "of": st.column_config.NumberColumn(width=70),
+        },
+        alt="How many of the answers each way to compare would have given",
+    )  # fmt: skip
+
+
+def _sentences(found: Progress) -> list[str]:
+    said = [_of_listening(found.listening)]
+    best = next(iter(found.accuracies.items()), None)
+    if best is not None and best[1].n:
+        model, share = best
+        said.append(
+            f"Your answers are told best by {_named(model)}: {share.right} of {share.n}, where a guess has half."
+        )
+    if found.advice:
+        said.append(found.advice)
+    heaviest = next(iter(found.weights.items()), None)
+    if heaviest is not None and found.listening.n_answers >= 2 * FEWEST_TO_TELL:
+        said.append(f"What counts most for you, as far as it can be told: {heaviest[0]}.")
+    return said
+
+
+def _named(model: str) -> str:
+    return "what was learned from them" if model == LEARNED else model
+
+
+def _of_listening(listening: Listening) -> str:
+    again, known = listening.consistency, listening.catches
+    parts = []
+    if again.n:
+        parts.append(f"you agreed with yourself in {again.right} of {counted(again.n, 'repeated question')}")
+    if known.n:
+        parts.append(f"{known.right} of {counted(known.n, 'question')} with a known answer were told")
+    if listening.n_neither:
+        parts.append(f"{counted(listening.n_neither, 'question')} could not be told")
+    said = "; ".join(parts) or "nothing was repeated yet"
+    ceiling = listening.ceiling
+    limit = f" By that, nothing can tell more than about {number(ceiling)} of your answers." if ceiling else ""
+    if listening.is_excluded:
+        limit = f" Fewer than {LEAST_RIGHT:.0%} of the known ones: these answers are not counted."
+    return f"{said[:1].upper()}{said[1:]}.{limit}"
