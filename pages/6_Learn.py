@@ -10,6 +10,10 @@ from pages.shared.widgets.pickers import choose_encoder
 with page("Learn"):
     with st.sidebar:
         scope = choose_encoder(also_hearings=True)
+    st.markdown(
+        "Teach MESS what *alike* means, by ratings, by performances, or by answers given on Judge; and see whether "
+        "that **helps** on music it was not taught with."
+    )
     panels.show_active(scope)
     source = panels.choose(scope)
     panels.offer_to_learn(scope, source)

@@ -215,7 +215,12 @@ class Trial {
 
   // --- showing ---------------------------------------------------------------------------------------------
 
-  #say(text) { if (this.status.textContent !== text) this.status.textContent = text; }
+  /** What has gone wrong; else what is to be done. */
+  #say(text) {
+    this.said = text;
+    const shown = text || (this.#isGiven || this.#isHeard ? "" : "Hear all three, then choose A or B.");
+    if (this.status.textContent !== shown) this.status.textContent = shown;
+  }
 
   #refresh() {
     const { engine } = this;
@@ -235,6 +240,7 @@ class Trial {
     });
     this.section.classList.toggle("playing", engine.wantsToPlay);
     this.allButton.disabled = false;
+    this.#say(this.said ?? "");
     const what = engine.wantsToPlay ? "Stop" : "Hear X, A and B";
     if (this.allText.textContent !== what) this.allText.textContent = what;
     for (const button of this.answers) {
