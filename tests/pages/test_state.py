@@ -87,3 +87,28 @@ def test_what_is_not_offered_is_never_an_answer():
     at.run()
     assert at.text[0].value == "performer ['tempo'] a b"
     assert at.query_params == {"group": "performer", "not": "tempo"}
+
+
+def in_a_hurry() -> None:
+    """A page that says what is in its link when it begins to be drawn; while it is slow, a click overtakes its end."""
+    import streamlit as st
+
+    from pages.shared.app import state
+
+    state.begin()
+    st.text(str(st.query_params.to_dict()))
+    state.sticky(st.selectbox, "Group", options=["work", "performer"], key="group")
+    state.sticky(st.multiselect, "Leave out", options=["tempo", "rubato"], key="not")
+    if not st.session_state.get("is_slow"):
+        state.write()
+
+
+def test_each_of_two_clicks_is_a_step_for_back_though_one_overtakes_the_other():
+    at = AppTest.from_function(in_a_hurry).run()
+    at.session_state["is_slow"] = True
+    at.selectbox(key="group").set_value("performer").run()
+    assert dict(at.query_params) == {}
+    at.session_state["is_slow"] = False
+    at.multiselect(key="not").set_value(["tempo"]).run()
+    assert at.text[0].value == "{'group': 'performer'}"
+    assert at.query_params == {"group": "performer", "not": "tempo"}

@@ -81,6 +81,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "map_distance": (0.0, 0.9),
 }
 PAGE = "page of the last run"
+UNWRITTEN = "asked by a run that has not ended"  # as its link would have said it
 TRAIL, MAX_TRAIL = "trail", 8
 FOUND = "found on Listen"
 
@@ -92,10 +93,14 @@ def begin() -> None:
     page = "" if context is None else context.page_script_hash
     is_first, is_another = PAGE not in st.session_state, st.session_state.get(PAGE) != page
     if not (is_another or is_history):
+        if (unwritten := st.session_state.get(UNWRITTEN)) is not None:  # one click has overtaken another:
+            _write(unwritten)  # each is a step of its own for Back
         for key in KEYS:  # what was just chosen is not asked for yet, and the links in the sidebar are drawn first
             if key in st.session_state:
                 keep(key, st.session_state[key])
+        st.session_state[UNWRITTEN] = choices()
         return
+    st.session_state[UNWRITTEN] = None
     is_asked_by_url = is_first or is_history or bool(st.query_params)  # a link to another page says all it carries
     st.session_state[PAGE] = page
     before = query()
@@ -110,7 +115,12 @@ def begin() -> None:
 
 def write() -> None:
     """After a page is drawn: the URL that asks the same. Another one than before makes an entry in the history."""
-    wanted = {key: value if isinstance(value, list) else [value] for key, value in choices().items()}
+    st.session_state[UNWRITTEN] = None
+    _write(choices())
+
+
+def _write(asked: Mapping[str, str | list[str]]) -> None:
+    wanted = {key: value if isinstance(value, list) else [value] for key, value in asked.items()}
     if wanted != {key: st.query_params.get_all(key) for key in st.query_params}:
         st.query_params.from_dict(wanted)
 
