@@ -41,6 +41,7 @@ from pages.shared.widgets.accents import accent_of_target
 from pages.shared.widgets.pickers import choose_encoder
 from pages.shared.widgets.player.player import PlayerTrack, player
 
+OF_ASPECTS = "aspects"  # what the map calls the one that is of no layer
 LEVELS = {"track": "whole recordings", "segment": "segments"}
 
 
@@ -368,6 +369,14 @@ def _show_table(found: Discovery, quantity: str) -> None:
         alt="How well every layer tells every property, in numbers",
     )
     st.caption(f"One column per layer; in each cell {figures.QUANTITIES[quantity][1]}.")
+
+
+def say_which_layers(scope: Scope) -> None:
+    """That a link names a layer of the map that this encoder has not: who made it by hand may mean one of this page."""
+    layer, layers = state.read("layer"), [str(layer) for layer in range(scope.info.n_layers)]
+    if layer and layer not in (*layers, OF_ASPECTS):
+        state.cannot("layer", layer, f"but {scope.info.title} has only {spans('layer', range(scope.info.n_layers))}")
+        state.keep("layer", "")
 
 
 def say_which_cell(found: Discovery) -> None:

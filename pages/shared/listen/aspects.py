@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import streamlit as st
@@ -111,7 +111,18 @@ def choose_alike(scope: Scope, question: Question) -> Question:
         weights, avoid = _choose_measured(aspects)
     else:
         weights, avoid = _choose_told(scope.for_aspects, discovery)
+    _say_what_waits(weights, avoid, "measured" if by_values else "told")
     return replace(question, aspects=weights, avoid=avoid)
+
+
+def _say_what_waits(weights: Mapping[str, float], avoid: Sequence[str], how: str) -> None:
+    """What the link asks of an aspect that has no dial here, or what was asked where it had one."""
+    asked = [aspect for aspect in ASPECTS if state.read(aspect) or aspect in state.read("not")]
+    waiting = [aspect_title(aspect) for aspect in asked if aspect not in weights and aspect not in avoid]
+    if waiting:
+        names = listed(waiting)
+        does = "does" if len(waiting) == 1 else "do"
+        st.caption(f"{names[:1].upper()}{names[1:]} cannot be {how} here, and {does} not count.")
 
 
 # --- wishes ---------------------------------------------------------------------------------------------------

@@ -26,6 +26,9 @@ HELP = (
 def choose_order(scope: Scope, question: Question, passage: tuple[float, float] | None) -> Question:
     """The question with its order; all of it in the URL. Words and passages have their own."""
     if passage is not None or question.words:
+        if (order := state.read("order")) in (FURTHEST, ALONG):
+            what = "Words are asked" if question.words else "A passage is looked for"
+            st.caption(f"{what} with the nearest first: “{TITLES[order]}” waits until it can be.")
         return question
     by = _possible(scope, question)
     order = state.sticky(
