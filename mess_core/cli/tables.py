@@ -23,6 +23,7 @@ from mess_core.search.seeds import how_alike
 from mess_core.search.tagged import top_words
 from mess_core.search.transposed import in_key
 from mess_core.search.words import in_shares
+from mess_core.targets.registry import name_of
 from mess_core.words import counted
 
 MOST_OF_A_GROUP = 5  # words of a track, printed
@@ -99,20 +100,21 @@ def probe_table(result: ProbeResult) -> list[str]:
 
     The best of thirteen layers flatters itself: its own R² is for the heatmap.
     """
-    lines = ["target                   R²  interval         label          layer   gain  interval"]
+    lines = ["property             target                   R²  interval         label          layer   gain  interval"]
     for summary in result.targets:
+        named = f"{name_of(summary.target):<20} {summary.target:<22}"
         if summary.best_layer is None:
-            lines.append(f"{summary.target:<22}  {'–':>4}  {summary.reason}")
+            lines.append(f"{named}  {'–':>4}  {summary.reason}")
             continue
         cell = result.cell(summary.best_layer, summary.target)
         lines.append(
-            f"{cell.target:<22} {_two(summary.nested_r2):>5}"
+            f"{named} {_two(summary.nested_r2):>5}"
             f"  [{_two(summary.nested_r2_low):>5}, {_two(summary.nested_r2_high):>5}]"
             f"  {label_of(summary.nested_r2_low):<12}  {cell.layer:6d}  {_two(cell.gain):>5}"
             f"  [{_two(cell.gain_low):>5}, {_two(cell.gain_high):>5}]{' *' * cell.encodes}"
         )
         if summary.ceiling is not None:
-            lines.append(f"{'':<22} {_two(summary.ceiling):>5}  is the ceiling: so far its raters agree")
+            lines.append(f"{'':<43} {_two(summary.ceiling):>5}  is the ceiling: so far its raters agree")
     lines.append(
         "R²: on works not trained on, the layer chosen in training. Gain: of the layer named, over every baseline."
     )

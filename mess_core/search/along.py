@@ -15,7 +15,7 @@ import numpy as np
 
 from mess_core.search.measured import MeasuredLibrary
 from mess_core.search.neighbours import NeighbourIndex
-from mess_core.targets.registry import target_of
+from mess_core.targets.registry import name_of, target_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Dial:
     def words(self) -> str:
         """What is said of each recording."""
         what = "measured value" if self.unit is not None else "place on the direction that was discovered"
-        return f"{target_of(self.target).title.lower()}: {what}, in standard deviations of this library"
+        return f"{name_of(self.target)}: {what}, in standard deviations of this library"
 
     @property
     def of_query(self) -> str:

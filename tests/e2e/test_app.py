@@ -250,7 +250,7 @@ def test_a_cell_of_the_heatmap_opens_and_a_point_of_it_is_heard(visit, app):
     marks = page.locator(".js-plotly-plot").first.locator(".barlayer .points path")
     expect(marks).to_have_count(13 * 22, timeout=PATIENCE_MS)
     click_middle(page, marks.first)
-    expect(page.get_by_role("heading", name="Spectral centroid, layer 0")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("heading", name="Brightness, layer 0")).to_be_visible(timeout=PATIENCE_MS)
     points = page.locator(".js-plotly-plot").nth(1).locator(".scatterlayer .points path")
     expect(points).to_have_count(5, timeout=PATIENCE_MS)
     click_middle(page, points.first)

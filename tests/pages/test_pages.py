@@ -779,7 +779,7 @@ def test_measured_values_of_both(launch, bright):
     at.session_state["why tab"] = "Measured values"  # AppTest cannot click a tab
     at.run()
     table = next(frame.value for frame in at.dataframe if "this one" in frame.value.columns)
-    centroids = table[table["property"] == "Spectral centroid"].iloc[0]
+    centroids = table[table["property"] == "Brightness"].iloc[0]
     assert centroids["query"] < centroids["this one"] and centroids["the encoder is off by"].startswith("±")
 
 
@@ -864,7 +864,7 @@ def test_a_map_is_drawn_by_a_click(launch, bright):
 @pytest.mark.slow
 def test_the_map_shows_every_recording_and_how_far_to_trust_it(launch, drawn):
     query = drawn.catalogue.tracks("music")[0].track_id
-    at = launch("pages/3_Map.py", library="music", query=query, colour="Spectral centroid")
+    at = launch("pages/3_Map.py", library="music", query=query, colour="Brightness")
     large, small = figures(at)[:2]
     points = next(trace for trace in large["data"] if len(trace.get("customdata") or ()) == 12)
     assert set(points["customdata"]) == set(drawn.catalogue.track_ids("music"))

@@ -53,7 +53,7 @@ def show_faithfulness(scope: Scope) -> None:
 
 
 def _show_leaks(result: Faithfulness) -> None:
-    names = WAYS | {rival: f"{rival.split(',')[0]} with the same labels" for rival in result.differences}
+    names = WAYS | {rival: f"by {rival.split(',')[0]}, a plain spectrum" for rival in result.differences}
     ways = [way for way in names if result.rows.get(way)]
     way = st.segmented_control(
         "Searched", ways, default=DIRECTION, required=True, key="leak-way", format_func=names.__getitem__
@@ -71,7 +71,8 @@ def _show_leaks(result: Faithfulness) -> None:
         "Each row is a search by one aspect; each column is what its ten nearest recordings have in common with the "
         "query, in *measured* values: 1 is chance, 0 is identical. A faithful slider is strong on the diagonal and "
         f"pale elsewhere: it passes if its own column is at most {MAX_RATIO:g} and no unrelated one is served better. "
-        "Nothing of a query's work was used to find the directions, nor could be found."
+        "Nothing of a query's work was used to find the directions, nor could be found. The plain spectrum had the "
+        "same measurements (labels) to learn directions from."
         + (" Here, with an aspect left out, its own column should be pale." if way == NOT else "")
     )
 
@@ -87,13 +88,15 @@ def whose(result: Faithfulness) -> str:
             of.append(aspect_title(aspect))
     said = []
     if adds:
-        said.append(f"In {listed(adds)} the encoder finds more than a plain log-mel spectrum given the same labels.")
+        said.append(f"By {listed(adds)} the encoder finds what is nearer than a plain spectrum finds.")
     if same:
-        said.append(f"In {listed(same)} that it finds more is not shown: a spectrum may serve as well.")
+        said.append(f"That it finds what is nearer by {listed(same)} is not shown.")
     if worse:
-        said.append(f"In {listed(worse)} the spectrum finds more.")
+        said.append(f"By {listed(worse)} the spectrum finds what is nearer.")
     if same or worse:
-        said.append("Where it does, the slider works because directions are learned from measurements.")
+        said.append("There the dial works because it was learned from measurements, which would serve a spectrum, too.")
+    if adds:
+        said.append("That is not what is asked above: there it is the right value, here the right neighbours.")
     return " ".join(said)
 
 

@@ -133,11 +133,12 @@ def is_gain(cell: ProbeCell) -> bool:
 def describe(cell: ProbeCell) -> str:
     """Everything that is known of one cell, for its hover."""
     target = target_of(cell.target)
-    head = f"<b>{target.title}</b> ({target.unit}), layer {cell.layer}"
+    head = f"<b>{target.title}</b>, layer {cell.layer}"
     if cell.r2 is None:
         return f"{head}<br>no value: {plain(cell.reason)}"
     lines = [
         head,
+        f"measured as {target.measured_as}{f' ({target.unit})' if target.unit else ''}",
         f"R² {number(cell.r2)}, interval {number(cell.r2_low)} to {number(cell.r2_high)}; evidence: {cell.label}",
         f"best of what is plainer, {plainer(cell.baseline_name or '')}: {number(cell.baseline)}",
         f"gain {number(cell.gain)}, interval {number(cell.gain_low)} to {number(cell.gain_high)}",
@@ -146,7 +147,7 @@ def describe(cell: ProbeCell) -> str:
         _worth(cell),
     ]
     if cell.level == "segment":
-        lines.insert(2, f"between tracks {number(cell.r2_between)}, inside them {number(cell.r2_within)}")
+        lines.insert(3, f"between tracks {number(cell.r2_between)}, inside them {number(cell.r2_within)}")
     return "<br>".join([*lines, *(["<b>encodes</b>: exceeds every baseline on this library"] if cell.encodes else [])])
 
 

@@ -270,7 +270,7 @@ def _meaning(evidence: AspectEvidence, caveat: str) -> str:
     """What is measured, how sure it is that it is heard, and what a search by it finds besides."""
     summaries = " ".join(target_of(target).summary for target in evidence.searched or evidence.targets)
     if evidence.label == MEASURED:
-        said = f"Measured: {listed([target_of(target).title.lower() for target in evidence.searched])}."
+        said = f"Measured: {listed([target_of(target).measured_as for target in evidence.searched])}."
     else:
         said = f"No evidence: {evidence.reason}." if evidence.reason else EVIDENCE[evidence.label]
     return "\n\n".join(filter(None, (summaries, said, caveat)))

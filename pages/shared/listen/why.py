@@ -130,6 +130,7 @@ def _show_values(found: Answer, item: FoundTrack) -> None:
         [
             {
                 "property": TARGETS[pair.target].title,
+                "measured as": TARGETS[pair.target].measured_as,
                 "query": pair.query,
                 "this one": pair.track,
                 "unit": pair.unit,
