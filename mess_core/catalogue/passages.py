@@ -13,6 +13,7 @@ factor of two of each other: beyond it one of the two alignments is wrong, or a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -98,6 +99,19 @@ class SamePassage:
     to_beat: float
     asked: Passage
     others: tuple[Passage, ...]
+
+    @property
+    def beats_in_words(self) -> str:
+        """Which beats sound, the first of the score called 1, as musicians count.
+
+        Examples
+        --------
+        >>> passage = Passage("a", 0.0, 9.0, 60.0)
+        >>> [SamePassage("s", *beats, passage, ()).beats_in_words for beats in ((0.0, 12.0), (2.4, 2.9))]
+        ['Beats 1–12', 'Beat 3']
+        """
+        first, last = math.floor(self.from_beat) + 1, math.ceil(self.to_beat)
+        return f"Beats {first}–{last}" if last > first else f"Beat {first}"
 
 
 class Passages:

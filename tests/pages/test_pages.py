@@ -106,7 +106,7 @@ def test_a_picked_track_gets_its_neighbours(launch, library, home):
 def test_what_to_listen_for_is_chosen_on_listen_alone(launch, library):
     """A hearing there, an encoder on the other pages; a link with an encoder asks by that one."""
     at = launch("pages/4_Listen.py", query=library[0])
-    assert at.selectbox(key="hearing").value == "hearing:same-music" and "Listening for: Same music" in words(at)
+    assert at.selectbox(key="hearing").value == "hearing:same-music" and "Hearing: Same music" in words(at)
     by_hearing = rows(at, "similarity")
     at.selectbox(key="hearing").set_value(NANO.id).run()
     assert "Encoder: MESS-nano" in words(at) and rows(at, "similarity") != by_hearing
@@ -132,7 +132,7 @@ def test_any_key_is_offered_made_and_said(launch, library, home):
     assert at.selectbox(key="hearing").value == "hearing:same-music" and not any(rows(at, "key"))
     assert not [button for button in at.button if "in any key" in button.label]
     at.selectbox(key="hearing").set_value("hearing:any-key").run()
-    assert "Listening for: Same music, any key" in words(at) and not at.exception
+    assert "Hearing: Same music, any key" in words(at) and not at.exception
     expected = [in_key(found.neighbour.semitones) for found in ask(home, library[0], hearing="hearing:any-key")]
     assert rows(at, "key") == expected and len(expected) == 3
 
@@ -184,9 +184,10 @@ def test_a_search_in_words_needs_no_query(launch, tagged, home, click_in_row):
     assert not at.exception and at.query_params["words"] == "violin, not piano"
     assert rows(at, "title")[:2] in (["track 0", "track 1"], ["track 1", "track 0"]) and len(rows(at, "rank")) == 4
     assert all(line.startswith("violin ") and "not piano" in line for line in rows(at, "why"))
-    assert "4 recordings that fit best" in words(at) and "Score" in words(at)
+    assert "4 recordings that fit “violin, not piano” best" in words(at) and "Score" in words(at)
     click_in_row(at, "follow", 1)
     assert not at.exception and len(rows(at, "rank")) == 3
+    assert "3 recordings like the query that fit “violin, not piano” best" in words(at)
     assert all("like the query" in line for line in rows(at, "why")) and "Why?" in words(at)
     at.text_input(key="words").set_value("").run()
     assert "3 nearest recordings" in words(at) and "words" not in at.query_params

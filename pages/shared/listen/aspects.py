@@ -65,9 +65,15 @@ STYLE = """<style>
 .st-key-wishes { gap: 0.375rem; }
 .st-key-wishes button { min-height: 2rem; padding: 0.125rem 0.625rem; border-radius: 1rem; }
 .st-key-wishes p { white-space: nowrap; }
-@media (max-width: 48rem) { /* on a phone what is found stays in sight: rows are pushed sideways */
-  .st-key-dials, .st-key-wishes { flex-wrap: nowrap; overflow-x: auto; padding-bottom: 0.25rem; }
-  .st-key-dials > *, .st-key-wishes > * { flex-shrink: 0; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-wish-buttons), .st-key-wish-buttons { display: contents; }
+@media (max-width: 48rem) { /* on a phone what is found stays in sight: rows are pushed sideways, and fade */
+  [data-testid="stLayoutWrapper"]:has(> .st-key-wish-buttons) { display: block; flex: 1 0 100%; min-width: 0; }
+  .st-key-wish-buttons { display: flex; gap: 0.375rem; }
+  .st-key-dials, .st-key-wish-buttons {
+    flex-wrap: nowrap; overflow-x: auto; padding: 0 2.5rem 0.25rem 0;
+    mask-image: linear-gradient(to right, #000 calc(100% - 2.5rem), transparent);
+  }
+  .st-key-dials > *, .st-key-wish-buttons > * { flex-shrink: 0; }
 }
 </style>"""
 OF_ONE = (
@@ -134,13 +140,14 @@ def _offer_wishes(scope: Scope, aspects: Mapping[str, AspectEvidence]) -> None:
     st.html(STYLE)
     with st.container(horizontal=True, vertical_alignment="center", key="wishes"):
         st.markdown("**What should be alike?**", width="content", help=define("aspect", "evidence", "leak"))
-        for wish in _wishes(aspects):
-            is_heard = wish.hearing in ("", scope.info.id)
-            is_on = wish.is_possible and is_heard and asked == (dict(wish.weights), sorted(wish.avoid))
-            st.button(
-                wish.title, key=f"wish {wish.title}", type="primary" if is_on else "secondary",
-                on_click=_make_wish, args=(wish,), disabled=not wish.is_possible, help=wish.says,
-            )  # fmt: skip
+        with st.container(horizontal=True, key="wish-buttons"):
+            for wish in _wishes(aspects):
+                is_heard = wish.hearing in ("", scope.info.id)
+                is_on = wish.is_possible and is_heard and asked == (dict(wish.weights), sorted(wish.avoid))
+                st.button(
+                    wish.title, key=f"wish {wish.title}", type="primary" if is_on else "secondary",
+                    on_click=_make_wish, args=(wish,), disabled=not wish.is_possible, help=wish.says,
+                )  # fmt: skip
 
 
 def _wishes(aspects: Mapping[str, AspectEvidence]) -> list[Alike]:

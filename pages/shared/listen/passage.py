@@ -36,11 +36,11 @@ def show_same_passage(query: Track, passage: tuple[float, float] | None) -> None
     others = {other.track_id: other for other in same.others}
     tracks = {track_id: workspace.catalogue.track(track_id) for track_id in others}
     st.caption(
-        f"Beats {same.from_beat:.0f} to {same.to_beat:.0f} of the score, {counted(len(others), 'other recording')}, "
+        f"{same.beats_in_words} of the score, {counted(len(others), 'other recording')}, "
         f"the nearest in tempo first. {'' if passage else 'Choose a passage on the waveform to hear another one.'}"
     )
     chosen = st.multiselect(
-        "Heard beside the query", list(others), default=list(others)[:N_AT_FIRST], key=f"others {query.track_id}",
+        "Played beside the query", list(others), default=list(others)[:N_AT_FIRST], key=f"others {query.track_id}",
         max_selections=MOST_OTHERS, format_func=lambda each: _name(tracks[each]),
         help="What a recording is called here never changes with the passage: a chosen one stays chosen.",
     )  # fmt: skip
@@ -93,7 +93,7 @@ def figure(curves: list[PassageCurve], names: dict[str, str]) -> go.Figure:
                 {
                     "type": "scatter",
                     "mode": "lines",
-                    "x": curve.beats,
+                    "x": [beat + 1 for beat in curve.beats],  # the first beat is called 1
                     "y": values,
                     "yaxis": axis,
                     "line": {

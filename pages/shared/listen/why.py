@@ -62,7 +62,7 @@ def _show_aspects(found: Answer, item: FoundTrack, reasons: list[Reason]) -> Non
                 "aspect": aspect_title(reason.aspect),
                 "closer than": reason.percentile,
                 "beside the query": _beside(reason),
-                "standing": f"{reason.word} than {reason.standing:.0f} % of the library",
+                "in this library": f"{reason.word} than {reason.standing:.0f} % of the library",
             }
             for reason in reasons
         ],

@@ -60,7 +60,7 @@ def choose_hearing() -> Scope:
     first = scope_to_listen(resources.workspace(), frame.library()).info.id
     usual = next(each for each in (first, DEFAULT, *usual_ids, *encoders) if each in named)
     chosen = state.sticky(
-        st.selectbox, "Heard by", options=list(named), key="hearing", format_func=lambda each: named.get(each, each),
+        st.selectbox, "Hearing", options=list(named), key="hearing", format_func=lambda each: named.get(each, each),
         default=asked if asked in named else usual,
         help="\n\n".join([define("hearing"), *(f"*{named[each]}*: {resources.info(each).summary}" for each in ids)]),
     )  # fmt: skip
