@@ -95,7 +95,7 @@ class LearnRequest(Request):
         if self.student not in (LADDER, EVERYONE, *STUDENTS):
             raise InputError(f"There is no student {self.student!r}.", f"Choose one of: all, {', '.join(STUDENTS)}.")
         if not 1 <= self.n_seeds <= MOST_SEEDS:
-            raise InputError(f"{self.n_seeds} seeds were asked for, expected 1 to {MOST_SEEDS}.")
+            raise InputError(f"Seeds asked for: {self.n_seeds}, expected 1 to {MOST_SEEDS}.")
 
     def resource(self, workspace: Workspace) -> str:
         return f"learn {self.library} {encoder_info(self.encoder_id, workspace.paths).fingerprint}"

@@ -1154,9 +1154,12 @@ def test_the_query_is_changed_heard_and_compared(launch, bright):
     press = next(each for each in at.button if each.label == "Hear and compare")
     press.click().run()
     assert "Nothing is changed yet." in words(at) and not at.exception
+    pitch, tempo = (next(each for each in at.select_slider if each.label == name) for name in ("Pitch", "Tempo"))
+    assert "as it is" in pitch.options and "+1 semitone" in pitch.options and "-2 semitones" in pitch.options
+    assert "1.05 times as fast" in tempo.options and "as it is" in tempo.options
     next(each for each in at.slider if each.label == "Brightness").set_value(6.0)
     next(each for each in at.button if each.label == "Hear and compare").click().run()
-    assert not at.exception and "appears as soon as both" in words(at)
+    assert not at.exception and "2 of 2: listening to it changed." in words(at).replace("\\", "")
     home = Workspace()
     for _ in range(2):  # as it is, and changed
         work(home)
