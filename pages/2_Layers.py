@@ -16,7 +16,7 @@ with page("Layers"):
     panels.say_which_layers(scope)
     with first:
         panels.say_which_run(scope, found, group, level)
-        panels.say_what_was_found(scope, found)
+        panels.say_what_was_found(scope, found, group, level)
     if found is None:
         panels.explain()
         raise PageIsOver

@@ -257,3 +257,12 @@ def test_the_groups_that_a_layer_misses_most_have_a_colour_the_same_in_both_figu
     boxes = figures.residuals_by_group(summary, 0, groups, titles, names)
     assert boxes.layout.yaxis.ticktext[0] == "the work 9"
     assert [box.line.color for box in boxes.data] == [colours[f"work {n}"] for n in range(9, -1, -1)]
+
+
+def test_a_view_that_was_asked_for_says_that_it_is_being_worked_out(home, launch, probed):
+    """In place of the sentence that says how to ask for it."""
+    at = launch("pages/2_Layers.py", library="music", encoder="mel", group="performer")
+    assert "Nothing probed yet" in words(at)
+    next(button for button in at.button if button.label == "Run discovery").click().run()
+    assert not at.exception and "Nothing probed yet" not in words(at)
+    assert "What each layer tells is being worked out" in words(at) and "waits for its turn" in words(at)

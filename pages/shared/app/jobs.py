@@ -69,7 +69,7 @@ def work_button(
     """A button that asks for work; while `job` does that already it is disabled, and said to be."""
     is_clicked = st.button(label, type=type, disabled=disabled or job is not None, key=key, help=help)
     if job is not None:
-        st.caption("is being done" if job.state == "running" else "waits for its turn")
+        st.caption("is being done" if job.state == "running" else "waits for its turn", width="content")
     return is_clicked
 
 

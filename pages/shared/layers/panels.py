@@ -100,9 +100,12 @@ def say_which_run(scope: Scope, found: Discovery | None, group: str, level: str)
         state.keep("run", "")
 
 
-def say_what_was_found(scope: Scope, found: Discovery | None) -> None:
+def say_what_was_found(scope: Scope, found: Discovery | None, group: str, level: str) -> None:
     """The first words of the page: what this discovery says, and whatever changes how far to believe it."""
     if found is None:
+        if (job := _asked(scope, group, level)) is not None:
+            jobs.wait_for(job, "What each layer tells is being worked out, and is then shown here.")
+            return
         n_tracks, n_embedded = scope.workspace.catalogue.n_tracks(scope.library), scope.n_embedded
         if resources.own_discovery(scope) is not None:
             frame.notice(
