@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mess_core.numbers import percent
 from mess_core.search.measured import MeasuredLibrary
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.targets.registry import name_of, target_of
@@ -58,9 +59,8 @@ class Dial:
             return ""
         share = self.query_percentile
         word, share = (self.more, share) if share >= 50.0 else (self.less, 100.0 - share)
-        return (
-            f"The query is {word} than {f'{share:.0f} % of this library' if round(share) < 100 else 'all else here'}."
-        )
+        than = f"{percent(share)} of this library" if round(share) < 100 else "all else here"
+        return f"The query is {word} than {than}."
 
 
 def dial_of(

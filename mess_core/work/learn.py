@@ -35,6 +35,7 @@ from mess_core.learning.trial import (
     teach,
 )
 from mess_core.learning.triplets import answers_of, halves_agreement, rated_triplets
+from mess_core.numbers import number
 from mess_core.probing.discovery import groups_of
 from mess_core.search.learned import LearnedMetric, save_metric
 from mess_core.storage.provenance import digest, provenance
@@ -42,7 +43,7 @@ from mess_core.targets.base import TargetValue
 from mess_core.targets.measurements import probe_scale
 from mess_core.targets.midi import measure, read_performance
 from mess_core.targets.registry import NUISANCES, TARGETS
-from mess_core.words import counted, number
+from mess_core.words import counted
 from mess_core.work.request import Done, Request, encoder_words, library_words
 from mess_core.work.task import Task
 from mess_core.workspace.scope import Scope, scope_of

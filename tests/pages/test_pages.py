@@ -35,7 +35,6 @@ from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.uploads import UploadWriter
 from mess_core.workspace.workspace import Workspace
 from pages.shared.app import frame, resources
-from pages.shared.home import panels
 from pages.shared.layers import figures as layer_figures
 from pages.shared.listen import panels as listen
 from pages.shared.listen.aspects import NOT
@@ -1121,11 +1120,6 @@ def test_the_cell_that_is_looked_at_is_in_the_link(launch, probed):
     ):
         at = launch("pages/2_Layers.py", library="music", encoder="mel", target=target, at=layer)
         assert (len(figures(at)) > 1) == is_there
-
-
-@pytest.mark.parametrize(("share", "percent"), [(0.0, 0), (1e-6, 1), (0.5, 50), (0.9999, 99), (1.0, 100)])
-def test_only_nothing_is_0_percent_and_only_all_is_100(share, percent):
-    assert panels._percent(share) == percent
 
 
 @pytest.mark.slow

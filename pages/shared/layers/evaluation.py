@@ -10,9 +10,10 @@ from mess_core.evaluation.kept import Evaluation, What
 from mess_core.evaluation.layer_choice import advice, choose_layers
 from mess_core.evaluation.similarity import RETRIEVAL, SimilarityStudy
 from mess_core.glossary import define
+from mess_core.numbers import interval, number
 from mess_core.probing.aspects import ASPECTS
 from mess_core.search.hubness import HUB_SKEWNESS
-from mess_core.words import counted, listed, number
+from mess_core.words import counted, listed
 from mess_core.work.evaluate import PLAIN, EvaluateRequest
 from mess_core.work.request import submit, under_way
 from mess_core.workspace.scope import Scope
@@ -219,13 +220,14 @@ def above(study: SimilarityStudy) -> list[str]:
     for name, score in study.above.items():
         if name not in PLAIN or score.value is None or score.low is None or score.high is None:
             continue
-        interval = f"{score.value:+.2f} [{score.low:+.2f}, {score.high:+.2f}] in mean average precision"
+        within = interval(score.low, score.high, signed=True)
+        gain = f"{number(score.value, signed=True)} {within} in mean average precision"
         if score.low > 0:
-            said.append(f"It finds other performances of a work **better than {name}**: {interval}.")
+            said.append(f"It finds other performances of a work **better than {name}**: {gain}.")
         elif score.high < 0:
-            said.append(f"It finds other performances of a work **worse than {name}**: {interval}.")
+            said.append(f"It finds other performances of a work **worse than {name}**: {gain}.")
         else:
-            said.append(f"That it finds other performances of a work better than {name} is **not shown**: {interval}.")
+            said.append(f"That it finds other performances of a work better than {name} is **not shown**: {gain}.")
     return said
 
 
@@ -276,7 +278,7 @@ def _task(task: str) -> str:
 def _ratio(ratio: Ratio | None) -> str:
     if ratio is None or ratio.value is None:
         return "–"
-    return f"{number(ratio.value)} [{number(ratio.low)}, {number(ratio.high)}]"
+    return f"{number(ratio.value)} {interval(ratio.low, ratio.high)}".rstrip()
 
 
 def _hover(asked: str, looked_at: str, ratio: Ratio | None) -> str:

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from mess_core.numbers import number
 from mess_core.probing.discovery import Discovery
 from mess_core.probing.findings import plainer
 from mess_core.probing.result import ProbeCell, ProbeResult, TargetProbe
 from mess_core.targets.registry import OWN, TARGETS, target_of
 from mess_core.words import counted
 from pages.shared.widgets.accents import Accent, accent_of_dimension, accent_of_target
-from pages.shared.widgets.charts import GREYS, SERIES, faded, number, plain
+from pages.shared.widgets.charts import GREYS, SERIES, faded, plain
 
 # What a cell shows: its title, and what that is.
 QUANTITIES = {

@@ -17,6 +17,7 @@ from mess_core.encoders.vocabulary import WORDS
 from mess_core.errors import InputError
 from mess_core.glossary import define
 from mess_core.handover.exports import cells_as_csv
+from mess_core.numbers import clock, interval, number, settled
 from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.ceiling import is_companion
 from mess_core.probing.data import UNTRAINED
@@ -29,7 +30,7 @@ from mess_core.probing.uncertainty import MIN_GROUPS
 from mess_core.search.tagged import tag_scope
 from mess_core.storage.jobs import Job
 from mess_core.targets.registry import OWN, name_of, target_of
-from mess_core.words import counted, listed, number, spans
+from mess_core.words import counted, listed, spans
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit, under_way
 from mess_core.work.targets import TargetsRequest
@@ -373,7 +374,7 @@ def _show_table(found: Discovery, quantity: str) -> None:
                 "measured as": target_of(target).measured_as,
                 "dimension": figures.dimension(target),
                 "found": findings.verdict(target),
-                **{str(layer): cells[target, layer] for layer in layers},
+                **{str(layer): settled(cells[target, layer], 2) for layer in layers},
             }
             for target in figures.in_order(result)
         ],
@@ -433,7 +434,7 @@ class NamedRow:
 
     @property
     def title(self) -> str:
-        return f"{self.track.title} · {charts.clock(self.row.start_s)}" if self.row.is_segment else self.track.title
+        return f"{self.track.title} · {clock(self.row.start_s, 1)}" if self.row.is_segment else self.track.title
 
     def group_name(self, group: str) -> str:
         """What a person calls the group that the recording belongs to."""
@@ -502,7 +503,8 @@ def _how_sure(summary: TargetProbe) -> str:
         said.append("The best layers are within one standard error of each other.")
     said.append(
         f"With the layer, too, chosen in training: R² {number(summary.nested_r2)} "
-        f"[{number(summary.nested_r2_low)}, {number(summary.nested_r2_high)}]."
+        f"{interval(summary.nested_r2_low, summary.nested_r2_high)}".rstrip()
+        + "."
     )
     if summary.ceiling:
         said.append(f"Its raters agree up to R² {number(summary.ceiling)}: nobody can do better.")

@@ -11,6 +11,7 @@ import streamlit as st
 from mess_core.catalogue.catalogue import ALL
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.glossary import define
+from mess_core.numbers import percent
 from mess_core.probing.aspects import ASPECTS, MEASURED, PRESETS, AspectEvidence
 from mess_core.probing.discovery import Discovery
 from mess_core.probing.result import LABELS
@@ -30,8 +31,8 @@ POSITIONS = (NOT, *(tenths / 10 for tenths in range(11)))
 SAID = {NOT: "must not count", ANY: "does not matter", ALIKE: "must be alike"}
 DOTS = {"high": "●●●", "medium": "●●○", "experimental": "●○○", "none": "○○○"}
 EVIDENCE = {
-    label: f"{DOTS[label]} {label} evidence: at least {least:.0%} of it can be read off works that were not learned "
-    "from."
+    label: f"{DOTS[label]} {label} evidence: at least {percent(100 * least)} of it can be read off works that were not "
+    "learned from."
     for label, least in LABELS
 }
 # Compact, in the accent of what the aspect measures; the bar leads from where a dial says nothing to where it stands.

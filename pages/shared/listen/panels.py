@@ -12,6 +12,7 @@ import streamlit as st
 from mess_core.catalogue.catalogue import ALL, FILTERS, Track
 from mess_core.glossary import define
 from mess_core.handover.exports import as_csv, as_json, as_m3u8
+from mess_core.numbers import percent, settled
 from mess_core.search import answers, explaining
 from mess_core.search.answers import Answer, FoundTrack, make_plan, query_of
 from mess_core.search.either import in_which
@@ -101,7 +102,7 @@ def show_numbers(found: Answer, lines: Mapping[str, str]) -> None:
         {
             "rank": item.neighbour.rank,
             "title": item.track.title,
-            "similarity": item.neighbour.similarity if abs(item.neighbour.similarity) >= 5e-4 else 0.0,  # not -0.000
+            "similarity": settled(item.neighbour.similarity, 3),
             "nearness": item.neighbour.nearness,
             "closer than": item.neighbour.percentile,
             "measured": item.neighbour.value,
@@ -345,7 +346,9 @@ def show_basis(found: Answer) -> None:
 def usual_in_words(usual: Mapping[int, float]) -> str:
     """Where neighbours usually stand: being the nearest is no merit by itself. Empty in a library too small to say."""
     names = {1: "the nearest recording", 10: "its tenth"}
-    stands = [f"{names[rank]} is closer than {percentile:.1f} %" for rank, percentile in usual.items() if rank in names]
+    stands = [
+        f"{names[rank]} is closer than {percent(percentile, 1)}" for rank, percentile in usual.items() if rank in names
+    ]
     return f"For a usual query of this library {', '.join(stands)} of pairs." if stands else ""
 
 
@@ -373,7 +376,9 @@ def explain(found: Answer) -> None:
         if usual:
             st.caption(usual)
     heard = f"{'Hearing' if plan.scope.info.parts else 'Encoder'}: {plan.scope.info.title}"
-    how = ", ".join(f"{aspect_title(aspect)} {weight:.0%}" for aspect, weight in plan.question.weights.items())
+    how = ", ".join(
+        f"{aspect_title(aspect)} {percent(100 * weight)}" for aspect, weight in plan.question.weights.items()
+    )
     without = f" · without {', '.join(map(aspect_title, plan.question.avoid))}" if plan.question.avoid else ""
     by = "" if plan.kind.compares_values else f"{heard} · "
     n_all, n_embedded = plan.scope.workspace.catalogue.n_tracks(plan.scope.library), plan.scope.n_embedded

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 import streamlit as st
 
 from mess_core.catalogue.catalogue import Track
+from mess_core.numbers import number, percent
 from mess_core.search.answers import Answer, FoundTrack
 from mess_core.search.either import in_which
 from mess_core.search.neighbours import N_NEIGHBOURS, Neighbour
@@ -31,7 +32,7 @@ NEARNESS = (
 CLOSER = "Closer than {} in 100 of all pairs of passages here."
 FURTHER = "Further than {} in 100 of all pairs here."
 ALONG = "{} in 100 of the recordings here have less of it."
-BESIDE = "{}: nearer than {:.0f} in 100 of the pairs that recordings here form with their nearest."
+BESIDE = "{}: nearer than {} in 100 of the pairs that recordings here form with their nearest."
 STEP = "Nearer to the one before than {} in 100 of the pairs that recordings here form with their nearest."
 STEP_CLOSER = "Closer to the one before than {} in 100 of all pairs here."
 OPENED = "opened rows"  # under which others are shown, of this visitor
@@ -98,7 +99,7 @@ def _step(step: Step, last: int, line: str, verdict: str) -> PlayerRow:
         number=str(step.number),
         verdict_words="; ".join(filter(None, (what if step.is_stop else "", line))),
         score=None if near is None else round(near),
-        score_words="" if near is None else meaning.format(f"{near:.1f}"),
+        score_words="" if near is None else meaning.format(number(near, 1)),
         asks=step.number > 1,
         verdict=verdict,
     )
@@ -111,7 +112,7 @@ def _tracks(found: Answer, query: Track | None, lines: Mapping[str, str]) -> lis
     for item, more, holds, alike in _listed(found):
         row = _row(found, item, lines, verdicts.get(item.track.track_id, "none"), has_scale=has_scale)
         if alike is not None:
-            said = f"the same notes as above ({alike:.2f})" if alike else ""
+            said = f"the same notes as above ({number(alike)})" if alike else ""
             row = replace(row, is_under=True, verdict_words="; ".join(filter(None, (said, row.verdict_words))))
         track = replace(_named(item.track), row=replace(row, more=more, holds=holds))
         if item.moment:
@@ -201,14 +202,14 @@ def _row(
         verdict_words=words,
         score=None if score is None else round(score),
         unit=unit,
-        score_words=meaning.format("" if score is None else f"{score:.1f}"),
+        score_words=meaning.format("" if score is None else number(score, 1)),
         scores=_beside(neighbour)
         or tuple(
             RowScore(
                 frame.aspect_title(name),
-                f"{near:.0f} %",
+                percent(near),
                 accent_of_aspect(name).css,
-                f"closer than {near:.0f} % of all pairs here, in {frame.aspect_title(name)} alone",
+                f"closer than {percent(near)} of all pairs here, in {frame.aspect_title(name)} alone",
             )
             for name, near in asked
             if near is not None and 1 < len(asked) <= MOST_SCORES
@@ -232,7 +233,9 @@ def _beside(neighbour: Neighbour) -> tuple[RowScore, ...]:
         name = "query" if each.track_id is None else f"{SIGNS[key]}{counts[key]}"
         if each.nearness is not None:
             colour = "" if each.is_wanted else GREY.css  # of none, the page's own
-            scores.append(RowScore(f"{name}:", f"{each.nearness:.0f}", colour, BESIDE.format(name, each.nearness)))
+            scores.append(
+                RowScore(f"{name}:", number(each.nearness, 0), colour, BESIDE.format(name, number(each.nearness, 0)))
+            )
     return tuple(scores)
 
 
