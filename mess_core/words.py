@@ -16,17 +16,6 @@ def counted(n: int, noun: str, plural: str | None = None) -> str:
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
-def number(value: float | None) -> str:
-    """Two decimals, or a dash.
-
-    Examples
-    --------
-    >>> number(0.125), number(None)
-    ('0.12', '–')
-    """
-    return "–" if value is None else f"{value:.2f}"
-
-
 def listed(names: Sequence[str], most: int | None = None, joint: str = "and") -> str:
     """Names in a sentence; of more than `most` the first ones, and how many others there are.
 

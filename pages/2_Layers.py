@@ -13,9 +13,10 @@ with page("Layers"):
         scope, group, level = panels.choose()
         found = panels.find(scope, group, level)
         panels.offer_to_run(scope, found, group, level)
+    panels.say_which_layers(scope)
     with first:
         panels.say_which_run(scope, found, group, level)
-        panels.say_what_was_found(scope, found)
+        panels.say_what_was_found(scope, found, group, level)
     if found is None:
         panels.explain()
         raise PageIsOver

@@ -38,12 +38,13 @@ with page("Listen"):
             if not is_searchable(scope) or not embed_query(query, scope):
                 raise PageIsOver
             question = choose_alike(scope, question)
+            waits = st.container()  # sentences would squeeze the row
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 heading = st.container(width="stretch")  # said once the answer is there
-                question = choose_named(query, question, passage)
-                ends = choose_path(query, passage)
+                question = choose_named(query, question, passage, waits)
+                ends = choose_path(query, passage, waits)
                 if not ends:
-                    question = choose_order(scope, question, passage)
+                    question = choose_order(scope, question, passage, waits)
             if ends:
                 show_path(query, ends, scope, question)
                 raise PageIsOver

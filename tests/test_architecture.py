@@ -27,7 +27,7 @@ FLOORS = [
     {"audio", "catalogue", "notes"},
     {"storage"},
     {"config", "parallel", "plugins"},
-    {"errors", "glossary", "words"},
+    {"errors", "glossary", "numbers", "words"},
 ]
 CORE = sorted((ROOT / "mess_core").rglob("*.py"))
 PAGES = [ROOT / "home.py", *sorted((ROOT / "pages").glob("*.py"))]

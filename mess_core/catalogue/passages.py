@@ -13,6 +13,7 @@ factor of two of each other: beyond it one of the two alignments is wrong, or a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ import numpy as np
 from mess_core.config import ALL
 from mess_core.errors import InputError
 from mess_core.storage.database import Database
+from mess_core.words import counted
 
 MOST_TEMPO_RATIO = 2.0
 FEWEST_BEATS = 2.0  # a shorter passage has no tempo to speak of
@@ -50,7 +52,9 @@ class ScoreTimes:
         """
         beat, time_s = (np.asarray(list(column), np.float64) for column in (beats, times_s))
         if len(beat) != len(time_s):
-            raise InputError(f"{score}: {len(beat)} beats and {len(time_s)} times; expected as many of each.")
+            raise InputError(
+                f"{score}: {counted(len(beat), 'beat')} and {counted(len(time_s), 'time')}; expected as many of each."
+            )
         is_known = np.isfinite(beat) & np.isfinite(time_s)
         beat, time_s = beat[is_known], time_s[is_known]
         order = np.lexsort((time_s, beat))
@@ -60,7 +64,7 @@ class ScoreTimes:
         is_later = np.diff(np.maximum.accumulate(time_s), prepend=-np.inf) > 0  # what is not later than all before: out
         beat, time_s = beat[is_later], time_s[is_later]
         if len(beat) < 2:
-            raise InputError(f"{score}: {len(beat)} beats with a time; expected at least two.")
+            raise InputError(f"{score}: {counted(len(beat), 'beat')} with a time; expected at least two.")
         return cls(score, beat, time_s)
 
     def beat_at(self, time_s: float) -> float:
@@ -98,6 +102,19 @@ class SamePassage:
     to_beat: float
     asked: Passage
     others: tuple[Passage, ...]
+
+    @property
+    def beats_in_words(self) -> str:
+        """Which beats sound, the first of the score called 1, as musicians count.
+
+        Examples
+        --------
+        >>> passage = Passage("a", 0.0, 9.0, 60.0)
+        >>> [SamePassage("s", *beats, passage, ()).beats_in_words for beats in ((0.0, 12.0), (2.4, 2.9))]
+        ['Beats 1–12', 'Beat 3']
+        """
+        first, last = math.floor(self.from_beat) + 1, math.ceil(self.to_beat)
+        return f"Beats {first}–{last}" if last > first else f"Beat {first}"
 
 
 class Passages:

@@ -13,6 +13,7 @@ from mess_core.evaluation.similarity import RETRIEVAL, SimilarityFigure, Similar
 from mess_core.evaluation.tagging import FEWEST, TagFigure
 from mess_core.learning.trial import TrialResult
 from mess_core.maps.drawing import MapView
+from mess_core.numbers import NONE, interval, number, percent
 from mess_core.probing.result import ProbeResult, label_of
 from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
 from mess_core.search.along import Dial
@@ -23,6 +24,7 @@ from mess_core.search.seeds import how_alike
 from mess_core.search.tagged import top_words
 from mess_core.search.transposed import in_key
 from mess_core.search.words import in_shares
+from mess_core.targets.registry import name_of
 from mess_core.words import counted
 
 MOST_OF_A_GROUP = 5  # words of a track, printed
@@ -41,18 +43,18 @@ def answer_table(answer: Answer, usual: Mapping[int, float] | None = None) -> li
     for found in answer.found:
         neighbour, moment = found.neighbour, found.moment
         scores = neighbour.aspects or {}
-        aspects = "".join(f"  {_percent(scores[aspect].percentile):>17}" for aspect in asked)
+        aspects = "".join(f"  {percent(scores[aspect].percentile, 1):>17}" for aspect in asked)
         which = in_which(neighbour.hearings) if neighbour.hearings else ""
         which = which if neighbour.semitones is None else in_key(neighbour.semitones)
         which = "; ".join(filter(None, (how_alike(neighbour.standings) if neighbour.standings else "", which)))
-        at = "–" if moment is None else f"{moment.query_s:.1f} ~ {moment.track_s:.1f} s"
-        similarity = round(neighbour.similarity, 3) + 0.0  # no -0.000
+        at = NONE if moment is None else f"{number(moment.query_s, 1)} ~ {number(moment.track_s, 1)} s"
+        closer = percent(neighbour.percentile, 1)
         lines.append(
-            f"{neighbour.rank:3d}  {similarity:10.3f}  {_percent(neighbour.percentile):>11}{aspects}"
+            f"{neighbour.rank:3d}  {number(neighbour.similarity, 3):>10}  {closer:>11}{aspects}"
             f"  {at:<15}  {found.track.title}{which and f'  ({which})'}"
         )
     for rank, percentile in (usual or {}).items():
-        lines.append(f"a usual query's neighbour #{rank} here is closer than {_percent(percentile)} of pairs")
+        lines.append(f"a usual query's neighbour #{rank} here is closer than {percent(percentile, 1)} of pairs")
     return lines
 
 
@@ -65,8 +67,8 @@ def _dial_table(answer: Answer, dial: Dial) -> list[str]:
     for found in answer.found:
         neighbour = found.neighbour
         value = "" if neighbour.value is None else f"  {neighbour.value:12.4g}"
-        at = round(neighbour.similarity, 2) + 0.0  # no -0.00
-        lines.append(f"{neighbour.rank:3d}  {at:6.2f}  {_percent(neighbour.percentile):>9}{value}  {found.track.title}")
+        at, more = number(neighbour.similarity), percent(neighbour.percentile, 1)
+        lines.append(f"{neighbour.rank:3d}  {at:>6}  {more:>9}{value}  {found.track.title}")
     return [*lines, dial.of_query] if dial.of_query else lines
 
 
@@ -75,10 +77,9 @@ def path_table(path: TrackPath) -> list[str]:
     lines = [path.plan.basis] if path.plan.basis else []
     lines.append("  #  similarity  closer than  nearness  track")
     for step in path.steps:
-        similarity = "–" if step.similarity is None else f"{step.similarity + 0.0:.3f}"
-        nearness = "–" if step.nearness is None else f"{step.nearness:.0f}"
         title = f"{step.track.title}  *" if step.is_stop else step.track.title
-        lines.append(f"{step.number:3d}  {similarity:>10}  {_percent(step.percentile):>11}  {nearness:>8}  {title}")
+        similarity, nearness = number(step.similarity, 3), number(step.nearness, 0)
+        lines.append(f"{step.number:3d}  {similarity:>10}  {percent(step.percentile, 1):>11}  {nearness:>8}  {title}")
     return [*lines, f"{path.sentence} * asked for"]
 
 
@@ -88,7 +89,7 @@ def _words_table(answer: Answer) -> list[str]:
     for found in answer.found:
         neighbour = found.neighbour
         lines.append(
-            f"{neighbour.rank:3d}  {100 * neighbour.similarity:5.1f}  {_percent(neighbour.percentile):>14}"
+            f"{neighbour.rank:3d}  {100 * neighbour.similarity:5.1f}  {percent(neighbour.percentile, 1):>14}"
             f"  {found.track.title}  ({in_shares(neighbour.words or {})})"
         )
     return lines
@@ -99,20 +100,21 @@ def probe_table(result: ProbeResult) -> list[str]:
 
     The best of thirteen layers flatters itself: its own R² is for the heatmap.
     """
-    lines = ["target                   R²  interval         label          layer   gain  interval"]
+    lines = ["property             target                   R²  interval         label          layer   gain  interval"]
     for summary in result.targets:
+        named = f"{name_of(summary.target):<20} {summary.target:<22}"
         if summary.best_layer is None:
-            lines.append(f"{summary.target:<22}  {'–':>4}  {summary.reason}")
+            lines.append(f"{named}  {'–':>4}  {summary.reason}")
             continue
         cell = result.cell(summary.best_layer, summary.target)
         lines.append(
-            f"{cell.target:<22} {_two(summary.nested_r2):>5}"
-            f"  [{_two(summary.nested_r2_low):>5}, {_two(summary.nested_r2_high):>5}]"
-            f"  {label_of(summary.nested_r2_low):<12}  {cell.layer:6d}  {_two(cell.gain):>5}"
-            f"  [{_two(cell.gain_low):>5}, {_two(cell.gain_high):>5}]{' *' * cell.encodes}"
+            f"{named} {number(summary.nested_r2):>5}"
+            f"  [{number(summary.nested_r2_low):>5}, {number(summary.nested_r2_high):>5}]"
+            f"  {label_of(summary.nested_r2_low):<12}  {cell.layer:6d}  {number(cell.gain):>5}"
+            f"  [{number(cell.gain_low):>5}, {number(cell.gain_high):>5}]{' *' * cell.encodes}"
         )
         if summary.ceiling is not None:
-            lines.append(f"{'':<22} {_two(summary.ceiling):>5}  is the ceiling: so far its raters agree")
+            lines.append(f"{'':<43} {number(summary.ceiling):>5}  is the ceiling: so far its raters agree")
     lines.append(
         "R²: on works not trained on, the layer chosen in training. Gain: of the layer named, over every baseline."
     )
@@ -132,7 +134,7 @@ def leak_table(result: Faithfulness) -> list[str]:
     lines = [f"{'searched by':<36}" + "".join(f"{aspect[:8]:>9}" for aspect in looked_at)]
 
     def line(name: str, row: Mapping[str, Ratio]) -> str:
-        return f"{name:<36}" + "".join(f"{_two(row[aspect].value):>9}" for aspect in looked_at)
+        return f"{name:<36}" + "".join(f"{number(row[aspect].value):>9}" for aspect in looked_at)
 
     for way, rows in result.rows.items():
         for aspect, row in rows.items():
@@ -146,13 +148,13 @@ def leak_table(result: Faithfulness) -> list[str]:
         own = result.rows["direction"][aspect][aspect]
         family = ", ".join(result.family(aspect)) or "–"
         lines.append(
-            f"  {aspect:<18} {_two(own.value)} [{_two(own.low)}, {_two(own.high)}]"
+            f"  {aspect:<18} {number(own.value):>5} {interval(own.low, own.high)}"
             f"  one family with: {family}; leaks into: {', '.join(result.leaks(aspect)) or '–'}"
         )
     for rival, row in result.differences.items():
         lines.append(f"own column minus that by {rival}; below 0 the encoder adds something to the labels")
         lines += [
-            f"  {aspect:<18} {_two(row[aspect].value)} [{_two(row[aspect].low)}, {_two(row[aspect].high)}]"
+            f"  {aspect:<18} {number(row[aspect].value):>5} {interval(row[aspect].low, row[aspect].high)}"
             for aspect in result.judged
             if aspect in row
         ]
@@ -174,46 +176,45 @@ def study_table(study: SimilarityStudy) -> list[str]:
         score = figure.score
         layer = "all" if figure.layer is None else str(figure.layer)
         lines.append(
-            f"{task:<22}{measure:<18}{layer:>6}{_two(score.value):>7}  [{_two(score.low)}, {_two(score.high)}]"
-            f"{_two(score.chance):>8}"
+            f"{task:<22}{measure:<18}{layer:>6}{number(score.value):>7}  {interval(score.low, score.high):<14}"
+            f"{number(score.chance):>7}"
         )
     for name, score in study.above.items():
         if score.value is not None:
-            lines.append(
-                f"same work, all layers above {name}: {_two(score.value)} [{_two(score.low)}, {_two(score.high)}]"
-            )
+            above = f"{number(score.value)} {interval(score.low, score.high)}".rstrip()
+            lines.append(f"same work, all layers above {name}: {above}")
     for name, hubs in study.hubness.items():
-        lines.append(f"hubness by {name}: skewness {hubs.skewness:.2f}, largest {hubs.largest} of {study.n_tracks}")
+        lines.append(f"hubness by {name}: skewness {number(hubs.skewness)}, largest {hubs.largest} of {study.n_tracks}")
     raw = [pair[0] for pair in study.anisotropy]
     centred = [pair[1] for pair in study.anisotropy]
-    lines.append(
-        f"mean cosine of pairs: {min(raw):.2f} to {max(raw):.2f}, centred {min(centred):.2f} to {max(centred):.2f}"
-    )
+    as_they_are, as_centred = (f"{number(min(each))} to {number(max(each))}" for each in (raw, centred))
+    lines.append(f"mean cosine of pairs: {as_they_are}, centred {as_centred}")
     return lines
 
 
 def learn_table(result: TrialResult) -> list[str]:
     """One line for each way of comparing, metric and split; gains are over the better of two that nobody taught."""
-    lines = [f"{'by':<18}{'metric':<18}{'apart':<12}{'value':>6}  {'interval':<14}  gain  {'interval':<16}  p (Holm)"]
+    lines = [
+        f"{'by':<18}{'metric':<18}{'apart':<12}{'value':>6}  {'interval':<16}  {'gain':>6} {'interval':<17}  p (Holm)"
+    ]
     for each in result.figures:
-        within = "" if each.low is None else f"[{_three(each.low)}, {_three(each.high)}]"
-        gained = "" if each.gain_low is None else f"[{_three(each.gain_low)}, {_three(each.gain_high)}]"
-        p = "" if each.p_holm is None else f"{each.p_holm:.3f}"
+        within, gained = interval(each.low, each.high, 3), interval(each.gain_low, each.gain_high, 3)
+        p = "" if each.p_holm is None else number(each.p_holm, 3)
         is_main = each.is_student and (each.metric, each.split) == (result.metrics[0], result.splits[0].by)
         chosen = " *" if is_main and each.name == result.chosen else ""
         lines.append(
-            f"{each.name:<18}{each.metric:<18}{each.split + 's':<12}{_three(each.value):>6}  {within:<14}"
-            f"  {_three(each.gain):>6} {gained:<16}  {p}{chosen}"
+            f"{each.name:<18}{each.metric:<18}{each.split + 's':<12}{number(each.value, 3):>6}  {within:<16}"
+            f"  {number(each.gain, 3):>6} {gained:<17}  {p}{chosen}"
         )
-    lines += [f"{'chance':<18}{metric:<30}{_three(chance):>6}" for metric, chance in result.chance.items()]
+    lines += [f"{'chance':<18}{metric:<30}{number(chance, 3):>6}" for metric, chance in result.chance.items()]
     if result.ceiling is not None:
-        lines.append(f"{'ceiling':<18}{result.metrics[0]:<30}{_three(result.ceiling):>6}  so far people agree")
+        lines.append(f"{'ceiling':<18}{result.metrics[0]:<30}{number(result.ceiling, 3):>6}  so far people agree")
     for point in result.curve:
-        lines.append(f"{result.best} after {counted(point.n_groups, 'work')}: {_three(point.value)}")
+        lines.append(f"{result.best} after {counted(point.n_groups, 'work')}: {number(point.value, 3)}")
     for step in result.hiding:
         lines.append(
-            f"hiding the work counts {step.weight:g}: {_three(step.value)} of what is taught, {_three(step.piece)} of "
-            "the piece is found"
+            f"hiding the work counts {step.weight:g}: {number(step.value, 3)} of what is taught, "
+            f"{number(step.piece, 3)} of the piece is found"
         )
     tested = ", ".join(f"{counted(s.n_groups, s.by)} in {counted(s.n_folds, 'fold')}" for s in result.splits)
     lines.append(f"Tested on what was not trained on: {tested}. * chosen: its interval is above all before it.")
@@ -228,10 +229,13 @@ def map_table(views: Sequence[MapView]) -> list[str]:
     ]
     for view in views:
         own, pca = view.trust, view.pca_trust
-        lines.append(
-            f"{view.name:<9}  {own.trustworthiness:.3f}   {pca.trustworthiness:.3f}       {own.continuity:.3f}   "
-            f"{pca.continuity:.3f}       {own.preservation:.3f}   {pca.preservation:.3f}       {own.chance:.3f}"
-        )
+        pairs = [
+            (own.trustworthiness, pca.trustworthiness),
+            (own.continuity, pca.continuity),
+            (own.preservation, pca.preservation),
+        ]
+        beside = "       ".join(f"{number(one, 3)}   {number(other, 3)}" for one, other in pairs)
+        lines.append(f"{view.name:<9}  {beside}       {number(own.chance, 3)}")
     return lines
 
 
@@ -240,7 +244,7 @@ def tags_table(tracks: Sequence[Track], strengths: np.ndarray, percentiles: np.n
 
     def said(row: int, word: str) -> str:
         n = WORDS.index(word)
-        return f"{word} {strengths[row, n]:.2f} ({percentiles[row, n]:.0f} %)"
+        return f"{word} {number(float(strengths[row, n]))} ({percent(float(percentiles[row, n]))})"
 
     if len(tracks) != 1:
         most = [", ".join(said(row, word) for word in top_words(strengths[row])) or "–" for row in range(len(tracks))]
@@ -257,22 +261,10 @@ def tag_check_table(figures: Sequence[TagFigure]) -> list[str]:
     """One line for each word."""
     lines = ["word             named so  otherwise   AUC  interval        published, mean of 50 tags"]
     for each in figures:
-        interval = "–" if each.low is None or each.high is None else f"[{each.low:.2f}, {each.high:.2f}]"
-        published = ", ".join(f"{training} {auc:.3f}" for training, auc in each.published.items())
+        published = ", ".join(f"{training} {number(auc, 3)}" for training, auc in each.published.items())
+        within = interval(each.low, each.high) or NONE
         lines.append(
-            f"{each.word:<16} {each.n_with:8,}  {each.n_without:9,}  {each.auc:.2f}  {interval:<14}  {published}"
+            f"{each.word:<16} {each.n_with:8,}  {each.n_without:9,}  {number(each.auc)}  {within:<14}  {published}"
         )
     lines.append(f"AUC: .5 is chance. Words by which at least {FEWEST} recordings are named and {FEWEST} are not.")
     return lines
-
-
-def _three(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}".replace("0.", ".", 1)
-
-
-def _two(value: float | None) -> str:
-    return "    –" if value is None else f"{value:5.2f}"
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f} %"

@@ -26,6 +26,7 @@ from mess_core.collections.walking import MIDI_SUFFIXES, audio_files
 from mess_core.config import RATERS, SPREAD
 from mess_core.errors import InputError
 from mess_core.storage.untrusted import read_json
+from mess_core.words import counted
 
 MEANS, SPREADS, RATINGS = "label_mean_19.json", "label_std_19.json", "ratings.csv"
 MOST_LABEL_BYTES = 16 * 2**20  # theirs have 0.4 MB
@@ -101,7 +102,7 @@ def read_ratings(path: Path) -> tuple[list[str], np.ndarray]:
 
 
 def _work(match: re.Match[str]) -> str:
-    return f"{match['piece'].replace('_', ' ')}, passage {match['passage']} ({match['n_bars']} bars)"
+    return f"{match['piece'].replace('_', ' ')}, passage {match['passage']} ({counted(int(match['n_bars']), 'bar')})"
 
 
 def _player(match: re.Match[str]) -> str:

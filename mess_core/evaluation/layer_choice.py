@@ -18,10 +18,11 @@ from dataclasses import dataclass
 
 from mess_core.evaluation.retrieval import RetrievalScore
 from mess_core.evaluation.similarity import INSTRUMENT, LAYER, PERFORMER, RETRIEVAL, SimilarityStudy
-from mess_core.probing.findings import MOST_NAMES, spoken
+from mess_core.numbers import number
+from mess_core.probing.findings import MOST_NAMES
 from mess_core.search.evaluated import WORK
-from mess_core.targets.registry import TARGETS
-from mess_core.words import listed, number, spans
+from mess_core.targets.registry import TARGETS, name_of
+from mess_core.words import listed, spans
 
 MEASURE = "centred"  # what `LayerGeometry` takes of each layer
 QUESTIONS = {
@@ -50,7 +51,7 @@ class LayerChoice:
     def question(self) -> str:
         """What is looked for, as people say it."""
         if self.task in TARGETS:
-            return spoken(self.task)
+            return name_of(self.task)
         return QUESTIONS.get(self.task) or re.sub("_(bpm|ms)$", "", self.task).replace("_", " ")
 
     @property

@@ -36,7 +36,8 @@ import numpy as np
 from mess_core.catalogue.sittings import Asked
 from mess_core.learning.questions import ROUND, answered_rows, weighing_of
 from mess_core.learning.ways import Ways
-from mess_core.words import counted, number
+from mess_core.numbers import interval, number
+from mess_core.words import counted
 
 LEARNED = "learned from these answers"
 FEWEST_CATCHES, LEAST_RIGHT = 5, 0.8  # who gets fewer right did not listen
@@ -73,8 +74,7 @@ class Share:
         """The share, its interval, and of how many; "none yet" without any."""
         if self.interval is None:
             return "none yet"
-        low, high = self.interval
-        return f"{number(self.value)} [{number(low)}, {number(high)}], {self.right} of {self.n}"
+        return f"{number(self.value)} {interval(*self.interval)}, {self.right} of {self.n}"
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ class Alpha:
         if self.value is None:
             return f"{asked}: too few to say how far people agree."
         often = "agree" if (self.low or 0.0) > 0 else "may not agree more than chance would make them"
-        figure = f"{number(self.value)} [{number(self.low)}, {number(self.high)}]"
+        figure = f"{number(self.value)} {interval(self.low, self.high)}"
         return f"People {often}: Krippendorff's α {figure}, on {asked}."
 
 

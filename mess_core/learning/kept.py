@@ -10,12 +10,12 @@ from typing import Any, get_args
 from mess_core.encoders.base import EncoderInfo
 from mess_core.learning.students import PLAIN
 from mess_core.learning.trial import Figure, HidingPoint, Point, Source, Split, TrialResult
+from mess_core.numbers import number
 from mess_core.search.learned import LEARN_AGAIN
 from mess_core.storage.files import read_sealed, write_sealed
 from mess_core.storage.kept import Kind, verify_document
 from mess_core.storage.paths import Paths, file_name
 from mess_core.storage.untrusted import build, printable, understanding
-from mess_core.words import number
 
 FORMAT = "mess-learning-1"
 SURE = 0.05  # Holm's p below which a gain is called one

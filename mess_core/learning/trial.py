@@ -56,6 +56,7 @@ from mess_core.learning.teachers import (
     squared_distances,
 )
 from mess_core.learning.triplets import Triplets
+from mess_core.numbers import number
 from mess_core.probing.scores import sum_by
 from mess_core.probing.uncertainty import MIN_GROUPS, gains, t_quantile
 from mess_core.search.learned import Transform, unit, unit_numbers
@@ -657,14 +658,14 @@ def _on_reranking(tally: _Tally, best: str) -> str:
     deep, order = (tally.value(best, metric) or 0.0 for metric in (DEEP_RECALL, NDCG))
     if deep < LEAST_DEEP_RECALL:
         return (
-            f"Ranking the nearest {N_TO_RANK} anew was not tried: {deep:.2f} of what is to be found is among them, and "
-            f"{LEAST_DEEP_RECALL:g} would be needed."
+            f"Ranking the nearest {N_TO_RANK} anew was not tried: {number(deep)} of what is to be found is among them, "
+            f"and {LEAST_DEEP_RECALL:g} would be needed."
         )
     if 1 - order < LEAST_ROOM:
         return f"Ranking the nearest {N_TO_RANK} anew was not tried: their order is nearly as good as can be."
     return (
-        f"Ranking the nearest {N_TO_RANK} anew could help: {deep:.2f} of what is to be found is among them. MESS has "
-        "no such second stage."
+        f"Ranking the nearest {N_TO_RANK} anew could help: {number(deep)} of what is to be found is among them. "
+        "MESS has no such second stage."
     )
 
 

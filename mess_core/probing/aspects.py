@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mess_core.numbers import interval, number
 from mess_core.probing.result import LABELS as BOUNDS
 from mess_core.probing.result import ProbeResult, label_of
 from mess_core.targets.registry import added_aspects
@@ -59,8 +60,8 @@ class Transfer:
     @property
     def words(self) -> str:
         """The figure, its interval, and over how many it was taken."""
-        interval = "" if self.low is None or self.high is None else f" [{self.low:.2f}, {self.high:.2f}]"
-        return f"{self.rho:.2f}{interval} over {counted(self.n_tracks, 'recording')} of {counted(self.n_works, 'work')}"
+        within = f"{number(self.rho)} {interval(self.low, self.high)}".rstrip()
+        return f"{within} over {counted(self.n_tracks, 'recording')} of {counted(self.n_works, 'work')}"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from mess_core.probing.data import UNTRAINED
 from mess_core.probing.result import ProbeResult, TargetProbe, label_of
 from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
-from mess_core.targets.registry import OWN, target_of
+from mess_core.targets.registry import name_of
 from mess_core.words import counted, listed, spans
 
 MOST_NAMES = 6  # in one sentence
@@ -46,18 +46,6 @@ def plainer(baseline: str) -> str:
     ('length, loudness, density and pitch alone', 'MFCC')
     """
     return PLAINER.get(baseline, baseline)
-
-
-def spoken(target: str) -> str:
-    """A target as a sentence names it: spectral centroid. A column of one's own table is named as it is.
-
-    Examples
-    --------
-    >>> spoken("spectral_centroid"), spoken("my Column")
-    ('spectral centroid', 'my Column')
-    """
-    known = target_of(target)
-    return known.title if known.dimension == OWN else known.title[:1].lower() + known.title[1:]
 
 
 @dataclass(frozen=True)
@@ -96,7 +84,7 @@ class Findings:
     doubts: tuple[str, ...]
     may_compare: bool
 
-    def sentences(self, name: Callable[[str], str] = spoken) -> tuple[str, ...]:
+    def sentences(self, name: Callable[[str], str] = name_of) -> tuple[str, ...]:
         """Two to four sentences, the most telling first; `name` says how a target is written in them."""
         said = []
         if self.better:
@@ -122,7 +110,7 @@ class Findings:
         for told in self.readable:
             if told.target == target:
                 rivals = _plainer([told.rival])
-                return f"told; {rivals} may do as well" if rivals else "told"
+                return f"told; not shown to be better than {rivals}" if rivals else "told"
         return "no layer tells it reliably" if target in self.untold else dict(self.unprobed).get(target, "")
 
     def _told_better(self, name: Callable[[str], str]) -> str:
@@ -143,11 +131,11 @@ class Findings:
 
     @property
     def _but(self) -> str:
-        """What may tell the readable as well."""
-        rivals = _plainer([told.rival for told in self.readable])
-        if rivals:
-            return f", but {rivals} may do as well"
-        return ", but that it does so better than anything plainer is not shown" if self.may_compare else ""
+        """Than what it is not shown to be better at the readable."""
+        if not self.may_compare:
+            return ""
+        rivals = _plainer([told.rival for told in self.readable], with_terms=False)
+        return f", but that it does so better than {rivals or 'anything plainer'} is not shown"
 
 
 def findings_of(result: ProbeResult, group: str = "work", *, is_under_way: bool = True) -> Findings:
@@ -224,9 +212,11 @@ def _rival(result: ProbeResult, summary: TargetProbe) -> str:
     return next((cell.baseline_name for cell in cells if cell.baseline_name), "")
 
 
-def _plainer(baselines: Iterable[str]) -> str:
+def _plainer(baselines: Iterable[str], *, with_terms: bool = True) -> str:
     """Baselines as a sentence names them, the most frequent first; "" where none is one that could be named."""
     names = [name for name, _ in Counter(baselines).most_common()]
     spectra = [name for name in names if name in SPECTRA]
-    kinds = [f"a plain spectrum ({listed(spectra, joint='or')})"] if spectra else []
-    return listed([*kinds, *(PLAINER[name] for name in names if name in PLAINER)], joint="or")
+    terms = f" ({listed(spectra, joint='or')})" if with_terms else ""
+    kinds = [f"a plain spectrum{terms}"] if spectra else []
+    kinds += [PLAINER[name] if with_terms else PLAINER[name].split(" (")[0] for name in names if name in PLAINER]
+    return listed(kinds, joint="or")

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mess_core.numbers import percent
 from mess_core.search.measured import MeasuredLibrary
 from mess_core.search.neighbours import NeighbourIndex
-from mess_core.targets.registry import target_of
+from mess_core.targets.registry import name_of, target_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Dial:
     def words(self) -> str:
         """What is said of each recording."""
         what = "measured value" if self.unit is not None else "place on the direction that was discovered"
-        return f"{target_of(self.target).title.lower()}: {what}, in standard deviations of this library"
+        return f"{name_of(self.target)}: {what}, in standard deviations of this library"
 
     @property
     def of_query(self) -> str:
@@ -58,9 +59,8 @@ class Dial:
             return ""
         share = self.query_percentile
         word, share = (self.more, share) if share >= 50.0 else (self.less, 100.0 - share)
-        return (
-            f"The query is {word} than {f'{share:.0f} % of this library' if round(share) < 100 else 'all else here'}."
-        )
+        than = f"{percent(share)} of this library" if round(share) < 100 else "all else here"
+        return f"The query is {word} than {than}."
 
 
 def dial_of(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mess_core.numbers import number
 from mess_core.search.geometry import Geometry, LayerGeometry
 from mess_core.targets.registry import target_of
 from mess_core.words import listed
@@ -50,9 +51,10 @@ class Moved:
     def sentences(self) -> list[str]:
         """What was found, for who listens."""
         most, least = int(np.argmax(self.layers)), int(np.argmin(self.layers))
-        said = [f"Layer {most} moves most ({self.layers[most]:.2f}), layer {least} least ({self.layers[least]:.2f})."]
+        by = {layer: number(self.layers[layer]) for layer in (most, least)}
+        said = [f"Layer {most} moves most ({by[most]}), layer {least} least ({by[least]})."]
         if len(self.layers) == 1:
-            said = [f"It moves by {self.layers[0]:.2f}."]
+            said = [f"It moves by {number(self.layers[0])}."]
         beyond = [each for each in self.aspects if each.is_beyond]
         if beyond:
             said.append(f"It became {listed([each.word for each in beyond])} to this encoder.")

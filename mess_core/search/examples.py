@@ -189,7 +189,7 @@ def _instrument(workspace: Workspace, library: str, instance: _Instance) -> Exam
     query = instance.query
     return Example(
         "instrument", "The same piece, another instrument",
-        f"{query.work} on {query.instrument}. Leave out its sound: who else plays it?",
+        f"{query.work} on {query.instrument}. Ask for the same music: who else plays it?",
         "harmony", query.track_id, hearing=SAME_MUSIC, n_answers=len(instance.answers),
     )  # fmt: skip
 

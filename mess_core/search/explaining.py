@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from mess_core.catalogue.catalogue import Track
 from mess_core.probing.discovery import Discovery
 from mess_core.search.answers import Answer, Plan, make_plan, vector_of
 from mess_core.search.neighbours import NeighbourIndex
+from mess_core.search.paths import TrackPath
 from mess_core.search.question import Question
 from mess_core.search.reasons import Reason, errors_of, find_reasons
 from mess_core.search.selection import Facts
@@ -84,6 +86,29 @@ def explain_neighbours(
         return {track_id: [] for track_id in track_ids}
     errors = None if plan.discovery is None else errors_of(plan.discovery.result)
     return find_reasons(index_of(plan), query, track_ids, errors)
+
+
+def explain_steps(
+    path: TrackPath,
+    index_of: Callable[[Plan], NeighbourIndex],
+    discovery_of: Callable[[Scope], Discovery | None] = Scope.discovery_for_search,
+) -> list[list[Reason]]:
+    """In what each recording of a path is like the one before, and in what not; nothing of the first, or if not known.
+
+    `index_of` and `discovery_of` as in `explain_neighbours`.
+    """
+    plan = plan_of_reasons(path.plan, discovery_of)
+    track_ids = [step.track.track_id for step in path.steps]
+    if plan is None:
+        return [[] for _ in track_ids]
+    store, index = plan.scope.workspace.store, index_of(plan)
+    errors = None if plan.discovery is None else errors_of(plan.discovery.result)
+    reasons: list[list[Reason]] = [[]]
+    for before, here in itertools.pairwise(track_ids):
+        is_known = plan.measured is None and store.has(before, plan.scope.info)
+        vector = store.read(before, plan.scope.info).mean if is_known else None
+        reasons.append([] if vector is None else find_reasons(index, vector, [here], errors)[here])
+    return reasons
 
 
 def names_in_common(facts: Facts, track: Track) -> list[str]:

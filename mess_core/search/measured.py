@@ -26,7 +26,7 @@ from mess_core.probing.discovery import NEED_A_SCORE
 from mess_core.search.geometry import MeasuredGeometry
 from mess_core.targets.base import TargetValue
 from mess_core.targets.measurements import probe_scale
-from mess_core.targets.registry import TARGETS
+from mess_core.targets.registry import TARGETS, name_of
 from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
 
@@ -100,7 +100,7 @@ class MeasuredLibrary:
             return ""
         n_all = self.n_left_out + len(self.track_ids)
         lacking = sorted(self.n_lacking.items(), key=lambda item: -item[1])
-        want = ", ".join(f"{_title(target)} ({n:,})" for target, n in lacking)
+        want = ", ".join(f"{name_of(target)} ({n:,})" for target, n in lacking)
         are = "is" if self.n_left_out == 1 else "are"
         whole = counted(n_all, "recording")
         return f"{self.n_left_out:,} of {whole} {are} left out for want of a measured value: {want}."
@@ -147,7 +147,7 @@ class MeasuredLibrary:
             if not np.isfinite(placed[0, number]):
                 why = f": {value.reason}" if value.reason else ""
                 raise InputError(
-                    f"The query has no value of {_title(target)}{why}.",
+                    f"The query has no value of {name_of(target)}{why}.",
                     f"Leave out {listed([name for name, needed in ASPECTS.items() if target in needed])}, or let the "
                     "encoder compare: geometry layer.",
                 )
@@ -239,9 +239,3 @@ def _values(scope: Scope, content: str, stamp: tuple[float, ...], target: str) -
     values = scope.workspace.measurements.values(scope.embedded_ids, target, good_only=is_strict, current_only=True)
     values.setflags(write=False)
     return values
-
-
-def _title(target: str) -> str:
-    """As within a sentence."""
-    title = TARGETS[target].title
-    return title[:1].lower() + title[1:]

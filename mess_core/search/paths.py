@@ -48,6 +48,7 @@ from mess_core.errors import InputError
 from mess_core.search.answers import Plan, Query, facts_of_plan, vector_of
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.question import Question
+from mess_core.search.seeds import NEAR_FROM
 from mess_core.search.selection import Candidate, select
 from mess_core.words import counted
 
@@ -75,6 +76,11 @@ class Step:
     percentile: float | None
     nearness: float | None
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether most neighbours here are nearer to each other than this one is to the one before."""
+        return self.nearness is not None and self.nearness < NEAR_FROM
+
 
 @dataclass(frozen=True, eq=False)
 class TrackPath:
@@ -100,8 +106,24 @@ class TrackPath:
         return min(self.steps[1:], key=lambda step: step.similarity)  # type: ignore[arg-type, return-value]
 
     @property
+    def wide(self) -> tuple[Step, ...]:
+        """Those that are further from the one before than neighbours here usually are."""
+        return tuple(step for step in self.steps[1:] if step.is_wide)
+
+    @property
     def sentence(self) -> str:
-        """How large the largest step is."""
+        """How large the largest step is, and how many are larger than steps between neighbours."""
+        n, n_steps = len(self.wide), len(self.steps) - 1
+        if n == 0:
+            return self._sentence
+        which = "its only step" if n_steps == 1 else f"{n} of its {n_steps} steps"
+        are = "is" if n == 1 else "are"
+        return (
+            f"{self._sentence} {which[:1].upper()}{which[1:]} {are} wide: three of four pairs of neighbours are nearer."
+        )
+
+    @property
+    def _sentence(self) -> str:
         step = self.largest
         said = f"The largest step is from #{step.number - 1} to #{step.number}"
         if step.nearness is not None and round(step.nearness) == 0:

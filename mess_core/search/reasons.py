@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mess_core.numbers import percent
 from mess_core.probing.result import ProbeResult
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.targets.registry import target_of
@@ -207,4 +208,4 @@ def _than(standing: float) -> str:
     """How far out, where that is worth saying; nothing is brighter than all of a library that it is part of."""
     if standing < UNUSUAL_FROM:
         return ""
-    return f" than {standing:.0f} % of the library" if round(standing) < 100 else " than all else here"
+    return f" than {percent(standing)} of the library" if round(standing) < 100 else " than all else here"

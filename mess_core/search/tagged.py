@@ -125,6 +125,14 @@ class TaggedLibrary:
         """Those of some words as which nothing here is clearly heard."""
         return [word for word in words if self.strengths[:, WORDS.index(word)].max(initial=0) < STRONG_FROM]
 
+    def still_heard(self, track_id: str, words: Sequence[str]) -> list[str]:
+        """Those of some unwanted words as which a recording is heard clearly, and more than most of the library."""
+        row = self.rows.get(track_id)
+        if row is None:
+            return []
+        is_heard = (self.strengths[row] >= STRONG_FROM) & (self.percentiles[row] > 50.0)
+        return [word for word in words if is_heard[WORDS.index(word)]]
+
     def stands_high(self, track_id: str) -> frozenset[str]:
         """As what a recording is clearly heard; empty if it was not heard."""
         row = self.rows.get(track_id)

@@ -20,6 +20,7 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from mess_core.targets.base import TargetValue
 from mess_core.targets.frames import SAMPLE_RATE_HZ, Filter, Framer
+from mess_core.words import counted
 
 BAND_HZ = (200.0, 8000.0)
 CELL_SAMPLES = 22  # 1 ms
@@ -172,7 +173,7 @@ def _median(values: np.ndarray) -> TargetValue:
     if len(values) < MIN_ATTACKS:
         return TargetValue.none(f"{len(values)} clear attacks; expected at least {MIN_ATTACKS}", len(values))
     if len(values) < GOOD_ATTACKS:
-        return TargetValue.weak(np.median(values), len(values), f"it rests on {len(values)} attacks")
+        return TargetValue.weak(np.median(values), len(values), f"it rests on {counted(len(values), 'attack')}")
     return TargetValue.good(np.median(values), len(values))
 
 

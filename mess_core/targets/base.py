@@ -51,7 +51,7 @@ class Target:
     """One proxy target."""
 
     id: str
-    title: str
+    title: str  # as a listener calls it
     unit: str
     dimension: str  # "timbre" | "rhythm" | "dynamics" | "harmony" | "articulation" | "form" | "expression"
     signal: str  # "audio" | "midi"
@@ -61,6 +61,12 @@ class Target:
     summary: str  # one sentence for a musicologist
     is_companion: bool = False  # measured and stored, but not one of the 22
     words: tuple[str, str] = ("higher", "lower")  # what has more of it is …, what has less is …
+    term: str = ""  # as the literature calls it, where that is another word
+
+    @property
+    def measured_as(self) -> str:
+        """What is measured, as the literature calls it, within a sentence."""
+        return self.term or self.title[:1].lower() + self.title[1:]
 
 
 @dataclass(frozen=True)

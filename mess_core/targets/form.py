@@ -21,6 +21,7 @@ from scipy.signal import find_peaks
 from mess_core.targets.base import TargetValue
 from mess_core.targets.dynamics import STEP_S, Loudness
 from mess_core.targets.moments import MOMENT_S, REACH_S, Moments
+from mess_core.words import counted
 
 KERNEL_S = 8.0  # four seconds before against four after: phrases; 16 s would show sections
 KERNEL_SIGMA = 0.4  # of half the kernel: its ends weigh 4 %
@@ -128,7 +129,7 @@ def find_boundaries(rows: np.ndarray) -> np.ndarray:
 
 def _trusted(value: float, n_sections: int, n_needed: int) -> TargetValue:
     if n_sections < n_needed:
-        return TargetValue.weak(value, n_sections, f"it rests on {n_sections} sections")
+        return TargetValue.weak(value, n_sections, f"it rests on {counted(n_sections, 'section')}")
     return TargetValue.good(value, n_sections)
 
 

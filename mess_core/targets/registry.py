@@ -7,6 +7,8 @@ Conventions
 -----------
 Tiers: high: agrees with an exact reference; medium: agrees with a reference that is itself an estimate, or mixes in
 a second property; low: not reliable without a score, or no reference exists. A value's own quality may be lower still.
+Titles are a listener's words: where one target alone stands for an aspect, the same as the aspect's. What the
+literature calls it, if that is another word, is its `term`.
 """
 
 from __future__ import annotations
@@ -31,69 +33,69 @@ TARGETS: dict[str, Target] = {
     for target in (
         # --- audio --------------------------------------------------------------------------------------
         Target(
-            "spectral_centroid", "Spectral centroid", "Hz", "timbre", "audio", "high", "log2", BOTH,
+            "spectral_centroid", "Brightness", "Hz", "timbre", "audio", "high", "log2", BOTH,
             "Where the spectrum has its centre of gravity: brightness; on one instrument it also follows register.",
-            words=("brighter", "darker"),
+            words=("brighter", "darker"), term="spectral centroid",
         ),
         Target(
-            "spectral_rolloff", "Spectral rolloff", "Hz", "timbre", "audio", "high", "log2", BOTH,
+            "spectral_rolloff", "Overtones", "Hz", "timbre", "audio", "high", "log2", BOTH,
             "The frequency below which 85 % of the spectrum lies: how far up the overtones reach.",
-            words=("more overtones", "fewer overtones"),
+            words=("more overtones", "fewer overtones"), term="spectral rolloff",
         ),
         Target(
-            "spectral_bandwidth", "Spectral bandwidth", "Hz", "timbre", "audio", "high", "log2", BOTH,
+            "spectral_bandwidth", "Width of sound", "Hz", "timbre", "audio", "high", "log2", BOTH,
             "How widely the spectrum spreads around its centroid: a narrow, warm sound or a wide one.",
-            words=("wider in sound", "narrower in sound"),
+            words=("wider in sound", "narrower in sound"), term="spectral bandwidth",
         ),
         Target(
-            "zero_crossing_rate", "Zero crossing rate", "1/s", "timbre", "audio", "high", "log2", BOTH,
+            "zero_crossing_rate", "Roughness", "1/s", "timbre", "audio", "high", "log2", BOTH,
             "How often the waveform changes sign: high for noisy and bright sound, twice the pitch for a pure tone.",
-            words=("rougher", "smoother"),
+            words=("rougher", "smoother"), term="zero crossing rate",
         ),
         Target(
-            "tempo", "Tempo (estimated)", "BPM", "rhythm", "audio", "low", "log2", TRACK,
+            "tempo", "Tempo", "BPM", "rhythm", "audio", "low", "log2", TRACK,
             "The pulse that recurs most clearly; its double or half may be what a listener taps.",
-            words=("faster", "slower"),
+            words=("faster", "slower"), term="estimated tempo",
         ),
         Target(
-            "onset_density", "Onset density", "1/s", "rhythm", "audio", "medium", "log1p", BOTH,
+            "onset_density", "Rhythmic energy", "1/s", "rhythm", "audio", "medium", "log1p", BOTH,
             "Notes or chords that begin per second of sounding music; a quarter of bowed and blown ones goes unheard.",
-            words=("busier", "calmer"),
+            words=("busier", "calmer"), term="onset density",
         ),
         Target(
             "dynamic_range", "Dynamic range", "LU", "dynamics", "audio", "high", "id", TRACK,
             "Loudness range (EBU Tech 3342): from the soft passages to the loud ones, whatever the recording level.",
-            words=("wider in dynamics", "flatter in dynamics"),
+            words=("wider in dynamics", "flatter in dynamics"), term="loudness range",
         ),
         Target(
-            "dynamic_variance", "Dynamic variance", "LU²", "dynamics", "audio", "high", "log1p", BOTH,
+            "dynamic_variance", "Changes of loudness", "LU²", "dynamics", "audio", "high", "log1p", BOTH,
             "How much loudness varies from moment to moment.",
-            words=("livelier in dynamics", "steadier in dynamics"),
+            words=("livelier in dynamics", "steadier in dynamics"), term="dynamic variance",
         ),
         Target(
-            "crescendo_strength", "Crescendo strength", "LU/min", "dynamics", "audio", "medium", "log1p", TRACK,
+            "crescendo_strength", "Crescendo", "LU/min", "dynamics", "audio", "medium", "log1p", TRACK,
             "How much loudness is gained in sustained rises, per minute of sounding music.",
-            words=("rising more", "rising less"),
+            words=("rising more", "rising less"), term="crescendo strength",
         ),
         Target(
-            "diminuendo_strength", "Diminuendo strength", "LU/min", "dynamics", "audio", "medium", "log1p", TRACK,
+            "diminuendo_strength", "Diminuendo", "LU/min", "dynamics", "audio", "medium", "log1p", TRACK,
             "How much loudness is lost in sustained falls, per minute; the decay of struck strings adds to it.",
-            words=("fading more", "fading less"),
+            words=("fading more", "fading less"), term="diminuendo strength",
         ),
         Target(
-            "harmonic_complexity", "Harmonic complexity", "0..1", "harmony", "audio", "medium", "logit", BOTH,
+            "harmonic_complexity", "Harmonic richness", "0..1", "harmony", "audio", "medium", "logit", BOTH,
             "How far the sounding pitch classes spread around the circle of fifths: 0 for one, 1 for all alike.",
-            words=("richer in harmony", "simpler in harmony"),
+            words=("richer in harmony", "simpler in harmony"), term="harmonic complexity",
         ),
         Target(
-            "attack_slopes", "Attack slope", "dB/s", "articulation", "audio", "medium", "log", BOTH,
+            "attack_slopes", "Attack", "dB/s", "articulation", "audio", "medium", "log", BOTH,
             "How fast notes rise on average from near silence to their peak.",
-            words=("sharper attacks", "softer attacks"),
+            words=("sharper attacks", "softer attacks"), term="attack slope",
         ),
         Target(
-            "attack_sharpness", "Attack sharpness", "dB/s", "articulation", "audio", "medium", "log", BOTH,
+            "attack_sharpness", "Hardness of attack", "dB/s", "articulation", "audio", "medium", "log", BOTH,
             "The steepest moment of the notes' beginnings.",
-            words=("harder attacks", "gentler attacks"),
+            words=("harder attacks", "gentler attacks"), term="attack sharpness",
         ),
         Target(
             "phrase_regularity", "Phrase regularity", "0..1", "form", "audio", "low", "logit", TRACK,
@@ -117,29 +119,29 @@ TARGETS: dict[str, Target] = {
             words=("freer in tempo", "steadier in tempo"),
         ),
         Target(
-            "velocity_mean", "Mean velocity", "MIDI 1..127", "dynamics", "midi", "high", "id", BOTH,
+            "velocity_mean", "Touch", "MIDI 1..127", "dynamics", "midi", "high", "id", BOTH,
             "How hard keys are struck on average; instruments differ.",
-            words=("louder in touch", "quieter in touch"),
+            words=("louder in touch", "quieter in touch"), term="mean velocity",
         ),
         Target(
-            "velocity_std", "Velocity spread", "MIDI 1..127", "expression", "midi", "high", "id", BOTH,
+            "velocity_std", "Variety of touch", "MIDI 1..127", "expression", "midi", "high", "id", BOTH,
             "How much the touch varies from chord to chord.",
-            words=("more varied in touch", "more even in touch"),
+            words=("more varied in touch", "more even in touch"), term="velocity spread",
         ),
         Target(
-            "velocity_range", "Velocity range", "MIDI 1..127", "expression", "midi", "high", "id", BOTH,
+            "velocity_range", "Range of touch", "MIDI 1..127", "expression", "midi", "high", "id", BOTH,
             "From soft keystrokes to hard ones, the extreme 5 % on either side left out.",
-            words=("wider in touch", "narrower in touch"),
+            words=("wider in touch", "narrower in touch"), term="velocity range",
         ),
         Target(
-            "onset_timing_std", "Onset timing spread", "ms", "expression", "midi", "low", "log1p", TRACK,
+            "onset_timing_std", "Looseness of timing", "ms", "expression", "midi", "low", "log1p", TRACK,
             "How far notes fall from the tempo's grid; only a score says where the grid is.",
-            words=("looser in timing", "tighter in timing"),
+            words=("looser in timing", "tighter in timing"), term="onset timing spread",
         ),
         Target(
-            "articulation_ratio", "Key overlap ratio", "ratio", "articulation", "midi", "medium", "id", BOTH,
+            "articulation_ratio", "Legato", "ratio", "articulation", "midi", "medium", "id", BOTH,
             "How long a key is held beyond the next note's beginning, in inter-onset intervals: above 0 is legato.",
-            words=("more legato", "more detached"),
+            words=("more legato", "more detached"), term="key overlap ratio",
         ),
         # --- companions, audio --------------------------------------------------------------------------
         Target(
@@ -153,7 +155,7 @@ TARGETS: dict[str, Target] = {
             is_companion=True,
         ),
         Target(
-            "brightness", "Brightness", "0..1", "timbre", "audio", "high", "logit", BOTH,
+            "brightness", "Energy above 1500 Hz", "0..1", "timbre", "audio", "high", "logit", BOTH,
             "Share of the energy above 1500 Hz.",
             is_companion=True,
         ),
@@ -259,6 +261,18 @@ def added_aspects() -> dict[str, tuple[str, ...]]:
         for aspect in entry.aspects:
             aspects[aspect] = (*aspects.get(aspect, ()), entry.target.id)
     return aspects
+
+
+def name_of(target: str) -> str:
+    """A target within a sentence, as a listener calls it; a column of the user's own table is named as it is.
+
+    Examples
+    --------
+    >>> name_of("spectral_centroid"), name_of("my Column")
+    ('brightness', 'my Column')
+    """
+    known = target_of(target)
+    return known.title if known.dimension == OWN else known.title[:1].lower() + known.title[1:]
 
 
 def target_of(id: str) -> Target:

@@ -38,6 +38,7 @@ from mess_core.learning.trial import (
     teach,
 )
 from mess_core.learning.triplets import answers_of, halves_agreement, rated_triplets
+from mess_core.numbers import number
 from mess_core.probing.discovery import groups_of
 from mess_core.search.learned import LearnedMetric, save_metric
 from mess_core.storage.provenance import digest, provenance
@@ -45,7 +46,7 @@ from mess_core.targets.base import TargetValue
 from mess_core.targets.measurements import probe_scale
 from mess_core.targets.midi import measure, read_performance
 from mess_core.targets.registry import NUISANCES, TARGETS
-from mess_core.words import counted, number
+from mess_core.words import counted
 from mess_core.work.request import Done, Request, encoder_words, library_words
 from mess_core.work.task import Task
 from mess_core.workspace.scope import Scope, scope_of
@@ -102,7 +103,7 @@ class LearnRequest(Request):
         if self.student not in (LADDER, EVERYONE, *STUDENTS):
             raise InputError(f"There is no student {self.student!r}.", f"Choose one of: all, {', '.join(STUDENTS)}.")
         if not 1 <= self.n_seeds <= MOST_SEEDS:
-            raise InputError(f"{self.n_seeds} seeds were asked for, expected 1 to {MOST_SEEDS}.")
+            raise InputError(f"Seeds asked for: {self.n_seeds}, expected 1 to {MOST_SEEDS}.")
 
     def resource(self, workspace: Workspace) -> str:
         return f"learn {self.library} {encoder_info(self.encoder_id, workspace.paths).fingerprint}"

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from mess_core.encoders.registry import encoder_info
 from mess_core.maps.drawing import make_map
 from mess_core.maps.settings import MapSettings, check_settings
+from mess_core.numbers import number
 from mess_core.words import counted
 from mess_core.work.request import Done, Request, encoder_words, library_words
 from mess_core.work.task import Task
@@ -70,4 +71,4 @@ class MapRequest(Request):
         )
         low, high = (pick(view.trust.trustworthiness for view in views) for pick in (min, max))
         drawn = f"{counted(len(views[0].track_ids), 'track')} drawn in {counted(len(views), 'view')}"
-        return Done(f"{drawn}; trustworthiness {low:.2f} to {high:.2f}.")
+        return Done(f"{drawn}; trustworthiness {number(low)} to {number(high)}.")

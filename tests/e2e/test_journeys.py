@@ -164,7 +164,7 @@ def held_job(home: Workspace, kind: str, arguments: dict, n_done: int = 3, n_tot
 
 
 IN_HAND = re.compile(r"embedding with Log-mel 30\s%")
-EMBEDDING = re.compile(r"Embedding music \(\d+ tracks?\) with Log-mel · 30%")
+EMBEDDING = re.compile(r"Embedding music \(\d+ tracks?\) with Log-mel · 30 %")
 
 
 def test_a_recording_is_dropped_while_the_library_is_embedded(visit, app, tmp_path):

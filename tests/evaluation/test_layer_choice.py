@@ -37,7 +37,7 @@ def test_of_a_property_the_smallest_is_the_best():
 
 def test_a_measure_of_ours_is_called_by_its_title():
     (choice,) = choose_layers(study("velocity_std", [(0.9, 0.8, 1.0), (0.3, 0.2, 0.4)], chance=1.0))
-    assert choice.question == "velocity spread"
+    assert choice.question == "variety of touch"
 
 
 def test_where_most_overlap_none_stands_out():

@@ -54,7 +54,7 @@ def test_jobs_are_named_by_what_they_work_on(launch, home, library):
     at = launch()
     shown = [line.value for line in at.text]
     line, bar = [each.proto.text for each in at.get("progress")]
-    assert bar == r"Embedding music \(4 tracks\) with Log\-mel · 0%"
+    assert bar == r"Embedding music \(4 tracks\) with Log\-mel · 0 %"
     assert line.replace("\N{NO-BREAK SPACE}", " ") == r"Music ready · embedding with Log\-mel 0 % · map next"
     assert "starting" in shown
     assert [line for line in shown if line.endswith("waits for its turn")] == [

@@ -92,7 +92,7 @@ def test_one_layer_listens_and_leads_back(home, launch):
     """Said in words, the choice in the list of who listens, and its answer that of this layer's cosines alone."""
     plant_discovery(home, NANO, ProbeSettings())
     track_id = home.catalogue.track_ids("planted")[0]
-    at = launch("pages/2_Layers.py", library="planted", encoder="nano", target="spectral_centroid", at="1")
+    at = launch("pages/2_Layers.py", library="planted", encoder="nano", target="spectral_centroid", at="0")
     assert "Listen with this layer" in [link.proto.label for link in at.get("page_link")]
     asked = {"library": "planted", "query": track_id, "hearing": layer_hearing("nano", 1)}
     at = launch("pages/4_Listen.py", **asked)
@@ -128,17 +128,23 @@ def test_the_page_opens_with_what_was_found(home, launch):
     asked = [place for place, node in enumerate(flow) if node.type in ("selectbox", "plotly_chart", "button_group")]
     doubt = [place for place, node in enumerate(flow) if "may be said to “encode”" in str(getattr(node, "value", ""))]
     assert len(said) == 1 and said[0] < doubt[0] < asked[0]
-    assert "tells spectral centroid" in words(at)
+    assert "tells brightness" in words(at)
 
 
 @pytest.mark.slow
 def test_no_term_of_the_trade_stands_in_the_main_flow(bright_library, home, launch):
     move_in(bright_library, home)
-    at = launch("pages/2_Layers.py", library="music")
+    at = launch("pages/2_Layers.py", library="music", target="spectral_centroid", at="0")
     flow = main_flow(at)
     said = " ".join(str(getattr(node, name, "")) for node in flow for name in ("value", "label", "options"))
-    assert "Which layer is for you?" in said and "Keep apart" in said and "CSLS" in words(at)
-    for term in ("Never split", "never split", "untrained twin", "CSLS", "whitened", "by directions", "folds", "seed"):
+    assert (
+        "Which layer is for you?" in said
+        and "Keep apart" in said
+        and "Brightness, layer 0" in said
+        and "CSLS" in words(at)
+    )
+    terms = ["Never split", "never split", "untrained twin", "CSLS", "whitened", "by directions", "folds", "seed"]
+    for term in (*terms, "alpha", "Leak detector", "leak detector", "standard error", "log-mel"):
         assert term not in said, term
 
 
@@ -153,12 +159,12 @@ def test_the_table_has_the_numbers_of_the_picture(home, launch):
     table = next(frame.value for frame in at.dataframe if "property" in frame.value.columns)
     assert len(table) == len(found.result.targets)
     rows = table.set_index("property")
-    assert rows.loc["Spectral centroid", "1"] == found.result.cell(1, "spectral_centroid").r2
-    assert rows.loc["Spectral centroid", "found"] == "told"
+    assert rows.loc["Brightness", "1"] == found.result.cell(1, "spectral_centroid").r2
+    assert rows.loc["Brightness", "found"] == "told"
     (quantity,) = [each for each in at.segmented_control if (each.key or "").startswith("quantity ")]
     quantity.set_value("gain").run()
     rows = next(frame.value for frame in at.dataframe if "property" in frame.value.columns).set_index("property")
-    assert rows.loc["Spectral centroid", "1"] == found.result.cell(1, "spectral_centroid").gain
+    assert rows.loc["Brightness", "1"] == found.result.cell(1, "spectral_centroid").gain
 
 
 # --- the heatmap -----------------------------------------------------------------------------------------------
@@ -251,3 +257,12 @@ def test_the_groups_that_a_layer_misses_most_have_a_colour_the_same_in_both_figu
     boxes = figures.residuals_by_group(summary, 0, groups, titles, names)
     assert boxes.layout.yaxis.ticktext[0] == "the work 9"
     assert [box.line.color for box in boxes.data] == [colours[f"work {n}"] for n in range(9, -1, -1)]
+
+
+def test_a_view_that_was_asked_for_says_that_it_is_being_worked_out(home, launch, probed):
+    """In place of the sentence that says how to ask for it."""
+    at = launch("pages/2_Layers.py", library="music", encoder="mel", group="performer")
+    assert "Nothing probed yet" in words(at)
+    next(button for button in at.button if button.label == "Run discovery").click().run()
+    assert not at.exception and "Nothing probed yet" not in words(at)
+    assert "What each layer tells is being worked out" in words(at) and "waits for its turn" in words(at)

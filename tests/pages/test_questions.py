@@ -123,6 +123,9 @@ def test_recordings_of_one_work_stand_under_the_nearest_until_they_are_opened(la
     together = [track for track in click_in_row.shown if track.row.more]
     assert len(click_in_row.shown) == 1 + 11 - 2 and len(together) == 2 and len(titles(at)) == 11
     assert {track.row.more for track in together} == {"and 1 other of this work"}
+    seen = {track.row.number for track in click_in_row.shown[1:]}
+    held = [number for track in together for number in track.row.holds]
+    assert seen | set(held) == set(map(str, range(1, 12))) and not seen & set(held), "a key for each row, seen or not"
     place = click_in_row.shown.index(together[0])
     click_in_row(at, "open", place)
     at.run()  # in a browser what a click calls comes before the run
@@ -160,6 +163,9 @@ def test_a_path_to_a_row_is_played_and_in_the_link(launch, bright, click_in_row)
     assert at.query_params["to"] == end and shown(click_in_row) == [step.track.track_id for step in path.steps]
     assert path.sentence in words(at) and [track.row.number for track in click_in_row.shown][:2] == ["1", "2"]
     assert not click_in_row.shown[0].row.asks and "steps" not in at.query_params
+    said = [track.row.verdict_words for track in click_in_row.shown]
+    assert said[0] == "the beginning" and said[-1].startswith("the end") and any("brightness" in line for line in said)
+    assert [line.count("a wide step") for line in said[1:]] == [int(step.is_wide) for step in path.steps[1:]]
     others = [each for each in bright[1:] if each != end]
     opened(at, "via").selectbox(key="add via").select(others[3]).run()
     at.number_input(key="steps").set_value(5).run()

@@ -57,6 +57,20 @@ def test_the_number_is_nearness_or_what_stands_for_it():
     assert "41.6 in 100" in row_of(Neighbour(3, "ab", 0.8, 99.0, nearness=41.6)).score_words
 
 
+def test_while_most_of_a_library_waits_there_is_no_number():
+    """The few that can be compared may be the same piece five times: all else would be 0 of 100."""
+    item = FoundTrack(Neighbour(1, "ab", 0.1, 20.0, nearness=0.0), track("Largo"), Path("x.wav"), None)
+    catalogue = SimpleNamespace(n_tracks=lambda library: 120)
+
+    def answer(n_embedded: int) -> SimpleNamespace:
+        scope = SimpleNamespace(library="music", n_embedded=n_embedded, workspace=SimpleNamespace(catalogue=catalogue))
+        return SimpleNamespace(passage=None, dial=None, plan=SimpleNamespace(question=Question(), scope=scope))
+
+    assert [rows.is_early(answer(n)) for n in (24, 59, 60, 120)] == [True, True, False, False]
+    assert rows._row(answer(24), item, {"ab": ""}, "none", has_scale=False).score is None
+    assert rows._row(answer(120), item, {"ab": ""}, "none").score == 0
+
+
 def test_a_single_aspect_is_the_number_itself_and_several_have_their_own():
     one = AspectScore(0.9, 99.0, 1.0, 0.9, nearness=80.0)
     assert row_of(Neighbour(1, "ab", 0.9, 99.0, {"brightness": one}, nearness=80.0)).scores == ()

@@ -14,7 +14,7 @@ from mess_core.probing.probe import fit_cells
 from mess_core.probing.result import ProbeResult, ProbeSettings, TargetProbe
 from mess_core.targets.base import Target
 from mess_core.targets.measurements import probed_targets
-from mess_core.targets.registry import TARGETS
+from mess_core.targets.registry import TARGETS, name_of
 
 # `design.md` §5, word for word.
 DESIGN = """
@@ -49,6 +49,17 @@ def test_every_target_but_mean_velocity_serves_an_aspect():
     probed = probed_targets("track")
     assert len(used) == 21 and len(probed) == len(set(probed)) == 22
     assert set(probed) - used == {"velocity_mean"} and used <= set(probed) <= TARGETS.keys()
+
+
+def test_what_alone_stands_for_an_aspect_has_its_name_and_no_other_has():
+    """One word for one thing, whatever page says it; no two things share a word."""
+    titles = [name_of(target) for target in TARGETS]
+    assert len(set(titles)) == len(titles)
+    alone = {targets[0]: aspect for aspect, targets in ASPECTS.items() if len(targets) == 1}
+    assert {target: name_of(target) for target in alone} == {
+        target: aspect.replace("_", " ") for target, aspect in alone.items()
+    }
+    assert TARGETS["spectral_centroid"].measured_as == "spectral centroid" and TARGETS["rubato"].measured_as == "rubato"
 
 
 def test_companions_are_not_probed():

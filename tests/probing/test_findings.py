@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from mess_core.probing.data import ProbeData
-from mess_core.probing.findings import MOST_NAMES, Findings, Told, doubts, findings_of, spoken
+from mess_core.probing.findings import MOST_NAMES, Findings, Told, doubts, findings_of
 from mess_core.probing.probe import add_null, fit_cells
 from mess_core.probing.result import ProbeCell, ProbeResult, ProbeSettings, TargetProbe
 from mess_core.probing.uncertainty import groups_for_half
+from mess_core.targets.registry import name_of
 
 QUICK = ProbeSettings(alphas=(10.0,), n_repeats=1, n_bootstraps=50, n_permutations=199)
 N_LAYERS, N_WORKS = 4, 60
@@ -37,16 +38,16 @@ def test_a_planted_discovery_says_what_was_planted(planted):
     assert found.untold == ("tempo",) and [target for target, _ in found.unprobed] == ["rubato"]
     assert found.doubts == ()
     more, but, none, half = found.sentences()
-    assert more == "In layers 1–2 this encoder tells onset density better than anything plainer does."
-    assert but.startswith("It also tells spectral centroid") and "a plain spectrum (log-mel) may do as well" in but
-    assert none == "No layer reliably tells tempo (estimated)."
+    assert more == "In layers 1–2 this encoder tells rhythmic energy better than anything plainer does."
+    assert but.startswith("It also tells brightness") and "does so better than a plain spectrum is not shown" in but
+    assert none == "No layer reliably tells tempo."
     assert half == f"{groups_for_half(N_WORKS)} more works would halve the uncertainty."
 
 
 def test_of_each_target_the_table_says_the_same(planted):
     found = findings_of(planted)
     assert found.verdict("onset_density") == "better than anything plainer: layers 1–2"
-    assert found.verdict("spectral_centroid") == "told; a plain spectrum (log-mel) may do as well"
+    assert found.verdict("spectral_centroid") == "told; not shown to be better than a plain spectrum (log-mel)"
     assert found.verdict("tempo") == "no layer tells it reliably"
     assert found.verdict("rubato") == planted.target("rubato").reason != ""
 
@@ -118,9 +119,9 @@ def made(
 
 def test_layers_are_said_once_where_they_are_the_same_and_as_ranges():
     same = made({"onset_density": (0, 1, 2), "attack_slopes": (0, 1, 2)})
-    assert same.sentences()[0].startswith("In layers 0–2 this encoder tells onset density and attack slope better")
+    assert same.sentences()[0].startswith("In layers 0–2 this encoder tells rhythmic energy and attack better")
     apart = made({"onset_density": (2, 3, 5), "attack_slopes": (1,)})
-    assert "tells onset density (layers 2–3 and 5) and attack slope (layer 1) better" in apart.sentences()[0]
+    assert "tells rhythmic energy (layers 2–3 and 5) and attack (layer 1) better" in apart.sentences()[0]
 
 
 def test_an_encoder_of_one_layer_names_none():
@@ -132,17 +133,17 @@ def test_of_many_names_the_first_are_said_and_the_others_counted():
     targets = ["spectral_centroid", "spectral_rolloff", "spectral_bandwidth", "zero_crossing_rate", "tempo",
                "onset_density", "dynamic_range", "dynamic_variance", "rubato"]  # fmt: skip
     said = made({}, dict.fromkeys(targets, "log-mel")).sentences()[0]
-    assert spoken(targets[MOST_NAMES - 1]) in said and "and 3 others, best in" in said
-    assert spoken(targets[MOST_NAMES]) not in said
+    assert name_of(targets[MOST_NAMES - 1]) in said and "and 3 others, best in" in said
+    assert name_of(targets[MOST_NAMES]) not in said
     said = made({}, {}, tuple(targets)).sentences()[0]
     assert said == "No layer reliably tells any of the 9 properties that were measured."
-    assert made({}, {}, ("tempo", "rubato")).sentences()[0] == "No layer reliably tells tempo (estimated) and rubato."
+    assert made({}, {}, ("tempo", "rubato")).sentences()[0] == "No layer reliably tells tempo and rubato."
 
 
 def test_each_kind_of_baseline_is_named_the_most_frequent_first():
     rivals = {"spectral_centroid": "MFCC", "spectral_rolloff": "nuisances", "tempo": "log-mel", "rubato": "log-mel"}
     said = made({}, rivals).sentences()[0]
-    assert "a plain spectrum (log-mel or MFCC) or length, loudness, density and pitch alone may do as well" in said
+    assert "better than a plain spectrum or length, loudness, density and pitch alone is not shown" in said
 
 
 def test_where_even_guessing_is_no_worse_that_is_what_is_said():

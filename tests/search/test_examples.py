@@ -9,6 +9,7 @@ import pytest
 
 from mess_core.catalogue.catalogue import Track
 from mess_core.catalogue.passages import ScoreTimes
+from mess_core.encoders.hearings import HEARINGS
 from mess_core.encoders.nano import NANO
 from mess_core.encoders.registry import DEFAULT
 from mess_core.search.answers import (
@@ -58,6 +59,7 @@ def test_the_same_piece_is_found_on_other_instruments(home, planted):
     assert example.is_live and example.n_answers == 2
     assert {track.work for track in best} == {query.work} and query.instrument not in {t.instrument for t in best}
     assert query.work in example.says and query.instrument in example.says
+    assert f"Ask for the {HEARINGS[example.hearing].title.lower()}" in example.says, "as the button is called there"
 
 
 @pytest.mark.slow

@@ -202,7 +202,7 @@ def test_recordings_without_a_value_are_counted_and_named(own):
     found = ask(home, ids[QUERY], aspects={"tempo": 1, "dynamics": 1}, k=MANY)
     assert set(found_ids(found)) == set(ids) - {ids[QUERY], *ids[1:6]}
     assert found.plan.notices == (
-        "5 of 40 recordings are left out for want of a measured value: dynamic range (4), tempo (estimated) (2).",
+        "5 of 40 recordings are left out for want of a measured value: dynamic range (4), tempo (2).",
     )
     one = ask(home, ids[QUERY], aspects={"brightness": 1}, k=MANY)
     assert len(one.found) == MANY - 1 and one.plan.notices == ()

@@ -159,7 +159,12 @@ def test_the_largest_step_is_said(circle):
     path = path_of(home, [id_at(where, 0), id_at(where, 90)], 7)
     assert degrees_of(path, where) == [0, 10, 20, 30, 40, 80, 90] and path.largest.number == 6
     said = "The largest step is from #5 to #6: further than any recording here is from its nearest."
-    assert path.sentence == said and path.largest.nearness < 0.5
+    wide = "1 of its 6 steps is wide: three of four pairs of neighbours are nearer."
+    assert path.sentence == f"{said} {wide}" and path.largest.nearness < 0.5 and path.wide == (path.largest,)
+    (only,) = path_of(home, [id_at(where, 0), id_at(where, 90)], 2).wide
+    assert (
+        only.number == 2 and "Its only step is wide" in path_of(home, [id_at(where, 0), id_at(where, 90)], 2).sentence
+    )
     assert path_of(home, [id_at(where, 0), id_at(where, 40)], 5).sentence.endswith("pairs that neighbours form here.")
     document = path_document(path)
     assert document["largest_step"] == 6 and [step["number"] for step in document["steps"]] == list(range(1, 8))

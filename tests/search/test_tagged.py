@@ -109,6 +109,13 @@ def test_one_stands_high_where_it_is_clear_and_unusual(home, library) -> None:
     assert weak.percentiles.max() > 99 and not any(map(weak.stands_high, weak.track_ids))
 
 
+def test_what_is_heard_though_it_was_not_wanted(home, library) -> None:
+    """Clearly, and more than most of the library is; nothing of who was not heard."""
+    tagged = tagged_library(home, "planted")
+    assert tagged.still_heard(library[0], ["violin", "slow", "harp"]) == ["violin", "slow"]
+    assert tagged.still_heard(library[3], ["violin"]) == [] == tagged.still_heard(library[UNHEARD], ["violin"])
+
+
 def test_what_two_recordings_have_in_common(home, library) -> None:
     tagged = tagged_library(home, "planted")
     found = tags_in_common(home, tagged, library[0], library)

@@ -7,7 +7,6 @@ text as text; Markdown in a title could make every visitor's browser call out.
 from __future__ import annotations
 
 import contextlib
-import math
 import re
 from collections.abc import Iterator
 
@@ -15,6 +14,10 @@ import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
 from mess_core.errors import MessError
+from mess_core.numbers import about as about
+from mess_core.numbers import clock as clock
+from mess_core.numbers import seconds as seconds
+from mess_core.numbers import size as size
 from mess_core.workspace.scope import Scope, scope_of
 from pages.shared.app import resources, state
 from pages.shared.app.cures import cure
@@ -48,28 +51,6 @@ def notice(headline: str, message: str, hint: str = "") -> None:
             st.text(cure(hint))
 
 
-def seconds(duration_s: float) -> str:
-    """A duration for people: 0.3 s, 42 s, 3 min 05 s, 2 h 10 min."""
-    if 0 < duration_s < 1:
-        return f"{duration_s:.1f} s"
-    total = round(duration_s)
-    if total < 60:
-        return f"{total} s"
-    if total < 3600:
-        return f"{total // 60} min {total % 60:02d} s"
-    return f"{total // 3600} h {total % 3600 // 60:02d} min"
-
-
-def about(duration_s: float) -> str:
-    """A duration that nobody knows to the second: a few seconds, about 40 s, about 3 min, about 2 h 10 min."""
-    if duration_s <= 5:
-        return "a few seconds"
-    if duration_s <= 50:
-        return f"about {math.ceil(duration_s / 10) * 10} s"
-    minutes = math.ceil(duration_s / 60)
-    return f"about {minutes} min" if minutes < 60 else f"about {minutes // 60} h {minutes % 60 // 10 * 10:02d} min"
-
-
 def plain(text: str) -> str:
     """Untrusted text where Streamlit would read Markdown, as it does in the label of a button.
 
@@ -77,19 +58,6 @@ def plain(text: str) -> str:
     """
     apart = re.sub(r"(?i)https?:(?=//)|www(?=\.)|@", lambda found: f"{found[0]}\u2060", " ".join(text.split()))
     return re.sub(r"([\\`*_{}\[\]()#+\-.!:$~<>|])", r"\\\1", apart)
-
-
-def clock(time_s: float) -> str:
-    """A place in a recording: 0:07, 12:30."""
-    return f"{int(time_s) // 60}:{int(time_s) % 60:02d}"
-
-
-def size(n_bytes: float) -> str:
-    """A size for people: 340 kB, 12.5 MB, 1.4 GB."""
-    for unit, bound in (("kB", 1e6), ("MB", 1e9)):
-        if n_bytes < bound:
-            return f"{n_bytes / bound * 1000:.3g} {unit}"
-    return f"{n_bytes / 1e9:.3g} GB"
 
 
 def aspect_title(aspect: str) -> str:

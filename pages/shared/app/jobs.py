@@ -31,22 +31,25 @@ def seen() -> dict[int, str]:
     return dict(st.session_state.get(AWAITED, {}))
 
 
-def wait_for(job: Job, sentence: str) -> None:
-    """Say here what comes once a job has ended; the page then runs again, even if it was asked for only now."""
+def wait_for(job: Job, sentence: str, n_before: int = 0, n_jobs: int = 1) -> None:
+    """Say here what comes once a job has ended; the page then runs again, even if it was asked for only now.
+
+    Of `n_jobs` that are waited for one after the other, `n_before` have ended: the bar is that of all.
+    """
     st.session_state[AWAITED] = {**seen(), job.job_id: job.state}
-    follow(lambda: sentence, job)
+    follow(lambda: sentence, job, n_before, n_jobs)
 
 
-def follow(sentence: Callable[[], str], job: Job) -> None:
+def follow(sentence: Callable[[], str], job: Job, n_before: int = 0, n_jobs: int = 1) -> None:
     """A line on work that this page is about, above its bar; both go on while the page stands still."""
-    _follow(sentence, job.job_id)
+    _follow(sentence, job.job_id, n_before, n_jobs)
 
 
 @st.fragment(run_every=POLL_S)
-def _follow(sentence: Callable[[], str], job_id: int) -> None:
+def _follow(sentence: Callable[[], str], job_id: int, n_before: int, n_jobs: int) -> None:
     with frame.explain_errors():
         job = resources.workspace().jobs.get(job_id)
-        st.progress(share_of(job), text=frame.plain(sentence()))
+        st.progress((n_before + share_of(job)) / n_jobs, text=frame.plain(sentence()))
 
 
 def share_of(job: Job) -> float:
@@ -66,7 +69,7 @@ def work_button(
     """A button that asks for work; while `job` does that already it is disabled, and said to be."""
     is_clicked = st.button(label, type=type, disabled=disabled or job is not None, key=key, help=help)
     if job is not None:
-        st.caption("is being done" if job.state == "running" else "waits for its turn")
+        st.caption("is being done" if job.state == "running" else "waits for its turn", width="content")
     return is_clicked
 
 

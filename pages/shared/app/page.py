@@ -23,6 +23,7 @@ PAGES = {
 }
 LOGO = Path(__file__).with_name("logo")  # five bars of a waveform that stand as an M, each in the colour of a dimension
 LAST_LIBRARY = "last library"  # the setting that remembers which one was looked at
+MOST_ODD = 5  # sentences on what a link asks for and cannot have
 # Streamlit writes white on the primary colour in either theme; on the dark theme's that is hard to read.
 # What a page has found stands at its top: Streamlit would leave an eighth of the window empty.
 STYLE = """<style>
@@ -89,6 +90,7 @@ def page(title: str) -> Iterator[None]:
                 frame.link(path, label, icon)
     st.title(title, anchor=False)
     with st.container():  # it comes and goes; what a page holds below stays in its place
+        of_link = st.container(gap="xxsmall")
         for root in missing:
             cure = "Mount the disk or move it back: nothing was forgotten."
             frame.notice("A music folder is not there", f"{root}", cure)
@@ -96,6 +98,9 @@ def page(title: str) -> Iterator[None]:
         jobs.begin()
         status.look(title)
         yield
+    with of_link:  # once everything has been asked for
+        for sentence in state.odd()[:MOST_ODD]:
+            st.caption(f":material/info: {frame.plain(sentence)}")
     state.write()
     with st.sidebar, frame.explain_errors():  # below what the page has put there
         status.show()
@@ -111,14 +116,11 @@ def _choose_library() -> None:
     names = [ALL, *(library.name for library in libraries)]
     largest = max(libraries, key=lambda library: library.n_tracks).name
     used = workspace.database.setting(LAST_LIBRARY)
-    is_unknown = state.read("library") not in (*names, "")
     chosen = state.sticky(
         st.selectbox, "Library", options=names, key="library",
         default=used if used in names else largest,  # it may have been removed meanwhile
         is_always_in_link=True,
     )  # fmt: skip
-    if is_unknown:
-        st.caption("The library in this link is not here (any more).")
     if chosen != used:
         with contextlib.suppress(StorageError):  # a full disk is said where it matters
             workspace.database.set_setting(LAST_LIBRARY, chosen)

@@ -88,8 +88,13 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "map_distance": (0.0, 0.9),
 }
 PAGE = "page of the last run"
+UNWRITTEN = "asked by a run that has not ended"  # as its link would have said it
 TRAIL, MAX_TRAIL = "trail", 8
 FOUND = "found on Listen"
+USUAL = "what widgets show while nobody has chosen"  # where the link then says nothing
+LINK, ODD, SETTLED = "keys of the link", "odd in the link", "asked since the link was opened"
+LONGEST_ASKED = 40  # letters of what a link asks for, where it is said
+LEFT_OUT = "it is left out"
 
 
 def begin() -> None:
@@ -99,12 +104,26 @@ def begin() -> None:
     page = "" if context is None else context.page_script_hash
     is_first, is_another = PAGE not in st.session_state, st.session_state.get(PAGE) != page
     if not (is_another or is_history):
+        if (unwritten := st.session_state.get(UNWRITTEN)) is not None:  # one click has overtaken another:
+            _write(unwritten)  # each is a step of its own for Back
+        usual = st.session_state.get(USUAL, {})
         for key in KEYS:  # what was just chosen is not asked for yet, and the links in the sidebar are drawn first
             if key in st.session_state:
-                keep(key, st.session_state[key])
+                shown = st.session_state[key]
+                keep(key, KEYS[key] if shown == usual.get(key) else shown)
+        now, settled = choices(), st.session_state.get(SETTLED)
+        st.session_state[UNWRITTEN] = now
+        if settled is not None and now != settled:  # the visitor has gone on from what the link asked
+            st.session_state[LINK], st.session_state[ODD] = [], {}
         return
+    st.session_state[UNWRITTEN] = None
     is_asked_by_url = is_first or is_history or bool(st.query_params)  # a link to another page says all it carries
     st.session_state[PAGE] = page
+    st.session_state[LINK] = list(st.query_params) if is_asked_by_url else []
+    st.session_state[ODD], st.session_state[SETTLED] = {}, None
+    for key in st.query_params:
+        if key not in KEYS:
+            cannot(key, st.query_params[key], "which means nothing here")
     before = query()
     for key in KEYS:
         if is_asked_by_url:
@@ -117,28 +136,68 @@ def begin() -> None:
 
 def write() -> None:
     """After a page is drawn: the URL that asks the same. Another one than before makes an entry in the history."""
-    wanted = {key: value if isinstance(value, list) else [value] for key, value in choices().items()}
+    st.session_state[UNWRITTEN] = None
+    if st.session_state.get(LINK):
+        st.session_state[SETTLED] = choices()
+    _write(choices())
+
+
+def _write(asked: Mapping[str, str | list[str]]) -> None:
+    wanted = {key: value if isinstance(value, list) else [value] for key, value in asked.items()}
     if wanted != {key: st.query_params.get_all(key) for key in st.query_params}:
         st.query_params.from_dict(wanted)
 
 
 def _parse(key: str, texts: list[str]) -> Any:
-    """A choice as the URL spells it; the default where that is missing, or nonsense."""
+    """A choice as the URL spells it; the default where that is missing, or nonsense, which is said."""
     default = KEYS[key]
     if not texts:
         return default
+    if key == "not":
+        for unknown in [each for each in texts if each not in ASPECTS]:
+            cannot(key, unknown, "which is no aspect")
+        return [each for each in texts if each in ASPECTS]
     if isinstance(default, list):
         return texts
+    asked, taken = texts[-1], LEFT_OUT if default is None else f"{_spell(default)} is taken instead"
     if isinstance(default, bool):
-        return {"true": True, "false": False}.get(texts[-1].lower(), default)
+        if asked.lower() not in ("true", "false"):
+            cannot(key, asked, "but only true or false is possible", taken)
+            return default
+        return asked.lower() == "true"
     if key not in BOUNDS:
-        return texts[-1]
-    try:
-        value = float(texts[-1]) if isinstance(default, float) else int(texts[-1])
-    except ValueError:
-        return default
+        return asked
     low, high = BOUNDS[key]
-    return value if math.isfinite(value) and low <= value <= high else default
+    try:
+        value = float(asked) if isinstance(default, float) else int(asked)
+    except ValueError:
+        value = math.nan
+    if math.isfinite(value) and low <= value <= high:
+        return value
+    what = "" if isinstance(default, float) else "a whole number "
+    cannot(key, asked, f"but only {what}from {low:g} to {high:g} is possible", taken)
+    return default
+
+
+def cannot(key: str, asked: str, why: str, instead: str = LEFT_OUT) -> bool:
+    """Say of what the link asks for that it cannot be, and what is done instead; once for each key.
+
+    Nothing is said, and that is returned, where no link asks for it: what was chosen on a page was offered there.
+
+    Read as: "The link asks for `key`=`asked`, `why`: `instead`."
+    """
+    if key not in st.session_state.get(LINK, []):
+        return False
+    short = " ".join(asked.split())
+    short = short if len(short) <= LONGEST_ASKED else f"{short[: LONGEST_ASKED - 1]}…"
+    odd = st.session_state[ODD]
+    odd.setdefault(key, f"The link asks for {key}={short}, {why}: {instead}.")
+    return True
+
+
+def odd() -> list[str]:
+    """What the link of this page asks for and cannot have, in sentences, until the visitor goes on from it."""
+    return list(st.session_state.get(ODD, {}).values())
 
 
 def _spell(value: Any) -> str | list[str]:
@@ -222,14 +281,26 @@ def sticky(
         value = KEYS[key] if default is None else default
     if key not in st.session_state or value != wanted:
         st.session_state[key] = value
+    if wanted != KEYS[key] and value != wanted:
+        _say_what_is_not_offered(key, wanted, value, settings.get("format_func", str))
     given = {} if options is None else {"options": options}
     chosen = widget(label, *arguments, key=key, **given, **settings)
     if options is not None:
         many = isinstance(value, list | tuple)
         chosen = [each for each in chosen if each in options] if many else offered(chosen, options, value)
+    if default is not None and not is_always_in_link:
+        st.session_state[USUAL] = {**st.session_state.get(USUAL, {}), key: default}
     is_default = default is not None and chosen == default and not is_always_in_link
     keep(key, KEYS[key] if is_default else chosen)
     return chosen
+
+
+def _say_what_is_not_offered(key: str, wanted: Any, value: Any, name: Callable[[Any], str]) -> None:
+    if isinstance(wanted, list | tuple):
+        cannot(key, ", ".join(str(each) for each in wanted if each not in value), "which is not here")
+    else:
+        shown = LEFT_OUT if value in (None, "") else f"“{name(value)}” is shown instead"
+        cannot(key, str(wanted), "which is not here", shown)
 
 
 def offered(chosen: Any, options: Collection[Any], otherwise: Any) -> Any:

@@ -15,6 +15,7 @@ import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
 from mess_core.errors import MessError, StorageError
+from mess_core.numbers import percent
 from mess_core.probing.discovery import in_words
 from mess_core.storage.jobs import ONLY_MIDI, Failure, Job, grouped
 from mess_core.words import counted
@@ -322,7 +323,7 @@ def _detail_active(active: Sequence[Job]) -> None:
 def _bar(job: Job) -> None:
     """A job that somebody works on."""
     share = jobs.share_of(job)
-    st.progress(share, text=f"{frame.plain(jobs.name_of(job))} · {share:.0%}")
+    st.progress(share, text=f"{frame.plain(jobs.name_of(job))} · {percent(100 * share)}")
     with _with_cancel(job):
         st.text(_detail(job))
 

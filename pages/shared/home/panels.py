@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from mess_core.encoders.registry import DEFAULT
+from mess_core.numbers import share_percent
 from mess_core.work.demo import DemoRequest
 from mess_core.work.request import submit, under_way
 from mess_core.workspace.scope import scope_of
@@ -78,7 +79,7 @@ def _show_libraries() -> None:
                 "library": library.name,
                 "tracks": library.n_tracks,
                 "length": frame.seconds(library.duration_s),
-                "searchable": _percent(scope_of(workspace, library.name, DEFAULT).share_embedded),
+                "searchable": share_percent(scope_of(workspace, library.name, DEFAULT).share_embedded),
             }
             for library in workspace.catalogue.libraries()
         ],
@@ -101,11 +102,6 @@ def _offer_to_remove_demo() -> None:
         if st.button("Remove the demo"):
             resources.workspace().remove_library(DEMO)
             st.rerun()
-
-
-def _percent(share: float) -> int:
-    """In whole percent; only nothing is 0, and only all is 100."""
-    return round(100 * share) if share in (0, 1) else min(99, max(1, round(100 * share)))
 
 
 def _offer_demo() -> None:

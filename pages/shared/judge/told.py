@@ -6,7 +6,8 @@ import streamlit as st
 
 from mess_core.catalogue.sittings import Asked
 from mess_core.learning.agreement import LEARNED, LEAST_RIGHT, Listening, Progress, progress_of
-from mess_core.words import counted, number
+from mess_core.numbers import number
+from mess_core.words import counted
 from mess_core.workspace.scope import Scope
 from pages.shared.app import resources
 

@@ -10,9 +10,10 @@ from mess_core.evaluation.kept import Evaluation, What
 from mess_core.evaluation.layer_choice import advice, choose_layers
 from mess_core.evaluation.similarity import RETRIEVAL, SimilarityStudy
 from mess_core.glossary import define
+from mess_core.numbers import interval, number
 from mess_core.probing.aspects import ASPECTS
 from mess_core.search.hubness import HUB_SKEWNESS
-from mess_core.words import counted, listed, number
+from mess_core.words import counted, listed
 from mess_core.work.evaluate import PLAIN, EvaluateRequest
 from mess_core.work.request import submit, under_way
 from mess_core.workspace.scope import Scope
@@ -53,7 +54,7 @@ def show_faithfulness(scope: Scope) -> None:
 
 
 def _show_leaks(result: Faithfulness) -> None:
-    names = WAYS | {rival: f"{rival.split(',')[0]} with the same labels" for rival in result.differences}
+    names = WAYS | {rival: f"by {rival.split(',')[0]}, a plain spectrum" for rival in result.differences}
     ways = [way for way in names if result.rows.get(way)]
     way = st.segmented_control(
         "Searched", ways, default=DIRECTION, required=True, key="leak-way", format_func=names.__getitem__
@@ -71,7 +72,8 @@ def _show_leaks(result: Faithfulness) -> None:
         "Each row is a search by one aspect; each column is what its ten nearest recordings have in common with the "
         "query, in *measured* values: 1 is chance, 0 is identical. A faithful slider is strong on the diagonal and "
         f"pale elsewhere: it passes if its own column is at most {MAX_RATIO:g} and no unrelated one is served better. "
-        "Nothing of a query's work was used to find the directions, nor could be found."
+        "Nothing of a query's work was used to find the directions, nor could be found. The plain spectrum had the "
+        "same measurements (labels) to learn directions from."
         + (" Here, with an aspect left out, its own column should be pale." if way == NOT else "")
     )
 
@@ -87,13 +89,15 @@ def whose(result: Faithfulness) -> str:
             of.append(aspect_title(aspect))
     said = []
     if adds:
-        said.append(f"In {listed(adds)} the encoder finds more than a plain log-mel spectrum given the same labels.")
+        said.append(f"By {listed(adds)} the encoder finds what is nearer than a plain spectrum finds.")
     if same:
-        said.append(f"In {listed(same)} that it finds more is not shown: a spectrum may serve as well.")
+        said.append(f"That it finds what is nearer by {listed(same)} is not shown.")
     if worse:
-        said.append(f"In {listed(worse)} the spectrum finds more.")
+        said.append(f"By {listed(worse)} the spectrum finds what is nearer.")
     if same or worse:
-        said.append("Where it does, the slider works because directions are learned from measurements.")
+        said.append("There the dial works because it was learned from measurements, which would serve a spectrum, too.")
+    if adds:
+        said.append("That is not what is asked above: there it is the right value, here the right neighbours.")
     return " ".join(said)
 
 
@@ -216,13 +220,14 @@ def above(study: SimilarityStudy) -> list[str]:
     for name, score in study.above.items():
         if name not in PLAIN or score.value is None or score.low is None or score.high is None:
             continue
-        interval = f"{score.value:+.2f} [{score.low:+.2f}, {score.high:+.2f}] in mean average precision"
+        within = interval(score.low, score.high, signed=True)
+        gain = f"{number(score.value, signed=True)} {within} in mean average precision"
         if score.low > 0:
-            said.append(f"It finds other performances of a work **better than {name}**: {interval}.")
+            said.append(f"It finds other performances of a work **better than {name}**: {gain}.")
         elif score.high < 0:
-            said.append(f"It finds other performances of a work **worse than {name}**: {interval}.")
+            said.append(f"It finds other performances of a work **worse than {name}**: {gain}.")
         else:
-            said.append(f"That it finds other performances of a work better than {name} is **not shown**: {interval}.")
+            said.append(f"That it finds other performances of a work better than {name} is **not shown**: {gain}.")
     return said
 
 
@@ -273,7 +278,7 @@ def _task(task: str) -> str:
 def _ratio(ratio: Ratio | None) -> str:
     if ratio is None or ratio.value is None:
         return "–"
-    return f"{number(ratio.value)} [{number(ratio.low)}, {number(ratio.high)}]"
+    return f"{number(ratio.value)} {interval(ratio.low, ratio.high)}".rstrip()
 
 
 def _hover(asked: str, looked_at: str, ratio: Ratio | None) -> str:

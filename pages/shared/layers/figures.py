@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from mess_core.numbers import number
 from mess_core.probing.discovery import Discovery
 from mess_core.probing.findings import plainer
 from mess_core.probing.result import ProbeCell, ProbeResult, TargetProbe
 from mess_core.targets.registry import OWN, TARGETS, target_of
 from mess_core.words import counted
 from pages.shared.widgets.accents import Accent, accent_of_dimension, accent_of_target
-from pages.shared.widgets.charts import GREYS, SERIES, faded, number, plain
+from pages.shared.widgets.charts import GREYS, SERIES, faded, plain
 
 # What a cell shows: its title, and what that is.
 QUANTITIES = {
@@ -133,11 +134,12 @@ def is_gain(cell: ProbeCell) -> bool:
 def describe(cell: ProbeCell) -> str:
     """Everything that is known of one cell, for its hover."""
     target = target_of(cell.target)
-    head = f"<b>{target.title}</b> ({target.unit}), layer {cell.layer}"
+    head = f"<b>{target.title}</b>, layer {cell.layer}"
     if cell.r2 is None:
         return f"{head}<br>no value: {plain(cell.reason)}"
     lines = [
         head,
+        f"measured as {target.measured_as}{f' ({target.unit})' if target.unit else ''}",
         f"R² {number(cell.r2)}, interval {number(cell.r2_low)} to {number(cell.r2_high)}; evidence: {cell.label}",
         f"best of what is plainer, {plainer(cell.baseline_name or '')}: {number(cell.baseline)}",
         f"gain {number(cell.gain)}, interval {number(cell.gain_low)} to {number(cell.gain_high)}",
@@ -146,7 +148,7 @@ def describe(cell: ProbeCell) -> str:
         _worth(cell),
     ]
     if cell.level == "segment":
-        lines.insert(2, f"between tracks {number(cell.r2_between)}, inside them {number(cell.r2_within)}")
+        lines.insert(3, f"between tracks {number(cell.r2_between)}, inside them {number(cell.r2_within)}")
     return "<br>".join([*lines, *(["<b>encodes</b>: exceeds every baseline on this library"] if cell.encodes else [])])
 
 

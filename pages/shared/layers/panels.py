@@ -17,19 +17,20 @@ from mess_core.encoders.vocabulary import WORDS
 from mess_core.errors import InputError
 from mess_core.glossary import define
 from mess_core.handover.exports import cells_as_csv
+from mess_core.numbers import clock, interval, number, settled
 from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.ceiling import is_companion
 from mess_core.probing.data import UNTRAINED
 from mess_core.probing.discovery import GROUPS, MIN_TRACKS, Discovery, in_words
-from mess_core.probing.findings import NOUNS, Findings, findings_of, spoken
+from mess_core.probing.findings import NOUNS, Findings, findings_of
 from mess_core.probing.replication import replicate
-from mess_core.probing.result import ProbeSettings
+from mess_core.probing.result import ProbeSettings, TargetProbe
 from mess_core.probing.rows import Row
 from mess_core.probing.uncertainty import MIN_GROUPS
 from mess_core.search.tagged import tag_scope
 from mess_core.storage.jobs import Job
-from mess_core.targets.registry import target_of
-from mess_core.words import counted, listed, number, spans
+from mess_core.targets.registry import OWN, name_of, target_of
+from mess_core.words import counted, listed, spans
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit, under_way
 from mess_core.work.targets import TargetsRequest
@@ -41,6 +42,7 @@ from pages.shared.widgets.accents import accent_of_target
 from pages.shared.widgets.pickers import choose_encoder
 from pages.shared.widgets.player.player import PlayerTrack, player
 
+OF_ASPECTS = "aspects"  # what the map calls the one that is of no layer
 LEVELS = {"track": "whole recordings", "segment": "segments"}
 
 
@@ -99,9 +101,12 @@ def say_which_run(scope: Scope, found: Discovery | None, group: str, level: str)
         state.keep("run", "")
 
 
-def say_what_was_found(scope: Scope, found: Discovery | None) -> None:
+def say_what_was_found(scope: Scope, found: Discovery | None, group: str, level: str) -> None:
     """The first words of the page: what this discovery says, and whatever changes how far to believe it."""
     if found is None:
+        if (job := _asked(scope, group, level)) is not None:
+            jobs.wait_for(job, "What each layer tells is being worked out, and is then shown here.")
+            return
         n_tracks, n_embedded = scope.workspace.catalogue.n_tracks(scope.library), scope.n_embedded
         if resources.own_discovery(scope) is not None:
             frame.notice(
@@ -121,6 +126,12 @@ def say_what_was_found(scope: Scope, found: Discovery | None) -> None:
         st.caption(f":material/info: {why}")
 
 
+def _in_depth(target: str) -> str:
+    """What a target measures, and what the literature calls it."""
+    known = target_of(target)
+    return known.summary if known.dimension == OWN else f"{known.summary} Measured as {known.measured_as}."
+
+
 def _findings(found: Discovery) -> Findings:
     job = under_way(
         resources.workspace(), ProbeRequest, library=found.library, encoder_id=found.encoder,
@@ -134,7 +145,7 @@ def _say(findings: Findings) -> None:
 
     def name(target: str) -> str:
         """As HTML, what it measures on hover; the name of a column is untrusted."""
-        summary, told = html.escape(target_of(target).summary), html.escape(spoken(target))
+        summary, told = html.escape(_in_depth(target)), html.escape(name_of(target))
         if target in findings.untold:
             return f'<span title="{summary}">{told}</span>'
         return f'<b title="{summary}" style="color: {accent_of_target(target).css}">{told}</b>'
@@ -177,8 +188,10 @@ def _other_settings(scope: Scope, group: str, level: str) -> None:
     default = ProbeSettings()
     with st.form("settings", border=False):
         alpha = st.text_input(
-            "One alpha instead of the grid", placeholder=f"{min(default.alphas):g} … {max(default.alphas):g}"
-        )
+            "One penalty in place of several", placeholder=f"{min(default.alphas):g} … {max(default.alphas):g}",
+            help="The ridge penalty, alpha: the larger it is, the simpler the rule that is learned. Left empty, the "
+            "best of several is chosen, inside each training set.",
+        )  # fmt: skip
         n_folds = st.number_input("Folds, 2 to 50", 2, 50, default.n_folds)
         n_permutations = st.number_input("Permutations, 0 to 10,000", 0, 10_000, default.n_permutations, 100)
         seed = st.number_input("Seed, 0 to 1,000,000", 0, 10**6, default.seed)
@@ -223,7 +236,9 @@ def compare(found: Discovery) -> None:
     others = {title: run for title, run in resources.discoveries(found.library).items() if run.title != found.title}
     if not others:
         return
-    beside = st.selectbox("Beside it", list(others), index=None, placeholder="another run: encoder, alpha, seed…")
+    beside = st.selectbox(
+        "Beside it", list(others), index=None, placeholder="another run: another encoder, or other settings…"
+    )
     if beside in others:
         with st.container(border=True):
             st.markdown(f"**The other run**: {frame.plain(beside)}")
@@ -356,9 +371,10 @@ def _show_table(found: Discovery, quantity: str) -> None:
         [
             {
                 "property": target_of(target).title,
+                "measured as": target_of(target).measured_as,
                 "dimension": figures.dimension(target),
                 "found": findings.verdict(target),
-                **{str(layer): cells[target, layer] for layer in layers},
+                **{str(layer): settled(cells[target, layer], 2) for layer in layers},
             }
             for target in figures.in_order(result)
         ],
@@ -368,6 +384,14 @@ def _show_table(found: Discovery, quantity: str) -> None:
         alt="How well every layer tells every property, in numbers",
     )
     st.caption(f"One column per layer; in each cell {figures.QUANTITIES[quantity][1]}.")
+
+
+def say_which_layers(scope: Scope) -> None:
+    """That a link names a layer of the map that this encoder has not: who made it by hand may mean one of this page."""
+    layer, layers = state.read("layer"), [str(layer) for layer in range(scope.info.n_layers)]
+    if layer and layer not in (*layers, OF_ASPECTS):
+        state.cannot("layer", layer, f"but {scope.info.title} has only {spans('layer', range(scope.info.n_layers))}")
+        state.keep("layer", "")
 
 
 def say_which_cell(found: Discovery) -> None:
@@ -410,7 +434,7 @@ class NamedRow:
 
     @property
     def title(self) -> str:
-        return f"{self.track.title} · {charts.clock(self.row.start_s)}" if self.row.is_segment else self.track.title
+        return f"{self.track.title} · {clock(self.row.start_s, 1)}" if self.row.is_segment else self.track.title
 
     def group_name(self, group: str) -> str:
         """What a person calls the group that the recording belongs to."""
@@ -435,7 +459,7 @@ def _show_cell(found: Discovery, layer: int, target: str, *, is_beside: bool) ->
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader(f"{target_of(target).title}, layer {layer}", anchor=False, width="content")
             _offer_to_listen(found, layer)
-        st.caption(target_of(target).summary)
+        st.caption(_in_depth(target))
         if summary.best_layer is None:
             st.caption(f"No value: {summary.reason}.")
             return
@@ -463,16 +487,32 @@ def _show_cell(found: Discovery, layer: int, target: str, *, is_beside: bool) ->
         config=_camera(found, f"{target}-{layer}-residuals"),
         alt="Residuals of each group",
     )
-    st.caption(
-        f"Best in {spans('layer', summary.best_set)}: within one standard error of each other. With the layer, too, "
-        f"chosen in training: R² {number(summary.nested_r2)} "
-        f"[{number(summary.nested_r2_low)}, {number(summary.nested_r2_high)}]. "
-        + (f"Its raters agree up to R² {number(summary.ceiling)}: nobody can do better. " if summary.ceiling else "")
-        + "".join(f"Leak detector {name}: {number(r2)}. " for name, r2 in summary.identities.items())
-    )
+    which = "; which of them is best cannot be told" if len(summary.best_set) > 1 else ""
+    st.caption(f"Told best in {spans('layer', summary.best_set)}{which}.")
+    with st.expander("Details: how sure that is"):
+        st.caption(_how_sure(summary))
     rows = [int(point["customdata"]) for point in event.selection.points if "customdata" in point]
     if rows:
         _play(named[rows[0]], key=f"player {found.title}")
+
+
+def _how_sure(summary: TargetProbe) -> str:
+    """What the figures of one target rest on, for who knows how probing is done."""
+    said = []
+    if len(summary.best_set) > 1:
+        said.append("The best layers are within one standard error of each other.")
+    said.append(
+        f"With the layer, too, chosen in training: R² {number(summary.nested_r2)} "
+        f"{interval(summary.nested_r2_low, summary.nested_r2_high)}".rstrip()
+        + "."
+    )
+    if summary.ceiling:
+        said.append(f"Its raters agree up to R² {number(summary.ceiling)}: nobody can do better.")
+    said += [
+        f"Who knows nothing but the {name} tells it with R² {number(r2)} (a leak detector)."
+        for name, r2 in summary.identities.items()
+    ]
+    return " ".join(said)
 
 
 def _offer_to_listen(found: Discovery, layer: int) -> None:
@@ -500,7 +540,7 @@ def show_aspects(found: Discovery) -> None:
                 "aspect": frame.aspect_title(name),
                 "evidence": evidence.label,
                 "best in": spans("layer", evidence.layers) if evidence.has_evidence else "",
-                "measured by": listed([spoken(target) for target in evidence.targets]),
+                "measured by": listed([target_of(target).measured_as for target in evidence.targets]),
             }
             for name, evidence in found.aspects.items()
         ],

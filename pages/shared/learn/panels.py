@@ -11,8 +11,9 @@ from mess_core.handover.metrics import card
 from mess_core.learning.kept import LearnReport
 from mess_core.learning.students import IN_WORDS, PLAIN, STUDENTS
 from mess_core.learning.trial import DURATION, HIDER, MEASURED, TRIPLETS, Figure, Source
+from mess_core.numbers import number
 from mess_core.search.learned import SOURCES, LearnedMetric, forget_metric, metric_bytes
-from mess_core.words import counted, number
+from mess_core.words import counted
 from mess_core.work.learn import EVERYONE, LADDER, LearnRequest, questions_of, report_on
 from mess_core.work.request import latest, submit, under_way
 from mess_core.workspace.scope import Scope

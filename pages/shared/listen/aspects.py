@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import streamlit as st
@@ -11,6 +11,7 @@ import streamlit as st
 from mess_core.catalogue.catalogue import ALL
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.glossary import define
+from mess_core.numbers import percent
 from mess_core.probing.aspects import ASPECTS, MEASURED, PRESETS, AspectEvidence
 from mess_core.probing.discovery import Discovery
 from mess_core.probing.result import LABELS
@@ -30,8 +31,8 @@ POSITIONS = (NOT, *(tenths / 10 for tenths in range(11)))
 SAID = {NOT: "must not count", ANY: "does not matter", ALIKE: "must be alike"}
 DOTS = {"high": "●●●", "medium": "●●○", "experimental": "●○○", "none": "○○○"}
 EVIDENCE = {
-    label: f"{DOTS[label]} {label} evidence: at least {least:.0%} of it can be read off works that were not learned "
-    "from."
+    label: f"{DOTS[label]} {label} evidence: at least {percent(100 * least)} of it can be read off works that were not "
+    "learned from."
     for label, least in LABELS
 }
 # Compact, in the accent of what the aspect measures; the bar leads from where a dial says nothing to where it stands.
@@ -65,9 +66,15 @@ STYLE = """<style>
 .st-key-wishes { gap: 0.375rem; }
 .st-key-wishes button { min-height: 2rem; padding: 0.125rem 0.625rem; border-radius: 1rem; }
 .st-key-wishes p { white-space: nowrap; }
-@media (max-width: 48rem) { /* on a phone what is found stays in sight: rows are pushed sideways */
-  .st-key-dials, .st-key-wishes { flex-wrap: nowrap; overflow-x: auto; padding-bottom: 0.25rem; }
-  .st-key-dials > *, .st-key-wishes > * { flex-shrink: 0; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-wish-buttons), .st-key-wish-buttons { display: contents; }
+@media (max-width: 48rem) { /* on a phone what is found stays in sight: rows are pushed sideways, and fade */
+  [data-testid="stLayoutWrapper"]:has(> .st-key-wish-buttons) { display: block; flex: 1 0 100%; min-width: 0; }
+  .st-key-wish-buttons { display: flex; gap: 0.375rem; }
+  .st-key-dials, .st-key-wish-buttons {
+    flex-wrap: nowrap; overflow-x: auto; padding: 0 2.5rem 0.25rem 0;
+    mask-image: linear-gradient(to right, #000 calc(100% - 2.5rem), transparent);
+  }
+  .st-key-dials > *, .st-key-wish-buttons > * { flex-shrink: 0; }
 }
 </style>"""
 OF_ONE = (
@@ -111,7 +118,18 @@ def choose_alike(scope: Scope, question: Question) -> Question:
         weights, avoid = _choose_measured(aspects)
     else:
         weights, avoid = _choose_told(scope.for_aspects, discovery)
+    _say_what_waits(weights, avoid, "measured" if by_values else "told")
     return replace(question, aspects=weights, avoid=avoid)
+
+
+def _say_what_waits(weights: Mapping[str, float], avoid: Sequence[str], how: str) -> None:
+    """What the link asks of an aspect that has no dial here, or what was asked where it had one."""
+    asked = [aspect for aspect in ASPECTS if state.read(aspect) or aspect in state.read("not")]
+    waiting = [aspect_title(aspect) for aspect in asked if aspect not in weights and aspect not in avoid]
+    if waiting:
+        names = listed(waiting)
+        does = "does" if len(waiting) == 1 else "do"
+        st.caption(f"{names[:1].upper()}{names[1:]} cannot be {how} here, and {does} not count.")
 
 
 # --- wishes ---------------------------------------------------------------------------------------------------
@@ -123,13 +141,14 @@ def _offer_wishes(scope: Scope, aspects: Mapping[str, AspectEvidence]) -> None:
     st.html(STYLE)
     with st.container(horizontal=True, vertical_alignment="center", key="wishes"):
         st.markdown("**What should be alike?**", width="content", help=define("aspect", "evidence", "leak"))
-        for wish in _wishes(aspects):
-            is_heard = wish.hearing in ("", scope.info.id)
-            is_on = wish.is_possible and is_heard and asked == (dict(wish.weights), sorted(wish.avoid))
-            st.button(
-                wish.title, key=f"wish {wish.title}", type="primary" if is_on else "secondary",
-                on_click=_make_wish, args=(wish,), disabled=not wish.is_possible, help=wish.says,
-            )  # fmt: skip
+        with st.container(horizontal=True, key="wish-buttons"):
+            for wish in _wishes(aspects):
+                is_heard = wish.hearing in ("", scope.info.id)
+                is_on = wish.is_possible and is_heard and asked == (dict(wish.weights), sorted(wish.avoid))
+                st.button(
+                    wish.title, key=f"wish {wish.title}", type="primary" if is_on else "secondary",
+                    on_click=_make_wish, args=(wish,), disabled=not wish.is_possible, help=wish.says,
+                )  # fmt: skip
 
 
 def _wishes(aspects: Mapping[str, AspectEvidence]) -> list[Alike]:
@@ -259,7 +278,7 @@ def _meaning(evidence: AspectEvidence, caveat: str) -> str:
     """What is measured, how sure it is that it is heard, and what a search by it finds besides."""
     summaries = " ".join(target_of(target).summary for target in evidence.searched or evidence.targets)
     if evidence.label == MEASURED:
-        said = f"Measured: {listed([target_of(target).title.lower() for target in evidence.searched])}."
+        said = f"Measured: {listed([target_of(target).measured_as for target in evidence.searched])}."
     else:
         said = f"No evidence: {evidence.reason}." if evidence.reason else EVIDENCE[evidence.label]
     return "\n\n".join(filter(None, (summaries, said, caveat)))

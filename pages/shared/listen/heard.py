@@ -9,6 +9,7 @@ import streamlit as st
 
 from mess_core.catalogue.catalogue import Track
 from mess_core.encoders.vocabulary import WORDS
+from mess_core.numbers import number, percent
 from mess_core.search.tagged import TrackTags, tag_scope, tags_of, top_words
 from pages.shared.app import frame, resources
 from pages.shared.widgets import charts
@@ -42,18 +43,20 @@ def show_heard(query: Track) -> None:
         placed = resources.tagged(frame.library()).place_words(tags, words)
         st.caption(
             "MusiCNN hears three seconds at a time. "
-            + " · ".join(f"{word} {strength:.2f}, more than {at:.0f} % of the library" for word, strength, at in placed)
+            + " · ".join(
+                f"{word} {number(strength)}, more than {percent(at)} of the library" for word, strength, at in placed
+            )
         )
 
 
 def curves(tags: TrackTags, words: Sequence[str]) -> go.Figure:
     """A line for each word: its strength in the middle of every segment."""
     figure = go.Figure()
-    for number, word in enumerate(words):
+    for place, word in enumerate(words):
         points = tags.curve(word)
         figure.add_scatter(
             x=[at_s for at_s, _ in points], y=[strength for _, strength in points], mode="lines+markers", name=word,
-            line={"color": charts.SERIES[number % len(charts.SERIES)]}, marker={"size": 4},
+            line={"color": charts.SERIES[place % len(charts.SERIES)]}, marker={"size": 4},
             text=[frame.clock(at_s) for at_s, _ in points],
             hovertemplate=f"{word} at %{{text}}: %{{y:.2f}}<extra></extra>",
         )  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mess_core.catalogue.catalogue import Track
 from mess_core.search.question import Question
@@ -16,25 +17,27 @@ SIGNS = {"like": "+", "unlike": "−"}  # before the number of each, on its chip
 LONGEST = 40  # letters of a chip
 
 
-def choose_named(query: Track, question: Question, passage: tuple[float, float] | None) -> Question:
+def choose_named(
+    query: Track, question: Question, passage: tuple[float, float] | None, said: DeltaGenerator
+) -> Question:
     """The question with what it names beside the query: chips that a click takes away, and a way to add to them.
 
     What a link names that is not in this library is left out, and that is said. A passage is asked about by itself, and
-    a path is one from the query alone.
+    a path is one from the query alone: `said` is where that is said, beside the row of chips.
     """
     if state.read("to"):
         if any(state.named(key) for key in TITLES):
-            st.caption("A path is one from the query alone: what was named with + and − waits until it is gone.")
+            said.caption("A path is one from the query alone: what was named with + and − waits until it is gone.")
         return question
     if passage is not None:
         if any(state.named(key) for key in TITLES):
-            st.caption("A passage is looked for by itself: what answers should be like, too, waits until it is gone.")
+            said.caption("A passage is looked for by itself: what answers should be like, too, waits until it is gone.")
         return question
     labels = resources.workspace().catalogue.labels(frame.library())
     found = {key: [each for each in state.named(key) if each in labels and each != query.track_id] for key in TITLES}
     found["unlike"] = [each for each in found["unlike"] if each not in found["like"]]
     if any(len(found[key]) < len(state.named(key)) for key in TITLES):
-        st.caption("A recording in this link is the query itself, or not in this library (any more). It is left out.")
+        said.caption("A recording in this link is the query itself, or not in this library (any more). It is left out.")
         for key in TITLES:
             state.keep(key, found[key])
     for key, title in TITLES.items():

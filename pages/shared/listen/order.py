@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mess_core.probing.aspects import ASPECTS
 from mess_core.search.geometry import DirectionGeometry, MeasuredGeometry
@@ -23,9 +24,14 @@ HELP = (
 )
 
 
-def choose_order(scope: Scope, question: Question, passage: tuple[float, float] | None) -> Question:
-    """The question with its order; all of it in the URL. Words and passages have their own."""
+def choose_order(
+    scope: Scope, question: Question, passage: tuple[float, float] | None, said: DeltaGenerator
+) -> Question:
+    """The question with its order; all of it in the URL. Words and passages have their own, which `said` holds."""
     if passage is not None or question.words:
+        if (order := state.read("order")) in (FURTHEST, ALONG):
+            what = "Words are asked" if question.words else "A passage is looked for"
+            said.caption(f"{what} with the nearest first: “{TITLES[order]}” waits until it can be.")
         return question
     by = _possible(scope, question)
     order = state.sticky(
@@ -44,7 +50,7 @@ def choose_order(scope: Scope, question: Question, passage: tuple[float, float] 
         format_func={False: f"{less} to {more}", True: f"{more} to {less}"}.__getitem__,
     )  # fmt: skip
     if question.like or question.unlike:
-        st.caption("In an order along an aspect nothing is compared: what was named with + and − waits meanwhile.")
+        said.caption("In an order along an aspect nothing is compared: what was named with + and − waits meanwhile.")
     return replace(
         question, along=aspect, reverse=is_falling, geometry=by[aspect][0], like=(), unlike=(), aspects={}
     )  # fmt: skip

@@ -25,6 +25,9 @@ from pages.shared.widgets.accents import GREY, accent_of_aspect
 from pages.shared.widgets.player.player import PlayerTrack, keep_heard, player
 
 LONGEST_S = 30.0  # is changed, of the passage or from the beginning
+AS_IT_IS = Change().words
+SEMITONES = tuple(range(-12, 13))
+TEMPI = tuple(percent / 100 for percent in range(50, 201, 5))
 NO_NOISE = "none"
 NOISES = (NO_NOISE, 40, 30, 20, 10, 0)  # dB
 
@@ -44,7 +47,7 @@ def show_otherwise(query: Track, scope: Scope, passage: tuple[float, float] | No
         if change is not None:
             if length_s < MIN_DURATION_S:
                 raise InputError(f"The passage is {length_s:g} s long, expected {MIN_DURATION_S:g} s or more.")
-            with st.spinner("changing it"):
+            with st.spinner("Making it sound otherwise: a few seconds.", show_time=True):
                 st.session_state[asked] = (change, *_make(query, start_s, length_s, change))
         if asked in st.session_state:
             _show(query, scope.for_aspects, *st.session_state[asked])
@@ -54,8 +57,8 @@ def _choose() -> Change | None:
     """What is to be changed; None until the button is pressed."""
     with st.form("otherwise form", border=False):
         left, middle, right = st.columns(3, gap="medium")
-        semitones = left.slider("Pitch", -12, 12, 0, format="%+d semitones")
-        tempo = left.slider("Tempo", 0.5, 2.0, 1.0, step=0.05, format="%.2f times")
+        semitones = left.select_slider("Pitch", SEMITONES, 0, format_func=_higher)
+        tempo = left.select_slider("Tempo", TEMPI, 1.0, format_func=_faster)
         tilt_db = middle.slider("Brightness", -6.0, 6.0, 0.0, step=0.5, format="%+.1f dB an octave")
         hall_s = middle.slider("Hall", 0.0, 5.0, 0.0, step=0.25, format="%.2f s")
         snr_db = right.select_slider(
@@ -69,6 +72,14 @@ def _choose() -> Change | None:
     if change.is_none:
         raise InputError("Nothing is changed yet.", "Move at least one slider.")
     return change
+
+
+def _higher(semitones: int) -> str:
+    return f"{semitones:+d} {'semitone' if abs(semitones) == 1 else 'semitones'}" if semitones else AS_IT_IS
+
+
+def _faster(tempo: float) -> str:
+    return AS_IT_IS if tempo == 1 else f"{tempo:g} times as fast"
 
 
 def _make(query: Track, start_s: float, length_s: float, change: Change) -> tuple[str, str]:
@@ -87,9 +98,9 @@ def _make(query: Track, start_s: float, length_s: float, change: Change) -> tupl
 
 
 def _show(query: Track, scope: Scope, change: Change, before: str, after: str) -> None:
-    workspace = resources.workspace()
+    workspace, heard = resources.workspace(), (before, after)
     try:
-        tracks = [workspace.catalogue.track(track_id) for track_id in (before, after)]
+        tracks = [workspace.catalogue.track(track_id) for track_id in heard]
     except UnknownTrackError:
         st.caption("It was made more than a week ago, and is forgotten. Make it again.")
         return
@@ -99,14 +110,16 @@ def _show(query: Track, scope: Scope, change: Change, before: str, after: str) -
         for track, label in zip(tracks, (Change().words, change.words), strict=True)
     ]  # fmt: skip
     keep_heard(player(shown, key="otherwise-player", has_query=False), "otherwise-player", query.track_id)
-    missing = [track_id for track_id in (before, after) if not workspace.store.has(track_id, scope.info)]
+    missing = [track_id for track_id in heard if not workspace.store.has(track_id, scope.info)]
     for track_id in missing:
         job = latest(workspace, EncodeRequest, track_id=track_id, encoder_id=scope.info.id)
         if job is not None and job.state == "failed":
             frame.notice("It cannot be compared", job.message, job.hint)
             return
-        sentence = "What it moves appears as soon as both have been listened to."
-        wait_for(submit(workspace, EncodeRequest(track_id, scope.info.id)), sentence)
+        n_before = len(heard) - len(missing)
+        which = "changed" if track_id == after else AS_IT_IS
+        sentence = f"{n_before + 1} of {len(heard)}: listening to it {which}. Then you see what the change moves."
+        wait_for(submit(workspace, EncodeRequest(track_id, scope.info.id)), sentence, n_before, len(heard))
         return  # the other one comes after it
     found = _compare(scope, before, after)
     st.text(" ".join(found.sentences()))

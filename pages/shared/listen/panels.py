@@ -12,6 +12,7 @@ import streamlit as st
 from mess_core.catalogue.catalogue import ALL, FILTERS, Track
 from mess_core.glossary import define
 from mess_core.handover.exports import as_csv, as_json, as_m3u8
+from mess_core.numbers import percent, settled
 from mess_core.search import answers, explaining
 from mess_core.search.answers import Answer, FoundTrack, make_plan, query_of
 from mess_core.search.either import in_which
@@ -21,14 +22,15 @@ from mess_core.search.measured import measured_aspects, measured_library
 from mess_core.search.question import Question
 from mess_core.search.reasons import Reason, in_one_line
 from mess_core.search.seeds import how_alike
-from mess_core.search.tagged import tags_in_common
+from mess_core.search.tagged import TaggedLibrary, tags_in_common
 from mess_core.search.transposed import in_key
-from mess_core.search.words import in_shares
+from mess_core.search.words import in_shares, parse_words
 from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
 from pages.shared.app.frame import aspect_title
 from pages.shared.listen.aspects import measured_faithfulness
+from pages.shared.listen.rows import is_early
 from pages.shared.listen.rules import HOW_NEAR
 
 INDEXES = {
@@ -69,13 +71,13 @@ def in_lines(found: Answer, reasons: dict[str, list[Reason]]) -> dict[str, str]:
     """One line for each neighbour, by track id: what the catalogue knows, then what can be heard."""
     scope, discovery = found.plan.scope.for_aspects, resources.discovery(found.plan.scope)
     measured = measured_faithfulness(scope, discovery) if discovery else None
-    if found.query is None:
-        return {item.track.track_id: in_shares(item.neighbour.words or {}) for item in found.found}
     tagged, track_ids = resources.tagged(scope.library), [item.track.track_id for item in found.found]
+    if found.query is None:
+        return {item.track.track_id: _of_words(found, item, tagged) for item in found.found}
     tags = tags_in_common(scope.workspace, tagged, found.query.track_id, track_ids)
     lines = {}
     for item in found.found:
-        said = [in_shares(item.neighbour.words)] if item.neighbour.words else []
+        said = [_of_words(found, item, tagged)] if item.neighbour.words else []
         said += [f"same {name}" for name in names_in_common(found.query.facts, item.track)]
         family = measured.family if measured else lambda aspect: ()
         said.append(in_one_line(reasons[item.track.track_id], family, found.plan.question.aspects))
@@ -85,6 +87,14 @@ def in_lines(found: Answer, reasons: dict[str, list[Reason]]) -> dict[str, str]:
     return lines
 
 
+def _of_words(found: Answer, item: FoundTrack, tagged: TaggedLibrary) -> str:
+    """What each word adds, and what it is heard as though that was not wanted: likeness and other words outweigh it."""
+    unwanted = [wish.word for wish in parse_words(", ".join(found.plan.question.words)) if not wish.is_wanted]
+    still = tagged.still_heard(item.track.track_id, unwanted)
+    though = f"though heard as {listed(still)}" if still else ""
+    return "; ".join(filter(None, (in_shares(item.neighbour.words or {}), though)))
+
+
 def show_numbers(found: Answer, lines: Mapping[str, str]) -> None:
     """Every number behind the list, for who wants the last digit."""
     asked = [aspect for aspect in found.plan.question.weights if any(item.neighbour.aspects for item in found.found)]
@@ -92,7 +102,7 @@ def show_numbers(found: Answer, lines: Mapping[str, str]) -> None:
         {
             "rank": item.neighbour.rank,
             "title": item.track.title,
-            "similarity": item.neighbour.similarity if abs(item.neighbour.similarity) >= 5e-4 else 0.0,  # not -0.000
+            "similarity": settled(item.neighbour.similarity, 3),
             "nearness": item.neighbour.nearness,
             "closer than": item.neighbour.percentile,
             "measured": item.neighbour.value,
@@ -252,9 +262,11 @@ def show_heading(found: Answer) -> None:
             like = f"the query and {counted(len(question.like), 'other')}" if question.like else "the query"
             most, least = ("least", "most") if question.reverse else ("most", "least")
             unlike = f", and {least} like {counted(len(question.unlike), 'other')}" if question.unlike else ""
-            st.subheader(f"{counted(n, 'recording')} {most} like {like}{unlike}", anchor=False)
-    elif found.query is None:
-        st.subheader(f"{counted(n, 'recording')} that {'fits' if n == 1 else 'fit'} best", anchor=False)
+            fitting = f", and fitting “{', '.join(question.words)}”" if question.words else ""
+            st.subheader(f"{counted(n, 'recording')} {most} like {like}{unlike}{fitting}", anchor=False)
+    elif question.words:
+        fits, like = "fits" if n == 1 else "fit", "" if found.query is None else " like the query"
+        st.subheader(f"{counted(n, 'recording')}{like} that {fits} “{', '.join(question.words)}” best", anchor=False)
     else:
         by = "" if found.passage is None else ", each by its nearest passage"
         st.subheader(
@@ -286,7 +298,7 @@ def say(notices: Sequence[str]) -> None:
 def show_notices(found: Answer) -> None:
     """What the asker should know before trusting the list."""
     say(found.plan.notices)
-    if found.is_strange:
+    if found.is_strange and not is_early(found):
         further = "its nearest recording is further away than nearly all recordings of this library are from theirs."
         if found.plan.question.weights:
             text = f"Taken in all aspects together, even {further} In what was asked for alone it may still be close."
@@ -334,7 +346,9 @@ def show_basis(found: Answer) -> None:
 def usual_in_words(usual: Mapping[int, float]) -> str:
     """Where neighbours usually stand: being the nearest is no merit by itself. Empty in a library too small to say."""
     names = {1: "the nearest recording", 10: "its tenth"}
-    stands = [f"{names[rank]} is closer than {percentile:.1f} %" for rank, percentile in usual.items() if rank in names]
+    stands = [
+        f"{names[rank]} is closer than {percent(percentile, 1)}" for rank, percentile in usual.items() if rank in names
+    ]
     return f"For a usual query of this library {', '.join(stands)} of pairs." if stands else ""
 
 
@@ -361,8 +375,10 @@ def explain(found: Answer) -> None:
         usual = usual_in_words(resources.index(plan).usual_percentiles(plan.question))
         if usual:
             st.caption(usual)
-    heard = f"{'Listening for' if plan.scope.info.parts else 'Encoder'}: {plan.scope.info.title}"
-    how = ", ".join(f"{aspect_title(aspect)} {weight:.0%}" for aspect, weight in plan.question.weights.items())
+    heard = f"{'Hearing' if plan.scope.info.parts else 'Encoder'}: {plan.scope.info.title}"
+    how = ", ".join(
+        f"{aspect_title(aspect)} {percent(100 * weight)}" for aspect, weight in plan.question.weights.items()
+    )
     without = f" · without {', '.join(map(aspect_title, plan.question.avoid))}" if plan.question.avoid else ""
     by = "" if plan.kind.compares_values else f"{heard} · "
     n_all, n_embedded = plan.scope.workspace.catalogue.n_tracks(plan.scope.library), plan.scope.n_embedded

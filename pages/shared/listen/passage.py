@@ -9,6 +9,7 @@ import streamlit as st
 
 from mess_core.catalogue.catalogue import Track
 from mess_core.catalogue.passages import SamePassage
+from mess_core.numbers import number
 from mess_core.search.comparisons import PassageCurve, compare_passages
 from mess_core.words import counted
 from pages.shared.app import frame, resources
@@ -36,18 +37,18 @@ def show_same_passage(query: Track, passage: tuple[float, float] | None) -> None
     others = {other.track_id: other for other in same.others}
     tracks = {track_id: workspace.catalogue.track(track_id) for track_id in others}
     st.caption(
-        f"Beats {same.from_beat:.0f} to {same.to_beat:.0f} of the score, {counted(len(others), 'other recording')}, "
+        f"{same.beats_in_words} of the score, {counted(len(others), 'other recording')}, "
         f"the nearest in tempo first. {'' if passage else 'Choose a passage on the waveform to hear another one.'}"
     )
     chosen = st.multiselect(
-        "Heard beside the query", list(others), default=list(others)[:N_AT_FIRST], key=f"others {query.track_id}",
+        "Played beside the query", list(others), default=list(others)[:N_AT_FIRST], key=f"others {query.track_id}",
         max_selections=MOST_OTHERS, format_func=lambda each: _name(tracks[each]),
         help="What a recording is called here never changes with the passage: a chosen one stays chosen.",
     )  # fmt: skip
     chosen = [each for each in chosen if each in others]
-    tempi = [f"{_name(tracks[each])} {others[each].tempo:.0f}" for each in chosen]
+    tempi = [f"{_name(tracks[each])} {number(others[each].tempo, 0)}" for each in chosen]
     if tempi:
-        st.text(f"Tempo in bpm: query {same.asked.tempo:.0f}, {', '.join(tempi)}")
+        st.text(f"Tempo in bpm: query {number(same.asked.tempo, 0)}, {', '.join(tempi)}")
     _play(query, tracks, same, chosen)
     names = {query.track_id: f"query: {_name(query)}"} | {each: _name(track) for each, track in tracks.items()}
     st.plotly_chart(
@@ -86,22 +87,22 @@ def _play(query: Track, tracks: dict[str, Track], same: SamePassage, chosen: lis
 def figure(curves: list[PassageCurve], names: dict[str, str]) -> go.Figure:
     """Tempo above, level below; one line per recording, the query's the boldest."""
     lines = []
-    for number, curve in enumerate(curves):
+    for place, curve in enumerate(curves):
         name = charts.plain(names[curve.passage.track_id])[:60]
         for axis, values in (("y", curve.tempo), ("y2", curve.level_db)):
             lines.append(
                 {
                     "type": "scatter",
                     "mode": "lines",
-                    "x": curve.beats,
+                    "x": [beat + 1 for beat in curve.beats],  # the first beat is called 1
                     "y": values,
                     "yaxis": axis,
                     "line": {
-                        "color": charts.PALETTE[number % len(charts.PALETTE)],
-                        "width": 3.5 if number == 0 else 1.5,
+                        "color": charts.PALETTE[place % len(charts.PALETTE)],
+                        "width": 3.5 if place == 0 else 1.5,
                     },
                     "name": name,
-                    "legendgroup": str(number),
+                    "legendgroup": str(place),
                     "showlegend": axis == "y",
                     "hovertemplate": f"{name}, beat %{{x:g}}: %{{y:.1f}}<extra></extra>",
                 }

@@ -6,16 +6,21 @@ from collections.abc import Sequence
 from functools import partial
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mess_core.catalogue.catalogue import Track
 from mess_core.errors import DataMissingError
 from mess_core.handover.exports import as_m3u8, path_as_csv, path_document_as_json
 from mess_core.search.answers import make_plan, query_of
+from mess_core.search.explaining import explain_steps, names_in_common
 from mess_core.search.paths import MOST_VIA, TrackPath, find_path, question_of_path
 from mess_core.search.question import Question
+from mess_core.search.reasons import in_one_line
+from mess_core.search.track_facts import facts_of_many
 from mess_core.words import counted
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
+from pages.shared.listen.aspects import measured_faithfulness
 from pages.shared.listen.named import chip, offer
 from pages.shared.listen.panels import say
 from pages.shared.listen.query import measure_query
@@ -24,18 +29,22 @@ from pages.shared.widgets.pickers import offer_as_library
 
 HOW = (
     "Each step goes on towards the last recording, none goes back, and none is taken twice. Of all such paths of this "
-    "length it is the one whose largest step is smallest. *of 100*: how near a recording is to the one before it, "
+    "length it is the one whose largest step is smallest. Beside each stands in what it is like the one before, and in "
+    "what not. *of 100*: how near a recording is to the one before it, "
     "among the pairs that recordings of this library form with their nearest."
 )
 
 
-def choose_path(query: Track, passage: tuple[float, float] | None) -> list[str]:
-    """The recordings after the query that a path leads by way of, its end the last; empty for no path. In the URL."""
+def choose_path(query: Track, passage: tuple[float, float] | None, said: DeltaGenerator) -> list[str]:
+    """The recordings after the query that a path leads by way of, its end the last; empty for no path. In the URL.
+
+    `said` : where sentences about it stand, beside the row of its buttons
+    """
     labels = resources.workspace().catalogue.labels(frame.library())
     if state.read("to") and passage is not None:
-        st.caption("A passage is looked for by itself: the path waits until it is gone.")
+        said.caption("A passage is looked for by itself: the path waits until it is gone.")
         return []
-    end, via = _named(query, labels)
+    end, via = _named(query, labels, said)
     if not end:
         offer("A path to …", ":material/route:", {"to": "A path from the query to"}, {query.track_id}, labels)
         return []
@@ -52,13 +61,13 @@ def choose_path(query: Track, passage: tuple[float, float] | None) -> list[str]:
     return [*via, end]
 
 
-def _named(query: Track, labels: dict[str, str]) -> tuple[str, list[str]]:
+def _named(query: Track, labels: dict[str, str], said: DeltaGenerator) -> tuple[str, list[str]]:
     """The end of a path and what lies between, as far as they are here; what is not is left out, and that is said."""
     end, via = state.read("to"), list(dict.fromkeys(state.named("via")))
     known_end = end if end in labels and end != query.track_id else ""
     known = [each for each in via if each in labels and each not in (end, query.track_id)][:MOST_VIA]
     if end and (known_end != end or known != state.named("via")):
-        st.caption("A recording of the path in this link is another of its stops, or not in this library (any more).")
+        said.caption("A recording of the path in this link is another of its stops, or not in this library (any more).")
         state.keep("to", known_end)
         state.keep("via", known)
     return known_end, known
@@ -79,7 +88,7 @@ def show_path(query: Track, ends: Sequence[str], scope: Scope, question: Questio
     st.text(path.sentence)
     if path.plan.basis:
         st.text(path.plan.basis)
-    show_steps(path)
+    show_steps(path, steps_in_lines(path))
     name = f"path-{query.track_id}-{ends[-1]}"
     with st.container(horizontal=True):
         st.download_button("CSV", partial(path_as_csv, path), f"{name}.csv", "text/csv", on_click="ignore", key="csv")
@@ -92,6 +101,22 @@ def show_path(query: Track, ends: Sequence[str], scope: Scope, question: Questio
         )
         offer_as_library([step.track.track_id for step in path.steps])
     st.caption(HOW)
+
+
+def steps_in_lines(path: TrackPath) -> list[str]:
+    """Of each recording in what it is like the one before, and in what not; of the first nothing."""
+    scope, discovery = path.plan.scope.for_aspects, resources.discovery(path.plan.scope)
+    measured = measured_faithfulness(scope, discovery) if discovery else None
+    family = measured.family if measured else lambda aspect: ()
+    facts = facts_of_many(scope.workspace, [step.track.track_id for step in path.steps])
+    lines = [""]
+    reasons = explain_steps(path, resources.index, resources.discovery)
+    for before, step, why in zip(path.steps, path.steps[1:], reasons[1:], strict=False):
+        said = ["a wide step"] if step.is_wide else []
+        if before.track.track_id in facts:
+            said += [f"same {name}" for name in names_in_common(facts[before.track.track_id], step.track)]
+        lines.append("; ".join(filter(None, [*said, in_one_line(why, family)])))
+    return lines
 
 
 def _find(query: Track, ends: Sequence[str], scope: Scope, question: Question) -> TrackPath:

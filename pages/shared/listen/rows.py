@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 
 import streamlit as st
 
 from mess_core.catalogue.catalogue import Track
+from mess_core.numbers import number, percent
 from mess_core.search.answers import Answer, FoundTrack
 from mess_core.search.either import in_which
 from mess_core.search.neighbours import N_NEIGHBOURS, Neighbour
@@ -31,7 +32,7 @@ NEARNESS = (
 CLOSER = "Closer than {} in 100 of all pairs of passages here."
 FURTHER = "Further than {} in 100 of all pairs here."
 ALONG = "{} in 100 of the recordings here have less of it."
-BESIDE = "{}: nearer than {:.0f} in 100 of the pairs that recordings here form with their nearest."
+BESIDE = "{}: nearer than {} in 100 of the pairs that recordings here form with their nearest."
 STEP = "Nearer to the one before than {} in 100 of the pairs that recordings here form with their nearest."
 STEP_CLOSER = "Closer to the one before than {} in 100 of all pairs here."
 OPENED = "opened rows"  # under which others are shown, of this visitor
@@ -69,14 +70,14 @@ def show_rows(found: Answer, lines: Mapping[str, str]) -> None:
 
 
 @st.fragment
-def show_steps(path: TrackPath) -> None:
-    """A path as rows of the same player, each with how near it is to the one before."""
+def show_steps(path: TrackPath, lines: Sequence[str]) -> None:
+    """A path as rows of the same player, each with how near it is to the one before, and a line that says in what."""
     query_id, last = path.steps[0].track.track_id, len(path.steps)
     verdicts = resources.workspace().opinions.verdicts(query_id)
     report = player(
         [
-            replace(_named(step.track), row=_step(step, last, verdicts.get(step.track.track_id, "none")))
-            for step in path.steps
+            replace(_named(step.track), row=_step(step, last, line, verdicts.get(step.track.track_id, "none")))
+            for step, line in zip(path.steps, lines, strict=True)
         ],
         key="player",
         on_follow=state.follow,
@@ -89,31 +90,31 @@ def show_steps(path: TrackPath) -> None:
         _use_passage(report, query_id)
 
 
-def _step(step: Step, last: int, verdict: str) -> PlayerRow:
+def _step(step: Step, last: int, line: str, verdict: str) -> PlayerRow:
     what = "the beginning" if step.number == 1 else "the end" if step.number == last else "by way of this one"
     near, meaning = step.nearness, STEP
     if near is None and step.percentile is not None:
         near, meaning = step.percentile, STEP_CLOSER
     return PlayerRow(
         number=str(step.number),
-        verdict_words=what if step.is_stop else "",
+        verdict_words="; ".join(filter(None, (what if step.is_stop else "", line))),
         score=None if near is None else round(near),
-        score_words="" if near is None else meaning.format(f"{near:.1f}"),
+        score_words="" if near is None else meaning.format(number(near, 1)),
         asks=step.number > 1,
         verdict=verdict,
     )
 
 
 def _tracks(found: Answer, query: Track | None, lines: Mapping[str, str]) -> list[PlayerTrack]:
-    is_aligned = st.session_state.get("aligned", True)
+    is_aligned, has_scale = st.session_state.get("aligned", True), not is_early(found)
     verdicts = resources.workspace().opinions.verdicts(query.track_id if query else None)
     tracks = [] if query is None else [replace(_named(query), row=PlayerRow("A", "the query", asks=False))]
-    for item, more, alike in _listed(found):
-        row = _row(found, item, lines, verdicts.get(item.track.track_id, "none"))
+    for item, more, holds, alike in _listed(found):
+        row = _row(found, item, lines, verdicts.get(item.track.track_id, "none"), has_scale=has_scale)
         if alike is not None:
-            said = f"the same notes as above ({alike:.2f})" if alike else ""
+            said = f"the same notes as above ({number(alike)})" if alike else ""
             row = replace(row, is_under=True, verdict_words="; ".join(filter(None, (said, row.verdict_words))))
-        track = replace(_named(item.track), row=replace(row, more=more))
+        track = replace(_named(item.track), row=replace(row, more=more, holds=holds))
         if item.moment:
             offset_s = item.moment.track_s - item.moment.query_s if is_aligned else 0.0
             length_s = min(item.moment.length_s, item.track.duration_s - item.moment.track_s)
@@ -122,14 +123,14 @@ def _tracks(found: Answer, query: Track | None, lines: Mapping[str, str]) -> lis
     return tracks
 
 
-def _listed(found: Answer) -> Iterator[tuple[FoundTrack, str, float | None]]:
-    """The rows that are shown, what the button below each says, and, of those that stand under another, how alike their
-    notes are: 0 where the name of the work says it. None of the others.
+def _listed(found: Answer) -> Iterator[tuple[FoundTrack, str, tuple[str, ...], float | None]]:
+    """The rows that are shown, what the button below each says, the numbers of those that it shows, and, of those that
+    stand under another, how alike their notes are: 0 where the name of the work says it. None of the others.
 
     An order along an aspect has nothing to be gathered under.
     """
     if not state.read("together") or found.dial is not None:
-        yield from ((item, "", None) for item in found.found)
+        yield from ((item, "", (), None) for item in found.found)
         return
     opened = st.session_state.get(OPENED, frozenset())
     key = tuple((item.track.track_id, item.track.composer, item.track.work) for item in found.found)
@@ -139,10 +140,11 @@ def _listed(found: Answer) -> Iterator[tuple[FoundTrack, str, float | None]]:
         yield (
             by_id[first],
             f"hide {counted(len(others), 'other')}" if is_open else others_in_words(len(others), bool(alike)),
+            () if is_open else tuple(str(by_id[other].neighbour.rank) for other in others),
             None,
         )
         for other in others if is_open else ():
-            yield by_id[other], "", alike.get(other, 0.0)
+            yield by_id[other], "", (), alike.get(other, 0.0)
 
 
 # Without names it listens, and the list is drawn again with every report of the player.
@@ -173,7 +175,10 @@ def _named(track: Track) -> PlayerTrack:
     return replace(PlayerTrack.of(track), label=title, performer=APART.join(apart))
 
 
-def _row(found: Answer, item: FoundTrack, lines: Mapping[str, str], verdict: str) -> PlayerRow:
+def _row(
+    found: Answer, item: FoundTrack, lines: Mapping[str, str], verdict: str, *, has_scale: bool = True
+) -> PlayerRow:
+    """`has_scale` : whether it is known how near neighbours are in this library"""
     neighbour = item.neighbour
     is_near = neighbour.nearness is None or neighbour.nearness >= NEAR_FROM
     near_in = in_which(neighbour.hearings) if neighbour.hearings and is_near else ""
@@ -187,7 +192,7 @@ def _row(found: Answer, item: FoundTrack, lines: Mapping[str, str], verdict: str
         score, unit, meaning = neighbour.percentile, "% have less", ALONG
     elif found.plan.question.reverse and neighbour.percentile is not None:
         score, unit, meaning = 100.0 - neighbour.percentile, "% are nearer", FURTHER
-    elif neighbour.nearness is not None:
+    elif neighbour.nearness is not None and has_scale:
         score, meaning = neighbour.nearness, NEARNESS
     elif found.passage is not None and neighbour.percentile is not None:
         score, unit, meaning = neighbour.percentile, "% are further", CLOSER
@@ -197,20 +202,26 @@ def _row(found: Answer, item: FoundTrack, lines: Mapping[str, str], verdict: str
         verdict_words=words,
         score=None if score is None else round(score),
         unit=unit,
-        score_words=meaning.format("" if score is None else f"{score:.1f}"),
+        score_words=meaning.format("" if score is None else number(score, 1)),
         scores=_beside(neighbour)
         or tuple(
             RowScore(
                 frame.aspect_title(name),
-                f"{near:.0f} %",
+                percent(near),
                 accent_of_aspect(name).css,
-                f"closer than {near:.0f} % of all pairs here, in {frame.aspect_title(name)} alone",
+                f"closer than {percent(near)} of all pairs here, in {frame.aspect_title(name)} alone",
             )
             for name, near in asked
             if near is not None and 1 < len(asked) <= MOST_SCORES
         ),
         verdict=verdict,
     )
+
+
+def is_early(found: Answer) -> bool:
+    """Whether less than half of the library can be compared: how near neighbours are in it is not known then."""
+    scope = found.plan.scope
+    return 2 * scope.n_embedded < scope.workspace.catalogue.n_tracks(scope.library)
 
 
 def _beside(neighbour: Neighbour) -> tuple[RowScore, ...]:
@@ -222,7 +233,9 @@ def _beside(neighbour: Neighbour) -> tuple[RowScore, ...]:
         name = "query" if each.track_id is None else f"{SIGNS[key]}{counts[key]}"
         if each.nearness is not None:
             colour = "" if each.is_wanted else GREY.css  # of none, the page's own
-            scores.append(RowScore(f"{name}:", f"{each.nearness:.0f}", colour, BESIDE.format(name, each.nearness)))
+            scores.append(
+                RowScore(f"{name}:", number(each.nearness, 0), colour, BESIDE.format(name, number(each.nearness, 0)))
+            )
     return tuple(scores)
 
 

@@ -49,6 +49,7 @@ def _choose_filters() -> dict:
     offered["where"] = ("Your own table", list(said)[:MOST_VALUES])
     for key, (label, options) in offered.items():
         if not options and key in ("collections", "splits", "where"):
+            _wants_in_vain(key)
             continue  # a plain folder has none
         filters[key] = tuple(state.sticky(st.multiselect, label, options=options, key=key, disabled=not options))
     if "where" in filters:
@@ -61,7 +62,16 @@ def _choose_filters() -> dict:
                 f"is heard most as that, and with a strength of at least {STRONG_FROM:g}.",
             )
         )  # fmt: skip
+    else:
+        _wants_in_vain("heard_as")
     return filters
+
+
+def _wants_in_vain(key: str) -> None:
+    """A filter that a link asks for where there is nothing to be chosen by it."""
+    if wanted := state.read(key):
+        state.cannot(key, ", ".join(wanted), "which is not here")
+        state.keep(key, [])
 
 
 def _choose_rules(scope: Scope) -> dict:

@@ -7,6 +7,7 @@ import math
 import plotly.graph_objects as go
 import streamlit as st
 
+from mess_core.numbers import brief, number, percent
 from mess_core.search.answers import Answer, FoundTrack
 from mess_core.search.comparisons import MomentMap, compare_targets, map_moments
 from mess_core.search.reasons import Reason
@@ -62,7 +63,7 @@ def _show_aspects(found: Answer, item: FoundTrack, reasons: list[Reason]) -> Non
                 "aspect": aspect_title(reason.aspect),
                 "closer than": reason.percentile,
                 "beside the query": _beside(reason),
-                "standing": f"{reason.word} than {reason.standing:.0f} % of the library",
+                "in this library": f"{reason.word} than {percent(reason.standing)} of the library",
             }
             for reason in reasons
         ],
@@ -74,7 +75,7 @@ def _show_aspects(found: Answer, item: FoundTrack, reasons: list[Reason]) -> Non
 
 
 def _beside(reason: Reason) -> str:
-    by_sd = f"{abs(reason.difference_sd):.1f}"
+    by_sd = number(abs(reason.difference_sd), 1)
     return "the same" if by_sd == "0.0" else f"{reason.word} by {by_sd} SD"
 
 
@@ -83,7 +84,7 @@ def contributions(found: Answer) -> go.Figure:
     names = [charts.plain(f"{item.neighbour.rank}. {item.track.title[:30]}") for item in found.found]
     titles = [charts.plain(item.track.title) for item in found.found]
     bars = []
-    for number, aspect in enumerate(found.plan.question.weights):
+    for place, aspect in enumerate(found.plan.question.weights):
         scores = [(item.neighbour.aspects or {}).get(aspect) for item in found.found]
         bars.append(
             {
@@ -92,7 +93,7 @@ def contributions(found: Answer) -> go.Figure:
                 "x": [score.contribution if score else 0.0 for score in scores],
                 "y": names,
                 "name": aspect_title(aspect),
-                "marker": {"color": charts.SERIES[number % len(charts.SERIES)]},
+                "marker": {"color": charts.SERIES[place % len(charts.SERIES)]},
                 "text": titles,
                 "textposition": "none",
                 "hovertemplate": "%{text}<br>" + aspect_title(aspect) + ": %{x:.3f}<extra></extra>",
@@ -130,10 +131,11 @@ def _show_values(found: Answer, item: FoundTrack) -> None:
         [
             {
                 "property": TARGETS[pair.target].title,
+                "measured as": TARGETS[pair.target].measured_as,
                 "query": pair.query,
                 "this one": pair.track,
                 "unit": pair.unit,
-                "the encoder is off by": "" if pair.error is None else f"± {_brief(pair.error)} {pair.unit}",
+                "the encoder is off by": "" if pair.error is None else f"± {brief(pair.error)} {pair.unit}",
                 "": "estimate" if pair.is_weak else "",
             }
             for pair in pairs
@@ -201,7 +203,7 @@ def moment_map(moments: MomentMap) -> go.Figure:
     figure.add_scatter(
         x=[t for _, t, _ in places], y=[q for q, _, _ in places], mode="markers", showlegend=False,
         marker={"size": 12, "color": "rgba(0,0,0,0)"}, customdata=[[q, t] for q, t, _ in places],
-        text=[f"query {frame.clock(q)}, track {frame.clock(t)}: {value:.2f}" for q, t, value in places],
+        text=[f"query {frame.clock(q)}, track {frame.clock(t)}: {number(value)}" for q, t, value in places],
         hovertemplate="%{text}<extra></extra>", unselected={"marker": {"opacity": 1}},
     )  # fmt: skip
     figure.add_scatter(
@@ -221,7 +223,3 @@ def moment_map(moments: MomentMap) -> go.Figure:
         clickmode="event+select",
     )
     return figure
-
-
-def _brief(value: float) -> str:
-    return f"{value:.2g}" if value < 100 else f"{value:.0f}"

@@ -8,8 +8,6 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from mess_core.words import number as number
-
 BLUES = "Blues"
 SERIES = ("#3559c7", "#e0803a", "#4f9d83", "#b0567a", "#b28a3e", "#6f7bd0", "#8a8f9c")
 PALETTE = (  # where seven are not enough: names, recordings
@@ -28,18 +26,6 @@ def camera(image_format: str, name: str) -> dict[str, Any]:
 def plain(text: str) -> str:
     """Untrusted text, so that Plotly shows it as it is."""
     return html.escape(text, quote=False).replace("$", "&#36;")  # Plotly reads $…$ as a formula
-
-
-def clock(seconds: float) -> str:
-    """A place in a recording.
-
-    Examples
-    --------
-    >>> clock(2.5), clock(127.46)
-    ('0:02.5', '2:07.5')
-    """
-    tenths = round(10 * seconds)
-    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
 
 
 def faded(colour: str, strength: float) -> str:

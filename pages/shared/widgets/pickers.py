@@ -59,14 +59,16 @@ def choose_hearing() -> Scope:
     one = _one_layer()
     if one is not None:
         named[one.info.id] = one.info.title
-    asked = state.read("encoder")
+    asked, hearing = state.read("encoder"), state.read("hearing")
     first = scope_to_listen(resources.workspace(), frame.library()).info.id
     usual = next(each for each in (first, DEFAULT, *usual_ids, *encoders) if each in named)
     chosen = state.sticky(
-        st.selectbox, "Heard by", options=list(named), key="hearing", format_func=lambda each: named.get(each, each),
+        st.selectbox, "Hearing", options=list(named), key="hearing", format_func=lambda each: named.get(each, each),
         default=asked if asked in named else usual,
         help="\n\n".join([define("hearing"), *(f"*{named[each]}*: {resources.info(each).summary}" for each in ids)]),
     )  # fmt: skip
+    if asked and asked not in named and not hearing:
+        state.cannot("encoder", asked, "which has heard nothing here", f"“{named[chosen]}” listens instead")
     if one is not None and chosen == one.info.id:
         st.caption("Only this layer listens, as it was chosen on Layers.")
         frame.link(
@@ -86,12 +88,17 @@ def _one_layer() -> Scope | None:
     try:
         scope = frame.scope(asked)
     except InputError as error:
-        st.text(f"{error.message} Another listens.")
+        _say_who_does_not_listen(asked, error.message.rstrip("."))
         return None
     if not scope.n_embedded:
-        st.text(f"{scope.info.title} has heard nothing of this library. Another listens.")
+        _say_who_does_not_listen(asked, f"{scope.info.title} has heard nothing of this library")
         return None
     return scope
+
+
+def _say_who_does_not_listen(hearing: str, why: str) -> None:
+    if not state.cannot("hearing", hearing, f"but {why}", "another listens"):
+        st.text(f"{why}. Another listens.")
 
 
 def heard_hearings() -> list[str]:

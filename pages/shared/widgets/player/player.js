@@ -125,10 +125,14 @@ class Player {
 
   get #isList() { return this.engine.voices.length > 0 && this.engine.voices.every(({ track }) => track.row); }
 
-  /** In a list the key is the number of the row, and the query has a key of its own. */
+  /** In a list the key is the number of the row, and the query has a key of its own; what is hidden is shown first. */
   #trackOfKey(number) {
     const { voices } = this.engine;
     const index = this.#isList ? voices.findIndex(({ track }) => track.row.number === String(number)) : number - 1;
+    if (index < 0) { // it stands under another row, which opens
+      const above = voices.find(({ track }) => track.row.holds?.includes(String(number)));
+      if (above) this.trigger("open", above.track.id);
+    }
     return index >= 0 && index < voices.length ? index : null;
   }
 

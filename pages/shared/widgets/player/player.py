@@ -74,6 +74,7 @@ class PlayerRow:
     unit, score_words : what the score is of, and what it means
     scores : in each thing that was asked for
     more : what the button below it says that shows or hides the rows that stand under it; empty for none
+    holds : numbers of the rows that this button shows, by whose keys it is pressed, too
     is_under : whether it stands under another row
     asks : whether the listener is asked for an opinion, and offered to go on from here
     verdict : "like", "dislike" or "none"
@@ -86,6 +87,7 @@ class PlayerRow:
     score_words: str = ""
     scores: tuple[RowScore, ...] = ()
     more: str = ""
+    holds: tuple[str, ...] = ()
     is_under: bool = False
     asks: bool = True
     verdict: str = "none"
