@@ -35,7 +35,7 @@ class PointMap {
     this.section = root.querySelector(".map");
     for (const name of ["plane", "said", "legend", "slow", "spoken"]) this[name] = root.querySelector(`.${name}`);
     [this.cloud, this.canvas, this.top] = ["cloud", "points", "marks"].map((name) => root.querySelector(`canvas.${name}`));
-    this.listening = new Listening(() => this.#refresh());
+    this.listening = new Listening(() => this.#refreshTop());
     this.calmMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
     this.#takePainter(glPainter(this.canvas));
     this.sizes = new ResizeObserver(() => this.#resize());
@@ -74,7 +74,7 @@ class PointMap {
     this.#showLegend();
     this.#look();
     this.section.dataset.ready = this.grid.n;
-    this.#packs.titles(data.titles).then((titles) => { this.titles = titles; this.#refresh(); }, () => {});
+    this.#packs.titles(data.titles).then((titles) => { this.titles = titles; this.#refreshTop(); }, () => {});
   }
 
   #layPlaces(places, kept, data) {
@@ -173,9 +173,16 @@ class PointMap {
     for (const canvas of [this.cloud, this.canvas, this.top]) {
       [canvas.width, canvas.height] = [this.camera.width, this.camera.height].map((side) => Math.round(side * ratio));
     }
+    this.hasNewPoints = true; // a canvas of another size is empty
   }
 
+  /** Draw anew: all of it, or what lies on top. A hundred thousand points take a moment without a graphics card. */
   #refresh() {
+    this.hasNewPoints = true;
+    this.#refreshTop();
+  }
+
+  #refreshTop() {
     cancelAnimationFrame(this.frame);
     this.frame = requestAnimationFrame(() => this.#draw());
   }
@@ -202,22 +209,31 @@ class PointMap {
 
   #draw() {
     if (!this.data || !this.ratio) return;
-    const moved = Math.min(1, (performance.now() - this.#movesSince) / MOVE_MS);
     const theme = this.#theme;
-    const { size, opacity } = sizeAndOpacity(this.grid.n, this.camera.zoom);
-    const edge = /^#[0-9a-f]{6}$/i.test(theme.background) ? rgbOf(theme.background) : [255, 255, 255];
-    const eased = moved * moved * (3 - 2 * moved);
-    this.painter.paint(this.camera, { size, opacity, edge, moved: eased, ratio: this.ratio });
-    const [cloud, top] = [this.cloud, this.top].map((canvas) => {
-      const context = canvas.getContext("2d");
-      context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-      context.clearRect(0, 0, this.camera.width, this.camera.height);
-      return context;
-    });
-    if (moved < 1) return this.#refresh(); // what lies on top waits until the points are where they are
-    if (this.density) drawDensity(cloud, this.camera, this.density);
+    const isMoving = this.hasNewPoints && this.#drawPoints(theme);
+    const top = this.#cleared(this.top);
+    if (isMoving) return this.#refresh(); // what lies on top waits until the points are where they are
+    this.hasNewPoints = false;
     drawShapes(top, this.#shapes(top, theme));
     if (this.#drag?.outline) this.#drawOutline(top, theme);
+  }
+
+  /** The points, and the cloud behind them; whether the points are still on their way. */
+  #drawPoints(theme) {
+    const moved = Math.min(1, (performance.now() - this.#movesSince) / MOVE_MS);
+    const eased = moved * moved * (3 - 2 * moved);
+    const edge = /^#[0-9a-f]{6}$/i.test(theme.background) ? rgbOf(theme.background) : [255, 255, 255];
+    this.painter.paint(this.camera, { ...sizeAndOpacity(this.grid.n, this.camera.zoom), edge, moved: eased, ratio: this.ratio });
+    const cloud = this.#cleared(this.cloud);
+    if (this.density && moved >= 1) drawDensity(cloud, this.camera, this.density);
+    return moved < 1;
+  }
+
+  #cleared(canvas) {
+    const context = canvas.getContext("2d");
+    context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    context.clearRect(0, 0, this.camera.width, this.camera.height);
+    return context;
   }
 
   #drawOutline(context, { accent }) {
@@ -276,7 +292,7 @@ class PointMap {
       if (isByKey) this.spoken.textContent = this.#wordsOf(row).join(", ");
     }
     this.listening.restOn(row >= 0 ? this.titles?.ids[row] : null);
-    this.#refresh();
+    this.#refreshTop();
   }
 
   #rowAt(left, top) {
@@ -369,7 +385,8 @@ class PointMap {
     if (this.#drag.kind === "move") this.camera.moveBy(to[0] - before[0], to[1] - before[1]);
     if (this.#drag.kind === "box") this.#drag.outline = this.#boxOf(this.#drag.from, to);
     if (this.#drag.kind === "lasso") (this.#drag.outline ??= [this.#drag.from]).push(to);
-    this.#refresh();
+    if (this.#drag.outline) this.#refreshTop();
+    else this.#refresh();
   }
 
   #pinch(id, before, to) {
@@ -386,7 +403,7 @@ class PointMap {
     if (kind === "pinch" && this.#pointers.size) return;
     this.#drag = null;
     this.plane.classList.remove("dragging");
-    this.#refresh();
+    this.#refreshTop();
     if (event.type === "pointercancel" || kind === "pinch" || !this.grid) return;
     if (outline) return this.#choose(this.grid.inside(outline.map((at) => this.camera.toMap(...at))));
     const row = moved < STILL_PX ? this.#rowAt(...to) : -1;
