@@ -5,6 +5,10 @@ import streamlit as st
 
 from pages.shared.app.guards import GUARDS
 from pages.shared.app.routes import ROUTES, lifespan
-from pages.shared.widgets.player.modules import MODULE_ROUTES
+from pages.shared.map.packs import PACK_ROUTES
+from pages.shared.map.points.modules import MODULES as MAP
+from pages.shared.widgets.modules import module_routes
+from pages.shared.widgets.player.modules import MODULES as PLAYER
 
-app = st.App("home.py", routes=[*ROUTES, *MODULE_ROUTES], middleware=GUARDS, lifespan=lifespan)
+routes = [*ROUTES, *PACK_ROUTES, *module_routes(PLAYER, MAP)]
+app = st.App("home.py", routes=routes, middleware=GUARDS, lifespan=lifespan)

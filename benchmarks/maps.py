@@ -4,7 +4,8 @@
 
 A library like the demo (120 tracks, 13 layers x 192): cold, in a new process, in which numba has to compile UMAP first;
 warm, in the same process; and when it is kept. Then one layer of ten thousand tracks x 768, phase by phase. The
-machine's own limit stands beside the exact search for neighbours: the same arithmetic as one matrix product.
+machine's own limit stands beside the exact search for neighbours: the same arithmetic as one matrix product. At last a
+map of a hundred thousand points in a browser, beside Plotly's (`benchmarks.shown_map`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import shown_map
 from mess_core.catalogue.catalogue import NewTrack, Track, track_id_of
 from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.nano import NANO
@@ -47,7 +49,7 @@ def main() -> None:
         cold_s = time.monotonic() - started_s
         print(f"{N_DEMO} tracks, 13 layers of 192: cold, process included {cold_s:15.1f} s   (bar 40 s)")
         print(told, end="")
-    for line in large_lines():
+    for line in itertools.chain(large_lines(), shown_map.lines()):
         print(line, flush=True)
 
 

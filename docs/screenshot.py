@@ -48,7 +48,7 @@ def main(url: str, track_id: str) -> None:
 
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.goto(f"{url}/Map?library=demo&query={track_id}")
-        page.locator(".js-plotly-plot").nth(1).wait_for(timeout=60_000)
+        page.locator("section.map[data-ready]").wait_for(timeout=60_000)
         page.wait_for_timeout(3_000)
         page.screenshot(path=HERE / "map.png")
 

@@ -26,7 +26,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -54,6 +54,7 @@ from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.workspace import Workspace
 
 MOST_TRACKS = 20_000  # drawn; the exact neighbours of so many take seconds
+NAMED_BY = 10_000  # of more than MOST_TRACKS points: finding regions takes time by their square, two minutes of 100 000
 ASPECTS = "aspects"  # the view that is no layer
 STABILITY_SEED = 1  # added to the map's own
 
@@ -150,10 +151,14 @@ class MapView:
 
 @dataclass(frozen=True)
 class MapNames:
-    """What a map's directions and regions stand for; rows of regions are those of its view."""
+    """What a map's directions and regions stand for; rows of regions are those of its view.
+
+    n_judged : points that this rests on, and that counts in sentences are of
+    """
 
     directions: tuple[Direction, ...]
     regions: tuple[Region, ...]
+    n_judged: int
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -427,21 +432,43 @@ def is_complete(scope: Scope, settings: MapSettings | None = None) -> bool:
 
 
 def name_view(scope: Scope, view: MapView) -> MapNames:
-    """What the directions and regions of a view stand for, as the library's targets and names say."""
+    """What the directions and regions of a view stand for, as the library's targets and names say.
+
+    Of very many points a sample is judged; the others belong to the region of the judged point that lies nearest.
+    """
     tracks = {track.track_id: track for track in scope.tracks}
-    shown = [tracks[track_id] for track_id in view.track_ids]
+    every, seed = view.points(), view.settings.seed
+    judged = np.arange(len(every))
+    if len(every) > MOST_TRACKS:
+        judged = np.sort(np.random.default_rng(seed).choice(len(every), NAMED_BY, replace=False))
+    ids = [view.track_ids[row] for row in judged]
+    shown, points = [tracks[track_id] for track_id in ids], every[judged]
     targets = {
-        target: probe_scale(scope.workspace.measurements.values(view.track_ids, target), target)
+        target: probe_scale(scope.workspace.measurements.values(ids, target), target)
         for target in probed_targets("track")
     }
     labels: dict[str, list[str | None]] = {
         kind: [getattr(track, kind) for track in shown] for kind in ("composer", "performer", "instrument")
     }
     works = groups_of(shown, "work")
-    points = view.points()
-    directions = find_directions(points, targets, labels, works, view.settings.seed)
+    directions = find_directions(points, targets, labels, works, seed)
     labels["work"] = [track.work for track in shown]
-    return MapNames(directions, find_regions(points, targets, labels, works, view.settings.seed))
+    regions = find_regions(points, targets, labels, works, seed)
+    if len(judged) < len(every):
+        regions = _spread(regions, points, every)
+    return MapNames(directions, regions, len(judged))
+
+
+def _spread(regions: Sequence[Region], judged: np.ndarray, every: np.ndarray) -> tuple[Region, ...]:
+    """The regions of some points with all that lie there."""
+    codes = np.full(len(judged), -1)
+    for number, region in enumerate(regions):
+        codes[list(region.rows)] = number
+    of_every = codes[nearest_on_map(judged, 1, every)[:, 0]]
+    return tuple(
+        replace(region, rows=tuple(np.flatnonzero(of_every == number).tolist()))
+        for number, region in enumerate(regions)
+    )
 
 
 def segment_path(scope: Scope, view: MapView, track_id: str) -> tuple[PathPoint, ...]:
@@ -602,6 +629,11 @@ def _discovery(scope: Scope) -> Discovery | None:
 
 def _folder(scope: Scope, settings: MapSettings) -> Path:
     return scope.workspace.paths.maps / scope.info.folder / f"{file_name(scope.library)}-{settings.key}"
+
+
+def kept_at(scope: Scope, settings: MapSettings, content: str, layer: int) -> Path:
+    """Where the view of a layer is kept, drawn of what `content` names."""
+    return _folder(scope, settings) / content[:16] / f"{_file_name(layer, None)}.json"
 
 
 def _current(folder: Path) -> Path | None:

@@ -14,7 +14,7 @@ from mess_core.catalogue.passages import Passage, SamePassage
 from mess_core.errors import MessError
 from mess_core.probing.discovery import Discovery
 from mess_core.search.answers import Plan, Query
-from mess_core.search.matching import Moment, align, best_moments
+from mess_core.search.matching import Moment, align, best_moments, passage_rows
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.targets.base import TargetValue, error_in_units
 from mess_core.targets.registry import TARGETS
@@ -32,6 +32,7 @@ class MomentMap:
     similarities : one row per segment of the query, in the geometry and with the weights of the search
     path : (query segment, track segment) pairs that follow each other in both; the query laid along the track
     moments : the stretches that resemble each other most, the best first
+    segment_s : how long a segment is
     """
 
     query_starts_s: tuple[float, ...]
@@ -39,6 +40,7 @@ class MomentMap:
     similarities: tuple[tuple[float, ...], ...]
     path: tuple[tuple[int, int], ...]
     moments: tuple[Moment, ...]
+    segment_s: float
 
 
 @dataclass(frozen=True)
@@ -100,19 +102,31 @@ def compare_passages(workspace: Workspace, same: SamePassage, track_ids: Sequenc
     return curves
 
 
-def map_moments(index: NeighbourIndex, plan: Plan, query: Query, track_id: str) -> MomentMap:
-    """Compare all moments of two recordings; errors as `Scope.embedding`."""
-    embedding = plan.scope.embedding(track_id)
+def map_moments(
+    index: NeighbourIndex, plan: Plan, query: Query, track_id: str, passage: tuple[float, float] | None = None
+) -> MomentMap:
+    """Compare all moments of two recordings; errors as `Scope.embedding`.
+
+    Parameters
+    ----------
+    passage : (from_s, to_s), optional
+        Of the query: only its segments are compared.
+    """
+    embedding, segment_s = plan.scope.embedding(track_id), plan.scope.info.segment_s
+    asked_s, asked_of = query.embedding.starts_s, query.embedding.segments
+    if passage is not None:
+        rows = passage_rows(asked_s, segment_s, *passage, query.duration_s)
+        asked_s, asked_of = asked_s[rows], asked_of[rows]
     geometry = index.of_segments
-    asked, others = (geometry.items(each.segments.astype(np.float32)) for each in (query.embedding, embedding))
+    asked, others = (geometry.items(each.astype(np.float32)) for each in (asked_of, embedding.segments))
     similarities = geometry.matrix(asked, others, index.segment_weights(plan.question))
-    starts = query.embedding.starts_s, embedding.starts_s
     return MomentMap(
-        query_starts_s=tuple(starts[0].tolist()),
-        track_starts_s=tuple(starts[1].tolist()),
+        query_starts_s=tuple(asked_s.tolist()),
+        track_starts_s=tuple(embedding.starts_s.tolist()),
         similarities=tuple(map(tuple, similarities.tolist())),
         path=tuple(map(tuple, align(similarities).pairs.tolist())),
-        moments=tuple(best_moments(similarities, *starts, plan.scope.info.segment_s, n=N_MOMENTS)),
+        moments=tuple(best_moments(similarities, asked_s, embedding.starts_s, segment_s, n=N_MOMENTS)),
+        segment_s=segment_s,
     )
 
 

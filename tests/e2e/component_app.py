@@ -18,7 +18,8 @@ import streamlit as st
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from pages.shared.widgets.player.modules import MODULE_ROUTES
+from pages.shared.widgets.modules import module_routes
+from pages.shared.widgets.player.modules import MODULES
 from pages.shared.widgets.player.player import PlayerTrack, player
 from pages.shared.widgets.upload.upload import upload
 
@@ -170,6 +171,6 @@ else:
             Route("/excerpt/{name}", excerpt),
             Route("/peaks/{name}", peaks),
             Route("/upload", receive, methods=["PUT"]),
-            *MODULE_ROUTES,
+            *module_routes(MODULES),
         ],
     )

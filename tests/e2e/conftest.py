@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,8 +26,10 @@ from mess_core.workspace.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "test-results"
-PLAYER = ROOT / "pages" / "shared" / "widgets" / "player" / "player.js"
-PROBE = Path(__file__).with_name("player_probe.js")
+PROBED = {  # scripts that tests look into, and what is added to them for that
+    ROOT / "pages" / "shared" / "widgets" / "player" / "player.js": Path(__file__).with_name("player_probe.js"),
+    ROOT / "pages" / "shared" / "map" / "points" / "map.js": Path(__file__).with_name("map_probe.js"),
+}
 START_LIMIT_S = 60.0
 PATIENCE_MS = 60_000
 CHROMIUM_ARGUMENTS = [
@@ -148,7 +151,8 @@ def open_page(browser, watch, request):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         contexts.append(context)
         context.route("**/*", lambda route: _keep_inside(route, watch))
-        context.route("**/modules/*/player.js", _add_probe)
+        for script, probe in PROBED.items():
+            context.route(f"**/modules/*/{script.name}", partial(_add_probe, script=script, probe=probe))
         page = context.new_page()
         pages.append(page)
         page.on("pageerror", lambda error: watch.add_error(str(error)))
@@ -203,14 +207,23 @@ def _keep_inside(route, watch: Watch) -> None:
         route.abort()
 
 
-def _add_probe(route) -> None:
-    """The player, and after it what lets tests look into its audio graph.
+def _add_probe(route, script: Path, probe: Path) -> None:
+    """A script, and after it what lets tests look into it.
 
     It is read from disk, not asked of the server: a browser asks again by itself when a kept connection was closed
     meanwhile, `route.fetch` gives up, and the page then waits for its module for ever.
     """
-    both = f"{PLAYER.read_text('utf-8')}\n{PROBE.read_text('utf-8')}"
+    both = f"{script.read_text('utf-8')}\n{probe.read_text('utf-8')}"
     route.fulfill(content_type="text/javascript", body=both)
+
+
+def place_on_map(page, row: int) -> tuple[float, float]:
+    """Where a point of the large map is in the window, once the map is there."""
+    page.wait_for_function(
+        "() => globalThis.__messMap?.ids.length && globalThis.__messMap.place(0)", timeout=PATIENCE_MS
+    )
+    left, top = page.evaluate("row => globalThis.__messMap.place(row)", row)
+    return left, top
 
 
 def _free_port() -> int:

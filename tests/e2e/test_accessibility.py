@@ -20,6 +20,7 @@ from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit
 from mess_core.workspace.workspace import Workspace
+from tests.e2e.conftest import place_on_map
 from tests.e2e.test_app import PATIENCE_MS, ROOT, wait_for_jobs, write_tone
 
 pytestmark = pytest.mark.e2e
@@ -88,11 +89,9 @@ def neighbours_are_there(page: Page) -> None:
 
 def click_a_point(page: Page) -> None:
     """The map, and the player of what was clicked."""
-    mark = page.locator(".js-plotly-plot").first.locator(".scatterlayer .points path").nth(2)
-    expect(mark).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("section.map[data-ready]")).to_be_visible(timeout=PATIENCE_MS)
     stand_still(page)
-    box = mark.bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.click(*place_on_map(page, 2))
     expect(page.get_by_role("button", name="Find like this")).to_be_visible(timeout=PATIENCE_MS)
 
 

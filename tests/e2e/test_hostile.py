@@ -15,6 +15,7 @@ from mess_core.maps.drawing import make_map
 from mess_core.storage.jobs import Failure
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
+from tests.e2e.conftest import place_on_map
 
 pytestmark = pytest.mark.e2e
 
@@ -103,6 +104,10 @@ def test_hostile_names_stay_text(app, open_page, path, library):
             page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
             page.wait_for_timeout(300)
             look(page)
+    for row in (0, 3, 6) if page.locator("section.map[data-ready]").count() else ():
+        page.mouse.move(*place_on_map(page, row))
+        page.wait_for_timeout(300)
+        look(page)
     look(page)
 
 

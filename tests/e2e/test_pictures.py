@@ -24,7 +24,7 @@ from mess_core.work.map import MapRequest
 from mess_core.work.request import submit
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import work
-from tests.e2e.conftest import PATIENCE_MS, RESULTS, ROOT, Server, settle
+from tests.e2e.conftest import PATIENCE_MS, RESULTS, ROOT, Server, place_on_map, settle
 
 pytestmark = pytest.mark.e2e
 
@@ -87,11 +87,16 @@ def can_learn(page: Page) -> None:
     expect(page.get_by_role("button", name="Learn", exact=True)).to_be_enabled(timeout=PATIENCE_MS)
 
 
+def map_is_there(page: Page) -> None:
+    expect(page.locator("section.map[data-ready]")).to_be_visible(timeout=PATIENCE_MS)
+    place_on_map(page, 11)
+
+
 VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "home": ("", lambda page: expect(page.get_by_text("What is here")).to_be_visible(timeout=PATIENCE_MS)),
     "library": ("Library", lambda page: None),
     "layers": ("Layers", points_are_there),
-    "map": ("Map", points_are_there),
+    "map": ("Map", map_is_there),
     "listen": ("Listen?query={query}&brightness=0.7", rows_are_there),
     "judge": ("Judge", can_begin),
     "learn": ("Learn", can_learn),

@@ -619,3 +619,17 @@ def test_importing_maps_costs_nothing():
     code = "import sys, mess_core.maps.drawing; print(sorted({'umap', 'numba', 'sklearn', 'torch'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_of_very_many_points_a_sample_is_named_and_the_others_join_its_regions(own, monkeypatch):
+    """The regions are those of all points; the sentences count the sample."""
+    view = view_of(own)
+    whole = name_view(Scope(own, "planted", INFO), view)
+    monkeypatch.setattr(maps, "MOST_TRACKS", N - 1)
+    monkeypatch.setattr(maps, "NAMED_BY", N - 12)
+    sampled = name_view(Scope(own, "planted", INFO), view)
+    assert (whole.n_judged, sampled.n_judged) == (N, N - 12)
+    assert {region.rows for region in sampled.regions} == {region.rows for region in whole.regions}
+    assert len(sampled.regions) == N_CLUSTERS
+    assert sum(found.n for region in sampled.regions for found in region.findings[:1]) <= N - 12

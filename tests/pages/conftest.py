@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -138,3 +139,8 @@ def words(at: AppTest) -> str:
     said = [str(element.value) for kind in kinds for element in kind]
     said += [bar.proto.text for bar in at.get("progress")]
     return "\n".join([*said, *(re.sub("<[^>]*>", "", element.proto.body) for element in at.get("html"))])
+
+
+def figures(at: AppTest) -> list[dict]:
+    """What Plotly was given, in the order of the page."""
+    return [json.loads(chart.proto.spec) for chart in at.get("plotly_chart")]

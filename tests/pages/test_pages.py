@@ -6,10 +6,8 @@ import json
 import re
 import shutil
 from dataclasses import fields, replace
-from pathlib import Path
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -19,7 +17,6 @@ from mess_core.collections.opening import read_track
 from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
-from mess_core.maps.drawing import load_view
 from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.discovery import Discovery
 from mess_core.probing.result import ProbeSettings
@@ -28,7 +25,6 @@ from mess_core.search.question import Question
 from mess_core.search.transposed import in_key
 from mess_core.targets.registry import VERSIONS
 from mess_core.work.extract import EncodeRequest, ExtractRequest
-from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit
 from mess_core.workspace.scope import Scope, scope_of
@@ -38,10 +34,8 @@ from pages.shared.app import frame, resources
 from pages.shared.layers import figures as layer_figures
 from pages.shared.listen import panels as listen
 from pages.shared.listen.aspects import NOT
-from pages.shared.map import figures as map_figures
-from pages.shared.map.marked import Marked
-from tests.conftest import move_in, work
-from tests.pages.conftest import words
+from tests.conftest import work
+from tests.pages.conftest import figures, words
 from tests.planted import discover, plant_heard_library, plant_tags
 
 PAGES = {
@@ -439,10 +433,6 @@ def open_cell(at: AppTest, home: Workspace, level: str) -> None:
     assert not at.exception
 
 
-def figures(at: AppTest) -> list[dict]:
-    return [json.loads(chart.proto.spec) for chart in at.get("plotly_chart")]
-
-
 @pytest.mark.slow
 def test_figures_are_saved_as_png_or_as_svg(launch, home, probed):
     """Every figure on the page, the open cell's too; each under a name of its own."""
@@ -836,175 +826,6 @@ def test_a_query_that_is_not_measured_is_measured_first(launch, bright, write_wa
         connection.execute("UPDATE jobs SET state = 'failed', message = 'It broke.' WHERE kind = 'measure'")
     at = launch("pages/4_Listen.py", **link)
     assert "This query cannot be measured" in words(at) and "Let the encoder compare: whole layers" in words(at)
-
-
-@pytest.fixture
-def drawn(bright_library, made_once, home) -> Workspace:
-    """A copy of the bright library with its map."""
-
-    def draw(folder: Path) -> None:
-        shutil.copytree(bright_library, folder / "home")
-        made = Workspace(folder / "home")
-        submit(made, MapRequest("music", MEL.id))
-        work(made)
-        made.database.close()
-
-    move_in(made_once("drawn", draw) / "home", home)
-    return home
-
-
-def test_a_map_is_drawn_by_a_click(launch, bright):
-    at = launch("pages/3_Map.py", library="music")
-    assert "No map yet" in words(at)
-    next(button for button in at.button if button.label == "Draw the map").click().run()
-    assert [job.kind for job in Workspace().jobs.active()] == ["map"]
-    assert next(button for button in at.button if button.label == "Draw the map").disabled
-    assert "waits for its turn" in words(at)
-
-
-@pytest.mark.slow
-def test_the_map_shows_every_recording_and_how_far_to_trust_it(launch, drawn):
-    query = drawn.catalogue.tracks("music")[0].track_id
-    at = launch("pages/3_Map.py", library="music", query=query, colour="Brightness")
-    large, small = figures(at)[:2]
-    points = next(trace for trace in large["data"] if len(trace.get("customdata") or ()) == 12)
-    assert set(points["customdata"]) == set(drawn.catalogue.track_ids("music"))
-    values = drawn.measurements.values(points["customdata"], "spectral_centroid")
-    assert points["marker"]["color"] == pytest.approx(values.tolist())
-    assert any(trace.get("marker", {}).get("symbol") == "star" for trace in large["data"])
-    assert "Trustworthiness" in words(at) and "brighter" in words(at)
-    assert len([trace for trace in small["data"] if len(trace["x"]) == 12]) == 2  # the layer, and the aspects
-
-
-@pytest.mark.slow
-def test_what_is_chosen_on_the_map_is_a_table_and_the_next_question(launch, drawn):
-    """AppTest cannot click into a figure; what a title looked for marks is shown all the same."""
-    track = drawn.catalogue.tracks("music")[3]
-    at = launch("pages/3_Map.py", library="music")
-    at.selectbox(key="find").set_value(track.track_id).run()
-    assert not at.exception and "The star is what you looked for" in words(at)
-    for colour in ("region", "neighbours kept", "performer"):
-        at.selectbox(key="colour").set_value(colour).run()
-        assert not at.exception
-
-
-@pytest.mark.slow
-def test_the_map_marks_what_listen_found_and_what_it_leaves_out(launch, drawn):
-    """Rings around what was found last; what no filter of Listen lets in is faint, and both are said."""
-    query = drawn.catalogue.tracks("music")[0].track_id
-    at = launch("pages/4_Listen.py", library="music", query=query, k="3", performers="p0")
-    titles = rows(at, "title")
-    at.switch_page("pages/3_Map.py").run()
-    assert not at.exception
-    traces = figures(at)[0]["data"]
-    points = next(trace for trace in traces if len(trace.get("customdata") or ()) == 12)
-    let_in = {track.track_id for track in drawn.catalogue.tracks("music") if track.performer == "p0"}
-    faint = [
-        each for each, opacity in zip(points["customdata"], points["marker"]["opacity"], strict=True) if opacity < 1
-    ]
-    assert set(faint) == set(points["customdata"]) - let_in and faint
-    (rings,) = [trace for trace in traces if trace.get("marker", {}).get("symbol") == "circle-open"]
-    place = dict(zip(zip(points["x"], points["y"], strict=True), points["customdata"], strict=True))
-    ringed = [place[at_point] for at_point in zip(rings["x"], rings["y"], strict=True)]
-    assert [drawn.catalogue.track(each).title for each in ringed] == titles
-    assert "Ringed: 3 recordings found on Listen." in words(at)
-    assert f"they let in {len(let_in)} of 12 recordings" in words(at)
-
-
-def test_what_is_chosen_in_a_table_has_a_ring_of_its_own(drawn):
-    view = load_view(Scope(drawn, "music", MEL), 0)
-    marks = Marked(found=view.track_ids[:2], chosen=view.track_ids[5])
-    figure = map_figures.scatter(
-        view, {}, map_figures.Colour("kept", numbers=view.preservation), is_pca=False, query=None, near=[], path=[],
-        marks=marks,
-    )  # fmt: skip
-    found, chosen = [trace for trace in figure.data if trace.marker.symbol == "circle-open"]
-    assert len(found.x) == 2 and (chosen.x, chosen.y) == ((view.x[5],), (view.y[5],))
-    assert chosen.marker.size > found.marker.size
-
-
-@pytest.mark.slow
-def test_a_map_is_coloured_by_where_recordings_stand_in_an_aspect(launch, drawn):
-    """The planted cutoffs are what the aspect is about."""
-    at = launch("pages/3_Map.py", library="music")
-    at.selectbox(key="colour").set_value("aspect: brightness").run()
-    assert not at.exception
-    points = next(trace for trace in figures(at)[0]["data"] if len(trace.get("customdata") or ()) == 12)
-    cutoffs = [float(drawn.catalogue.track(track_id).title.split()[1]) for track_id in points["customdata"]]
-    assert np.corrcoef(np.log(cutoffs), points["marker"]["color"])[0, 1] > 0.8
-    assert points["marker"]["colorbar"]["title"]["text"] == "brighter (SD)"
-
-
-@pytest.mark.slow
-def test_a_map_is_coloured_by_a_tag(launch, drawn):
-    """By percentile; what was not heard has no colour."""
-    first, *others, unheard = sorted(drawn.catalogue.track_ids("music"))
-    plant_tags(drawn, {track_id: {"mtt:harp": 0.1} for track_id in others} | {first: {"mtt:harp": 0.9}})
-    at = launch("pages/3_Map.py", library="music", encoder="mel", colour="heard as: harp")
-    assert not at.exception
-    points = next(trace for trace in figures(at)[0]["data"] if len(trace.get("customdata") or ()) == 12)
-    colour = dict(zip(points["customdata"], points["marker"]["color"], strict=True))
-    assert colour[first] == pytest.approx(100 * 10.5 / 11) and colour[unheard] is None
-    assert [colour[track_id] for track_id in others] == pytest.approx([100 * 5 / 11] * 10)
-    assert points["marker"]["colorbar"]["title"]["text"] == "harp (percentile)"
-
-
-@pytest.mark.slow
-def test_among_the_small_maps_the_current_one_is_in_bold(launch, drawn):
-    at = launch("pages/3_Map.py", library="music")
-    for current in at.select_slider(key="layer").options:
-        at.select_slider(key="layer").set_value(current).run()
-        titles = [annotation["text"] for annotation in figures(at)[1]["layout"]["annotations"]]
-        (bold,) = [title for title in titles if title.startswith("<b>")]
-        assert bold[3:-4].removeprefix("layer ") == current and len(titles) > 1
-
-
-@pytest.mark.slow
-def test_a_picture_by_pca_says_how_far_it_is_to_be_trusted(launch, drawn):
-    """Its own figures, not those of UMAP's picture, which the rest of the page goes on telling of."""
-    at = launch("pages/3_Map.py", library="music", layer="0")
-    trust = load_view(Scope(drawn, "music", MEL), 0).pca_trust
-    assert "This is PCA's picture" not in words(at)
-    at.toggle(key="pca").set_value(True).run()
-    assert not at.exception
-    own = f"trustworthiness {trust.trustworthiness:.2f}, continuity {trust.continuity:.2f}."
-    assert f"This is PCA's picture: {own}" in words(at)
-    at.toggle(key="pca").set_value(False).run()
-    assert "This is PCA's picture" not in words(at)
-
-
-def test_the_settings_of_a_map_are_in_its_link(launch, drawn):
-    at = launch("pages/3_Map.py", library="music", map_neighbours="7", map_metric="euclidean")
-    assert "No map yet" in words(at)  # the one there is was drawn with others
-    next(button for button in at.button if button.label == "Draw the map").click().run()
-    settings = drawn.jobs.active()[0].arguments["settings"]
-    assert (settings["n_neighbours"], settings["metric"]) == (7, "euclidean")
-
-
-@pytest.mark.parametrize(("n_most", "has_webgl", "kind"), [(3000, True, go.Scatter), (5, True, go.Scattergl),
-                                                           (5, False, go.Scatter)])  # fmt: skip
-def test_many_points_are_drawn_by_webgl_where_there_is_any(drawn, monkeypatch, n_most, has_webgl, kind):
-    monkeypatch.setattr(map_figures, "MOST_SVG", n_most)
-    view = load_view(Scope(drawn, "music", MEL), 0)
-    colour = map_figures.Colour("kept", numbers=view.preservation)
-    figure = map_figures.scatter(
-        view, {}, colour, is_pca=False, query=None, near=[], path=[], has_webgl=has_webgl
-    )  # fmt: skip
-    assert type(figure.data[0]) is kind and len(figure.data[0].x) == 12
-
-
-@pytest.mark.slow
-def test_a_recording_added_later_is_placed_and_said_to_be(launch, drawn, write_wav):
-    new = read_track(write_wav("newcomer", 6.0, 77))
-    drawn.catalogue.add(new.audio.parent, [new], "music")
-    submit(drawn, ExtractRequest("music", MEL.id))
-    work(drawn)
-    at = launch("pages/3_Map.py", library="music")
-    assert "beside their nearest (diamonds): 1 recording." in words(at)
-    next(button for button in at.button if button.label == "Draw again").click().run()
-    assert [job.kind for job in drawn.jobs.active()] == ["map"]
-    disabled = {button.label: button.disabled for button in at.button}
-    assert disabled["Draw again"] and not disabled["Is it stable?"]
 
 
 @pytest.mark.slow

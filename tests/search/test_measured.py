@@ -154,6 +154,17 @@ def test_moments_are_as_the_encoder_hears_them(planted):
     assert np.shape(moments.similarities) == (4, 4) and np.abs(moments.similarities).max() <= 1 + 1e-6
 
 
+def test_moments_of_a_passage_are_of_its_segments(planted):
+    """The rows of the whole that it takes, and no moment outside of it."""
+    home, ids = planted
+    plan = plan_of(home, aspects={"brightness": 1})
+    index, query = build_index(plan), query_of(plan.scope, home.catalogue.track(ids[QUERY]))
+    whole, part = (map_moments(index, plan, query, ids[3], passage) for passage in (None, (4.0, 9.0)))
+    assert part.query_starts_s == whole.query_starts_s[1:3] and part.track_starts_s == whole.track_starts_s
+    assert np.array(part.similarities) == pytest.approx(np.array(whole.similarities[1:3]))
+    assert {moment.query_s for moment in part.moments} <= set(part.query_starts_s)
+
+
 def test_a_passage_is_compared_by_the_encoder_and_that_is_said(planted):
     home, ids = planted
     scope = Scope(home, "planted", TWO_LAYERS)

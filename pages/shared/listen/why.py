@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -21,6 +22,7 @@ from pages.shared.widgets.player.player import PlayerTrack, keep_heard, player
 
 MOST_CELLS = 40  # on either side of the map of moments: each is an element of the page
 HEARD_S = 10.0  # of a moment that is clicked
+STRETCH = "#e0803a"
 
 
 @st.fragment
@@ -154,15 +156,17 @@ def _show_values(found: Answer, item: FoundTrack) -> None:
 def _show_moments(found: Answer, item: FoundTrack) -> None:
     """The map of moments; a click on a cell is heard in both."""
     plan, workspace = found.plan, resources.workspace()
-    moments = map_moments(resources.index(plan), plan, found.query, item.track.track_id)
-    name = f"moments {found.query.track_id} {item.track.track_id} {plan.key} {plan.question.weights}"
+    moments = map_moments(resources.index(plan), plan, found.query, item.track.track_id, found.passage)
+    name = f"moments {found.query.track_id} {item.track.track_id} {plan.key} {plan.question.weights} {found.passage}"
     event = st.plotly_chart(
         moment_map(moments), key=name, on_select="rerun", selection_mode="points",
         config=charts.camera("svg", "moments"), alt="Every moment of the query against every moment of the track",
     )  # fmt: skip
+    what = "query" if found.passage is None else "passage"
     st.caption(
-        "Darker is more alike. The line lays the query along the track, moment by moment; rings are the best moments. "
-        "Click a cell to hear that moment in both."
+        f"Darker is more alike. The thin line lays the {what} along the track, moment by moment. The thick ones, each "
+        "from its ring on, are the best stretches: alike all along, so a single cell elsewhere may be darker. Click a "
+        "cell to hear that moment in both."
     )
     points = [point["customdata"] for point in event.selection.points if point.get("customdata")]
     if points:
@@ -186,35 +190,39 @@ def moment_map(moments: MomentMap) -> go.Figure:
     """Query upward, track rightward; long recordings in steps of several segments, each the best inside it."""
     down = max(1, math.ceil(len(moments.query_starts_s) / MOST_CELLS))
     right = max(1, math.ceil(len(moments.track_starts_s) / MOST_CELLS))
-    query_s, track_s = moments.query_starts_s[::down], moments.track_starts_s[::right]
-    cells = [
-        [
-            max(value for line in moments.similarities[i : i + down] for value in line[j : j + right])
-            for j in range(0, len(moments.track_starts_s), right)
-        ]
-        for i in range(0, len(moments.query_starts_s), down)
+    rows, columns = _steps(moments.query_starts_s, down), _steps(moments.track_starts_s, right)
+    best = [
+        [max((moments.similarities[i][j], -i, -j) for i in row for j in column) for column in columns] for row in rows
     ]
+    query_s, track_s = _middles(moments.query_starts_s, rows), _middles(moments.track_starts_s, columns)
     figure = go.Figure(
         go.Heatmap(
-            x=track_s, y=query_s, z=cells, colorscale=charts.BLUES, hoverinfo="skip", colorbar={"title": "similarity"}
+            x=track_s, y=query_s, z=[[value for value, _, _ in line] for line in best], colorscale=charts.BLUES,
+            hoverinfo="skip", colorbar={"title": "similarity"},
         )
-    )
-    places = [(q, t, cells[i][j]) for i, q in enumerate(query_s) for j, t in enumerate(track_s)]
+    )  # fmt: skip
+    places = [
+        (x, y, moments.query_starts_s[-i], moments.track_starts_s[-j], value)
+        for y, line in zip(query_s, best, strict=True)
+        for x, (value, i, j) in zip(track_s, line, strict=True)
+    ]
     figure.add_scatter(
-        x=[t for _, t, _ in places], y=[q for q, _, _ in places], mode="markers", showlegend=False,
-        marker={"size": 12, "color": "rgba(0,0,0,0)"}, customdata=[[q, t] for q, t, _ in places],
-        text=[f"query {frame.clock(q)}, track {frame.clock(t)}: {number(value)}" for q, t, value in places],
+        x=[x for x, *_ in places], y=[y for _, y, *_ in places], mode="markers", showlegend=False,
+        marker={"size": 12, "color": "rgba(0,0,0,0)"}, customdata=[[q, t] for _, _, q, t, _ in places],
+        text=[f"query {frame.clock(q)}, track {frame.clock(t)}: {number(value)}" for _, _, q, t, value in places],
         hovertemplate="%{text}<extra></extra>", unselected={"marker": {"opacity": 1}},
     )  # fmt: skip
     figure.add_scatter(
         x=[moments.track_starts_s[t] for _, t in moments.path], y=[moments.query_starts_s[q] for q, _ in moments.path],
-        mode="lines", line={"color": "#e0803a", "width": 2}, hoverinfo="skip", showlegend=False,
+        mode="lines", line={"color": STRETCH, "width": 1.5}, hoverinfo="skip", showlegend=False,
     )  # fmt: skip
-    figure.add_scatter(
-        x=[moment.track_s for moment in moments.moments], y=[moment.query_s for moment in moments.moments],
-        mode="markers", marker={"symbol": "circle-open", "size": 14, "color": "#e0803a", "line": {"width": 2}},
-        hoverinfo="skip", showlegend=False,
-    )  # fmt: skip
+    for moment in moments.moments:
+        length_s = max(0.0, moment.length_s - moments.segment_s)  # from its first segment's start to its last one's
+        figure.add_scatter(
+            x=[moment.track_s, moment.track_s + length_s], y=[moment.query_s, moment.query_s + length_s],
+            mode="lines+markers", line={"color": STRETCH, "width": 5}, hoverinfo="skip", showlegend=False,
+            marker={"symbol": "circle-open", "size": [14, 0], "color": STRETCH, "line": {"width": 2}},
+        )  # fmt: skip
     figure.update_layout(
         height=380,
         margin={"l": 10, "r": 10, "t": 10, "b": 40},
@@ -223,3 +231,13 @@ def moment_map(moments: MomentMap) -> go.Figure:
         clickmode="event+select",
     )
     return figure
+
+
+def _steps(starts_s: Sequence[float], step: int) -> list[range]:
+    """So many segments at a time."""
+    return [range(at, min(at + step, len(starts_s))) for at in range(0, len(starts_s), step)]
+
+
+def _middles(starts_s: Sequence[float], steps: Sequence[range]) -> list[float]:
+    """Where a cell is drawn: around the starts of all its segments, so that a ring at one is in its cell."""
+    return [(starts_s[step[0]] + starts_s[step[-1]]) / 2 for step in steps]

@@ -25,7 +25,7 @@ REGION, KEPT, DISTANCE = "region", "neighbours kept", "likeness to the query"
 def choose_colour(view: MapView, scope: Scope) -> Colour:
     """What the points are coloured by; in the URL."""
     workspace = resources.workspace()
-    tracks = views.tracks_of(view)
+    tracks = list(views.tracks_of(view).values())
     known = [name for name in NAMES if any(getattr(track, name) for track in tracks)]
     targets = {target.title: target.id for target in TARGETS.values() if not target.is_companion}
     aspects = _aspects(scope)

@@ -12,7 +12,9 @@ import streamlit as st
 from mess_core.catalogue.catalogue import Track
 from mess_core.glossary import define
 from mess_core.handover.exports import map_as_csv, tracks_as_csv, tracks_as_m3u8
-from mess_core.maps.drawing import MapView, segment_path
+from mess_core.maps.drawing import MapView
+from mess_core.maps.names import Region
+from mess_core.maps.packed import densest, pack_marks, pack_names, pack_numbers
 from mess_core.maps.settings import MapSettings
 from mess_core.search.tagged import words_of
 from mess_core.storage.jobs import Job
@@ -23,14 +25,18 @@ from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, jobs, resources, state
 from pages.shared.map import figures, views
 from pages.shared.map.figures import Colour
-from pages.shared.map.follow import follow, hear_in_passing, ring_what_is_pointed_at
 from pages.shared.map.marked import Marked, marked, say
+from pages.shared.map.packs import address_of
+from pages.shared.map.points.points import Colouring, Label, PointMap, show_points
 from pages.shared.widgets import charts
 from pages.shared.widgets.pickers import offer_as_library
 from pages.shared.widgets.player.player import PlayerTrack, keep_heard, player
 
 ASPECTS = "aspects"
 MAX_IN_PLAYER = 8
+MOST_OFFERED = 2000  # recordings in one list to choose from; of more those that are searched for
+MOST_FOUND = 50
+MOST_ROWS = 1000  # of the table of what was drawn around
 PICKED = "picked on the map"
 SOUNDS = "sounds on the map"  # a click that is to be heard, until it was
 
@@ -106,11 +112,14 @@ STYLE = """<style>
 [data-testid="stLayoutWrapper"]:has(> .st-key-map-window), .st-key-map-window {
   height: max(20rem, calc(100dvh - 9rem)) !important; flex: none !important; overflow: hidden;
 }
+@media (min-width: 48rem) { /* what is chosen in the long column beside it is seen on it */
+  [data-testid="stColumn"]:has(.st-key-map-window) > [data-testid="stVerticalBlock"] {
+    position: sticky; top: 1.5rem; height: auto;
+  }
+}
 @media (max-width: 48rem) { /* a finger on the map moves the map: there must be some page left to push */
   [data-testid="stLayoutWrapper"]:has(> .st-key-map-window), .st-key-map-window { height: 65dvh !important; }
 }
-/* Where points move to their places, Plotly leaves the window they are seen through as large as it was before. */
-.st-key-map clipPath:is([id$="xyplot"], [id$="x"], [id$="y"]) rect { height: 100%; width: 100%; }
 </style>"""
 
 
@@ -120,114 +129,135 @@ class Looks:
 
     wanted: str | None
     is_pca: bool
-    is_named: bool
-    image_format: str
+    has_regions: bool
+    has_names: bool
 
 
 @st.fragment
 def explore(view: MapView, scope: Scope, colour: Colour) -> None:
-    """The large map, beside it what was clicked or lassoed on it; a click runs nothing else of the page.
-
-    What was clicked is said first: it sounds while the map of ten thousand points is still on its way.
-    """
+    """The large map, beside it what was clicked or drawn around; a click runs nothing else of the page."""
     st.html(STYLE)
     map_place, side = st.columns([7, 3], gap="medium")
-    shown = set(view.track_ids)
-    picked = [track_id for track_id in st.session_state.get(PICKED, []) if track_id in shown]
-    with side:
-        looks = _choose_looks(view, scope)
-        chosen = show_chosen(view, [resources.workspace().catalogue.track(track_id) for track_id in picked])
-    with map_place:
-        show_map(view, scope, colour, picked, looks, marked(view, chosen))
+    tracks = views.tracks_of(view)
+    picked = [track_id for track_id in st.session_state.get(PICKED, []) if track_id in tracks]
+    with frame.explain_errors():  # a click runs this alone, without what explains those of the page
+        with side:
+            looks = _choose_looks(view, scope, colour)
+            beside = show_chosen(view, [tracks[track_id] for track_id in picked])
+        with map_place:
+            show_map(view, scope, colour, picked, looks, marked(view, beside.row), beside)
 
 
-def _choose_looks(view: MapView, scope: Scope) -> Looks:
-    tracks = {track.track_id for track in views.tracks_of(view)}
-    labels = scope.workspace.catalogue.labels(scope.library)
-    wanted = st.selectbox(
-        "Find", [track_id for track_id in view.track_ids if track_id in tracks], index=None, key="find",
-        placeholder="title, performer, instrument", format_func=lambda each: labels.get(each, each),
-    )  # fmt: skip
+def _choose_looks(view: MapView, scope: Scope, colour: Colour) -> Looks:
+    wanted = _find(view, scope)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         is_pca = st.toggle("PCA instead", key="pca", help="The two directions of most variance: duller, but linear.")
-        is_named = st.toggle(
+        has_regions = st.toggle(
             "Regions", key="regions", disabled=is_pca,
             help="Where recordings crowd on UMAP's map, and what they have in common.",
         )  # fmt: skip
-        image_format = st.segmented_control(
-            "Camera saves", ["SVG", "PNG"], required=True, key="map-camera", default="SVG",
-            label_visibility="collapsed", help="What the camera above the map saves.",
+        has_names = st.toggle(
+            "Names", key="names on the map", disabled=colour.names is None,
+            help="What a colour stands for, written where most of its recordings are.",
         )  # fmt: skip
-    return Looks(state.offered(wanted, tracks, None), is_pca, is_named, str(image_format))
+    return Looks(wanted, is_pca, has_regions and not is_pca, has_names and colour.names is not None)
 
 
-def show_map(view: MapView, scope: Scope, colour: Colour, picked: Sequence[str], looks: Looks, marks: Marked) -> None:
+def _find(view: MapView, scope: Scope) -> str | None:
+    """The track that is looked for; of very many the browser is not sent all, but those that fit some words."""
+    catalogue, tracks = scope.workspace.catalogue, views.tracks_of(view)
+    labels, offered = catalogue.labels(scope.library), list(tracks)
+    if len(tracks) > MOST_OFFERED:
+        words = st.text_input("Find", key="words to find", placeholder="title, performer, instrument")
+        if not words.strip():
+            return None
+        found, n_found = catalogue.find(scope.library, words, MOST_FOUND)
+        offered = [track.track_id for track in found if track.track_id in tracks]
+        if not offered:
+            st.caption("Nothing on this map is called so.")
+            return None
+        if n_found > MOST_FOUND:
+            st.caption(f"The first {MOST_FOUND} of {n_found:,}: another word finds fewer.")
+    wanted = st.selectbox(
+        "Find" if len(tracks) <= MOST_OFFERED else "Which one", offered, index=None, key="find",
+        placeholder="title, performer, instrument", format_func=lambda each: labels.get(each, each),
+    )  # fmt: skip
+    return state.offered(wanted, offered, None)
+
+
+def show_map(
+    view: MapView, scope: Scope, colour: Colour, picked: Sequence[str], looks: Looks, marks: Marked, beside: Beside
+) -> None:
     """The large map, and in words what is marked on it."""
-    tracks = {track.track_id: track for track in views.tracks_of(view)}
+    row_of = {track_id: row for row, track_id in enumerate(view.track_ids)}
     is_pca = looks.is_pca
-    regions = views.names(view, scope).regions if looks.is_named and not is_pca else ()
-    marked_most = looks.wanted or (picked[0] if len(picked) == 1 else state.query())
-    near = [(each.track_id, each.is_near_on_map) for each in view.nearest(marked_most)] if marked_most in tracks else []
-    path = [] if is_pca else _path(view, scope, marked_most if marked_most in tracks else None)
-    with st.container(key="map-window", height=600, border=False):
-        st.plotly_chart(
-            figures.scatter(
-                view, {track_id: track.title for track_id, track in tracks.items()}, colour,
-                is_pca=is_pca, query=marked_most, near=near, path=path, marks=marks,
-                regions=regions, has_webgl=len(view.track_ids) <= figures.MOST_SVG or _has_webgl(),
-            ),
-            key="map", on_select=_pick, selection_mode=("points", "lasso", "box"), height="stretch",
-            config={**charts.camera(looks.image_format.lower(), f"map-{view.name}"), "scrollZoom": True},
-            alt=f"Map of the library, {view.name}",
-        )  # fmt: skip
+    star = looks.wanted or (picked[0] if len(picked) == 1 else state.query())
+    star = star if star in row_of else None
+    near = [] if star is None else [(each.track_id, each.is_near_on_map) for each in view.nearest(star)]
+    path = () if is_pca else views.segments_of(view, scope, star)
+    if colour.names is not None:
+        colours = pack_names(colour.names)
+    else:
+        colours = pack_numbers(colour.numbers or [None] * len(row_of))
+    shown = PointMap(
+        places=views.places_address(view, scope, is_pca=is_pca),
+        colours=address_of(colours),
+        marks=address_of(pack_marks(view.track_ids, marks.let_in, marks.found, picked)),
+        titles=views.titles_address(view, scope),
+        n=len(row_of),
+        colouring=Colouring(colour.title, figures.shades(colour), figures.OTHER, charts.PALETTE[0]),
+        label=f"Map of {counted(len(row_of), 'recording')}, {view.name}. Arrow keys go from point to point, Enter "
+        "chooses one, plus and minus zoom, 0 shows the whole map, Escape chooses none.",
+        name=f"map-{view.name.replace(' ', '-')}",
+        star=row_of.get(star or "", -1),
+        row=row_of.get(marks.chosen or "", -1),
+        near=[] if is_pca else [(row_of[each], is_shown) for each, is_shown in near],
+        path=path,
+        path_of=star,
+        labels=_labels(view, scope, colour, looks),
+        has_density=looks.has_regions,
+        hears=bool(state.read("map_hover")),
+        player_ids=beside.heard,
+    )
+    with st.container(key="map-window"):
+        show_points(shown, key="map", on_pick=partial(_pick, view.track_ids))
     say(marks, view.track_ids)
     if is_pca:
         st.caption(
             f"This is PCA's picture: trustworthiness {view.pca_trust.trustworthiness:.2f}, continuity "
             f"{view.pca_trust.continuity:.2f}. The words and the small maps below are of UMAP's."
         )
-    if marked_most in tracks:
+    if star is not None:
         n_shown = sum(is_shown for _, is_shown in near)
-        is_query = marked_most == state.query()
-        what = "what you looked for" if looks.wanted else "the query of Listen" if is_query else "your choice"
+        what = (
+            "what you looked for" if looks.wanted else "the query of Listen" if star == state.query() else "your choice"
+        )
         st.caption(
             f"The star is {what}; lines lead to its {len(near)} true nearest, dotted where the map hides them "
             f"({len(near) - n_shown}). The red line leads through its segments, which light up while they play."
         )
-    if path:
-        follow(marked_most, [point.start_s for point in path])
-    hear_in_passing(bool(state.read("map_hover")))
 
 
-_webgl = st.components.v2.component(
-    "mess_webgl",
-    html="<span></span>",
-    js="""
-export default ({ setStateValue }) => {
-  const canvas = document.createElement("canvas");
-  if (!(canvas.getContext("webgl2") ?? canvas.getContext("webgl"))) setStateValue("is_missing", true);
-};
-""",
-)
+def _labels(view: MapView, scope: Scope, colour: Colour, looks: Looks) -> list[Label]:
+    """What is written on the map, the largest first: what regions have in common, and what colours stand for."""
+    written: list[tuple[str, Sequence[int]]] = []
+    if looks.has_regions:
+        regions: Sequence[Region] = views.names(view, scope).regions
+        written += [(each.sentence.partition(": ")[2], each.rows) for each in regions if each.sentence]
+    if looks.has_names:
+        of_name: dict[str, list[int]] = {name: [] for name in figures.shades(colour)}
+        for row, name in enumerate(colour.names or ()):
+            if name in of_name:
+                of_name[name].append(row)
+        written += sorted(of_name.items(), key=lambda each: -len(each[1]))
+    return [Label(*densest(view, rows, is_pca=looks.is_pca), text) for text, rows in written]
 
 
-def _has_webgl() -> bool:
-    """What the browser says; until it does, that it has."""
-    return not _webgl(key="webgl", default={"is_missing": False}, on_is_missing_change=lambda: None).is_missing
-
-
-def _pick() -> None:
-    """What was clicked or lassoed; held here, because a figure that is drawn with other marks forgets it."""
-    points = [point.get("customdata") for point in st.session_state["map"].selection.points]
-    st.session_state[PICKED] = [str(track_id) for track_id in dict.fromkeys(points) if track_id]
-    if len(st.session_state[PICKED]) == 1:
-        st.session_state[SOUNDS] = f"{st.session_state[PICKED][0]} {time.monotonic_ns()}"
-
-
-def _path(view: MapView, scope: Scope, track_id: str | None) -> list:
-    if track_id is None or not scope.workspace.store.has(track_id, scope.info):
-        return []
-    return list(segment_path(scope, view, track_id))
+def _pick(track_ids: Sequence[str], rows: Sequence[int]) -> None:
+    """What was clicked or drawn around."""
+    st.session_state[PICKED] = [track_ids[row] for row in rows]
+    if len(rows) == 1:
+        st.session_state[SOUNDS] = f"{track_ids[rows[0]]} {time.monotonic_ns()}"
 
 
 def show_trust(view: MapView, scope: Scope, settings: MapSettings) -> None:
@@ -253,7 +283,7 @@ def show_trust(view: MapView, scope: Scope, settings: MapSettings) -> None:
             job = _asked(scope, settings, with_stability=True)
             if jobs.work_button("Is it stable?", job, help="Draws every layer again from another start."):
                 _draw(scope, settings, with_stability=True)
-        titles = {track.track_id: track.title for track in views.tracks_of(view)}
+        titles = {track_id: track.title for track_id, track in views.tracks_of(view).items()}
         st.download_button(
             "CSV", partial(map_as_csv, view, titles), f"map-{view.name.replace(' ', '-')}.csv", "text/csv",
             on_click="ignore", key="map-csv",
@@ -275,72 +305,103 @@ def show_names(view: MapView, scope: Scope) -> None:
         if places:
             st.markdown(f"**{title}**")
             st.text("\n".join(f"{place}: {', '.join(words)}" for place, words in places.items()))
+    if names.n_judged < len(view.track_ids):
+        st.caption(f"Read off a sample of {names.n_judged:,} points, which the counts are of.")
 
 
-def _as_csv(chosen: list[Track], paths: dict[str, str], library: str) -> str:
+@dataclass(frozen=True)
+class Beside:
+    """What is shown beside the map. row : the track that is chosen in the table; heard : those of the player"""
+
+    row: str | None = None
+    heard: tuple[str, ...] = ()
+
+
+def _paths(tracks: Sequence[Track]) -> dict[str, str]:
+    paths = resources.workspace().catalogue.likely_audio_paths([track.track_id for track in tracks])
+    return {track_id: str(path) for track_id, path in paths.items()}
+
+
+def _as_csv(chosen: Sequence[Track], library: str) -> str:
     """Made when somebody wants it."""
-    heard = words_of(resources.workspace(), library, list(paths))
-    return tracks_as_csv(chosen, paths, {track_id: {"heard_as": ", ".join(words)} for track_id, words in heard.items()})
+    heard = words_of(resources.workspace(), library, [track.track_id for track in chosen])
+    also = {track_id: {"heard_as": ", ".join(words)} for track_id, words in heard.items()}
+    return tracks_as_csv(chosen, _paths(chosen), also)
 
 
-def show_chosen(view: MapView, chosen: list[Track]) -> str | None:
-    """A click is heard with its neighbours; a lasso becomes a table, a playlist, or the next question.
+def _as_playlist(chosen: Sequence[Track]) -> str:
+    return tracks_as_m3u8(chosen, _paths(chosen))
 
-    Returns
-    -------
-    The track of the row that is chosen in the table, to be ringed on the map.
-    """
+
+def show_chosen(view: MapView, chosen: list[Track]) -> Beside:
+    """A click is heard with its neighbours; a lasso becomes a table, a playlist, or the next question."""
     if not chosen:
         st.caption(
             "Rest on a point, and it is heard; click it, and it plays beside its nearest; draw around several with the "
             "lasso above the map."
         )
-        return None
-    workspace = resources.workspace()
-    first = chosen[0]
-    heard = chosen[:MAX_IN_PLAYER]
+        return Beside()
+    first, row = chosen[0], None
     if len(chosen) == 1:
-        heard = [first, *(workspace.catalogue.track(each.track_id) for each in view.nearest(first.track_id)[:3])]
-    st.text(first.title if len(chosen) == 1 else f"{len(chosen)} recordings chosen")
-    _play(heard)
+        st.text(first.title)
+        catalogue = resources.workspace().catalogue
+        heard = [first, *(catalogue.track(each.track_id) for each in view.nearest(first.track_id)[:3])]
+    else:
+        st.text(f"{counted(len(chosen), 'recording')} chosen")
+        table = f"chosen on the map {hash(tuple(track.track_id for track in chosen))}"  # of others, no row is chosen
+        row = _row_chosen(table, len(chosen))
+        at = (row or 0) // MAX_IN_PLAYER * MAX_IN_PLAYER
+        heard = chosen[at : at + MAX_IN_PLAYER]
+        if len(chosen) > MAX_IN_PLAYER:
+            st.caption(
+                f"The player holds {at + 1:,} to {at + len(heard):,} of them: choose a row of the table to hear it and "
+                "those around it."
+            )
+    _play(heard, has_query=len(chosen) == 1)
     with st.container(horizontal=True):
         if st.button(
             "Find like this",
             icon=":material/travel_explore:",
             on_click=state.follow,
             args=(first.track_id,),
-            help="Makes it the query of Listen.",
+            help="Makes it the query of Listen."
+            if len(chosen) == 1
+            else "Makes the first of them the query of Listen.",
         ):
             st.rerun()  # of the whole page: the small maps mark the query, too
         frame.link("pages/4_Listen.py", "Listen")
-        paths = {track.track_id: str(workspace.catalogue.likely_audio_path(track.track_id)) for track in chosen}
         st.download_button(
-            "CSV", partial(_as_csv, chosen, paths, frame.library()), "selection.csv", "text/csv", on_click="ignore"
+            "CSV", partial(_as_csv, chosen, frame.library()), "selection.csv", "text/csv", on_click="ignore"
         )
         st.download_button(
-            "Playlist (M3U8)", partial(tracks_as_m3u8, chosen, paths), "selection.m3u8", "audio/x-mpegurl",
-            on_click="ignore",
-        )  # fmt: skip
+            "Playlist (M3U8)", partial(_as_playlist, chosen), "selection.m3u8", "audio/x-mpegurl", on_click="ignore"
+        )
         if len(chosen) > 1:
             offer_as_library([track.track_id for track in chosen])
-    if len(chosen) == 1:
-        return None
-    event = st.dataframe(
-        [{"title": t.title, "work": t.work, "performer": t.performer, "instrument": t.instrument,
-          "length": frame.seconds(t.duration_s)} for t in chosen],
-        key="chosen on the map", on_select="rerun", selection_mode="single-row",
-        hide_index=True, width="stretch", alt="Recordings chosen on the map; the chosen row is ringed on it",
-    )  # fmt: skip
-    row = next(iter(event.selection.rows), None)
-    return None if row is None or row >= len(chosen) else chosen[row].track_id
+    if len(chosen) > 1:
+        st.dataframe(
+            [{"title": t.title, "work": t.work, "performer": t.performer, "instrument": t.instrument,
+              "length": frame.seconds(t.duration_s)} for t in chosen[:MOST_ROWS]],
+            key=table, on_select="rerun", selection_mode="single-row",
+            hide_index=True, width="stretch", alt="Recordings chosen on the map; the chosen row is ringed on it",
+        )  # fmt: skip
+        if len(chosen) > MOST_ROWS:
+            st.caption(f"The table shows the first {MOST_ROWS:,}; the files and a library hold all {len(chosen):,}.")
+    return Beside(None if row is None else chosen[row].track_id, tuple(track.track_id for track in heard))
+
+
+def _row_chosen(table: str, n: int) -> int | None:
+    """The row that is chosen in the table, which stands below what it decides."""
+    rows = st.session_state[table].selection.rows if table in st.session_state else ()
+    row = next(iter(rows), None)
+    return None if row is None or row >= n else int(row)
 
 
 @st.fragment
-def _play(tracks: list[Track]) -> None:
-    shown = [PlayerTrack.of(track) for track in tracks]
-    report = player(shown, key="map-player", starts=st.session_state.pop(SOUNDS, None))
+def _play(tracks: list[Track], *, has_query: bool) -> None:
+    shown, starts = [PlayerTrack.of(track) for track in tracks], st.session_state.pop(SOUNDS, None)
+    report = player(shown, key="map-player", has_query=has_query, starts=starts)
     keep_heard(report, "map-player")
-    ring_what_is_pointed_at([track.track_id for track in tracks])
 
 
 def show_all_layers(view: MapView, scope: Scope, layers: list[int | None], colour: Colour) -> None:

@@ -8,13 +8,15 @@ import streamlit as st
 
 from mess_core.catalogue.catalogue import Track
 from mess_core.errors import DataMissingError
-from mess_core.maps.drawing import MapNames, MapView, is_complete, load_view, name_view
+from mess_core.maps.drawing import MapNames, MapView, PathPoint, is_complete, load_view, name_view, segment_path
+from mess_core.maps.packed import pack_places, pack_titles
 from mess_core.maps.settings import MapSettings
 from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import latest
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources
+from pages.shared.map.packs import address_of_made
 
 
 def drawn_layers(scope: Scope, settings: MapSettings) -> list[int | None]:
@@ -41,10 +43,36 @@ def shows_all(scope: Scope, settings: MapSettings) -> bool:
     return _is_complete(scope, settings, _changed(scope))
 
 
-def tracks_of(view: MapView) -> list[Track]:
-    """The recordings on a map, in its order."""
-    known = {track.track_id: track for track in resources.workspace().catalogue.tracks(frame.library())}
-    return [known[track_id] for track_id in view.track_ids if track_id in known]
+def tracks_of(view: MapView) -> dict[str, Track]:
+    """The recordings on a map by their ids, in its order."""
+    catalogue, library = resources.workspace().catalogue, frame.library()
+    known = _cached_tracks(str(resources.workspace().paths.root), library, catalogue.content(library))
+    return {track_id: known[track_id] for track_id in view.track_ids if track_id in known}
+
+
+def segments_of(view: MapView, scope: Scope, track_id: str | None) -> tuple[PathPoint, ...]:
+    """Where the segments of a recording lie; none of one that is not embedded."""
+    if track_id is None or not scope.workspace.store.has(track_id, scope.info):
+        return ()
+    return _cached_path(scope, view.layer, view.settings, _changed(scope), track_id, view)
+
+
+def places_address(view: MapView, scope: Scope, *, is_pca: bool) -> str:
+    """Where a browser gets the points of a map."""
+    key = ("places", str(view.path), _changed(scope), is_pca)
+    return address_of_made(key, lambda: pack_places(view, is_pca=is_pca))
+
+
+def titles_address(view: MapView, scope: Scope) -> str:
+    """Where it gets what they are called; the same for every layer that shows the same recordings."""
+    library = frame.library()
+    content = scope.workspace.catalogue.content(library)
+    key = ("titles", str(scope.workspace.paths.root), library, content, hash(view.track_ids))
+
+    def pack() -> bytes:
+        return pack_titles(view.track_ids, {track_id: track.title for track_id, track in tracks_of(view).items()})
+
+    return address_of_made(key, pack)
 
 
 def _view(scope: Scope, layer: int | None, settings: MapSettings) -> MapView | None:
@@ -62,6 +90,18 @@ def _changed(scope: Scope) -> Hashable:
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=resources.BY_NAME)
 def _cached_view(scope: Scope, layer: int | None, settings: MapSettings, changed: Hashable) -> MapView | None:
     return load_view(scope, layer, settings)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)  # 100 MB each of a hundred thousand recordings
+def _cached_tracks(root: str, library: str, content: int) -> dict[str, Track]:
+    return {track.track_id: track for track in resources.workspace().catalogue.tracks(library)}
+
+
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=resources.BY_NAME)
+def _cached_path(
+    scope: Scope, layer: int | None, settings: MapSettings, changed: Hashable, track_id: str, _view: MapView
+) -> tuple[PathPoint, ...]:
+    return segment_path(scope, _view, track_id)
 
 
 @st.cache_resource(max_entries=64, show_spinner="Finding what lies where…", hash_funcs=resources.BY_NAME)

@@ -35,7 +35,7 @@ from mess_core.catalogue.opinions import heard_since
 from mess_core.config import EXCERPT_DEFAULT_S
 from mess_core.errors import InputError
 from pages.shared.app import resources
-from pages.shared.widgets.player.modules import SCRIPT
+from pages.shared.widgets.player.modules import MODULES
 
 VERDICTS = ("like", "dislike", "none")
 TAKEN = {"like_too": "like", "unlike": "unlike", "to": "to"}  # what a row may be taken for, by the name of its button
@@ -47,7 +47,7 @@ _component = st.components.v2.component(  # its texts are our own: names and tit
     "mess_player",
     html=(_HERE / "player.html").read_text("utf-8"),
     css=(_HERE / "player.css").read_text("utf-8"),
-    js=SCRIPT,
+    js=MODULES.script,
 )
 
 

@@ -1,0 +1,288 @@
+"""The Map page: what it draws, marks and says; what a browser fetches for it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
+
+from benchmarks.planted_map import LIBRARY, plant_map
+from mess_core.collections.opening import read_track
+from mess_core.encoders.mel import MEL
+from mess_core.maps.drawing import load_view
+from mess_core.maps.packed import CHOSEN, FOUND, LEFT_OUT
+from mess_core.work.extract import ExtractRequest
+from mess_core.work.map import MapRequest
+from mess_core.work.request import submit
+from mess_core.workspace.scope import Scope
+from mess_core.workspace.workspace import Workspace
+from pages.shared.map import packs, panels
+from pages.shared.map.points import points
+from tests.conftest import move_in, work
+from tests.pages.conftest import figures, words
+from tests.planted import plant_tags
+
+
+def fetched(address: str) -> bytes:
+    """What a browser gets."""
+    answer = TestClient(Starlette(routes=packs.PACK_ROUTES)).get(address)
+    assert answer.status_code == 200 and "immutable" in answer.headers["cache-control"]
+    return answer.content
+
+
+def shown(at: AppTest) -> dict:
+    """What the large map was given, with what it fetches in place of the addresses."""
+    (given,) = [
+        json.loads(each.proto.json) for each in at.get("bidi_component") if each.proto.component_name == "mess_map"
+    ]
+    told = json.loads(fetched(given["titles"]))
+    return given | {"ids": told["ids"], "titles": told["titles"]} | {
+        name: array for of in ("places", "colours", "marks") for name, array in load(fetched(given[of])).items()
+    }  # fmt: skip
+
+
+def marked_as(drawn_map: dict, mark: int) -> set[str]:
+    return {track_id for track_id, marks in zip(drawn_map["ids"], drawn_map["marks"], strict=True) if marks & mark}
+
+
+def choose(at: AppTest, track_ids: list[str]) -> AppTest:
+    """AppTest cannot click on the map: what a click leaves behind."""
+    at.session_state[panels.PICKED] = track_ids
+    return at.run()
+
+
+@pytest.fixture
+def drawn(bright_library, made_once, home) -> Workspace:
+    """A copy of the bright library with its map."""
+
+    def draw(folder: Path) -> None:
+        shutil.copytree(bright_library, folder / "home")
+        made = Workspace(folder / "home")
+        submit(made, MapRequest("music", MEL.id))
+        work(made)
+        made.database.close()
+
+    move_in(made_once("drawn", draw) / "home", home)
+    return home
+
+
+def test_a_map_is_drawn_by_a_click(launch, bright):
+    at = launch("pages/3_Map.py", library="music")
+    assert "No map yet" in words(at)
+    next(button for button in at.button if button.label == "Draw the map").click().run()
+    assert [job.kind for job in Workspace().jobs.active()] == ["map"]
+    assert next(button for button in at.button if button.label == "Draw the map").disabled
+    assert "waits for its turn" in words(at)
+
+
+@pytest.mark.slow
+def test_the_map_shows_every_recording_and_how_far_to_trust_it(launch, drawn):
+    query = drawn.catalogue.tracks("music")[0].track_id
+    at = launch("pages/3_Map.py", library="music", query=query, colour="Spectral centroid")
+    large, view = shown(at), load_view(Scope(drawn, "music", MEL), 0)
+    assert set(large["ids"]) == set(drawn.catalogue.track_ids("music")) and large["n"] == 12
+    values = drawn.measurements.values(large["ids"], "spectral_centroid")
+    assert large["values"] == pytest.approx(values)
+    assert large["ids"][large["star"]] == query and len(large["path"]) > 0
+    assert {large["ids"][row]: is_shown for row, is_shown in large["near"]} == {
+        near.track_id: near.is_near_on_map for near in view.nearest(query)
+    }
+    assert "Trustworthiness" in words(at) and "brighter" in words(at)
+    small = figures(at)[0]
+    assert len([trace for trace in small["data"] if len(trace["x"]) == 12]) == 2  # the layer, and the aspects
+
+
+@pytest.mark.slow
+def test_what_is_chosen_on_the_map_is_a_table_and_the_next_question(launch, drawn):
+    """AppTest cannot click into a figure; what a title looked for marks is shown all the same."""
+    track = drawn.catalogue.tracks("music")[3]
+    at = launch("pages/3_Map.py", library="music")
+    at.selectbox(key="find").set_value(track.track_id).run()
+    assert not at.exception and "The star is what you looked for" in words(at)
+    for colour in ("region", "neighbours kept", "performer"):
+        at.selectbox(key="colour").set_value(colour).run()
+        assert not at.exception
+
+
+@pytest.mark.slow
+def test_the_map_marks_what_listen_found_and_what_it_leaves_out(launch, drawn):
+    """Rings around what was found last; what no filter of Listen lets in is faint, and both are said."""
+    query = drawn.catalogue.tracks("music")[0].track_id
+    at = launch("pages/4_Listen.py", library="music", query=query, k="3", performers="p0")
+    titles = list(at.dataframe[0].value["title"])
+    at.switch_page("pages/3_Map.py").run()
+    assert not at.exception
+    large = shown(at)
+    let_in = {track.track_id for track in drawn.catalogue.tracks("music") if track.performer == "p0"}
+    assert marked_as(large, LEFT_OUT) == set(large["ids"]) - let_in and let_in
+    assert {drawn.catalogue.track(each).title for each in marked_as(large, FOUND)} == set(titles)
+    assert "Ringed: 3 recordings found on Listen." in words(at)
+    assert f"they let in {len(let_in)} of 12 recordings" in words(at)
+
+
+def test_what_is_drawn_around_is_a_table_and_all_of_it_is_told(launch, drawn):
+    """The player takes eight, and says so; the row that is chosen decides which."""
+    ids = sorted(drawn.catalogue.track_ids("music"))
+    at = choose(launch("pages/3_Map.py", library="music"), ids)
+    assert "12 recordings chosen" in words(at) and "The player holds 1 to 8 of them" in words(at)
+    assert marked_as(shown(at), CHOSEN) == set(ids) and shown(at)["star"] == -1
+    table = next(each for each in at.dataframe if "work" in each.value.columns)
+    assert list(table.value["title"]) == [drawn.catalogue.track(each).title for each in ids]
+
+
+def test_the_row_that_is_chosen_in_the_table_is_ringed_and_in_the_player(launch, drawn, monkeypatch):
+    ids = sorted(drawn.catalogue.track_ids("music"))
+    monkeypatch.setattr(panels, "_row_chosen", lambda table, n: 9)
+    at = choose(launch("pages/3_Map.py", library="music"), ids)
+    large = shown(at)
+    assert large["ids"][large["row"]] == ids[9] and large["player_ids"] == ids[8:]
+    assert "The player holds 9 to 12 of them" in words(at)
+
+
+@pytest.mark.slow
+def test_names_and_regions_are_written_where_most_of_their_points_are(launch, drawn):
+    at = launch("pages/3_Map.py", library="music", colour="performer")
+    assert shown(at)["labels"] == [] and not shown(at)["has_density"]
+    at.toggle(key="names on the map").set_value(True).run()
+    assert {label["text"] for label in shown(at)["labels"]} == set(shown(at)["colouring"]["shades"])
+    at.toggle(key="regions").set_value(True).run()
+    assert shown(at)["has_density"] and not at.exception
+
+
+@pytest.mark.slow
+def test_a_map_is_coloured_by_where_recordings_stand_in_an_aspect(launch, drawn):
+    """The planted cutoffs are what the aspect is about."""
+    at = launch("pages/3_Map.py", library="music")
+    at.selectbox(key="colour").set_value("aspect: brightness").run()
+    assert not at.exception
+    large = shown(at)
+    cutoffs = [float(drawn.catalogue.track(track_id).title.split()[1]) for track_id in large["ids"]]
+    assert np.corrcoef(np.log(cutoffs), large["values"])[0, 1] > 0.8
+    assert large["colouring"]["title"] == "brighter (SD)"
+
+
+@pytest.mark.slow
+def test_a_map_is_coloured_by_a_tag(launch, drawn):
+    """By percentile; what was not heard has no colour."""
+    first, *others, unheard = sorted(drawn.catalogue.track_ids("music"))
+    plant_tags(drawn, {track_id: {"mtt:harp": 0.1} for track_id in others} | {first: {"mtt:harp": 0.9}})
+    at = launch("pages/3_Map.py", library="music", encoder="mel", colour="heard as: harp")
+    assert not at.exception
+    large = shown(at)
+    colour = dict(zip(large["ids"], large["values"], strict=True))
+    assert colour[first] == pytest.approx(100 * 10.5 / 11) and np.isnan(colour[unheard])
+    assert [colour[track_id] for track_id in others] == pytest.approx([100 * 5 / 11] * 10)
+    assert large["colouring"]["title"] == "harp (percentile)"
+
+
+@pytest.mark.slow
+def test_among_the_small_maps_the_current_one_is_in_bold(launch, drawn):
+    at = launch("pages/3_Map.py", library="music")
+    for current in at.select_slider(key="layer").options:
+        at.select_slider(key="layer").set_value(current).run()
+        titles = [annotation["text"] for annotation in figures(at)[0]["layout"]["annotations"]]
+        (bold,) = [title for title in titles if title.startswith("<b>")]
+        assert bold[3:-4].removeprefix("layer ") == current and len(titles) > 1
+
+
+@pytest.mark.slow
+def test_a_picture_by_pca_says_how_far_it_is_to_be_trusted(launch, drawn):
+    """Its own figures, not those of UMAP's picture, which the rest of the page goes on telling of."""
+    at = launch("pages/3_Map.py", library="music", layer="0")
+    trust = load_view(Scope(drawn, "music", MEL), 0).pca_trust
+    assert "This is PCA's picture" not in words(at)
+    at.toggle(key="pca").set_value(True).run()
+    assert not at.exception
+    own = f"trustworthiness {trust.trustworthiness:.2f}, continuity {trust.continuity:.2f}."
+    assert f"This is PCA's picture: {own}" in words(at)
+    at.toggle(key="pca").set_value(False).run()
+    assert "This is PCA's picture" not in words(at)
+
+
+def test_the_settings_of_a_map_are_in_its_link(launch, drawn):
+    at = launch("pages/3_Map.py", library="music", map_neighbours="7", map_metric="euclidean")
+    assert "No map yet" in words(at)  # the one there is was drawn with others
+    next(button for button in at.button if button.label == "Draw the map").click().run()
+    settings = drawn.jobs.active()[0].arguments["settings"]
+    assert (settings["n_neighbours"], settings["metric"]) == (7, "euclidean")
+
+
+@pytest.mark.slow
+def test_a_recording_added_later_is_placed_and_said_to_be(launch, drawn, write_wav):
+    new = read_track(write_wav("newcomer", 6.0, 77))
+    drawn.catalogue.add(new.audio.parent, [new], "music")
+    submit(drawn, ExtractRequest("music", MEL.id))
+    work(drawn)
+    at = launch("pages/3_Map.py", library="music")
+    assert "beside their nearest (diamonds): 1 recording." in words(at)
+    next(button for button in at.button if button.label == "Draw again").click().run()
+    assert [job.kind for job in drawn.jobs.active()] == ["map"]
+    disabled = {button.label: button.disabled for button in at.button}
+    assert disabled["Draw again"] and not disabled["Is it stable?"]
+    large = shown(at)
+    assert [large["ids"][row] for row in np.flatnonzero(large["kept"] == 255)] == [new.track.track_id]
+
+
+@pytest.mark.parametrize(
+    "raw", [None, [3], {"rows": [3]}, {"rows": "3", "titles": "t"}, {"rows": [12], "titles": "t"},
+            {"rows": [-1], "titles": "t"}, {"rows": [True], "titles": "t"}, {"rows": [3], "titles": "another map's"}]
+)  # fmt: skip
+def test_a_choice_that_is_none_of_this_map_is_not_taken(raw):
+    """A browser can send anything."""
+    taken = []
+    points._tell_picked(raw, a_map(), taken.append)
+    assert taken == []
+
+
+def test_a_choice_is_taken_once_each():
+    taken = []
+    points._tell_picked({"rows": [3, 0, 3], "titles": "t"}, a_map(), taken.append)
+    points._tell_picked({"rows": [], "titles": "t"}, a_map(), taken.append)
+    assert taken == [[3, 0], []]
+
+
+def a_map() -> points.PointMap:
+    colouring = points.Colouring("", {}, "#000000", "#000000")
+    return points.PointMap("p", "c", "m", "t", n=12, colouring=colouring, label="", name="")
+
+
+def test_what_is_held_for_browsers_is_bounded_and_made_again(monkeypatch):
+    """The oldest gives way; of what is held still nothing is made twice."""
+    monkeypatch.setattr(packs, "_held", type(packs._held)())
+    monkeypatch.setattr(packs, "_digests", {})
+    monkeypatch.setattr(packs, "MOST_BYTES", 25)
+    made = []
+
+    def make() -> bytes:
+        made.append(None)
+        return b"x" * 10
+
+    first = packs.address_of_made("one", make)
+    assert packs.address_of_made("one", make) == first and len(made) == 1
+    packs.address_of(b"y" * 10)
+    assert fetched(first) == b"x" * 10
+    packs.address_of(b"z" * 10)
+    assert TestClient(Starlette(routes=packs.PACK_ROUTES)).get(first).status_code == 404
+    assert packs.address_of_made("one", make) == first and len(made) == 2 and fetched(first) == b"x" * 10
+
+
+@pytest.mark.slow
+def test_on_a_map_of_very_many_a_recording_is_found_by_words(launch, home, monkeypatch):
+    """Not by a list of all of them, which would be sent with every click."""
+    monkeypatch.setattr(panels, "MOST_OFFERED", 20)
+    home.database.close()
+    plant_map(home.paths.root, 60)
+    at = launch("pages/3_Map.py", library=LIBRARY, encoder="mel")
+    assert "find" not in {each.key for each in at.selectbox}
+    at.text_input(key="words to find").set_value("nocturne 17").run()
+    (found,) = at.selectbox(key="find").options
+    assert found.startswith("nocturne 17")
+    at.text_input(key="words to find").set_value("mazurka").run()
+    assert "Nothing on this map is called so." in words(at) and not at.exception
