@@ -85,7 +85,7 @@ def test_a_map_is_drawn_by_a_click(launch, bright):
 @pytest.mark.slow
 def test_the_map_shows_every_recording_and_how_far_to_trust_it(launch, drawn):
     query = drawn.catalogue.tracks("music")[0].track_id
-    at = launch("pages/3_Map.py", library="music", query=query, colour="Spectral centroid")
+    at = launch("pages/3_Map.py", library="music", query=query, colour="Brightness")
     large, view = shown(at), load_view(Scope(drawn, "music", MEL), 0)
     assert set(large["ids"]) == set(drawn.catalogue.track_ids("music")) and large["n"] == 12
     values = drawn.measurements.values(large["ids"], "spectral_centroid")

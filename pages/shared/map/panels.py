@@ -224,8 +224,8 @@ def show_map(
     say(marks, view.track_ids)
     if is_pca:
         st.caption(
-            f"This is PCA's picture: trustworthiness {view.pca_trust.trustworthiness:.2f}, continuity "
-            f"{view.pca_trust.continuity:.2f}. The words and the small maps below are of UMAP's."
+            f"This is PCA's picture: trustworthiness {number(view.pca_trust.trustworthiness)}, continuity "
+            f"{number(view.pca_trust.continuity)}. The words and the small maps below are of UMAP's."
         )
     if star is not None:
         n_shown = sum(is_shown for _, is_shown in near)
