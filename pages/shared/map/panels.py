@@ -16,6 +16,7 @@ from mess_core.maps.drawing import MapView
 from mess_core.maps.names import Region
 from mess_core.maps.packed import densest, pack_marks, pack_names, pack_numbers
 from mess_core.maps.settings import MapSettings
+from mess_core.numbers import number
 from mess_core.search.tagged import words_of
 from mess_core.storage.jobs import Job
 from mess_core.words import counted
