@@ -27,7 +27,7 @@ def next_steps() -> None:
     """The one thing to do now, then the others."""
     workspace = resources.workspace()
     n_tracks = sum(library.n_tracks for library in workspace.catalogue.libraries())
-    left, right = st.columns(2, gap="medium")
+    left, middle, right = st.columns(3, gap="medium")
     with left, st.container(border=True, height="stretch"):
         st.markdown("#### :material/headphones: Listen")
         if n_tracks:
@@ -35,6 +35,10 @@ def next_steps() -> None:
         else:
             st.write("As soon as there is a library, drop a recording and hear what is nearest.")
         frame.link("pages/4_Listen.py", "Find similar recordings")
+    with middle, st.container(border=True, height="stretch"):
+        st.markdown("#### :material/balance: Judge")
+        st.write("Hear three clips without names and say which two are alike; MESS learns what you mean by it.")
+        frame.link("pages/5_Judge.py", "Say what is alike")
     with right, st.container(border=True, height="stretch"):
         st.markdown("#### :material/library_music: Library")
         st.write("Add a folder of your own music. Nothing is copied, and your files are never changed.")

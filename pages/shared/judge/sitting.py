@@ -108,6 +108,7 @@ def _show_finished(scope: Scope, now: SittingState) -> None:
     with st.container(horizontal=True, gap="small"):
         if len(now.answered) + MORE <= MOST_QUESTIONS:
             st.button(f"{MORE} more", key="more", icon=":material/add:", on_click=_ask_more, args=(now.sitting,))
+        frame.link("pages/6_Learn.py", "Learn from answers", ":material/school:", source="judgements", sitting="")
         st.button("To all answers", key="leave", icon=":material/list:", on_click=_leave)
 
 

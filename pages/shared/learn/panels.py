@@ -75,7 +75,10 @@ def choose(scope: Scope) -> Source:
         st.selectbox, "Learn from", options=list(SOURCES), key="source", width=420,
         format_func=lambda each: f"{each}: {SOURCES[each]}",
     )  # fmt: skip
-    st.caption(NEEDS[source])
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(NEEDS[source], width="content")
+        if source == "judgements":
+            frame.link("pages/5_Judge.py", "Give answers", ":material/balance:")
     return source
 
 
