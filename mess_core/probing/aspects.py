@@ -90,10 +90,18 @@ class AspectEvidence:
         if self.has_evidence:
             return ""
         if self.transfer is not None:
-            return f"its directions, from another library, do not hold here (rank correlation {self.transfer.words})"
+            return "what tells it in another library does not hold here"
         if not self.searched:
-            return "none of its targets could be measured and probed on this library"
-        return f"no layer tells it reliably (the interval of R² reaches below {LEAST_R2:g})"
+            return "nothing that stands for it could be measured and probed on this library"
+        return "no layer tells it reliably"
+
+    @property
+    def reason_in_depth(self) -> str:
+        """The same with its figures, for who knows how probing is done."""
+        if self.has_evidence or not (self.transfer or self.searched):
+            return self.reason
+        figures = f"the interval of R² reaches below {LEAST_R2:g}"
+        return f"{self.reason} ({f'rank correlation {self.transfer.words}' if self.transfer else figures})"
 
 
 def weigh_aspects(result: ProbeResult) -> dict[str, AspectEvidence]:

@@ -62,11 +62,17 @@ def test_while_most_of_a_library_waits_there_is_no_number():
     item = FoundTrack(Neighbour(1, "ab", 0.1, 20.0, nearness=0.0), track("Largo"), Path("x.wav"), None)
     catalogue = SimpleNamespace(n_tracks=lambda library: 120)
 
-    def answer(n_embedded: int) -> SimpleNamespace:
-        scope = SimpleNamespace(library="music", n_embedded=n_embedded, workspace=SimpleNamespace(catalogue=catalogue))
+    def answer(n_embedded: int, *active: SimpleNamespace) -> SimpleNamespace:
+        workspace = SimpleNamespace(catalogue=catalogue, jobs=SimpleNamespace(active=lambda: active))
+        scope = SimpleNamespace(library="music", n_embedded=n_embedded, workspace=workspace)
         return SimpleNamespace(passage=None, dial=None, plan=SimpleNamespace(question=Question(), scope=scope))
 
     assert [rows.is_early(answer(n)) for n in (24, 59, 60, 120)] == [True, True, False, False]
+    growing = [SimpleNamespace(kind=kind, arguments={"library": "music"}) for kind in ("extract", "add")]
+    assert [rows.is_early(answer(n, *growing)) for n in (60, 99, 100, 120)] == [True, True, False, False]
+    elsewhere = [("extract", {"library": "another"}), ("demo", {}), ("probe", {"library": "music"})]
+    others = [SimpleNamespace(kind=kind, arguments=arguments) for kind, arguments in elsewhere]
+    assert not rows.is_early(answer(60, *others))
     assert rows._row(answer(24), item, {"ab": ""}, "none", has_scale=False).score is None
     assert rows._row(answer(120), item, {"ab": ""}, "none").score == 0
 

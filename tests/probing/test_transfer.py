@@ -83,7 +83,9 @@ def test_an_aspect_is_as_good_as_its_weakest_direction():
     assert held.has_evidence and held.transfer == figure(0.6) and held.reason == ""
     off = borrowed({"x": evidence}, {"a": figure(0.9), "b": figure(0.43)})["x"]
     assert not off.has_evidence
-    assert "do not hold here (rank correlation 0.43 [0.23, 0.63] over 20 recordings of 12 works)" in off.reason
+    assert (
+        "does not hold here (rank correlation 0.43 [0.23, 0.63] over 20 recordings of 12 works)" in off.reason_in_depth
+    )
     assert borrowed({"x": evidence}, {})["x"] == evidence, "what could not be compared stays as it was"
 
 

@@ -89,8 +89,8 @@ def page(title: str) -> Iterator[None]:
             for path, (label, icon) in PAGES.items():
                 frame.link(path, label, icon)
     st.title(title, anchor=False)
-    with st.container():  # it comes and goes; what a page holds below stays in its place
-        of_link = st.container(gap="xxsmall")
+    notices = st.container()  # they come and go; what a page holds below stays in its place
+    with notices:
         for root in missing:
             cure = "Mount the disk or move it back: nothing was forgotten."
             frame.notice("A music folder is not there", f"{root}", cure)
@@ -98,9 +98,10 @@ def page(title: str) -> Iterator[None]:
         jobs.begin()
         status.look(title)
         yield
-    with of_link:  # once everything has been asked for
-        for sentence in state.odd()[:MOST_ODD]:
-            st.caption(f":material/info: {frame.plain(sentence)}")
+    if odd := state.odd():  # once everything has been asked for
+        with notices, st.container(gap="xxsmall"):
+            for sentence in odd[:MOST_ODD]:
+                st.caption(f":material/info: {frame.plain(sentence)}")
     state.write()
     with st.sidebar, frame.explain_errors():  # below what the page has put there
         status.show()

@@ -280,7 +280,7 @@ def _meaning(evidence: AspectEvidence, caveat: str) -> str:
     if evidence.label == MEASURED:
         said = f"Measured: {listed([target_of(target).measured_as for target in evidence.searched])}."
     else:
-        said = f"No evidence: {evidence.reason}." if evidence.reason else EVIDENCE[evidence.label]
+        said = f"No evidence: {evidence.reason_in_depth}." if evidence.reason else EVIDENCE[evidence.label]
     return "\n\n".join(filter(None, (summaries, said, caveat)))
 
 
@@ -288,7 +288,7 @@ def _say_what_is_not_told(discovery: Discovery, aspects: list[str]) -> None:
     """Aspects without evidence, with the reason, and whether they are wanted all the same."""
     by_reason: dict[str, list[str]] = {}
     for aspect in aspects:
-        by_reason.setdefault(discovery.aspects[aspect].reason, []).append(aspect_title(aspect))
+        by_reason.setdefault(discovery.aspects[aspect].reason_in_depth, []).append(aspect_title(aspect))
     for reason, names in by_reason.items():
         st.caption(f"{DOTS['none']} {listed(names)}: {reason}.")
     if aspects:

@@ -16,8 +16,9 @@ from mess_core.search.explaining import explain_steps, names_in_common
 from mess_core.search.paths import MOST_VIA, TrackPath, find_path, question_of_path
 from mess_core.search.question import Question
 from mess_core.search.reasons import in_one_line
+from mess_core.search.tagged import tags_in_common
 from mess_core.search.track_facts import facts_of_many
-from mess_core.words import counted
+from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
 from pages.shared.listen.aspects import measured_faithfulness
@@ -109,13 +110,18 @@ def steps_in_lines(path: TrackPath) -> list[str]:
     measured = measured_faithfulness(scope, discovery) if discovery else None
     family = measured.family if measured else lambda aspect: ()
     facts = facts_of_many(scope.workspace, [step.track.track_id for step in path.steps])
+    tagged = resources.tagged(scope.library)
     lines = [""]
     reasons = explain_steps(path, resources.index, resources.discovery)
     for before, step, why in zip(path.steps, path.steps[1:], reasons[1:], strict=False):
         said = ["a wide step"] if step.is_wide else []
         if before.track.track_id in facts:
             said += [f"same {name}" for name in names_in_common(facts[before.track.track_id], step.track)]
-        lines.append("; ".join(filter(None, [*said, in_one_line(why, family)])))
+        said.append(in_one_line(why, family))
+        both = tags_in_common(scope.workspace, tagged, before.track.track_id, [step.track.track_id])
+        if words := both[step.track.track_id]:
+            said.append(f"both heard as {listed(words)}")
+        lines.append("; ".join(filter(None, said)))
     return lines
 
 

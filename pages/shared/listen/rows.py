@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 
 import streamlit as st
 
-from mess_core.catalogue.catalogue import Track
+from mess_core.catalogue.catalogue import ALL, Track
 from mess_core.numbers import number, percent
 from mess_core.search.answers import Answer, FoundTrack
 from mess_core.search.either import in_which
@@ -18,6 +18,7 @@ from mess_core.search.seeds import NEAR_FROM, how_alike
 from mess_core.search.transposed import in_key
 from mess_core.search.works import gather, notes_of, others_in_words
 from mess_core.words import counted
+from mess_core.workspace.workspace import DEMO
 from pages.shared.app import frame, resources, state
 from pages.shared.listen.named import SIGNS
 from pages.shared.widgets.accents import GREY, accent_of_aspect
@@ -35,6 +36,7 @@ ALONG = "{} in 100 of the recordings here have less of it."
 BESIDE = "{}: nearer than {} in 100 of the pairs that recordings here form with their nearest."
 STEP = "Nearer to the one before than {} in 100 of the pairs that recordings here form with their nearest."
 STEP_CLOSER = "Closer to the one before than {} in 100 of all pairs here."
+FILLING, MANY = ("demo", "add", "extract"), 100  # jobs by which a library grows; recordings that are many all the same
 OPENED = "opened rows"  # under which others are shown, of this visitor
 TAKEN_ANEW = "a row was taken"  # so that the list is another one
 FITS = "The mean of how well it fits each word, in 100."
@@ -219,9 +221,18 @@ def _row(
 
 
 def is_early(found: Answer) -> bool:
-    """Whether less than half of the library can be compared: how near neighbours are in it is not known then."""
+    """Whether less than half of the library can be compared, or little of what is still coming: how near neighbours are
+    in it is not known then.
+    """
     scope = found.plan.scope
-    return 2 * scope.n_embedded < scope.workspace.catalogue.n_tracks(scope.library)
+    n_embedded = scope.n_embedded
+    if 2 * n_embedded < scope.workspace.catalogue.n_tracks(scope.library):
+        return True
+    libraries = (scope.library, ALL)
+    coming = (job for job in scope.workspace.jobs.active() if job.kind in FILLING)
+    return n_embedded < MANY and any(
+        scope.library == ALL or job.arguments.get("library", DEMO) in libraries for job in coming
+    )
 
 
 def _beside(neighbour: Neighbour) -> tuple[RowScore, ...]:
