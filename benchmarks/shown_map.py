@@ -63,13 +63,15 @@ class Traffic:
 
     def __init__(self, page: Any) -> None:
         self.n_bytes = 0
-        page.on("websocket", lambda socket: socket.on("framereceived", lambda data: self._add(len(data))))
-        page.on(
-            "response", lambda answer: "/points/" in answer.url and self._add(int(answer.headers["content-length"]))
-        )
+        page.on("websocket", lambda socket: socket.on("framereceived", self._add_message))
+        page.on("response", self._add_answer)
 
-    def _add(self, n_bytes: int) -> None:
-        self.n_bytes += n_bytes
+    def _add_message(self, message: bytes | str) -> None:
+        self.n_bytes += len(message)
+
+    def _add_answer(self, answer: Any) -> None:
+        if "/points/" in answer.url:
+            self.n_bytes += int(answer.headers["content-length"])
 
     def take_kilobytes(self) -> float:
         taken, self.n_bytes = self.n_bytes / 1000, 0

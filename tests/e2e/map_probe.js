@@ -9,6 +9,7 @@ PointMap.prototype.update = function (...given) {
     get colours() { return [...map.looks.rgba]; }, // of all points, four numbers each
     get row() { return map.data.row; }, // that is chosen in the table
     get isQuick() { return map.painter.isQuick; },
+    loseWebgl() { map.painter.gl.getExtension("WEBGL_lose_context").loseContext(); },
     /** Where the point of a row is in the window. */
     place(row) {
       const box = map.plane.getBoundingClientRect();

@@ -298,6 +298,26 @@ def test_without_webgl_the_map_is_drawn_all_the_same_and_says_so(few, open_page)
     expect(shown.locator(".said")).to_contain_text("nocturne")
 
 
+def test_a_browser_that_takes_webgl_away_keeps_its_map(few, open_page):
+    """As it does where many pages want it: the plain canvas goes on, with all that can be done on the map."""
+    page, shown = open_few(few, open_page)
+    assert page.evaluate("globalThis.__messMap.isQuick")
+    page.evaluate("globalThis.__messMap.loseWebgl()")
+    expect(page.get_by_text("This browser has no WebGL")).to_be_visible()
+    page.wait_for_timeout(300)
+    drawn = page.evaluate(
+        """() => {
+          const roots = [...document.querySelectorAll("*")].map((each) => each.shadowRoot).filter(Boolean);
+          const canvas = roots.map((root) => root.querySelector("canvas.points")).find(Boolean);
+          const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+          return pixels.some((each) => each > 0);
+        }"""
+    )
+    assert drawn
+    page.get_by_role("button", name="All in sight").click()
+    expect(shown).to_have_attribute("data-chosen", str(N_FEW))
+
+
 def test_a_map_that_the_server_holds_no_more_is_packed_again(few, open_page, watch):
     """As after many others were looked at."""
     watch.expected.append("/points/")

@@ -10,11 +10,12 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mess_core.maps.drawing import MapView
+from pages.shared.widgets.accents import Accent
 from pages.shared.widgets.charts import PALETTE
 
 MOST_NAMES = 12  # values of a name that have a colour of their own; the rest is grey
 MOST_SMALL = 300  # points of a small map
-OTHER = "#b6bac6"
+OTHER = Accent("#b6bac6", "#4d5568")  # of names without a colour: it stands back on either page
 QUERY_COLOUR = "#d6336c"
 MARGIN = 0.06  # around the points, as a share of their extent
 
@@ -36,7 +37,7 @@ def markers(colour: Colour, rows: Sequence[int]) -> dict:
     if colour.names is None:
         return {"color": PALETTE[0], "size": 9}
     shade = shades(colour)
-    return {"color": [shade.get(colour.names[row] or "", OTHER) for row in rows], "size": 9}
+    return {"color": [shade.get(colour.names[row] or "", OTHER.now) for row in rows], "size": 9}
 
 
 def shades(colour: Colour) -> dict[str, str]:

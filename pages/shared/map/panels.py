@@ -206,7 +206,7 @@ def show_map(
         marks=address_of(pack_marks(view.track_ids, marks.let_in, marks.found, picked)),
         titles=views.titles_address(view, scope),
         n=len(row_of),
-        colouring=Colouring(colour.title, figures.shades(colour), figures.OTHER, charts.PALETTE[0]),
+        colouring=Colouring(colour.title, figures.shades(colour), figures.OTHER.now, charts.PALETTE[0]),
         label=f"Map of {counted(len(row_of), 'recording')}, {view.name}. Arrow keys go from point to point, Enter "
         "chooses one, plus and minus zoom, 0 shows the whole map, Escape chooses none.",
         name=f"map-{view.name.replace(' ', '-')}",

@@ -413,7 +413,7 @@ class PointMap {
   #onKey(event) {
     const acts = {
       "+": () => this.#do("nearer"), "=": () => this.#do("nearer"), "-": () => this.#do("further"), "0": () => this.#do("whole"),
-      "Enter": () => this.#pointed >= 0 && this.#choose([this.#pointed]), "Escape": () => this.#choose([]),
+      "Enter": () => this.#pointed >= 0 && this.#choose([this.#pointed]), "Escape": () => this.section.dataset.chosen !== "0" && this.#choose([]),
     };
     const act = ARROWS[event.key] ? () => this.#step(...ARROWS[event.key]) : acts[event.key];
     if (!act || event.ctrlKey || event.metaKey || event.altKey || !this.data) return;
