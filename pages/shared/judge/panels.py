@@ -15,6 +15,7 @@ from mess_core.learning import judging
 from mess_core.learning.agreement import LEAST_RIGHT
 from mess_core.learning.judging import QUESTIONS, Judged
 from mess_core.learning.questions import FEWEST_RECORDINGS
+from mess_core.numbers import percent
 from mess_core.words import counted
 from mess_core.workspace.scope import Scope, scope_to_listen
 from pages.shared.app import frame, resources, state
@@ -153,7 +154,7 @@ def explain() -> None:
             "Of twenty questions eight are chosen by chance, and on these alone everything is measured. Seven are "
             "those whose answers are expected to tell most, because the ways to compare disagree there. Two are "
             "earlier ones, turned around: do you agree with yourself? Three have a known answer, because A or B *is* "
-            f"X: who tells fewer than {LEAST_RIGHT:.0%} of them (of five or more) is not counted.\n\n"
+            f"X: who tells fewer than {percent(100 * LEAST_RIGHT)} of them (of five or more) is not counted.\n\n"
             "The clips are about ten seconds long, equally loud and without names. Where the times of a score are "
             "known they are the same bars. An answer is on the disk before the next question comes, and stays in this "
             "browser until then. Other listeners never see yours.\n\n"

@@ -6,7 +6,7 @@ import streamlit as st
 
 from mess_core.catalogue.sittings import Asked
 from mess_core.learning.agreement import LEARNED, LEAST_RIGHT, Listening, Progress, progress_of
-from mess_core.numbers import number
+from mess_core.numbers import number, percent
 from mess_core.words import counted
 from mess_core.workspace.scope import Scope
 from pages.shared.app import resources
@@ -86,5 +86,5 @@ def _of_listening(listening: Listening) -> str:
     ceiling = listening.ceiling
     limit = f" By that, nothing can tell more than about {number(ceiling)} of your answers." if ceiling else ""
     if listening.is_excluded:
-        limit = f" Fewer than {LEAST_RIGHT:.0%} of the known ones: these answers are not counted."
+        limit = f" Fewer than {percent(100 * LEAST_RIGHT)} of the known ones: these answers are not counted."
     return f"{said[:1].upper()}{said[1:]}.{limit}"

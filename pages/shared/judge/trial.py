@@ -15,7 +15,7 @@ import streamlit as st
 
 from mess_core.catalogue.sittings import Asked
 from pages.shared.app.routes import CLIPS
-from pages.shared.widgets.player.modules import DIGEST
+from pages.shared.widgets.player.modules import MODULES
 
 NEEDS_S = 1.0  # of each clip, before two of them can be compared
 
@@ -24,7 +24,7 @@ _component = st.components.v2.component(
     "mess_trial",
     html=(_HERE / "trial.html").read_text("utf-8"),
     css=(_HERE / "trial.css").read_text("utf-8"),
-    js=(_HERE / "trial.js").read_text("utf-8").replace("DIGEST", DIGEST),
+    js=(_HERE / "trial.js").read_text("utf-8").replace("DIGEST", MODULES.digest),
 )
 
 
