@@ -44,8 +44,22 @@ from mess_core.evaluation.retrieval import (
     recall_task,
     reciprocal_rank_task,
 )
+from mess_core.learning.attention import Attention
+from mess_core.learning.fields import Fields
+from mess_core.learning.fused import Fused
 from mess_core.learning.moments import By, Fold, MomentSet, deal
-from mess_core.learning.students import PLAIN, STUDENTS, UNTRAINED, Lesson, train, untrained
+from mess_core.learning.segments import SegmentSet
+from mess_core.learning.students import (
+    PLAIN,
+    STUDENTS,
+    TRIED_ONLY,
+    UNTRAINED,
+    Lesson,
+    Taught,
+    can_learn,
+    train,
+    untrained,
+)
 from mess_core.learning.teachers import (
     N_OTHERS,
     deviations,
@@ -85,6 +99,8 @@ class Course:
     values : name -> (n, n_values): what was measured; compared by distance, in standard deviations
     widths : how many numbers each layer has
     hiding : how much it counts that points do not tell of which work they are; 0: not at all
+    segments : of each moment; None where each has one only
+    fields : that two moments may be compared by; None where none is usable
     """
 
     source: Source
@@ -95,6 +111,8 @@ class Course:
     rivals: Mapping[str, np.ndarray] = field(default_factory=dict)
     values: Mapping[str, np.ndarray] = field(default_factory=dict)
     hiding: float = 0.0
+    segments: SegmentSet | None = None
+    fields: Fields | None = None
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -119,6 +137,8 @@ class Course:
             targets=self._values_to_read(rows),
             hide=works if self.hiding else None,
             hiding=self.hiding,
+            segments=None if self.segments is None else self.segments.of(rows),
+            fields=None if self.fields is None else self.fields.of(rows),
         )
         apart = recordings[:, None] != recordings
         match self.source:
@@ -392,9 +412,27 @@ def hiding_curve(
 
 
 def teach(course: Course, student: str, seed: int = 0) -> Transform:
-    """A student taught with everything there is: what search is given."""
+    """A student taught with everything there is: what search is given.
+
+    Raises
+    ------
+    InputError
+        If search cannot go by it, or the course has nothing for it.
+    """
+    require_searchable(student)
     lesson = course.lesson(np.arange(len(course.moments)), seed=seed)
-    return untrained(student, lesson) if student in UNTRAINED else train(student, lesson, seed)
+    taught = untrained(student, lesson) if student in UNTRAINED else train(student, lesson, seed)
+    assert isinstance(taught, Transform)
+    return taught
+
+
+def require_searchable(student: str) -> None:
+    """InputError if a student is tried, not searched by."""
+    if student in TRIED_ONLY:
+        raise InputError(
+            f"The student {student} is tried, not searched by: search would need more than one vector of a recording.",
+            f"Activate one of: {', '.join(name for name in STUDENTS if name not in TRIED_ONLY)}.",
+        )
 
 
 class _Tally:
@@ -473,13 +511,11 @@ class _Tally:
     ) -> Iterator[tuple[str, np.ndarray]]:
         """Name, similarities (n_rows, n_rows)."""
         course = self.course
-        vectors = course.moments.vectors[rows]
         for name in UNTRAINED if names is None else names:
-            yield name, _similarities(untrained(name, lesson), vectors)
+            yield name, _similarities(untrained(name, lesson), course, rows)
         for name in students:
-            if name == "predicted" and lesson.targets is None:
-                continue
-            yield name, _similarities(train(name, lesson, seed), vectors)
+            if can_learn(name, lesson):
+                yield name, _similarities(train(name, lesson, seed), course, rows)
         if names is not None:
             return
         for name, others in course.rivals.items():
@@ -668,9 +704,20 @@ def _on_reranking(tally: _Tally, best: str) -> str:
     )
 
 
-def _similarities(transform: Transform, vectors: np.ndarray) -> np.ndarray:
-    points = transform.points(vectors)
-    return transform.similarities(points, points)
+def _similarities(taught: Taught, course: Course, rows: np.ndarray) -> np.ndarray:
+    """Of some moments with each other, (n_rows, n_rows)."""
+    vectors = course.moments.vectors[rows]
+    match taught:
+        case Fused():
+            assert course.fields is not None
+            return taught.similarities(vectors, course.fields.of(rows))
+        case Attention():
+            assert course.segments is not None
+            points = taught.points(vectors, course.segments.of(rows))
+            return taught.transform.similarities(points, points)
+        case Transform():
+            points = taught.points(vectors)
+            return taught.similarities(points, points)
 
 
 def _standard(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
