@@ -76,6 +76,7 @@ from mess_core.search.learned import Transform, unit, unit_numbers
 
 Source = Literal["expression", "works", "performers", "ratings", "judgements"]
 OnProgress = Callable[[int, int, str], None]
+Further = Callable[[Lesson, Fold, np.ndarray, int], np.ndarray]  # of a fold's rows with each other, for a seed
 K = 10
 TRIPLETS, RECALL, MRR, NDCG = "triplet accuracy", f"recall@{K}", f"MRR@{K}", f"nDCG@{K}"
 N_TO_RANK = 100  # that a reranker would put in a better order
@@ -315,6 +316,7 @@ def run_trial(
     course: Course,
     students: Sequence[str] = STUDENTS,
     *,
+    further: Mapping[str, Further] | None = None,
     n_seeds: int = 5,
     n_folds: int = N_FOLDS,
     ceiling: float | None = None,
@@ -322,6 +324,10 @@ def run_trial(
     on_progress: OnProgress = lambda n_done, n_total, what: None,
 ) -> TrialResult:
     """Teach and test every student.
+
+    Parameters
+    ----------
+    further : name -> what is taught elsewhere, by the training rows of each fold; counted as students, after them
 
     Raises
     ------
@@ -331,6 +337,7 @@ def run_trial(
         If nothing can be asked of any fold.
     """
     ways: list[By] = ["work"]
+    everyone = (*students, *(further or {}))
     notices = []
     if has_second_split and course.source != "judgements":
         n_performers = len(set(course.moments.performers) - {None})
@@ -344,7 +351,7 @@ def run_trial(
 
     for by in ways:
         n_here = n_folds if by == "work" else FEW_FOLDS + 1
-        tally = _Tally(course, by)
+        tally = _Tally(course, by, further)
         try:
             for seed in range(n_seeds):
                 for fold in deal(course.moments, by, n_here, seed):
@@ -358,7 +365,7 @@ def run_trial(
             continue
         tallies[by] = tally
         splits.append(tally.split(n_here))
-        figures += tally.figures(students)
+        figures += tally.figures(everyone)
         if by == "work":
             chance = tally.chance()
     main = tallies["work"]
@@ -367,11 +374,11 @@ def run_trial(
             "No question could be asked of what was not trained on: too few recordings share a work or a performer.",
             "Add recordings of the same works by others.",
         )
-    chosen = _ladder(main, students)
-    values = {name: main.value(name, course.metrics[0]) for name in students}
-    best = max(students, key=lambda name: values[name] or 0.0, default=PLAIN)
+    chosen = _ladder(main, everyone)
+    values = {name: main.value(name, course.metrics[0]) for name in everyone}
+    best = max(everyone, key=lambda name: values[name] or 0.0, default=PLAIN)
     if NDCG in course.metrics:
-        notices.append(_on_reranking(main, best if best in students else PLAIN))
+        notices.append(_on_reranking(main, best if best in everyone else PLAIN))
     on_progress(n_total, n_total, "figures")
     return TrialResult(course.metrics, tuple(splits), tuple(figures), chance, chosen, best, (), ceiling, tuple(notices))
 
@@ -438,8 +445,8 @@ def require_searchable(student: str) -> None:
 class _Tally:
     """Parts and wholes of every way of comparing, filled fold by fold."""
 
-    def __init__(self, course: Course, by: By) -> None:
-        self.course, self.by = course, by
+    def __init__(self, course: Course, by: By, further: Mapping[str, Further] | None = None) -> None:
+        self.course, self.by, self.further = course, by, further or {}
         self.groups = np.unique(course.moments.groups(by), return_inverse=True)[1]
         self.n_train: list[int] = []
         self.n_test: list[int] = []
@@ -518,6 +525,8 @@ class _Tally:
                 yield name, _similarities(train(name, lesson, seed), course, rows)
         if names is not None:
             return
+        for name, compare in self.further.items():
+            yield name, compare(lesson, fold, rows, seed)
         for name, others in course.rivals.items():
             widths = (others.shape[2],) * others.shape[1]
             centre = others[fold.train].mean(axis=0, dtype=np.float64).astype(np.float32)
