@@ -8,11 +8,14 @@
           diagonal    a weight for each of 128 principal axes
     S2    linear      a projection to 64 numbers
     S3    mlp         a network of one hidden layer on top of it
+          attention   as linear, of a moment that is heard by those of its segments that matter instead of by their mean
+          fused       as S0', plus a weight for each field of the catalogue that two recordings share
 
-Each gives a `Transform`, which is all that search needs of it. S1 begins as S0', and S2 and S3 as S0' or, where there
-are numbers to be read, as S0''; each moves away only as far as the training rows pull: a weight decay towards the
-beginning, and as many steps as were best on a fifth of the groups held out inside the training set. So a teacher that
-teaches nothing leaves search as it was.
+Each gives a `Transform`, which is all that search needs of it; the last two need more than the embeddings of
+recordings, and are tried, not searched by. S1 and fused begin as S0', the others as S0' or, where there are numbers to
+be read, as S0''; each moves away only as far as the training rows pull: a weight decay towards the beginning, and as
+many steps as were best on a fifth of the groups held out inside the training set. So a teacher that teaches nothing
+leaves search as it was.
 
 What ridge reads off, and the axes that a projection turns, are told by the numbers less the mean of their span: the
 piece, which is most of an embedding, then neither helps nor disturbs. Compared are the whole numbers, as in search.
@@ -30,7 +33,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mess_core.errors import InputError
+from mess_core.learning.attention import Attention, TurnedSegments
+from mess_core.learning.fields import Fields
+from mess_core.learning.fused import Fused
 from mess_core.learning.losses import candidate_loss, dependence, pair_similarities, triplet_loss
+from mess_core.learning.segments import SegmentSet
 from mess_core.learning.teachers import CandidateSet, span_means
 from mess_core.learning.triplets import Triplets
 from mess_core.probing.folds import assign_folds
@@ -42,7 +49,8 @@ if TYPE_CHECKING:
 
 PLAIN = "centred"  # what search does without learning: every gain is over it
 UNTRAINED = ("cosine", PLAIN)
-STUDENTS = ("predicted", "layers", "diagonal", "linear", "mlp")  # in order
+TRIED_ONLY = ("attention", "fused")  # need what search has not at hand: every segment, or the catalogue
+STUDENTS = ("predicted", "layers", "diagonal", "linear", "mlp", *TRIED_ONLY)  # in order
 IN_WORDS = {
     "cosine": "plain cosine",
     PLAIN: "search as it is",
@@ -51,18 +59,25 @@ IN_WORDS = {
     "diagonal": "a weight for each of 128 axes",
     "linear": "a projection to 64 numbers",
     "mlp": "a small network",
+    "attention": "a projection of the segments that matter",
+    "fused": "search as it is, and what the catalogue says",
 }  # students and those whom nobody taught, as people read them
 N_AXES = 128  # principal axes of the training numbers that a projection may turn
 N_OUT, N_HIDDEN, DROPOUT = 64, 256, 0.2
 N_STEPS, PATIENCE, LOOK_EVERY = 60, 20, 5
-RATE = {"layers": 0.1, "diagonal": 5e-2, "linear": 1e-2, "mlp": 3e-3}
-DECAY = {"layers": 1e-3, "diagonal": 1e-2, "linear": 1e-2, "mlp": 1e-2}  # towards the beginning
+RATE = {"layers": 0.1, "diagonal": 5e-2, "linear": 1e-2, "mlp": 3e-3, "attention": 1e-2, "fused": 5e-2}
+LOOKING_RATE = 0.1  # of where attention looks: one direction, in units of one
+DECAY = {"layers": 1e-3, "diagonal": 1e-2, "linear": 1e-2, "mlp": 1e-2, "attention": 1e-2, "fused": 1e-3}
+# ^ towards the beginning
 SCALES = np.log(10.0) * np.linspace(-3, 3, 13)  # logarithms of the scale of similarities that are tried first
 RIDGE_FIRST = 0.3  # penalty of the ridge a projection begins at, over its rows; each number has a mean square of 1
 LEAST_SPREAD = 1e-4  # of a number, over that of the most spread one: unit numbers in single precision keep seven digits
 ALPHAS = np.logspace(0, 5, 11)  # of ridge on standardised numbers; its optimum lay between 100 and 10 000
 INNER_FOLDS = 4
 VALIDATION = 5  # one group in so many tells when to stop
+
+
+Taught = Transform | Attention | Fused
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +93,8 @@ class Lesson:
     triplets : (anchor, nearer, further) with weights
     hide : (n,) int or None: what the points should not tell (HSIC), such as the piece
     hiding : how much that counts, beside what the teacher says
+    segments : of each row, what `attention` may choose among; None where there is nothing to choose
+    fields : of each row, what `fused` may go by; None where nothing is usable
     """
 
     vectors: np.ndarray
@@ -89,6 +106,8 @@ class Lesson:
     triplets: Triplets | None = None
     hide: np.ndarray | None = None
     hiding: float = 1.0
+    segments: SegmentSet | None = None
+    fields: Fields | None = None
 
     @cached_property
     def centre(self) -> np.ndarray:
@@ -126,7 +145,13 @@ def untrained(name: str, lesson: Lesson) -> Transform:
     return Transform(centre, _even(lesson), (), is_distance=False, widths=lesson.widths)
 
 
-def train(name: str, lesson: Lesson, seed: int = 0, curves: list[dict[str, float]] | None = None) -> Transform:
+def can_learn(name: str, lesson: Lesson) -> bool:
+    """Whether a lesson has what a student learns from; else it is left out of a trial."""
+    needed = {"predicted": lesson.targets, "attention": lesson.segments, "fused": lesson.fields}
+    return name not in needed or needed[name] is not None
+
+
+def train(name: str, lesson: Lesson, seed: int = 0, curves: list[dict[str, float]] | None = None) -> Taught:
     """Teach a student.
 
     Parameters
@@ -144,6 +169,8 @@ def train(name: str, lesson: Lesson, seed: int = 0, curves: list[dict[str, float
         return _predicted(lesson, seed)
     if name not in RATE:
         raise InputError(f"There is no student {name!r}.", f"Choose one of: {', '.join(STUDENTS)}.")
+    if not can_learn(name, lesson):
+        raise InputError(f"There is nothing here that the student {name!r} could go by.")
     return _descend(name, lesson, seed, [] if curves is None else curves)
 
 
@@ -186,16 +213,20 @@ class _Pupil:
         import torch
 
         self.name, self.lesson = name, lesson
-        self.is_distance = lesson.spans is not None and name in ("linear", "mlp")
+        self.is_distance = lesson.spans is not None and name in ("linear", "mlp", "attention")
         self.generator = torch.Generator().manual_seed(seed)
         one = float(np.log(np.e - 1))  # softplus of it is 1
-        if name == "layers":
-            rows = np.arange(len(lesson.vectors))[:, None]
-            self.cosines = [_layer_cosines(lesson, rows, each.index) for each in lesson.candidates]
+        if not self.has_points:
+            pairs = [(np.arange(len(lesson.vectors))[:, None], each.index) for each in lesson.candidates]
             if lesson.triplets is not None:
-                anchors, others = lesson.triplets.rows[:, :1], lesson.triplets.rows[:, 1:]
-                self.cosines.append(_layer_cosines(lesson, anchors, others))
-            moving = {"weight": torch.full((len(lesson.widths),), one)}
+                pairs.append((lesson.triplets.rows[:, :1], lesson.triplets.rows[:, 1:]))
+            self.cosines = [_layer_cosines(lesson, *pair) for pair in pairs]
+            if name == "layers":
+                moving = {"weight": torch.full((len(lesson.widths),), one)}
+            else:
+                assert lesson.fields is not None
+                self.shared = [torch.from_numpy(lesson.fields.shared(*pair)) for pair in pairs]
+                moving = {"weight": torch.zeros(len(lesson.fields.names))}
         else:
             # Search will compare whole numbers, the piece in them: so they are learned on, in the unit of what differs.
             found = lesson.numbers @ lesson.axes
@@ -207,6 +238,13 @@ class _Pupil:
                 moving = {"weight": torch.full((n_axes,), one)}
             else:
                 moving = {"line": torch.from_numpy(_beginning(lesson, lesson.apart @ self.onto, self.is_distance))}
+            if name == "attention":
+                assert lesson.segments is not None
+                turned = TurnedSegments.of(lesson.vectors, lesson.segments, lesson.centre, lesson.widths, self.onto)
+                self.turned, self.seen, self.is_segment, self.time_axes = (
+                    torch.from_numpy(each) for each in (turned.turned, turned.seen, turned.mask, turned.axes)
+                )
+                moving |= {"towards": torch.zeros(self.time_axes.shape[1])}
             if name == "mlp":
                 into = torch.empty(n_axes, N_HIDDEN)
                 torch.nn.init.xavier_uniform_(into, generator=self.generator)
@@ -223,6 +261,9 @@ class _Pupil:
 
         if self.name == "diagonal":
             found = self.numbers * torch.sqrt(functional.softplus(self.moving["weight"]))
+        elif self.name == "attention":
+            logits = (self.seen @ self.moving["towards"]).masked_fill(~self.is_segment, -torch.inf)
+            found = (self.numbers + (torch.softmax(logits, 1)[..., None] * self.turned).sum(1)) @ self.moving["line"]
         else:
             found = self.numbers @ self.moving["line"]
         if self.name == "mlp":
@@ -236,8 +277,8 @@ class _Pupil:
 
     @property
     def has_points(self) -> bool:
-        """Weights of layers need the cosines of pairs and nothing else."""
-        return self.name != "layers"
+        """Weights of layers and of fields need what is known of pairs and nothing else."""
+        return self.name not in ("layers", "fused")
 
     def similarities(self, points: torch.Tensor | None, asked: _Asked) -> torch.Tensor:
         """Of the pairs that are asked for, (n, k), times the scale."""
@@ -245,6 +286,9 @@ class _Pupil:
         from torch.nn import functional
 
         scale = torch.exp(self.moving["scale"])
+        if self.name == "fused":
+            plain = self.cosines[asked.place][asked.kept].mean(-1)
+            return scale * (plain + self.shared[asked.place][asked.kept] @ self.moving["weight"])
         if points is None:
             weights = functional.softplus(self.moving["weight"])
             return scale * (self.cosines[asked.place][asked.kept] @ (weights / weights.sum()))
@@ -256,10 +300,13 @@ class _Pupil:
 
         return torch.stack([((self.moving[key] - value) ** 2).sum() for key, value in self.beginning.items()]).sum()
 
-    def transform(self) -> Transform:
-        """What search needs of it, as it stands."""
+    def taught(self) -> Taught:
+        """What compares recordings, as it stands."""
         lesson, even = self.lesson, _even(self.lesson)
         own = {key: value.detach().numpy() for key, value in self.moving.items()}
+        if self.name == "fused":
+            assert lesson.fields is not None
+            return Fused(untrained(PLAIN, lesson), lesson.fields.names, own["weight"].astype(np.float64))
         if "weight" in own:
             roots = np.sqrt(np.log1p(np.exp(own["weight"])))
         if self.name == "layers":
@@ -272,7 +319,8 @@ class _Pupil:
         steps = [step(self.onto * roots if self.name == "diagonal" else self.onto @ own["line"])]
         if self.name == "mlp":
             steps += [step(self.onto @ own["into"]), step(own["out"])]
-        return Transform(lesson.centre, even, tuple(steps), self.is_distance, lesson.widths)
+        found = Transform(lesson.centre, even, tuple(steps), self.is_distance, lesson.widths)
+        return Attention(found, self.time_axes.numpy() @ own["towards"]) if self.name == "attention" else found
 
 
 def _layer_cosines(lesson: Lesson, one: np.ndarray, other: np.ndarray) -> torch.Tensor:
@@ -299,7 +347,7 @@ def _beginning(lesson: Lesson, numbers: np.ndarray, is_distance: bool) -> np.nda
     return found
 
 
-def _descend(name: str, lesson: Lesson, seed: int, curves: list[dict[str, float]]) -> Transform:
+def _descend(name: str, lesson: Lesson, seed: int, curves: list[dict[str, float]]) -> Taught:
     """Gradient descent: once to see when to stop, then so many steps on everything."""
     import torch
 
@@ -314,7 +362,7 @@ def _descend(name: str, lesson: Lesson, seed: int, curves: list[dict[str, float]
             n_steps = _walk(pupil, ~held_out, held_out, N_STEPS, curves)
             pupil = _Pupil(name, lesson, seed)
         _walk(pupil, np.ones(len(lesson.vectors), bool), None, n_steps, curves)
-        return pupil.transform()
+        return pupil.taught()
     finally:
         torch.set_num_threads(n_threads)
 
@@ -331,7 +379,10 @@ def _walk(
     tests = [] if held_out is None else _questions(pupil, held_out, np.ones_like(seen))
     if held_out is not None and not tests:
         return n_steps  # nothing is held out that could tell
-    optimiser = torch.optim.Adam(list(pupil.moving.values()), lr=RATE[pupil.name])
+    rates = {"towards": LOOKING_RATE}
+    optimiser = torch.optim.Adam(
+        [{"params": [value], "lr": rates.get(key, RATE[pupil.name])} for key, value in pupil.moving.items()]
+    )
     rows = torch.from_numpy(seen)
     hide = None if pupil.lesson.hide is None or not pupil.has_points else torch.from_numpy(pupil.lesson.hide)
     best, least = 0, np.inf

@@ -44,8 +44,22 @@ from mess_core.evaluation.retrieval import (
     recall_task,
     reciprocal_rank_task,
 )
+from mess_core.learning.attention import Attention
+from mess_core.learning.fields import Fields
+from mess_core.learning.fused import Fused
 from mess_core.learning.moments import By, Fold, MomentSet, deal
-from mess_core.learning.students import PLAIN, STUDENTS, UNTRAINED, Lesson, train, untrained
+from mess_core.learning.segments import SegmentSet
+from mess_core.learning.students import (
+    PLAIN,
+    STUDENTS,
+    TRIED_ONLY,
+    UNTRAINED,
+    Lesson,
+    Taught,
+    can_learn,
+    train,
+    untrained,
+)
 from mess_core.learning.teachers import (
     N_OTHERS,
     deviations,
@@ -63,6 +77,7 @@ from mess_core.search.learned import Transform, unit, unit_numbers
 
 Source = Literal["expression", "works", "performers", "ratings", "judgements"]
 OnProgress = Callable[[int, int, str], None]
+Further = Callable[[Lesson, Fold, np.ndarray, int], np.ndarray]  # of a fold's rows with each other, for a seed
 K = 10
 TRIPLETS, RECALL, MRR, NDCG = "triplet accuracy", f"recall@{K}", f"MRR@{K}", f"nDCG@{K}"
 N_TO_RANK = 100  # that a reranker would put in a better order
@@ -86,6 +101,8 @@ class Course:
     values : name -> (n, n_values): what was measured; compared by distance, in standard deviations
     widths : how many numbers each layer has
     hiding : how much it counts that points do not tell of which work they are; 0: not at all
+    segments : of each moment; None where each has one only
+    fields : that two moments may be compared by; None where none is usable
     """
 
     source: Source
@@ -96,6 +113,8 @@ class Course:
     rivals: Mapping[str, np.ndarray] = field(default_factory=dict)
     values: Mapping[str, np.ndarray] = field(default_factory=dict)
     hiding: float = 0.0
+    segments: SegmentSet | None = None
+    fields: Fields | None = None
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -120,6 +139,8 @@ class Course:
             targets=self._values_to_read(rows),
             hide=works if self.hiding else None,
             hiding=self.hiding,
+            segments=None if self.segments is None else self.segments.of(rows),
+            fields=None if self.fields is None else self.fields.of(rows),
         )
         apart = recordings[:, None] != recordings
         match self.source:
@@ -296,6 +317,7 @@ def run_trial(
     course: Course,
     students: Sequence[str] = STUDENTS,
     *,
+    further: Mapping[str, Further] | None = None,
     n_seeds: int = 5,
     n_folds: int = N_FOLDS,
     ceiling: float | None = None,
@@ -303,6 +325,10 @@ def run_trial(
     on_progress: OnProgress = lambda n_done, n_total, what: None,
 ) -> TrialResult:
     """Teach and test every student.
+
+    Parameters
+    ----------
+    further : name -> what is taught elsewhere, by the training rows of each fold; counted as students, after them
 
     Raises
     ------
@@ -312,6 +338,7 @@ def run_trial(
         If nothing can be asked of any fold.
     """
     ways: list[By] = ["work"]
+    everyone = (*students, *(further or {}))
     notices = []
     if has_second_split and course.source != "judgements":
         n_performers = len(set(course.moments.performers) - {None})
@@ -325,7 +352,7 @@ def run_trial(
 
     for by in ways:
         n_here = n_folds if by == "work" else FEW_FOLDS + 1
-        tally = _Tally(course, by)
+        tally = _Tally(course, by, further)
         try:
             for seed in range(n_seeds):
                 for fold in deal(course.moments, by, n_here, seed):
@@ -339,7 +366,7 @@ def run_trial(
             continue
         tallies[by] = tally
         splits.append(tally.split(n_here))
-        figures += tally.figures(students)
+        figures += tally.figures(everyone)
         if by == "work":
             chance = tally.chance()
     main = tallies["work"]
@@ -348,11 +375,11 @@ def run_trial(
             "No question could be asked of what was not trained on: too few recordings share a work or a performer.",
             "Add recordings of the same works by others.",
         )
-    chosen = _ladder(main, students)
-    values = {name: main.value(name, course.metrics[0]) for name in students}
-    best = max(students, key=lambda name: values[name] or 0.0, default=PLAIN)
+    chosen = _ladder(main, everyone)
+    values = {name: main.value(name, course.metrics[0]) for name in everyone}
+    best = max(everyone, key=lambda name: values[name] or 0.0, default=PLAIN)
     if NDCG in course.metrics:
-        notices.append(_on_reranking(main, best if best in students else PLAIN))
+        notices.append(_on_reranking(main, best if best in everyone else PLAIN))
     on_progress(n_total, n_total, "figures")
     return TrialResult(course.metrics, tuple(splits), tuple(figures), chance, chosen, best, (), ceiling, tuple(notices))
 
@@ -393,16 +420,34 @@ def hiding_curve(
 
 
 def teach(course: Course, student: str, seed: int = 0) -> Transform:
-    """A student taught with everything there is: what search is given."""
+    """A student taught with everything there is: what search is given.
+
+    Raises
+    ------
+    InputError
+        If search cannot go by it, or the course has nothing for it.
+    """
+    require_searchable(student)
     lesson = course.lesson(np.arange(len(course.moments)), seed=seed)
-    return untrained(student, lesson) if student in UNTRAINED else train(student, lesson, seed)
+    taught = untrained(student, lesson) if student in UNTRAINED else train(student, lesson, seed)
+    assert isinstance(taught, Transform)
+    return taught
+
+
+def require_searchable(student: str) -> None:
+    """InputError if a student is tried, not searched by."""
+    if student in TRIED_ONLY:
+        raise InputError(
+            f"The student {student} is tried, not searched by: search would need more than one vector of a recording.",
+            f"Activate one of: {', '.join(name for name in STUDENTS if name not in TRIED_ONLY)}.",
+        )
 
 
 class _Tally:
     """Parts and wholes of every way of comparing, filled fold by fold."""
 
-    def __init__(self, course: Course, by: By) -> None:
-        self.course, self.by = course, by
+    def __init__(self, course: Course, by: By, further: Mapping[str, Further] | None = None) -> None:
+        self.course, self.by, self.further = course, by, further or {}
         self.groups = np.unique(course.moments.groups(by), return_inverse=True)[1]
         self.n_train: list[int] = []
         self.n_test: list[int] = []
@@ -474,15 +519,15 @@ class _Tally:
     ) -> Iterator[tuple[str, np.ndarray]]:
         """Name, similarities (n_rows, n_rows)."""
         course = self.course
-        vectors = course.moments.vectors[rows]
         for name in UNTRAINED if names is None else names:
-            yield name, _similarities(untrained(name, lesson), vectors)
+            yield name, _similarities(untrained(name, lesson), course, rows)
         for name in students:
-            if name == "predicted" and lesson.targets is None:
-                continue
-            yield name, _similarities(train(name, lesson, seed), vectors)
+            if can_learn(name, lesson):
+                yield name, _similarities(train(name, lesson, seed), course, rows)
         if names is not None:
             return
+        for name, compare in self.further.items():
+            yield name, compare(lesson, fold, rows, seed)
         for name, others in course.rivals.items():
             widths = (others.shape[2],) * others.shape[1]
             centre = others[fold.train].mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -669,9 +714,20 @@ def _on_reranking(tally: _Tally, best: str) -> str:
     )
 
 
-def _similarities(transform: Transform, vectors: np.ndarray) -> np.ndarray:
-    points = transform.points(vectors)
-    return transform.similarities(points, points)
+def _similarities(taught: Taught, course: Course, rows: np.ndarray) -> np.ndarray:
+    """Of some moments with each other, (n_rows, n_rows)."""
+    vectors = course.moments.vectors[rows]
+    match taught:
+        case Fused():
+            assert course.fields is not None
+            return taught.similarities(vectors, course.fields.of(rows))
+        case Attention():
+            assert course.segments is not None
+            points = taught.points(vectors, course.segments.of(rows))
+            return taught.transform.similarities(points, points)
+        case Transform():
+            points = taught.points(vectors)
+            return taught.similarities(points, points)
 
 
 def _standard(values: np.ndarray, rows: np.ndarray) -> np.ndarray:

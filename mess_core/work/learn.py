@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,10 +20,12 @@ from mess_core.encoders.musicnn import MTT
 from mess_core.encoders.registry import encoder_info
 from mess_core.errors import DataMissingError, InputError
 from mess_core.handover.judgements import all_judgements
+from mess_core.learning.fields import NAMED, Fields, usable_fields
 from mess_core.learning.judging import inattentive
 from mess_core.learning.kept import SOURCES, LearnReport, load_report, save_report
 from mess_core.learning.moments import MomentSet, Span, cut_passages, passage_rows
-from mess_core.learning.students import PLAIN, STUDENTS
+from mess_core.learning.segments import SegmentSet, evenly, most_of_each
+from mess_core.learning.students import PLAIN, STUDENTS, TRIED_ONLY
 from mess_core.learning.teachers import FEWEST_PERFORMANCES
 from mess_core.learning.trial import (
     DURATION,
@@ -34,6 +37,7 @@ from mess_core.learning.trial import (
     TrialResult,
     hiding_curve,
     learning_curve,
+    require_searchable,
     run_trial,
     teach,
 )
@@ -102,6 +106,8 @@ class LearnRequest(Request):
             raise InputError(f"Nothing is learned from {self.source!r}.", f"Choose one of: {', '.join(SOURCES)}.")
         if self.student not in (LADDER, EVERYONE, *STUDENTS):
             raise InputError(f"There is no student {self.student!r}.", f"Choose one of: all, {', '.join(STUDENTS)}.")
+        if self.activates:
+            require_searchable(self.student)
         if not 1 <= self.n_seeds <= MOST_SEEDS:
             raise InputError(f"Seeds asked for: {self.n_seeds}, expected 1 to {MOST_SEEDS}.")
 
@@ -125,7 +131,10 @@ class LearnRequest(Request):
         content = scope.content
         gathered = gather(scope, self.source, self.single_ratings, self.question)
         course = replace(gathered.course, hiding=1.0 if self.hides_works else 0.0)
-        students = STUDENTS if self.student in (LADDER, EVERYONE) else (self.student,)
+        wanted = STUDENTS if self.student in (LADDER, EVERYONE) else (self.student,)
+        if "attention" in wanted:
+            course = replace(course, segments=segments_of(scope, gathered.spans))
+        students, notices = _who_learns(wanted, course)
         result = run_trial(course, students, n_seeds=self.n_seeds, ceiling=gathered.ceiling, on_progress=on_progress)
         if self.has_curve:
             result = replace(result, curve=learning_curve(course, result.best))
@@ -138,7 +147,7 @@ class LearnRequest(Request):
             content=content,
             source=self.source,
             result=result,
-            notices=gathered.notices,
+            notices=(*gathered.notices, *notices),
             provenance=provenance(moments=digest(course.moments.ids), seeds=self.n_seeds),
         )
         if self.activates:
@@ -150,10 +159,14 @@ class LearnRequest(Request):
         """Keep the chosen student as the library's metric; none where none is better, unless it is named."""
         result = report.result
         student = self.student if self.student in STUDENTS else result.chosen
+        notices = report.notices
+        if student in TRIED_ONLY:  # the last before it on the ladder, which is surely better, too
+            notices = (*notices, f"The best student, {student}, is tried and not searched by.")
+            student = searchable(result)
         if student == PLAIN:
             return replace(
                 report,
-                notices=(*report.notices, "Nothing was activated, because no student is surely better than search is."),
+                notices=(*notices, "Nothing was activated, because no student is surely better than search is."),
             )
         task.progress(0, 1, f"teaching {student} with everything")
         transform = teach(course, student)
@@ -170,12 +183,41 @@ class LearnRequest(Request):
             provenance=report.provenance,
         )
         save_metric(task.workspace.paths, scope.info, metric)
-        return replace(report, activated=student)
+        return replace(report, activated=student, notices=notices)
 
 
 def report_on(scope: Scope, source: str) -> LearnReport | None:
     """The kept report of a library, by a source; None if there is none."""
     return load_report(scope.workspace.paths, scope.library, scope.info, source)
+
+
+def _who_learns(wanted: Sequence[str], course: Course) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Who can be taught, and a sentence for each who is left out; DataMissingError if nobody else is wanted."""
+    missing = {}
+    if course.segments is None:
+        missing["attention"] = "every moment has one segment only, so there is nothing to choose among"
+    if course.fields is None:
+        missing["fused"] = "beside what is taught, no field of the catalogue is shared by some recordings only"
+    left_out = {name: why for name, why in missing.items() if name in wanted}
+    if set(wanted) == set(left_out):
+        ((name, why),) = left_out.items()
+        raise DataMissingError(f"The student {name} cannot be taught here: {why}.", "Choose another student.")
+    said = tuple(f"The student {name} was left out: {why}." for name, why in left_out.items())
+    return tuple(name for name in wanted if name not in left_out), said
+
+
+def searchable(result: TrialResult) -> str:
+    """How far the ladder goes with students that search can go by; `centred` if none is surely better."""
+    best = PLAIN
+    for name in STUDENTS:
+        try:
+            low = result.figure(name).step_low
+        except KeyError:
+            continue
+        if name in TRIED_ONLY or low is None or low <= 0:
+            break
+        best = name
+    return best
 
 
 def trained_on(course: Course) -> dict[str, Any]:
@@ -206,9 +248,10 @@ def in_figures(result: TrialResult, student: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class GatheredCourse:
-    """A course, what its reader should know, and what can be reached."""
+    """A course, where its moments lie, what its reader should know, and what can be reached."""
 
     course: Course
+    spans: list[Span]
     notices: tuple[str, ...] = ()
     ceiling: float | None = None
 
@@ -257,14 +300,14 @@ def _labels(scope: Scope, tracks: list[Track], source: Source) -> GatheredCourse
         )
     if len({span.name for span in wholes}) < 2:
         raise DataMissingError("All recordings here are of one work: nothing can be tested on another.", "Add works.")
-    return GatheredCourse(_course(scope, source, wholes, tracks))
+    return GatheredCourse(_course(scope, source, wholes, tracks), wholes)
 
 
 def _ratings(scope: Scope, tracks: list[Track], single: Path | None) -> GatheredCourse:
     """Scales with a spread and a number of raters beside them, as PercePiano has."""
     details = scope.workspace.catalogue.details_of_many([track.track_id for track in tracks])
     names = dict.fromkeys(name for each in details.values() for name in each)
-    scales = [name for name in names if f"{name}{SPREAD}" in names and f"{name}{RATERS}" in names]
+    scales = _scales(names)
     if not scales:
         raise DataMissingError(
             f"No recording of {scope.library!r} was rated.",
@@ -272,7 +315,8 @@ def _ratings(scope: Scope, tracks: list[Track], single: Path | None) -> Gathered
         )
 
     profiles = np.array([[_float(details.get(track.track_id, {}).get(scale)) for scale in scales] for track in tracks])
-    course = _course(scope, "ratings", _wholes(tracks), tracks, profiles)
+    wholes = _wholes(tracks)
+    course = _course(scope, "ratings", wholes, tracks, profiles)
     spans = course.moments.codes(course.moments.spans)
     triplets = rated_triplets(profiles, spans)
     if not len(triplets):
@@ -281,7 +325,7 @@ def _ratings(scope: Scope, tracks: list[Track], single: Path | None) -> Gathered
             "Add other performances of the same works.",
         )
     return GatheredCourse(
-        replace(course, triplets=triplets), (), None if single is None else _ceiling(single, tracks, spans)
+        replace(course, triplets=triplets), wholes, (), None if single is None else _ceiling(single, tracks, spans)
     )
 
 
@@ -308,8 +352,9 @@ def _judgements(scope: Scope, tracks: list[Track], question: str) -> GatheredCou
         )
     row_of = {track.track_id: row for row, track in enumerate(tracks)}
     answers = answers_of(judged, row_of, inattentive(workspace))
-    course = _course(scope, "judgements", _wholes(tracks), tracks)
-    return GatheredCourse(replace(course, triplets=answers.triplets), answers.notices, answers.agreement)
+    wholes = _wholes(tracks)
+    course = replace(_course(scope, "judgements", wholes, tracks), triplets=answers.triplets)
+    return GatheredCourse(course, wholes, answers.notices, answers.agreement)
 
 
 def _expression(scope: Scope, tracks: list[Track]) -> GatheredCourse:
@@ -337,7 +382,7 @@ def _expression(scope: Scope, tracks: list[Track]) -> GatheredCourse:
     course = _course(scope, "expression", kept, tracks, profiles[is_known])
     n_out = len(wanted) - len(kept)
     notices = (f"{counted(n_out, 'passage')} left out: their notes are not known.",) if n_out else ()
-    return GatheredCourse(course, notices)
+    return GatheredCourse(course, kept, notices)
 
 
 def _wholes(tracks: list[Track]) -> list[Span]:
@@ -417,7 +462,29 @@ def _course(
         if np.isfinite(played).all(axis=1).mean() >= KNOWN_SHARE:
             values[PLAYED] = played
     widths = scope.info.widths or (moments.vectors.shape[2],) * moments.vectors.shape[1]
-    return Course(source, moments, tuple(widths), profiles, None, rivals, values)
+    return Course(
+        source, moments, tuple(widths), profiles, None, rivals, values, fields=_fields(scope, source, moments, by_id)
+    )
+
+
+def _fields(scope: Scope, source: Source, moments: MomentSet, by_id: Mapping[str, Track]) -> Fields | None:
+    """What the catalogue and the user's own table say of each moment, without what is rated and what is taught."""
+    details = scope.workspace.catalogue.details_of_many(list(by_id))
+    names = dict.fromkeys(name for each in details.values() for name in each)
+    rated = {f"{scale}{end}" for scale in _scales(names) for end in ("", SPREAD, RATERS)}
+    columns: dict[str, list[str | None]] = {
+        name: [getattr(by_id[recording], name) for recording in moments.recordings] for name in NAMED
+    }
+    for name in names:
+        if name not in rated and name not in columns:
+            columns[name] = [details.get(recording, {}).get(name) for recording in moments.recordings]
+    taught = {"works": moments.works, "performers": moments.performers}.get(source)
+    return usable_fields(columns, source, taught)
+
+
+def _scales(names: Collection[str]) -> list[str]:
+    """The columns that were rated: with a spread and a number of raters beside them."""
+    return [name for name in names if f"{name}{SPREAD}" in names and f"{name}{RATERS}" in names]
 
 
 def _vectors(scope: Scope, info: EncoderInfo, spans: list[Span]) -> np.ndarray:
@@ -426,18 +493,36 @@ def _vectors(scope: Scope, info: EncoderInfo, spans: list[Span]) -> np.ndarray:
     recordings = sorted({span.recording for span in spans})
     whole = scope.workspace.store.load(recordings, info)
     row_of = {track_id: row for row, track_id in enumerate(whole.track_ids)}
-    counts: dict[str, int] = {}
-    for span in spans:
-        counts[span.recording] = counts.get(span.recording, 0) + 1
+    is_whole = _are_wholes(spans)
     vectors = np.empty((len(spans), *whole.vectors.shape[1:]), np.float32)
     for row, span in enumerate(spans):
-        if counts[span.recording] == 1 and span.start_s == 0.0:
+        if is_whole[row]:
             vectors[row] = whole.vectors[row_of[span.recording]]
             continue
         embedding = seen.embedding(span.recording)
         rows = passage_rows(embedding.starts_s, info.segment_s, span.start_s, span.end_s)
         vectors[row] = embedding.segments[rows].astype(np.float32).mean(axis=0)
     return vectors
+
+
+def _are_wholes(spans: list[Span]) -> list[bool]:
+    """Whether each is all of its recording."""
+    counts = Counter(span.recording for span in spans)
+    return [counts[span.recording] == 1 and span.start_s == 0.0 for span in spans]
+
+
+def segments_of(scope: Scope, spans: list[Span]) -> SegmentSet | None:
+    """The segments of each moment, as many as fit, evenly chosen; None where none has two."""
+    most = most_of_each(len(spans), scope.info.n_numbers)
+    found = []
+    for span, is_whole in zip(spans, _are_wholes(spans), strict=True):
+        embedding = scope.embedding(span.recording)
+        rows = np.arange(len(embedding.segments))
+        if not is_whole:
+            rows = passage_rows(embedding.starts_s, scope.info.segment_s, span.start_s, span.end_s)
+        found.append(embedding.segments[rows[evenly(len(rows), most)]])
+    segments = SegmentSet(np.concatenate(found), np.array([len(each) for each in found]))
+    return segments if segments.has_several else None
 
 
 def _measured(scope: Scope, recordings: tuple[str, ...]) -> np.ndarray | None:

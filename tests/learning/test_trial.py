@@ -202,6 +202,23 @@ def test_rivals_and_measured_values_stand_in_the_table():
     assert result.figure("ratings themselves").value > 0.98
 
 
+def test_what_is_taught_elsewhere_is_tested_as_students_are():
+    """It sees each fold once and is asked for its test rows; what it finds is counted, and corrected for."""
+    made = course(np.random.default_rng(0))
+    asked = []
+
+    def oracle(lesson, fold, rows, seed):
+        asked.append((len(lesson.vectors), tuple(rows), seed))
+        ratings = made.profiles[rows]
+        return -((ratings[:, None] - ratings) ** 2).sum(axis=-1)
+
+    result = run_trial(made, ("predicted",), further={"oracle": oracle}, n_seeds=2, has_second_split=False)
+    folds = [fold for seed in range(2) for fold in deal(made.moments, "work", 5, seed)]
+    assert asked == [(len(fold.train), tuple(fold.test), place // 5) for place, fold in enumerate(folds)]
+    found = result.figure("oracle")
+    assert found.is_student and found.value > 0.98 and found.p_holm >= found.p and result.best == "oracle"
+
+
 def test_nothing_to_ask_is_said():
     alone = moments([f"w{row}" for row in range(20)], [None] * 20, np.random.default_rng(0).random((20, 1, 4)))
     made = trial.Course("works", alone, (4,))

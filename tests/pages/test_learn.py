@@ -84,3 +84,11 @@ def test_how_it_is_learned_is_what_is_asked(launch, home, bright):
     request = LearnRequest.from_arguments(job.arguments)
     assert (request.student, request.activates, request.source) == ("diagonal", False, "works")
     assert request.student in STUDENTS
+
+
+def test_who_is_only_tried_is_not_asked_to_be_searched_by(launch, home, bright):
+    at = launch("pages/6_Learn.py", source="works", student="attention")
+    assert at.toggle(key="activates").disabled
+    at.button(key="learn").click().run()
+    (job,) = [job for job in home.jobs.active() if job.kind == "learn"]
+    assert not at.exception and not LearnRequest.from_arguments(job.arguments).activates

@@ -14,11 +14,12 @@ from mess_core.cli.main import main
 from mess_core.encoders.mel import MEL
 from mess_core.errors import DataMissingError, InputError
 from mess_core.learning.kept import load_report, report_path
+from mess_core.learning.trial import Figure, TrialResult
 from mess_core.library import open_library
 from mess_core.search.learned import load_metric
 from mess_core.upkeep.check import check
 from mess_core.work.kinds import KINDS
-from mess_core.work.learn import TEACHING, LearnRequest, gather
+from mess_core.work.learn import TEACHING, LearnRequest, gather, searchable, segments_of
 from mess_core.work.request import submit
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
@@ -183,11 +184,82 @@ def test_five_answers_and_one_sided_ears_are_said_on_the_command_line(home, caps
     assert "5 answers can be learned from, and 30 are needed. deaf always picks the same side" in document["message"]
 
 
-@pytest.mark.parametrize("changed", [{"source": "hearsay"}, {"student": "genius"}, {"n_seeds": 0}])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"source": "hearsay"},
+        {"student": "genius"},
+        {"n_seeds": 0},
+        {"student": "attention", "activates": True},
+        {"student": "fused", "activates": True},
+    ],
+)
 def test_what_cannot_be_meant_is_refused_at_once(home, changed):
     with pytest.raises(InputError):
         submit(home, replace(LearnRequest("planted", "mel", "works"), **changed))
     assert home.jobs.active() == []
+
+
+def test_who_has_nothing_to_go_by_is_left_out_with_a_sentence(home, capsys):
+    """Fields that are shared are those of the work, and no recording has two segments."""
+    plant(home, named=False)
+    one_segment(home)
+    code, document = learn(home, capsys, "--from", "works", "--student", "all", "--seeds", "1")
+    assert code == 0 and not {"attention", "fused"} & {row["name"] for row in document["students"]}
+    said = " ".join(document["notices"])
+    assert "The student attention was left out: every moment has one segment only" in said
+    assert "The student fused was left out: beside what is taught, no field" in said
+    code, document = learn(home, capsys, "--from", "works", "--student", "attention", "--seeds", "1")
+    assert code == 1 and "The student attention cannot be taught here" in document["message"]
+
+
+def one_segment(home: Workspace) -> None:
+    for track_id in home.catalogue.track_ids("planted"):
+        whole = home.store.read(track_id, MEL)
+        home.store.write(track_id, MEL, replace(whole, segments=whole.segments[:1], starts_s=whole.starts_s[:1]))
+
+
+def test_segments_are_those_of_each_moment(home):
+    plant(home)
+    scope = Scope(home, "planted", MEL)
+    gathered = gather(scope, "works")
+    found = segments_of(scope, gathered.spans)
+    assert found.counts.tolist() == [2] * len(gathered.course.moments)
+    for row, recording in enumerate(gathered.course.moments.recordings[:3]):
+        (own,) = found.of(np.array([row])).each()
+        assert (own == home.store.read(recording, MEL).segments).all()
+
+
+def test_fields_are_what_is_known_beside_what_is_taught(home):
+    """The user's own columns are fields, what was rated is none, and of a work its composer is none."""
+    ids = plant(home)
+    rate(home, ids)
+    columns = [(track_id, "hall", f"hall {number % 3}") for number, track_id in enumerate(ids)]
+    columns += [(track_id, "opus", f"op. {number // N_PLAYERS}") for number, track_id in enumerate(ids)]
+    with home.database.transaction() as connection:
+        connection.executemany("INSERT INTO details VALUES (?, ?, ?)", columns)
+    scope = Scope(home, "planted", MEL)
+
+    def names(source):
+        return set(gather(scope, source).course.fields.names)
+
+    assert names("works") == {"hall"}
+    assert names("performers") == {"hall", "opus"}
+    assert names("ratings") == {"hall", "opus", "performer"}
+
+
+def test_the_best_that_search_can_go_by_is_activated(home):
+    """Where one that is only tried ends the ladder, the last before it."""
+    plain = Figure(
+        "centred", "nDCG@10", "work", False, 0.5, 0.4, 0.6, None, None, None, "centred", None, None, None, (0.5,)
+    )
+    steps = {"predicted": 0.1, "layers": 0.1, "attention": 0.2}
+    figures = tuple(replace(plain, name=name, is_student=True, step_low=low) for name, low in steps.items())
+    result = TrialResult(("nDCG@10",), (), (plain, *figures), {}, "attention", "attention")
+    assert searchable(result) == "layers"
+    assert searchable(replace(result, figures=(plain, figures[2]))) == "centred"
+    unsure = replace(figures[0], step_low=0.0)
+    assert searchable(replace(result, figures=(plain, unsure, *figures[1:]))) == "centred"
 
 
 def test_passages_are_cut_where_scores_are_known(home):

@@ -9,7 +9,7 @@ import streamlit as st
 
 from mess_core.handover.metrics import card
 from mess_core.learning.kept import LearnReport
-from mess_core.learning.students import IN_WORDS, PLAIN, STUDENTS
+from mess_core.learning.students import IN_WORDS, PLAIN, STUDENTS, TRIED_ONLY
 from mess_core.learning.trial import DURATION, HIDER, MEASURED, TRIPLETS, Figure, Source
 from mess_core.numbers import number
 from mess_core.search.learned import SOURCES, LearnedMetric, forget_metric, metric_bytes
@@ -104,10 +104,10 @@ def offer_to_learn(scope: Scope, source: Source) -> None:
             if source == "judgements" and len(asked := questions_of(scope.workspace)) > 1:
                 question = st.selectbox("Answers to", ["", *asked], format_func=lambda each: each or "all questions")
         activates = st.toggle(
-            "Search by it, if it helps", value=True, key="activates",
+            "Search by it, if it helps", value=True, key="activates", disabled=student in TRIED_ONLY,
             help="Nothing is activated unless it is surely better than search without learning; or it is the one "
             "that was chosen under “How”.",
-        )  # fmt: skip
+        ) and student not in TRIED_ONLY  # fmt: skip
     if is_asked:
         request = LearnRequest(
             scope.library, scope.info.id, source, student, int(n_seeds), activates, has_curve,
@@ -292,7 +292,9 @@ def explain() -> None:
             "An encoder finds what sounds alike or has the same notes. What *you* mean by alike may be something else: "
             "the way something is played, say. Here a similarity is bent towards what ratings, performances or "
             "answers say, on top of what the encoder has heard; the encoder itself stays as it is.\n\n"
-            "Students come in order of what they may bend, from a weight for each layer to a small network. Each must "
+            "Students come in order of what they may bend, from a weight for each layer to a small network; then one "
+            "that hears those segments of a recording that matter, and one that also goes by what the catalogue says. "
+            "These two are tried, not searched by. Each must "
             "be surely better than the best before it, on works it has not heard; else the one before it stays. "
             "Nothing is chosen because its number is larger. Beside them stand what needs no learning: search as it "
             "is, a plain spectrum, measured values, the length alone.\n\n"
