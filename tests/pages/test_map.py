@@ -206,6 +206,11 @@ def test_a_picture_by_pca_says_how_far_it_is_to_be_trusted(launch, drawn):
     assert "This is PCA's picture" not in words(at)
 
 
+def test_a_point_is_heard_in_passing_unless_that_is_switched_off(launch, drawn):
+    assert shown(launch("pages/3_Map.py", library="music"))["hears"] is True
+    assert shown(launch("pages/3_Map.py", library="music", map_hover="false"))["hears"] is False
+
+
 def test_the_settings_of_a_map_are_in_its_link(launch, drawn):
     at = launch("pages/3_Map.py", library="music", map_neighbours="7", map_metric="euclidean")
     assert "No map yet" in words(at)  # the one there is was drawn with others

@@ -1,7 +1,7 @@
 // Where points crowd, as a cloud behind them: counted in cells, and smoothed.
 
 const SIDE = 96; // cells along each side
-const BLUR = 2, TIMES = 2; // cells on either side that are averaged, and how often
+const BLUR = 2, TIMES = 3; // cells on either side that are averaged, and how often: three times is round
 const BLUE = [53, 89, 199], MOST = 0.4;
 
 /** An image of the extent of the points, one pixel a cell. */
@@ -15,7 +15,7 @@ export function densityOf({ places, n, bounds }) {
   for (let time = 0; time < TIMES; time += 1) counts = smoothed(smoothed(counts, 1, SIDE), SIDE, 1);
   const most = counts.reduce((one, other) => Math.max(one, other), 0) || 1;
   const image = new ImageData(SIDE, SIDE);
-  counts.forEach((count, cell) => image.data.set([...BLUE, 255 * MOST * Math.sqrt(count / most)], 4 * cell));
+  counts.forEach((count, cell) => image.data.set([...BLUE, 255 * MOST * (count / most) ** 0.75], 4 * cell));
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = SIDE;
   canvas.getContext("2d").putImageData(image, 0, 0);

@@ -5,7 +5,7 @@ import { CHOSEN, FOUND } from "./looks.js";
 
 const QUERY = "#d6336c", NEIGHBOUR = "#8a8f9c";
 const MOST_OUTLINED = 500; // chosen points that have an outline each; of more the others' paleness says enough
-const LABEL_PX = 12, LABEL_PAD = 3;
+const LABEL_PX = 12, LABEL_PAD = 3, LIFT_PX = 8; // a name stands above its place: a small group is not covered by it
 
 /**
  * theme : {text, background, font}, as CSS
@@ -48,7 +48,7 @@ function labels(camera, wanted, theme, context) {
     const width = context.measureText(text).width + 2 * LABEL_PAD, height = LABEL_PX + 2 * LABEL_PAD;
     const [middle, top] = camera.toScreen(x, y);
     const left = Math.min(camera.width - width, Math.max(0, middle - width / 2));
-    const box = { left, top: Math.min(camera.height - height, Math.max(0, top - height / 2)), width, height };
+    const box = { left, top: Math.min(camera.height - height, Math.max(0, top - height - LIFT_PX)), width, height };
     const covers = (other) => box.left < other.left + other.width && other.left < box.left + width
       && box.top < other.top + height && other.top < box.top + height;
     if (!put.some(covers)) put.push({ kind: "label", text, ...box, colour: theme.text, background: theme.background, font: theme.font });
