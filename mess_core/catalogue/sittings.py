@@ -277,6 +277,11 @@ class Sittings:
         return found
 
 
+def tidy_listener(name: str) -> str:
+    """A name with one space where several stand, and none around it."""
+    return " ".join(name.split())
+
+
 def check_listener(name: str) -> str:
     """A listener's name as it is kept.
 
@@ -285,8 +290,10 @@ def check_listener(name: str) -> str:
     InputError
         If it is empty, too long, or has signs that nobody sees.
     """
-    kept = " ".join(name.split())
-    if not kept or len(kept) > LONGEST_NAME or not kept.isprintable():
+    kept = tidy_listener(name)
+    if not kept:
+        raise InputError("The listener has no name.", f"Write a name of 1 to {LONGEST_NAME} letters.")
+    if len(kept) > LONGEST_NAME or not kept.isprintable():
         raise InputError(
             f"{name[:LONGEST_NAME]!r} is no name for a listener.", f"Write a name of 1 to {LONGEST_NAME} letters."
         )

@@ -41,6 +41,7 @@ from mess_core.words import counted
 
 LEARNED = "learned from these answers"
 FEWEST_CATCHES, LEAST_RIGHT = 5, 0.8  # who gets fewer right did not listen
+FEWEST_REPEATS = 5  # before anything is concluded from them: one alone is alike, or not
 FEWEST_TO_COMPARE = 20  # random answers, before anything is said of two models
 SHARE_OF_CHANCE = ROUND.count("random") / len(ROUND)
 MOST_MORE = 300  # answers worth advising
@@ -97,9 +98,11 @@ class Listening:
 
     @property
     def ceiling(self) -> float | None:
-        """What the best model can be expected to tell; None where repeats say nothing, or chance."""
+        """What the best model can be expected to tell; None where repeats are too few, or chance."""
         agreed = self.consistency.value
-        return None if agreed is None or agreed <= 0.5 else (1 + math.sqrt(2 * agreed - 1)) / 2
+        if agreed is None or agreed <= 0.5 or self.consistency.n < FEWEST_REPEATS:
+            return None
+        return (1 + math.sqrt(2 * agreed - 1)) / 2
 
 
 def listening_of(asked: Sequence[Asked]) -> Listening:

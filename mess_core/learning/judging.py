@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mess_core.catalogue.sittings import Asked, Clip, Sitting, check_listener
+from mess_core.catalogue.sittings import Asked, Clip, Sitting, check_listener, tidy_listener
 from mess_core.errors import InputError, UnknownTrackError
 from mess_core.learning.agreement import Alpha, Listening, alpha_of, listening_of
 from mess_core.learning.clips import cut_clips
@@ -83,6 +83,19 @@ def begin_sitting(scope: Scope, listener: str, question: str, n_wanted: int) -> 
     )
     seed = zlib.crc32(f"{scope.library}\0{question}\0{n_before}".encode())
     return sittings.begin(name, scope.library, question, scope.info.id, n_wanted, seed)
+
+
+def open_sitting(scope: Scope, listener: str, question: str) -> Sitting | None:
+    """The sitting that `begin_sitting` would go on with; None where it would begin one."""
+    name = tidy_listener(listener)
+    return next(
+        (
+            each
+            for each in scope.workspace.sittings.all(scope.library)
+            if (each.listener, each.question, each.ended_at) == (name, question, None)
+        ),
+        None,
+    )
 
 
 def go_on(scope: Scope, ways: Ways, sitting: Sitting) -> SittingState:

@@ -70,7 +70,7 @@ def test_who_begins_again_goes_on(sittings):
     "name", ["", "   ", "\n", "a" * 61, "a\0b", "a\u202eb", "a\u200bb", "\ud800", "a\ufeff", "\x1b[31m"]
 )
 def test_what_is_no_name_is_refused(sittings, name):
-    with pytest.raises(InputError, match="is no name for a listener"):
+    with pytest.raises(InputError, match="is no name for a listener" if name.split() else "has no name"):
         begin(sittings, name)
     assert sittings.all() == []
 

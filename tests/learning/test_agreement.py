@@ -153,8 +153,8 @@ def test_lapses_lower_the_ceiling_of_a_listener_who_is_asked():
     assert listening_of(asked).ceiling == pytest.approx(0.95, abs=0.02)
 
 
-@pytest.mark.parametrize("alike", [(0, 0), (0, 4), (2, 4)])
-def test_who_agrees_with_himself_no_more_than_by_chance_has_no_ceiling(alike):
+@pytest.mark.parametrize("alike", [(0, 0), (0, 6), (3, 6), (1, 1), (4, 4)])
+def test_who_agrees_with_himself_no_more_than_by_chance_or_was_hardly_asked_has_no_ceiling(alike):
     assert Listening(10, 0, Share(*alike), Share(0, 0)).ceiling is None
 
 

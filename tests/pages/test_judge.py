@@ -12,10 +12,11 @@ from mess_core.catalogue.comparisons import Comparison
 from mess_core.catalogue.sittings import MOST_QUESTIONS, Asked, Clip, Sitting
 from mess_core.encoders.nano import NANO
 from mess_core.learning import questions
+from mess_core.learning.agreement import Listening, Progress, Share
 from mess_core.learning.judging import QUESTIONS, begin_sitting, go_on
 from mess_core.learning.ways import ways_of
 from mess_core.workspace.scope import Scope
-from pages.shared.judge import panels, sitting
+from pages.shared.judge import panels, sitting, told
 from pages.shared.judge import trial as drawing
 from tests.pages.conftest import words
 from tests.planted import a_track, plant_tracks
@@ -164,8 +165,13 @@ def test_a_pause_keeps_everything_and_one_goes_on(launch, library, home, trials)
     press(at, f"go on me {ASKS}")
     assert trials.shown == opened and not trials.again
     press(at, "pause")
+    at.text_input(key="listener").set_value(" me ").run()
+    assert at.button(key="begin").label == "Go on" and "goes on with the 60 questions that were begun" in words(at)
     press(at, "begin")  # with the same name: that one goes on
     assert trials.shown == opened and len(home.sittings.all()) == 1
+    press(at, "pause")
+    at.text_input(key="listener").set_value("Bob").run()
+    assert at.button(key="begin").label == "Begin" and "About 30 min" in words(at)
 
 
 def test_at_the_end_it_is_told_what_the_answers_say(launch, library, home, trials):
@@ -174,11 +180,35 @@ def test_at_the_end_it_is_told_what_the_answers_say(launch, library, home, trial
     press(at, "end")
     said = words(at)
     assert "Thank you" in said and f"12 answers to “{ASKS}” by me." in said
-    assert "with a known answer were told" in said and "Too few answers to compare" in said
+    assert "with a known answer told" in said and "Too few answers to compare" in said
     assert set(at.dataframe[0].value["model"]) >= {NANO.title, "learned from these answers"}
     assert home.sittings.find(sitting.sitting_id).ended_at is not None
     press(at, "leave")
     assert "Answers so far" in words(at) and "sitting" not in at.query_params and f"go on me {ASKS}" not in keys(at)
+
+
+@pytest.mark.parametrize(("right", "n", "is_told"), [(4, 7, False), (14, 20, False), (17, 20, True), (60, 90, True)])
+def test_nothing_is_said_to_tell_the_answers_that_a_guess_may_have_told(right, n, is_told):
+    """The first of several has more than half by chance."""
+    found = Progress(Listening(n, 1, Share(1, 1), Share(1, 2)), {"Chroma": Share(right, n)}, "", {})
+    said = " ".join(told._sentences(found))
+    assert "Chroma" in said and f"{right} of {n} answers" in said
+    assert ("told best by Chroma" in said) == is_told and ("Nothing is shown yet" in said) == (not is_told)
+    assert said.startswith("1 of 1 repeated question answered alike; 1 of 2 questions with a known answer told; once")
+    assert "nothing can tell more than" not in said  # by one repeat
+
+
+@pytest.mark.parametrize(("n", "said"), [(0, "so far there is none."), (1, "so far there is 1."), (2, "there are 2.")])
+def test_few_answers_are_counted_in_a_sentence(launch, library, home, trials, n, said):
+    at = launch(JUDGE, library="music", sitting=str(judge(home, n).sitting_id))
+    press(at, "end")
+    assert said in words(at)
+    assert ("Thank you" in words(at)) == (n > 0) and ("Ended before the first answer" in words(at)) == (n == 0)
+
+
+def test_what_was_not_asked_is_not_counted(launch, library, home):
+    judge(home, 1)
+    assert "me: 1 answer" in [text.value for text in launch(JUDGE, library="music").text]
 
 
 @pytest.mark.parametrize("n_wanted", [10, 60, MOST_QUESTIONS])
@@ -270,8 +300,9 @@ def test_what_is_no_name_is_said(launch, library, home, name):
     at = launch(JUDGE, library="music")
     at.text_input(key="listener").set_value(name).run()
     press(at, "begin")
-    assert "is no name for a listener" in words(at) and home.sittings.all() == []
-    assert "is no name for a listener" not in words(at.run())
+    said = "is no name for a listener" if name.split() else "The listener has no name."
+    assert said in words(at) and home.sittings.all() == []
+    assert said not in words(at.run())
 
 
 def test_without_music_it_is_said_what_to_do(launch, home):
@@ -335,6 +366,18 @@ def test_a_table_that_is_none_is_a_sentence(launch, library, home, name, data, s
     at.file_uploader(key="import judgements").set_value((name, data, "text/plain")).run()
     press(at, "take in")
     assert said in words(at) and home.comparisons.all() == []
+
+
+def test_a_table_is_called_as_its_owner_calls_it_and_bad_rows_are_named(launch, library, home):
+    at = launch(JUDGE, library="music")
+    rows = [library[:3], [library[0], library[1], library[1]]]
+    data = "\n".join(",".join(row) for row in [["anchor", "positive", "negative"], *rows]).encode()
+    at.file_uploader(key="import judgements").set_value(("mine.csv", data, "text/csv")).run()
+    press(at, "take in")
+    assert "1 judgement taken in" in words(at) and "1 row left out" in words(at) and "row 3: " in words(at)
+    at.file_uploader(key="import judgements").set_value(("../" + "né" * 150 + ".CSV", b"a\n1\n", "text/csv")).run()
+    press(at, "take in")
+    assert "né" * 25 + ".csv has no columns anchor" in words(at)
 
 
 def test_what_was_taken_in_can_go_out(launch, library, home):

@@ -10,7 +10,7 @@ import streamlit as st
 from mess_core.catalogue.sittings import FEWEST_QUESTIONS, MOST_QUESTIONS, Sitting
 from mess_core.encoders.registry import encoder_ids
 from mess_core.errors import InputError
-from mess_core.handover.judgements import all_judgements, export_judgements, import_judgements
+from mess_core.handover.judgements import TakenJudgements, all_judgements, export_judgements, import_judgements
 from mess_core.learning import judging
 from mess_core.learning.agreement import LEAST_RIGHT
 from mess_core.learning.judging import QUESTIONS, Judged
@@ -21,6 +21,9 @@ from mess_core.workspace.scope import Scope, scope_to_listen
 from pages.shared.app import frame, resources, state
 from pages.shared.judge.sitting import AGAIN
 from pages.shared.judge.told import show_told
+
+MOST_REFUSED = 5  # rows of a table that are named with what is wrong with them
+MOST_OF_A_NAME = 50  # letters of a file's name: at most 200 of the 255 bytes that a disk allows
 
 
 def choose_scope() -> Scope:
@@ -56,9 +59,19 @@ def begin(scope: Scope) -> None:
                 st.number_input, f"Questions, {FEWEST_QUESTIONS} to {MOST_QUESTIONS}", FEWEST_QUESTIONS, MOST_QUESTIONS,
                 key="questions", step=10, width=190,
             )  # fmt: skip
-            st.button("Begin", type="primary", key="begin", on_click=_begin, args=(scope, listener, asks, n_wanted))
-        minutes = frame.about(n_wanted * judging.SECONDS_PER_QUESTION)
-        st.caption(f"{minutes[:1].upper()}{minutes[1:]}; you can stop and go on whenever you like.")
+            is_open = judging.open_sitting(scope, listener, QUESTIONS[asks])
+            st.button(
+                "Go on" if is_open else "Begin", type="primary", key="begin", on_click=_begin,
+                args=(scope, listener, asks, n_wanted),
+            )  # fmt: skip
+        if is_open:
+            st.caption(
+                f"This goes on with the {is_open.n_wanted} questions that were begun; to ask for another number, end "
+                "those first."
+            )
+        else:
+            minutes = frame.about(n_wanted * judging.SECONDS_PER_QUESTION)
+            st.caption(f"{minutes[:1].upper()}{minutes[1:]}; you can stop and go on whenever you like.")
         if problem := st.session_state.pop("problem of beginning", None):
             frame.notice("That did not work", *problem)
 
@@ -96,14 +109,17 @@ def _show_listener(scope: Scope, judged: Judged) -> None:
     n, listening = len(judged.asked), judged.listening
     key = f"{judged.listener} {judged.question}"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        own = f"{listening.consistency.right} of {listening.consistency.n}" if listening.consistency.n else "none yet"
-        known = f"{listening.catches.right} of {listening.catches.n}" if listening.catches.n else "none yet"
-        said = f"{judged.listener}: {counted(n, 'answer')}; repeated alike {own}; known answers told {known}"
+        again, known = listening.consistency, listening.catches
+        said = f"{judged.listener}: {counted(n, 'answer')}"
+        if again.n:
+            said += f"; repeated questions answered alike: {again.right} of {again.n}"
+        if known.n:
+            said += f"; known answers told: {known.right} of {known.n}"
         st.text(f"{said}; not counted" if listening.is_excluded else said)
         if judged.open is not None:
             st.button("Go on", key=f"go on {key}", icon=":material/play_arrow:", on_click=_go_on, args=(judged.open,))
         with st.popover("Delete", key=f"delete {key}"):
-            st.text(f"All answers of {judged.listener}, to every question, in every library. This cannot be undone.")
+            st.text(f"All answers by {judged.listener}, to every question, in every library. This cannot be undone.")
             st.button("Delete them", key=f"really {key}", on_click=_forget, args=(judged.listener,))
     if judged.asked and st.toggle("What these answers say", key=f"say {key}"):
         with st.container(border=True):  # worked out when somebody wants it: half a second after 300 answers
@@ -134,10 +150,25 @@ def exchange() -> None:
         )  # fmt: skip
         if given is not None and st.button("Take them in", key="take in"):
             with frame.explain_errors(), tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / f"judgements{Path(given.name).suffix.lower()}"
+                path = Path(folder) / _file_name(given.name)  # so that a sentence names the file as its owner does
                 path.write_bytes(given.getvalue())
-                taken = import_judgements(workspace, path)
-                st.text(taken.summary)
+                _show_taken(import_judgements(workspace, path))
+
+
+def _file_name(name: str) -> str:
+    """A given name without folders, and not too long for a disk; its ending stays."""
+    stem, ending = Path(name).stem, Path(name).suffix.lower()
+    return f"{''.join(c for c in stem if c.isprintable())[:MOST_OF_A_NAME] or 'table'}{ending}"
+
+
+def _show_taken(taken: TakenJudgements) -> None:
+    st.text(taken.summary)
+    if taken.refused:
+        st.text(f"{counted(len(taken.refused), 'row')} left out:")
+        for name, why in taken.refused[:MOST_REFUSED]:
+            st.text(f"{name}: {why}")
+        if len(taken.refused) > MOST_REFUSED:
+            st.text("…")
 
 
 def _table(ending: str) -> bytes:

@@ -102,13 +102,14 @@ def _end(sitting: Sitting) -> None:
 
 
 def _show_finished(scope: Scope, now: SittingState) -> None:
-    st.subheader("Thank you", anchor=False)
+    st.subheader("Thank you" if now.answered else "Ended before the first answer", anchor=False)
     st.text(f"{counted(len(now.answered), 'answer')} to “{now.sitting.question}” by {now.sitting.listener}.")
     show_told(scope, _all_of(scope, now.sitting))
     with st.container(horizontal=True, gap="small"):
         if len(now.answered) + MORE <= MOST_QUESTIONS:
             st.button(f"{MORE} more", key="more", icon=":material/add:", on_click=_ask_more, args=(now.sitting,))
-        frame.link("pages/6_Learn.py", "Learn from answers", ":material/school:", source="judgements", sitting="")
+        if now.answered:
+            frame.link("pages/6_Learn.py", "Learn from answers", ":material/school:", source="judgements", sitting="")
         st.button("To all answers", key="leave", icon=":material/list:", on_click=_leave)
 
 

@@ -17,7 +17,8 @@ FEWEST_TO_TELL = 10  # answers, before it is told how they compare with anything
 def show_told(scope: Scope, answered: list[Asked]) -> None:
     """How far these answers can be relied on, and what tells them; sentences first."""
     if len(answered) < FEWEST_TO_TELL:
-        st.text(f"After {FEWEST_TO_TELL} answers it is told here what they say. There are {len(answered)}.")
+        so_far = {0: "there is none", 1: "there is 1"}.get(len(answered), f"there are {len(answered)}")
+        st.text(f"After {FEWEST_TO_TELL} answers it is told here what they say; so far {so_far}.")
         return
     found = progress_of(resources.ways(scope), answered)
     for sentence in _sentences(found):
@@ -58,8 +59,13 @@ def _sentences(found: Progress) -> list[str]:
     best = next(iter(found.accuracies.items()), None)
     if best is not None and best[1].n:
         model, share = best
+        # The best of several is above a half by chance, too: it is only named where its interval leaves a half out.
+        is_told = share.interval is not None and share.interval[0] > 0.5
+        figure = f"{share.right} of {counted(share.n, 'answer')}, where a guess has half"
         said.append(
-            f"Your answers are told best by {_named(model)}: {share.right} of {share.n}, where a guess has half."
+            f"These answers are told best by {_named(model)}: {figure}."
+            if is_told
+            else f"Nothing is shown yet to tell these answers better than a guess: {_named(model)} has {figure}."
         )
     if found.advice:
         said.append(found.advice)
@@ -77,14 +83,16 @@ def _of_listening(listening: Listening) -> str:
     again, known = listening.consistency, listening.catches
     parts = []
     if again.n:
-        parts.append(f"you agreed with yourself in {again.right} of {counted(again.n, 'repeated question')}")
+        parts.append(f"{again.right} of {counted(again.n, 'repeated question')} answered alike")
     if known.n:
-        parts.append(f"{known.right} of {counted(known.n, 'question')} with a known answer were told")
+        parts.append(f"{known.right} of {counted(known.n, 'question')} with a known answer told")
     if listening.n_neither:
-        parts.append(f"{counted(listening.n_neither, 'question')} could not be told")
+        parts.append(
+            f"{listening.n_neither:,} times “cannot tell”" if listening.n_neither > 1 else "once “cannot tell”"
+        )
     said = "; ".join(parts) or "nothing was repeated yet"
     ceiling = listening.ceiling
-    limit = f" By that, nothing can tell more than about {number(ceiling)} of your answers." if ceiling else ""
+    limit = f" By that, nothing can tell more than about {number(ceiling)} of these answers." if ceiling else ""
     if listening.is_excluded:
         limit = f" Fewer than {percent(100 * LEAST_RIGHT)} of the known ones: these answers are not counted."
     return f"{said[:1].upper()}{said[1:]}.{limit}"
