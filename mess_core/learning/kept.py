@@ -69,6 +69,15 @@ class LearnReport:
                 f"Whether learning from {self.source} helps cannot be said on so few works: {metric} "
                 f"{number(best.value)} by the student {best.name}, {number(plain.value)} without."
             )
+        if best.gain_low > 0:  # the ladder ended before it
+            is_sure = best.p_holm is None or best.p_holm < SURE
+            corrected = "" if is_sure else f"; corrected for all students tried not shown, p {number(best.p_holm)}"
+            return (
+                f"The student {best.name} has {metric} {number(best.value)}, where search without it has "
+                f"{number(plain.value)} (a gain of {number(best.gain)}, 95 % from {number(best.gain_low)} to "
+                f"{number(best.gain_high)}{corrected}). It was not chosen: students take turns, and one before it is "
+                "not surely better than search."
+            )
         return (
             f"That learning from {self.source} helps is not shown: the best student, {best.name}, has {metric} "
             f"{number(best.value)}, search without it {number(plain.value)}, and the gain could be none "

@@ -164,10 +164,12 @@ class LearnRequest(Request):
             notices = (*notices, f"The best student, {student}, is tried and not searched by.")
             student = searchable(result)
         if student == PLAIN:
-            return replace(
-                report,
-                notices=(*notices, "Nothing was activated, because no student is surely better than search is."),
+            why = (
+                ""
+                if notices != report.notices
+                else " Students take turns, and the first is not surely better than search."
             )
+            return replace(report, notices=(*notices, f"Nothing was activated.{why}"))
         task.progress(0, 1, f"teaching {student} with everything")
         transform = teach(course, student)
         metric = LearnedMetric(

@@ -35,9 +35,16 @@ def report(figure: Figure, chosen: str) -> LearnReport:
         ),
         ({"p_holm": 0.06}, "linear", "seems to help: .* corrected for all students tried it is not shown, p 0.06"),
         ({"gain_low": -0.1}, "centred", "is not shown: the best student, linear, .* could be none .-0.10 to 0.30"),
+        (
+            {},
+            "centred",
+            "linear has .* .a gain of 0.20, 95 % from 0.10 to 0.30.. It was not chosen: students take turns",
+        ),
+        ({"p_holm": 0.06}, "centred", "from 0.10 to 0.30; corrected for all students tried not shown, p 0.06.. It was"),
         ({"gain_low": None, "gain_high": None}, "centred", "cannot be said on so few works"),
     ],
 )
 def test_the_verdict_claims_no_more_than_the_figures(changed, chosen, says):
     verdict = report(replace(HELPED, **changed), chosen).verdict
     assert re.search(says, verdict) and verdict.endswith(".")
+    assert "could be none" not in verdict or changed["gain_low"] <= 0

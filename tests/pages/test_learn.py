@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mess_core.catalogue.comparisons import Comparison
 from mess_core.learning.kept import LearnReport, save_report
 from mess_core.learning.students import STUDENTS
 from mess_core.learning.trial import run_trial, teach
@@ -14,6 +15,7 @@ from mess_core.workspace.scope import scope_of
 from tests.conftest import work
 from tests.learning.worlds import course
 from tests.pages.conftest import words
+from tests.planted import a_track, plant_tracks
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def learned(home, bright) -> None:
 
 def test_nothing_to_learn_from_is_said_with_its_cure(launch, home, bright):
     at = launch("pages/6_Learn.py", source="judgements")
-    assert "Nothing was learned from this yet." in words(at)
+    assert "Nothing was learned from this yet." in words(at) and "So far there are none." in words(at)
     at.button(key="learn").click().run()
     (job,) = [job for job in home.jobs.active() if job.kind == "learn"]
     assert job.arguments["from"] == "judgements" and job.arguments["activates"]
@@ -46,6 +48,14 @@ def test_nothing_to_learn_from_is_said_with_its_cure(launch, home, bright):
     at.run()
     assert not at.exception
     assert "Nobody has judged anything yet." in words(at) and "Nothing could be learned" in words(at)
+
+
+def test_it_is_said_how_many_answers_there_are_and_why_nobody_can_learn(launch, home, bright):
+    home.comparisons.add([Comparison(*bright[:3], listener="bob")])
+    assert "So far there is 1 answer." in words(launch("pages/6_Learn.py", source="judgements"))
+    plant_tracks(home, [a_track(99)], "other")
+    at = launch("pages/6_Learn.py", source="works", library="other")
+    assert at.button(key="learn").disabled and "No recording is embedded here yet." in words(at)
 
 
 def test_a_report_is_a_sentence_first(launch, learned):

@@ -121,7 +121,7 @@ def test_nothing_is_activated_that_is_not_better(home, capsys):
     plant(home)
     code, document = learn(home, capsys, "--from", "works", "--seeds", "1", "--activate")
     assert code == 0 and document["activated"] is None and document["chosen"] == "centred"
-    assert "Nothing was activated" in " ".join(document["notices"])
+    assert "Nothing was activated. Students take turns" in " ".join(document["notices"])
     assert load_metric(Scope(home, "planted", MEL)) is None
 
 

@@ -7,6 +7,7 @@ import json
 import plotly.graph_objects as go
 import streamlit as st
 
+from mess_core.handover.judgements import all_judgements
 from mess_core.handover.metrics import card
 from mess_core.learning.kept import LearnReport
 from mess_core.learning.students import IN_WORDS, PLAIN, STUDENTS, TRIED_ONLY
@@ -14,7 +15,7 @@ from mess_core.learning.trial import DURATION, HIDER, MEASURED, TRIPLETS, Figure
 from mess_core.numbers import number
 from mess_core.search.learned import SOURCES, LearnedMetric, forget_metric, metric_bytes
 from mess_core.words import counted
-from mess_core.work.learn import EVERYONE, LADDER, LearnRequest, questions_of, report_on
+from mess_core.work.learn import LADDER, LearnRequest, questions_of, report_on
 from mess_core.work.request import latest, submit, under_way
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, jobs, resources, state
@@ -77,7 +78,13 @@ def choose(scope: Scope) -> Source:
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(NEEDS[source], width="content")
+        if not scope.n_embedded:
+            st.caption("No recording is embedded here yet.", width="content")
         if source == "judgements":
+            n = len(all_judgements(scope.workspace))
+            st.caption(
+                f"So far there {'is' if n == 1 else 'are'} {counted(n, 'answer') if n else 'none'}.", width="content"
+            )
             frame.link("pages/5_Judge.py", "Give answers", ":material/balance:")
     return source
 
@@ -88,9 +95,9 @@ def offer_to_learn(scope: Scope, source: Source) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         is_asked = jobs.work_button("Learn", job, type="primary", disabled=not scope.n_embedded, key="learn")
         with st.popover("How"):
-            names = {LADDER: "one after the other, until one is no better", EVERYONE: "all, whatever they bring"}
+            names = {LADDER: "each in turn, until one is not surely better"}
             student = state.sticky(
-                st.selectbox, "Who learns", options=[LADDER, EVERYONE, *STUDENTS], key="student",
+                st.selectbox, "Who learns", options=[LADDER, *STUDENTS], key="student",
                 format_func=lambda each: names.get(each) or f"{each}: {IN_WORDS[each]}",
             )  # fmt: skip
             n_seeds = st.number_input("Times, each with another chance, 1 to 50", 1, 50, LearnRequest.n_seeds)
@@ -117,7 +124,9 @@ def offer_to_learn(scope: Scope, source: Source) -> None:
             submit(scope.workspace, request)
             st.rerun()
     if job is not None:
-        jobs.wait_for(job, "Every student is taught by some works and tested on others, several times.")
+        jobs.wait_for(
+            job, "Several ways to learn, called students, are taught by some works and tested on others, several times."
+        )
 
 
 def find(scope: Scope, source: Source) -> LearnReport | None:
@@ -292,12 +301,12 @@ def explain() -> None:
             "An encoder finds what sounds alike or has the same notes. What *you* mean by alike may be something else: "
             "the way something is played, say. Here a similarity is bent towards what ratings, performances or "
             "answers say, on top of what the encoder has heard; the encoder itself stays as it is.\n\n"
-            "Students come in order of what they may bend, from a weight for each layer to a small network; then one "
-            "that hears those segments of a recording that matter, and one that also goes by what the catalogue says. "
-            "These two are tried, not searched by. Each must "
-            "be surely better than the best before it, on works it has not heard; else the one before it stays. "
-            "Nothing is chosen because its number is larger. Beside them stand what needs no learning: search as it "
-            "is, a plain spectrum, measured values, the length alone.\n\n"
+            "There are several ways to learn, called students. They come in order of what they may bend, from a "
+            "weight for each layer to a small network; then one that hears those segments of a recording that "
+            "matter, and one that also goes by what the catalogue says. These two are tried, not searched by. Each "
+            "must be surely better than the best before it, on works it has not heard; else the one before it "
+            "stays. Nothing is chosen because its number is larger. Beside them stand what needs no learning: "
+            "search as it is, a plain spectrum, measured values, the length alone.\n\n"
             "How splits, intervals and tests are made, and what came of it on the collection PercePiano, is said in "
             "`docs/learn.md`; the same is done by `python -m mess_core learn`."
         )
