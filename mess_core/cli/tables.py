@@ -195,7 +195,7 @@ def study_table(study: SimilarityStudy) -> list[str]:
 def learn_table(result: TrialResult) -> list[str]:
     """One line for each way of comparing, metric and split; gains are over the better of two that nobody taught."""
     lines = [
-        f"{'by':<18}{'metric':<18}{'apart':<12}{'value':>6}  {'interval':<16}  {'gain':>6} {'interval':<17}  p (Holm)"
+        f"{'by':<23}{'metric':<18}{'apart':<12}{'value':>6}  {'interval':<16}  {'gain':>6} {'interval':<17}  p (Holm)"
     ]
     for each in result.figures:
         within, gained = interval(each.low, each.high, 3), interval(each.gain_low, each.gain_high, 3)
@@ -203,12 +203,12 @@ def learn_table(result: TrialResult) -> list[str]:
         is_main = each.is_student and (each.metric, each.split) == (result.metrics[0], result.splits[0].by)
         chosen = " *" if is_main and each.name == result.chosen else ""
         lines.append(
-            f"{each.name:<18}{each.metric:<18}{each.split + 's':<12}{number(each.value, 3):>6}  {within:<16}"
+            f"{each.name:<23}{each.metric:<18}{each.split + 's':<12}{number(each.value, 3):>6}  {within:<16}"
             f"  {number(each.gain, 3):>6} {gained:<17}  {p}{chosen}"
         )
-    lines += [f"{'chance':<18}{metric:<30}{number(chance, 3):>6}" for metric, chance in result.chance.items()]
+    lines += [f"{'chance':<23}{metric:<30}{number(chance, 3):>6}" for metric, chance in result.chance.items()]
     if result.ceiling is not None:
-        lines.append(f"{'ceiling':<18}{result.metrics[0]:<30}{number(result.ceiling, 3):>6}  so far people agree")
+        lines.append(f"{'ceiling':<23}{result.metrics[0]:<30}{number(result.ceiling, 3):>6}  so far people agree")
     for point in result.curve:
         lines.append(f"{result.best} after {counted(point.n_groups, 'work')}: {number(point.value, 3)}")
     for step in result.hiding:
