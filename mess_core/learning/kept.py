@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mess_core.encoders.base import EncoderInfo
-from mess_core.learning.students import PLAIN
+from mess_core.learning.students import IN_WORDS, PLAIN
 from mess_core.learning.trial import Figure, HidingPoint, Point, Source, Split, TrialResult
 from mess_core.numbers import number
 from mess_core.search.learned import LEARN_AGAIN
@@ -57,7 +57,7 @@ class LearnReport:
             )
             return (
                 f"Learning from {self.source} {helps}: {metric} {number(found.value)} by the student "
-                f"{found.name}, where search without it has {number(plain.value)} (a gain of "
+                f"{_called(found)}, where search without it has {number(plain.value)} (a gain of "
                 f"{number(found.gain)}, 95 % from {number(found.gain_low)} to {number(found.gain_high)}{corrected})."
             )
         try:
@@ -67,19 +67,19 @@ class LearnReport:
         if best.gain_low is None:
             return (
                 f"Whether learning from {self.source} helps cannot be said on so few works: {metric} "
-                f"{number(best.value)} by the student {best.name}, {number(plain.value)} without."
+                f"{number(best.value)} by the student {_called(best)}, {number(plain.value)} without."
             )
         if best.gain_low > 0:  # the ladder ended before it
             is_sure = best.p_holm is None or best.p_holm < SURE
             corrected = "" if is_sure else f"; corrected for all students tried not shown, p {number(best.p_holm)}"
             return (
-                f"The student {best.name} has {metric} {number(best.value)}, where search without it has "
+                f"The student {_called(best)} has {metric} {number(best.value)}, where search without it has "
                 f"{number(plain.value)} (a gain of {number(best.gain)}, 95 % from {number(best.gain_low)} to "
                 f"{number(best.gain_high)}{corrected}). It was not chosen: students take turns, and one before it is "
                 "not surely better than search."
             )
         return (
-            f"That learning from {self.source} helps is not shown: the best student, {best.name}, has {metric} "
+            f"That learning from {self.source} helps is not shown: the best student, {_called(best)}, has {metric} "
             f"{number(best.value)}, search without it {number(plain.value)}, and the gain could be none "
             f"({number(best.gain_low)} to {number(best.gain_high)})."
         )
@@ -108,6 +108,11 @@ class LearnReport:
             "notices": [*self.notices, *self.result.notices],
             "provenance": dict(self.provenance),
         }
+
+
+def _called(student: Figure) -> str:
+    """By its id, by which it can be asked for, and in the words that stand beside its figures."""
+    return f"{student.name} ({IN_WORDS[student.name]})" if student.name in IN_WORDS else student.name
 
 
 def report_path(paths: Paths, library: str, info: EncoderInfo, source: str) -> Path:

@@ -707,7 +707,7 @@ def _on_reranking(tally: _Tally, best: str) -> str:
             f"and {LEAST_DEEP_RECALL:g} would be needed."
         )
     if 1 - order < LEAST_ROOM:
-        return f"Ranking the nearest {N_TO_RANK} anew was not tried: their order is nearly as good as can be."
+        return f"Ranking the nearest {N_TO_RANK} anew was not tried: they are nearly in the best order already."
     return (
         f"Ranking the nearest {N_TO_RANK} anew could help: {number(deep)} of what is to be found is among them. "
         "MESS has no such second stage."

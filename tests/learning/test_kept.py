@@ -31,14 +31,19 @@ def report(figure: Figure, chosen: str) -> LearnReport:
         (
             {},
             "linear",
-            "Learning from works helps: nDCG@10 0.70 by the student linear, where search without it has 0.50",
+            "Learning from works helps: nDCG@10 0.70 by the student linear .a projection to 64 numbers., where search "
+            "without it has 0.50",
         ),
         ({"p_holm": 0.06}, "linear", "seems to help: .* corrected for all students tried it is not shown, p 0.06"),
-        ({"gain_low": -0.1}, "centred", "is not shown: the best student, linear, .* could be none .-0.10 to 0.30"),
+        (
+            {"gain_low": -0.1},
+            "centred",
+            "is not shown: the best student, linear .a projection to 64 numbers., has .* could be none .-0.10 to 0.30",
+        ),
         (
             {},
             "centred",
-            "linear has .* .a gain of 0.20, 95 % from 0.10 to 0.30.. It was not chosen: students take turns",
+            "linear .a projection .* has .* .a gain of 0.20, 95 % from 0.10 to 0.30.. It was not chosen: students",
         ),
         ({"p_holm": 0.06}, "centred", "from 0.10 to 0.30; corrected for all students tried not shown, p 0.06.. It was"),
         ({"gain_low": None, "gain_high": None}, "centred", "cannot be said on so few works"),
