@@ -273,7 +273,7 @@ class PointMap {
     return [
       this.titles?.titles[row] ?? "…",
       this.colouring.wordsOf(row),
-      kept === PLACED ? "placed beside its nearest" : `${kept}% of its true neighbours are near it here`,
+      kept === PLACED ? "placed beside its nearest" : `${kept} % of its true neighbours are near it here`,
     ].filter(Boolean);
   }
 
