@@ -25,6 +25,7 @@ from training.excerpts import plan_excerpts
 from training.labels import FRAME_RATE_HZ, NO_CHORD, articulation_ratios, beat_phase, chords, label
 from training.passages import Part, Passage
 from training.recordings import TrainingRecording, frame_peaks, from_bytes, log_mel, play, to_bytes
+from training.render import render_folder
 from training.sources import find_key, find_sources, refuse_evaluation
 from training.train import TrainConfig, Trainer, train
 from training.voices import FAMILY_NAMES, LOWEST, Hit, Voice, draw_kit
@@ -423,3 +424,30 @@ def test_bars_are_judged_by_what_was_reached():
     speed = {"times_real_time": 99.0, "peak_mb": 250.0, "load_s": 0.1}
     met = [bar.is_met for bar in bars.judge(figures, probes, speed, "x")]
     assert met == [True, False, True, False, False, True, True, False, False, True, True]
+
+
+# --- a second timbre --------------------------------------------------------------------------------------------
+
+
+def test_a_folder_of_midi_is_played_once_and_a_bad_file_is_named(tmp_path):
+    """Louder is louder: all have one gain. What is there stays, and one that cannot be read stops nothing."""
+    asked = []
+
+    class FakeSoundFont:
+        def play(self, passage, rng):
+            (part,) = passage.parts
+            asked.append(part.voice.family)
+            return np.full(round(passage.duration_s * 24_000), part.notes[0].velocity / 127)
+
+    for name, velocity in (("soft", 32), ("loud", 96)):
+        midi = pretty_midi.PrettyMIDI()
+        midi.instruments.append(pretty_midi.Instrument(0))
+        midi.instruments[0].notes.append(pretty_midi.Note(velocity, 60, 0.0, 0.5))
+        midi.write(str(tmp_path / f"{name}.mid"))
+    (tmp_path / "broken.mid").write_bytes(b"no MIDI")
+    n_made, refused = render_folder(tmp_path, FakeSoundFont())
+    assert n_made == 2 and [name for name, _ in refused] == ["broken.mid"] and asked == ["piano", "piano"]
+    soft, loud = (soundfile.read(tmp_path / f"{name}.flac")[0].max() for name in ("soft", "loud"))
+    assert loud / soft == pytest.approx(3.0, rel=1e-3) and loud < 1
+    before = (tmp_path / "soft.flac").stat().st_mtime_ns
+    assert render_folder(tmp_path, FakeSoundFont())[0] == 0 and (tmp_path / "soft.flac").stat().st_mtime_ns == before

@@ -7,6 +7,7 @@ squared first; and with this SoundFont loudness does not follow velocity everywh
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class SoundFont:
     Parameters
     ----------
     path : Path, .sf2 or .sf3
+    programs : of each family, of which one is drawn
 
     Raises
     ------
@@ -45,7 +47,8 @@ class SoundFont:
         If the file or TinySoundFont is not there.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, programs: Mapping[str, Sequence[int]] = PROGRAMS) -> None:
+        self.programs = programs
         try:
             import tinysoundfont
         except ImportError as error:
@@ -61,7 +64,7 @@ class SoundFont:
         """The passage, dry; drums are our own. (n_samples,) float64."""
         events: list[tuple[float, int, int, int, int]] = []  # time, 0 off and 1 on, channel, pitch, velocity
         for channel, part in enumerate(passage.parts):
-            self.synth.program_select(channel, self.id, 0, int(rng.choice(PROGRAMS[part.voice.family])))
+            self.synth.program_select(channel, self.id, 0, int(rng.choice(self.programs[part.voice.family])))
             for note, end_s in zip(part.notes, sound_ends(part.notes, passage.pedal_of(part)), strict=True):
                 loud = max(round(note.velocity**2 / 127 * 10 ** (part.gain_db / 20)), 1)
                 events += [(note.start_s, 1, channel, note.pitch, loud), (end_s, 0, channel, note.pitch, 0)]
