@@ -481,7 +481,7 @@ def test_aspects_with_evidence_have_dials_and_the_others_their_reason(launch, br
     at = launch("pages/4_Listen.py", query=bright[0], library="music")
     turned = dials(at)
     assert "brightness" in turned and "legato" not in turned
-    assert re.search("○○○ .*legato.*: none of its targets could be measured", words(at))
+    assert re.search("○○○ .*legato.*: nothing that stands for it could be measured and probed", words(at))
     unproven = {aspect for aspect in ASPECTS if aspect not in turned}
     at.toggle(key="unproven").set_value(True).run()
     assert not at.exception
