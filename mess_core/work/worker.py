@@ -125,6 +125,24 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.kill()
 
 
+def stop_when_told(is_stopping: threading.Event) -> None:
+    """Set the event at SIGTERM and SIGINT, and once the server is gone.
+
+    Not in the handler: it runs amid whatever the main thread does, and if that holds the event's lock, because it
+    waits for it, setting it there would wait for ever.
+    """
+    told, tell = os.pipe()
+
+    def stop_after(descriptor: int) -> None:
+        os.read(descriptor, 1)  # to its input nothing is ever sent: it returns when the server is gone
+        is_stopping.set()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: os.write(tell, b"."))
+    for watch, descriptor in (("orphan-watch", sys.stdin.fileno()), ("signal-watch", told)):
+        threading.Thread(target=stop_after, args=(descriptor,), name=watch, daemon=True).start()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Does the jobs of one data folder.")
     parser.add_argument("--home", type=Path, required=True)
@@ -132,13 +150,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="worker: %(message)s")
     is_stopping = threading.Event()
 
-    def stop_when_orphaned() -> None:
-        os.read(sys.stdin.fileno(), 1)  # nothing is ever sent: it returns when the server is gone
-        is_stopping.set()
-
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: is_stopping.set())
-    threading.Thread(target=stop_when_orphaned, name="orphan-watch", daemon=True).start()
+    stop_when_told(is_stopping)
     if hasattr(os, "nice"):
         os.nice(5)  # the page a person looks at goes first
     use_all_cores()

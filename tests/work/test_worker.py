@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -22,7 +23,7 @@ from mess_core.work.task import Task
 from mess_core.work.worker import WorkerKeeper
 from mess_core.workspace.workspace import Workspace
 from tests.conftest import N_QUEUED
-from tests.workers import contents, end, start_process, start_worker, uninterrupted, wait_until
+from tests.workers import ROOT, contents, end, start_process, start_worker, uninterrupted, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +72,25 @@ def test_sigterm_hands_the_job_back_unfinished(queued):
     n_done = len(queued.store.known(MEL))
     assert worker.returncode == 0
     assert (job.state == "queued" and n_done < N_QUEUED) or (job.state == "done" and n_done == N_QUEUED)
+
+
+AMID_A_WAIT = """
+import signal, threading
+from mess_core.work.worker import stop_when_told
+is_stopping = threading.Event()
+stop_when_told(is_stopping)
+with is_stopping._cond:  # as while it is waited for
+    signal.raise_signal(signal.SIGTERM)
+assert is_stopping.wait(10)
+"""
+
+
+def test_a_signal_that_comes_amid_a_wait_ends_it_all_the_same():
+    with subprocess.Popen([sys.executable, "-c", AMID_A_WAIT], stdin=subprocess.PIPE, cwd=ROOT) as process:
+        try:
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
 
 
 def test_a_worker_whose_server_is_gone_ends_by_itself(home):
