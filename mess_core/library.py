@@ -20,8 +20,8 @@ from mess_core.embeddings.embedder import Embedder
 from mess_core.embeddings.store import EmbeddingSet
 from mess_core.encoders.registry import DEFAULT
 from mess_core.errors import DataMissingError, InputError, MessError
+from mess_core.learning.course import Source
 from mess_core.learning.kept import LearnReport
-from mess_core.learning.trial import Source
 from mess_core.probing.discovery import Discovery, Group
 from mess_core.probing.result import Level, ProbeSettings
 from mess_core.search.answers import (

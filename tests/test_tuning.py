@@ -13,8 +13,8 @@ import torch
 
 from mess_core.encoders.nano import NANO, build_network
 from mess_core.errors import DependencyMissingError, InputError
+from mess_core.learning.course import TRIPLETS, Course
 from mess_core.learning.moments import deal
-from mess_core.learning.trial import TRIPLETS, Course
 from mess_core.learning.triplets import rated_triplets
 from tests.learning.worlds import moments
 from training import tune as tuning

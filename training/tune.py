@@ -33,15 +33,16 @@ from mess_core.audio.decode import Decoder, segments
 from mess_core.cli.tables import learn_table
 from mess_core.encoders.nano import NANO, Nano
 from mess_core.errors import DependencyMissingError, InputError
+from mess_core.learning.course import Course
 from mess_core.learning.losses import candidate_loss
 from mess_core.learning.moments import Fold
 from mess_core.learning.segments import evenly
 from mess_core.learning.students import PLAIN, SCALES, Lesson, train, untrained
 from mess_core.learning.teachers import CandidateSet
-from mess_core.learning.trial import Course, TrialResult, run_trial
+from mess_core.learning.trial import TrialResult, run_trial
 from mess_core.search.learned import Transform
 from mess_core.storage.files import write_atomically
-from mess_core.work.learn import gather
+from mess_core.work.courses import gather
 from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.workspace import Workspace
 

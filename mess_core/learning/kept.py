@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mess_core.encoders.base import EncoderInfo
+from mess_core.learning.course import Source
 from mess_core.learning.students import IN_WORDS, PLAIN
-from mess_core.learning.trial import Figure, HidingPoint, Point, Source, Split, TrialResult
+from mess_core.learning.trial import Figure, HidingPoint, Point, Split, TrialResult
 from mess_core.numbers import number
 from mess_core.search.learned import LEARN_AGAIN
 from mess_core.storage.files import read_sealed, write_sealed

@@ -10,9 +10,10 @@ import pytest
 from mess_core.errors import InputError
 from mess_core.learning import segments, students
 from mess_core.learning.attention import Attention, TurnedSegments
+from mess_core.learning.course import TRIPLETS, Course
 from mess_core.learning.segments import SegmentSet, departures, evenly, most_of_each
 from mess_core.learning.students import Lesson, train
-from mess_core.learning.trial import TRIPLETS, Course, run_trial
+from mess_core.learning.trial import run_trial
 from mess_core.learning.triplets import rated_triplets
 from tests.learning.worlds import moments
 

@@ -9,9 +9,10 @@ import pytest
 
 from mess_core.errors import InputError
 from mess_core.learning import students
+from mess_core.learning.course import Course
 from mess_core.learning.fields import MOST_VALUES, Fields, usable_fields
 from mess_core.learning.students import PLAIN, train, untrained
-from mess_core.learning.trial import Course, require_searchable, run_trial, teach
+from mess_core.learning.trial import require_searchable, run_trial, teach
 from mess_core.learning.triplets import Triplets
 from tests.learning.worlds import moments
 

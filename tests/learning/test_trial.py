@@ -9,22 +9,10 @@ import pytest
 
 from mess_core.errors import DataMissingError
 from mess_core.learning import trial
+from mess_core.learning.course import DEEP_RECALL, MRR, NDCG, PIECE, RECALL, TRIPLETS, Course
 from mess_core.learning.moments import deal
 from mess_core.learning.students import PLAIN, untrained
-from mess_core.learning.trial import (
-    DEEP_RECALL,
-    MRR,
-    NDCG,
-    PIECE,
-    RECALL,
-    TRIPLETS,
-    hiding_curve,
-    holm_adjusted,
-    learning_curve,
-    paired_interval,
-    run_trial,
-    teach,
-)
+from mess_core.learning.trial import hiding_curve, holm_adjusted, learning_curve, paired_interval, run_trial, teach
 from mess_core.learning.triplets import Triplets
 from tests.learning.worlds import course, moments
 
@@ -158,13 +146,13 @@ def test_holm_never_lets_a_larger_p_pass_a_smaller():
 # --- what teaches -------------------------------------------------------------------------------------------------
 
 
-def labelled(source: str, rng: np.random.Generator) -> trial.Course:
+def labelled(source: str, rng: np.random.Generator) -> Course:
     """Works and performers both leave their trace, in noise."""
     works, players = np.repeat(np.arange(12), 4), np.tile(np.arange(4), 12)
     of_works, of_players = rng.standard_normal((12, 16)), rng.standard_normal((4, 16))
     vectors = of_works[works] + of_players[players] + 0.8 * rng.standard_normal((48, 16))
     names = [f"w{work}" for work in works], [f"p{player}" for player in players]
-    return trial.Course(source, moments(*names, vectors[:, None].astype(np.float32)), (16,))
+    return Course(source, moments(*names, vectors[:, None].astype(np.float32)), (16,))
 
 
 @pytest.mark.parametrize("source", ["works", "performers"])
@@ -221,7 +209,7 @@ def test_what_is_taught_elsewhere_is_tested_as_students_are():
 
 def test_nothing_to_ask_is_said():
     alone = moments([f"w{row}" for row in range(20)], [None] * 20, np.random.default_rng(0).random((20, 1, 4)))
-    made = trial.Course("works", alone, (4,))
+    made = Course("works", alone, (4,))
     with pytest.raises(DataMissingError, match="No question could be asked"):
         run_trial(made, (), n_seeds=1)
 

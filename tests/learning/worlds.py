@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from mess_core.learning.course import Course, Source
 from mess_core.learning.moments import MomentSet
-from mess_core.learning.trial import Course, Source
 from mess_core.learning.triplets import rated_triplets
 
 

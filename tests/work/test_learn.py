@@ -18,8 +18,9 @@ from mess_core.learning.trial import Figure, TrialResult
 from mess_core.library import open_library
 from mess_core.search.learned import load_metric
 from mess_core.upkeep.check import check
+from mess_core.work.courses import TEACHING, gather, segments_of
 from mess_core.work.kinds import KINDS
-from mess_core.work.learn import TEACHING, LearnRequest, gather, searchable, segments_of
+from mess_core.work.learn import LearnRequest, searchable
 from mess_core.work.request import submit
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
