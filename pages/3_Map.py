@@ -6,6 +6,7 @@ from pages.shared.app.frame import PageIsOver
 from pages.shared.app.page import page
 from pages.shared.map import panels, views
 from pages.shared.map.colours import choose_colour
+from pages.shared.map.large import explore
 from pages.shared.widgets.pickers import choose_encoder
 
 with page("Map"):
@@ -21,7 +22,7 @@ with page("Map"):
     view = views.view(scope, layer, settings)
     with st.sidebar:
         colour = choose_colour(view, scope)
-    panels.explore(view, scope, colour)
+    explore(view, scope, colour)
     panels.show_trust(view, scope, settings)
     panels.show_names(view, scope)
     panels.show_all_layers(view, scope, layers, colour)

@@ -5,6 +5,7 @@ import streamlit as st
 from pages.shared.app.frame import PageIsOver
 from pages.shared.app.page import page
 from pages.shared.learn import panels
+from pages.shared.learn.figures import show_curve, show_figures, show_hiding
 from pages.shared.widgets.pickers import choose_encoder
 
 with page("Learn"):
@@ -22,8 +23,8 @@ with page("Learn"):
         panels.explain()
         raise PageIsOver
     panels.show_verdict(report)
-    panels.show_figures(report)
-    panels.show_curve(report)
-    panels.show_hiding(report)
+    show_figures(report)
+    show_curve(report)
+    show_hiding(report)
     panels.show_exports(scope, report)
     panels.explain()

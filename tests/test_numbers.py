@@ -11,8 +11,8 @@ from mess_core.numbers import interval, number, percent, settled, share_percent,
 
 ROOT = Path(__file__).parents[1]
 WRITTEN = re.compile(r"\{[^{}%]*:[+]?\.[0-9][f%]\}")  # in place of `number` and `percent`
-# What Plotly and style sheets read is no text; the map's own panels are written elsewhere.
-PAGES = [path for path in (ROOT / "pages").rglob("*.py") if "map" not in path.parts]
+# What Plotly and style sheets read is no text.
+PAGES = sorted((ROOT / "pages").rglob("*.py"))
 
 
 @pytest.mark.parametrize("digits", range(5))

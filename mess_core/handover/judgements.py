@@ -161,8 +161,13 @@ def export_strengths(workspace: Workspace, path: Path) -> int:
 
 
 def all_judgements(workspace: Workspace) -> list[Comparison]:
-    """What was taken in, then what was answered in sittings, then thumbs."""
-    return [*workspace.comparisons.all(), *workspace.sittings.comparisons(), *pair_votes(workspace)]
+    """What was taken in, then what was answered in sittings, then thumbs; read again once anybody has written."""
+
+    def read() -> list[Comparison]:
+        return [*workspace.comparisons.all(), *workspace.sittings.comparisons(), *pair_votes(workspace)]
+
+    found: list[Comparison] = workspace.database.remembered("all judgements", read)
+    return list(found)
 
 
 def pair_votes(workspace: Workspace) -> list[Comparison]:

@@ -23,7 +23,7 @@ from mess_core.work.map import MapRequest
 from mess_core.work.request import submit
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
-from pages.shared.map import packs, panels
+from pages.shared.map import chosen, large, packs
 from pages.shared.map.points import points
 from tests.conftest import move_in, work
 from tests.pages.conftest import figures, words
@@ -54,7 +54,7 @@ def marked_as(drawn_map: dict, mark: int) -> set[str]:
 
 def choose(at: AppTest, track_ids: list[str]) -> AppTest:
     """AppTest cannot click on the map: what a click leaves behind."""
-    at.session_state[panels.PICKED] = track_ids
+    at.session_state[large.PICKED] = track_ids
     return at.run()
 
 
@@ -139,7 +139,7 @@ def test_what_is_drawn_around_is_a_table_and_all_of_it_is_told(launch, drawn):
 
 def test_the_row_that_is_chosen_in_the_table_is_ringed_and_in_the_player(launch, drawn, monkeypatch):
     ids = sorted(drawn.catalogue.track_ids("music"))
-    monkeypatch.setattr(panels, "_row_chosen", lambda table, n: 9)
+    monkeypatch.setattr(chosen, "_row_chosen", lambda table, n: 9)
     at = choose(launch("pages/3_Map.py", library="music"), ids)
     large = shown(at)
     assert large["ids"][large["row"]] == ids[9] and large["player_ids"] == ids[8:]
@@ -281,7 +281,7 @@ def test_what_is_held_for_browsers_is_bounded_and_made_again(monkeypatch):
 @pytest.mark.slow
 def test_on_a_map_of_very_many_a_recording_is_found_by_words(launch, home, monkeypatch):
     """Not by a list of all of them, which would be sent with every click."""
-    monkeypatch.setattr(panels, "MOST_OFFERED", 20)
+    monkeypatch.setattr(large, "MOST_OFFERED", 20)
     home.database.close()
     plant_map(home.paths.root, 60)
     at = launch("pages/3_Map.py", library=LIBRARY, encoder="mel")

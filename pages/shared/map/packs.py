@@ -17,8 +17,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from pages.shared.app.guards import FOREVER
+
 MOST_BYTES = 64 * 1024 * 1024
-FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}  # content never changes under its digest
 
 _held: OrderedDict[str, bytes] = OrderedDict()  # by digest, the one asked for last at the end
 _digests: dict[Hashable, str] = {}
