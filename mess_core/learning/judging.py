@@ -173,14 +173,18 @@ def judged_in(workspace: Workspace, library: str) -> list[Judged]:
     return found
 
 
-def agreement_on(judged: Sequence[Judged], question: str) -> Alpha:
-    """How far the listeners of one question agree; who is excluded by rule takes no part."""
+def agreement_on(workspace: Workspace, judged: Sequence[Judged], question: str) -> Alpha:
+    """How far the listeners of one question agree; who is excluded by rule takes no part.
+
+    Worked out once for the same answers: its interval takes a thousand draws.
+    """
     by_listener: Mapping[str, Sequence[Asked]] = {
         each.listener: each.asked
         for each in judged
         if each.question == question and each.asked and not each.listening.is_excluded
     }
-    return alpha_of(by_listener)
+    made_of = tuple((listener, each.asked_id, each.answer) for listener, of in by_listener.items() for each in of)
+    return workspace.database.remembered.made_of(("agreement", question), made_of, lambda: alpha_of(by_listener))
 
 
 def listenings(workspace: Workspace) -> dict[str, Listening]:

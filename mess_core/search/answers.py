@@ -324,14 +324,15 @@ def _plan_by_values(scope: Scope, question: Question, notices: Sequence[str]) ->
 
 def _plan_by_what_was_learned(scope: Scope, question: Question, notices: Sequence[str]) -> Plan:
     """How a question is answered by the metric that was activated; it knows no aspects."""
-    if scope.info.explained_by is not None and load_metric(scope) is None:  # then its encoder may have been taught
+    learned = load_metric(scope)
+    if learned is None and scope.info.explained_by is not None:  # then its encoder may have been taught
         scope = scope.for_aspects
         notices = (*notices, f"{scope.info.title} compares: what was learned was learned with one encoder.")
     if question.weights or question.avoid:
         raise InputError(
             "What was learned compares recordings as a whole, not in single aspects.", "Leave out the aspects."
         )
-    learned = require_metric(scope)
+    learned = learned or require_metric(scope)
     key = hashlib.sha256(json.dumps([scope.content, LearnedGeometry.name, learned.key]).encode()).hexdigest()
     return Plan(scope, question, LearnedGeometry.name, None, (), tuple(notices), key, learned=learned)
 

@@ -276,9 +276,9 @@ def test_listeners_are_told_apart_and_compared(scope, ways):
     ]  # fmt: skip
     assert [each.open is not None for each in judged] == [False, False, True, False, True]
     assert inattentive(home) == {"deaf"} and judged[3].listening.is_excluded
-    alpha = agreement_on(judged, ASKS)
+    alpha = agreement_on(home, judged, ASKS)
     assert alpha.n_listeners == 2 and alpha.value == 1 and alpha.n_questions >= 16
-    assert agreement_on(judged, PLAYED).n_listeners == 1
+    assert agreement_on(home, judged, PLAYED).n_listeners == 1
     assert judged_in(home, "nowhere") == []
     home.sittings.forget("ann")
     assert [each.listener for each in judged_in(home, "planted")] == ["bob", "cid", "deaf"]

@@ -207,7 +207,7 @@ def test_few_answers_are_counted_in_a_sentence(launch, library, home, trials, n,
 
 
 def test_what_was_not_asked_is_not_counted(launch, library, home):
-    judge(home, 1)
+    home.sittings.end(judge(home, 1).sitting_id)
     assert "me: 1 answer" in [text.value for text in launch(JUDGE, library="music").text]
 
 
@@ -324,16 +324,26 @@ def test_deleting_takes_the_answers_of_one_listener(launch, library, home):
 
 
 def test_how_far_listeners_agree_is_said_of_each_question(launch, library, home):
-    judge(home, 20)
+    home.sittings.end(judge(home, 20).sitting_id)
     at = launch(JUDGE, library="music")
     assert "One listener so far" in words(at).replace("\\", "")
-    judge(home, 20, "Bob")
+    home.sittings.end(judge(home, 20, "Bob").sitting_id)
     at = launch(JUDGE, library="music")
     assert "several of 2 listeners answered" in words(at).replace("\\", "")
     for toggle in at.toggle:
         toggle.set_value(True)
     at.run()
     assert [next(iter(table.value["of"])) for table in at.dataframe] == [8, 8]  # each has their own, of as many answers
+
+
+def test_while_somebody_answers_others_see_only_how_many(launch, library, home):
+    sitting = judge(home, 20)
+    at = launch(JUDGE, library="music")
+    assert "me: 20 answers, and more to come" in [text.value for text in at.text]
+    assert not at.toggle and "repeated questions" not in words(at)
+    home.sittings.end(sitting.sitting_id)
+    at = launch(JUDGE, library="music")
+    assert len(at.toggle) == 1 and "me: 20 answers; repeated questions answered alike" in words(at)
 
 
 def test_answers_go_out_as_a_table_and_come_back(launch, library, home):

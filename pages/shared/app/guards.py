@@ -28,6 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PORTS = {"http": 80, "https": 443}  # where none is named
 SAFE = ("GET", "HEAD", "OPTIONS")
+FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}  # of what never changes under its address
 # Streamlit looks for the server at /Library/_stcore first when a visitor opens /Library, and gets a 404. Told where
 # the server is, it does not look.
 FIRST_SCRIPT = "window.prerenderReady = false; window.__streamlit = {BACKEND_BASE_URL: window.location.origin};"

@@ -11,13 +11,16 @@ from typing import Literal
 
 import streamlit as st
 
+from mess_core.catalogue.catalogue import ALL
 from mess_core.errors import MessError
 from mess_core.storage.jobs import Job
 from mess_core.work.kinds import asked
 from mess_core.work.request import Request, short
+from mess_core.workspace.workspace import DEMO, Workspace
 from pages.shared.app import frame, resources
 
 POLL_S = 1.0
+FILLING = ("demo", "add", "extract")  # jobs by which a library grows
 AWAITED = "jobs of this run"  # by id, their states as the page saw them
 
 
@@ -71,6 +74,12 @@ def work_button(
     if job is not None:
         st.caption("is being done" if job.state == "running" else "waits for its turn", width="content")
     return is_clicked
+
+
+def is_filling(workspace: Workspace, library: str = ALL) -> bool:
+    """Whether recordings are being added to a library, or embedded in it."""
+    filling = (job for job in workspace.jobs.active() if job.kind in FILLING)
+    return any(library == ALL or job.arguments.get("library", DEMO) in (library, ALL) for job in filling)
 
 
 def request_of(job: Job) -> Request | None:

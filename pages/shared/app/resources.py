@@ -86,9 +86,19 @@ def segment_index(plan: Plan) -> SegmentIndex:
     return _segment_index(plan.key, plan)
 
 
-def ways(scope: Scope) -> Ways:
-    """In what the recordings of a library are compared when somebody judges them; made again when one is added."""
-    return _ways(scope, (scope.content, *workspace().measurements.stamp()))
+def ways(scope: Scope, *, is_growing: bool) -> Ways:
+    """In what the recordings of a library are compared when somebody judges them; made again when one is added.
+
+    That takes seconds of a large library. While it is being filled, which happens every second then, they are made
+    again only when there are twice as many recordings.
+    """
+    full = (scope.content, *workspace().measurements.stamp())
+    return _ways(scope, (scope.n_embedded.bit_length(),) if is_growing else full)
+
+
+def forget_ways() -> None:
+    """A recording is gone that they still know."""
+    _ways.clear()
 
 
 def metric(scope: Scope) -> LearnedMetric | None:

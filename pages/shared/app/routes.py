@@ -45,10 +45,9 @@ from mess_core.work.worker import WorkerKeeper
 from mess_core.workspace.peaks import sealed_peaks
 from mess_core.workspace.uploads import UploadWriter
 from pages.shared.app import resources
-from pages.shared.app.guards import INDEX_ROUTES
+from pages.shared.app.guards import FOREVER, INDEX_ROUTES
 
 STATUS = {UnknownTrackError: 404, DataMissingError: 404, StorageError: 507, InputError: 400, MessError: 500}
-FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}  # content never changes under its hash
 MEDIA_TYPES = {"WAV": "audio/wav", "FLAC": "audio/flac", "OGG": "audio/ogg", "MP3": "audio/mpeg"}
 CLIPS = ("x", "a", "b")  # of a question: the anchor, the first, the second
 MOST_ANSWER_BYTES = 2000

@@ -13,7 +13,6 @@ from mess_core.workspace.workspace import DEMO
 from pages.shared.app import frame, jobs, resources
 from pages.shared.widgets.examples import show_examples
 
-FILLING = ("add", "extract")  # while these are worked on, what is here changes
 FLOW = """\
 audio (n_samples,)
   → segments of 5 s, one every 2.5 s      (n_segments, segment_samples)
@@ -66,7 +65,7 @@ def what_is_here() -> None:
             jobs.follow(lambda: name, active[0])
         return
     st.subheader("What is here", anchor=False)
-    if any(job.kind in FILLING for job in workspace.jobs.active()):
+    if jobs.is_filling(workspace):
         st.fragment(_show_libraries, run_every=jobs.POLL_S)()
     else:
         _show_libraries()

@@ -12,7 +12,7 @@ from mess_core.encoders.registry import encoder_ids
 from mess_core.errors import InputError
 from mess_core.handover.judgements import TakenJudgements, all_judgements, export_judgements, import_judgements
 from mess_core.learning import judging
-from mess_core.learning.agreement import LEAST_RIGHT
+from mess_core.learning.agreement import LEAST_RIGHT, Listening
 from mess_core.learning.judging import QUESTIONS, Judged
 from mess_core.learning.questions import FEWEST_RECORDINGS
 from mess_core.numbers import percent
@@ -102,28 +102,30 @@ def show_judged(scope: Scope) -> None:
         for each in of_question:
             _show_listener(scope, each)
         if any(each.asked for each in of_question):
-            st.caption(frame.plain(judging.agreement_on(judged, question).words))
+            st.caption(frame.plain(judging.agreement_on(resources.workspace(), judged, question).words))
 
 
 def _show_listener(scope: Scope, judged: Judged) -> None:
-    n, listening = len(judged.asked), judged.listening
     key = f"{judged.listener} {judged.question}"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        again, known = listening.consistency, listening.catches
-        said = f"{judged.listener}: {counted(n, 'answer')}"
-        if again.n:
-            said += f"; repeated questions answered alike: {again.right} of {again.n}"
-        if known.n:
-            said += f"; known answers told: {known.right} of {known.n}"
-        st.text(f"{said}; not counted" if listening.is_excluded else said)
+        # While somebody answers, what the answers say is nobody else's.
+        how = ", and more to come" if judged.open else _in_short(judged.listening)
+        st.text(f"{judged.listener}: {counted(len(judged.asked), 'answer')}{how}")
         if judged.open is not None:
             st.button("Go on", key=f"go on {key}", icon=":material/play_arrow:", on_click=_go_on, args=(judged.open,))
         with st.popover("Delete", key=f"delete {key}"):
             st.text(f"All answers by {judged.listener}, to every question, in every library. This cannot be undone.")
             st.button("Delete them", key=f"really {key}", on_click=_forget, args=(judged.listener,))
-    if judged.asked and st.toggle("What these answers say", key=f"say {key}"):
+    if judged.asked and judged.open is None and st.toggle("What these answers say", key=f"say {key}"):
         with st.container(border=True):  # worked out when somebody wants it: half a second after 300 answers
             show_told(scope, list(judged.asked))
+
+
+def _in_short(listening: Listening) -> str:
+    again, known = listening.consistency, listening.catches
+    said = f"; repeated questions answered alike: {again.right} of {again.n}" if again.n else ""
+    said += f"; known answers told: {known.right} of {known.n}" if known.n else ""
+    return f"{said}; not counted" if listening.is_excluded else said
 
 
 def _forget(listener: str) -> None:
@@ -188,6 +190,8 @@ def explain() -> None:
             f"X: who tells fewer than {percent(100 * LEAST_RIGHT)} of them (of five or more) is not counted.\n\n"
             "The clips are about ten seconds long, equally loud and without names. Where the times of a score are "
             "known they are the same bars. An answer is on the disk before the next question comes, and stays in this "
-            "browser until then. Other listeners never see yours.\n\n"
-            "A similarity is learned from answers on the page Learn, and by `mess learn --from judgements`."
+            "browser until then. While somebody answers, this page shows others only how many answers there are; "
+            "afterwards whoever uses this server sees what they say. A table holds all of them.\n\n"
+            "A similarity is learned from answers on the page Learn, and by `python -m mess_core learn --from "
+            "judgements`."
         )

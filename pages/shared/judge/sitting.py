@@ -13,7 +13,7 @@ from mess_core.learning import judging
 from mess_core.learning.judging import SittingState
 from mess_core.words import counted
 from mess_core.workspace.scope import Scope
-from pages.shared.app import frame, resources, state
+from pages.shared.app import frame, jobs, resources, state
 from pages.shared.judge.told import show_told
 from pages.shared.judge.trial import trial
 
@@ -38,8 +38,10 @@ def current_sitting(scope: Scope) -> Sitting | None:
 def show_sitting(scope: Scope, sitting: Sitting) -> bool:
     """The open question of a sitting, or what came of it; False where it cannot go on."""
     try:
-        now = judging.go_on(scope, resources.ways(scope), sitting)
+        ways = resources.ways(scope, is_growing=jobs.is_filling(scope.workspace, scope.library))
+        now = judging.go_on(scope, ways, sitting)
     except (DataMissingError, UnknownTrackError) as error:
+        resources.forget_ways()
         state.keep("sitting", "")
         frame.notice("This sitting cannot go on", error.message, error.hint)
         return False

@@ -9,7 +9,7 @@ from mess_core.learning.agreement import LEARNED, LEAST_RIGHT, Listening, Progre
 from mess_core.numbers import number, percent
 from mess_core.words import counted
 from mess_core.workspace.scope import Scope
-from pages.shared.app import resources
+from pages.shared.app import jobs, resources
 
 FEWEST_TO_TELL = 10  # answers, before it is told how they compare with anything
 
@@ -20,7 +20,8 @@ def show_told(scope: Scope, answered: list[Asked]) -> None:
         so_far = {0: "there is none", 1: "there is 1"}.get(len(answered), f"there are {len(answered)}")
         st.text(f"After {FEWEST_TO_TELL} answers it is told here what they say; so far {so_far}.")
         return
-    found = progress_of(resources.ways(scope), answered)
+    ways = resources.ways(scope, is_growing=jobs.is_filling(scope.workspace, scope.library))
+    found = progress_of(ways, answered)
     for sentence in _sentences(found):
         st.text(sentence)
     st.dataframe(

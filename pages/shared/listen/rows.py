@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 
 import streamlit as st
 
-from mess_core.catalogue.catalogue import ALL, Track
+from mess_core.catalogue.catalogue import Track
 from mess_core.numbers import number, percent
 from mess_core.search.answers import Answer, FoundTrack
 from mess_core.search.either import in_which
@@ -18,8 +18,7 @@ from mess_core.search.seeds import NEAR_FROM, how_alike
 from mess_core.search.transposed import in_key
 from mess_core.search.works import gather, notes_of, others_in_words
 from mess_core.words import counted
-from mess_core.workspace.workspace import DEMO
-from pages.shared.app import frame, resources, state
+from pages.shared.app import frame, jobs, resources, state
 from pages.shared.listen.named import SIGNS
 from pages.shared.widgets.accents import GREY, accent_of_aspect
 from pages.shared.widgets.player.player import PlayerReport, PlayerRow, PlayerTrack, RowScore, keep_heard, player
@@ -36,7 +35,7 @@ ALONG = "{} in 100 of the recordings here have less of it."
 BESIDE = "{}: nearer than {} in 100 of the pairs that recordings here form with their nearest."
 STEP = "Nearer to the one before than {} in 100 of the pairs that recordings here form with their nearest."
 STEP_CLOSER = "Closer to the one before than {} in 100 of all pairs here."
-FILLING, MANY = ("demo", "add", "extract"), 100  # jobs by which a library grows; recordings that are many all the same
+MANY = 100  # recordings that are many also while a library grows
 OPENED = "opened rows"  # under which others are shown, of this visitor
 TAKEN_ANEW = "a row was taken"  # so that the list is another one
 FITS = "The mean of how well it fits each word, in 100."
@@ -228,11 +227,7 @@ def is_early(found: Answer) -> bool:
     n_embedded = scope.n_embedded
     if 2 * n_embedded < scope.workspace.catalogue.n_tracks(scope.library):
         return True
-    libraries = (scope.library, ALL)
-    coming = (job for job in scope.workspace.jobs.active() if job.kind in FILLING)
-    return n_embedded < MANY and any(
-        scope.library == ALL or job.arguments.get("library", DEMO) in libraries for job in coming
-    )
+    return n_embedded < MANY and jobs.is_filling(scope.workspace, scope.library)
 
 
 def _beside(neighbour: Neighbour) -> tuple[RowScore, ...]:

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}  # content never changes under its digest
+from pages.shared.app.guards import FOREVER
 
 
 @dataclass(frozen=True)
