@@ -7,7 +7,7 @@ import shutil
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from mess_core.workspace.workspace import Workspace
 from tests.e2e.conftest import PATIENCE_MS, ROOT, Server, settle
@@ -85,6 +85,34 @@ def test_an_answer_waits_until_the_server_has_it(own_app, open_page, watch):
     page.reload()
     wait_for_question(page, 1)
     page.unroute("**/answer")
+    wait_for_question(page, 2)
+    assert answers(own_app) == ["neither", None]
+
+
+def test_the_next_question_comes_though_the_page_was_not_connected(own_app, open_page, watch):
+    """The answer reaches the server, and what the page is told of it does not: Streamlit's connection is down."""
+    page = open_page(f"{own_app.url}/Judge")
+    begin(page)
+    connections, is_down = [], False
+
+    def connect(connection: WebSocketRoute) -> None:
+        if is_down:
+            connection.close()
+            return
+        connection.connect_to_server()
+        connections.append(connection)
+
+    page.route_web_socket(re.compile("/_stcore/stream"), connect)
+    page.reload()
+    wait_for_question(page, 1)
+    settle(page)
+    watch.expected.append("")  # Streamlit complains that it is not connected
+    is_down = True
+    connections[-1].close()
+    with page.expect_response("**/answer"):
+        page.keyboard.press("n")
+    page.wait_for_timeout(500)
+    is_down = False
     wait_for_question(page, 2)
     assert answers(own_app) == ["neither", None]
 

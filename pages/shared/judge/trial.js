@@ -1,12 +1,14 @@
 // A question of 5_Judge: three clips without names, heard with the player's own sound, and an answer.
 //
 // An answer is kept in this browser (localStorage) until the server says that it is on its disk, and sent again after a
-// reload or a new server; the server keeps the first of a question, so nothing is counted twice.
+// reload or a new server; the server keeps the first of a question, so nothing is counted twice. That it is kept is told
+// to the page until the page moves on: what Streamlit is told while its own connection is down, it never hears.
 
 const { Engine, toFrames } = await import(`${window.location.origin}/modules/DIGEST/player_audio.js`);
 
 const STORE = "mess-answers";
 const RETRY_MS = 2000;
+const FIRST_TOLD_AGAIN_MS = 4000; // and then after twice the time: a rerun that is told anew begins anew
 const TICK_MS = 100;
 const LETTERS = ["X", "A", "B"];
 const CHOICES = { a: "first", b: "second", n: "neither" };
@@ -72,6 +74,7 @@ class Trial {
     this.given = given;
     this.again = again;
     if (askedId !== this.askedId) {
+      clearTimeout(this.telling);
       this.askedId = askedId;
       this.#heardS = [0, 0, 0];
       this.#isGiven = false;
@@ -170,9 +173,14 @@ class Trial {
         });
         if (reply.status >= 500) throw new Error((await this.#sentence(reply)) || "The server could not keep it.");
         this.#waiting.remove(answer.asked_id);
-        if (!reply.ok) this.#say(await this.#sentence(reply));
-        else if (isThis) this.#say("");
-        if (isThis || !reply.ok) this.trigger("answered", `${answer.asked_id} ${Date.now()}`);
+        if (reply.ok) {
+          if (!isThis) continue;
+          this.#say("");
+        } else {
+          if (isThis) this.#isGiven = false;
+          this.#say(await this.#sentence(reply));
+        }
+        this.#tell(answer.asked_id, FIRST_TOLD_AGAIN_MS);
       }
     } catch (error) {
       const why = error instanceof TypeError ? "The server does not answer." : error.message;
@@ -186,6 +194,13 @@ class Trial {
       clearTimeout(this.retry);
       this.retry = setTimeout(() => this.#send(), RETRY_MS);
     }
+  }
+
+  /** Tells the page that a question has its answer, until it shows another one. */
+  #tell(askedId, againMs) {
+    if (this.isClosed) return;
+    this.trigger("answered", `${askedId} ${Date.now()}`);
+    if (askedId === this.askedId && this.#isGiven) this.telling = setTimeout(() => this.#tell(askedId, 2 * againMs), againMs);
   }
 
   async #sentence(reply) {
@@ -253,6 +268,7 @@ class Trial {
   close() {
     this.isClosed = true;
     clearTimeout(this.retry);
+    clearTimeout(this.telling);
     clearInterval(this.ticking);
     window.removeEventListener("keydown", this.onKey);
     window.removeEventListener("mess-player-plays", this.onOtherPlayer);
