@@ -4,33 +4,46 @@ A judgement is about a track as an answer to a query, or about a track by itself
 to one query and a bad one to another, so the latest verdict per listener, query and track counts; earlier ones are
 kept as history, and taking a verdict back is one more row. Opinions outlive the tracks they are about.
 
+A play is one hearing of a track. Players report piecemeal, so what goes on where the last report ended is the same one.
+A wish is what a listener asks of recommendations: less of what a track stands for, or no reason made of it.
+
 Conventions
 -----------
-A listener is a name; `me` where nobody said who it is. Seconds are of sound heard, not of time spent on a page.
+A listener is a name; `me` where nobody said who it is. Seconds are of sound heard, not of time spent on a page; the
+share is of the track's duration, 0 to 1. A play's time is when it ended, as players tell it; what was taken in from a
+file has the file's time, which may be when it began. Times are seconds since 1970, in whole microseconds: that is how
+files can tell them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args
 
+from mess_core.catalogue.listening import COUNTING, Events, events_stamp, read_events
 from mess_core.catalogue.takeover import current_id
 from mess_core.config import MAX_DURATION_S
-from mess_core.errors import InputError
-from mess_core.storage.database import Database
+from mess_core.errors import InputError, StorageError
+from mess_core.storage.database import BUSY_TIMEOUT_S, Database
 from mess_core.storage.untrusted import parse_json_value
 
 Verdict = Literal["like", "dislike", "none"]  # none: taken back
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 ME = "me"
+Wish = Literal["less", "ignore"]  # less of what a track stands for; a track is no reason for anything
+WISHES: tuple[Wish, ...] = get_args(Wish)
 MIN_HEARD_S = 0.5  # below it a track was passed over, not heard
+SAME_PLAY_S = 60.0  # what goes on within it is the same play: a telephone rang, another track was compared
+CHECKPOINT_S = 1.0  # for readers to end, when what was forgotten leaves the log, too
 
 
 class Opinions:
-    """The judgements and plays of one data folder. What a method has returned from is on the disk."""
+    """The judgements, plays and wishes of one data folder. What a method has returned from is on the disk."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -75,7 +88,13 @@ class Opinions:
             connection.execute(
                 "INSERT INTO judgements (listener, query_track_id, track_id, verdict, context, judged_at)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
-                (listener, *_current(connection, query_track_id, track_id), verdict, document, time.time()),
+                (
+                    listener,
+                    *_current(connection, query_track_id, track_id),
+                    verdict,
+                    document,
+                    whole_microseconds(time.time()),
+                ),
             )
 
     def verdicts(self, query_track_id: str | None = None, listener: str = ME) -> dict[str, Verdict]:
@@ -103,33 +122,80 @@ class Opinions:
 
     # --- plays ----------------------------------------------------------------------------------------------
 
-    def add_play(self, track_id: str, seconds: float, *, query_track_id: str | None = None, listener: str = ME) -> None:
+    def add_play(
+        self,
+        track_id: str,
+        seconds: float,
+        *,
+        share: float | None = None,
+        is_skip: bool = False,
+        query_track_id: str | None = None,
+        section: str | None = None,
+        rank: int | None = None,
+        propensity: float | None = None,
+        listener: str = ME,
+    ) -> None:
         """Keep that a track was heard for so long, in addition to what was heard before.
+
+        What goes on within `SAME_PLAY_S` of where the last play of the track ended, in the same place (query and
+        section), is the same play, until the track was heard whole or skipped.
 
         Parameters
         ----------
         track_id : str
         seconds : float
             Above 0, at most `MAX_DURATION_S`.
+        share : float, optional
+            Of the track, 0 to 1; None where it is not known.
+        is_skip : bool
+            Whether the listener went on to the next instead of hearing it out; then `seconds` may be 0.
         query_track_id : str, optional
             What the track was found for.
+        section, rank, propensity : str, int, float, optional
+            By which section the track was recommended, as which from the top (1 is the first), and with what
+            probability it was shown there, above 0, at most 1; None where the listener found it without help.
         listener : str
 
         Raises
         ------
         InputError
-            If the time is none that a track can be heard for, or a name is not text.
+            If the time is none that a track can be heard for, a number is out of its range, or a name is not text.
         """
-        if not 0 < seconds <= MAX_DURATION_S:  # false of NaN too
+        is_time = 0 < seconds <= MAX_DURATION_S or (is_skip and seconds == 0)  # false of NaN too
+        if not is_time:
             raise InputError(
                 f"A track was heard for {seconds:g} s; expected more than 0, at most {MAX_DURATION_S:g} s."
             )
         _check_names(track_id, query_track_id, listener)
+        if section is not None:
+            _check_name("section", section)
+        if share is not None and not 0 <= share <= 1:
+            raise InputError(f"The share of a track that was heard is {share:g}, expected 0 to 1.")
+        if rank is not None and rank < 1:
+            raise InputError(f"The rank of a recommendation is {rank}, expected 1 or more.")
+        if propensity is not None and not 0 < propensity <= 1:
+            raise InputError(f"The propensity of a recommendation is {propensity:g}, expected above 0, at most 1.")
+        now = whole_microseconds(time.time())
         with self.database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO plays (listener, query_track_id, track_id, seconds, played_at) VALUES (?, ?, ?, ?, ?)",
-                (listener, *_current(connection, query_track_id, track_id), float(seconds), time.time()),
-            )
+            query, track = _current(connection, query_track_id, track_id)
+            last = connection.execute(
+                "SELECT play_id FROM plays WHERE listener = ? AND track_id = ? AND query_track_id IS ? AND section IS ?"
+                " AND origin IS NULL AND NOT is_skip AND coalesce(share, 0) < 1 AND abs(? - played_at) <= ?"
+                " ORDER BY played_at DESC LIMIT 1",
+                (listener, track, query, section, now - seconds, SAME_PLAY_S),
+            ).fetchone()
+            if last is None:
+                connection.execute(
+                    "INSERT INTO plays (listener, query_track_id, track_id, seconds, played_at, share, is_skip,"
+                    " section, rank, propensity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (listener, query, track, float(seconds), now, share, int(is_skip), section, rank, propensity),
+                )
+            else:
+                connection.execute(
+                    "UPDATE plays SET seconds = seconds + ?, share = min(1.0, share + ?), is_skip = ?, played_at = ?"
+                    " WHERE play_id = ?",  # the share of a play of which one is not known is not known
+                    (float(seconds), share, int(is_skip), now, last["play_id"]),
+                )
 
     def seconds_heard(self, listener: str = ME) -> dict[str, float]:
         """Return for how many seconds a listener heard each track, by track id."""
@@ -140,7 +206,101 @@ class Opinions:
         )
         return {row["track_id"]: row["seconds"] for row in rows}
 
+    # --- wishes ---------------------------------------------------------------------------------------------
+
+    def wish(self, kind: Wish, track_id: str, listener: str = ME) -> None:
+        """Keep a wish of a listener's until it is taken back: "less" of what a track stands for, or "ignore" it.
+
+        Raises
+        ------
+        InputError
+            If it is no such wish, or a name is not text.
+        """
+        _check_wish(kind)
+        _check_names(track_id, None, listener)
+        with self.database.transaction() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO wishes (listener, kind, track_id, wished_at) VALUES (?, ?, ?, ?)",
+                (listener, kind, current_id(connection, track_id), whole_microseconds(time.time())),
+            )
+
+    def unwish(self, kind: Wish, track_id: str, listener: str = ME) -> None:
+        """Take a wish back; one that was never made is none."""
+        _check_wish(kind)
+        _check_names(track_id, None, listener)
+        with self.database.transaction() as connection:
+            connection.execute(
+                "DELETE FROM wishes WHERE listener = ? AND kind = ? AND track_id = ?",
+                (listener, kind, current_id(connection, track_id)),
+            )
+
+    def wishes(self, listener: str = ME) -> dict[Wish, tuple[str, ...]]:
+        """Return the tracks of each kind of wish, in the order in which they were made; both kinds are always there."""
+        rows = self.database.connection.execute(
+            "SELECT kind, track_id FROM wishes WHERE listener = ? ORDER BY wish_id", (listener,)
+        ).fetchall()
+        return {kind: tuple(row["track_id"] for row in rows if row["kind"] == kind) for kind in WISHES}
+
     # --- all of it ------------------------------------------------------------------------------------------
+
+    def events(self, listener: str = ME, *, until_s: float | None = None) -> Events:
+        """Return what a listener heard, skipped, liked and disliked, oldest first; read again when it has changed.
+
+        Of verdicts those that count now, on tracks by themselves: as an answer to a query a track is judged together
+        with it.
+
+        Parameters
+        ----------
+        listener : str
+        until_s : float, optional
+            Seconds since 1970. What is later is left out, as what a wrong clock has put into the future.
+        """
+        remembered = self.database.remembered
+        connection = self.database.connection
+        stamp = remembered(("events stamp", listener), lambda: events_stamp(connection, listener))
+        found: Events = remembered.made_of(("events", listener), stamp, lambda: read_events(connection, listener))
+        return found if until_s is None else found.until(until_s)
+
+    def listeners(self) -> list[str]:
+        """Return who has events, by name."""
+        rows = self.database.connection.execute(
+            f"SELECT listener FROM plays UNION SELECT listener FROM judgements WHERE {COUNTING} ORDER BY listener"
+        )
+        return [row["listener"] for row in rows]
+
+    def forget(self, listener: str, from_s: float | None = None, to_s: float | None = None) -> int:
+        """Delete what a listener heard and said, from the disk, too; answers given on the page Judge stay.
+
+        SQLite marks what is deleted as free and leaves its bytes: here they are overwritten with zeros, and the log
+        is emptied, where no other process is just reading it (else that happens when the last one ends). What remains
+        are backups and the copies of the catalogue that are made once a day, until newer ones replace them, and what a
+        file system or a solid-state disk keeps of old blocks.
+
+        Parameters
+        ----------
+        listener : str
+        from_s, to_s : float, optional
+            Seconds since 1970: only what is not before the one, and before the other. With neither, all of it: also
+            verdicts on answers to queries, and wishes.
+
+        Returns
+        -------
+        int
+            How many plays, verdicts and wishes there were.
+        """
+        from_at, to_at = (-math.inf if from_s is None else from_s), (math.inf if to_s is None else to_s)
+        if math.isnan(from_at) or math.isnan(to_at):
+            raise InputError("A time from which, or up to which, something is to be forgotten is no number.")
+        n_deleted = 0
+        with _overwriting(self.database.connection), self.database.transaction() as connection:
+            for table, column in (("plays", "played_at"), ("judgements", "judged_at")):
+                n_deleted += connection.execute(
+                    f"DELETE FROM {table} WHERE listener = ? AND {column} >= ? AND {column} < ?",
+                    (listener, from_at, to_at),
+                ).rowcount
+            if from_s is None and to_s is None:
+                n_deleted += connection.execute("DELETE FROM wishes WHERE listener = ?", (listener,)).rowcount
+        return n_deleted
 
     def export(self, listener: str = ME) -> list[dict[str, Any]]:
         """Return everything kept of a listener, history included, oldest first, as JSON can hold it.
@@ -148,21 +308,32 @@ class Opinions:
         Returns
         -------
         list of dict
-            Each with all the keys kind ("judgement" or "play"), listener, track_id, query_track_id, verdict, context,
-            seconds and at (seconds since 1970); what does not belong to its kind is None.
+            Each with all the keys kind ("judgement", "play" or "wish"), listener, track_id, query_track_id, verdict,
+            context, seconds, share, is_skip, section, rank, propensity, wish, origin and at (seconds since 1970); what
+            does not belong to its kind is None.
         """
         rows = self.database.connection.execute(
             "SELECT 'judgement' AS kind, listener, track_id, query_track_id, verdict, context, NULL AS seconds,"
+            " NULL AS share, NULL AS is_skip, NULL AS section, NULL AS rank, NULL AS propensity, NULL AS wish, origin,"
             " judged_at AS at, judgement_id AS number FROM judgements WHERE listener = :listener"
-            " UNION ALL SELECT 'play', listener, track_id, query_track_id, NULL, 'null', seconds, played_at, play_id"
-            " FROM plays WHERE listener = :listener ORDER BY at, kind, number",
+            " UNION ALL SELECT 'play', listener, track_id, query_track_id, NULL, 'null', seconds, share, is_skip,"
+            " section, rank, propensity, NULL, origin, played_at, play_id FROM plays WHERE listener = :listener"
+            " UNION ALL SELECT 'wish', listener, track_id, NULL, NULL, 'null', NULL, NULL, NULL, NULL, NULL, NULL,"
+            " kind, NULL, wished_at, wish_id FROM wishes WHERE listener = :listener ORDER BY at, kind, number",
             {"listener": listener},
         )
         entries = [
             {**row, "context": parse_json_value(row["context"], "The context of a judgement", is_text=False)}
             for row in rows
         ]
+        for entry in entries:
+            entry["is_skip"] = None if entry["is_skip"] is None else bool(entry["is_skip"])
         return [{key: value for key, value in entry.items() if key != "number"} for entry in entries]
+
+
+def whole_microseconds(seconds: float) -> float:
+    """A time as a file can tell it, so that what comes back from one is known again."""
+    return round(seconds, 6)
 
 
 def heard_since(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
@@ -197,13 +368,37 @@ def _current(connection: sqlite3.Connection, query: str | None, track: str) -> t
     return None if query is None else current_id(connection, query), current_id(connection, track)
 
 
+@contextlib.contextmanager
+def _overwriting(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is deleted within is overwritten with zeros, in the file and in its log."""
+    before = connection.execute("PRAGMA secure_delete").fetchone()[0]
+    connection.execute("PRAGMA secure_delete = ON").fetchone()
+    try:
+        yield
+        connection.execute(f"PRAGMA busy_timeout = {CHECKPOINT_S * 1000:.0f}").fetchone()
+        with contextlib.suppress(StorageError):  # it is deleted; only the log still holds it for a while
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA secure_delete = {before}").fetchone()
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}").fetchone()
+
+
+def _check_wish(kind: str) -> None:
+    if kind not in WISHES:
+        raise InputError(f"The wish is {kind!r}, expected one of: {', '.join(WISHES)}.")
+
+
 def _check_names(track_id: str, query_track_id: str | None, listener: str) -> None:
     for what, name in (("track", track_id), ("query", query_track_id), ("listener", listener)):
         if what == "query" and name is None:
             continue
-        try:
-            is_text = isinstance(name, str) and name.encode() != b""
-        except UnicodeEncodeError:  # half of a surrogate pair: SQLite's TEXT cannot hold it
-            is_text = False
-        if not is_text:
-            raise InputError(f"The {what} of an opinion is {name!r}, expected its name.")
+        _check_name(what, name)
+
+
+def _check_name(what: str, name: str | None) -> None:
+    try:
+        is_text = isinstance(name, str) and name.encode() != b""
+    except UnicodeEncodeError:  # half of a surrogate pair: SQLite's TEXT cannot hold it
+        is_text = False
+    if not is_text:
+        raise InputError(f"The {what} of an opinion is {name!r}, expected its name.")

@@ -232,10 +232,11 @@ def _inherit_sound(connection: sqlite3.Connection, change: Changed, carried: Seq
 
 
 def _inherit_opinions(connection: sqlite3.Connection, change: Changed) -> None:
-    """Judgements, plays, comparisons and questions name content that is no more: from now on, the new track."""
+    """Judgements, plays, wishes, comparisons and questions name content that is no more: from now on, the new track."""
     both = (change.new_id, change.old_id)
+    for table in ("judgements", "plays", "wishes"):  # what a file told of both was heard once
+        connection.execute(f"UPDATE OR REPLACE {table} SET track_id = ? WHERE track_id = ?", both)
     for table in ("judgements", "plays"):
-        connection.execute(f"UPDATE {table} SET track_id = ? WHERE track_id = ?", both)
         connection.execute(f"UPDATE {table} SET query_track_id = ? WHERE query_track_id = ?", both)
     for name in ("anchor", "positive", "negative"):
         connection.execute(f"UPDATE OR IGNORE comparisons SET {name} = ? WHERE {name} = ?", both)

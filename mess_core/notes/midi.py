@@ -1,6 +1,6 @@
 """MIDI files: reading what people have, writing what was played.
 
-    read_events   file -> Events: notes, sustain pedal, tempo and metre of all tracks, in ticks
+    read_events   file -> MidiEvents: notes, sustain pedal, tempo and metre of all tracks, in ticks
     read_midi     file -> notes and pedal in seconds
     write_midi    notes and pedal -> file
 
@@ -71,7 +71,7 @@ class WrittenNote:
 
 
 @dataclass(frozen=True)
-class Events:
+class MidiEvents:
     """What a file says, in ticks.
 
     notes, pedal : without drums; in the order in which they end
@@ -129,7 +129,7 @@ def read_midi(path: Path) -> tuple[tuple[Note, ...], tuple[PedalSpan, ...]]:
     return notes_of(events, printable(path.name)), pedal_of(events)
 
 
-def notes_of(events: Events, name: str = "The MIDI", track: int | None = None) -> tuple[Note, ...]:
+def notes_of(events: MidiEvents, name: str = "The MIDI", track: int | None = None) -> tuple[Note, ...]:
     """The notes of all tracks, or of one, in seconds.
 
     Raises
@@ -150,13 +150,13 @@ def notes_of(events: Events, name: str = "The MIDI", track: int | None = None) -
     return tuple(sorted(_without_doubles(notes), key=lambda note: (note.start_s, note.pitch)))
 
 
-def pedal_of(events: Events) -> tuple[PedalSpan, ...]:
+def pedal_of(events: MidiEvents) -> tuple[PedalSpan, ...]:
     """When the sustain pedal of any track is down, by start."""
     times_s = zip(*(events.seconds([span[side] for span in events.pedal]) for side in (0, 1)), strict=True)
     return tuple(sorted((PedalSpan(*span) for span in times_s), key=lambda span: span.start_s))
 
 
-def read_events(path: Path) -> Events:
+def read_events(path: Path) -> MidiEvents:
     """Read a MIDI file; arguments and errors as in `read_midi`."""
     data = read_untrusted(path, MOST_MIDI_BYTES, error=InputError)
     try:
@@ -183,7 +183,7 @@ class _Reader:
         self.held: dict[tuple[int, int], list[tuple[int, int]]] = {}  # channel, pitch -> start, velocity
         self.pedal_down: dict[int, int] = {}  # channel -> since when
 
-    def events(self) -> Events:
+    def events(self) -> MidiEvents:
         ticks_per_quarter, smpte_tick_s, at = self._header()
         # Other chunks, junk between chunks and sizes that lie: what begins with MTrk is a track.
         while (at := self.data.find(b"MTrk", at)) >= 0:
@@ -200,7 +200,7 @@ class _Reader:
             quarters = sorted({0: QUARTER_US, **self.tempi}.items())
             tempi = [(start, quarter_us / 1e6 / ticks_per_quarter) for start, quarter_us in quarters]
         metres = [(start, *metre) for start, metre in sorted(self.metres.items())]
-        return Events(self.notes, self.pedal, tempi, metres, self.names, ticks_per_quarter)
+        return MidiEvents(self.notes, self.pedal, tempi, metres, self.names, ticks_per_quarter)
 
     def _header(self) -> tuple[float, float, int]:
         """Ticks of a quarter, seconds of a tick where the file counts frames (else 0), and where the tracks begin."""

@@ -28,7 +28,7 @@ from mess_core.storage.paths import COPIES
 
 Guard = Callable[[sqlite3.Connection], object]  # called inside a transaction; raises to refuse the write
 Watch = Callable[[sqlite3.Connection | None], object]  # raises to refuse a catalogue; None: one that is to be made
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 BUSY_TIMEOUT_S = 30.0
 PREFIX, SUFFIX = "mess-", ".sqlite"  # of copies
 RESTORE = (
@@ -157,16 +157,33 @@ CREATE TABLE judgements (                  -- what a person thought; never chang
     track_id      TEXT NOT NULL,           -- no foreign keys here and in plays: an opinion outlives a removed track.
                                            -- The id stands for the content: when the track comes back, it fits again
     verdict       TEXT NOT NULL CHECK (verdict IN ('like', 'dislike', 'none')),
-    context       TEXT NOT NULL,           -- JSON: request, encoder, library, rank
-    judged_at     REAL NOT NULL
+    context       TEXT NOT NULL,           -- JSON: request, encoder, library, section, rank, propensity
+    judged_at     REAL NOT NULL,
+    origin        TEXT                     -- NULL: said here; else from listenbrainz | lastfm | table
 );
-CREATE TABLE plays (                       -- what a person heard
+CREATE INDEX judgements_by_track ON judgements (listener, track_id, judged_at);
+CREATE UNIQUE INDEX judgements_taken_in ON judgements (listener, track_id, judged_at, origin) WHERE origin IS NOT NULL;
+CREATE TABLE plays (                       -- what a person heard (see opinions.py)
     play_id       INTEGER PRIMARY KEY,
     listener      TEXT NOT NULL,
     track_id      TEXT NOT NULL,
     query_track_id TEXT,
-    seconds       REAL NOT NULL CHECK (seconds > 0),
-    played_at     REAL NOT NULL
+    seconds       REAL CHECK (seconds >= 0), -- NULL: not known
+    played_at     REAL NOT NULL,           -- when it ended, as far as is known
+    share         REAL CHECK (share BETWEEN 0 AND 1), -- of the track that was heard; NULL: not known
+    is_skip       INTEGER NOT NULL DEFAULT 0,
+    section       TEXT, rank INTEGER, propensity REAL, -- what recommended it, where, how probably; NULL: nobody did
+    origin        TEXT                     -- NULL: heard here; else from listenbrainz | lastfm | spotify | table
+);
+CREATE INDEX plays_by_track ON plays (listener, track_id, played_at);
+CREATE UNIQUE INDEX plays_taken_in ON plays (listener, track_id, played_at, origin) WHERE origin IS NOT NULL;
+CREATE TABLE wishes (                      -- what recommendations are to heed
+    wish_id       INTEGER PRIMARY KEY,
+    listener      TEXT NOT NULL,
+    kind          TEXT NOT NULL CHECK (kind IN ('less', 'ignore')), -- less of its like; it is no reason for anything
+    track_id      TEXT NOT NULL,           -- no foreign key, as above
+    wished_at     REAL NOT NULL,
+    UNIQUE (listener, kind, track_id)
 );
 CREATE TABLE comparisons (                 -- which of two a person found more like a third; never changed
     comparison_id INTEGER PRIMARY KEY,
@@ -283,6 +300,37 @@ CREATE TABLE asked (
     answer        TEXT CHECK (answer IN ('first', 'second', 'neither')),
     answered_at   REAL, heard_s TEXT NOT NULL DEFAULT '[0, 0, 0]',
     UNIQUE (sitting_id, number)
+);
+""",
+    """
+ALTER TABLE judgements ADD COLUMN origin TEXT;
+CREATE INDEX judgements_by_track ON judgements (listener, track_id, judged_at);
+CREATE UNIQUE INDEX judgements_taken_in ON judgements (listener, track_id, judged_at, origin) WHERE origin IS NOT NULL;
+ALTER TABLE plays RENAME TO plays_before;
+CREATE TABLE plays (
+    play_id       INTEGER PRIMARY KEY,
+    listener      TEXT NOT NULL,
+    track_id      TEXT NOT NULL,
+    query_track_id TEXT,
+    seconds       REAL CHECK (seconds >= 0),
+    played_at     REAL NOT NULL,
+    share         REAL CHECK (share BETWEEN 0 AND 1),
+    is_skip       INTEGER NOT NULL DEFAULT 0,
+    section       TEXT, rank INTEGER, propensity REAL,
+    origin        TEXT
+);
+INSERT INTO plays (play_id, listener, track_id, query_track_id, seconds, played_at)
+    SELECT play_id, listener, track_id, query_track_id, seconds, played_at FROM plays_before;
+DROP TABLE plays_before;
+CREATE INDEX plays_by_track ON plays (listener, track_id, played_at);
+CREATE UNIQUE INDEX plays_taken_in ON plays (listener, track_id, played_at, origin) WHERE origin IS NOT NULL;
+CREATE TABLE wishes (
+    wish_id       INTEGER PRIMARY KEY,
+    listener      TEXT NOT NULL,
+    kind          TEXT NOT NULL CHECK (kind IN ('less', 'ignore')),
+    track_id      TEXT NOT NULL,
+    wished_at     REAL NOT NULL,
+    UNIQUE (listener, kind, track_id)
 );
 """,
 )

@@ -149,11 +149,20 @@ def test_an_export_has_every_key_oldest_first_and_is_strict_json(opinions):
     exported = opinions.export("me")
     json.dumps(exported, allow_nan=False)
     assert exported[0].pop("at") <= exported[1].pop("at")
-    same = {"listener": "me", "track_id": "a", "query_track_id": "q"}
+    names = ("share", "is_skip", "section", "rank", "propensity", "wish", "origin")
+    same = {"listener": "me", "track_id": "a", "query_track_id": "q", **dict.fromkeys(names)}
     assert exported == [
-        {"kind": "play", **same, "verdict": None, "context": None, "seconds": 4.0},
+        {"kind": "play", **same, "verdict": None, "context": None, "seconds": 4.0, "is_skip": False},
         {"kind": "judgement", **same, "verdict": "like", "context": {"rank": 1}, "seconds": None},
     ]
+
+
+def test_an_export_tells_where_a_play_came_from_and_what_was_wished(opinions):
+    opinions.add_play("a", 4.0, share=0.5, section="new", rank=2, propensity=0.25, is_skip=True)
+    opinions.wish("less", "b")
+    play, wish = opinions.export()
+    assert [play[name] for name in ("share", "is_skip", "section", "rank", "propensity")] == [0.5, True, "new", 2, 0.25]
+    assert (wish["kind"], wish["wish"], wish["track_id"], wish["seconds"]) == ("wish", "less", "b", None)
 
 
 def test_an_opinion_outlives_its_track(home, write_wav):
@@ -201,9 +210,11 @@ def test_what_is_no_name_is_refused(opinions, name):
 def test_the_table_itself_refuses_what_is_no_opinion(home):
     """A second door, for whoever writes past this class."""
     for statement in (
-        "INSERT INTO judgements VALUES (NULL, 'me', NULL, 'a', 'love', '{}', 0)",
-        "INSERT INTO judgements VALUES (NULL, NULL, NULL, 'a', 'like', '{}', 0)",
-        "INSERT INTO plays VALUES (NULL, 'me', 'a', NULL, 0, 0)",
+        "INSERT INTO judgements VALUES (NULL, 'me', NULL, 'a', 'love', '{}', 0, NULL)",
+        "INSERT INTO judgements VALUES (NULL, NULL, NULL, 'a', 'like', '{}', 0, NULL)",
+        "INSERT INTO plays VALUES (NULL, 'me', 'a', NULL, -1, 0, NULL, 0, NULL, NULL, NULL, NULL)",
+        "INSERT INTO plays VALUES (NULL, 'me', 'a', NULL, 1, 0, 1.5, 0, NULL, NULL, NULL, NULL)",
+        "INSERT INTO wishes VALUES (NULL, 'me', 'more', 'a', 0)",
     ):
         with pytest.raises(sqlite3.IntegrityError), home.database.transaction() as connection:
             connection.execute(statement)

@@ -95,8 +95,26 @@ def test_an_old_file_keeps_everything_and_becomes_what_a_new_one_is(version_1, t
     assert {name: after.pop(name) for name in before} == before
     new_tables = (
         "judgements", "plays", "edits", "score_times", "details", "replaced", "comparisons", "sittings", "asked",
+        "wishes",
     )  # fmt: skip
     assert after == {name: [] for name in new_tables}
+
+
+def test_what_schema_6_kept_of_listening_is_kept(version_1, monkeypatch):
+    """Plays get more columns and a looser rule; each stays as it was, and what was not asked for then is not known."""
+    monkeypatch.setattr(module, "SCHEMA_VERSION", 6)
+    monkeypatch.setattr(module, "MIGRATIONS", MIGRATIONS[:5])
+    old = Database(version_1)
+    with old.transaction() as connection:
+        connection.execute("INSERT INTO plays VALUES (7, 'Ada', 't1', 'q', 12.5, 1.75e9)")
+        connection.execute("INSERT INTO judgements VALUES (3, 'Ada', NULL, 't1', 'like', '{}', 1.75e9)")
+    old.close()
+    monkeypatch.undo()
+    after = Workspace(version_1.parent)
+    rows = after.database.connection.execute("SELECT * FROM plays").fetchall()
+    assert [tuple(row) for row in rows] == [(7, "Ada", "t1", "q", 12.5, 1.75e9, None, 0, None, None, None, None)]
+    events = after.opinions.events("Ada")
+    assert events.track_ids == ("t1",) and events.action.tolist() == [0, 2] and events.seconds[0] == 12.5
 
 
 def test_an_old_data_folder_is_opened_and_judged_in(version_1):
