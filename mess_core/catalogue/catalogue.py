@@ -267,6 +267,20 @@ class Catalogue:
         durations_s: dict[str, float] = self.remembered.made_of(("durations_s", library), of, read)
         return durations_s
 
+    def added_s(self, library: str) -> Mapping[str, float]:
+        """When each track of a library was registered, seconds since 1970, by track id."""
+
+        def read() -> dict[str, float]:
+            rows = self.database.connection.execute(
+                "SELECT track_id, added_at FROM tracks WHERE track_id IN"
+                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))",
+                (library, ALL),
+            )
+            return dict(map(tuple, rows))
+
+        known: dict[str, float] = self.remembered(("added_s", library), read)
+        return known
+
     def track_ids(self, library: str) -> list[str]:
         """The ids of a library's tracks, in order."""
 

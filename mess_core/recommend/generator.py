@@ -1,0 +1,216 @@
+"""A list of recommendations: candidates from several sources, each filtered, calibrated, and none too many of a kind.
+
+    taste ──────────> each interest's nearest          ─┐
+    artists liked ──> what else is theirs               ├─> filters -> how many of each interest -> diverse -> caps
+    library ────────> what is new                      ─┘   (heard lately, disliked, asked to stay away)
+
+Sources are not on one scale, so within each a candidate counts by its place among all that may be recommended, 0 to 1.
+Each interest gets as many rows as its share of the liking asks for; what is left over goes to those that are most under
+it. Within an interest the next row is the one with the most of
+
+    λ place  -  (1 - λ) its greatest cosine with what stands already           maximal marginal relevance, λ = .7
+
+The knob from familiar to surprising moves λ's counterpart among what somebody knows: towards surprising, a candidate
+loses what it has in common with the nearest track that was ever heard, towards familiar it gains it.
+
+Source
+------
+Carbonell & Goldstein (1998) for marginal relevance; Steck (2018) for shares of interests as a constraint.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mess_core.recommend.shelf import Shelf
+from mess_core.recommend.taste import Taste
+
+RELEVANCE = 0.7  # λ
+MOST_OF_AN_ARTIST, MOST_OF_A_WORK = 2, 1  # within one list
+FAMILIARITY = 0.6  # of a cosine: how far the knob at either end moves a candidate
+CANDIDATES_PER_ROW = 20  # of each interest, for each row that it may fill
+BY_ARTIST, BY_NEWNESS = 0.05, 0.05  # of a place: what the other sources add
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a list is to be.
+
+    n : rows
+    surprise : 0 familiar, 1 surprising
+    never : rows of the shelf that are left out
+    only : rows from which alone is chosen; None: all
+    most_of_an_artist, most_of_a_work : None: as many as come
+    """
+
+    n: int
+    surprise: float = 0.5
+    never: Collection[int] = frozenset()
+    only: Collection[int] | None = None
+    most_of_an_artist: int | None = MOST_OF_AN_ARTIST
+    most_of_a_work: int | None = MOST_OF_A_WORK
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One row of a list.
+
+    row : of the shelf
+    score : of the taste, a cosine
+    place : 0 to 1, among all that could be recommended
+    interest : whose row it is; -1 of none
+    source : "interest", "artist", "new" or "tried"
+    propensity : how likely it was to be chosen; 1 where no chance was in it
+    """
+
+    row: int
+    score: float
+    place: float
+    interest: int
+    source: str
+    propensity: float = 1.0
+
+
+@dataclass
+class _List:
+    """Rows chosen so far, and what they leave room for."""
+
+    shelf: Shelf
+    wanted: Wanted
+    rows: list[int] = field(default_factory=list)
+    n_of_maker: Counter[str] = field(default_factory=Counter)
+    n_of_work: Counter[str] = field(default_factory=Counter)
+
+    def has_room_for(self, row: int) -> bool:
+        caps = (
+            (self.shelf.works[row], self.n_of_work, self.wanted.most_of_a_work),
+            (self.shelf.makers[row], self.n_of_maker, self.wanted.most_of_an_artist),
+        )
+        return all(most is None or name is None or counted[name] < most for name, counted, most in caps)
+
+    def add(self, row: int) -> None:
+        self.rows.append(row)
+        for name, counted in ((self.shelf.works[row], self.n_of_work), (self.shelf.makers[row], self.n_of_maker)):
+            if name is not None:
+                counted[name] += 1
+
+
+def relevance(taste: Taste, heard: np.ndarray, surprise: float = 0.5) -> np.ndarray:
+    """The scores of a taste, moved by the knob, (n,) float64. heard : (m,) rows that were ever heard."""
+    lean = FAMILIARITY * (1.0 - 2.0 * surprise)
+    if not lean or not len(heard):
+        return taste.scores
+    points = taste.shelf.points
+    nearest = np.full(len(points), -1.0)
+    for start in range(0, len(heard), 512):
+        np.maximum(nearest, (points @ points[heard[start : start + 512]].T).max(axis=1), out=nearest)
+    found: np.ndarray = taste.scores + lean * nearest
+    return found
+
+
+def choose(
+    taste: Taste,
+    wanted: Wanted,
+    *,
+    heard: np.ndarray | None = None,
+    liked_artists: Collection[str] = frozenset(),
+    new_from_s: float = np.inf,
+    moved: np.ndarray | float = 0.0,
+) -> list[Chosen]:
+    """Choose a list, the best first.
+
+    Parameters
+    ----------
+    taste : Taste
+    wanted : Wanted
+    heard : (m,) rows that were ever heard, for the knob
+    liked_artists : by whom something is liked
+    new_from_s : since when something counts as new, seconds since 1970
+    moved : (n,) what is added to the scores, as a draw does
+    """
+    shelf = taste.shelf
+    allowed = np.zeros(len(shelf), bool)
+    allowed[list(range(len(shelf))) if wanted.only is None else list(wanted.only)] = True
+    allowed[list(wanted.never)] = False
+    allowed[taste.refused] = False
+    rows = np.flatnonzero(allowed)
+    if not len(rows) or wanted.n <= 0:
+        return []
+    scores = relevance(taste, np.empty(0, int) if heard is None else heard, wanted.surprise) + moved
+    is_by_liked = np.array([not liked_artists.isdisjoint(shelf.artists[row]) for row in rows] if liked_artists else [])
+    place = np.zeros(len(shelf))
+    place[rows] = _places(scores[rows])
+    place[rows[shelf.added_s[rows] >= new_from_s]] += BY_NEWNESS
+    if len(is_by_liked):
+        place[rows[is_by_liked]] += BY_ARTIST
+    rows = rows[np.lexsort((rows, -place[rows]))]
+    quotas = _quotas([interest.share for interest in taste.interests], wanted.n)
+    own_rows = [rows[taste.best[rows] == number] for number in range(len(quotas))]
+    taken = _List(shelf, wanted)
+    chosen: list[Chosen] = []
+    for interest in _turns(quotas) if quotas else [-1] * wanted.n:
+        row = _next(own_rows[interest], place, taken) if interest >= 0 else None
+        if row is None:  # this interest has nothing left: the best of all others
+            row = _next(rows, place, taken)
+        if row is None:
+            break
+        taken.add(row)
+        is_new = shelf.added_s[row] >= new_from_s
+        source = "new" if is_new else "artist" if not liked_artists.isdisjoint(shelf.artists[row]) else "interest"
+        chosen.append(Chosen(row, float(scores[row]), float(place[row]), int(taste.best[row]), source))
+    return sorted(chosen, key=lambda each: -each.place)
+
+
+def _next(ordered: np.ndarray, place: np.ndarray, taken: _List) -> int | None:
+    """The row that adds most, of some that stand in order of their places; None where there is room for none."""
+    points, open_to = taken.shelf.points, []
+    for row in ordered.tolist():
+        if row not in taken.rows and taken.has_room_for(row):
+            open_to.append(row)
+            if len(open_to) == CANDIDATES_PER_ROW * taken.wanted.n:
+                break
+    if not open_to:
+        return None
+    likest = (points[open_to] @ points[taken.rows].T).max(axis=1) if taken.rows else np.zeros(len(open_to))
+    worth = RELEVANCE * place[open_to] - (1 - RELEVANCE) * likest
+    return int(open_to[int(np.argmax(worth))])
+
+
+def _places(scores: np.ndarray) -> np.ndarray:
+    """Each score as its place among all, above 0 to 1; equal ones share theirs."""
+    from scipy.stats import rankdata
+
+    found: np.ndarray = rankdata(scores) / len(scores)
+    return found
+
+
+def _quotas(shares: list[float], n: int) -> list[int]:
+    """How many of n rows each share gets: the whole parts, then the largest remainders.
+
+    Examples
+    --------
+    >>> _quotas([0.5, 0.3, 0.2], 5)
+    [3, 1, 1]
+    """
+    exact = [share * n for share in shares]
+    found = [int(each) for each in exact]
+    order = sorted(range(len(shares)), key=lambda number: (found[number] - exact[number], number))
+    for number in order[: n - sum(found)] if shares else []:
+        found[number] += 1
+    return found
+
+
+def _turns(quotas: list[int]) -> list[int]:
+    """Whose turn each row is, so that none waits until the others are served.
+
+    Examples
+    --------
+    >>> _turns([3, 1, 1])
+    [0, 0, 1, 2, 0]
+    """
+    turns = [((turn + 0.5) / quota, number) for number, quota in enumerate(quotas) for turn in range(quota)]
+    return [number for _, number in sorted(turns)]
