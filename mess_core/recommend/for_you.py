@@ -40,6 +40,7 @@ from mess_core.workspace.scope import Scope
 
 OFTEN_FROM = 3  # plays
 MOST_ASPECTS = 2
+NEAR_FROM = 90.0  # percentile of pairs from which two recordings are called near
 FEWEST_TRACKS = 3  # of a library, of which something can be recommended
 IndexOf = Callable[[Plan], NeighbourIndex]
 DiscoveryOf = Callable[[Scope], Discovery | None]
@@ -162,7 +163,9 @@ def events_of(scope: Scope, listener: str) -> Events:
 def profile_for(scope: Scope, listener: str, now_s: float, part_of_day: str | None = None) -> Profile:
     """The profile of a listener at a time."""
     opinions, shelf, events = scope.workspace.opinions, shelf_of(scope), events_of(scope, listener)
-    wishes = {"less": (), "ignore": ()} if is_simulated(listener) else opinions.wishes(listener)
+    wishes: Mapping[str, tuple[str, ...]] = dict.fromkeys(("less", "ignore"), ())
+    if not is_simulated(listener):
+        wishes = {str(kind): track_ids for kind, track_ids in opinions.wishes(listener).items()}
     weigh = None
     if part_of_day is not None:
         weigh = at_this_part_of_day(part_of_day, time.localtime(now_s).tm_gmtoff)
@@ -245,7 +248,7 @@ def recommend(
     chosen = [each for each in section.choose(at_time, k, surprise, seed) if each.row not in refused]
     explainer = _Explainer(scope, profile, events_of(scope, listener), index_of, discovery_of)
     tracks = scope.workspace.catalogue.tracks_of([profile.shelf.track_ids[each.row] for each in chosen])
-    rows = []
+    rows: list[Recommended] = []
     for each in chosen:
         track = tracks.get(profile.shelf.track_ids[each.row])
         if track is not None:  # else it was removed meanwhile
@@ -336,6 +339,8 @@ class _Explainer:
         shelf = self.profile.shelf
         if not section.is_like_taste:
             return Reason("opposite", None, (), "As unlike what you like as anything here.")
+        if section.is_around_one:
+            return self._around(chosen)
         if chosen.source == "tried":
             return Reason("try", None, (), "A try: little is known yet of how you take music like this.")
         carrier = carrier_of(self.profile.taste, chosen.row)
@@ -344,11 +349,26 @@ class _Explainer:
                 return Reason("try", None, (), "Nothing is known of your taste yet.")
             name = self._interests[chosen.interest].name
             return Reason("interest", None, (), f"It fits your interest in {name}; no single recording carries it.")
-        track_id, heard_id = shelf.track_ids[chosen.row], shelf.track_ids[carrier.row]
-        aspects = self.alike(heard_id, track_id)
-        title = self._titled(heard_id)
-        text = f"Because you {self._did(heard_id)} {title}"
-        text += f": alike in {listed(aspects)}." if aspects else f", {_how_near(carrier.percentile)}."
+        heard_id = shelf.track_ids[carrier.row]
+        aspects = self.alike(heard_id, shelf.track_ids[chosen.row])
+        text = f"Because you {self._did(heard_id)} {self._titled(heard_id)}"
+        if not aspects and carrier.percentile < NEAR_FROM:  # it carries most, and is not near itself
+            interest = self._interests[chosen.interest].name
+            return Reason("track", heard_id, (), f"{text}, one of your interest in {interest}.", carrier)
+        return Reason("track", heard_id, tuple(aspects), f"{text}{_alike(aspects, carrier.percentile)}", carrier)
+
+    def _around(self, chosen: Chosen) -> Reason:
+        """Of a list around what is liked most: that is the reason of all its rows."""
+        shelf, row = self.profile.shelf, most_liked_lately(self.profile)
+        if row is None:
+            return Reason("try", None, (), "Nothing is known of your taste yet.")
+        cosine = float(shelf.points[row] @ shelf.points[chosen.row])
+        percentile = float(shelf.percentiles(np.array(cosine)))
+        aspects = self.alike(shelf.track_ids[row], shelf.track_ids[chosen.row])
+        said = _alike(aspects, percentile) if aspects or percentile >= NEAR_FROM else "."
+        heard_id = shelf.track_ids[row]
+        carrier = Carrier(row, cosine, 1.0, cosine, percentile)
+        text = f"Because you {self._did(heard_id)} {self._titled(heard_id)}{said}"
         return Reason("track", heard_id, tuple(aspects), text, carrier)
 
     def _titled(self, track_id: str) -> str:
@@ -381,8 +401,10 @@ class _Explainer:
         return [*shared[:1], *aspects, *tags][:MOST_ASPECTS]
 
 
-def _how_near(percentile: float) -> str:
-    return f"which is nearer to it than {percent(percentile)} of pairs here"
+def _alike(aspects: Sequence[str], percentile: float) -> str:
+    if aspects:
+        return f": alike in {listed(aspects)}."
+    return f", nearer to it than {percent(percentile)} of pairs here."
 
 
 def _index_for_words(scope: Scope, index_of: IndexOf, discovery_of: DiscoveryOf) -> tuple[NeighbourIndex, Scope] | None:

@@ -4,11 +4,12 @@
     artists liked ──> what else is theirs               ├─> filters -> how many of each interest -> diverse -> caps
     library ────────> what is new                      ─┘   (heard lately, disliked, asked to stay away)
 
-Sources are not on one scale, so within each a candidate counts by its place among all that may be recommended, 0 to 1.
-Each interest gets as many rows as its share of the liking asks for; what is left over goes to those that are most under
-it. Within an interest the next row is the one with the most of
+Every candidate has the score of the taste, a cosine; by whom it is and that it is new add a little. Each interest gets
+as many rows as its share of the liking asks for; what is left over goes to those that are most under it, and the turn
+of one whose best is worse than half of all candidates goes to the best of all others. Within an interest the next row
+is the one with the most of
 
-    λ place  -  (1 - λ) its greatest cosine with what stands already           maximal marginal relevance, λ = .7
+    λ score  -  (1 - λ) its greatest cosine with what stands already           maximal marginal relevance, λ = .7
 
 The knob from familiar to surprising moves λ's counterpart among what somebody knows: towards surprising, a candidate
 loses what it has in common with the nearest track that was ever heard, towards familiar it gains it.
@@ -21,7 +22,7 @@ Carbonell & Goldstein (1998) for marginal relevance; Steck (2018) for shares of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,7 +34,8 @@ RELEVANCE = 0.7  # λ
 MOST_OF_AN_ARTIST, MOST_OF_A_WORK = 2, 1  # within one list
 FAMILIARITY = 0.6  # of a cosine: how far the knob at either end moves a candidate
 CANDIDATES_PER_ROW = 20  # of each interest, for each row that it may fill
-BY_ARTIST, BY_NEWNESS = 0.05, 0.05  # of a place: what the other sources add
+BY_ARTIST, BY_NEWNESS = 0.03, 0.03  # what the other sources add, as a cosine
+LEAST_PLACE = 0.5  # of the best that an interest has left, among all candidates
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class Chosen:
     """One row of a list.
 
     row : of the shelf
-    score : of the taste, a cosine
-    place : 0 to 1, among all that could be recommended
+    score : of the taste, a cosine, with what was added
+    place : above 0 to 1, among all that could be recommended here
     interest : whose row it is; -1 of none
     source : "interest", "artist", "new" or "tried"
     propensity : how likely it was to be chosen; 1 where no chance was in it
@@ -117,7 +119,7 @@ def choose(
     wanted: Wanted,
     *,
     heard: np.ndarray | None = None,
-    liked_artists: Collection[str] = frozenset(),
+    liked_artists: Set[str] = frozenset(),
     new_from_s: float = np.inf,
     moved: np.ndarray | float = 0.0,
 ) -> list[Chosen]:
@@ -142,31 +144,31 @@ def choose(
         return []
     scores = relevance(taste, np.empty(0, int) if heard is None else heard, wanted.surprise) + moved
     is_by_liked = np.array([not liked_artists.isdisjoint(shelf.artists[row]) for row in rows] if liked_artists else [])
-    place = np.zeros(len(shelf))
-    place[rows] = _places(scores[rows])
-    place[rows[shelf.added_s[rows] >= new_from_s]] += BY_NEWNESS
+    worth = scores + BY_NEWNESS * (shelf.added_s >= new_from_s)
     if len(is_by_liked):
-        place[rows[is_by_liked]] += BY_ARTIST
-    rows = rows[np.lexsort((rows, -place[rows]))]
+        worth[rows[is_by_liked]] += BY_ARTIST
+    place = np.zeros(len(shelf))
+    place[rows] = _places(worth[rows])
+    rows = rows[np.lexsort((rows, -worth[rows]))]
     quotas = _quotas([interest.share for interest in taste.interests], wanted.n)
     own_rows = [rows[taste.best[rows] == number] for number in range(len(quotas))]
     taken = _List(shelf, wanted)
     chosen: list[Chosen] = []
     for interest in _turns(quotas) if quotas else [-1] * wanted.n:
-        row = _next(own_rows[interest], place, taken) if interest >= 0 else None
-        if row is None:  # this interest has nothing left: the best of all others
-            row = _next(rows, place, taken)
+        row = _next(own_rows[interest], worth, taken) if interest >= 0 else None
+        if row is None or place[row] < LEAST_PLACE:
+            row = _next(rows, worth, taken)
         if row is None:
             break
         taken.add(row)
         is_new = shelf.added_s[row] >= new_from_s
         source = "new" if is_new else "artist" if not liked_artists.isdisjoint(shelf.artists[row]) else "interest"
-        chosen.append(Chosen(row, float(scores[row]), float(place[row]), int(taste.best[row]), source))
-    return sorted(chosen, key=lambda each: -each.place)
+        chosen.append(Chosen(row, float(worth[row]), float(place[row]), int(taste.best[row]), source))
+    return sorted(chosen, key=lambda each: -each.score)
 
 
-def _next(ordered: np.ndarray, place: np.ndarray, taken: _List) -> int | None:
-    """The row that adds most, of some that stand in order of their places; None where there is room for none."""
+def _next(ordered: np.ndarray, worth: np.ndarray, taken: _List) -> int | None:
+    """The row that adds most, of some that stand in order of their worth; None where there is room for none."""
     points, open_to = taken.shelf.points, []
     for row in ordered.tolist():
         if row not in taken.rows and taken.has_room_for(row):
@@ -176,8 +178,8 @@ def _next(ordered: np.ndarray, place: np.ndarray, taken: _List) -> int | None:
     if not open_to:
         return None
     likest = (points[open_to] @ points[taken.rows].T).max(axis=1) if taken.rows else np.zeros(len(open_to))
-    worth = RELEVANCE * place[open_to] - (1 - RELEVANCE) * likest
-    return int(open_to[int(np.argmax(worth))])
+    adds = RELEVANCE * worth[open_to] - (1 - RELEVANCE) * likest
+    return int(open_to[int(np.argmax(adds))])
 
 
 def _places(scores: np.ndarray) -> np.ndarray:

@@ -33,6 +33,7 @@ class Section:
     definition : what it promises, in a sentence
     choose : callable (profile, n, surprise, seed) -> rows, the best first
     is_like_taste : whether it promises what will be liked
+    is_around_one : whether it is made around what is liked most
     is_of_the_week : whether it goes by what was heard until Monday
     """
 
@@ -41,6 +42,7 @@ class Section:
     definition: str
     choose: Callable[[Profile, int, float, int], list[Chosen]]
     is_like_taste: bool = True
+    is_around_one: bool = False
     is_of_the_week: bool = False
 
 
@@ -163,7 +165,7 @@ SECTIONS: dict[str, Section] = {
         ),
         Section(
             "because", "Because you like {title}",
-            "What is most like the track that you like most by now.", _because,
+            "What is most like the track that you like most by now.", _because, is_around_one=True,
         ),
         Section(
             "weekly", "Weekly rotation",

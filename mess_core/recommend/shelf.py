@@ -116,7 +116,7 @@ def unit(points: np.ndarray) -> np.ndarray:
 
 def _directions(vectors: Sequence[np.ndarray], seed: int) -> np.ndarray:
     """A hearing, (n, n_layers, dim) of each encoder, along its main directions, (n, at most N_DIRECTIONS)."""
-    from sklearn.decomposition import PCA
+    from sklearn.decomposition import TruncatedSVD
 
     n = len(vectors[0])
     chosen = np.arange(n)
@@ -131,6 +131,6 @@ def _directions(vectors: Sequence[np.ndarray], seed: int) -> np.ndarray:
     fitted = side_by_side(chosen)
     if n < 2 or not fitted.any():
         return np.zeros((n, 1), np.float32)
-    main = PCA(min(N_DIRECTIONS, *fitted.shape), svd_solver="randomized", random_state=seed).fit(fitted)
+    main = TruncatedSVD(min(N_DIRECTIONS, *fitted.shape), random_state=seed).fit(fitted)
     parts = np.array_split(np.arange(n), max(1, -(-n // ROWS_AT_ONCE)))
     return unit(np.concatenate([main.transform(side_by_side(rows)) for rows in parts]).astype(np.float32))

@@ -42,6 +42,7 @@ REACTIONS: Mapping[str, tuple[float, float, float, float]] = {
 
 N_DAYS = 90
 KNOWN_SHARE = 0.6  # of the library, by the digits of the ids: what they have come across; the rest is left to find
+FEWEST_OF_A_TASTE, MOST_DRAWS = 4, 500
 SIMULATED = " (simulated)"
 PEOPLE: Mapping[str, tuple[tuple[tuple[str, str], ...], tuple[str, str]]] = {  # tastes, the largest first; unwanted
     f"Ines{SIMULATED}": (
@@ -179,3 +180,25 @@ def heard_by(name: str, tracks: Sequence[Track], until_s: float) -> Events:
         return simulate(Planted(name, (), ()), ids, 0, until_s, 0)
     among = [row for row, each in enumerate(tracks) if _has_come_across(each.track_id)]
     return simulate(planted, ids, N_DAYS, until_s // DAY_S * DAY_S, list(PEOPLE).index(name), among)
+
+
+def draw_planted(tracks: Sequence[Track], rng: np.random.Generator) -> Planted | None:
+    """Three tastes and a dislike, drawn by chance from what tracks have in common; None where there are too few.
+
+    Each is a work, a composer, an instrument or a player, of at least `FEWEST_OF_A_TASTE` tracks and at most a third of
+    all; no track is of two.
+    """
+    groups: dict[tuple[str, str], set[int]] = {}
+    for row, track in enumerate(tracks):
+        for kind in ("work", "composer", "instrument", "performer"):
+            if (value := getattr(track, kind)) is not None:
+                groups.setdefault((kind, value), set()).add(row)
+    large = [rows for _, rows in sorted(groups.items()) if FEWEST_OF_A_TASTE <= len(rows) <= len(tracks) / 3]
+    if len(large) <= len(SHARES):
+        return None
+    for _ in range(MOST_DRAWS):
+        drawn = [large[place] for place in rng.choice(len(large), len(SHARES) + 1, replace=False)]
+        if sum(map(len, drawn)) == len(set().union(*drawn)):
+            *tastes, unwanted = (tuple(sorted(rows)) for rows in drawn)
+            return Planted("simulated", tuple(tastes), unwanted)
+    return None

@@ -254,7 +254,10 @@ def _centres(
         for own, counts in zip(shelf.columns, group.hears, strict=True):
             centres[number, own] *= counts * len(shelf.hearings)
     if len(disliked):
-        centres -= settings.subtracted * (dislike_weights @ shelf.points[disliked]) / dislike_weights.sum()
+        # In the length of each centre: tracks that lie far apart have a short mean, which one dislike would turn about.
+        lengths = np.linalg.norm(centres, axis=1, keepdims=True)
+        mean = (dislike_weights @ shelf.points[disliked]) / dislike_weights.sum()
+        centres -= settings.subtracted * lengths * mean
     for direction in less:
         along = np.clip(centres @ direction, 0.0, None)
         centres -= along[:, None] * direction
