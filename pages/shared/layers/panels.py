@@ -40,7 +40,7 @@ from pages.shared.layers import figures
 from pages.shared.widgets import charts
 from pages.shared.widgets.accents import accent_of_target
 from pages.shared.widgets.pickers import choose_encoder
-from pages.shared.widgets.player.player import PlayerTrack, player
+from pages.shared.widgets.player.player import PlayerTrack, keep_heard, player
 
 OF_ASPECTS = "aspects"  # what the map calls the one that is of no layer
 LEVELS = {"track": "whole recordings", "segment": "segments"}
@@ -526,9 +526,9 @@ def _offer_to_listen(found: Discovery, layer: int) -> None:
 
 def _play(named: NamedRow, key: str) -> None:
     """The recording from where the row begins: that is the clock's zero."""
-    row = named.row
-    track = replace(PlayerTrack.of(named.track), id=row.row_id, label=named.title, offset_s=row.start_s)
-    player([track], key=f"{key} {row.row_id}")
+    row, key = named.row, f"{key} {named.row.row_id}"
+    track = replace(PlayerTrack.of(named.track), label=named.title, offset_s=row.start_s)
+    keep_heard(player([track], key=key), key)
 
 
 def show_aspects(found: Discovery) -> None:

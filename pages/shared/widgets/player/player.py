@@ -32,8 +32,8 @@ import streamlit as st
 
 from mess_core.catalogue.catalogue import Track
 from mess_core.catalogue.opinions import heard_since
-from mess_core.config import EXCERPT_DEFAULT_S
-from mess_core.errors import InputError
+from mess_core.config import EXCERPT_DEFAULT_S, MAX_DURATION_S
+from mess_core.errors import InputError, UnknownTrackError
 from pages.shared.app import resources
 from pages.shared.widgets.player.modules import MODULES
 
@@ -143,6 +143,19 @@ class PlayerReport:
     passage: tuple[str, float, float] | None = None
 
 
+@dataclass(frozen=True)
+class Shown:
+    """How a recommended track came to be shown.
+
+    rank : 1 is the first
+    propensity : with what probability it was shown there, above 0, at most 1; None where that is not known
+    """
+
+    section: str
+    rank: int
+    propensity: float | None = None
+
+
 def player(
     tracks: Sequence[PlayerTrack],
     *,
@@ -232,8 +245,17 @@ def player(
     return replace(report, passage=passage) if report else None
 
 
-def keep_heard(report: PlayerReport | None, key: str, query_id: str | None = None) -> None:
-    """Keep for how long each track was heard; a report counts up until the player is made anew.
+def keep_heard(
+    report: PlayerReport | None,
+    key: str,
+    query_id: str | None = None,
+    *,
+    shown: Mapping[str, Shown] | None = None,
+) -> None:
+    """Keep for how long each track was heard, and how much of it; a report counts up until the player is made anew.
+
+    Whatever plays recordings of the catalogue calls this. However short, what was heard is no skip: here one listens
+    into many, to choose. What is no track of the catalogue is not kept: a browser can send anything.
 
     Parameters
     ----------
@@ -242,13 +264,30 @@ def keep_heard(report: PlayerReport | None, key: str, query_id: str | None = Non
         The player's.
     query_id : str, optional
         What the tracks were found for.
+    shown : mapping, optional
+        How those tracks came to be shown that were recommended, by id.
     """
     if report is None:
         return
+    workspace = resources.workspace()
     before = st.session_state.get(f"heard in {key}", {})
     more = heard_since(before, report.heard)
-    for track_id, seconds in more.items():
-        resources.workspace().opinions.add_play(track_id, seconds, query_track_id=query_id)
+    for track_id, heard_s in more.items():
+        try:
+            track = workspace.catalogue.track(track_id)
+        except UnknownTrackError:
+            continue
+        seconds = min(heard_s, MAX_DURATION_S)  # a loop that was left on for days
+        came = (shown or {}).get(track_id)
+        workspace.opinions.add_play(
+            track_id,
+            seconds,
+            share=min(1.0, seconds / track.duration_s),
+            query_track_id=query_id,
+            section=came.section if came else None,
+            rank=came.rank if came else None,
+            propensity=came.propensity if came else None,
+        )
     # What was too short to be kept is not counted as kept: it may add up.
     st.session_state[f"heard in {key}"] = {**before, **{track_id: report.heard[track_id] for track_id in more}}
 
