@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mess_core.catalogue.catalogue import Track
+from mess_core.catalogue.opinions import ME
 from mess_core.embeddings.embedder import Embedder
 from mess_core.embeddings.store import EmbeddingSet
 from mess_core.encoders.registry import DEFAULT
@@ -24,6 +25,7 @@ from mess_core.learning.course import Source
 from mess_core.learning.kept import LearnReport
 from mess_core.probing.discovery import Discovery, Group
 from mess_core.probing.result import Level, ProbeSettings
+from mess_core.recommend.for_you import ForYou, recommend
 from mess_core.search.answers import (
     Answer,
     Plan,
@@ -48,7 +50,7 @@ from mess_core.work.extract import ExtractRequest
 from mess_core.work.learn import LADDER, LearnRequest, report_on
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import Request
-from mess_core.workspace.scope import Scope, scope_of
+from mess_core.workspace.scope import Scope, scope_of, scope_to_listen
 from mess_core.workspace.workspace import DEMO, Workspace
 
 
@@ -247,6 +249,33 @@ class Library:
         return find_path(
             index, plan, [self._query(plan.scope, each, measures=plan.measured is not None) for each in named], n
         )
+
+    def recommend(
+        self, listener: str = ME, k: int = 20, *, section: str = "quick-picks", surprise: float = 0.5, seed: int = 0
+    ) -> ForYou:
+        """What a listener may want to hear next, and why.
+
+        Parameters
+        ----------
+        listener : str
+            Whose listening it goes by, as the app keeps it or `events import` took it in.
+        k : int
+            Rows at most.
+        section : str
+            Which kind of list, one of `mess_core.recommend.sections.SECTIONS`.
+        surprise : float
+            0 familiar, 1 surprising.
+        seed : int
+            Of the few rows that are tries.
+
+        Raises
+        ------
+        MessError
+            If there is no such section, or hardly anything was embedded.
+        """
+        is_usual = self.scope.info.id == DEFAULT
+        scope = scope_to_listen(self.scope.workspace, self.scope.library) if is_usual else self.scope
+        return recommend(scope, listener, section, k=k, surprise=surprise, seed=seed, index_of=self._index_of)
 
     def _index_of(self, plan: Plan) -> NeighbourIndex:
         if self._index is None or self._index[0] != plan.key:

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from mess_core.catalogue.catalogue import ALL, FILTERS, NAMES
+from mess_core.catalogue.opinions import ME
 from mess_core.cli import tracking
 from mess_core.cli.tables import (
     answer_table,
@@ -28,9 +29,11 @@ from mess_core.cli.tables import (
     map_table,
     path_table,
     probe_table,
+    recommended_table,
     study_table,
     tag_check_table,
     tags_table,
+    taste_table,
 )
 from mess_core.collections.collection import Collection
 from mess_core.collections.playlist import library_name
@@ -42,7 +45,8 @@ from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.kept import load_evaluation
 from mess_core.evaluation.tagging import check_tags
-from mess_core.handover.exports import as_document, path_document, write_playlist
+from mess_core.evaluation.taste import TasteStudy
+from mess_core.handover.exports import as_document, path_document, recommended_document, write_playlist
 from mess_core.handover.incoming import import_library
 from mess_core.handover.judgements import export_judgements, export_strengths, import_judgements
 from mess_core.handover.metrics import export_metric
@@ -57,6 +61,9 @@ from mess_core.probing.data import UNTRAINED
 from mess_core.probing.discovery import GROUPS
 from mess_core.probing.replication import replicate
 from mess_core.probing.result import ProbeSettings
+from mess_core.recommend.for_you import recommend, why_not_of
+from mess_core.recommend.profile import PARTS_OF_DAY
+from mess_core.recommend.sections import SECTIONS
 from mess_core.search.answers import (
     answer,
     answer_along,
@@ -295,9 +302,23 @@ def _parser() -> argparse.ArgumentParser:
     tags.add_argument("--check", action="store_true", help="how well they are heard, by the names of the library")
 
     evaluate = verb("evaluate", _evaluate, "How well search does what it says, with intervals and chance.")
-    evaluate.add_argument("what", choices=["similarity", "faithfulness"])
-    encoder_option(evaluate)
+    evaluate.add_argument("what", choices=["similarity", "faithfulness", "taste"])
+    encoder_option(evaluate, None, f"{DEFAULT}; of a taste, as with recommend")
     evaluate.add_argument("--library", default=ALL)
+
+    listen = verb("recommend", _recommend, "What a listener may want to hear next, and why.")
+    listen.add_argument("--listener", default=ME, metavar="NAME")
+    listen.add_argument("-k", type=int, default=20)
+    listen.add_argument("--section", choices=list(SECTIONS), default=next(iter(SECTIONS)), help="which kind of list")
+    listen.add_argument("--surprise", type=float, default=0.5, help="0 familiar, 1 surprising")
+    listen.add_argument(
+        "--context", choices=list(PARTS_OF_DAY), help="what was heard at that part of the day counts more"
+    )
+    listen.add_argument("--why-not", metavar="TRACK", help="say instead what keeps a track from being recommended")
+    listen.add_argument("--seed", type=int, default=0)
+    listen.add_argument("--playlist", type=_path, metavar="FILE.m3u8", help="also write the list, anew each time")
+    encoder_option(listen, None, "the first hearing for which all of the library has been embedded")
+    listen.add_argument("--library", default=ALL)
 
     learn = verb("learn", _learn, "Teach a similarity, test it on what it has not heard, and say whether it helps.")
     encoder_option(learn)
@@ -644,7 +665,8 @@ def _tags(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def _evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
     use_all_cores()
-    scope = scope_of(workspace, options.library, options.encoder)
+    usual = DEFAULT if options.what != "taste" else scope_to_listen(workspace, options.library).info.id
+    scope = scope_of(workspace, options.library, options.encoder or usual)
     scope.require_library()
     _require_embeddings(scope)
     job = _run(workspace, EvaluateRequest(scope.library, scope.info.id, options.what))
@@ -654,8 +676,30 @@ def _evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
     discovery = scope.discovery()
     if discovery is not None and (why := discovery.why_again(scope.content, scope.n_embedded)):
         print(f"mess: The discovery that this goes by: {why}", file=sys.stderr)
-    table = leak_table(kept.result) if isinstance(kept.result, Faithfulness) else study_table(kept.result)
+    if isinstance(kept.result, Faithfulness):
+        table = leak_table(kept.result)
+    else:
+        table = taste_table(kept.result) if isinstance(kept.result, TasteStudy) else study_table(kept.result)
     _print(options, kept.as_document(), [job.message, *table])
+    return DONE
+
+
+def _recommend(workspace: Workspace, options: argparse.Namespace) -> int:
+    asked = options.encoder
+    scope = scope_of(workspace, options.library, asked) if asked else scope_to_listen(workspace, options.library)
+    scope.require_library()
+    if options.why_not:
+        track_id = find_named(workspace, options.why_not)
+        found, text = why_not_of(scope, options.listener, track_id)
+        _print(options, {"track_id": track_id, **asdict(found), "text": text}, text)
+        return DONE
+    listed = recommend(
+        scope, options.listener, options.section, k=options.k, surprise=options.surprise, seed=options.seed,
+        part_of_day=options.context, index_of=build_index,
+    )  # fmt: skip
+    if options.playlist:
+        write_playlist(listed, options.playlist)
+    _print(options, recommended_document(listed), recommended_table(listed))
     return DONE
 
 

@@ -11,11 +11,13 @@ from mess_core.encoders.vocabulary import GROUPS, VOCABULARY, WORDS
 from mess_core.evaluation.faithfulness import MEASURED, NOT, ORACLE, Faithfulness, Ratio
 from mess_core.evaluation.similarity import RETRIEVAL, SimilarityFigure, SimilarityStudy
 from mess_core.evaluation.tagging import FEWEST, TagFigure
+from mess_core.evaluation.taste import Mean, TasteStudy
 from mess_core.learning.trial import TrialResult
 from mess_core.maps.drawing import MapView
 from mess_core.numbers import NONE, interval, number, percent
 from mess_core.probing.result import ProbeResult, label_of
 from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
+from mess_core.recommend.for_you import ForYou
 from mess_core.search.along import Dial
 from mess_core.search.answers import Answer
 from mess_core.search.either import in_which
@@ -190,6 +192,39 @@ def study_table(study: SimilarityStudy) -> list[str]:
     as_they_are, as_centred = (f"{number(min(each))} to {number(max(each))}" for each in (raw, centred))
     lines.append(f"mean cosine of pairs: {as_they_are}, centred {as_centred}")
     return lines
+
+
+def taste_table(study: TasteStudy) -> list[str]:
+    """Each way of making a taste beside what needs none, then each section, then reasons; intervals over listeners."""
+    at = list(study.ways[0].ndcg)
+    headings = [*(f"recall@{each}" for each in at), *(f"nDCG@{each}" for each in at), "AUC", "planted found"]
+    lines = [f"{'taste':<26}" + "".join(f"{heading:<20}" for heading in headings)]
+    planted = study.planted_found or {}
+    for way in study.ways:
+        figures = [*way.recall.values(), *way.ndcg.values(), way.auc, planted.get(way.name)]
+        lines.append((f"{way.name:<26}" + "".join(f"{_with_interval(each):<20}" for each in figures)).rstrip())
+    lines.append(f"{'section':<26}{'taken well':<20}{'by chance':<20}{'lift':<20}{'variety':<20}")
+    for each in study.sections:
+        figures = [each.rate, each.by_chance, each.lift, each.variety]
+        lines.append((f"{each.section:<26}" + "".join(f"{_with_interval(one):<20}" for one in figures)).rstrip())
+    lines.append(f"reasons that hold when the track is removed: {_with_interval(study.borne_out)} of {study.n_reasons}")
+    lines.append(f"of the library in anybody's quick picks: {percent(100 * study.coverage)}")
+    lines.append(f"divergence of quick picks from the interests: {_with_interval(study.calibration)} nats")
+    return lines
+
+
+def _with_interval(mean: Mean | None) -> str:
+    return NONE if mean is None else f"{number(mean.value)} {interval(mean.low, mean.high)}".rstrip()
+
+
+def recommended_table(found: ForYou) -> list[str]:
+    """What is known of a taste, then one line per row with its reason."""
+    profile = found.profile
+    lines = [f"{found.listener}: {counted(profile.n_events, 'event')}, {counted(len(found.interests), 'interest')}"]
+    lines += [f"  {percent(100 * each.share):>5}  {each.name}" for each in found.interests]
+    lines += [f"{found.title}: {found.section.definition}"]
+    lines += [f"{row.rank:3d}  {number(row.chosen.score):>6}  {row.track.title}: {row.why.text}" for row in found.found]
+    return lines if found.found else [*lines, "  nothing here yet"]
 
 
 def learn_table(result: TrialResult) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from mess_core.errors import ArtefactMismatchError
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.similarity import SimilarityStudy
+from mess_core.evaluation.taste import TasteStudy
 from mess_core.probing.discovery import MEASURED_OTHERWISE, PROBE_AGAIN
 from mess_core.search.evaluated import FORMAT, UNSEALED, evaluation_path, read_evaluation
 from mess_core.storage.files import write_sealed
@@ -19,10 +20,12 @@ from mess_core.storage.untrusted import build, printable, understanding
 from mess_core.targets.registry import VERSIONS
 from mess_core.workspace.scope import Scope
 
-What = Literal["faithfulness", "similarity"]
-KINDS: dict[What, type[Faithfulness] | type[SimilarityStudy]] = {
+What = Literal["faithfulness", "similarity", "taste"]
+Result = Faithfulness | SimilarityStudy | TasteStudy
+KINDS: dict[What, type[Result]] = {
     "faithfulness": Faithfulness,
     "similarity": SimilarityStudy,
+    "taste": TasteStudy,
 }
 FACTS = ("library", "encoder", "fingerprint", "content", "provenance", "target_versions")  # beside the result
 
@@ -41,7 +44,7 @@ class Evaluation:
     encoder: str
     fingerprint: str
     content: str
-    result: Faithfulness | SimilarityStudy
+    result: Result
     provenance: Mapping[str, Any] = field(default_factory=dict)
     target_versions: Mapping[str, int] | None = None
 

@@ -98,7 +98,7 @@ class SectionResult:
     variety: Mean | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class TasteStudy:
     """What a replay found.
 

@@ -20,6 +20,7 @@ from mess_core.catalogue.catalogue import NAMES, Track
 from mess_core.maps.drawing import MapView
 from mess_core.probing.discovery import Discovery
 from mess_core.probing.result import ProbeCell
+from mess_core.recommend.for_you import ForYou
 from mess_core.search.answers import Answer
 from mess_core.search.paths import TrackPath
 from mess_core.search.tagged import words_of
@@ -82,6 +83,54 @@ def as_document(answer: Answer) -> dict[str, Any]:
                 "moment": None if found.moment is None else asdict(found.moment),
             }
             for found in answer.found
+        ],
+    }
+
+
+def recommended_document(found: ForYou) -> dict[str, Any]:
+    """The shape of `recommend --json`: other programs rely on it; keys may be added, not renamed."""
+    return {
+        "listener": found.listener,
+        "n_events": found.profile.n_events,
+        "library": found.library,
+        "encoder": found.encoder,
+        "section": found.section.id,
+        "title": found.title,
+        "definition": found.section.definition,
+        "interests": [
+            {
+                "name": each.name,
+                "weight": each.share,
+                "medoid": each.medoid.track_id,
+                "track_ids": list(each.track_ids),
+                "hears": dict(each.hears),
+            }
+            for each in found.interests
+        ],
+        "versions": versions(),
+        "results": [
+            {
+                "rank": row.rank,
+                "track_id": row.track.track_id,
+                "title": row.track.title,
+                "path": str(row.path),
+                "score": row.chosen.score,
+                "place": row.chosen.place,
+                "section": found.section.id,
+                "source": row.chosen.source,
+                "propensity": row.chosen.propensity,
+                "interest": row.chosen.interest if row.chosen.interest >= 0 else None,
+                "reason": {
+                    "kind": row.why.kind,
+                    "track_id": row.why.track_id,
+                    "aspects": list(row.why.aspects),
+                    "text": row.why.text,
+                    "drop": None if row.why.carrier is None else row.why.carrier.drop,
+                    "share": None if row.why.carrier is None else row.why.carrier.share,
+                    "percentile": None if row.why.carrier is None else row.why.carrier.percentile,
+                },
+            }
+            for row in found.found
         ],
     }
 
@@ -170,13 +219,13 @@ def as_csv(answer: Answer) -> str:
     return _text(text.getvalue())
 
 
-def as_m3u8(answer: Answer | TrackPath) -> str:
+def as_m3u8(answer: Answer | TrackPath | ForYou) -> str:
     """A playlist in the order of the list; any player opens it."""
     paths = {found.track.track_id: str(found.path) for found in answer.found}
     return tracks_as_m3u8([found.track for found in answer.found], paths)
 
 
-def write_playlist(answer: Answer | TrackPath, file: Path) -> None:
+def write_playlist(answer: Answer | TrackPath | ForYou, file: Path) -> None:
     """A playlist beside music: paths are relative to it, where that is possible, so both may be moved together.
 
     Raises

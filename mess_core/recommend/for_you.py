@@ -13,15 +13,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from mess_core.catalogue.catalogue import Track
-from mess_core.catalogue.listening import Events
+from mess_core.catalogue.listening import ACTIONS, Events
 from mess_core.catalogue.opinions import ME
 from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.numbers import percent
 from mess_core.probing.discovery import Discovery
+from mess_core.recommend.beginning import N_STARTERS, starters
 from mess_core.recommend.generator import Chosen
 from mess_core.recommend.naming import Facts, name_of_interest, shares_of
 from mess_core.recommend.profile import Profile, at_this_part_of_day, profile_of
@@ -47,7 +49,7 @@ DiscoveryOf = Callable[[Scope], Discovery | None]
 
 
 @dataclass(frozen=True)
-class Reason:
+class Why:
     """Why a track is recommended.
 
     kind : "track" (one that the listener heard), "interest" (several), "try" or "opposite"
@@ -66,12 +68,13 @@ class Reason:
 
 @dataclass(frozen=True)
 class Recommended:
-    """One row. chosen : how it came to be one"""
+    """One row. path : where its audio is, or was last seen; chosen : how it came to be one"""
 
     rank: int
     track: Track
+    path: Path
     chosen: Chosen
-    reason: Reason
+    why: Why
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,13 @@ class ForYou:
     """What is known of a listener's taste, and one section made of it."""
 
     listener: str
+    library: str
+    encoder: str
     section: Section
     title: str
     profile: Profile
     interests: tuple[NamedInterest, ...]
-    rows: tuple[Recommended, ...]
+    found: tuple[Recommended, ...]
 
 
 # --- what is known ------------------------------------------------------------------------------------------
@@ -203,6 +208,7 @@ def recommend(
     seed: int = 0,
     now_s: float | None = None,
     part_of_day: str | None = None,
+    stays: Mapping[int, str] | None = None,
     index_of: IndexOf | None = None,
     discovery_of: DiscoveryOf = Scope.discovery_for_search,
 ) -> ForYou:
@@ -223,6 +229,8 @@ def recommend(
         Seconds since 1970, to the hour; by default, now.
     part_of_day : one of `PARTS_OF_DAY`, optional
         What was heard at that part of the day counts more.
+    stays : mapping of int to str, optional
+        Tracks that stand at a rank already, 1 being the first, and stay there: a listener has heard them in this list.
     index_of : callable (plan) -> NeighbourIndex, optional
         By which it is said in what two recordings are alike; without it, tags and names say it.
     discovery_of : callable (scope) -> Discovery or None
@@ -245,17 +253,94 @@ def recommend(
     profile = profile_for(scope, listener, now_s, part_of_day)
     at_time = profile_for(scope, listener, week_began_s(now_s)) if section.is_of_the_week else profile
     refused = set(profile.taste.refused.tolist())  # also what was disliked since Monday
-    chosen = [each for each in section.choose(at_time, k, surprise, seed) if each.row not in refused]
+    stay = {rank: profile.shelf.rows[each] for rank, each in (stays or {}).items() if each in profile.shelf.rows}
+    left_out = refused | set(stay.values())
+    chosen = [each for each in section.choose(at_time, k + len(stay), surprise, seed) if each.row not in left_out]
+    chosen = _in_their_places(chosen, {rank: _known(profile, row) for rank, row in stay.items()}, k)
     explainer = _Explainer(scope, profile, events_of(scope, listener), index_of, discovery_of)
-    tracks = scope.workspace.catalogue.tracks_of([profile.shelf.track_ids[each.row] for each in chosen])
+    ids = [profile.shelf.track_ids[each.row] for each in chosen]
+    tracks, paths = scope.workspace.catalogue.tracks_of(ids), scope.workspace.catalogue.likely_audio_paths(ids)
     rows: list[Recommended] = []
     for each in chosen:
         track = tracks.get(profile.shelf.track_ids[each.row])
         if track is not None:  # else it was removed meanwhile
-            rows.append(Recommended(len(rows) + 1, track, each, explainer.reason(section, each)))
+            why, path = explainer.why(section, each), paths[track.track_id]
+            rows.append(Recommended(len(rows) + 1, track, path, each, why))
     return ForYou(
-        listener, section, _title(scope, section, at_time), profile, interests_of(scope, profile), tuple(rows)
+        listener,
+        scope.library,
+        scope.info.id,
+        section,
+        _title(scope, section, at_time),
+        profile,
+        interests_of(scope, profile),
+        tuple(rows),
     )
+
+
+def _known(profile: Profile, row: int) -> Chosen:
+    taste = profile.taste
+    place = float((taste.scores <= taste.scores[row]).mean())
+    return Chosen(row, float(taste.scores[row]), place, int(taste.best[row]), "stays")
+
+
+def _in_their_places(chosen: Sequence[Chosen], stay: Mapping[int, Chosen], k: int) -> list[Chosen]:
+    """What stays at its rank, and the others in order around it.
+
+    Examples
+    --------
+    >>> rows = [Chosen(row, 0.0, 0.0, 0, "interest") for row in (5, 6, 7, 8)]
+    >>> [each.row for each in _in_their_places(rows, {2: Chosen(9, 0.0, 0.0, 0, "stays")}, 4)]
+    [5, 9, 6, 7]
+    """
+    others, found = iter(chosen), []
+    for rank in range(1, k + 1):
+        one = stay[rank] if rank in stay else next(others, None)
+        if one is not None:
+            found.append(one)
+    return found
+
+
+def begin_with(scope: Scope, n: int = N_STARTERS, seed: int = 0) -> list[Track]:
+    """Recordings to say something about, as different as the library is."""
+    shelf = shelf_of(scope)
+    made_of, key = (
+        scope.workspace.database.remembered.made_of,
+        ("starters", scope.library, scope.info.fingerprint, n, seed),
+    )
+    rows: list[int] = made_of(key, _Same(shelf), lambda: starters(shelf, n, seed))
+    ids = [shelf.track_ids[row] for row in rows]
+    tracks = scope.workspace.catalogue.tracks_of(ids)
+    return [tracks[track_id] for track_id in ids if track_id in tracks]
+
+
+@dataclass(frozen=True)
+class Past:
+    """One event as a page shows it. share : of the track, 0 to 1; None where that is not known"""
+
+    title: str
+    action: str
+    at_s: float
+    share: float | None
+
+
+def latest_events(scope: Scope, listener: str, n: int = 100) -> list[Past]:
+    """What was heard last, the latest first; of tracks that were removed the id is their name."""
+    events = events_of(scope, listener)
+    first = max(0, len(events) - n)
+    ids = [events.track_ids[track] for track in events.track[first:]]
+    tracks = scope.workspace.catalogue.tracks_of(list(dict.fromkeys(ids)))
+    return [
+        Past(
+            tracks[track_id].title if track_id in tracks else track_id,
+            ACTIONS[action],
+            float(at_s),
+            float(share) if np.isfinite(share) else None,
+        )
+        for track_id, action, at_s, share in zip(
+            ids, events.action[first:], events.at_s[first:], events.share[first:], strict=True
+        )
+    ][::-1]
 
 
 def to_the_hour(now_s: float) -> float:
@@ -335,33 +420,33 @@ class _Explainer:
         self._n_plays = dict(zip(signals.track_ids, signals.n_plays.tolist(), strict=True))
         self._interests = interests_of(scope, profile)
 
-    def reason(self, section: Section, chosen: Chosen) -> Reason:
+    def why(self, section: Section, chosen: Chosen) -> Why:
         shelf = self.profile.shelf
         if not section.is_like_taste:
-            return Reason("opposite", None, (), "As unlike what you like as anything here.")
+            return Why("opposite", None, (), "As unlike what you like as anything here.")
         if section.is_around_one:
             return self._around(chosen)
         if chosen.source == "tried":
-            return Reason("try", None, (), "A try: little is known yet of how you take music like this.")
+            return Why("try", None, (), "A try: little is known yet of how you take music like this.")
         carrier = carrier_of(self.profile.taste, chosen.row)
         if carrier is None:
             if chosen.interest < 0 or chosen.interest >= len(self._interests):
-                return Reason("try", None, (), "Nothing is known of your taste yet.")
+                return Why("try", None, (), "Nothing is known of your taste yet.")
             name = self._interests[chosen.interest].name
-            return Reason("interest", None, (), f"It fits your interest in {name}; no single recording carries it.")
+            return Why("interest", None, (), f"It fits your interest in {name}; no single recording carries it.")
         heard_id = shelf.track_ids[carrier.row]
         aspects = self.alike(heard_id, shelf.track_ids[chosen.row])
         text = f"Because you {self._did(heard_id)} {self._titled(heard_id)}"
         if not aspects and carrier.percentile < NEAR_FROM:  # it carries most, and is not near itself
             interest = self._interests[chosen.interest].name
-            return Reason("track", heard_id, (), f"{text}, one of your interest in {interest}.", carrier)
-        return Reason("track", heard_id, tuple(aspects), f"{text}{_alike(aspects, carrier.percentile)}", carrier)
+            return Why("track", heard_id, (), f"{text}, one of your interest in {interest}.", carrier)
+        return Why("track", heard_id, tuple(aspects), f"{text}{_alike(aspects, carrier.percentile)}", carrier)
 
-    def _around(self, chosen: Chosen) -> Reason:
+    def _around(self, chosen: Chosen) -> Why:
         """Of a list around what is liked most: that is the reason of all its rows."""
         shelf, row = self.profile.shelf, most_liked_lately(self.profile)
         if row is None:
-            return Reason("try", None, (), "Nothing is known of your taste yet.")
+            return Why("try", None, (), "Nothing is known of your taste yet.")
         cosine = float(shelf.points[row] @ shelf.points[chosen.row])
         percentile = float(shelf.percentiles(np.array(cosine)))
         aspects = self.alike(shelf.track_ids[row], shelf.track_ids[chosen.row])
@@ -369,7 +454,7 @@ class _Explainer:
         heard_id = shelf.track_ids[row]
         carrier = Carrier(row, cosine, 1.0, cosine, percentile)
         text = f"Because you {self._did(heard_id)} {self._titled(heard_id)}{said}"
-        return Reason("track", heard_id, tuple(aspects), text, carrier)
+        return Why("track", heard_id, tuple(aspects), text, carrier)
 
     def _titled(self, track_id: str) -> str:
         named = self.scope.workspace.catalogue.tracks_of([track_id])

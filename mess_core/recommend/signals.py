@@ -103,7 +103,7 @@ def signals_of(
     half_lives_days : collection of float
         Infinite: nothing is forgotten.
     weigh : callable (events) -> (n,) float64, optional
-        How much each event counts besides, as `of_this_part_of_day`.
+        How much each event counts besides, as `at_this_part_of_day`.
     """
     n = len(events.track_ids)
     is_past = events.at_s <= now_s

@@ -12,10 +12,12 @@ from mess_core.encoders.hearings import refuse_hearing
 from mess_core.encoders.registry import encoder_info
 from mess_core.errors import DataMissingError
 from mess_core.evaluation.faithfulness import MIN_WORKS, Faithfulness, held_out_similarities, measure_faithfulness
-from mess_core.evaluation.kept import Evaluation, What, save_evaluation
+from mess_core.evaluation.kept import Evaluation, Result, What, save_evaluation
 from mess_core.evaluation.similarity import SimilarityStudy, evaluate_similarity
+from mess_core.evaluation.taste import N_LISTENERS, TasteStudy, measure_taste, simulated_cases
 from mess_core.probing.discovery import groups_of
 from mess_core.probing.probe import OnProgress, no_progress
+from mess_core.recommend.for_you import shelf_of
 from mess_core.search.geometry import LayerGeometry
 from mess_core.storage.provenance import digest, provenance
 from mess_core.targets.registry import VERSIONS
@@ -33,7 +35,7 @@ MOST_HELD_OUT = 3000  # tracks whose similarities with all others are held at on
 
 @dataclass(frozen=True)
 class EvaluateRequest(Request):
-    """Measure a library's search: whether aspects find what they say, or which way of comparing finds what."""
+    """Measure whether aspects find what they say, which way of comparing finds what, or what a taste foretells."""
 
     library: str
     encoder_id: str
@@ -47,18 +49,16 @@ class EvaluateRequest(Request):
         return f"evaluate {self.what} {encoder_info(self.encoder_id, workspace.paths).fingerprint}"
 
     def words(self, workspace: Workspace) -> str:
-        is_of_aspects = self.what == "faithfulness"
-        what = "what aspects find" if is_of_aspects else "which way of comparing finds what"
         by = encoder_words(workspace, self.encoder_id)
-        return f"Measuring {what} in {library_words(self.library)} with {by}"
+        return f"Measuring {MEASURED[self.what]} in {library_words(self.library)} with {by}"
 
     def brief(self, workspace: Workspace) -> str:
-        return "trying the aspects" if self.what == "faithfulness" else "trying the layers"
+        return BRIEFLY[self.what]
 
     def run(self, task: Task) -> Done:
         scope = scope_of(task.workspace, self.library, self.encoder_id)
         scope.require_library()
-        is_of_targets = scope.discovery() is not None
+        is_of_targets = self.what != "taste" and scope.discovery() is not None
         if is_of_targets:  # as before probing: figures by two formulas are never mixed
             task.begin_step(0, 2)
             measure_tracks(task, scope.embedded_ids)
@@ -77,8 +77,10 @@ class EvaluateRequest(Request):
         return Done(in_words(result))
 
 
-def in_words(result: Faithfulness | SimilarityStudy) -> str:
+def in_words(result: Result) -> str:
     """What came out, in a sentence."""
+    if isinstance(result, TasteStudy):
+        return f"{counted(result.n_listeners, f'{result.listeners} listener')} on {counted(result.n_tracks, 'track')}."
     if isinstance(result, SimilarityStudy):
         where = f"{counted(result.n_tracks, 'track')} of {counted(result.n_groups, 'work')}"
         return f"{counted(len(result.figures), 'figure')} on {where}."
@@ -144,11 +146,31 @@ def study_similarity(scope: Scope, on_progress: OnProgress = no_progress) -> Sim
     )
 
 
-EVALUATE: dict[What, Callable[[Scope, OnProgress], Faithfulness | SimilarityStudy]] = {
+def study_taste(scope: Scope, on_progress: OnProgress = no_progress) -> TasteStudy:
+    """Does a taste foretell what will be liked? Of simulated listeners: a history of one's own tells of one person."""
+    shelf = shelf_of(scope)
+    tracks = scope.workspace.catalogue.tracks_of(shelf.track_ids)
+    cases = simulated_cases([tracks[track_id] for track_id in shelf.track_ids], N_LISTENERS, seed=0)
+    return measure_taste(shelf, cases, on_progress=on_progress)
+
+
+EVALUATE: dict[What, Callable[[Scope, OnProgress], Result]] = {
     "faithfulness": evaluate_faithfulness,
     "similarity": study_similarity,
+    "taste": study_taste,
 }
 DOING: dict[What, str] = {
     "faithfulness": "searching by every aspect, its work left out",
     "similarity": "comparing ways to compare",
+    "taste": "replaying listeners",
+}
+MEASURED: dict[What, str] = {
+    "faithfulness": "what aspects find",
+    "similarity": "which way of comparing finds what",
+    "taste": "what a taste foretells",
+}
+BRIEFLY: dict[What, str] = {
+    "faithfulness": "trying the aspects",
+    "similarity": "trying the layers",
+    "taste": "trying recommendations",
 }

@@ -11,6 +11,7 @@ import pytest
 from mess_core.evaluation.faithfulness import DIRECTION, Faithfulness, Ratio
 from mess_core.evaluation.kept import KINDS, Evaluation, load_evaluation, save_evaluation
 from mess_core.evaluation.similarity import evaluate_similarity
+from mess_core.evaluation.taste import Mean, SectionResult, TasteStudy, WayResult
 from mess_core.storage.files import seal, unseal
 from mess_core.targets.registry import VERSIONS
 from mess_core.workspace.scope import Scope
@@ -41,7 +42,16 @@ def similarity():
     return evaluate_similarity(vectors, works, [None] * 12, {"planted": np.full(12, np.nan)}, n_bootstraps=50)
 
 
-RESULTS = {"faithfulness": faithfulness(), "similarity": similarity()}
+def taste() -> TasteStudy:
+    mean = Mean(0.5, 0.4, 0.6)
+    return TasteStudy(
+        listeners="simulated", n_listeners=6, n_tracks=9, ways=(WayResult("chance", {"20": mean}, {"20": mean}, None),),
+        sections=(SectionResult("new", 0, None, mean, None, None),), planted_found={"chance": Mean(1.0, None, None)},
+        borne_out=None, n_reasons=0, coverage=0.25, calibration=mean,
+    )  # fmt: skip
+
+
+RESULTS = {"faithfulness": faithfulness(), "similarity": similarity(), "taste": taste()}
 
 
 @pytest.fixture(params=list(KINDS))
@@ -87,8 +97,8 @@ def test_a_newer_one_takes_its_place(kept):
 def test_each_kind_library_and_encoder_has_its_own(kept):
     """What was not measured is None."""
     scope, what, _ = kept
-    (other,) = KINDS.keys() - {what}
-    assert load_evaluation(scope, other) is None
+    for other in KINDS.keys() - {what}:
+        assert load_evaluation(scope, other) is None
     assert load_evaluation(replace(scope, library="another"), what) is None
     assert load_evaluation(replace(scope, info=FakeEncoder(revision="2").info), what) is None
 

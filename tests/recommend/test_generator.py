@@ -77,12 +77,12 @@ def test_an_interest_gets_its_share_of_the_rows():
 
 
 def test_the_knob_moves_from_what_is_like_what_was_heard_to_what_is_not():
-    shelf = planted_shelf(2)
+    shelf = planted_shelf(2, noise=0.4)
     found = liking(shelf, 0, 2)
     heard = np.array(half_of(0, 2))
 
     def nearest(surprise):
-        rows = rows_of(choose(found, Wanted(20, surprise, never=heard.tolist()), heard=heard))
+        rows = rows_of(choose(found, Wanted(12, surprise, never=heard.tolist()), heard=heard))
         return (shelf.points[rows] @ shelf.points[heard].T).max(axis=1).mean()
 
     familiar, between, surprising = nearest(0.0), nearest(0.5), nearest(1.0)

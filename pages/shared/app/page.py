@@ -20,6 +20,7 @@ PAGES = {
     "pages/4_Listen.py": ("Listen", ":material/headphones:"),
     "pages/5_Judge.py": ("Judge", ":material/balance:"),
     "pages/6_Learn.py": ("Learn", ":material/school:"),
+    "pages/7_For_You.py": ("For You", ":material/recommend:"),
 }
 LOGO = Path(__file__).with_name("logo")  # five bars of a waveform that stand as an M, each in the colour of a dimension
 LAST_LIBRARY = "last library"  # the setting that remembers which one was looked at

@@ -67,12 +67,15 @@ KEYS: dict[str, Any] = {
     "to": "",  # the track that a path from the query leads to
     "via": [],  # by way of these
     "steps": 8,  # recordings of a path
-    "listener": "me",  # Judge
+    "listener": "me",  # Judge, For You
     "asks": "alike",  # Judge: one of `judging.QUESTIONS`
     "questions": 60,  # Judge: how many
     "sitting": "",  # Judge: the one that goes on
     "source": "ratings",  # Learn: what teaches
     "student": "ladder",  # Learn
+    "section": "quick-picks",  # For You: one of `sections.SECTIONS`, or radio
+    "surprise": 0.5,
+    "part_of_day": "",
 }
 NAMED = ("like", "unlike", "via")  # what else a question names
 BOUNDS: dict[str, tuple[float, float]] = {
@@ -84,6 +87,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(ASPECTS, (0.0, 1.0)),
     "steps": (2, 50),
     "questions": (10, 300),
+    "surprise": (0.0, 1.0),
     "map_neighbours": (5, 50),
     "map_distance": (0.0, 0.9),
 }

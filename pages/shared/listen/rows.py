@@ -21,7 +21,15 @@ from mess_core.words import counted
 from pages.shared.app import frame, jobs, resources, state
 from pages.shared.listen.named import SIGNS
 from pages.shared.widgets.accents import GREY, accent_of_aspect
-from pages.shared.widgets.player.player import PlayerReport, PlayerRow, PlayerTrack, RowScore, keep_heard, player
+from pages.shared.widgets.player.player import (
+    OF_AN_ANSWER,
+    PlayerReport,
+    PlayerRow,
+    PlayerTrack,
+    RowScore,
+    keep_heard,
+    player,
+)
 
 MOST_SEEDS = 4  # recordings of a question that have a number of their own in a row
 MOST_SCORES = 3  # aspects that have a number of their own in a row; all have it under the numbers
@@ -101,7 +109,7 @@ def _step(step: Step, last: int, line: str, verdict: str) -> PlayerRow:
         verdict_words="; ".join(filter(None, (what if step.is_stop else "", line))),
         score=None if near is None else round(near),
         score_words="" if near is None else meaning.format(number(near, 1)),
-        asks=step.number > 1,
+        acts=OF_AN_ANSWER if step.number > 1 else {},
         verdict=verdict,
     )
 
@@ -109,7 +117,7 @@ def _step(step: Step, last: int, line: str, verdict: str) -> PlayerRow:
 def _tracks(found: Answer, query: Track | None, lines: Mapping[str, str]) -> list[PlayerTrack]:
     is_aligned, has_scale = st.session_state.get("aligned", True), not is_early(found)
     verdicts = resources.workspace().opinions.verdicts(query.track_id if query else None)
-    tracks = [] if query is None else [replace(_named(query), row=PlayerRow("A", "the query", asks=False))]
+    tracks = [] if query is None else [replace(_named(query), row=PlayerRow("A", "the query", acts={}))]
     for item, more, holds, alike in _listed(found):
         row = _row(found, item, lines, verdicts.get(item.track.track_id, "none"), has_scale=has_scale)
         if alike is not None:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,16 @@ from pages.shared.app import resources
 from pages.shared.widgets.player.modules import MODULES
 
 VERDICTS = ("like", "dislike", "none")
-TAKEN = {"like_too": "like", "unlike": "unlike", "to": "to"}  # what a row may be taken for, by the name of its button
+# What a row may be taken for, by the name of its button.
+TAKEN = {"like_too": "like", "unlike": "unlike", "to": "to", "ignore": "ignore"}
+# The buttons of a row, and what each says: thumbs are kept as verdicts, "follow" goes on from here, others are TAKEN.
+OF_AN_ANSWER = {
+    "like": "Good match", "dislike": "Not a match", "follow": "Find like this",
+    "like_too": "Also like this", "unlike": "Not like this", "to": "A path to this",
+}  # fmt: skip
+OF_A_RECOMMENDATION = {
+    "like": "I like this", "dislike": "Not for me", "follow": "Find like this", "ignore": "Not for that reason",
+}  # fmt: skip
 PASSAGE_MIN_S = 1.0  # as in player.js: a shorter one cannot be chosen
 QUIETEST_TARGET_LUFS = -45.0  # a nearly silent recording must not pull all others down with it
 
@@ -76,7 +85,7 @@ class PlayerRow:
     more : what the button below it says that shows or hides the rows that stand under it; empty for none
     holds : numbers of the rows that this button shows, by whose keys it is pressed, too
     is_under : whether it stands under another row
-    asks : whether the listener is asked for an opinion, and offered to go on from here
+    acts : its buttons, and what each says; none where the listener is asked nothing
     verdict : "like", "dislike" or "none"
     """
 
@@ -89,7 +98,7 @@ class PlayerRow:
     more: str = ""
     holds: tuple[str, ...] = ()
     is_under: bool = False
-    asks: bool = True
+    acts: Mapping[str, str] = field(default_factory=lambda: OF_AN_ANSWER)
     verdict: str = "none"
 
 
@@ -202,8 +211,8 @@ def player(
         Called before the rerun that a click in a row causes: with the track's id and "like", "dislike" or "none"; with
         the track's id where the listener goes on from it.
     on_take : callable, optional
-        Likewise, with the track's id and what it is taken for: "like" and "unlike", beside the query, or "to", the end
-        of a path.
+        Likewise, with the track's id and what it is taken for: "like" and "unlike", beside the query, "to", the end
+        of a path, or "ignore", no reason for anything.
     on_open : callable, optional
         Likewise, with the id of the track under whose row others are to be shown, or hidden.
 

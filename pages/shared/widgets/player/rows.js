@@ -7,11 +7,10 @@ const ICONS = {
   follow: "M10.5 4a6.5 6.5 0 1 0 4 11.6l4.5 4.4 1.4-1.4-4.4-4.5A6.5 6.5 0 0 0 10.5 4zm0 2a4.5 4.5 0 1 1 0 9 4.5 4.5 0 0 1 0-9z",
   like_too: "M11 5h2v6h6v2h-6v6h-2v-6H5v-2h6z",
   unlike: "M5 11h14v2H5z",
+  ignore: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zm0 2a7 7 0 0 1 4.3 1.5l-9.8 9.8A7 7 0 0 1 12 5zm0 14a7 7 0 0 1-4.3-1.5l9.8-9.8A7 7 0 0 1 12 19z",
   to: "M6 15.5A2.5 2.5 0 1 0 8.3 19H14a4 4 0 0 0 0-8h-4a2 2 0 0 1 0-4h5.7a2.5 2.5 0 1 0 0-2H10a4 4 0 0 0 0 8h4a2 2 0 0 1 0 4H8.3A2.5 2.5 0 0 0 6 15.5z",
 };
 ICONS.dislike = ICONS.like;
-const OPINIONS = { like: "Good match", dislike: "Not a match" }; // kept with what led to it; the list stays as it is
-const TAKEN = { like_too: "Also like this", unlike: "Not like this", to: "A path to this" }; // the list becomes another one
 
 /**
  * A list of neighbours in place of a row of tracks: each row plays, shows its waveform with the moment that matches, says
@@ -74,22 +73,20 @@ export class Rows {
       element.append(more);
     }
     const thumbs = {};
-    if (row.asks) {
-      const acts = make("span", "acts");
-      for (const verdict of ["like", "dislike"]) {
-        thumbs[verdict] = act(verdict, `${OPINIONS[verdict]}: ${label}`);
-        thumbs[verdict].onclick = () => this.wishes.judge(id, thumbs[verdict].getAttribute("aria-pressed") === "true" ? "none" : verdict);
+    const acts = make("span", "acts");
+    for (const [how, words] of Object.entries(row.acts)) {
+      const button = act(how, `${words}: ${label}`);
+      if (how === "like" || how === "dislike") {
+        thumbs[how] = button;
+        button.onclick = () => this.wishes.judge(id, button.getAttribute("aria-pressed") === "true" ? "none" : how);
+      } else if (how === "follow") {
+        button.onclick = () => this.wishes.follow(id);
+      } else {
+        button.onclick = () => this.wishes.take(id, how);
       }
-      const follow = act("follow", `Find like this: ${label}`);
-      follow.onclick = () => this.wishes.follow(id);
-      acts.append(thumbs.like, thumbs.dislike, follow);
-      for (const [how, words] of Object.entries(TAKEN)) {
-        const take = act(how, `${words}: ${label}`);
-        take.onclick = () => this.wishes.take(id, how);
-        acts.append(take);
-      }
-      element.append(acts);
+      acts.append(button);
     }
+    if (acts.childElementCount) element.append(acts);
     return { id, element, button, canvas, note, thumbs, drawn: "" };
   }
 

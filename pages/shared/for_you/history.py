@@ -1,0 +1,112 @@
+"""What was heard, on 7_For_You: to look at, to bring in from elsewhere, to take along, and to forget."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from pathlib import Path
+
+import streamlit as st
+
+from mess_core.handover.events import TakenEvents, export_events, import_events
+from mess_core.numbers import percent
+from mess_core.recommend.for_you import latest_events
+from mess_core.recommend.simulated import is_simulated
+from mess_core.words import counted
+from mess_core.workspace.scope import Scope
+from pages.shared.app import frame, resources
+
+MOST_SHOWN = 100
+MOST_REFUSED = 5
+DID = {"play": "heard", "skip": "skipped", "like": "liked", "dislike": "disliked"}
+
+
+def show(scope: Scope, listener: str) -> None:
+    """All that is kept of a listener."""
+    with st.expander("What you have heard", icon=":material/history:"):
+        _show_latest(scope, listener)
+        if is_simulated(listener):
+            return
+        _bring_in(listener)
+        _take_along(listener)
+        _forget(listener)
+
+
+def _show_latest(scope: Scope, listener: str) -> None:
+    past = latest_events(scope, listener, MOST_SHOWN)
+    if not past:
+        st.text("Nothing yet.")
+        return
+    st.dataframe(
+        [
+            {
+                "when": dt.datetime.fromtimestamp(each.at_s),
+                "track": each.title,
+                "": DID[each.action],
+                "of it": None if each.share is None else percent(100 * each.share),
+            }
+            for each in past
+        ],
+        key="heard lately", hide_index=True, width="stretch", height=240,
+        column_config={"when": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", width=140)},
+        alt="What was heard last, the latest first",
+    )  # fmt: skip
+
+
+def _bring_in(listener: str) -> None:
+    given = st.file_uploader(
+        "Bring what you heard elsewhere: an export of ListenBrainz, Last.fm or Spotify (as it came, also as a zip), or "
+        "a table with artist and title, and time if it is known.",
+        type=["json", "jsonl", "csv", "tsv", "parquet", "zip"], key="import events",
+    )  # fmt: skip
+    if given is not None and st.button("Take it in", key="take events in"):
+        with frame.explain_errors(), tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"history{Path(given.name).suffix.lower()}"
+            path.write_bytes(given.getvalue())
+            with st.spinner("Reading, and looking for these recordings here…"):
+                _show_taken(import_events(resources.workspace(), path, listener=listener))
+
+
+def _show_taken(taken: TakenEvents) -> None:
+    st.text(taken.summary)
+
+
+def _take_along(listener: str) -> None:
+    with st.container(horizontal=True, gap="small"):
+        for ending, label in (("parquet", "Parquet"), ("csv", "CSV")):
+            st.download_button(
+                label, lambda ending=ending: _table(ending, listener), f"heard.{ending}", on_click="ignore",
+                key=f"export heard {ending}",
+            )  # fmt: skip
+
+
+def _table(ending: str, listener: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"heard.{ending}"
+        export_events(resources.workspace(), path, listener=listener)
+        return path.read_bytes()
+
+
+def _forget(listener: str) -> None:
+    """A month of it, any days, or all; it is gone then."""
+    with st.popover("Forget", icon=":material/delete:"):
+        days = st.date_input("Only these days, or leave it empty for everything", value=(), key="days to forget")
+        from_s, to_s = _span_s(days)
+        what = "everything" if from_s is None else "what was heard on these days"
+        st.text(f"Deletes {what}, thumbs included, of {listener}. This cannot be undone.")
+        if st.button("Forget it", key="really forget", type="primary"):
+            n = resources.workspace().opinions.forget(listener, from_s, to_s)
+            st.session_state["forgotten"] = n
+            st.rerun()
+    if (n := st.session_state.pop("forgotten", None)) is not None:
+        st.text(f"{counted(n, 'event')} forgotten.")
+
+
+def _span_s(days: object) -> tuple[float | None, float | None]:
+    """From the beginning of the first day to the end of the last, by the clock of this machine."""
+    if not isinstance(days, tuple) or not days:
+        return None, None
+    first, last = days[0], days[-1]
+    midnight = dt.time()
+    after = dt.datetime.combine(last + dt.timedelta(days=1), midnight)
+    return dt.datetime.combine(first, midnight).timestamp(), after.timestamp()

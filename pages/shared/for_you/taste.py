@@ -1,0 +1,109 @@
+"""A taste on 7_For_You: its interests in words, with their tracks, and what the listener may change of it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mess_core.numbers import percent
+from mess_core.recommend.for_you import ForYou, NamedInterest
+from mess_core.recommend.simulated import is_simulated
+from mess_core.words import counted, listed
+from mess_core.workspace.scope import Scope
+from pages.shared.app import resources, state
+
+SMALL = 0.05  # of all liking: smaller interests are shown on demand
+MOST_TITLES = 3
+
+
+def say(known: ForYou) -> None:
+    """What somebody likes, in a sentence; names in it are untrusted."""
+    large = [each for each in known.interests if each.share >= SMALL] or list(known.interests[:1])
+    named = listed([f"{each.name} ({percent(100 * each.share)})" for each in large])
+    st.text(f"By {counted(known.profile.n_events, 'event')}, {_who(known.listener)} most: {named}.")
+
+
+def _who(listener: str) -> str:
+    return "you like" if listener == "me" else f"{listener} likes"
+
+
+def show(scope: Scope, known: ForYou) -> None:
+    """The interests one by one, what is liked in each, and what is wanted less of."""
+    wishes = {} if is_simulated(known.listener) else resources.workspace().opinions.wishes(known.listener)
+    with st.expander(f"The taste that this goes by ({counted(len(known.interests), 'interest')})", icon=":material/interests:"):
+        for number, interest in enumerate(known.interests):
+            if interest.share >= SMALL or st.session_state.get("all interests"):
+                _show_interest(scope, known, interest, number, interest.medoid.track_id in wishes.get("less", ()))
+        n_small = sum(each.share < SMALL for each in known.interests)
+        if n_small:
+            st.toggle(f"Also the {counted(n_small, 'small one')}", key="all interests")
+        _show_wishes(scope, known, wishes)
+
+
+def _show_interest(scope: Scope, known: ForYou, interest: NamedInterest, number: int, is_less: bool) -> None:
+    tracks = scope.workspace.catalogue.tracks_of(list(interest.track_ids[:MOST_TITLES]))
+    titles = [tracks[each].title for each in interest.track_ids[:MOST_TITLES] if each in tracks]
+    n_more = len(interest.track_ids) - len(titles)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(gap=None):
+            st.progress(min(1.0, interest.share), text=_plain_line(interest))
+            st.caption(_listed_titles(titles, n_more))
+        st.button(
+            "On the map", key=f"map {number}", icon=":material/scatter_plot:", type="tertiary",
+            on_click=_mark, args=(interest,), help="Marks these recordings there.",
+        )  # fmt: skip
+        if not is_simulated(known.listener) and not is_less:
+            st.button(
+                "Less of this", key=f"less {number}", icon=":material/trending_down:", type="tertiary",
+                on_click=_wish_less, args=(interest.medoid.track_id, known.listener),
+                help="Turns recommendations away from music like it; nothing is hidden.",
+            )  # fmt: skip
+    if st.session_state.pop(TO_MAP, False):
+        st.switch_page("pages/3_Map.py")
+
+
+TO_MAP = "an interest was marked for the map"
+
+
+def _plain_line(interest: NamedInterest) -> str:
+    from pages.shared.app.frame import plain
+
+    heard = max(interest.hears, key=lambda name: interest.hears[name], default="")
+    is_clear = heard and interest.hears[heard] >= 0.75
+    return plain(f"{interest.name}, {percent(100 * interest.share)}{f': {heard}' if is_clear else ''}")
+
+
+def _listed_titles(titles: list[str], n_more: int) -> str:
+    from pages.shared.app.frame import plain
+
+    more = f" and {n_more} more" if n_more > 0 else ""
+    return plain(", ".join(titles)) + more
+
+
+def _mark(interest: NamedInterest) -> None:
+    state.keep_found(list(interest.track_ids))
+    st.session_state[TO_MAP] = True
+
+
+def _wish_less(track_id: str, listener: str) -> None:
+    resources.workspace().opinions.wish("less", track_id, listener)
+
+
+def _unwish(kind: str, track_id: str, listener: str) -> None:
+    resources.workspace().opinions.unwish("less" if kind == "less" else "ignore", track_id, listener)
+
+
+def _show_wishes(scope: Scope, known: ForYou, wishes: dict) -> None:
+    """What was asked for, and the way back."""
+    asked = [(kind, track_id) for kind in ("less", "ignore") for track_id in wishes.get(kind, ())]
+    if not asked:
+        return
+    tracks = scope.workspace.catalogue.tracks_of([track_id for _, track_id in asked])
+    st.markdown("**What you asked for**")
+    for kind, track_id in asked:
+        title = tracks[track_id].title if track_id in tracks else track_id
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.text(f"Less like {title}" if kind == "less" else f"{title} is no reason for anything")
+            st.button(
+                "Take back", key=f"take back {kind} {track_id}", type="tertiary", icon=":material/undo:",
+                on_click=_unwish, args=(kind, track_id, known.listener),
+            )  # fmt: skip
