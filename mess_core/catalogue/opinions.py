@@ -22,8 +22,8 @@ import json
 import math
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal, get_args
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple, get_args
 
 from mess_core.catalogue.listening import COUNTING, Events, events_stamp, read_events
 from mess_core.catalogue.takeover import current_id
@@ -39,7 +39,22 @@ Wish = Literal["less", "ignore"]  # less of what a track stands for; a track is 
 WISHES: tuple[Wish, ...] = get_args(Wish)
 MIN_HEARD_S = 0.5  # below it a track was passed over, not heard
 SAME_PLAY_S = 60.0  # what goes on within it is the same play: a telephone rang, another track was compared
+SAME_S = 2e-6  # between a time that is here, perhaps with more digits, and the same in a file
 CHECKPOINT_S = 1.0  # for readers to end, when what was forgotten leaves the log, too
+
+
+class TakenEvent(NamedTuple):
+    """What a file tells of one track of the catalogue. action : as in `listening.ACTIONS`; else as of `add_play`"""
+
+    listener: str
+    track_id: str
+    at_s: float
+    action: str
+    seconds: float | None = None
+    share: float | None = None
+    section: str | None = None
+    rank: int | None = None
+    propensity: float | None = None
 
 
 class Opinions:
@@ -206,6 +221,48 @@ class Opinions:
         )
         return {row["track_id"]: row["seconds"] for row in rows}
 
+    # --- what files tell ------------------------------------------------------------------------------------
+
+    def take_in(self, told: Iterable[TakenEvent], origin: str) -> int:
+        """Keep what a file tells, all of it or nothing; returns how much of it was new.
+
+        What is here already, from whatever source, is not kept again. A verdict counts unless there is one of the same
+        listener on the same track that is as new.
+
+        Parameters
+        ----------
+        told : iterable of TakenEvent
+            Times as of `whole_microseconds`.
+        origin : str
+            "listenbrainz", "lastfm", "spotify" or "table"
+        """
+        heard, judged = [], []
+        for event in told:
+            track = event.track_id
+            if event.action in ("play", "skip"):
+                more = (event.share, int(event.action == "skip"), event.section, event.rank, event.propensity)
+                heard.append((event.listener, track, event.at_s, event.seconds, *more, origin))
+            else:
+                came = {"section": event.section, "rank": event.rank, "propensity": event.propensity}
+                context = json.dumps({name: value for name, value in came.items() if value is not None})
+                judged.append((event.listener, track, event.at_s, event.action, context, origin))
+        with self.database.transaction() as connection:
+            n_before = connection.total_changes
+            connection.executemany(
+                "INSERT OR IGNORE INTO plays"
+                " (listener, track_id, played_at, seconds, share, is_skip, section, rank, propensity, origin)"
+                " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE NOT EXISTS (SELECT 1 FROM plays"
+                f" WHERE listener = ?1 AND track_id = ?2 AND played_at BETWEEN ?3 - {SAME_S} AND ?3 + {SAME_S})",
+                heard,
+            )
+            connection.executemany(
+                "INSERT OR IGNORE INTO judgements (listener, track_id, judged_at, verdict, context, origin)"
+                " SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (SELECT 1 FROM judgements WHERE listener = ?1"
+                f" AND track_id = ?2 AND query_track_id IS NULL AND judged_at >= ?3 - {SAME_S})",
+                judged,
+            )
+            return connection.total_changes - n_before
+
     # --- wishes ---------------------------------------------------------------------------------------------
 
     def wish(self, kind: Wish, track_id: str, listener: str = ME) -> None:
@@ -288,9 +345,7 @@ class Opinions:
         int
             How many plays, verdicts and wishes there were.
         """
-        from_at, to_at = (-math.inf if from_s is None else from_s), (math.inf if to_s is None else to_s)
-        if math.isnan(from_at) or math.isnan(to_at):
-            raise InputError("A time from which, or up to which, something is to be forgotten is no number.")
+        from_at, to_at = _times(from_s, to_s)
         n_deleted = 0
         with _overwriting(self.database.connection), self.database.transaction() as connection:
             for table, column in (("plays", "played_at"), ("judgements", "judged_at")):
@@ -301,6 +356,17 @@ class Opinions:
             if from_s is None and to_s is None:
                 n_deleted += connection.execute("DELETE FROM wishes WHERE listener = ?", (listener,)).rowcount
         return n_deleted
+
+    def n_kept(self, listener: str, from_s: float | None = None, to_s: float | None = None) -> int:
+        """How many plays, verdicts and wishes `forget` would delete."""
+        from_at, to_at = _times(from_s, to_s)
+        row = self.database.connection.execute(
+            "SELECT (SELECT count(*) FROM plays WHERE listener = :who AND played_at >= :a AND played_at < :b)"
+            " + (SELECT count(*) FROM judgements WHERE listener = :who AND judged_at >= :a AND judged_at < :b)"
+            " + (SELECT count(*) FROM wishes WHERE listener = :who AND :all)",
+            {"who": listener, "a": from_at, "b": to_at, "all": from_s is None and to_s is None},
+        ).fetchone()
+        return int(row[0])
 
     def export(self, listener: str = ME) -> list[dict[str, Any]]:
         """Return everything kept of a listener, history included, oldest first, as JSON can hold it.
@@ -381,6 +447,13 @@ def _overwriting(connection: sqlite3.Connection) -> Iterator[None]:
     finally:
         connection.execute(f"PRAGMA secure_delete = {before}").fetchone()
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}").fetchone()
+
+
+def _times(from_s: float | None, to_s: float | None) -> tuple[float, float]:
+    from_at, to_at = (-math.inf if from_s is None else from_s), (math.inf if to_s is None else to_s)
+    if math.isnan(from_at) or math.isnan(to_at):
+        raise InputError("A time from which, or up to which, something is to be forgotten is no number.")
+    return from_at, to_at
 
 
 def _check_wish(kind: str) -> None:

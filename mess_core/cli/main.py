@@ -14,12 +14,14 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
 from mess_core.catalogue.catalogue import ALL, FILTERS, NAMES
+from mess_core.catalogue.listening import ACTIONS
 from mess_core.catalogue.opinions import ME
 from mess_core.cli import tracking
 from mess_core.cli.tables import (
@@ -46,11 +48,13 @@ from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.kept import load_evaluation
 from mess_core.evaluation.tagging import check_tags
 from mess_core.evaluation.taste import TasteStudy
+from mess_core.handover.events import export_events, import_events
 from mess_core.handover.exports import as_document, path_document, recommended_document, write_playlist
 from mess_core.handover.incoming import import_library
 from mess_core.handover.judgements import export_judgements, export_strengths, import_judgements
 from mess_core.handover.metrics import export_metric
 from mess_core.handover.outgoing import export_library
+from mess_core.handover.recognising import FUZZY_LOW
 from mess_core.handover.served import export_index
 from mess_core.handover.vectors import import_vectors
 from mess_core.learning.kept import SOURCES
@@ -105,6 +109,7 @@ from mess_core.workspace.workspace import DEMO, Workspace, check_path
 DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
 NOBODY_READS = 128 + 13  # SIGPIPE
 MOST_VALUES_NAMED = 10
+ACTION_WORDS = ("heard", "skipped", "liked", "disliked")  # as `ACTIONS`
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -154,6 +159,15 @@ class _Parser(argparse.ArgumentParser):
         error = _WrongUseError(f"{message[:1].upper()}{message[1:].rstrip('.')}.", f"See {self.prog} --help.")
         error.usage = self.format_usage()
         raise error
+
+
+def _time(text: str) -> float:
+    """Seconds since 1970, of a date that is meant as UTC where it does not say otherwise."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date; expected as 2026-05-01") from error
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def _path(text: str) -> Path:
@@ -343,6 +357,24 @@ def _parser() -> argparse.ArgumentParser:
     votes.add_argument("what", choices=["export", "import", "aggregate"])
     votes.add_argument("file", type=_path, metavar="FILE")
 
+    events = verb(
+        "events", _events, "What was listened to: from ListenBrainz, Last.fm, Spotify or a table, and to one."
+    )
+    events.add_argument("what", choices=["import", "export", "forget", "list"])
+    events.add_argument("file", nargs="?", type=_path, metavar="FILE", help="with import also a zip or a folder")
+    events.add_argument(
+        "--listener", metavar="NAME", help="whose; with import whatever the file says, by default of all or `me`"
+    )
+    events.add_argument(
+        "--confidence", type=float, default=FUZZY_LOW, metavar="0..1",
+        help="with import: how sure it must be which recording is meant; 0.9 leaves out names that are only alike",
+    )  # fmt: skip
+    events.add_argument(
+        "--from", dest="from_s", type=_time, metavar="DATE", help="with forget: not what is before (UTC)"
+    )
+    events.add_argument("--to", dest="to_s", type=_time, metavar="DATE", help="with forget: only what is before (UTC)")
+    events.add_argument("--yes", action="store_true", help="with forget: do it")
+
     again = verb("reproduce", _reproduce, "Compute a kept result again and compare it, number by number.")
     again.add_argument(
         "file", type=Path, metavar="FILE", help="a discovery or evaluation in the folder `probing/`, or a saved answer"
@@ -531,6 +563,69 @@ def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
         document["replication"] = asdict(replication)
         lines += replication.sentences()
     _print(options, document, lines)
+    return DONE
+
+
+def _events(workspace: Workspace, options: argparse.Namespace) -> int:
+    if options.what in ("import", "export") and options.file is None:
+        raise InputError(f"events {options.what} needs a FILE.", f"python -m mess_core events {options.what} FILE")
+    match options.what:
+        case "import":
+            return _import_events(workspace, options)
+        case "export":
+            n_events = export_events(workspace, options.file, listener=options.listener)
+            document = {"file": str(options.file), "listener": options.listener, "n_events": n_events}
+            _print(options, document, f"{counted(n_events, 'event')} in {options.file}.")
+            return DONE
+        case "forget":
+            return _forget_events(workspace, options)
+    return _list_events(workspace, options)
+
+
+def _import_events(workspace: Workspace, options: argparse.Namespace) -> int:
+    if not 0 <= options.confidence <= 1:
+        raise InputError(f"--confidence is {options.confidence:g}, expected 0 to 1.")
+    taken = import_events(
+        workspace, options.file, listener=options.listener, least_confidence=options.confidence
+    )  # fmt: skip
+    facts = asdict(taken)
+    facts["by_confidence"] = [{"confidence": name, "n": n} for name, n in taken.by_confidence]
+    facts["unmatched"] = [{"name": name, "n": n} for name, n in taken.unmatched]
+    facts["refused"] = [{"name": name, "reason": why} for name, why in taken.refused]
+    lines = [taken.summary, *(f"  {where}: {why}" for where, why in taken.refused)]
+    if taken.unmatched:
+        lines += ["Most often heard, and not here:", *(f"  {n:,} × {name}" for name, n in taken.unmatched)]
+    _print(options, {"file": str(options.file), "n_matched": taken.n_matched, **facts}, lines)
+    return SOME_FAILED if taken.n_refused else DONE
+
+
+def _forget_events(workspace: Workspace, options: argparse.Namespace) -> int:
+    opinions, who = workspace.opinions, options.listener or ME
+    times = (options.from_s, options.to_s)
+    if options.yes:
+        n_events = opinions.forget(who, *times)
+        said = (
+            f"{counted(n_events, 'entry', 'entries')} of {who} forgotten. Backups, and the copies that are made of the "
+            f"catalogue once a day ({workspace.paths.copies}), may still hold them."
+        )
+    else:
+        n_events = opinions.n_kept(who, *times)
+        said = f"{counted(n_events, 'entry', 'entries')} of {who}.{' --yes forgets them.' if n_events else ''}"
+    _print(options, {"listener": who, "n_events": n_events, "forgotten": options.yes}, said)
+    return DONE
+
+
+def _list_events(workspace: Workspace, options: argparse.Namespace) -> int:
+    found: list[dict[str, Any]] = []
+    lines = []
+    for name in workspace.opinions.listeners():
+        events = workspace.opinions.events(name)
+        n = np.bincount(events.action, minlength=len(ACTIONS))
+        counts = {f"n_{action}": int(count) for action, count in zip(ACTIONS, n, strict=True)}
+        found.append({"listener": name, "n_events": len(events), "n_tracks": len(events.track_ids), **counts})
+        done = ", ".join(f"{count:,} {word}" for count, word in zip(n, ACTION_WORDS, strict=True))
+        lines.append(f"{name}: {done}; {counted(len(events.track_ids), 'track')}")
+    _print(options, {"listeners": found}, lines or "Nobody has listened to anything yet.")
     return DONE
 
 

@@ -28,7 +28,7 @@ from mess_core.recommend.generator import Chosen
 from mess_core.recommend.naming import Facts, name_of_interest, shares_of
 from mess_core.recommend.profile import Profile, at_this_part_of_day, profile_of
 from mess_core.recommend.reasons import Carrier, WhyNot, carrier_of, why_not
-from mess_core.recommend.sections import SECTIONS, Section, most_liked_lately, week_began_s
+from mess_core.recommend.sections import SECTIONS, Section, choose_next, most_liked_lately, week_began_s
 from mess_core.recommend.shelf import Shelf, make_points
 from mess_core.recommend.signals import DAY_S
 from mess_core.recommend.simulated import heard_by, is_simulated
@@ -276,6 +276,42 @@ def recommend(
         interests_of(scope, profile),
         tuple(rows),
     )
+
+
+def next_of_radio(
+    scope: Scope,
+    listener: str,
+    played: Sequence[str],
+    *,
+    surprise: float = 0.5,
+    seed: int = 0,
+    now_s: float | None = None,
+    index_of: IndexOf | None = None,
+    discovery_of: DiscoveryOf = Scope.discovery_for_search,
+) -> Recommended | None:
+    """What a radio plays next; None where everything is disliked.
+
+    Parameters
+    ----------
+    scope, listener, surprise, seed, now_s, index_of, discovery_of
+        As in `recommend`.
+    played : sequence of str
+        What it has played, the latest last: none of that comes back before half of the library was played.
+    """
+    now_s = to_the_hour(time.time() if now_s is None else now_s)
+    profile = profile_for(scope, listener, now_s)
+    rows = profile.shelf.rows
+    recent = [rows[each] for each in played[-(len(rows) // 2) :] if each in rows]
+    one = choose_next(profile, recent, surprise, seed)
+    if one is None:
+        return None
+    track_id = profile.shelf.track_ids[one.row]
+    track = scope.workspace.catalogue.tracks_of([track_id]).get(track_id)
+    if track is None:
+        return None
+    explainer = _Explainer(scope, profile, events_of(scope, listener), index_of, discovery_of)
+    path = scope.workspace.catalogue.likely_audio_paths([track_id])[track_id]
+    return Recommended(1, track, path, one, explainer.why(SECTIONS["quick-picks"], one))
 
 
 def _known(profile: Profile, row: int) -> Chosen:

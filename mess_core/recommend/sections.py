@@ -6,12 +6,12 @@ much oftener its rows were taken well later on than rows drawn by chance.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mess_core.recommend.exploring import n_to_try, posterior_of, try_out
+from mess_core.recommend.exploring import SHARE_FAMILIAR, SHARE_SURPRISING, n_to_try, posterior_of, try_out
 from mess_core.recommend.generator import Chosen, Wanted, choose
 from mess_core.recommend.profile import Profile
 from mess_core.recommend.signals import DAY_S
@@ -19,6 +19,7 @@ from mess_core.recommend.taste import Interest
 
 LATELY_DAYS = 14.0  # what was heard in that time is not recommended again
 FORGOTTEN_DAYS = 60.0
+RADIO_AMONG = 5  # of the best, of which a radio plays one
 WEEK_S = 7 * DAY_S
 MONDAY_S = 4 * DAY_S  # 1970 began on a Thursday; the Monday after it
 CHANCE_OF_A_WEEK = 0.3  # standard deviations of a score: how far the week's draw moves a row
@@ -68,6 +69,28 @@ def _quick_picks(profile: Profile, n: int, surprise: float, seed: int) -> list[C
         )
         chosen.insert(min(len(chosen), 3 + number * 5), one)  # where it is seen
     return chosen
+
+
+def choose_next(profile: Profile, played: Sequence[int], surprise: float, seed: int) -> Chosen | None:
+    """What a radio plays after some rows: mostly what fits best and was not heard lately, now and then a try.
+
+    Where all of that was heard lately, that comes back, too. None where nothing may be played.
+    """
+    rng = np.random.default_rng([seed, len(played)])
+    refused = set(profile.taste.refused.tolist())
+    for never in (lately(profile) | set(played), set(played), set()):
+        allowed = np.array([row for row in range(len(profile.shelf)) if row not in never | refused], int)
+        if not len(allowed):
+            continue
+        if rng.random() < SHARE_FAMILIAR + (SHARE_SURPRISING - SHARE_FAMILIAR) * surprise:
+            ((row, propensity),) = try_out(profile.shelf, posterior_of(profile.shelf, profile.signals), allowed, 1, rng)
+            taste = profile.taste
+            place = float((taste.scores <= taste.scores[row]).mean())
+            return Chosen(row, float(taste.scores[row]), place, int(taste.best[row]), "tried", propensity)
+        found = _choose(profile, Wanted(min(RADIO_AMONG, len(allowed)), surprise, only=allowed.tolist()))
+        if found:  # one of the best, so that it does not stay with one interest
+            return replace(found[int(rng.integers(len(found)))], propensity=1 / len(found))
+    return None
 
 
 def most_liked_lately(profile: Profile) -> int | None:

@@ -12,12 +12,11 @@ from mess_core.handover.events import TakenEvents, export_events, import_events
 from mess_core.numbers import percent
 from mess_core.recommend.for_you import latest_events
 from mess_core.recommend.simulated import is_simulated
-from mess_core.words import counted
+from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources
 
 MOST_SHOWN = 100
-MOST_REFUSED = 5
 DID = {"play": "heard", "skip": "skipped", "like": "liked", "dislike": "disliked"}
 
 
@@ -69,6 +68,10 @@ def _bring_in(listener: str) -> None:
 
 def _show_taken(taken: TakenEvents) -> None:
     st.text(taken.summary)
+    for name, why in taken.refused:
+        st.text(f"{name}: {why}")
+    if taken.unmatched:
+        st.text("Most often not here: " + listed([f"{name} ({n:,})" for name, n in taken.unmatched]) + ".")
 
 
 def _take_along(listener: str) -> None:

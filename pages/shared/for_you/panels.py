@@ -45,7 +45,7 @@ def choose_listener(scope: Scope) -> str:
                 st.rerun()
         state.sticky(
             st.slider, "Familiar to surprising", 0.0, 1.0, key="surprise", step=0.25, width=220,
-            help="Towards familiar, what is like something you have heard comes first; towards surprising, what is not.",
+            help="Familiar: what is like something you have heard comes first. Surprising: what is not.",
         )  # fmt: skip
         state.sticky(
             st.selectbox, "Heard at", options=[ANY_TIME, *PARTS_OF_DAY], key="part_of_day", width=140,

@@ -191,4 +191,6 @@ def show_beginning(scope: Scope, known: ForYou) -> None:
     )
     keep_heard(report, "beginning", shown=shown, listener=known.listener)
     if known.profile.taste.n_liked:
-        st.caption(f"{counted(known.profile.taste.n_liked, 'recording')} liked so far, of {ENOUGH_LIKED} to begin with.")
+        st.caption(
+            f"{counted(known.profile.taste.n_liked, 'recording')} liked so far, of {ENOUGH_LIKED} to begin with."
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import streamlit as st
 
 from mess_core.numbers import percent
@@ -10,6 +12,7 @@ from mess_core.recommend.simulated import is_simulated
 from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
 from pages.shared.app import resources, state
+from pages.shared.app.frame import plain
 
 SMALL = 0.05  # of all liking: smaller interests are shown on demand
 MOST_TITLES = 3
@@ -28,8 +31,11 @@ def _who(listener: str) -> str:
 
 def show(scope: Scope, known: ForYou) -> None:
     """The interests one by one, what is liked in each, and what is wanted less of."""
-    wishes = {} if is_simulated(known.listener) else resources.workspace().opinions.wishes(known.listener)
-    with st.expander(f"The taste that this goes by ({counted(len(known.interests), 'interest')})", icon=":material/interests:"):
+    wishes: dict[str, Sequence[str]] = {}
+    if not is_simulated(known.listener):
+        wishes |= resources.workspace().opinions.wishes(known.listener)
+    how_many = counted(len(known.interests), "interest")
+    with st.expander(f"The taste that this goes by ({how_many})", icon=":material/interests:"):
         for number, interest in enumerate(known.interests):
             if interest.share >= SMALL or st.session_state.get("all interests"):
                 _show_interest(scope, known, interest, number, interest.medoid.track_id in wishes.get("less", ()))
@@ -65,16 +71,12 @@ TO_MAP = "an interest was marked for the map"
 
 
 def _plain_line(interest: NamedInterest) -> str:
-    from pages.shared.app.frame import plain
-
     heard = max(interest.hears, key=lambda name: interest.hears[name], default="")
     is_clear = heard and interest.hears[heard] >= 0.75
     return plain(f"{interest.name}, {percent(100 * interest.share)}{f': {heard}' if is_clear else ''}")
 
 
 def _listed_titles(titles: list[str], n_more: int) -> str:
-    from pages.shared.app.frame import plain
-
     more = f" and {n_more} more" if n_more > 0 else ""
     return plain(", ".join(titles)) + more
 
@@ -92,7 +94,7 @@ def _unwish(kind: str, track_id: str, listener: str) -> None:
     resources.workspace().opinions.unwish("less" if kind == "less" else "ignore", track_id, listener)
 
 
-def _show_wishes(scope: Scope, known: ForYou, wishes: dict) -> None:
+def _show_wishes(scope: Scope, known: ForYou, wishes: Mapping[str, Sequence[str]]) -> None:
     """What was asked for, and the way back."""
     asked = [(kind, track_id) for kind in ("less", "ignore") for track_id in wishes.get(kind, ())]
     if not asked:

@@ -31,7 +31,7 @@ from typing import Any
 import streamlit as st
 
 from mess_core.catalogue.catalogue import Track
-from mess_core.catalogue.opinions import heard_since
+from mess_core.catalogue.opinions import ME, heard_since
 from mess_core.config import EXCERPT_DEFAULT_S, MAX_DURATION_S
 from mess_core.errors import InputError, UnknownTrackError
 from pages.shared.app import resources
@@ -260,6 +260,7 @@ def keep_heard(
     query_id: str | None = None,
     *,
     shown: Mapping[str, Shown] | None = None,
+    listener: str = ME,
 ) -> None:
     """Keep for how long each track was heard, and how much of it; a report counts up until the player is made anew.
 
@@ -275,6 +276,8 @@ def keep_heard(
         What the tracks were found for.
     shown : mapping, optional
         How those tracks came to be shown that were recommended, by id.
+    listener : str
+        Who heard it.
     """
     if report is None:
         return
@@ -296,6 +299,7 @@ def keep_heard(
             section=came.section if came else None,
             rank=came.rank if came else None,
             propensity=came.propensity if came else None,
+            listener=listener,
         )
     # What was too short to be kept is not counted as kept: it may add up.
     st.session_state[f"heard in {key}"] = {**before, **{track_id: report.heard[track_id] for track_id in more}}
