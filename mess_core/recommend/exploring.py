@@ -45,23 +45,20 @@ class Posterior:
         return drawn
 
 
-def coordinates(shelf: Shelf) -> np.ndarray:
-    """Where tracks lie, (n, d): the first directions of each hearing, where there are more than can be learned."""
-    n_columns = shelf.points.shape[1]
-    if n_columns <= N_COORDINATES:
-        return shelf.points
-    half = n_columns // 2
-    kept = [*range(N_COORDINATES // 2), *range(half, half + N_COORDINATES // 2)]
-    return shelf.points[:, kept]
+def coordinates(shelf: Shelf, rows: np.ndarray) -> np.ndarray:
+    """Where some rows lie, (m, d) float64: the first directions of each hearing, no more than can be learned."""
+    each = max(1, N_COORDINATES // len(shelf.hearings))
+    kept = [column for own in shelf.columns for column in range(own.start, min(own.stop, own.start + each))]
+    return shelf.points[np.ix_(rows, np.array(kept, int))].astype(np.float64)
 
 
 def posterior_of(shelf: Shelf, signals: Signals) -> Posterior:
     """From what was said of tracks; of a track, liking less disliking is its rating, at most 2 either way."""
     known = np.array([shelf.rows.get(track_id, -1) for track_id in signals.track_ids], int)
     is_here = known >= 0
-    z = coordinates(shelf)[known[is_here]].astype(np.float64)
+    z = coordinates(shelf, known[is_here])
     rating = np.clip((signals.liking - signals.disliking)[is_here], -2.0, 2.0)
-    precision = PRIOR * np.eye(coordinates(shelf).shape[1]) + z.T @ z
+    precision = PRIOR * np.eye(z.shape[1]) + z.T @ z
     covariance = np.linalg.inv(precision)
     root = NOISE * np.linalg.cholesky((covariance + covariance.T) / 2)
     return Posterior(covariance @ (z.T @ rating), root)
@@ -96,7 +93,7 @@ def try_out(
     n = min(n, len(allowed))
     if n <= 0:
         return []
-    worth = coordinates(shelf)[allowed] @ posterior.draw(rng, N_DRAWS + 1).T  # (m, draws)
+    worth = coordinates(shelf, allowed) @ posterior.draw(rng, N_DRAWS + 1).T  # (m, draws)
     best = np.argpartition(-worth, n - 1, axis=0)[:n]
     times = np.bincount(best[:, 1:].ravel(), minlength=len(allowed)) / N_DRAWS
     return [(int(allowed[place]), float(max(times[place], FEWEST_DRAWN))) for place in best[:, 0]]

@@ -33,6 +33,7 @@ from mess_core.recommend.taste import Taste
 RELEVANCE = 0.7  # λ
 MOST_OF_AN_ARTIST, MOST_OF_A_WORK = 2, 1  # within one list
 FAMILIARITY = 0.6  # of a cosine: how far the knob at either end moves a candidate
+MOST_HEARD = 512  # tracks that the knob goes by, those heard last
 CANDIDATES_PER_ROW = 20  # of each interest, for each row that it may fill
 BY_ARTIST, BY_NEWNESS = 0.03, 0.03  # what the other sources add, as a cosine
 LEAST_PLACE = 0.5  # of the best that an interest has left, among all candidates
@@ -102,15 +103,11 @@ class _List:
 
 
 def relevance(taste: Taste, heard: np.ndarray, surprise: float = 0.5) -> np.ndarray:
-    """The scores of a taste, moved by the knob, (n,) float64. heard : (m,) rows that were ever heard."""
+    """The scores of a taste, moved by the knob, (n,) float64. heard : (m,) rows, what was heard last first."""
     lean = FAMILIARITY * (1.0 - 2.0 * surprise)
     if not lean or not len(heard):
         return taste.scores
-    points = taste.shelf.points
-    nearest = np.full(len(points), -1.0)
-    for start in range(0, len(heard), 512):
-        np.maximum(nearest, (points @ points[heard[start : start + 512]].T).max(axis=1), out=nearest)
-    found: np.ndarray = taste.scores + lean * nearest
+    found: np.ndarray = taste.scores + lean * taste.shelf.nearest(taste.shelf.points[heard[:MOST_HEARD]])
     return found
 
 
@@ -129,24 +126,21 @@ def choose(
     ----------
     taste : Taste
     wanted : Wanted
-    heard : (m,) rows that were ever heard, for the knob
+    heard : (m,) rows that were heard, the last first, for the knob
     liked_artists : by whom something is liked
     new_from_s : since when something counts as new, seconds since 1970
     moved : (n,) what is added to the scores, as a draw does
     """
     shelf = taste.shelf
     allowed = np.zeros(len(shelf), bool)
-    allowed[list(range(len(shelf))) if wanted.only is None else list(wanted.only)] = True
-    allowed[list(wanted.never)] = False
+    allowed[slice(None) if wanted.only is None else np.fromiter(wanted.only, int)] = True
+    allowed[np.fromiter(wanted.never, int)] = False
     allowed[taste.refused] = False
     rows = np.flatnonzero(allowed)
     if not len(rows) or wanted.n <= 0:
         return []
     scores = relevance(taste, np.empty(0, int) if heard is None else heard, wanted.surprise) + moved
-    is_by_liked = np.array([not liked_artists.isdisjoint(shelf.artists[row]) for row in rows] if liked_artists else [])
-    worth = scores + BY_NEWNESS * (shelf.added_s >= new_from_s)
-    if len(is_by_liked):
-        worth[rows[is_by_liked]] += BY_ARTIST
+    worth = scores + BY_NEWNESS * (shelf.added_s >= new_from_s) + BY_ARTIST * shelf.by_any_of(liked_artists)
     place = np.zeros(len(shelf))
     place[rows] = _places(worth[rows])
     rows = rows[np.lexsort((rows, -worth[rows]))]

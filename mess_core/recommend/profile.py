@@ -54,8 +54,9 @@ class Profile:
 
     @cached_property
     def heard(self) -> np.ndarray:
-        """The rows that were ever heard or judged, (m,)."""
-        return np.flatnonzero(np.isfinite(self.days_since))
+        """The rows that were ever heard or judged, the last first, (m,)."""
+        rows = np.flatnonzero(np.isfinite(self.days_since))
+        return rows[np.lexsort((rows, self.days_since[rows]))]
 
     @cached_property
     def new_from_s(self) -> float:

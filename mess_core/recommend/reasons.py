@@ -55,9 +55,9 @@ def carrier_of(taste: Taste, row: int) -> Carrier | None:
     looked_at = [place for place in np.argsort(-pulls)[:FIRST_LOOKED_AT] if interest.rows[place] != row]
     if not looked_at:
         return None
-    if len(interest.rows) == 1:
-        drops = np.array([taste.fits[row, number] - np.partition(taste.fits[row], -2)[-2:].min()])
-        drops = drops if len(taste.interests) > 1 else cosines[:1]
+    if len(interest.rows) == 1:  # without it the interest is gone, and the next best is left
+        others = np.delete(taste.fits[row], number)
+        drops = np.array([taste.fits[row, number] - others.max() if len(others) else cosines[0]])
     else:
         rest = interest.weights[:, None] * own
         total = rest.sum(axis=0)

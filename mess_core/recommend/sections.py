@@ -58,7 +58,9 @@ def _quick_picks(profile: Profile, n: int, surprise: float, seed: int) -> list[C
     chosen = _choose(profile, Wanted(n - n_tried, surprise, never))
     taken = {each.row for each in chosen} | never | set(profile.taste.refused.tolist())
     is_near_dislike = profile.taste.penalties > 0
-    allowed = np.array([row for row in np.flatnonzero(~is_near_dislike) if row not in taken], int)
+    is_open = ~is_near_dislike
+    is_open[np.fromiter(taken, int)] = False
+    allowed = np.flatnonzero(is_open)
     tried = try_out(
         profile.shelf, posterior_of(profile.shelf, profile.signals), allowed, n_tried, np.random.default_rng(seed)
     )
@@ -79,7 +81,9 @@ def choose_next(profile: Profile, played: Sequence[int], surprise: float, seed: 
     rng = np.random.default_rng([seed, len(played)])
     refused = set(profile.taste.refused.tolist())
     for never in (lately(profile) | set(played), set(played), set()):
-        allowed = np.array([row for row in range(len(profile.shelf)) if row not in never | refused], int)
+        is_open = np.ones(len(profile.shelf), bool)
+        is_open[np.fromiter(never | refused, int)] = False
+        allowed = np.flatnonzero(is_open)
         if not len(allowed):
             continue
         if rng.random() < SHARE_FAMILIAR + (SHARE_SURPRISING - SHARE_FAMILIAR) * surprise:
@@ -134,16 +138,12 @@ def _new(profile: Profile, n: int, surprise: float, seed: int) -> list[Chosen]:
 
 def _rediscover(profile: Profile, n: int, surprise: float, seed: int) -> list[Chosen]:
     rows = np.flatnonzero((profile.liking > 0) & (profile.days_since >= FORGOTTEN_DAYS))
-    return _choose(profile, Wanted(n, 0.0, only=rows.tolist()))
+    return _choose(profile, Wanted(n, only=rows.tolist()))
 
 
 def _deep_cuts(profile: Profile, n: int, surprise: float, seed: int) -> list[Chosen]:
-    rows = [
-        row
-        for row in np.flatnonzero(~np.isfinite(profile.days_since)).tolist()
-        if not profile.liked_artists.isdisjoint(profile.shelf.artists[row])
-    ]
-    return _choose(profile, Wanted(n, surprise, only=rows))
+    rows = np.flatnonzero(~np.isfinite(profile.days_since) & profile.shelf.by_any_of(profile.liked_artists))
+    return _choose(profile, Wanted(n, surprise, only=rows.tolist()))
 
 
 def _opposite(profile: Profile, n: int, surprise: float, seed: int) -> list[Chosen]:

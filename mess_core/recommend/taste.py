@@ -34,12 +34,13 @@ from functools import cached_property
 
 import numpy as np
 
-from mess_core.recommend.shelf import Shelf, unit
+from mess_core.recommend.shelf import POINTS_AT_ONCE, Shelf, unit
 from mess_core.recommend.signals import Signals
 
 FEWEST_FOR_SEVERAL = 8  # liked tracks; of fewer one mean is all that can be told
 MOST_INTERESTS = 12
 MOST_CLUSTERED = 1000  # liked tracks, the weightiest: Ward's tree is made of all their pairs
+MOST_AVOIDED = 128  # disliked tracks that push others down, the weightiest; none of them is ever recommended
 LEAST_TOGETHER = 0.05  # standard deviations of a pair: a hearing is never quite deaf to an interest
 SHRINK_TO = 5.0  # liked tracks: a taste told by as many is believed by half
 
@@ -133,10 +134,15 @@ class Taste:
         """What is taken off each track for being near to what is disliked, (n,) float64."""
         if not len(self.disliked) or not self.settings.near_dislike:
             return np.zeros(len(self.shelf))
-        cosines = self.shelf.points @ self.shelf.points[self.disliked].T
-        too_near = np.clip(cosines - self.shelf.near_from, 0.0, None) * self.dislike_weights
-        penalties: np.ndarray = self.settings.near_dislike * too_near.max(axis=1).astype(np.float64)
-        return penalties
+        penalties = np.zeros(len(self.shelf), np.float32)
+        weights = self.dislike_weights.astype(np.float32)
+        for start in range(0, len(self.disliked), POINTS_AT_ONCE):
+            some = slice(start, start + POINTS_AT_ONCE)
+            too_near = self.shelf.points @ self.shelf.points[self.disliked[some]].T
+            too_near -= self.shelf.near_from
+            too_near *= weights[some]
+            np.maximum(penalties, too_near.max(axis=1), out=penalties)
+        return self.settings.near_dislike * penalties.astype(np.float64)
 
     @cached_property
     def scores(self) -> np.ndarray:
@@ -171,8 +177,9 @@ def taste_of(
     is_here = known >= 0
     rows, liking, disliking = known[is_here], signals.liking[is_here], signals.disliking[is_here]
     is_against = disliking > 0
-    disliked = rows[is_against]
-    dislike_weights = np.clip(disliking[is_against] / 2.0, 0.0, 1.0)
+    heaviest = np.lexsort((rows[is_against], -disliking[is_against]))[:MOST_AVOIDED]
+    disliked = rows[is_against][heaviest]
+    dislike_weights = np.clip(disliking[is_against][heaviest] / 2.0, 0.0, 1.0)
     less_rows = np.array([shelf.rows[each] for each in less if each in shelf.rows], int)
     beside = np.concatenate([disliked, less_rows])
     weights_beside = np.concatenate([dislike_weights, np.ones(len(less_rows))])

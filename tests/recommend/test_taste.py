@@ -205,6 +205,13 @@ def test_what_carries_most_is_the_one_that_is_most_alike_of_equal_weights():
     assert carrier.row == 1
 
 
+def test_a_single_like_is_the_reason_of_what_is_like_it():
+    carrier = carrier_of(taste(planted_shelf(), *likes([0])), 1)
+    assert carrier is not None
+    assert (carrier.row, carrier.share) == (0, 1.0)
+    assert carrier.drop > 0
+
+
 def test_without_a_taste_there_is_no_reason():
     assert carrier_of(taste(planted_shelf()), 0) is None
 

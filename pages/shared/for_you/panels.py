@@ -100,10 +100,10 @@ def say_what_it_is(scope: Scope, known: ForYou, section: str) -> None:
     if section == RADIO:
         st.caption("One after the other without end; it learns from what you hear out and what you skip.")
         return
+    if known.section.is_around_one:
+        st.text(known.title)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if known.section.is_around_one:
-            st.text(known.title)
-        st.caption(f"{known.section.definition} {_seen_of(scope, known.section)}")
+        st.caption(f"{known.section.definition} {_seen_of(scope, known.section)}", width="stretch")
         st.button(
             "Another list", key="another", icon=":material/refresh:", type="tertiary", on_click=begin_list_anew,
             help="What you have heard or liked in this list makes room for others.",
@@ -122,9 +122,9 @@ def in_a_sentence(seen: SectionResult, study: TasteStudy) -> str:
     """What a replay saw of a section."""
     who = counted(study.n_listeners, f"{study.listeners} listener")
     if seen.lift is None:
-        return f"Replayed on {who}, it had nothing to show."
+        return f"Replayed on {who}: it had nothing to show."
     times = f"{number(seen.lift.value, 1)} times{_within(seen.lift)}"
-    return f"Replayed on {who}, its tracks were taken well {times} as often as others drawn by chance."
+    return f"Replayed on {who}: taken well {times} as often as by chance."
 
 
 def _within(mean: Mean, decimals: int = 1) -> str:

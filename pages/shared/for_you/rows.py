@@ -16,7 +16,7 @@ from mess_core.numbers import number
 from mess_core.recommend.beginning import ENOUGH_LIKED
 from mess_core.recommend.for_you import ForYou, Recommended, begin_with
 from mess_core.recommend.simulated import is_simulated
-from mess_core.words import counted
+from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
 from pages.shared.app import resources, state
 from pages.shared.widgets.player.player import (
@@ -33,6 +33,13 @@ N_ROWS = 10
 FITS = "Fits your taste better than {} in 100 of the recordings that may come here."
 STAYING, CAME = "rows that stay", "how rows came to be shown"
 TO_BEGIN = {"like": "I like this", "dislike": "Not for me"}
+FOLLOWED = "a recommendation was followed to Listen"
+NOTHING = {
+    "new": "Nothing has come into this library within 30 days, after most of it was there.",
+    "rediscover": "Nothing that you like has lain for two months.",
+    "deep-cuts": "You have heard all that is here by those whom you like.",
+    "same-hands": "Nobody whom you like plays anything else here that is named.",
+}
 BEGINNING = "beginning"  # the section that is no section: recordings to say something about
 
 
@@ -70,15 +77,6 @@ def show_rows(scope: Scope, known: ForYou) -> None:
     if st.session_state.pop(FOLLOWED, False):
         st.switch_page("pages/4_Listen.py")
     _keep(scope, known, report, came)
-
-
-FOLLOWED = "a recommendation was followed to Listen"
-NOTHING = {
-    "new": "Nothing has come into this library within 30 days, after most of it was there.",
-    "rediscover": "Nothing that you like has lain for two months.",
-    "deep-cuts": "You have heard all that is here by those whom you like.",
-    "same-hands": "Nobody whom you like plays anything else here that is named.",
-}
 
 
 def named(track: Track) -> PlayerTrack:
@@ -161,6 +159,10 @@ def _ignore_reason(known: ForYou, track_id: str) -> None:
         resources.workspace().opinions.wish("ignore", reason, known.listener)
 
 
+def _heard_as(words: Sequence[str]) -> str:
+    return f"heard as {listed(words)}" if words else ""
+
+
 # --- nothing known yet --------------------------------------------------------------------------------------
 
 
@@ -174,12 +176,18 @@ def show_beginning(scope: Scope, known: ForYou) -> None:
     )
     verdicts = resources.workspace().opinions.verdicts(None, known.listener)
     tracks = begin_with(scope)
+    tagged = resources.tagged(scope.library)
     shown = {track.track_id: Shown(BEGINNING, rank) for rank, track in enumerate(tracks, 1)}
     report = player(
         [
             replace(
                 named(track),
-                row=PlayerRow(str(rank), acts=TO_BEGIN, verdict=verdicts.get(track.track_id, "none")),
+                row=PlayerRow(
+                    str(rank),
+                    verdict_words=_heard_as(tagged.words(track.track_id)),
+                    acts={} if is_simulated(known.listener) else TO_BEGIN,
+                    verdict=verdicts.get(track.track_id, "none"),
+                ),
             )
             for rank, track in enumerate(tracks, 1)
         ],
@@ -189,7 +197,8 @@ def show_beginning(scope: Scope, known: ForYou) -> None:
             track_id, verdict, listener=known.listener, context={"section": BEGINNING}
         ),
     )
-    keep_heard(report, "beginning", shown=shown, listener=known.listener)
+    if not is_simulated(known.listener):
+        keep_heard(report, "beginning", shown=shown, listener=known.listener)
     if known.profile.taste.n_liked:
         st.caption(
             f"{counted(known.profile.taste.n_liked, 'recording')} liked so far, of {ENOUGH_LIKED} to begin with."

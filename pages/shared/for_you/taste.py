@@ -16,6 +16,7 @@ from pages.shared.app.frame import plain
 
 SMALL = 0.05  # of all liking: smaller interests are shown on demand
 MOST_TITLES = 3
+TO_MAP = "an interest was marked for the map"
 
 
 def say(known: ForYou) -> None:
@@ -65,9 +66,6 @@ def _show_interest(scope: Scope, known: ForYou, interest: NamedInterest, number:
             )  # fmt: skip
     if st.session_state.pop(TO_MAP, False):
         st.switch_page("pages/3_Map.py")
-
-
-TO_MAP = "an interest was marked for the map"
 
 
 def _plain_line(interest: NamedInterest) -> str:
