@@ -174,6 +174,18 @@ def test_facts_are_frozen():
     assert {name for name, how in decorated.items() if "frozen=True" not in how} == CHANGING
 
 
+def test_whoever_shows_a_player_keeps_what_is_heard():
+    """Judge aside, which has a player of its own and keeps its clips with their questions."""
+    n_players = 0
+    for path in (*PAGES, *PANELS):
+        calls = Counter(
+            node.func.id for node in nodes(path) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        )
+        assert calls["player"] == calls["keep_heard"], path
+        n_players += calls["player"]
+    assert n_players >= 7
+
+
 @pytest.mark.slow
 def test_no_test_imports_another():
     """What tests share is in `conftest`, `planted`, `workers` or beside them; the browser's keep their own house."""

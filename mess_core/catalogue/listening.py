@@ -13,6 +13,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def read_events(connection: sqlite3.Connection, listener: str) -> Events:
         f" THEN json_extract(context, '$.propensity') END FROM judgements WHERE {_COUNTING_OF_ONE}",
         {"listener": listener},
     ).fetchall()
-    ids, at, action, *measured = zip(*rows, strict=True) if rows else [()] * 6
+    ids, at, action, *measured = (list(map(itemgetter(place), rows)) for place in range(6))
     track_ids = tuple(sorted(set(ids)))
     places = {track_id: place for place, track_id in enumerate(track_ids)}
     track = np.fromiter(map(places.__getitem__, ids), np.int64, len(ids))

@@ -29,7 +29,9 @@ from mess_core.catalogue.listening import COUNTING, Events, events_stamp, read_e
 from mess_core.catalogue.takeover import current_id
 from mess_core.config import MAX_DURATION_S
 from mess_core.errors import InputError, StorageError
-from mess_core.storage.database import BUSY_TIMEOUT_S, Database
+from mess_core.storage.database import BUSY_TIMEOUT_S, PREFIX, SUFFIX, Database
+from mess_core.storage.files import own_files
+from mess_core.storage.paths import COPIES
 from mess_core.storage.untrusted import parse_json_value
 
 Verdict = Literal["like", "dislike", "none"]  # none: taken back
@@ -223,8 +225,33 @@ class Opinions:
 
     # --- what files tell ------------------------------------------------------------------------------------
 
+    @contextlib.contextmanager
+    def taking_in(self, n_moved: list[int]) -> Iterator[None]:
+        """What `take_in` keeps within is told by one file, perhaps not for the first time.
+
+        A moment that the file tells now of another track than before is moved: at the end the old one goes, and how
+        many those were is added to `n_moved`.
+        """
+        connection = self.database.connection
+        connection.execute("CREATE TEMP TABLE told (listener TEXT, track_id TEXT, at REAL, origin TEXT)")
+        connection.execute("CREATE INDEX temp.told_when ON told (listener, at)")
+        try:
+            yield
+            with self.database.transaction():
+                for table, column in (("plays", "played_at"), ("judgements", "judged_at")):
+                    same = f"SELECT 1 FROM told WHERE told.listener = {table}.listener AND told.at = {column}"
+                    n_moved.append(
+                        connection.execute(
+                            f"DELETE FROM {table} WHERE origin IS NOT NULL"
+                            f" AND EXISTS ({same} AND told.origin = {table}.origin)"
+                            f" AND NOT EXISTS ({same} AND told.track_id = {table}.track_id)"
+                        ).rowcount
+                    )
+        finally:
+            connection.execute("DROP TABLE told")
+
     def take_in(self, told: Iterable[TakenEvent], origin: str) -> int:
-        """Keep what a file tells, all of it or nothing; returns how much of it was new.
+        """Keep what a file tells, all of it or nothing; returns how much of it was new. Only within `taking_in`.
 
         What is here already, from whatever source, is not kept again. A verdict counts unless there is one of the same
         listener on the same track that is as new.
@@ -236,9 +263,10 @@ class Opinions:
         origin : str
             "listenbrainz", "lastfm", "spotify" or "table"
         """
-        heard, judged = [], []
+        heard, judged, moments = [], [], []
         for event in told:
             track = event.track_id
+            moments.append((event.listener, track, event.at_s, origin))
             if event.action in ("play", "skip"):
                 more = (event.share, int(event.action == "skip"), event.section, event.rank, event.propensity)
                 heard.append((event.listener, track, event.at_s, event.seconds, *more, origin))
@@ -247,6 +275,7 @@ class Opinions:
                 context = json.dumps({name: value for name, value in came.items() if value is not None})
                 judged.append((event.listener, track, event.at_s, event.action, context, origin))
         with self.database.transaction() as connection:
+            connection.executemany("INSERT INTO told VALUES (?, ?, ?, ?)", moments)
             n_before = connection.total_changes
             connection.executemany(
                 "INSERT OR IGNORE INTO plays"
@@ -329,9 +358,9 @@ class Opinions:
         """Delete what a listener heard and said, from the disk, too; answers given on the page Judge stay.
 
         SQLite marks what is deleted as free and leaves its bytes: here they are overwritten with zeros, and the log
-        is emptied, where no other process is just reading it (else that happens when the last one ends). What remains
-        are backups and the copies of the catalogue that are made once a day, until newer ones replace them, and what a
-        file system or a solid-state disk keeps of old blocks.
+        is emptied, where no other process is just reading it (else that happens when the last one ends). The copies
+        that are made of the catalogue once a day, and before it changes its schema, forget it likewise. What remains
+        are backups elsewhere, and what a file system or a solid-state disk keeps of old blocks.
 
         Parameters
         ----------
@@ -344,17 +373,26 @@ class Opinions:
         -------
         int
             How many plays, verdicts and wishes there were.
+
+        Raises
+        ------
+        StorageError
+            If the disk refuses; where only a copy does, it is named.
         """
-        from_at, to_at = _times(from_s, to_s)
-        n_deleted = 0
+        times = _times(from_s, to_s)
+        is_all = from_s is None and to_s is None
         with _overwriting(self.database.connection), self.database.transaction() as connection:
-            for table, column in (("plays", "played_at"), ("judgements", "judged_at")):
-                n_deleted += connection.execute(
-                    f"DELETE FROM {table} WHERE listener = ? AND {column} >= ? AND {column} < ?",
-                    (listener, from_at, to_at),
-                ).rowcount
-            if from_s is None and to_s is None:
-                n_deleted += connection.execute("DELETE FROM wishes WHERE listener = ?", (listener,)).rowcount
+            n_deleted = _delete(connection, listener, times, is_all=is_all)
+        root = self.database.path.parent
+        for path in sorted(own_files(root, (root / COPIES).glob(f"{PREFIX}*{SUFFIX}"))):
+            try:
+                with contextlib.closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as copy, copy:
+                    copy.execute("PRAGMA secure_delete = ON")
+                    _delete(copy, listener, times, is_all=is_all)
+            except sqlite3.Error as error:
+                raise StorageError(
+                    f"It is forgotten, but not in the copy {path}: {error}.", "Delete that file by hand."
+                ) from error
         return n_deleted
 
     def n_kept(self, listener: str, from_s: float | None = None, to_s: float | None = None) -> int:
@@ -447,6 +485,20 @@ def _overwriting(connection: sqlite3.Connection) -> Iterator[None]:
     finally:
         connection.execute(f"PRAGMA secure_delete = {before}").fetchone()
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}").fetchone()
+
+
+def _delete(connection: sqlite3.Connection, listener: str, times: tuple[float, float], *, is_all: bool) -> int:
+    """How many rows of a listener went; an old copy need not have each table."""
+    there = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()}
+    n_deleted = 0
+    for table, column in (("plays", "played_at"), ("judgements", "judged_at")):
+        if table in there:
+            n_deleted += connection.execute(
+                f"DELETE FROM {table} WHERE listener = ? AND {column} >= ? AND {column} < ?", (listener, *times)
+            ).rowcount
+    if is_all and "wishes" in there:
+        n_deleted += connection.execute("DELETE FROM wishes WHERE listener = ?", (listener,)).rowcount
+    return n_deleted
 
 
 def _times(from_s: float | None, to_s: float | None) -> tuple[float, float]:

@@ -604,10 +604,7 @@ def _forget_events(workspace: Workspace, options: argparse.Namespace) -> int:
     times = (options.from_s, options.to_s)
     if options.yes:
         n_events = opinions.forget(who, *times)
-        said = (
-            f"{counted(n_events, 'entry', 'entries')} of {who} forgotten. Backups, and the copies that are made of the "
-            f"catalogue once a day ({workspace.paths.copies}), may still hold them."
-        )
+        said = f"{counted(n_events, 'entry', 'entries')} of {who} forgotten. Backups elsewhere may still hold them."
     else:
         n_events = opinions.n_kept(who, *times)
         said = f"{counted(n_events, 'entry', 'entries')} of {who}.{' --yes forgets them.' if n_events else ''}"

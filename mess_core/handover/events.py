@@ -50,6 +50,7 @@ class TakenEvents:
 
     n_new : events that were not here
     n_known : that were, of tracks that are
+    n_moved : of the new ones, those that the same file once told of another track, as which they are forgotten
     n_unmatched : of tracks that are not in the catalogue, or that nobody could tell
     n_passed_over : what is no event: podcasts, what was not heard at all
     n_refused : records that are none; `refused` has the first of them, (where, why)
@@ -61,6 +62,7 @@ class TakenEvents:
 
     n_new: int
     n_known: int
+    n_moved: int
     n_unmatched: int
     n_passed_over: int
     n_refused: int
@@ -78,6 +80,8 @@ class TakenEvents:
     def summary(self) -> str:
         """In a few sentences."""
         told = [f"{counted(self.n_new, 'event')} taken in, {self.n_known:,} known already."]
+        if self.n_moved:
+            told.append(f"{counted(self.n_moved, 'event')} recognised as another recording than before.")
         if self.by_confidence:
             sure = [f"{n:,} with confidence {confidence}" for confidence, n in self.by_confidence]
             told.append(f"Recognised: {listed(sure)}.")
@@ -119,12 +123,15 @@ def import_events(
         If the disk refuses; what was kept until then stays.
     """
     taking = _Taking(workspace, TrackNames(workspace, least_confidence), listener)
-    for found in read_listens(path):
-        if isinstance(found, tuple) and not isinstance(found, Refused):
-            taking.take(*found)
-        else:
-            taking.pass_over(found)
-    return taking.finish()
+    n_moved: list[int] = []
+    with workspace.opinions.taking_in(n_moved):
+        for found in read_listens(path):
+            if isinstance(found, tuple) and not isinstance(found, Refused):
+                taking.take(*found)
+            else:
+                taking.pass_over(found)
+        taking.keep_all()
+    return taking.result(sum(n_moved))
 
 
 class _Taking:
@@ -199,14 +206,16 @@ class _Taking:
         self._n["new"] += n_new
         self._n["known"] += len(portion) - n_new
 
-    def finish(self) -> TakenEvents:
+    def keep_all(self) -> None:
         for origin in list(self._waiting):
             self._keep(origin)
+
+    def result(self, n_moved: int) -> TakenEvents:
         bands: Counter[str] = Counter()
         for confidence, n in sorted(self._confidences.items(), reverse=True):
             bands[f"{confidence:g}" if confidence > 0.85 else "0.6 to 0.85"] += n
         return TakenEvents(
-            self._n["new"], self._n["known"], self._n["unmatched"], self._n["passed over"], self._n["refused"],
+            self._n["new"], self._n["known"], n_moved, self._n["unmatched"], self._n["passed over"], self._n["refused"],
             self._n["future"], tuple(bands.items()),
             tuple((" – ".join(filter(None, name)), n) for name, n in self._unmatched.most_common(MOST_UNMATCHED)),
             tuple(self._refused), tuple(self._listeners),

@@ -46,6 +46,7 @@ _ADDED = re.compile(
     re.IGNORECASE,
 )
 _ARTISTS = re.compile(r"\s*[;/,]\s*|\s+(?:&|and|x|vs\.?)\s+", re.IGNORECASE)
+_WORD, _APOSTROPHE = re.compile(r"[^\W_]+"), re.compile("['’`]")
 _NUMBER = re.compile(r"\d|^[ivx]+$")
 
 
@@ -252,7 +253,7 @@ def normal(name: str) -> str:
     """
     if not name.isascii():
         name = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
-    return " ".join("".join(c if c.isalnum() else "" if c in "'’`" else " " for c in name.casefold()).split())
+    return " ".join(_WORD.findall(_APOSTROPHE.sub("", name.casefold())))
 
 
 def bare(name: str) -> str:

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 MOST_RECORD = 2**20  # characters; a listen has 300 to 3000
 CHUNK = 2**18  # bytes read at a time
 HEAD = 512  # characters that the beginning of an object is told from
+LEAST_DEPTH = 500  # of objects and arrays within each other that Python refuses: 1000 less what it is amid itself
 MOST_FIRST_KEYS = 8  # with which records of one file begin
 MOST_LINES = 10  # that one cell may hold; more are a quote that was forgotten
 SEPARATORS = ",;\t|"
@@ -91,11 +92,12 @@ def json_records(stream: BinaryIO, objects: Collection[str] = (), arrays: Collec
         text, at = window.text, window.at
         found: JsonRecord | None = None
         if text[at] == "{":
-            if enters or holds.match(text, at, at + HEAD):
+            first = _FIRST.match(text, at)
+            is_known = first is not None and first[1] in first_keys  # begins as records do, not as what holds them
+            if enters or (not is_known and holds.match(text, at, at + HEAD)):
                 enters = False
                 window.at += 1
                 continue
-            first = _FIRST.match(text, at)
             number += 1
             value, wrong = window.decode(decode)
             found = JsonRecord(number, page, value, wrong)
@@ -144,11 +146,14 @@ class _Window:
         return self.at < len(self.text)
 
     def decode(self, decode: Any) -> tuple[Any, str]:
-        """The value here, which is passed; or None, why, and nothing is passed."""
+        """The value here, which is passed; or None, why, and no other one is passed."""
         while True:
             try:
                 value, self.at = decode(self.text, self.at)
-            except (ValueError, RecursionError) as error:
+            except RecursionError:
+                self.at += LEAST_DEPTH  # at least so many objects and arrays begin here, none of which ends
+                return None, "it is nested too deeply"
+            except ValueError as error:
                 n = len(self.text) - self.at
                 if self.is_end or n >= MOST_RECORD:
                     is_long = n >= MOST_RECORD and not self.is_end

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import sqlite3
 import time
 
 import numpy as np
@@ -11,9 +13,10 @@ import pytest
 from mess_core.catalogue import opinions as module
 from mess_core.catalogue.listening import ACTIONS
 from mess_core.catalogue.takeover import Changed, _inherit_opinions
-from mess_core.errors import InputError
-from mess_core.storage.database import Database
+from mess_core.errors import InputError, StorageError
+from mess_core.storage.database import Database, copy_catalogue
 from mess_core.workspace.workspace import Workspace
+from tests.storage.first_schema import ROWS_1, SCHEMA_1
 
 PLAY, SKIP, LIKE, DISLIKE = range(4)
 NOON = 1_750_000_000.0
@@ -308,8 +311,15 @@ def test_what_was_forgotten_is_in_no_file(tmp_path):
     def bytes_on_disk() -> bytes:
         return b"".join(path.read_bytes() for path in sorted(home.paths.root.rglob("*")) if path.is_file()).lower()
 
-    assert b"secret" in bytes_on_disk()
+    copy_catalogue(home.database.connection, home.paths.root, "2026-01-01")
+    with contextlib.closing(sqlite3.connect(home.paths.copies / "mess-schema-1.sqlite")) as old:
+        old.executescript(f"{SCHEMA_1} PRAGMA user_version = 1; {ROWS_1}")  # which knew of no plays
+    assert bytes_on_disk().count(b"secret listener") > 800
     home.opinions.forget("Secret Listener")
     assert b"secret" not in bytes_on_disk() and b"public" in bytes_on_disk()
     assert home.database.connection.execute("PRAGMA busy_timeout").fetchone()[0] == 30_000
     assert home.opinions.seconds_heard() == {"public": 5}
+    (home.paths.copies / "mess-2026-01-02.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(StorageError, match=r"not in the copy .*mess-2026-01-02\.sqlite") as caught:
+        home.opinions.forget("me")
+    assert "by hand" in caught.value.hint and home.opinions.seconds_heard() == {}

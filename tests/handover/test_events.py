@@ -427,6 +427,25 @@ def test_most_of_it_is_not_here(home, ids, tmp_path):
     assert (again.n_new, again.n_known) == (1000, 1000)
 
 
+def test_what_is_recognised_better_when_music_was_added_moves(home, ids, tmp_path):
+    """A misspelt neighbour was meant until the right one came; what else was heard in the same second stays."""
+    document = [
+        spotify("Heroees", "David Bowie", NOON, 1000),
+        spotify("Moon River", "Audrey Hepburn", NOON, 1000),
+        spotify("Heroees", "David Bowie", NOON + 60, 1000),
+    ]
+    path = write(tmp_path / "a.json", document)
+    home.opinions.add_play(ids["Heroes"], 7)
+    assert import_events(home, path).by_confidence == (("0.95", 1), ("0.6 to 0.85", 2))
+    plant_tracks(home, [named(9, "Heroees", "David Bowie")])
+    taken = import_events(home, path)
+    assert (taken.n_new, taken.n_known, taken.n_moved) == (2, 1, 2)
+    assert "2 events recognised as another recording than before" in taken.summary
+    heard = sorted(row[0] for row in told(home))
+    assert heard == ["Heroees", "Heroees", "Heroes", "Moon River"]  # of Heroes what was heard here
+    assert import_events(home, path).n_moved == 0 and sorted(row[0] for row in told(home)) == heard
+
+
 def test_clocks_in_the_future(home, ids, tmp_path):
     now = time.time()
     document = [spotify("Heroes", "David Bowie", at, 1000) for at in (now - 100, now + 1e6, now + 1e9)]
@@ -444,18 +463,20 @@ def test_a_thousand_plays_of_one_track_in_a_night(home, ids, tmp_path):
 
 # --- long files -------------------------------------------------------------------------------------------
 
-IMPORTS = """
-import json, resource, sys
+IMPORTS = r"""
+import json, re, sys
 from pathlib import Path
 from mess_core.handover.events import import_events
 from mess_core.workspace.workspace import Workspace
+def peak_mb():  # of this program; `getrusage` tells that of whoever started it, where that was larger
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+
 home = Workspace(Path(sys.argv[1]))
 len(home.opinions.events("nobody"))
 import_events(home, Path(sys.argv[2]))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_mb()
 taken = import_events(home, Path(sys.argv[3]))
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps([taken.n_new + taken.n_known, taken.n_unmatched, taken.n_refused, (after - before) / 1024]))
+print(json.dumps([taken.n_new + taken.n_known, taken.n_unmatched, taken.n_refused, peak_mb() - before]))
 """
 
 
@@ -495,11 +516,12 @@ def import_apart(home: Workspace, tmp_path: Path, path: Path) -> list:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc")
 def test_a_malformed_history_of_50_mb_takes_little_memory(home, ids, tmp_path):
     expected = write_long(tmp_path / "long.json", 50 * 10**6)
     *counts, grown_mb = import_apart(home, tmp_path, tmp_path / "long.json")
     assert tuple(counts) == expected
-    assert grown_mb < 100
+    assert 0 <= grown_mb < 100
 
 
 @pytest.mark.slow
