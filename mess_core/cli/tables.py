@@ -203,9 +203,9 @@ def taste_table(study: TasteStudy) -> list[str]:
     for way in study.ways:
         figures = [*way.recall.values(), *way.ndcg.values(), way.auc, planted.get(way.name)]
         lines.append((f"{way.name:<26}" + "".join(f"{_with_interval(each):<20}" for each in figures)).rstrip())
-    lines.append(f"{'section':<26}{'taken well':<20}{'by chance':<20}{'lift':<20}{'variety':<20}")
+    lines.append(f"{'section':<26}{'taken well':<20}{'by chance':<20}{'lift':<20}{'variety':<20}novelty")
     for each in study.sections:
-        figures = [each.rate, each.by_chance, each.lift, each.variety]
+        figures = [each.rate, each.by_chance, each.lift, each.variety, each.novelty]
         lines.append((f"{each.section:<26}" + "".join(f"{_with_interval(one):<20}" for one in figures)).rstrip())
     lines.append(f"reasons that hold when the track is removed: {_with_interval(study.borne_out)} of {study.n_reasons}")
     lines.append(f"of the library in anybody's quick picks: {percent(100 * study.coverage)}")

@@ -46,7 +46,8 @@ def taste() -> TasteStudy:
     mean = Mean(0.5, 0.4, 0.6)
     return TasteStudy(
         listeners="simulated", n_listeners=6, n_tracks=9, ways=(WayResult("chance", {"20": mean}, {"20": mean}, None),),
-        sections=(SectionResult("new", 0, None, mean, None, None),), planted_found={"chance": Mean(1.0, None, None)},
+        sections=(SectionResult("new", 0, None, mean, None, None, None),),
+        planted_found={"chance": Mean(1.0, None, None)},
         borne_out=None, n_reasons=0, coverage=0.25, calibration=mean,
     )  # fmt: skip
 

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from mess_core.errors import DataMissingError
-from mess_core.evaluation.taste import CHANCE, LAST, SHUFFLED, Case, TasteStudy, measure_taste, simulated_cases
+from mess_core.evaluation.taste import (
+    CHANCE,
+    LAST,
+    SHUFFLED,
+    Case,
+    TasteStudy,
+    _mean,
+    _ratio,
+    measure_taste,
+    simulated_cases,
+)
 from mess_core.recommend.sections import SECTIONS
 from mess_core.recommend.signals import DAY_S
 from mess_core.recommend.simulated import Planted, simulate
@@ -71,6 +81,12 @@ def test_sections_have_a_lift_beside_chance(study):
     assert lifts["new"] is None  # nothing is
 
 
+def test_what_is_opposite_is_newer_than_what_fits(study):
+    novelty = {each.section: each.novelty for each in study.sections}
+    assert novelty["opposite"].low > novelty["quick-picks"].high
+    assert 0 <= novelty["quick-picks"].value <= 2
+
+
 def test_a_document_and_back_is_the_same(study):
     assert TasteStudy.from_dict(study.to_dict()).to_dict() == study.to_dict()
 
@@ -107,3 +123,17 @@ def test_tastes_are_planted_by_names_and_without_names_not_at_all():
     np.testing.assert_array_equal(
         simulated_cases(tracks, 1, 5)[0].before.at_s, simulated_cases(tracks, 1, 5)[0].before.at_s
     )
+
+
+@pytest.mark.parametrize("n_listeners", [12, 40])
+def test_intervals_hold_what_they_say(n_listeners):
+    """Lists of ten and what chance finds, of listeners who differ: the true mean and ratio lie within."""
+    rng, n_times, inside = np.random.default_rng(0), 300, {"mean": 0, "ratio": 0}
+    for _ in range(n_times):
+        own = rng.beta(6, 8, n_listeners)  # mean 3/7
+        rates = rng.binomial(10, own) / 10
+        chance = rng.binomial(60, own / 2) / 60  # half of it
+        mean, ratio = _mean(rates.tolist(), 0), _ratio(rates.tolist(), chance.tolist(), 0)
+        inside["mean"] += mean.low <= 3 / 7 <= mean.high
+        inside["ratio"] += ratio.low <= 2.0 <= ratio.high
+    assert all(n / n_times >= 0.9 for n in inside.values()), inside
