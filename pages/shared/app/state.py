@@ -380,15 +380,23 @@ def go_back(step: int) -> None:
     st.session_state[TRAIL] = left[:step]
 
 
-def keep_found(track_ids: Sequence[str]) -> None:
-    """What Listen has found last, for the map of the same library; of this visit, not of the link."""
-    st.session_state[FOUND] = (read("library"), list(track_ids))
+def keep_found(track_ids: Sequence[str], where: str = "found on Listen") -> None:
+    """What Listen has found last, for the map of the same library; of this visit, not of the link.
+
+    `where` says of the recordings how they came to be marked, where it was not Listen.
+    """
+    st.session_state[FOUND] = (read("library"), list(track_ids), where)
 
 
 def found() -> list[str]:
     """What Listen has found last in the chosen library."""
-    library, track_ids = st.session_state.get(FOUND, ("", []))
+    library, track_ids, _ = st.session_state.get(FOUND, ("", [], ""))
     return list(track_ids) if library == read("library") else []
+
+
+def found_where() -> str:
+    """How what is found came to be found, in words that follow "5 recordings"."""
+    return str(st.session_state.get(FOUND, ("", [], ""))[2])
 
 
 def trail() -> list[str]:

@@ -80,7 +80,7 @@ def _listed_titles(titles: list[str], n_more: int) -> str:
 
 
 def _mark(interest: NamedInterest) -> None:
-    state.keep_found(list(interest.track_ids))
+    state.keep_found(interest.track_ids, "of one interest on For You")
     st.session_state[TO_MAP] = True
 
 

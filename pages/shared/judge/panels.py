@@ -137,7 +137,7 @@ def exchange() -> None:
     """Answers to and from a table."""
     workspace = resources.workspace()
     n = len(all_judgements(workspace))
-    with st.expander(f"To and from a table ({counted(n, 'comparison')})", icon=":material/import_export:"):
+    with st.expander(f"To and from a table ({counted(n, 'answer')})", icon=":material/import_export:"):
         if n:
             with st.container(horizontal=True, gap="small"):
                 for ending in ("csv", "parquet"):

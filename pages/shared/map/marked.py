@@ -47,11 +47,12 @@ def say(marks: Marked, track_ids: Sequence[str]) -> None:
     """What is ringed and what is faint, and where that can be changed."""
     parts = []
     if marks.found:
-        parts.append(f"Ringed: {counted(len(marks.found), 'recording')} found on Listen.")
+        parts.append(f"Ringed: {counted(len(marks.found), 'recording')} {state.found_where()}.")
     if marks.let_in is not None:
         let_in = f"{len(marks.let_in)} of {counted(len(track_ids), 'recording')}"
         parts.append(f"Faint: what the filters of Listen leave out; they let in {let_in}.")
     if parts:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.caption(" ".join(parts), width="content")
-            frame.link("pages/4_Listen.py", "Change that on Listen", ":material/headphones:")
+            if marks.let_in is not None or state.found_where().endswith("Listen"):
+                frame.link("pages/4_Listen.py", "Change that on Listen", ":material/headphones:")
