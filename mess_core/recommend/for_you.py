@@ -78,6 +78,15 @@ class Recommended:
 
 
 @dataclass(frozen=True)
+class Stay:
+    """A row that stays where it is, with how it came to be chosen."""
+
+    track_id: str
+    source: str
+    propensity: float
+
+
+@dataclass(frozen=True)
 class NamedInterest:
     """An interest as a page shows it. track_ids : its tracks, the weightiest first; medoid the one it is shown by"""
 
@@ -208,7 +217,7 @@ def recommend(
     seed: int = 0,
     now_s: float | None = None,
     part_of_day: str | None = None,
-    stays: Mapping[int, str] | None = None,
+    stays: Mapping[int, Stay] | None = None,
     index_of: IndexOf | None = None,
     discovery_of: DiscoveryOf = Scope.discovery_for_search,
 ) -> ForYou:
@@ -229,8 +238,8 @@ def recommend(
         Seconds since 1970, to the hour; by default, now.
     part_of_day : one of `PARTS_OF_DAY`, optional
         What was heard at that part of the day counts more.
-    stays : mapping of int to str, optional
-        Tracks that stand at a rank already, 1 being the first, and stay there: a listener has heard them in this list.
+    stays : mapping of int to Stay, optional
+        What stands at a rank already, 1 being the first, and stays there while a listener looks at the list.
     index_of : callable (plan) -> NeighbourIndex, optional
         By which it is said in what two recordings are alike; without it, tags and names say it.
     discovery_of : callable (scope) -> Discovery or None
@@ -253,10 +262,11 @@ def recommend(
     profile = profile_for(scope, listener, now_s, part_of_day)
     at_time = profile_for(scope, listener, week_began_s(now_s)) if section.is_of_the_week else profile
     refused = set(profile.taste.refused.tolist())  # also what was disliked since Monday
-    stay = {rank: profile.shelf.rows[each] for rank, each in (stays or {}).items() if each in profile.shelf.rows}
-    left_out = refused | set(stay.values())
+    rows_of = profile.shelf.rows
+    stay = {rank: each for rank, each in (stays or {}).items() if each.track_id in rows_of}
+    left_out = refused | {rows_of[each.track_id] for each in stay.values()}
     chosen = [each for each in section.choose(at_time, k + len(stay), surprise, seed) if each.row not in left_out]
-    chosen = _in_their_places(chosen, {rank: _known(profile, row) for rank, row in stay.items()}, k)
+    chosen = _in_their_places(chosen, {rank: _known(profile, each) for rank, each in stay.items()}, k)
     explainer = _Explainer(scope, profile, events_of(scope, listener), index_of, discovery_of)
     ids = [profile.shelf.track_ids[each.row] for each in chosen]
     tracks, paths = scope.workspace.catalogue.tracks_of(ids), scope.workspace.catalogue.likely_audio_paths(ids)
@@ -314,10 +324,10 @@ def next_of_radio(
     return Recommended(1, track, path, one, explainer.why(SECTIONS["quick-picks"], one))
 
 
-def _known(profile: Profile, row: int) -> Chosen:
-    taste = profile.taste
+def _known(profile: Profile, stay: Stay) -> Chosen:
+    taste, row = profile.taste, profile.shelf.rows[stay.track_id]
     place = float((taste.scores <= taste.scores[row]).mean())
-    return Chosen(row, float(taste.scores[row]), place, int(taste.best[row]), "stays")
+    return Chosen(row, float(taste.scores[row]), place, int(taste.best[row]), stay.source, stay.propensity)
 
 
 def _in_their_places(chosen: Sequence[Chosen], stay: Mapping[int, Chosen], k: int) -> list[Chosen]:
@@ -326,7 +336,7 @@ def _in_their_places(chosen: Sequence[Chosen], stay: Mapping[int, Chosen], k: in
     Examples
     --------
     >>> rows = [Chosen(row, 0.0, 0.0, 0, "interest") for row in (5, 6, 7, 8)]
-    >>> [each.row for each in _in_their_places(rows, {2: Chosen(9, 0.0, 0.0, 0, "stays")}, 4)]
+    >>> [each.row for each in _in_their_places(rows, {2: Chosen(9, 0.0, 0.0, 0, "tried")}, 4)]
     [5, 9, 6, 7]
     """
     others, found = iter(chosen), []

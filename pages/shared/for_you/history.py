@@ -15,6 +15,7 @@ from mess_core.recommend.simulated import is_simulated
 from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources
+from pages.shared.for_you.rows import begin_list_anew
 
 MOST_SHOWN = 100
 DID = {"play": "heard", "skip": "skipped", "like": "liked", "dislike": "disliked"}
@@ -64,6 +65,7 @@ def _bring_in(listener: str) -> None:
             path.write_bytes(given.getvalue())
             with st.spinner("Reading, and looking for these recordings here…"):
                 _show_taken(import_events(resources.workspace(), path, listener=listener))
+                begin_list_anew()
 
 
 def _show_taken(taken: TakenEvents) -> None:
@@ -100,6 +102,7 @@ def _forget(listener: str) -> None:
         if st.button("Forget it", key="really forget", type="primary"):
             n = resources.workspace().opinions.forget(listener, from_s, to_s)
             st.session_state["forgotten"] = n
+            begin_list_anew()
             st.rerun()
     if (n := st.session_state.pop("forgotten", None)) is not None:
         st.text(f"{counted(n, 'event')} forgotten.")

@@ -1,20 +1,20 @@
-"""The list on 7_For_You: recommendations as rows that play, each with its reason; thumbs change the list at once.
+"""The list on 7_For_You: recommendations as rows that play, each with its reason; a thumb changes the list.
 
-A row that was heard or liked stays where it is while its list is looked at: what plays must not vanish. The others
-are chosen anew after every thumb; a disliked one makes room for the next.
+What plays must not vanish, and a list must not shuffle while one listens through it: rows stay where they are until
+something is said. Then what was heard or liked still stays; the others are chosen anew, and a disliked one makes room.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
 from mess_core.catalogue.catalogue import Track
 from mess_core.numbers import number
 from mess_core.recommend.beginning import ENOUGH_LIKED
-from mess_core.recommend.for_you import ForYou, Recommended, begin_with
+from mess_core.recommend.for_you import ForYou, Recommended, Stay, begin_with
 from mess_core.recommend.simulated import is_simulated
 from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
@@ -31,7 +31,7 @@ from pages.shared.widgets.player.player import (
 
 N_ROWS = 10
 FITS = "Fits your taste better than {} in 100 of the recordings that may come here."
-STAYING, CAME = "rows that stay", "how rows came to be shown"
+LOOKED = "list that is looked at on For You"
 TO_BEGIN = {"like": "I like this", "dislike": "Not for me"}
 FOLLOWED = "a recommendation was followed to Listen"
 NOTHING = {
@@ -48,15 +48,46 @@ def list_of(scope: Scope, listener: str, section: str) -> str:
     return f"{scope.library} {scope.info.id} {listener} {section} {state.read('surprise')} {state.read('part_of_day')}"
 
 
-def staying(scope: Scope, listener: str, section: str) -> Mapping[int, str]:
-    """Which tracks stay at which rank of the list that is looked at."""
-    name, ranks = st.session_state.get(STAYING, ("", {}))
-    return ranks if name == list_of(scope, listener, section) else {}
+@dataclass(frozen=True)
+class Looked:
+    """The list that is looked at. name : `list_of`; rows : by rank; held : what was heard or liked in it"""
+
+    name: str
+    rows: Mapping[int, Stay]
+    held: frozenset[str]
+
+
+def staying(scope: Scope, listener: str, section: str) -> Mapping[int, Stay]:
+    """What stays at which rank of the list that is looked at."""
+    looked = st.session_state.get(LOOKED)
+    return looked.rows if looked is not None and looked.name == list_of(scope, listener, section) else {}
 
 
 def begin_list_anew() -> None:
     """Nothing stays."""
-    st.session_state.pop(STAYING, None)
+    st.session_state.pop(LOOKED, None)
+
+
+def renew() -> None:
+    """Something was said: only what was heard or liked stays."""
+    looked = st.session_state.get(LOOKED)
+    if looked is not None:
+        rows = {rank: each for rank, each in looked.rows.items() if each.track_id in looked.held}
+        st.session_state[LOOKED] = replace(looked, rows=rows)
+
+
+def _look(scope: Scope, known: ForYou) -> None:
+    """The list as it is shown now."""
+    name = list_of(scope, known.listener, known.section.id)
+    before = st.session_state.get(LOOKED)
+    held = before.held if before is not None and before.name == name else frozenset()
+    rows = {row.rank: Stay(row.track.track_id, row.chosen.source, row.chosen.propensity) for row in known.found}
+    st.session_state[LOOKED] = Looked(name, rows, held)
+
+
+def _hold(track_ids: Collection[str]) -> None:
+    looked = st.session_state[LOOKED]
+    st.session_state[LOOKED] = replace(looked, held=looked.held | set(track_ids))
 
 
 def show_rows(scope: Scope, known: ForYou) -> None:
@@ -64,19 +95,19 @@ def show_rows(scope: Scope, known: ForYou) -> None:
     if not known.found:
         st.info(NOTHING.get(known.section.id, "Nothing here fits that now."), icon=":material/info:")
         return
-    came = _came(scope, known)
+    _look(scope, known)
     verdicts = resources.workspace().opinions.verdicts(None, known.listener)
     report = player(
         [_of_row(row, known, verdicts) for row in known.found],
         key="for you",
         has_query=False,
-        on_judge=lambda track_id, verdict: _judge(scope, known, came, track_id, verdict),
+        on_judge=lambda track_id, verdict: _judge(scope, known, track_id, verdict),
         on_follow=_listen_like,
         on_take=lambda track_id, how: _ignore_reason(known, track_id),
     )
     if st.session_state.pop(FOLLOWED, False):
         st.switch_page("pages/4_Listen.py")
-    _keep(scope, known, report, came)
+    _keep(known, report)
 
 
 def named(track: Track) -> PlayerTrack:
@@ -104,47 +135,32 @@ def _of_row(row: Recommended, known: ForYou, verdicts: Mapping[str, str]) -> Pla
     )
 
 
-def _came(scope: Scope, known: ForYou) -> dict[str, Shown]:
-    """How each track came to be shown, first; what stays keeps that."""
-    name = list_of(scope, known.listener, known.section.id)
-    kept_for, came = st.session_state.get(CAME, ("", {}))
-    came = dict(came) if kept_for == name else {}
-    for row in known.found:
-        if row.chosen.source != "stays" or row.track.track_id not in came:
-            came[row.track.track_id] = Shown(known.section.id, row.rank, row.chosen.propensity)
-    st.session_state[CAME] = (name, came)
-    return came
-
-
-def _judge(scope: Scope, known: ForYou, came: Mapping[str, Shown], track_id: str, verdict: str) -> None:
+def _judge(scope: Scope, known: ForYou, track_id: str, verdict: str) -> None:
     """Keep a thumb on a track by itself, with how it came to be shown; what is liked stays in its place."""
     if is_simulated(known.listener):
         return
-    shown = came[track_id]
+    shown = _came(known)[track_id]
     context = {
         "library": scope.library, "encoder": scope.info.id, "section": shown.section, "rank": shown.rank,
         "propensity": shown.propensity,
     }  # fmt: skip
     resources.workspace().opinions.judge(track_id, verdict, listener=known.listener, context=context)
-    if verdict == "dislike":
-        _stay(scope, known, without=[track_id])
-    else:
-        _stay(scope, known, also=[track_id])
+    looked = st.session_state[LOOKED]
+    held = looked.held - {track_id} if verdict == "dislike" else looked.held | {track_id}
+    st.session_state[LOOKED] = replace(looked, held=held)
+    renew()
 
 
-def _stay(scope: Scope, known: ForYou, also: Sequence[str] = (), without: Sequence[str] = ()) -> None:
-    ranks = {row.track.track_id: row.rank for row in known.found}
-    stay = dict(staying(scope, known.listener, known.section.id))
-    stay |= {ranks[each]: each for each in also if each in ranks}
-    stay = {rank: each for rank, each in stay.items() if each not in without}
-    st.session_state[STAYING] = (list_of(scope, known.listener, known.section.id), stay)
-
-
-def _keep(scope: Scope, known: ForYou, report: PlayerReport | None, came: Mapping[str, Shown]) -> None:
+def _keep(known: ForYou, report: PlayerReport | None) -> None:
     if report is None or is_simulated(known.listener):
         return
-    keep_heard(report, "for you", shown=came, listener=known.listener)
-    _stay(scope, known, also=[*report.heard, report.track_id])
+    keep_heard(report, "for you", shown=_came(known), listener=known.listener)
+    _hold([*report.heard, report.track_id])
+
+
+def _came(known: ForYou) -> dict[str, Shown]:
+    """How each track came to be shown."""
+    return {row.track.track_id: Shown(known.section.id, row.rank, row.chosen.propensity) for row in known.found}
 
 
 def _listen_like(track_id: str) -> None:
@@ -157,6 +173,7 @@ def _ignore_reason(known: ForYou, track_id: str) -> None:
     reason = next((row.why.track_id for row in known.found if row.track.track_id == track_id), None)
     if reason is not None and not is_simulated(known.listener):
         resources.workspace().opinions.wish("ignore", reason, known.listener)
+        renew()
 
 
 def _heard_as(words: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
 from pages.shared.app import resources, state
 from pages.shared.app.frame import plain
+from pages.shared.for_you.rows import renew
 
 SMALL = 0.05  # of all liking: smaller interests are shown on demand
 MOST_TITLES = 3
@@ -86,10 +87,12 @@ def _mark(interest: NamedInterest) -> None:
 
 def _wish_less(track_id: str, listener: str) -> None:
     resources.workspace().opinions.wish("less", track_id, listener)
+    renew()
 
 
 def _unwish(kind: str, track_id: str, listener: str) -> None:
     resources.workspace().opinions.unwish("less" if kind == "less" else "ignore", track_id, listener)
+    renew()
 
 
 def _show_wishes(scope: Scope, known: ForYou, wishes: Mapping[str, Sequence[str]]) -> None:
