@@ -63,6 +63,15 @@ class Events:
             self.seconds[:n], self.share[:n], self.propensity[:n],
         )  # fmt: skip
 
+    def after(self, at_s: float) -> Events:
+        """Those that are later."""
+        first = int(np.searchsorted(self.at_s, at_s, side="right"))
+        there, track = np.unique(self.track[first:], return_inverse=True)
+        return _read_only(
+            tuple(self.track_ids[place] for place in there), track.astype(np.int64), self.at_s[first:],
+            self.action[first:], self.seconds[first:], self.share[first:], self.propensity[first:],
+        )  # fmt: skip
+
 
 def events_stamp(connection: sqlite3.Connection, listener: str) -> tuple[float, ...]:
     """Other numbers whenever the events of a listener are others; a change of a file's bytes gives tracks other ids."""

@@ -94,7 +94,7 @@ from mess_core.words import counted
 from mess_core.work.add import AddRequest
 from mess_core.work.demo import DemoRequest
 from mess_core.work.doing import do_now, finish
-from mess_core.work.evaluate import EvaluateRequest
+from mess_core.work.evaluate import EvaluateRequest, study_own_taste
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.fetch import FetchRequest
 from mess_core.work.learn import EVERYONE, LADDER, LearnRequest, report_on
@@ -319,6 +319,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("what", choices=["similarity", "faithfulness", "taste"])
     encoder_option(evaluate, None, f"{DEFAULT}; of a taste, as with recommend")
     evaluate.add_argument("--library", default=ALL)
+    evaluate.add_argument("--listener", metavar="NAME", help="of a taste: replay this one's history, not the simulated")
 
     listen = verb("recommend", _recommend, "What a listener may want to hear next, and why.")
     listen.add_argument("--listener", default=ME, metavar="NAME")
@@ -761,6 +762,12 @@ def _evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
     scope = scope_of(workspace, options.library, options.encoder or usual)
     scope.require_library()
     _require_embeddings(scope)
+    if options.listener is not None:
+        if options.what != "taste":
+            raise InputError(f"A listener has a taste; {options.what} has none.", "Leave --listener out.")
+        study = study_own_taste(scope, options.listener)
+        _print(options, study.to_dict(), taste_table(study))
+        return DONE
     job = _run(workspace, EvaluateRequest(scope.library, scope.info.id, options.what))
     kept = load_evaluation(scope, options.what)
     if job.state != "done" or kept is None:

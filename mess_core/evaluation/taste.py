@@ -11,6 +11,8 @@ Listeners are simulated where a library has no history of its own: with three pl
 names and notes and not by embeddings. They first hear three fifths of the library, then all of it. What is found for
 them says that the method finds what is there; not that people are like that.
 
+One's own history is replayed at ten moments of its second half. That is one person, so there is no interval.
+
 Conventions
 -----------
 Every figure is a mean over listeners, with an interval from drawing listeners (95 %); none of fewer than twelve.
@@ -25,6 +27,7 @@ stand beside it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
@@ -50,6 +53,7 @@ N_LISTENERS = 40
 N_BOOTSTRAPS = 1000
 FEWEST_FOR_INTERVAL = 12  # simulated, 95 % intervals of as many held the truth in 9 of 10 cases or more
 N_REASONS = 10  # of each listener, tested by removal
+N_MOMENTS, FEWEST_EVENTS = 10, 50  # of one's own history
 
 WAYS: Mapping[str, tuple[TasteSettings, tuple[float, ...]]] = {  # settings, half-lives in days
     "several interests": (TasteSettings(), HALF_LIVES_DAYS),
@@ -73,11 +77,11 @@ class Mean:
 
 @dataclass(frozen=True)
 class WayResult:
-    """How well one way of making a taste does. recall, ndcg : by rank, as text; auc : against later dislikes"""
+    """How well one way of making a taste does. recall, ndcg : by rank, as text; auc : against later dislikes; None where nothing new was liked"""
 
     name: str
-    recall: Mapping[str, Mean]
-    ndcg: Mapping[str, Mean]
+    recall: Mapping[str, Mean | None]
+    ndcg: Mapping[str, Mean | None]
     auc: Mean | None
 
 
@@ -116,7 +120,7 @@ class TasteStudy:
     n_tracks: int
     ways: tuple[WayResult, ...]
     sections: tuple[SectionResult, ...]
-    planted_found: Mapping[str, Mean] | None
+    planted_found: Mapping[str, Mean | None] | None
     borne_out: Mean | None
     n_reasons: int
     coverage: float
@@ -130,8 +134,8 @@ class TasteStudy:
         def mean(entry: Mapping[str, Any] | None) -> Mean | None:
             return None if entry is None else Mean(**entry)
 
-        def means(entries: Mapping[str, Any] | None) -> dict[str, Mean]:
-            return {name: Mean(**entry) for name, entry in (entries or {}).items()}
+        def means(entries: Mapping[str, Any] | None) -> dict[str, Mean | None]:
+            return {name: mean(entry) for name, entry in (entries or {}).items()}
 
         ways = tuple(
             WayResult(each["name"], means(each["recall"]), means(each["ndcg"]), mean(each["auc"]))
@@ -199,15 +203,36 @@ def simulated_cases(tracks: Sequence[Track], n: int, seed: int) -> list[Case]:
     return cases
 
 
+def own_cases(events: Events) -> list[Case]:
+    """One's own history, cut at moments of its second half; each is asked what came until the next.
+
+    Raises
+    ------
+    DataMissingError
+        If it is too short.
+    """
+    if len(events) < FEWEST_EVENTS:
+        raise DataMissingError(
+            f"There are {len(events)} events, and {FEWEST_EVENTS} at least can be replayed.",
+            "Listen, or bring what was heard elsewhere: python -m mess_core events import FILE",
+        )
+    ends_s = np.quantile(events.at_s, np.linspace(0.5, 1.0, N_MOMENTS + 1))
+    return [
+        Case(events.until(begin_s), events.until(end_s).after(begin_s), float(begin_s))
+        for begin_s, end_s in itertools.pairwise(ends_s.tolist())
+    ]
+
+
 def measure_taste(
     shelf: Shelf,
     cases: Sequence[Case],
     *,
-    seed: int = 0,
+    seed: int | None = 0,
     on_progress: Callable[[int, int], None] = lambda n_done, n_total: None,
 ) -> TasteStudy:
     """Replay listeners on a shelf."""
-    shuffled = replace(shelf, points=shelf.points[np.random.default_rng(seed).permutation(len(shelf))])
+    rng_seed = seed or 0
+    shuffled = replace(shelf, points=shelf.points[np.random.default_rng(rng_seed).permutation(len(shelf))])
     names = [*WAYS, SHUFFLED, LAST, CHANCE]
     of_way: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     of_section: dict[str, list[dict[str, float]]] = {name: [] for name in SECTIONS}
@@ -228,11 +253,11 @@ def measure_taste(
                 found[name].append(_planted_found(profile, case.planted))
         scores[SHUFFLED] = profile_of(shuffled, case.before, case.now_s).taste.scores
         scores[LAST] = _like_the_last(shelf, case)
-        scores[CHANCE] = np.random.default_rng([seed, number]).random(len(shelf))
+        scores[CHANCE] = np.random.default_rng([rng_seed, number]).random(len(shelf))
         for name in names:
             of_way[name].append(_ranked(scores[name], liked, against, new))
         for name, section in SECTIONS.items():
-            rows = [each.row for each in section.choose(usual, LIST_LENGTH, 0.5, seed + number)]
+            rows = [each.row for each in section.choose(usual, LIST_LENGTH, 0.5, rng_seed + number)]
             of_section[name].append(_section(shelf, usual, rows, liked))
             if name == "quick-picks":
                 picked.update(rows)
@@ -242,13 +267,14 @@ def measure_taste(
         borne_out.append(n_true / n if n else np.nan)
         on_progress(number + 1, len(cases))
     is_simulated = all(case.planted is not None for case in cases)
+    seed = seed if is_simulated else None  # moments of one person are no sample of people
     return TasteStudy(
         listeners="simulated" if is_simulated else "own",
-        n_listeners=len(cases),
+        n_listeners=len(cases) if is_simulated else 1,
         n_tracks=len(shelf),
         ways=tuple(_way_result(name, of_way[name], seed) for name in names),
         sections=tuple(_section_result(name, of_section[name], seed) for name in SECTIONS),
-        planted_found={name: _need(_mean(found[name], seed)) for name in WAYS} if is_simulated else None,
+        planted_found={name: _mean(found[name], seed) for name in WAYS} if is_simulated else None,
         borne_out=_mean(borne_out, seed),
         n_reasons=n_reasons,
         coverage=len(picked) / max(len(shelf), 1),
@@ -349,39 +375,35 @@ def _reasons(profile: Profile, case: Case, new: np.ndarray) -> tuple[int, int]:
 # --- over listeners -----------------------------------------------------------------------------------------
 
 
-def _mean(values: Sequence[float], seed: int) -> Mean | None:
-    """Over those for whom it is known; None if for nobody."""
+def _mean(values: Sequence[float], seed: int | None) -> Mean | None:
+    """Over those for whom it is known; None if for nobody. Without a seed there is no interval."""
     known = np.array([each for each in values if np.isfinite(each)])
     if not len(known):
         return None
     value = float(known.mean())
-    if len(known) < FEWEST_FOR_INTERVAL:
+    if len(known) < FEWEST_FOR_INTERVAL or seed is None:
         return Mean(value, None, None)
     counts = draw_groups(len(known), N_BOOTSTRAPS, np.random.default_rng(seed))
     low, high = intervals((counts @ known / counts.sum(axis=1))[:, None], N_BOOTSTRAPS)
     return Mean(value, float(low[0]), float(high[0]))
 
 
-def _need(mean: Mean | None) -> Mean:
-    return mean or Mean(float("nan"), None, None)
-
-
-def _ratio(parts: Sequence[float], wholes: Sequence[float], seed: int) -> Mean | None:
+def _ratio(parts: Sequence[float], wholes: Sequence[float], seed: int | None) -> Mean | None:
     """The ratio of two means over the same listeners, with an interval."""
     pairs = np.array([pair for pair in zip(parts, wholes, strict=True) if np.isfinite(pair).all()]).reshape(-1, 2)
     if not len(pairs) or not pairs[:, 1].sum():
         return None
     value = float(pairs[:, 0].sum() / pairs[:, 1].sum())
-    if len(pairs) < FEWEST_FOR_INTERVAL:
+    if len(pairs) < FEWEST_FOR_INTERVAL or seed is None:
         return Mean(value, None, None)
     counts = draw_groups(len(pairs), N_BOOTSTRAPS, np.random.default_rng(seed))
     low, high = intervals(((counts @ pairs[:, 0]) / (counts @ pairs[:, 1]))[:, None], N_BOOTSTRAPS)
     return Mean(value, float(low[0]), float(high[0]))
 
 
-def _way_result(name: str, rows: Sequence[Mapping[str, float]], seed: int) -> WayResult:
-    def over(key: str) -> Mean:
-        return _need(_mean([row[key] for row in rows], seed))
+def _way_result(name: str, rows: Sequence[Mapping[str, float]], seed: int | None) -> WayResult:
+    def over(key: str) -> Mean | None:
+        return _mean([row[key] for row in rows], seed)
 
     return WayResult(
         name,
@@ -391,7 +413,7 @@ def _way_result(name: str, rows: Sequence[Mapping[str, float]], seed: int) -> Wa
     )
 
 
-def _section_result(name: str, rows: Sequence[Mapping[str, float]], seed: int) -> SectionResult:
+def _section_result(name: str, rows: Sequence[Mapping[str, float]], seed: int | None) -> SectionResult:
     columns = {key: [row[key] for row in rows] for key in ("rate", "by_chance", "variety", "novelty")}
     return SectionResult(
         section=name,

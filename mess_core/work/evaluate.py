@@ -14,10 +14,10 @@ from mess_core.errors import DataMissingError
 from mess_core.evaluation.faithfulness import MIN_WORKS, Faithfulness, held_out_similarities, measure_faithfulness
 from mess_core.evaluation.kept import Evaluation, Result, What, save_evaluation
 from mess_core.evaluation.similarity import SimilarityStudy, evaluate_similarity
-from mess_core.evaluation.taste import N_LISTENERS, TasteStudy, measure_taste, simulated_cases
+from mess_core.evaluation.taste import N_LISTENERS, TasteStudy, measure_taste, own_cases, simulated_cases
 from mess_core.probing.discovery import groups_of
 from mess_core.probing.probe import OnProgress, no_progress
-from mess_core.recommend.for_you import shelf_of
+from mess_core.recommend.for_you import events_of, shelf_of
 from mess_core.search.geometry import LayerGeometry
 from mess_core.storage.provenance import digest, provenance
 from mess_core.targets.registry import VERSIONS
@@ -152,6 +152,11 @@ def study_taste(scope: Scope, on_progress: OnProgress = no_progress) -> TasteStu
     tracks = scope.workspace.catalogue.tracks_of(shelf.track_ids)
     cases = simulated_cases([tracks[track_id] for track_id in shelf.track_ids], N_LISTENERS, seed=0)
     return measure_taste(shelf, cases, on_progress=on_progress)
+
+
+def study_own_taste(scope: Scope, listener: str) -> TasteStudy:
+    """Would it have foretold what somebody liked? Of one's own history; of one person, so without an interval."""
+    return measure_taste(shelf_of(scope), own_cases(events_of(scope, listener)))
 
 
 EVALUATE: dict[What, Callable[[Scope, OnProgress], Result]] = {

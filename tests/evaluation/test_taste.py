@@ -17,6 +17,7 @@ from mess_core.evaluation.taste import (
     _mean,
     _ratio,
     measure_taste,
+    own_cases,
     simulated_cases,
 )
 from mess_core.recommend.sections import SECTIONS
@@ -94,6 +95,21 @@ def test_a_document_and_back_is_the_same(study):
 def test_few_listeners_have_no_interval():
     few = measure_taste(planted_shelf(), planted_cases(2))
     assert few.ways[0].ndcg["20"].low is None
+
+
+def test_one_s_own_history_is_replayed_at_ten_moments_and_has_no_interval():
+    whole = planted_cases(1)[0]
+    ids, planted = planted_shelf().track_ids, whole.planted
+    history = simulate(planted, ids, 120, NOW_S, 3)
+    cases = own_cases(history)
+    assert len(cases) == 10
+    assert all(case.before.at_s.max() <= case.now_s < case.after.at_s.min() for case in cases)
+    assert sum(len(case.after) for case in cases) == len(history.after(cases[0].now_s))
+    study = measure_taste(planted_shelf(), cases)
+    assert (study.listeners, study.n_listeners, study.planted_found) == ("own", 1, None)
+    assert study.ways[0].ndcg["20"].low is None
+    with pytest.raises(DataMissingError, match="There are 0 events"):
+        own_cases(history.until(0.0))
 
 
 def test_chance_alone_has_a_lift_of_one():

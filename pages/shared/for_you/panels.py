@@ -222,19 +222,31 @@ def ask_why_not(scope: Scope, known: ForYou) -> None:
             st.text(text)
 
 
+def _how_well(study: TasteStudy) -> str:
+    """What a replay says in a sentence, beside what embarrasses."""
+    at = "20"
+    figures = {each.name: each.ndcg.get(at) for each in study.ways}
+    usual = figures.get("several interests")
+    beside = ", ".join(
+        f"{name} {number(mean.value)}"
+        for name in ("one mean of all", "shuffled embeddings", "chance")
+        if (mean := figures.get(name)) is not None
+    )
+    said = (
+        "Nothing new was liked later."
+        if usual is None
+        else (f"nDCG@{at} of what was liked later: {number(usual.value)}{_within(usual, 2)}; {beside}.")
+    )
+    if study.borne_out is not None:
+        said += f" Reasons that hold when their track is removed: {percent(100 * study.borne_out.value)}."
+    return said
+
+
 def offer_to_measure(scope: Scope) -> None:
     """How well recommendations work here, replayed on simulated listeners."""
     study = _study(scope)
     if study is not None:
-        usual = next(each for each in study.ways if each.name == "several interests")
-        others = [each for each in study.ways if each.name in ("one mean of all", "shuffled embeddings", "chance")]
-        at = next(iter(usual.ndcg))
-        beside = ", ".join(f"{each.name} {number(each.ndcg[at].value)}" for each in others)
-        st.text(
-            f"nDCG@{at} of what was liked later: {number(usual.ndcg[at].value)}{_within(usual.ndcg[at], 2)}; {beside}. "
-            f"Reasons that hold when their track is removed: "
-            f"{'none were given' if study.borne_out is None else percent(100 * study.borne_out.value)}."
-        )
+        st.text(_how_well(study))
     request = EvaluateRequest(scope.library, scope.info.id, "taste")
     job = under_way(scope.workspace, EvaluateRequest, library=scope.library, encoder_id=scope.info.id, what="taste")
     if jobs.work_button("Measure again" if study else "Measure it here", job, key="measure taste"):
