@@ -77,7 +77,11 @@ class Mean:
 
 @dataclass(frozen=True)
 class WayResult:
-    """How well one way of making a taste does. recall, ndcg : by rank, as text; auc : against later dislikes; None where nothing new was liked"""
+    """How well one way of making a taste does; None where nothing new was liked.
+
+    recall, ndcg : by rank, as text
+    auc : against what is disliked or skipped later
+    """
 
     name: str
     recall: Mapping[str, Mean | None]
