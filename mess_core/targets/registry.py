@@ -285,6 +285,8 @@ FEATURES = (
     *("tempo", "key_pitch_class", "mode", "loudness_lufs", "energy", "danceability", "valence"),
     *("acousticness", "instrumentalness", "speechiness"),
 )
+# Those that are numbers: to be probed when asked for by name, and to colour by.
+COMPARABLE = tuple(id for id in FEATURES if TARGETS[id].transform != CIRCLE)
 
 # What must not be mistaken for musical content: probes are compared with these (science §2.5, B1).
 NUISANCES = ("duration_s", "loudness_lufs", "onset_rate", "mean_pitch")
@@ -331,6 +333,17 @@ def name_of(target: str) -> str:
     """
     known = target_of(target)
     return known.title if known.dimension == OWN else known.title[:1].lower() + known.title[1:]
+
+
+def own_name(column: str) -> str:
+    """A column of the user's own table among targets: never by the name of one that is measured here.
+
+    Examples
+    --------
+    >>> own_name("my column"), own_name("energy")
+    ('my column', 'energy (own)')
+    """
+    return f"{column} (own)" if column in TARGETS else column
 
 
 def target_of(id: str) -> Target:
