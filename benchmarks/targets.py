@@ -25,7 +25,19 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
 from mess_core.audio.decode import Decoder  # noqa: E402
-from mess_core.targets import attack, audio, dynamics, form, harmony, rhythm, spectrum  # noqa: E402
+from mess_core.targets import (  # noqa: E402
+    attack,
+    audio,
+    character,
+    danceability,
+    dynamics,
+    form,
+    harmony,
+    key,
+    rhythm,
+    spectrum,
+    voice,
+)
 from mess_core.targets.frames import SAMPLE_RATE_HZ  # noqa: E402
 from mess_core.targets.moments import MomentStream  # noqa: E402
 
@@ -62,6 +74,11 @@ def report(path: Path) -> None:
         "K filter, 0.1 s steps", "dynamic_*, all gates", lambda: stream(dynamics.LoudnessStream(), "add_mono", blocks)
     )
     frames = timed("spectra, 23 ms", "spectral_*, zcr", lambda: stream(spectrum.SpectrumStream(), "add", blocks))
+    spectra = [spectrum.SpectrumStream().add(block) for block in blocks]
+    glides = timed("glides", "the indices of a voice", lambda: stream(voice.GlideStream(), "add", spectra))
+    deviations = timed(
+        "deviations, 10 ms", "danceability", lambda: stream(danceability.DeviationStream(), "add", blocks)
+    )
     flux = timed("spectral flux, 12 ms", "tempo, onset_*", lambda: stream(rhythm.FluxStream(), "add", blocks))
     envelope = timed("envelope, 1 ms", "attack_*", lambda: stream(attack.EnvelopeStream(), "add", blocks))
     moments = timed("moments, 0.5 s", "harmony, form", lambda: stream(MomentStream(), "add", blocks))
@@ -76,6 +93,11 @@ def report(path: Path) -> None:
     timed("medians of attacks", "attack_*", lambda: attack.measure(attacks))
     timed("complexity", "harmony", lambda: harmony.measure(chroma, moments.is_sounding(loudness)))
     timed("novelty", "phrases", lambda: form.measure(moments, chroma, loudness, duration_s))
+    is_sounding = moments.is_sounding(loudness)
+    timed("key", "key, mode", lambda: key.measure(chroma, is_sounding))
+    timed("fluctuation", "danceability", lambda: danceability.measure(deviations, loudness))
+    colours = moments.colours[is_sounding]
+    timed("signs", "the indices", lambda: character.signs(flux, colours, glides, deviations, loudness))
     whole_ms, _ = cpu_ms(lambda: audio.measure_audio(path))
     segments_ms, _ = cpu_ms(lambda: audio.measure_audio_segments(path, 5.0, 2.5))
 

@@ -244,7 +244,8 @@ def _parser() -> argparse.ArgumentParser:
                        help="what is never on both sides of a split; COLUMN is one of your own table")  # fmt: skip
     probe.add_argument("--target", dest="columns", action="append", default=[], metavar="COLUMN",
                        help="probe the numbers in a column of your own table instead, or how strongly recordings are "
-                       "heard as a word (violin, slow, rock: see tags); repeatable")  # fmt: skip
+                       "heard as a word (violin, slow, rock: see tags), or a track feature "
+                       "(energy, danceability, mode, …); repeatable")  # fmt: skip
     probe.add_argument("--level", choices=["track", "segment"], default="track")
     probe.add_argument("--alpha", type=float, help="one ridge penalty instead of a grid")
     probe.add_argument("--folds", type=int, default=ProbeSettings.n_folds)

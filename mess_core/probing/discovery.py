@@ -37,7 +37,7 @@ from mess_core.storage.paths import Paths, file_name
 from mess_core.storage.provenance import digest, provenance
 from mess_core.storage.untrusted import LARGEST, MOST_TENSORS_BYTES, build, printable, read_untrusted, understanding
 from mess_core.targets.measurements import Measurements, probe_scale, probed_targets
-from mess_core.targets.registry import VERSIONS
+from mess_core.targets.registry import COMPARABLE, VERSIONS, own_name
 from mess_core.words import counted
 
 FORMAT = "mess-discovery-4"
@@ -157,7 +157,8 @@ def gather(
     controls : mapping of baseline name to EncoderInfo
         Encoders whose embeddings are baselines; one with as many layers is compared layer by layer.
     columns : sequence of str
-        Columns of the user's own table to be probed in place of the measured targets.
+        Columns of the user's own table to be probed in place of the measured targets; one that no track has may be
+        a track feature, which is probed as it was measured.
     missing : sequence of str
         Controls that should be here and are not.
     heard : mapping of column to a mapping of track id to number
@@ -215,18 +216,21 @@ def gather(
             if column not in heard
             for name in (column, column + SPREAD, column + RATERS)
         }
+        features = {name for name in columns if name in COMPARABLE and not any(cells.get(name, ()))}
         targets = {
-            name: np.array([heard[name].get(track_id, np.nan) for track_id in track_ids])
+            own_name(name): np.array([heard[name].get(track_id, np.nan) for track_id in track_ids])
             if name in heard
             else numbers_of(name, cells[name])
             for name in columns
+            if name not in features
         }
+        targets |= {name: probe_scale(measurements.values(track_ids, name), name) for name in sorted(features)}
         for name in columns:
-            if name in heard:
+            if name in heard or name in features:
                 continue
             spreads, n_raters = (as_numbers(cells[name + end]) for end in (SPREAD, RATERS))
-            if (highest := ceiling(targets[name], spreads, n_raters)) is not None:
-                ceilings[name] = highest
+            if (highest := ceiling(targets[own_name(name)], spreads, n_raters)) is not None:
+                ceilings[own_name(name)] = highest
     row_tracks = [track_id for track_id, _ in rows]
     data = ProbeData(
         vectors=vectors,
@@ -347,7 +351,7 @@ def as_numbers(cells: Sequence[str]) -> np.ndarray:
 
 
 def check_columns(catalogue: Catalogue, library: str, group: Group, level: Level, columns: Sequence[str]) -> None:
-    """Refuse a grouping or a column that no track of a library has.
+    """Refuse a grouping or a column that no track of a library has, and that is no track feature.
 
     Raises
     ------
@@ -355,12 +359,16 @@ def check_columns(catalogue: Catalogue, library: str, group: Group, level: Level
         With those that there are.
     """
     known = catalogue.detail_names(library)
-    for column in [*([] if group in GROUPS else [group]), *columns]:
+    needed = [*([] if group in GROUPS else [group]), *(column for column in columns if column not in COMPARABLE)]
+    for column in needed:
         if column not in known:
             there = ", ".join(known) or "none; a mess.csv in the folder gives some"
             raise InputError(f"No track of {library!r} has a column {column!r}.", f"Columns of your table: {there}.")
     if columns and level != "track":
-        raise InputError("A column of your table tells of whole tracks, not of segments.", "Probe it with level track.")
+        raise InputError(
+            "A column of your table or a track feature tells of whole tracks, not of segments.",
+            "Probe it with level track.",
+        )
 
 
 def path_of(

@@ -17,7 +17,8 @@ from mess_core.search.answers import Plan, Query
 from mess_core.search.matching import Moment, align, best_moments, passage_rows
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.targets.base import TargetValue, error_in_units
-from mess_core.targets.registry import TARGETS
+from mess_core.targets.key import KEY, key_in_words
+from mess_core.targets.registry import FEATURES, TARGETS
 from mess_core.workspace.workspace import Workspace
 
 N_MOMENTS = 5
@@ -133,13 +134,14 @@ def map_moments(
 def compare_targets(
     workspace: Workspace, discovery: Discovery | None, query_id: str, track_id: str
 ) -> list[TargetPair]:
-    """The 22 targets of both recordings; those that neither has are left out."""
+    """The 22 targets of both recordings and their features; without those that neither has, and keys (`key_of`)."""
     query, track = workspace.measurements.of_track(query_id), workspace.measurements.of_track(track_id)
     unknown = TargetValue.none("not measured")
     pairs = []
     for target in TARGETS.values():
         one, other = query.get(target.id, unknown), track.get(target.id, unknown)
-        if target.is_companion or (math.isnan(one.value) and math.isnan(other.value)):
+        is_shown = target.id not in KEY and (target.id in FEATURES or not target.is_companion)
+        if not is_shown or (math.isnan(one.value) and math.isnan(other.value)):
             continue
         near = other.value if not math.isnan(other.value) else one.value
         mae = _typical_error(discovery, target.id)
@@ -155,6 +157,15 @@ def compare_targets(
             )
         )
     return pairs
+
+
+def key_of(workspace: Workspace, track_id: str) -> str:
+    """The key of a recording in words, with a doubt where there is one; "" if it has none or was not measured."""
+    values = workspace.measurements.of_track(track_id)
+    tonic, mode = (values.get(target, TargetValue.none("not measured")) for target in KEY)
+    if "none" in (tonic.quality, mode.quality):
+        return ""
+    return f"{'perhaps ' if tonic.quality == 'weak' else ''}{key_in_words(tonic.value, mode.value)}"
 
 
 def _typical_error(discovery: Discovery | None, target: str) -> float | None:

@@ -1,6 +1,7 @@
 """A sound file -> the audio targets, in one pass over the file, for the whole or for its segments.
 
-    file -> mono blocks at 22 050 Hz -> spans that sound -> loudness | spectrum | flux | envelope | moments -> targets
+    file -> mono blocks at 22 050 Hz -> spans that sound -> loudness | spectrum -> glides | flux | envelope | moments |
+    deviations -> targets
 
 Every stream keeps a few numbers per frame, about 30 MB per hour in all; no spectrogram is held.
 
@@ -25,7 +26,7 @@ from threadpoolctl import ThreadpoolController
 from mess_core.audio import decode as audio
 from mess_core.config import MIN_DURATION_S
 from mess_core.errors import AudioError, InputError, of_item
-from mess_core.targets import attack, dynamics, form, harmony, rhythm, spectrum
+from mess_core.targets import attack, character, danceability, dynamics, form, harmony, key, rhythm, spectrum
 from mess_core.targets.attack import Attacks
 from mess_core.targets.base import TargetEntry, TargetValue
 from mess_core.targets.dynamics import Loudness
@@ -34,6 +35,7 @@ from mess_core.targets.moments import Moments, MomentStream
 from mess_core.targets.registry import ADDED, TARGETS
 from mess_core.targets.rhythm import Flux
 from mess_core.targets.spectrum import SpectrumFrames
+from mess_core.targets.voice import Glides, GlideStream
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Sound:
     attacks: Attacks
     moments: Moments
     chroma: np.ndarray  # (n_moments, 12)
+    glides: Glides
+    deviations: np.ndarray  # (n_steps,), of every 10 ms
 
     def between(self, start_s: float, end_s: float) -> Sound:
         """A part of it, as a support of its own."""
@@ -64,6 +68,8 @@ class Sound:
             attacks=self.attacks.between(start_s, end_s),
             moments=moments,
             chroma=self.chroma[first : first + len(moments.cepstra)],
+            glides=self.glides.between(start_s, end_s),
+            deviations=self.deviations[round(start_s / danceability.STEP_S) : round(end_s / danceability.STEP_S)],
         )
 
 
@@ -243,6 +249,7 @@ class Listener:
     def __init__(self) -> None:
         self._loudness, self._spectrum = dynamics.LoudnessStream(), spectrum.SpectrumStream()
         self._flux, self._envelope, self._moments = rhythm.FluxStream(), attack.EnvelopeStream(), MomentStream()
+        self._glides, self._deviations = GlideStream(), danceability.DeviationStream()
         self._threads = ThreadpoolController()  # looks at every loaded library: once, not at every block
         self._n_samples = 0
 
@@ -253,7 +260,8 @@ class Listener:
             limits=1
         ):  # the products of a block are small: two threads would spend their time waiting
             self._loudness.add_mono(block)
-            self._spectrum.add(block)
+            self._glides.add(self._spectrum.add(block))
+            self._deviations.add(block)
             self._flux.add(block)
             self._envelope.add(block)
             self._moments.add(block)
@@ -279,22 +287,30 @@ class Listener:
             attacks=attack.find_attacks(envelope_db, attack.refine_onsets(envelope_db, chords_s)),
             moments=moments,
             chroma=chroma,
+            glides=self._glides.finish(),
+            deviations=self._deviations.finish(),
         )
 
 
 def measure(sound: Sound, level: str = "track") -> dict[str, TargetValue]:
     """Measure all audio targets of one level ("track" or "segment") from what was heard."""
     chords_s = sound.onsets_s if sound.given_onsets_s is None else sound.given_onsets_s
+    is_sounding = sound.moments.is_sounding(sound.loudness)
     values = {
         "duration_s": TargetValue.good(sound.duration_s, 1),
         **spectrum.measure(sound.spectrum, sound.loudness),
         **dynamics.measure(sound.loudness, chords_s, are_onsets_exact=sound.given_onsets_s is not None),
         **rhythm.measure(sound.flux, sound.onsets_s, sound.loudness, sound.duration_s),
         **attack.measure(sound.attacks),
-        **harmony.measure(sound.chroma, sound.moments.is_sounding(sound.loudness)),
+        **harmony.measure(sound.chroma, is_sounding),
         **form.measure(sound.moments, sound.chroma, sound.loudness, sound.duration_s),
-        **{entry.target.id: _measure_added(entry, sound) for entry in ADDED.entries if level in entry.target.levels},
     }
+    if level == "track":
+        values |= key.measure(sound.chroma, is_sounding) | danceability.measure(sound.deviations, sound.loudness)
+        colours = sound.moments.colours[is_sounding]
+        signs = character.signs(sound.flux, colours, sound.glides, sound.deviations, sound.loudness)
+        values |= character.measure(values | signs)
+    values |= {entry.target.id: _measure_added(entry, sound) for entry in ADDED.entries if level in entry.target.levels}
     return {id: values[id] for id, target in TARGETS.items() if target.signal == "audio" and level in target.levels}
 
 

@@ -18,7 +18,8 @@ import numpy as np
 from mess_core.errors import InputError
 
 LOGIT_EDGE = 1e-3  # shares are measured to about three digits; closer to 0 or 1 the logit would only enlarge that error
-TRANSFORMS = ("id", "log", "log2", "log1p", "logit", "rank")
+TRANSFORMS = ("id", "log", "log2", "log1p", "logit", "rank")  # each keeps the order
+CIRCLE = "circle"  # of places on a circle, which have no order: no line tells them, so on the probed scale they are NaN
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Target:
     dimension: str  # "timbre" | "rhythm" | "dynamics" | "harmony" | "articulation" | "form" | "expression"
     signal: str  # "audio" | "midi"
     tier: str  # how far to trust it: "high" | "medium" | "low"
-    transform: str  # the scale it is probed on, one of `TRANSFORMS`
+    transform: str  # the scale it is probed on, one of `TRANSFORMS`, or `CIRCLE`
     levels: tuple[str, ...]  # ("track",) or ("track", "segment")
     summary: str  # one sentence for a musicologist
     is_companion: bool = False  # measured and stored, but not one of the 22
@@ -91,7 +92,7 @@ def transform(values: np.ndarray, kind: str) -> np.ndarray:
     ----------
     values : ndarray, shape (n,)
         In the target's unit. NaN stays NaN.
-    kind : str, one of `TRANSFORMS`
+    kind : str, one of `TRANSFORMS`, or `CIRCLE`
         `logit` takes shares and keeps `LOGIT_EDGE` away from 0 and 1. `rank` gives the normal scores of the ranks
         (Blom 1958), ties their mean rank; unlike the others it depends on all values given.
 
@@ -120,13 +121,15 @@ def transform(values: np.ndarray, kind: str) -> np.ndarray:
             scaled = np.log(shares / (1 - shares))
         elif kind == "rank":
             scaled = _normal_scores(values)
+        elif kind == CIRCLE:
+            scaled = np.full(values.shape, np.nan)
         else:
             raise InputError(f"The transform {kind!r} was asked for; expected one of {', '.join(TRANSFORMS)}.")
     return np.where(np.isfinite(scaled), scaled, np.nan)
 
 
 def error_in_units(value: float, error: float, kind: str) -> float:
-    """An error on the probed scale, as an error in the target's unit near a value; NaN for `rank`.
+    """An error on the probed scale, as an error in the target's unit near a value; NaN for `rank` and `CIRCLE`.
 
     Examples
     --------

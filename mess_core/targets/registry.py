@@ -17,10 +17,10 @@ import re
 
 from mess_core import plugins
 from mess_core.errors import InputError
-from mess_core.targets.base import TRANSFORMS, Target, TargetEntry
+from mess_core.targets.base import CIRCLE, TRANSFORMS, Target, TargetEntry
 
 # One number per signal, stored with every value: it grows when any formula of that signal changes.
-VERSIONS = {"audio": 3, "midi": 3}
+VERSIONS = {"audio": 4, "midi": 3}
 
 GROUP = "mess.targets"
 ID = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -189,6 +189,58 @@ TARGETS: dict[str, Target] = {
             "How many notes or chords begin per second of recording, pauses included.",
             is_companion=True,
         ),
+        # --- companions, track features -----------------------------------------------------------------
+        Target(
+            "key_pitch_class", "Tonic", "0..11", "harmony", "audio", "low", CIRCLE, TRACK,
+            "The tonic of the key, as a pitch class: 0 is C, 1 C-sharp or D-flat, 11 is B.",
+            is_companion=True,
+        ),
+        Target(
+            "mode", "Mode", "1 major, 0 minor", "harmony", "audio", "low", "id", TRACK,
+            "Whether the key is major or minor.",
+            is_companion=True, words=("more major", "more minor"),
+        ),
+        Target(
+            "mode_clarity", "Major rather than minor", "-1..1", "harmony", "audio", "low", "id", TRACK,
+            "How much more like the best major key it is than like the best minor one; around 0 it may be either.",
+            is_companion=True, words=("more major", "more minor"),
+        ),
+        Target(
+            "key_confidence", "Clarity of key", "0..1", "harmony", "audio", "low", "id", TRACK,
+            "How much more like its key it is than like the next; below 0.05 the key is as good as guessed.",
+            is_companion=True, words=("clearer in key", "vaguer in key"),
+        ),
+        Target(
+            "danceability", "Danceability", "0..3", "rhythm", "audio", "low", "id", TRACK,
+            "How steadily loudness returns to itself (1 / the exponent of detrended fluctuation): high for a strict "
+            "beat, low for what swells and pauses; nobody was asked about dancing.",
+            is_companion=True, words=("more danceable", "less danceable"),
+        ),
+        Target(
+            "energy", "Energy", "0..1", "dynamics", "audio", "low", "logit", TRACK,
+            "Heuristic index: louder, denser, brighter and more changing than other recordings; it follows the level.",
+            is_companion=True, words=("more energetic", "less energetic"),
+        ),
+        Target(
+            "valence", "Valence", "0..1", "harmony", "audio", "low", "logit", TRACK,
+            "Heuristic index: major and quick rather than minor and slow; a rule of thumb, not a mood.",
+            is_companion=True, words=("more cheerful", "less cheerful"),
+        ),
+        Target(
+            "acousticness", "Acousticness", "0..1", "timbre", "audio", "low", "logit", TRACK,
+            "Heuristic index: little noise between the tones and little treble; a dull recording looks acoustic, too.",
+            is_companion=True, words=("more acoustic", "more electric"),
+        ),
+        Target(
+            "instrumentalness", "Instrumentalness", "0..1", "timbre", "audio", "low", "logit", TRACK,
+            "Heuristic index: few partials that glide as those of a voice do; what else slides looks sung.",
+            is_companion=True, words=("more instrumental", "more vocal"),
+        ),
+        Target(
+            "speechiness", "Speechiness", "0..1", "timbre", "audio", "low", "logit", TRACK,
+            "Heuristic index: gliding partials, syllables and pauses; a lone singer has much of it, too.",
+            is_companion=True, words=("more like speech", "less like speech"),
+        ),
         # --- companions, MIDI ---------------------------------------------------------------------------
         Target(
             "chord_asynchrony", "Chord asynchrony", "ms", "expression", "midi", "high", "log1p", BOTH,
@@ -227,6 +279,14 @@ TARGETS: dict[str, Target] = {
         ),
     )
 }  # fmt: skip
+
+# The track features, for tables of what one recording is like.
+FEATURES = (
+    *("tempo", "key_pitch_class", "mode", "loudness_lufs", "energy", "danceability", "valence"),
+    *("acousticness", "instrumentalness", "speechiness"),
+)
+# Those that are numbers: to be probed when asked for by name, and to colour by.
+COMPARABLE = tuple(id for id in FEATURES if TARGETS[id].transform != CIRCLE)
 
 # What must not be mistaken for musical content: probes are compared with these (science §2.5, B1).
 NUISANCES = ("duration_s", "loudness_lufs", "onset_rate", "mean_pitch")
@@ -273,6 +333,17 @@ def name_of(target: str) -> str:
     """
     known = target_of(target)
     return known.title if known.dimension == OWN else known.title[:1].lower() + known.title[1:]
+
+
+def own_name(column: str) -> str:
+    """A column of the user's own table among targets: never by the name of one that is measured here.
+
+    Examples
+    --------
+    >>> own_name("my column"), own_name("energy")
+    ('my column', 'energy (own)')
+    """
+    return f"{column} (own)" if column in TARGETS else column
 
 
 def target_of(id: str) -> Target:

@@ -42,11 +42,12 @@ class SpectrumStream:
         self._was_negative = False
         self._parts: list[np.ndarray] = []
 
-    def add(self, block: np.ndarray) -> None:
-        """Take the next samples, shape (n,)."""
+    def add(self, block: np.ndarray) -> np.ndarray:
+        """Take the next samples, shape (n,); return the spectra that end in them, (n_frames, n_bins)."""
         spectra = magnitudes(self._framer.add(block), self._window)
         crossings = self._crossings.add(self._changes_sign(block)).sum(axis=1)
         self._parts.append(np.column_stack([*describe(spectra), crossings / WINDOW_S]).astype(np.float32))
+        return spectra
 
     def finish(self) -> SpectrumFrames:
         """Return what was collected."""

@@ -25,7 +25,7 @@ from mess_core.workspace.workspace import Workspace
 
 
 def check_probed(scope: Scope, group: Group, level: Level, columns: Sequence[str]) -> None:
-    """Refuse what cannot be probed in place of the measured targets: columns of a table, and words.
+    """Refuse what cannot be probed in place of the 22 targets: what is no column, track feature or word here.
 
     Raises
     ------

@@ -21,6 +21,7 @@ from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.discovery import Discovery
 from mess_core.probing.result import ProbeSettings
 from mess_core.search.answers import FoundTrack, answer, build_index, make_plan, query_of
+from mess_core.search.comparisons import key_of
 from mess_core.search.question import Question
 from mess_core.search.transposed import in_key
 from mess_core.targets.registry import VERSIONS
@@ -772,6 +773,9 @@ def test_measured_values_of_both(launch, bright):
     table = next(frame.value for frame in at.dataframe if "this one" in frame.value.columns)
     centroids = table[table["property"] == "Brightness"].iloc[0]
     assert centroids["query"] < centroids["this one"] and centroids["the encoder is off by"].startswith("±")
+    shown = set(table["property"])
+    assert {"Energy", "Acousticness", "Loudness"} <= shown and not {"Tonic", "Mode", "Onset rate"} & shown
+    assert f"Key, as estimated: {key_of(Workspace(), bright[0])} (query)" in words(at)
 
 
 @pytest.mark.slow

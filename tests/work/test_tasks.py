@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from mess_core.collections import demo
@@ -34,7 +35,7 @@ from mess_core.work.task import Task
 from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.workspace import DEMO, Workspace
 from tests.conftest import work
-from tests.planted import discover, plant_heard_library, plant_tags, told, work_here
+from tests.planted import discover, plant_heard_library, plant_tags, plant_targets, told, work_here
 
 STEMS = [plan.stem for plan in demo.plan_demo()[:3]]
 
@@ -347,6 +348,27 @@ def test_columns_of_the_own_table_are_probed_and_kept_apart(home):
             Scope(home, "planted", MEL).gather(group, level, columns)
     for job in home.jobs.active():
         home.jobs.cancel(job.job_id)
+
+
+@pytest.mark.slow
+def test_track_features_are_probed_where_they_are_asked_for(home):
+    """As they were measured, in place of the 22; a column of that name comes first, and is called one's own."""
+    ids = plant_heard_library(home, MEL, MFCC)
+    settings = ProbeSettings(n_bootstraps=50, n_permutations=0, alphas=(10.0,), columns=("energy",))
+    plant_targets(home, ids, {"energy": 1 / (1 + np.exp(-told(ids)))})
+    with pytest.raises(InputError, match="whole tracks"):
+        submit(home, ProbeRequest("planted", MEL.id, "work", "segment", settings))
+    with pytest.raises(InputError, match="'key_pitch_class'"):
+        submit(home, ProbeRequest("planted", MEL.id, settings=replace(settings, columns=("key_pitch_class",))))
+    submit(home, ProbeRequest("planted", MEL.id, settings=settings))
+    assert run_next(home).state == "done"
+    found = Scope(home, "planted", MEL).discovery(settings=settings)
+    assert [summary.target for summary in found.result.targets] == ["energy"]
+    assert max(cell.r2 for cell in found.result.cells if cell.target == "energy") > 0.5
+    with home.database.transaction() as connection:
+        connection.executemany("INSERT INTO details VALUES (?, 'energy', ?)", [(t, str(n)) for n, t in enumerate(ids)])
+    gathered = Scope(home, "planted", MEL).gather("work", "track", ("energy",))
+    np.testing.assert_array_equal(gathered.data.targets["energy (own)"], np.arange(len(ids)))
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ from mess_core.probing.rows import Row
 from mess_core.probing.uncertainty import MIN_GROUPS
 from mess_core.search.tagged import tag_scope
 from mess_core.storage.jobs import Job
-from mess_core.targets.registry import OWN, name_of, target_of
+from mess_core.targets.registry import COMPARABLE, OWN, name_of, target_of
 from mess_core.words import counted, listed, spans
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit, under_way
@@ -202,8 +202,9 @@ def _other_settings(scope: Scope, group: str, level: str) -> None:
             "nothing is said to encode.",
         )
         columns = st.multiselect(
-            "Instead of what was measured", _columns_and_words(scope), placeholder="your own columns, or words",
-            help="The numbers in a column of your own table, or how strongly recordings are heard as a word.",
+            "Instead of the 22 properties", _columns_and_words(scope), placeholder="own columns, features, or words",
+            help="The numbers in a column of your own table, a track feature such as energy, or how strongly "
+            "recordings are heard as a word.",
             disabled=level != "track",
         )  # fmt: skip
         if st.form_submit_button("Run", type="primary"):
@@ -225,6 +226,7 @@ def _columns_and_words(scope: Scope) -> list[str]:
     """What can be probed in place of the measured targets."""
     columns = scope.workspace.catalogue.detail_names(scope.library)
     offered = [column for column in columns if not is_companion(column, columns)]
+    offered += [feature for feature in COMPARABLE if feature not in offered]
     tags = tag_scope(scope.workspace, scope.library)
     if tags.n_embedded and scope.info not in tags.info.encoders:
         offered += [word for word in WORDS if word not in offered]

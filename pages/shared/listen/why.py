@@ -10,7 +10,7 @@ import streamlit as st
 
 from mess_core.numbers import brief, number, percent
 from mess_core.search.answers import Answer, FoundTrack
-from mess_core.search.comparisons import MomentMap, compare_targets, map_moments
+from mess_core.search.comparisons import MomentMap, compare_targets, key_of, map_moments
 from mess_core.search.reasons import Reason
 from mess_core.targets.registry import TARGETS
 from mess_core.work.request import latest, submit
@@ -146,6 +146,11 @@ def _show_values(found: Answer, item: FoundTrack) -> None:
         width="stretch",
         column_config={name: st.column_config.NumberColumn(format="%.4g") for name in ("query", "this one")},
         alt="Measured properties of query and neighbour",
+    )
+    keys = [key_of(workspace, track_id) or "unknown" for track_id in (query_id, item.track.track_id)]
+    st.caption(
+        f"Key, as estimated: {keys[0]} (query), {keys[1]} (this one). Energy, valence, acousticness, instrumentalness "
+        "and speechiness are heuristic indices: rules of thumb."
     )
     st.caption(
         "Measured in the audio, or in the MIDI where there is one. *Off by*: how far the best layer typically "

@@ -12,7 +12,7 @@ from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.question import Question
 from mess_core.search.reasons import aspect_coordinates
 from mess_core.search.tagged import tag_scope
-from mess_core.targets.registry import TARGETS
+from mess_core.targets.registry import COMPARABLE, TARGETS
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
 from pages.shared.map import figures, views
@@ -27,7 +27,8 @@ def choose_colour(view: MapView, scope: Scope) -> Colour:
     workspace = resources.workspace()
     tracks = list(views.tracks_of(view).values())
     known = [name for name in NAMES if any(getattr(track, name) for track in tracks)]
-    targets = {target.title: target.id for target in TARGETS.values() if not target.is_companion}
+    shown = [target for target in TARGETS.values() if target.id in COMPARABLE or not target.is_companion]
+    targets = {target.title: target.id for target in shown}
     aspects = _aspects(scope)
     is_heard = tag_scope(workspace, scope.library).n_embedded
     words = {f"heard as: {word}": word for word in WORDS} if is_heard else {}
