@@ -19,6 +19,7 @@ FLOORS = [
     {"handover", "upkeep"},
     {"learning"},
     {"evaluation", "maps"},
+    {"recommend"},
     {"search"},
     {"workspace"},
     {"collections", "probing"},

@@ -28,6 +28,7 @@ from mess_core.cli.tables import (
     map_table,
     path_table,
     probe_table,
+    recommender_table,
     study_table,
     tag_check_table,
     tags_table,
@@ -41,6 +42,7 @@ from mess_core.encoders.vocabulary import WORDS, merged, raw_names
 from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.kept import load_evaluation
+from mess_core.evaluation.recommendation import K, evaluate_sequences
 from mess_core.evaluation.tagging import check_tags
 from mess_core.handover.exports import as_document, path_document, write_playlist
 from mess_core.handover.incoming import import_library
@@ -117,6 +119,8 @@ def _main(arguments: Sequence[str]) -> int:
         options = _parser().parse_args(arguments)
         if options.run is _similar and options.query is None and options.words is None and not options.along:
             options.parser.error("the following arguments are required: QUERY, or --words, or --along")
+        if options.run is _evaluate and (options.what == "sequences") != (options.file is not None):
+            options.parser.error("a FILE goes with sequences, and sequences with a FILE")
     except _WrongUseError as error:
         if "--json" in arguments:
             _print_json({"error": error.message, "hint": error.hint})
@@ -295,7 +299,10 @@ def _parser() -> argparse.ArgumentParser:
     tags.add_argument("--check", action="store_true", help="how well they are heard, by the names of the library")
 
     evaluate = verb("evaluate", _evaluate, "How well search does what it says, with intervals and chance.")
-    evaluate.add_argument("what", choices=["similarity", "faithfulness"])
+    evaluate.add_argument("what", choices=["similarity", "faithfulness", "sequences"])
+    evaluate.add_argument("file", nargs="?", type=_path, metavar="FILE",
+                          help="of sequences: lines `user item item …`, to try recommenders on")  # fmt: skip
+    evaluate.add_argument("-k", type=int, default=K, help="of sequences: how many are recommended")
     encoder_option(evaluate)
     evaluate.add_argument("--library", default=ALL)
 
@@ -643,6 +650,11 @@ def _tags(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def _evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
+    if options.what == "sequences":
+        study = evaluate_sequences(options.file, options.k)
+        document = {"file": str(options.file), **study.as_document()}
+        _print(options, document, [*recommender_table(study), *study.notices])
+        return DONE
     use_all_cores()
     scope = scope_of(workspace, options.library, options.encoder)
     scope.require_library()
