@@ -1,4 +1,4 @@
-"""What other listeners add to a taste: the weight of the crowd, replayed on simulated households of a library.
+"""What other listeners add to a taste, and what sessions teach: replayed on simulated households of a library.
 
     python -m benchmarks.crowd                     # of the library `demo` in the data folder, by its first hearing
     python -m benchmarks.crowd --home PATH --library NAME --encoder ID --households 8
@@ -7,11 +7,15 @@ Nobody real is in it. A listener likes three groups of recordings that share a w
 half of each for three weeks, and all of each for two more; what they take to then and had never heard is sought. In
 one kind of household several people have the same three groups, in the other everybody has their own. A weight is
 chosen on half of the households and told on the others: chosen and told on the same ones, it would flatter itself.
+
+What is learned from the sessions of the same people is tried on their last week, and again after all tracks were
+exchanged for others, so that sessions mean nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +25,11 @@ import numpy as np
 from mess_core.catalogue.catalogue import Track
 from mess_core.catalogue.listening import Events
 from mess_core.evaluation.blending import BlendStudy, pooled, replay_blends
-from mess_core.numbers import interval, number, percent
+from mess_core.evaluation.session_trial import try_sessions
+from mess_core.numbers import interval, number, percent, seconds
 from mess_core.recommend.crowd import CROWD_WEIGHT
 from mess_core.recommend.for_you import shelf_of
+from mess_core.recommend.shelf import Shelf
 from mess_core.recommend.signals import DAY_S
 from mess_core.recommend.simulated import Planted, simulate
 from mess_core.words import counted
@@ -100,6 +106,25 @@ def main() -> None:
             ]
             print(f"\n{n} listeners, {kind}")
             _print([study for study in studies if study is not None])
+
+        _print_sessions(shelf, tracks, n_kinds, options.households)
+
+
+def _print_sessions(shelf: Shelf, tracks: Sequence[Track], n_kinds: int | None, n_households: int) -> None:
+    print(f"\n{N_LISTENERS} listeners, an embedding learned from their sessions")
+    for seed in range(min(n_households, 3)):
+        events = household(tracks, seed, N_LISTENERS, n_kinds)
+        began = time.perf_counter()
+        trial = try_sessions(shelf, events, seed=seed)
+        took_s = time.perf_counter() - began
+        print(f"  household {seed + 1}, {trial.n_pairs} pairs, {seconds(took_s)}: {trial.verdict}")
+    rng = np.random.default_rng(0)
+    meaningless = {}
+    for name, own in events.items():
+        drawn = rng.integers(0, len(shelf), len(own))
+        names, track = np.unique(np.array(shelf.track_ids)[drawn], return_inverse=True)
+        meaningless[name] = replace(own, track_ids=tuple(names.tolist()), track=track)
+    print(f"  the last, tracks drawn by chance: {try_sessions(shelf, meaningless).verdict}")
 
 
 def _print(studies: Sequence[BlendStudy]) -> None:

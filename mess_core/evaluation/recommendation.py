@@ -51,6 +51,7 @@ ACCURACY = (HIT_RATE, RECALL, NDCG, MRR, PRECISION)
 METRICS = (*ACCURACY, NOVELTY, DIVERSITY, COVERAGE)
 K = 10
 N_BOOTSTRAPS = 2000
+FEWEST_FOR_INTERVAL = 5  # users; of fewer, drawing them says little
 DRAWS_AT_ONCE = 100
 NO_AUDIO = "There is no audio to these items: diversity and what is alike in sound cannot be told."
 
@@ -309,7 +310,7 @@ def diversity(lists: np.ndarray, points: np.ndarray) -> np.ndarray:
 def mean_of_users(
     values: np.ndarray, *, n_bootstraps: int = N_BOOTSTRAPS, seed: int = 0
 ) -> tuple[float | None, float | None, float | None]:
-    """The mean over users, and its interval; NaN is left out, None where there is no such number.
+    """The mean over users, and its interval; NaN is left out, None where there is no such number, or too few users.
 
     Parameters
     ----------
@@ -319,7 +320,7 @@ def mean_of_users(
     n = len(known)
     if not n:
         return None, None, None
-    if n < 2 or not n_bootstraps:
+    if n < FEWEST_FOR_INTERVAL or not n_bootstraps:
         return float(known.mean()), None, None
     rng = np.random.default_rng(seed)
     draws = []

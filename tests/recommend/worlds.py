@@ -41,3 +41,22 @@ def heard(rows: Sequence[int], at_s: Sequence[float] | None = None) -> Events:
 def houses(of: Mapping[str, Sequence[int]]) -> dict[str, Events]:
     """What each listener heard."""
     return {name: heard(list(rows)) for name, rows in of.items()}
+
+
+def sittings(
+    moods: Sequence[np.ndarray], n_listeners: int, n_days: int, seed: int, n_tracks: int = 8, per_day: float = 0.7
+) -> dict[str, Events]:
+    """Each listener has three of the moods, and hears rows of one of them in each sitting of an evening."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for listener in range(n_listeners):
+        own = rng.choice(len(moods), min(3, len(moods)), replace=False)
+        rows: list[int] = []
+        times: list[float] = []
+        for day in range(n_days):
+            if rng.random() < per_day:
+                rows += rng.choice(moods[rng.choice(own)], n_tracks).tolist()
+                began_s = NOW_S - (n_days - day) * DAY_S + rng.uniform(0, 3600)
+                times += (began_s + 240.0 * np.arange(n_tracks)).tolist()
+        found[f"listener {listener:03}"] = heard(rows, times)
+    return found
