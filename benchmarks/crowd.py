@@ -2,6 +2,7 @@
 
     python -m benchmarks.crowd                     # of the library `demo` in the data folder, by its first hearing
     python -m benchmarks.crowd --home PATH --library NAME --encoder ID --households 8
+    python -m benchmarks.crowd --planted           # sessions about quiet directions of 10,000 made-up tracks, and time
 
 Nobody real is in it. A listener likes three groups of recordings that share a work, a composer or an instrument, hears
 half of each for three weeks, and all of each for two more; what they take to then and had never heard is sought. In
@@ -29,7 +30,7 @@ from mess_core.evaluation.session_trial import try_sessions
 from mess_core.numbers import interval, number, percent, seconds
 from mess_core.recommend.crowd import CROWD_WEIGHT
 from mess_core.recommend.for_you import shelf_of
-from mess_core.recommend.shelf import Shelf
+from mess_core.recommend.shelf import Shelf, unit
 from mess_core.recommend.signals import DAY_S
 from mess_core.recommend.simulated import Planted, simulate
 from mess_core.words import counted
@@ -91,7 +92,11 @@ def main() -> None:
     parser.add_argument("--library", default=DEMO)
     parser.add_argument("--encoder")
     parser.add_argument("--households", type=int, default=8)
+    parser.add_argument("--planted", action="store_true", help="only how long learning from sessions takes, and finds")
     options = parser.parse_args()
+    if options.planted:
+        _print_planted()
+        return
     workspace, name, encoder = Workspace(options.home), options.library, options.encoder
     scope = scope_to_listen(workspace, name) if encoder is None else scope_of(workspace, name, encoder)
     shelf = shelf_of(scope)
@@ -108,6 +113,31 @@ def main() -> None:
             _print([study for study in studies if study is not None])
 
         _print_sessions(shelf, tracks, n_kinds, options.households)
+
+
+def _print_planted() -> None:
+    """100 listeners of three moods of 40 each; moods are 16 quiet directions of 128."""
+    rng = np.random.default_rng(0)
+    n, n_moods = 10_000, 40
+    mood = rng.integers(0, n_moods, n)
+    quiet = 0.5 * (rng.standard_normal((n_moods, 16))[mood] + 0.3 * rng.standard_normal((n, 16)))
+    points = np.concatenate([quiet, rng.standard_normal((n, 112))], axis=1).astype(np.float32)
+    ids, nobody = tuple(f"t{row:05}" for row in range(n)), (None,) * n
+    shelf = Shelf(ids, unit(points), (("planted", 128),), (frozenset(),) * n, nobody, nobody, np.full(n, np.nan))
+    events = {}
+    for listener in range(100):
+        moods = [tuple(np.flatnonzero(mood == each).tolist()) for each in rng.choice(n_moods, 3, replace=False)]
+        events[f"l{listener:02}"] = simulate(Planted("planted", tuple(moods), ()), ids, 180, AT_S, listener)
+    for is_published in (True, False):
+        began = time.perf_counter()
+        trial = try_sessions(shelf, events, is_published=is_published)
+        took_s = time.perf_counter() - began
+        n_events = sum(len(each) for each in events.values())
+        whose = "of all pairs" if is_published else "of pairs that four have"
+        print(f"{n:,} tracks, {n_events:,} events, {trial.n_pairs:,} {whose}, {seconds(took_s)}")
+        for figure in trial.figures:
+            print(f"  {figure.way:<26} {number(figure.value, 3)} {interval(figure.low, figure.high, 3)}")
+        print(f"  {trial.verdict}")
 
 
 def _print_sessions(shelf: Shelf, tracks: Sequence[Track], n_kinds: int | None, n_households: int) -> None:

@@ -203,7 +203,7 @@ def evaluate_recommenders(
     users, relevant = split.tested, split.relevant[split.tested]
     n_relevant = np.diff(relevant.indptr)
     n_left = split.train.n_items - np.diff(split.train.has.indptr)[users]
-    chances = _by_chance(n_relevant, n_left, k)
+    chances = by_chance(n_relevant, n_left, k)
     results = []
     for recommender in recommenders:
         began = time.perf_counter()
@@ -285,6 +285,25 @@ def accuracy(hits: np.ndarray, n_relevant: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+def by_chance(n_relevant: np.ndarray, n_left: np.ndarray, k: int) -> dict[str, float]:
+    """What any order of n_left items gives, n_relevant of them relevant; means over users. Both (n_users,) int >= 1"""
+    k_shown = np.minimum(k, n_left)
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    gained, ideal = np.cumsum(discounts)[k_shown - 1], np.cumsum(discounts)[np.minimum(n_relevant, k) - 1]
+    none_yet, first = np.ones(len(n_left)), np.zeros(len(n_left))
+    for place in range(1, k + 1):
+        left = np.maximum(n_left - place + 1, 0)
+        here = np.divide(n_relevant, left, out=np.zeros(len(left)), where=left > 0).clip(max=1.0)
+        first += none_yet * here / place
+        none_yet = none_yet * (1 - here)
+    share = n_relevant / n_left
+    found = {
+        HIT_RATE: 1 - none_yet, RECALL: k_shown / n_left, NDCG: share * gained / ideal, MRR: first,
+        PRECISION: share * k_shown / k,
+    }  # fmt: skip
+    return {metric: float(values.mean()) for metric, values in found.items()}
+
+
 def novelty(lists: np.ndarray, train: Interactions) -> np.ndarray:
     """Mean surprise of a list, (n_users,) bits; NaN of an empty one. lists : (n_users, k) items, or `NOBODY`"""
     n_having = np.asarray(train.has.sum(axis=0), np.float64).ravel()
@@ -348,22 +367,3 @@ def _mean_where(values: np.ndarray, is_there: np.ndarray) -> np.ndarray:
     n = is_there.sum(axis=1)
     sums = np.where(is_there, values, 0.0).sum(axis=1)
     return np.divide(sums, n, out=np.full(len(n), np.nan), where=n > 0)
-
-
-def _by_chance(n_relevant: np.ndarray, n_left: np.ndarray, k: int) -> dict[str, float]:
-    """Expected figures of a random order of n_left items, n_relevant of them relevant; means over users."""
-    k_shown = np.minimum(k, n_left)
-    discounts = 1 / np.log2(np.arange(2, k + 2))
-    gained, ideal = np.cumsum(discounts)[k_shown - 1], np.cumsum(discounts)[np.minimum(n_relevant, k) - 1]
-    none_yet, first = np.ones(len(n_left)), np.zeros(len(n_left))
-    for place in range(1, k + 1):
-        left = np.maximum(n_left - place + 1, 0)
-        here = np.divide(n_relevant, left, out=np.zeros(len(left)), where=left > 0).clip(max=1.0)
-        first += none_yet * here / place
-        none_yet = none_yet * (1 - here)
-    share = n_relevant / n_left
-    found = {
-        HIT_RATE: 1 - none_yet, RECALL: k_shown / n_left, NDCG: share * gained / ideal, MRR: first,
-        PRECISION: share * k_shown / k,
-    }  # fmt: skip
-    return {metric: float(values.mean()) for metric, values in found.items()}

@@ -28,6 +28,7 @@ from mess_core.recommend.embedding import (
     TrackInputs,
     learn_sessions,
     session_pairs,
+    shared_pairs,
     track_inputs,
 )
 from mess_core.recommend.shelf import Shelf, unit
@@ -120,6 +121,7 @@ def try_sessions(
     settings: SessionSettings | None = None,
     k: int = K,
     seed: int = 0,
+    is_published: bool = False,
 ) -> SessionTrial:
     """Learn from all but the last days, and test on these.
 
@@ -135,6 +137,8 @@ def try_sessions(
     k : int
     seed : int
         Of learning, of exchanging, of what is asked and of intervals.
+    is_published : bool
+        As in `learn_sessions`; else, of several listeners, only pairs that four at least have are learned from.
 
     Raises
     ------
@@ -154,11 +158,13 @@ def try_sessions(
     inputs = track_inputs(shelf.points, features)
     order = np.random.default_rng(seed).permutation(len(shelf))
     exchanged = TrackInputs(inputs.names, inputs.widths, inputs.values[order])
-    learned = learn_sessions(inputs, known, settings, seed)
+    known = known if is_published else shared_pairs(known)
+    learned = learn_sessions(inputs, known, settings, seed, is_published=is_published)
     ways = {LEARNED: learned.points(inputs), POINTS: unit(shelf.points)}
     if features is not None:
         ways |= {FEATURES: unit(track_inputs(features=features).values), BOTH: unit(inputs.values)}
-    ways[EXCHANGED] = learn_sessions(exchanged, known, settings, seed).points(exchanged)
+    control = learn_sessions(exchanged, known, settings, seed, is_published=is_published)
+    ways[EXCHANGED] = control.points(exchanged)
     ways[CHANCE] = unit(np.random.default_rng(seed).standard_normal((len(shelf), 32)))
     per_listener = {way: _per_listener(points, asked, k) for way, points in ways.items()}
     figures = []

@@ -12,8 +12,10 @@ were best on the last part of the training time: sessions that teach nothing lea
 A straight line of what is heard places tracks that nobody has played yet. Whether it is better than no line at all is
 tried in `evaluation.session_trial`, on a week that it has not seen; unless it is, nobody should use it.
 
-Who hears what is their own affair: a line is learned from one listener for themselves, or from four at least, so that
-each is one of three others to every other one, as in `recommend.crowd`.
+Who hears what is their own affair: a line can bend so far that two tracks lie together because one person heard them
+together. So of several listeners only those pairs teach that four at least have (`FEWEST_SHARING`): whoever looks,
+three others stand behind each, as in `recommend.crowd`. Somebody alone may learn from all of their own; and published
+data, where nobody is at home, can be learned from whole.
 
 Conventions
 -----------
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     import torch
 
 N_OUT = 128
+FEWEST_SHARING = FEWEST_OTHERS + 1  # listeners who must have a pair: one looks, and three others are behind it
 SESSION_GAP_S = 1800.0  # of silence: another session
 MOST_APART = 10  # tracks of a session between the two of a pair: a session of hours is of several moods
 MOST_PAIRS = 300_000  # by chance: of more, nothing more is learned in the time
@@ -116,6 +119,17 @@ def session_pairs(track_ids: Sequence[str], events: Mapping[str, Events]) -> Ses
     one, other, listener, at_s = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     order = np.lexsort((other, one, listener, at_s))
     return SessionPairs(one[order], other[order], listener[order], at_s[order], len(events))
+
+
+def shared_pairs(pairs: SessionPairs, fewest: int = FEWEST_SHARING) -> SessionPairs:
+    """Those that so many listeners have; all of them, where there is one listener alone."""
+    if pairs.n_listeners < 2 or not len(pairs):
+        return pairs
+    whose = np.unique(np.stack([pairs.one, pairs.other, pairs.listener]), axis=1)
+    found, n_having = np.unique(whose[:2], axis=1, return_counts=True)
+    width = int(pairs.other.max()) + 1
+    enough = found[:, n_having >= fewest]
+    return pairs.only(np.isin(pairs.one * width + pairs.other, enough[0] * width + enough[1]))
 
 
 # --- the line -------------------------------------------------------------------------------------------------
@@ -222,20 +236,39 @@ def _standardised(features: np.ndarray) -> np.ndarray:
 
 
 def learn_sessions(
-    inputs: TrackInputs, pairs: SessionPairs, settings: SessionSettings | None = None, seed: int = 0
+    inputs: TrackInputs,
+    pairs: SessionPairs,
+    settings: SessionSettings | None = None,
+    seed: int = 0,
+    *,
+    is_published: bool = False,
 ) -> SessionMap:
     """Learn a line from pairs, up to where it is best on the last of them.
+
+    Parameters
+    ----------
+    inputs : TrackInputs
+    pairs : SessionPairs
+        Of several listeners, only those that four at least have are learned from.
+    settings : SessionSettings, optional
+    seed : int
+    is_published : bool
+        Whether the listeners are nobody's neighbours: then all pairs are learned from.
 
     Raises
     ------
     InputError
-        If there are no pairs, or two or three listeners could tell each other apart by it.
+        If there are no such pairs.
     """
     import torch
 
     settings = settings or SessionSettings()
-    if (why_not := why_no_line(pairs)) is not None:
-        raise why_not
+    pairs = pairs if is_published else shared_pairs(pairs)
+    if not len(pairs):
+        raise InputError(
+            "Nobody took to two tracks in one session, or of several listeners never four to the same two.",
+            "Listen for a while, or learn from one listener alone.",
+        )
     rng = np.random.default_rng(seed)
     if len(pairs) > MOST_PAIRS:
         pairs = pairs.only(np.sort(rng.choice(len(pairs), MOST_PAIRS, replace=False)))
@@ -247,18 +280,6 @@ def learn_sessions(
     finally:
         torch.set_num_threads(n_threads)
     return SessionMap(inputs.names, inputs.widths, weight, n_steps)
-
-
-def why_no_line(pairs: SessionPairs) -> InputError | None:
-    """What keeps a line from being learned; None where nothing does."""
-    if not len(pairs):
-        return InputError("Nobody took to two tracks in one session.", "Listen for a while.")
-    if 1 < pairs.n_listeners <= FEWEST_OTHERS:
-        return InputError(
-            f"What {pairs.n_listeners} listeners hear would tell of each other.",
-            f"Learn from one of them, or from {FEWEST_OTHERS + 1} at least.",
-        )
-    return None
 
 
 def _walk(

@@ -6,6 +6,7 @@ import itertools
 import math
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from mess_core.errors import InputError
@@ -20,6 +21,7 @@ from mess_core.evaluation.recommendation import (
     PRECISION,
     RECALL,
     accuracy,
+    by_chance,
     diversity,
     evaluate_recommenders,
     evaluate_sequences,
@@ -30,6 +32,7 @@ from mess_core.recommend.base import NOBODY
 from mess_core.recommend.columns import interactions_of, leave_one_out, split_each_user
 from mess_core.recommend.controls import AnyItem, Popular
 from mess_core.recommend.knn import ItemNeighbours
+from tests.conftest import SHARED
 
 
 def a_world(n_users: int = 80, n_items: int = 30, seed: int = 0):
@@ -83,6 +86,23 @@ def test_chance_is_the_mean_over_all_orders():
         expected = {metric: values.mean() for metric, values in accuracy(hits, np.full(len(hits), 2)).items()}
         for metric in ACCURACY:
             assert study.results[0].figure(metric).chance == pytest.approx(expected[metric]), (metric, k)
+
+
+def test_figures_of_several_sought_items_are_those_of_others():
+    """Cold test of Music4All-Onion at 50, as counted elsewhere: any order, and what is popular in the test itself."""
+    path = SHARED / "rec" / "music4all-cold_test.pqt"
+    if not path.exists():
+        pytest.skip(f"no {path}: it is not part of the repository")
+    table = pq.read_table(path).to_pydict()
+    has = interactions_of(list(map(str, table["user_id"])), list(map(str, table["track_id"]))).has
+    n_relevant = np.diff(has.indptr)
+    assert has.shape == (4553, 589)
+    chance = by_chance(n_relevant, np.full(4553, 589), 50)
+    assert [round(chance[metric], 3) for metric in (HIT_RATE, RECALL, NDCG)] == [0.310, 0.085, 0.034]
+    popular = np.argsort(-np.asarray(has.sum(axis=0)).ravel(), kind="stable")[:50]
+    found = accuracy(has.toarray()[:, popular] > 0, n_relevant)
+    means = [found[metric].mean() for metric in (HIT_RATE, RECALL, NDCG)]
+    np.testing.assert_allclose(means, [0.663, 0.437, 0.250], atol=6e-4)
 
 
 def test_random_lists_come_to_chance():

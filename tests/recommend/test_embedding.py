@@ -17,6 +17,7 @@ from mess_core.recommend.embedding import (
     save_session_map,
     session_map_path,
     session_pairs,
+    shared_pairs,
     track_inputs,
 )
 from mess_core.recommend.signals import DAY_S, DISLIKE, LIKE, PLAY, SKIP
@@ -167,24 +168,50 @@ def test_the_contrast_is_the_formula():
     assert float(_contrast(*given, 0.2)) == pytest.approx(total)
 
 
-def test_two_or_three_listeners_are_not_told_apart():
-    """One may learn from themselves, four from each other."""
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+def test_of_several_listeners_what_four_have_teaches(n):
+    """All of them heard 1 and 2 together, and each two tracks of their own."""
+    events = {f"l{i}": heard([1, 2, 10 + 2 * i, 11 + 2 * i], [0, 60, DAY_S, DAY_S + 60]) for i in range(n)}
+    pairs = session_pairs(IDS, events)
+    found = set(zip(shared_pairs(pairs).one.tolist(), shared_pairs(pairs).other.tolist(), strict=True))
+    assert found == ({(1, 2), (10, 11)} if n == 1 else {(1, 2)} if n >= 4 else set())
+
+
+def test_that_one_heard_something_together_often_is_not_four():
+    times = [DAY_S * day + minute for day in range(5) for minute in (0, 60)]
+    events = {"ann": heard([1, 2] * 5, times), "bo": heard([3]), "cy": heard([3]), "di": heard([3])}
+    assert len(session_pairs(IDS, events)) == 5 and not len(shared_pairs(session_pairs(IDS, events)))
+
+
+def test_what_fewer_than_four_heard_together_moves_nothing():
+    """The line is the same to the last digit, whatever three of them hear besides in sessions of their own."""
+    inputs, _, mood = a_world()
+    events = sittings([np.flatnonzero(mood == each) for each in range(5)], 8, 40, 0)
+    secret = [np.flatnonzero(mood == each)[-1] for each in range(5)]  # of five moods: nobody has them all in a sitting
+    also = dict(events)
+    for listener in sorted(events)[:3]:
+        own, more = events[listener], heard([int(row) for row in secret], NOW_S + 5000.0 + np.arange(5))
+        names = tuple(sorted({*own.track_ids, *more.track_ids}))
+        track = [names.index(each.track_ids[place]) for each in (own, more) for place in each.track]
+        columns = (
+            np.concatenate([getattr(each, name) for each in (own, more)])
+            for name in ("at_s", "action", "seconds", "share", "propensity")
+        )
+        also[listener] = Events(names, np.array(track), *columns)
+    before, after = session_pairs(IDS, events), session_pairs(IDS, also)
+    assert len(after) == len(before) + 30
+    one, other = (learn_sessions(inputs, each, BRIEF).weight for each in (before, after))
+    np.testing.assert_array_equal(one, other)
+    whole = [learn_sessions(inputs, each, BRIEF, is_published=True).weight for each in (before, after)]
+    assert not np.array_equal(*whole)
+
+
+def test_without_pairs_nothing_is_learned():
     inputs, _, _ = a_world()
-    settings = SessionSettings(most_steps=1)
-    rng = np.random.default_rng(0)
-    for n in (1, 2, 3, 4):
-        events = {
-            f"l{i}": heard(rng.integers(0, 60, 20).tolist(), NOW_S + DAY_S * (np.arange(20) // 5) + np.arange(20))
-            for i in range(n)
-        }
-        pairs = session_pairs(IDS, events)
-        if n in (2, 3):
-            with pytest.raises(InputError, match=f"What {n} listeners hear"):
-                learn_sessions(inputs, pairs, settings)
-        else:
-            assert learn_sessions(inputs, pairs, settings).weight.shape == (12, 128)
     with pytest.raises(InputError, match="Nobody took to two tracks"):
-        learn_sessions(inputs, session_pairs(IDS, {}), settings)
+        learn_sessions(inputs, session_pairs(IDS, {}), BRIEF)
+    with pytest.raises(InputError, match="never four to the same two"):
+        learn_sessions(inputs, session_pairs(IDS, {"ann": heard([1, 2]), "bo": heard([1, 2])}), BRIEF)
 
 
 # --- kept -----------------------------------------------------------------------------------------------------
