@@ -26,14 +26,20 @@ from mess_core.recommend.embedding import (
     SessionPairs,
     SessionSettings,
     TrackInputs,
+    forget_session_map,
     learn_sessions,
+    load_session_map,
+    save_session_map,
+    session_map_path,
     session_pairs,
     shared_pairs,
     track_inputs,
 )
 from mess_core.recommend.shelf import Shelf, unit
 from mess_core.recommend.signals import DAY_S
+from mess_core.storage.provenance import provenance
 from mess_core.words import counted, listed
+from mess_core.workspace.scope import Scope
 
 TEST_DAYS = 7.0
 K = 10
@@ -174,6 +180,40 @@ def try_sessions(
         figures.append(SessionFigure(way, value or 0.0, low, high, *gains))
     n_listeners = len(np.unique(asked.listener))
     return SessionTrial(k, tuple(figures), n_listeners, len(asked.row), len(known), learned)
+
+
+def keep_sessions(scope: Scope, trial: SessionTrial) -> bool:
+    """Keep the line of a trial, with its card, if it is better; an older one goes either way. Returns whether it is."""
+    path = session_map_path(scope.workspace.paths, scope.library, scope.info)
+    if trial.kept is None:
+        forget_session_map(path)
+        return False
+    card = {
+        "library": scope.library,
+        "encoder": scope.info.id,
+        "fingerprint": scope.info.fingerprint,
+        "content": scope.content,
+        "trial": trial.as_document(),
+        "provenance": provenance(),
+    }
+    save_session_map(path, trial.kept, card)
+    return True
+
+
+def kept_sessions(scope: Scope) -> SessionMap | None:
+    """The line of a library as it is now; None if none is kept, or it was learned of other embeddings.
+
+    Raises
+    ------
+    ArtefactMismatchError
+        If it is damaged.
+    """
+    found = load_session_map(session_map_path(scope.workspace.paths, scope.library, scope.info))
+    if found is None:
+        return None
+    learned, card = found
+    is_of_these = (card.get("content"), card.get("fingerprint")) == (scope.content, scope.info.fingerprint)
+    return learned if is_of_these else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -400,6 +400,13 @@ def save_session_map(path: Path, learned: SessionMap, card: Mapping[str, Any]) -
             older.unlink(missing_ok=True)
 
 
+def forget_session_map(path: Path) -> None:
+    """Take a line away; its document first, so that nobody reads half of it."""
+    path.unlink(missing_ok=True)
+    for arrays in path.parent.glob(f"{path.stem}.*.safetensors"):
+        arrays.unlink(missing_ok=True)
+
+
 def load_session_map(path: Path) -> tuple[SessionMap, dict[str, Any]] | None:
     """The kept line and its card; None if there is none, or only one of another version.
 

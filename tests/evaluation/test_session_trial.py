@@ -9,10 +9,23 @@ import numpy as np
 import pytest
 
 from mess_core.errors import InputError
-from mess_core.evaluation.session_trial import BOTH, CHANCE, EXCHANGED, FEATURES, LEARNED, POINTS
+from mess_core.evaluation.session_trial import (
+    BOTH,
+    CHANCE,
+    EXCHANGED,
+    FEATURES,
+    LEARNED,
+    POINTS,
+    SessionFigure,
+    SessionTrial,
+    keep_sessions,
+    kept_sessions,
+)
 from mess_core.evaluation.session_trial import try_sessions as try_all
-from mess_core.recommend.embedding import SessionSettings
+from mess_core.recommend.embedding import SessionMap, SessionSettings
 from mess_core.recommend.signals import DAY_S
+from mess_core.workspace.scope import Scope
+from tests.planted import TWO_LAYERS, a_track, plant_embeddings, plant_tracks
 from tests.recommend.worlds import NOW_S, a_shelf, heard, sittings
 
 N, N_MOODS = 200, 8
@@ -107,3 +120,20 @@ def test_the_document_is_strict_json():
     shelf, events, _ = a_world(0, n_listeners=6)
     document = json.loads(json.dumps(try_all(shelf, events, settings=BRIEF).as_document(), allow_nan=False))
     assert document.keys() >= {"figures", "verdict", "is_kept", "n_pairs"} and document["n_listeners"] == 6
+
+
+def test_what_helps_is_kept_for_this_library_and_what_does_not_is_taken_away(home):
+    plant_tracks(home, [a_track(number) for number in range(4)])
+    ids = home.catalogue.track_ids("planted")
+    plant_embeddings(home, TWO_LAYERS, {each: np.eye(2, 6) + row for row, each in enumerate(ids[:3])})
+    scope = Scope(home, "planted", TWO_LAYERS)
+    assert kept_sessions(scope) is None
+    learned = SessionMap(("points",), (2,), np.ones((2, 3), np.float32), 25)
+    better = (SessionFigure("learned", 0.5, 0.4, 0.6), SessionFigure("points", 0.2, 0.1, 0.3, 0.3, 0.2, 0.4))
+    worse = (better[0], SessionFigure("points", 0.5, 0.4, 0.6, 0.0, -0.1, 0.1))
+    assert keep_sessions(scope, SessionTrial(10, better, 9, 90, 900, learned))
+    np.testing.assert_array_equal(kept_sessions(scope).weight, learned.weight)
+    plant_embeddings(home, TWO_LAYERS, {ids[3]: np.eye(2, 6)})
+    assert kept_sessions(Scope(home, "planted", TWO_LAYERS)) is None  # the library changed, and its points turned
+    assert not keep_sessions(scope, SessionTrial(10, worse, 9, 90, 900, learned))
+    assert not list(home.paths.learned.rglob("*sessions*"))
