@@ -23,7 +23,6 @@ from mess_core.evaluation.recommendation import NDCG, accuracy, mean_of_users
 from mess_core.numbers import interval, number
 from mess_core.recommend.embedding import (
     SessionMap,
-    SessionPairs,
     SessionSettings,
     TrackInputs,
     forget_session_map,
@@ -31,10 +30,9 @@ from mess_core.recommend.embedding import (
     load_session_map,
     save_session_map,
     session_map_path,
-    session_pairs,
-    shared_pairs,
     track_inputs,
 )
+from mess_core.recommend.sessions import SessionPairs, session_pairs, shared_pairs
 from mess_core.recommend.shelf import Shelf, unit
 from mess_core.recommend.signals import DAY_S
 from mess_core.storage.provenance import provenance

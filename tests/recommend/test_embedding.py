@@ -9,17 +9,15 @@ from mess_core.catalogue.listening import Events
 from mess_core.errors import ArtefactMismatchError, InputError
 from mess_core.recommend.embedding import (
     KEPT,
-    MOST_APART,
     SessionMap,
     SessionSettings,
     learn_sessions,
     load_session_map,
     save_session_map,
     session_map_path,
-    session_pairs,
-    shared_pairs,
     track_inputs,
 )
+from mess_core.recommend.sessions import MOST_APART, session_pairs, shared_pairs
 from mess_core.recommend.signals import DAY_S, DISLIKE, LIKE, PLAY, SKIP
 from mess_core.storage.paths import Paths
 from tests.conftest import FakeEncoder
