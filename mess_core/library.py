@@ -11,6 +11,7 @@ The command line and the app do the same work through the same requests, on the 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from mess_core.embeddings.embedder import Embedder
 from mess_core.embeddings.store import EmbeddingSet
 from mess_core.encoders.registry import DEFAULT
 from mess_core.errors import DataMissingError, InputError, MessError
+from mess_core.evaluation.blending import weigh_crowd
 from mess_core.learning.course import Source
 from mess_core.learning.kept import LearnReport
 from mess_core.probing.discovery import Discovery, Group
@@ -275,7 +277,11 @@ class Library:
         """
         is_usual = self.scope.info.id == DEFAULT
         scope = scope_to_listen(self.scope.workspace, self.scope.library) if is_usual else self.scope
-        return recommend(scope, listener, section, k=k, surprise=surprise, seed=seed, index_of=self._index_of)
+        crowd = weigh_crowd(scope, time.time())
+        return recommend(
+            scope, listener, section, k=k, surprise=surprise, seed=seed,
+            crowd_weight=crowd.weight if crowd else 0.0, index_of=self._index_of,
+        )  # fmt: skip
 
     def _index_of(self, plan: Plan) -> NeighbourIndex:
         if self._index is None or self._index[0] != plan.key:

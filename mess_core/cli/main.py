@@ -32,6 +32,7 @@ from mess_core.cli.tables import (
     path_table,
     probe_table,
     recommended_table,
+    recommender_table,
     study_table,
     tag_check_table,
     tags_table,
@@ -44,8 +45,10 @@ from mess_core.embeddings.extraction import use_all_cores
 from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, hearing_ids, load_encoder
 from mess_core.encoders.vocabulary import WORDS, merged, raw_names
 from mess_core.errors import DataMissingError, InputError, MessError
+from mess_core.evaluation.blending import weigh_crowd
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.kept import load_evaluation
+from mess_core.evaluation.recommendation import K, evaluate_sequences
 from mess_core.evaluation.tagging import check_tags
 from mess_core.evaluation.taste import TasteStudy
 from mess_core.handover.events import export_events, import_events
@@ -94,7 +97,7 @@ from mess_core.words import counted
 from mess_core.work.add import AddRequest
 from mess_core.work.demo import DemoRequest
 from mess_core.work.doing import do_now, finish
-from mess_core.work.evaluate import EvaluateRequest, study_own_taste
+from mess_core.work.evaluate import EvaluateRequest, learn_from_sessions, study_own_taste
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.fetch import FetchRequest
 from mess_core.work.learn import EVERYONE, LADDER, LearnRequest, report_on
@@ -129,6 +132,8 @@ def _main(arguments: Sequence[str]) -> int:
         options = _parser().parse_args(arguments)
         if options.run is _similar and options.query is None and options.words is None and not options.along:
             options.parser.error("the following arguments are required: QUERY, or --words, or --along")
+        if options.run is _evaluate and (options.what == "sequences") != (options.file is not None):
+            options.parser.error("a FILE goes with sequences, and sequences with a FILE")
     except _WrongUseError as error:
         if "--json" in arguments:
             _print_json({"error": error.message, "hint": error.hint})
@@ -317,8 +322,11 @@ def _parser() -> argparse.ArgumentParser:
     tags.add_argument("--check", action="store_true", help="how well they are heard, by the names of the library")
 
     evaluate = verb("evaluate", _evaluate, "How well search does what it says, with intervals and chance.")
-    evaluate.add_argument("what", choices=["similarity", "faithfulness", "taste"])
-    encoder_option(evaluate, None, f"{DEFAULT}; of a taste, as with recommend")
+    evaluate.add_argument("what", choices=["similarity", "faithfulness", "taste", "sessions", "sequences"])
+    evaluate.add_argument("file", nargs="?", type=_path, metavar="FILE",
+                          help="of sequences: lines `user item item …`, to try recommenders on")  # fmt: skip
+    evaluate.add_argument("-k", type=int, default=K, help="of sequences: how many are recommended")
+    encoder_option(evaluate, None, f"{DEFAULT}; of a taste or sessions, as with recommend")
     evaluate.add_argument("--library", default=ALL)
     evaluate.add_argument("--listener", metavar="NAME", help="of a taste: replay this one's history, not the simulated")
 
@@ -758,11 +766,21 @@ def _tags(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def _evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
+    if options.what == "sequences":
+        tried = evaluate_sequences(options.file, options.k)
+        document = {"file": str(options.file), **tried.as_document()}
+        _print(options, document, [*recommender_table(tried), *tried.notices])
+        return DONE
     use_all_cores()
-    usual = DEFAULT if options.what != "taste" else scope_to_listen(workspace, options.library).info.id
+    is_of_listeners = options.what in ("taste", "sessions")
+    usual = scope_to_listen(workspace, options.library).info.id if is_of_listeners else DEFAULT
     scope = scope_of(workspace, options.library, options.encoder or usual)
     scope.require_library()
     _require_embeddings(scope)
+    if options.what == "sessions":
+        trial = learn_from_sessions(scope)
+        _print(options, trial.as_document(), trial.verdict)
+        return DONE
     if options.listener is not None:
         if options.what != "taste":
             raise InputError(f"A listener has a taste; {options.what} has none.", "Leave --listener out.")
@@ -793,9 +811,10 @@ def _recommend(workspace: Workspace, options: argparse.Namespace) -> int:
         found, text = why_not_of(scope, options.listener, track_id)
         _print(options, {"track_id": track_id, **asdict(found), "text": text}, text)
         return DONE
+    crowd = weigh_crowd(scope, time.time())
     listed = recommend(
         scope, options.listener, options.section, k=options.k, surprise=options.surprise, seed=options.seed,
-        part_of_day=options.context, index_of=build_index,
+        part_of_day=options.context, crowd_weight=crowd.weight if crowd else 0.0, index_of=build_index,
     )  # fmt: skip
     if options.playlist:
         write_playlist(listed, options.playlist)

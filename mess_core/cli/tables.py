@@ -9,6 +9,15 @@ import numpy as np
 from mess_core.catalogue.catalogue import Track
 from mess_core.encoders.vocabulary import GROUPS, VOCABULARY, WORDS
 from mess_core.evaluation.faithfulness import MEASURED, NOT, ORACLE, Faithfulness, Ratio
+from mess_core.evaluation.recommendation import (
+    COVERAGE,
+    HIT_RATE,
+    MRR,
+    NDCG,
+    NOVELTY,
+    RecommendationFigure,
+    RecommendationStudy,
+)
 from mess_core.evaluation.similarity import RETRIEVAL, SimilarityFigure, SimilarityStudy
 from mess_core.evaluation.tagging import FEWEST, TagFigure
 from mess_core.evaluation.taste import Mean, TasteStudy
@@ -225,6 +234,31 @@ def recommended_table(found: ForYou) -> list[str]:
     lines += [f"{found.title}: {found.section.definition}"]
     lines += [f"{row.rank:3d}  {number(row.chosen.score):>6}  {row.track.title}: {row.why.text}" for row in found.found]
     return lines if found.found else [*lines, "  nothing here yet"]
+
+
+def recommender_table(study: RecommendationStudy) -> list[str]:
+    """One line per recommender: hits, gain, what is shown of the items; then chance."""
+    said = f"{counted(study.n_users, 'user')}, {counted(study.n_items, 'item')}, {study.n_train:,} to learn from; "
+    k = study.k
+    lines = [
+        f"{said}{study.how}, of {counted(len(study.users), 'user')}; all items ranked, those of a user left out.",
+        f"recommender  {f'hit rate@{k}':<25}  {f'nDCG@{k}':<25}  MRR@{k:<5}  novelty  coverage  seconds",
+    ]
+
+    def with_interval(figure: RecommendationFigure) -> str:
+        return f"{number(figure.value, 4)} {interval(figure.low, figure.high, 4)}".ljust(25)
+
+    for result in study.results:
+        shown = "  ".join(with_interval(result.figure(metric)) for metric in (HIT_RATE, NDCG))
+        novelty, coverage = result.figure(NOVELTY).value, result.figure(COVERAGE).value
+        mrr = number(result.figure(MRR).value, 4)
+        covered = NONE if coverage is None else percent(100 * coverage, 1)
+        took = number(result.took_s, 1)
+        lines.append(f"{result.name:<11}  {shown}  {mrr:<9}  {number(novelty, 1):>7}  {covered:>8}  {took:>7}")
+    if study.results:
+        chances = [number(study.results[0].figure(metric).chance, 4) for metric in (HIT_RATE, NDCG, MRR)]
+        lines.append(f"{'chance':<11}  {chances[0]:<25}  {chances[1]:<25}  {chances[2]}")
+    return lines
 
 
 def learn_table(result: TrialResult) -> list[str]:

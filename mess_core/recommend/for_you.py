@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,12 @@ import numpy as np
 from mess_core.catalogue.catalogue import Track
 from mess_core.catalogue.listening import ACTIONS, Events
 from mess_core.catalogue.opinions import ME
-from mess_core.errors import DataMissingError, InputError, MessError
+from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, MessError
 from mess_core.numbers import percent
 from mess_core.probing.discovery import Discovery
 from mess_core.recommend.beginning import N_STARTERS, starters
+from mess_core.recommend.crowd import blend, crowd_places, places_of
+from mess_core.recommend.embedding import kept_sessions, session_map_path, track_inputs
 from mess_core.recommend.generator import Chosen
 from mess_core.recommend.naming import Facts, name_of_interest, shares_of
 from mess_core.recommend.profile import Profile, at_this_part_of_day, profile_of
@@ -37,12 +39,15 @@ from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.question import Question
 from mess_core.search.reasons import find_reasons
 from mess_core.search.tagged import tagged_library, tags_in_common
+from mess_core.targets.registry import COMPARABLE
 from mess_core.words import listed
 from mess_core.workspace.scope import Scope
 
 OFTEN_FROM = 3  # plays
 MOST_ASPECTS = 2
 NEAR_FROM = 90.0  # percentile of pairs from which two recordings are called near
+MOST_MEASURED = 0.9  # share of the tracks whose features must be known
+SESSIONS = "what is heard together"
 FEWEST_TRACKS = 3  # of a library, of which something can be recommended
 IndexOf = Callable[[Plan], NeighbourIndex]
 DiscoveryOf = Callable[[Scope], Discovery | None]
@@ -130,7 +135,9 @@ def shelf_of(scope: Scope) -> Shelf:
             "Add music on the Library page, or wait until it is embedded.",
         )
     workspace = scope.workspace
-    of = (scope.content, workspace.catalogue.content(scope.library))
+    path = session_map_path(workspace.paths, scope.library, scope.info)
+    learned = (path.stat().st_mtime_ns, *workspace.measurements.stamp()) if path.is_file() else ()
+    of = (scope.content, workspace.catalogue.content(scope.library), learned)
     key = ("shelf", scope.library, scope.info.fingerprint)
     shelf: Shelf = workspace.database.remembered.made_of(key, of, lambda: _make_shelf(scope, track_ids))
     return shelf
@@ -147,6 +154,9 @@ def _make_shelf(scope: Scope, track_ids: Sequence[str]) -> Shelf:
         vectors = workspace.store.load(track_ids, info).vectors
         hearings[info.title] = [vectors[:, layer : layer + 1, : info.width_of(layer)] for layer in range(info.n_layers)]
     points, columns = make_points(hearings)
+    learned = _learned(scope, points, track_ids)
+    if learned is not None:
+        points, columns = learned, ((SESSIONS, learned.shape[1]),)
     tracks = workspace.catalogue.tracks_of(track_ids)
     added = workspace.catalogue.added_s(scope.library)
     ordered = [tracks[track_id] for track_id in track_ids]
@@ -161,6 +171,27 @@ def _make_shelf(scope: Scope, track_ids: Sequence[str]) -> Shelf:
         works=tuple(f"{each.composer}: {each.work}" if each.work else None for each in ordered),
         added_s=np.array([added.get(track_id, np.nan) for track_id in track_ids]),
     )
+
+
+def _learned(scope: Scope, points: np.ndarray, track_ids: Sequence[str]) -> np.ndarray | None:
+    """Points that sessions taught, where that was seen to be better; None where it was not, or of other inputs."""
+    try:
+        learned = kept_sessions(scope)
+        return None if learned is None else learned.points(track_inputs(points, features_of(scope, track_ids)))
+    except ArtefactMismatchError:  # said by `check`; what it was learned through is always there
+        return None
+
+
+def features_of(scope: Scope, track_ids: Sequence[str]) -> np.ndarray | None:
+    """The track features that are numbers, (n, n_features); None where they were not measured of most tracks."""
+    values = np.stack([scope.workspace.measurements.values(track_ids, each) for each in COMPARABLE], axis=1)
+    return values if np.isfinite(values).any(axis=1).mean() >= MOST_MEASURED else None
+
+
+def all_events(scope: Scope) -> dict[str, Events]:
+    """What each listener of this data folder heard, by name; of nobody who is simulated."""
+    opinions = scope.workspace.opinions
+    return {name: opinions.events(name) for name in opinions.listeners()}
 
 
 def events_of(scope: Scope, listener: str) -> Events:
@@ -217,6 +248,7 @@ def recommend(
     seed: int = 0,
     now_s: float | None = None,
     part_of_day: str | None = None,
+    crowd_weight: float = 0.0,
     stays: Mapping[int, Stay] | None = None,
     index_of: IndexOf | None = None,
     discovery_of: DiscoveryOf = Scope.discovery_for_search,
@@ -238,6 +270,8 @@ def recommend(
         Seconds since 1970, to the hour; by default, now.
     part_of_day : one of `PARTS_OF_DAY`, optional
         What was heard at that part of the day counts more.
+    crowd_weight : float
+        How much what others here like together counts, 0 to 1; see `evaluation.blending.weigh_crowd`.
     stays : mapping of int to Stay, optional
         What stands at a rank already, 1 being the first, and stays there while a listener looks at the list.
     index_of : callable (plan) -> NeighbourIndex, optional
@@ -261,6 +295,8 @@ def recommend(
     now_s = to_the_hour(time.time() if now_s is None else now_s)
     profile = profile_for(scope, listener, now_s, part_of_day)
     at_time = profile_for(scope, listener, week_began_s(now_s)) if section.is_of_the_week else profile
+    if crowd_weight and section.is_like_taste and not is_simulated(listener):
+        at_time = _with_crowd(scope, at_time, listener, crowd_weight)
     refused = set(profile.taste.refused.tolist())  # also what was disliked since Monday
     rows_of = profile.shelf.rows
     stay = {rank: each for rank, each in (stays or {}).items() if each.track_id in rows_of}
@@ -286,6 +322,16 @@ def recommend(
         interests_of(scope, profile),
         tuple(rows),
     )
+
+
+def _with_crowd(scope: Scope, profile: Profile, listener: str, weight: float) -> Profile:
+    """The same profile, its scores dealt anew by what others like together, too."""
+    crowd = crowd_places(profile.shelf, all_events(scope), listener, profile.now_s)
+    scores = profile.taste.scores
+    order = blend(places_of(scores), [(crowd, weight)])
+    dealt = np.empty_like(scores)
+    dealt[np.lexsort((np.arange(len(scores)), order))] = np.sort(scores)
+    return replace(profile, taste=replace(profile.taste, dealt=dealt))
 
 
 def next_of_radio(

@@ -91,6 +91,7 @@ class Taste:
     disliked, dislike_weights : (m,) rows to stay away from, and how much, 0 to 1
     refused : (k,) rows that are never recommended
     less : (l, d) float64, directions of which less is wanted, of length one
+    dealt : (n,) scores that others had a hand in, in place of one's own; None where they had not
     """
 
     shelf: Shelf
@@ -101,6 +102,7 @@ class Taste:
     dislike_weights: np.ndarray
     refused: np.ndarray
     less: np.ndarray
+    dealt: np.ndarray | None = None
 
     @property
     def n_liked(self) -> int:
@@ -147,6 +149,8 @@ class Taste:
     @cached_property
     def scores(self) -> np.ndarray:
         """Of all tracks of the shelf, (n,) float64; without an interest, what is left of nothing."""
+        if self.dealt is not None:
+            return self.dealt
         if not self.interests:
             return -self.penalties
         scores: np.ndarray = self.fits.max(axis=1) - self.penalties

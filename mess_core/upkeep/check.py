@@ -26,6 +26,7 @@ from mess_core.evaluation import kept as evaluations
 from mess_core.learning import kept as learning
 from mess_core.maps import kept as maps
 from mess_core.probing import discovery
+from mess_core.recommend import embedding as sessions
 from mess_core.search import learned, recall
 from mess_core.storage import packed
 from mess_core.storage.database import RESTORE
@@ -38,7 +39,7 @@ from mess_core.workspace.workspace import Workspace
 
 KINDS: tuple[Kind, ...] = (
     discovery.KEPT, evaluations.KEPT, imported.KEPT, maps.KEPT, maps.KEPT_STABILITY, peaks.KEPT, recall.KEPT,
-    hidden_states.KEPT, packed.KEPT, weights.KEPT, learned.KEPT, learning.KEPT,
+    hidden_states.KEPT, packed.KEPT, weights.KEPT, learned.KEPT, learning.KEPT, sessions.KEPT,
 )  # fmt: skip
 LAST_CHECK = "last_check"  # the setting that remembers it
 DEMO_AGAIN = "Run: python -m mess_core demo. It makes the damaged file again; `check --repair` deletes it."

@@ -13,11 +13,13 @@ from mess_core.encoders.registry import encoder_info
 from mess_core.errors import DataMissingError
 from mess_core.evaluation.faithfulness import MIN_WORKS, Faithfulness, held_out_similarities, measure_faithfulness
 from mess_core.evaluation.kept import Evaluation, Result, What, save_evaluation
+from mess_core.evaluation.session_trial import SessionTrial, keep_sessions, try_sessions
 from mess_core.evaluation.similarity import SimilarityStudy, evaluate_similarity
 from mess_core.evaluation.taste import N_LISTENERS, TasteStudy, measure_taste, own_cases, simulated_cases
 from mess_core.probing.discovery import groups_of
 from mess_core.probing.probe import OnProgress, no_progress
-from mess_core.recommend.for_you import events_of, shelf_of
+from mess_core.recommend.embedding import forget_session_map, session_map_path
+from mess_core.recommend.for_you import SESSIONS, all_events, events_of, features_of, shelf_of
 from mess_core.search.geometry import LayerGeometry
 from mess_core.storage.provenance import digest, provenance
 from mess_core.targets.registry import VERSIONS
@@ -157,6 +159,17 @@ def study_taste(scope: Scope, on_progress: OnProgress = no_progress) -> TasteStu
 def study_own_taste(scope: Scope, listener: str) -> TasteStudy:
     """Would it have foretold what somebody liked? Of one's own history; of one person, so without an interval."""
     return measure_taste(shelf_of(scope), own_cases(events_of(scope, listener)))
+
+
+def learn_from_sessions(scope: Scope) -> SessionTrial:
+    """Learn what is heard together, try it on the last week, and keep it if it is better than not having learned."""
+    shelf = shelf_of(scope)
+    if any(name == SESSIONS for name, _ in shelf.hearings):  # from what was heard, not from what was learned before
+        forget_session_map(session_map_path(scope.workspace.paths, scope.library, scope.info))
+        shelf = shelf_of(scope)
+    trial = try_sessions(shelf, all_events(scope), features_of(scope, shelf.track_ids))
+    keep_sessions(scope, trial)
+    return trial
 
 
 EVALUATE: dict[What, Callable[[Scope, OnProgress], Result]] = {

@@ -186,6 +186,7 @@ def test_remove_takes_a_track_id_too(run, library):
         ["probe", "--encoder", "mel", "--alpha", "nan"],
         ["evaluate", "similarity", "--library", "nosuch"],
         ["evaluate", "faithfulness", "--encoder", "nosuch"],
+        ["evaluate", "sequences", "/no/such/file.txt"],
     ],
 )
 def test_wrong_use_is_exit_2_and_one_sentence(run, library, arguments, capsys):
@@ -205,6 +206,8 @@ def test_unknown_verbs_and_options_are_exit_2(run):
         ["similar", "x", "--hubs", "nosuch"],
         ["evaluate"],
         ["evaluate", "nosuch"],
+        ["evaluate", "sequences"],
+        ["evaluate", "similarity", "file.txt"],
     ):
         with pytest.raises(SystemExit) as stopped:
             run(*arguments)
@@ -514,6 +517,24 @@ def test_evaluate_similarity(ask):
     assert "direction" in {figure["measure"] for figure in document["figures"]} and "direction" in document["hubness"]
     code, text, _ = ask(verb=("evaluate", "similarity"), is_json=False)
     assert code == 0 and any(line.startswith("hubness by direction") for line in text.splitlines())
+
+
+def test_evaluate_sequences(run, tmp_path):
+    """What two camps of users have is found, and a table beside chance says so; there is no audio to it."""
+    path = tmp_path / "sequences.txt"
+    lines = [" ".join([f"u{u}", *(f"{'ab'[u % 2]}{(u + i) % 9}" for i in range(5))]) for u in range(40)]
+    path.write_text("\n".join(lines), "utf-8")
+    code, out = run("evaluate", "sequences", path, "-k", "3", "--json")
+    document = json.loads(out)
+    assert code == 0 and (document["n_tested"], document["k"], document["file"]) == (40, 3, str(path))
+    hit_rates = {each["name"]: each["figures"][0]["value"] for each in document["recommenders"]}
+    assert hit_rates["itemknn"] > 0.7 > hit_rates["popular"]
+    code, out = run("evaluate", "sequences", path, "-k", "3")
+    first, header, *lines = out.splitlines()
+    assert first.startswith("40 users, 18 items") and "hit rate@3" in header
+    names = [line.split()[0] for line in lines]
+    assert names[:5] == ["random", "popular", "next", "itemknn", "ease"] and "chance" in names
+    assert "There is no audio to these items" in out
 
 
 def test_evaluating_aspects_before_any_were_discovered_is_exit_1(planted, ask):

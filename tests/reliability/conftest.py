@@ -18,6 +18,7 @@ from mess_core.learning.kept import LearnReport, save_report
 from mess_core.learning.trial import Figure, Point, Split, TrialResult
 from mess_core.maps.drawing import make_map
 from mess_core.maps.settings import MapSettings
+from mess_core.recommend.embedding import SessionMap, save_session_map, session_map_path
 from mess_core.search.answers import build_segment_index, make_plan
 from mess_core.search.learned import LearnedMetric, Transform, save_metric
 from mess_core.search.question import Question
@@ -56,7 +57,9 @@ KINDS = {
     "faithfulness": "probing/*/music-faithfulness.json",
     "similarity": "probing/*/music-similarity.json",
     "metric": "learned/*/*-metric.json",
-    "metric arrays": "learned/*/*.safetensors",
+    "metric arrays": "learned/*/*-metric.*.safetensors",
+    "sessions": "learned/*/*-sessions.json",
+    "sessions arrays": "learned/*/*-sessions.*.safetensors",
     "learning": "learned/*/*-works.json",
     "map": "cache/maps/*/*/*/*.json",
     "map arrays": "cache/maps/*/*/*/*.safetensors",
@@ -106,7 +109,7 @@ def _make_everything(bright_library: Path, root: Path) -> None:
 
 
 def make_learned(scope: Scope) -> None:
-    """A metric, and a report of figures that nobody could reach."""
+    """A metric, a line through sessions, and a report of figures that nobody could reach."""
     numbers = scope.info.n_layers * scope.info.embedding_dim
     shape, widths = (scope.info.n_layers, scope.info.embedding_dim), (scope.info.embedding_dim,) * scope.info.n_layers
     transform = Transform(np.zeros(shape, np.float32), np.ones(numbers, np.float32), (), False, widths)
@@ -115,6 +118,8 @@ def make_learned(scope: Scope) -> None:
         scope.workspace.paths, scope.info,
         LearnedMetric(*own, "works", "layers", scope.content, {"n_works": 2}, "none", transform),
     )  # fmt: skip
+    line = SessionMap(("points",), (2,), np.ones((2, 3), np.float32), 25)
+    save_session_map(session_map_path(scope.workspace.paths, scope.library, scope.info), line, {"verdict": "It helps."})
     value = (False, 0.5, 0.4, 0.6, None, None, None, "cosine", None, None, None, (0.5,))
     figure = Figure("centred", "nDCG@10", "work", *value)
     split = Split("work", 4, 1, 5, 10, 10, (("a", "b"),))

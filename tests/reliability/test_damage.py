@@ -45,7 +45,9 @@ def test_damage_is_found_named_and_repaired(everything: Everything, kind: str) -
     path = everything.files(kind)[0]
     others = {other for other in home.paths.root.rglob("*") if other.is_file() and path.stem[:16] not in other.name}
     # Of a pair of document and arrays the document goes with the arrays.
-    goes_along = set(everything.files("discovery")) | set(everything.files("metric") if "metric" in kind else ())
+    goes_along = set(everything.files("discovery"))
+    for document in ("metric", "sessions"):
+        goes_along |= set(everything.files(document) if document in kind else ())
     data = path.read_bytes()
     for wrong in damages(data, sorted(KINDS).index(kind)):
         if wrong == data:
@@ -59,7 +61,7 @@ def test_damage_is_found_named_and_repaired(everything: Everything, kind: str) -
     assert lost <= goes_along | {path}
 
 
-@pytest.mark.parametrize("kind", ["directions", "map arrays", "metric arrays"])
+@pytest.mark.parametrize("kind", ["directions", "map arrays", "metric arrays", "sessions arrays"])
 def test_half_of_a_pair_is_named(everything: Everything, kind: str) -> None:
     path = everything.files(kind)[0]
     path.unlink()
@@ -93,7 +95,9 @@ def test_what_is_damaged_is_not_used_and_is_made_again(everything: Everything) -
     with pytest.raises(ArtefactMismatchError, match="is damaged"):
         home.store.load(home.catalogue.track_ids("music"), MEL)
     n_files = sum(len(everything.files(kind)) for kind in KINDS if kind != "packed hash")
-    n_pairs = sum(len(everything.files(kind)) for kind in ("directions", "map arrays", "metric arrays"))
+    n_pairs = sum(
+        len(everything.files(kind)) for kind in ("directions", "map arrays", "metric arrays", "sessions arrays")
+    )
     n_demo = sum(len(everything.files(f"demo {kind}")) for kind in ("audio", "MIDI", "score"))  # told by their table
     assert len(check(home, repair=True)) == n_files - n_pairs - n_demo
     assert check(home) == [] and sweep(home) is None

@@ -39,7 +39,8 @@ PAGES = ("pages/1_Library.py", "pages/2_Layers.py", "pages/3_Map.py", "pages/4_L
 DOCUMENTS = [
     kind
     for kind in KINDS
-    if kind not in ("embedding", "packed", "packed hash", "directions", "map arrays", "metric arrays", "raw", "upload")
+    if kind not in ("embedding", "packed", "packed hash", "directions", "raw", "upload")
+    and not kind.endswith(" arrays")
     and not kind.startswith("demo")
 ] + ["demo table"]
 

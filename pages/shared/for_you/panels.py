@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import streamlit as st
 
 from mess_core.catalogue.opinions import ME
+from mess_core.evaluation.blending import weigh_crowd
 from mess_core.evaluation.taste import Mean, SectionResult, TasteStudy
 from mess_core.handover.exports import as_m3u8
 from mess_core.numbers import interval, number, percent
@@ -67,6 +70,7 @@ def find(scope: Scope, listener: str) -> ForYou:
         section = next(iter(SECTIONS))
     part = str(state.read("part_of_day"))
     with st.spinner("Looking through the library…", show_time=False):
+        crowd = weigh_crowd(scope, time.time())
         return recommend(
             scope,
             listener,
@@ -74,6 +78,7 @@ def find(scope: Scope, listener: str) -> ForYou:
             k=N_ROWS,
             surprise=float(state.read("surprise")),
             part_of_day=part if part in PARTS_OF_DAY else None,
+            crowd_weight=crowd.weight if crowd else 0.0,
             stays=staying(scope, listener, section),
             index_of=resources.index,
             discovery_of=resources.discovery,
@@ -265,4 +270,7 @@ def explain(scope: Scope) -> None:
             "answer is, not what you like, so they do not count here; what you hear there does.\n\n"
             "All of it stays on this machine, and can be deleted below."
         )
+        crowd = weigh_crowd(scope, time.time())
+        if crowd is not None:
+            st.text(crowd.verdict)
         offer_to_measure(scope)
