@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -254,9 +254,13 @@ def recommend(
     at_time = profile_for(scope, listener, week_began_s(now_s)) if section.is_of_the_week else profile
     refused = set(profile.taste.refused.tolist())  # also what was disliked since Monday
     stay = {rank: profile.shelf.rows[each] for rank, each in (stays or {}).items() if each in profile.shelf.rows}
+    stay = {rank: row for rank, row in stay.items() if row not in refused}
     left_out = refused | set(stay.values())
     chosen = [each for each in section.choose(at_time, k + len(stay), surprise, seed) if each.row not in left_out]
     chosen = _in_their_places(chosen, {rank: _known(profile, row) for rank, row in stay.items()}, k)
+    # Whose row it is, among the interests as they are now: a section may have chosen by others, or by none of them.
+    whose = profile.taste.best if section.is_like_taste else np.full(len(profile.shelf), -1)
+    chosen = [replace(each, interest=int(whose[each.row])) for each in chosen]
     explainer = _Explainer(scope, profile, events_of(scope, listener), index_of, discovery_of)
     ids = [profile.shelf.track_ids[each.row] for each in chosen]
     tracks, paths = scope.workspace.catalogue.tracks_of(ids), scope.workspace.catalogue.likely_audio_paths(ids)
