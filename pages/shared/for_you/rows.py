@@ -48,6 +48,11 @@ def list_of(scope: Scope, listener: str, section: str) -> str:
     return f"{scope.library} {scope.info.id} {listener} {section} {state.read('surprise')} {state.read('part_of_day')}"
 
 
+def player_of(what: str, listener: str) -> str:
+    """The key of a player: one of each listener's own, so that nobody is told to have heard what another one did."""
+    return f"{what} {listener}"
+
+
 def staying(scope: Scope, listener: str, section: str) -> Mapping[int, str]:
     """Which tracks stay at which rank of the list that is looked at."""
     name, ranks = st.session_state.get(STAYING, ("", {}))
@@ -68,7 +73,7 @@ def show_rows(scope: Scope, known: ForYou) -> None:
     verdicts = resources.workspace().opinions.verdicts(None, known.listener)
     report = player(
         [_of_row(row, known, verdicts) for row in known.found],
-        key="for you",
+        key=player_of("for you", known.listener),
         has_query=False,
         on_judge=lambda track_id, verdict: _judge(scope, known, came, track_id, verdict),
         on_follow=_listen_like,
@@ -133,17 +138,18 @@ def _judge(scope: Scope, known: ForYou, came: Mapping[str, Shown], track_id: str
 
 
 def _stay(scope: Scope, known: ForYou, also: Sequence[str] = (), without: Sequence[str] = ()) -> None:
-    ranks = {row.track.track_id: row.rank for row in known.found}
-    stay = dict(staying(scope, known.listener, known.section.id))
-    stay |= {ranks[each]: each for each in also if each in ranks}
-    stay = {rank: each for rank, each in stay.items() if each not in without}
-    st.session_state[STAYING] = (list_of(scope, known.listener, known.section.id), stay)
+    ranks = {row.track.track_id: row.rank for row in known.found}  # as they stand now: a list that grows short moves up
+    stay = {*staying(scope, known.listener, known.section.id).values(), *also}.difference(without)
+    st.session_state[STAYING] = (
+        list_of(scope, known.listener, known.section.id),
+        {ranks[each]: each for each in stay if each in ranks},
+    )
 
 
 def _keep(scope: Scope, known: ForYou, report: PlayerReport | None, came: Mapping[str, Shown]) -> None:
     if report is None or is_simulated(known.listener):
         return
-    keep_heard(report, "for you", shown=came, listener=known.listener)
+    keep_heard(report, player_of("for you", known.listener), shown=came, listener=known.listener)
     _stay(scope, known, also=[*report.heard, report.track_id])
 
 
@@ -191,15 +197,19 @@ def show_beginning(scope: Scope, known: ForYou) -> None:
             )
             for rank, track in enumerate(tracks, 1)
         ],
-        key="beginning",
+        key=player_of(BEGINNING, known.listener),
         has_query=False,
-        on_judge=lambda track_id, verdict: resources.workspace().opinions.judge(
-            track_id, verdict, listener=known.listener, context={"section": BEGINNING}
-        ),
+        on_judge=lambda track_id, verdict: _judge_to_begin(known.listener, shown[track_id], track_id, verdict),
     )
     if not is_simulated(known.listener):
-        keep_heard(report, "beginning", shown=shown, listener=known.listener)
+        keep_heard(report, player_of(BEGINNING, known.listener), shown=shown, listener=known.listener)
     if known.profile.taste.n_liked:
         st.caption(
             f"{counted(known.profile.taste.n_liked, 'recording')} liked so far, of {ENOUGH_LIKED} to begin with."
         )
+
+
+def _judge_to_begin(listener: str, shown: Shown, track_id: str, verdict: str) -> None:
+    if not is_simulated(listener):
+        context = {"section": shown.section, "rank": shown.rank}
+        resources.workspace().opinions.judge(track_id, verdict, listener=listener, context=context)
