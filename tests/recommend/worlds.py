@@ -9,7 +9,7 @@ import numpy as np
 
 from mess_core.catalogue.catalogue import Track
 from mess_core.catalogue.listening import ACTIONS, Events
-from mess_core.catalogue.opinions import ME, TakenEvent
+from mess_core.catalogue.opinions import ME, TakenEvent, whole_microseconds
 from mess_core.encoders.nano import NANO
 from mess_core.recommend.shelf import Shelf, unit
 from mess_core.recommend.signals import DAY_S
@@ -121,7 +121,7 @@ def plant_events(
 ) -> None:
     """What somebody heard or said: (track id, action, days ago, share), of a file that was taken in."""
     told = [
-        TakenEvent(listener, track_id, now_s - days * DAY_S, action, None, share)
+        TakenEvent(listener, track_id, whole_microseconds(now_s - days * DAY_S), action, None, share)
         for track_id, action, days, share in said
     ]
     with home.opinions.taking_in([]):
