@@ -37,7 +37,7 @@ from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.question import Question
 from mess_core.search.reasons import find_reasons
 from mess_core.search.tagged import tagged_library, tags_in_common
-from mess_core.words import listed
+from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
 
 OFTEN_FROM = 3  # plays
@@ -116,8 +116,8 @@ def shelf_of(scope: Scope) -> Shelf:
     track_ids = scope.embedded_ids
     if len(track_ids) < FEWEST_TRACKS:
         raise DataMissingError(
-            f"{scope.info.title} has heard {len(track_ids)} recordings of {scope.library!r}, and of {FEWEST_TRACKS} at "
-            "least something can be recommended.",
+            f"{scope.info.title} has heard {counted(len(track_ids), 'recording')} of {scope.library!r}, and of "
+            f"{FEWEST_TRACKS} at least something can be recommended.",
             "Add music on the Library page, or wait until it is embedded.",
         )
     workspace = scope.workspace
