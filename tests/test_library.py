@@ -11,6 +11,7 @@ from mess_core import Embedder, open_library
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.registry import load_encoder
 from mess_core.errors import AudioError, InputError, MessError, UnknownTrackError
+from mess_core.recommend.for_you import recommend
 from mess_core.search.answers import answer, build_index, make_plan, query_of
 from mess_core.search.question import Question
 from mess_core.storage.paths import Paths
@@ -136,3 +137,20 @@ def test_an_installed_package_keeps_its_data_where_programs_do(monkeypatch, tmp_
     assert paths.Paths.default().root.name == "mess" and not paths.Paths.default().root.exists()
     monkeypatch.setenv("MESS_HOME", str(tmp_path / "own"))
     assert paths.Paths.default().root == (tmp_path / "own").resolve()
+
+
+def test_what_is_recommended_is_what_the_core_recommends(library, home):
+    """By the library's own encoder where one was named; of somebody who has heard nothing, too."""
+    ids = [track.track_id for track in library.tracks]
+    home.opinions.judge(ids[0], "like", listener="Ann")
+    found = library.recommend("Ann", 3, section="because")
+    expected = recommend(Scope(home, "music", MEL), "Ann", "because", k=3)
+    assert [row.track.track_id for row in found.found] == [row.track.track_id for row in expected.found] != []
+    assert [row.why.track_id for row in found.found] == [ids[0]] * 3 and found.encoder == MEL.id
+    assert len(library.recommend(k=4).found) == 4 and home.opinions.listeners() == ["Ann"]
+    with pytest.raises(InputError, match="no section 'nonsense'"):
+        library.recommend(section="nonsense")
+    with pytest.raises(InputError, match="surprise is -1"):
+        library.recommend(surprise=-1)
+    with pytest.raises(MessError, match="has heard 0 recordings"):
+        open_library("empty", home=home.paths.root).recommend()

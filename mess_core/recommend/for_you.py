@@ -40,7 +40,7 @@ from mess_core.search.question import Question
 from mess_core.search.reasons import find_reasons
 from mess_core.search.tagged import tagged_library, tags_in_common
 from mess_core.targets.registry import COMPARABLE
-from mess_core.words import listed
+from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
 
 OFTEN_FROM = 3  # plays
@@ -130,8 +130,8 @@ def shelf_of(scope: Scope) -> Shelf:
     track_ids = scope.embedded_ids
     if len(track_ids) < FEWEST_TRACKS:
         raise DataMissingError(
-            f"{scope.info.title} has heard {len(track_ids)} recordings of {scope.library!r}, and of {FEWEST_TRACKS} at "
-            "least something can be recommended.",
+            f"{scope.info.title} has heard {counted(len(track_ids), 'recording')} of {scope.library!r}, and of "
+            f"{FEWEST_TRACKS} at least something can be recommended.",
             "Add music on the Library page, or wait until it is embedded.",
         )
     workspace = scope.workspace
@@ -299,10 +299,13 @@ def recommend(
         at_time = _with_crowd(scope, at_time, listener, crowd_weight)
     refused = set(profile.taste.refused.tolist())  # also what was disliked since Monday
     rows_of = profile.shelf.rows
-    stay = {rank: each for rank, each in (stays or {}).items() if each.track_id in rows_of}
+    stay = {rank: each for rank, each in (stays or {}).items() if rows_of.get(each.track_id, -1) not in {-1, *refused}}
     left_out = refused | {rows_of[each.track_id] for each in stay.values()}
     chosen = [each for each in section.choose(at_time, k + len(stay), surprise, seed) if each.row not in left_out]
     chosen = _in_their_places(chosen, {rank: _known(profile, each) for rank, each in stay.items()}, k)
+    # Whose row it is, among the interests as they are now: a section may have chosen by others, or by none of them.
+    whose = profile.taste.best if section.is_like_taste else np.full(len(profile.shelf), -1)
+    chosen = [replace(each, interest=int(whose[each.row])) for each in chosen]
     explainer = _Explainer(scope, profile, events_of(scope, listener), index_of, discovery_of)
     ids = [profile.shelf.track_ids[each.row] for each in chosen]
     tracks, paths = scope.workspace.catalogue.tracks_of(ids), scope.workspace.catalogue.likely_audio_paths(ids)

@@ -74,6 +74,8 @@ def app(serve: Callable, tmp_path_factory: pytest.TempPathFactory):
     for track_id in home.catalogue.track_ids("music")[:2]:
         home.catalogue.passages.write(track_id, [ScoreTimes.of("a waltz", np.arange(9), np.arange(9) * 0.3)])
     wait_for_jobs(server, home)
+    for track_id in home.catalogue.track_ids("music")[:3]:
+        home.opinions.judge(track_id, "like", listener="Ann")
     for track_id, instrument in zip(home.catalogue.track_ids("music"), ("flute", "organ"), strict=False):
         home.catalogue.edit(track_id, work="a waltz", instrument=instrument)  # an example that can be tried
     return server
@@ -116,6 +118,19 @@ def can_learn(page: Page) -> None:
     expect(page.get_by_role("button", name="Learn", exact=True)).to_be_enabled(timeout=PATIENCE_MS)
 
 
+def starters_are_there(page: Page) -> None:
+    expect(page.locator("section.player .row").nth(4)).to_be_visible(timeout=PATIENCE_MS)
+
+
+def picks_are_there(page: Page) -> None:
+    expect(page.get_by_role("button", name="Another list")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("section.player .row").first).to_be_visible(timeout=PATIENCE_MS)
+
+
+def radio_is_there(page: Page) -> None:
+    expect(page.get_by_role("button", name="Skip", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+
+
 # What is opened, and how to tell that it is there.
 VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "Home": ("", example_is_there),
@@ -126,6 +141,9 @@ VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "Listen with a query": ("Listen?query={track_id}&library=music", neighbours_are_there),
     "Judge": ("Judge?library=music", begin_to_judge),
     "Learn": ("Learn?library=music", can_learn),
+    "For You with nothing known": ("For_You?library=music", starters_are_there),
+    "For You": ("For_You?library=music&listener=Ann", picks_are_there),
+    "For You, the radio": ("For_You?library=music&listener=Ann&section=radio", radio_is_there),
     "Listen with nothing discovered": ("Listen?query={track_id}&library=music&encoder=mel", neighbours_are_there),
 }
 SCREENS = {"light": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 390)}

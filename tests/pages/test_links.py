@@ -9,7 +9,12 @@ from streamlit.testing.v1 import AppTest
 
 from tests.pages.conftest import words
 
-PAGES = {"Library": "pages/1_Library.py", "Layers": "pages/2_Layers.py", "Listen": "pages/4_Listen.py"}
+PAGES = {
+    "Library": "pages/1_Library.py",
+    "Layers": "pages/2_Layers.py",
+    "Listen": "pages/4_Listen.py",
+    "For_You": "pages/7_For_You.py",
+}
 
 
 @pytest.fixture
@@ -52,6 +57,11 @@ def said(at: AppTest) -> list[str]:
         ("Listen?query=QUERY&composers=Bach", "composers=Bach, which is not here: it is left out."),
         ("Listen?query=QUERY&where=era: late", "where=era: late, which is not here: it is left out."),
         ("Listen?query=QUERY&heard_as=piano", "heard_as=piano, which is not here: it is left out."),
+        ("For_You?library=nosuch", "library=nosuch, which is not here: “music” is shown instead."),
+        ("For_You?section=foo", "section=foo, which is no section: quick picks are shown."),
+        ("For_You?surprise=2", "surprise=2, but only from 0 to 1 is possible: 0.5 is taken instead."),
+        ("For_You?part_of_day=foo", "part_of_day=foo, which is not here: it is left out."),
+        ("For_You?hearing=foo", "hearing=foo, which is not here: “one encoder: mel” is shown instead."),
         ("Layers?layer=99", "layer=99, but Log-mel has only layer 0: it is left out."),
         ("Layers?encoder=foo", "encoder=foo, which is not here: “mel” is shown instead."),
         ("Layers?group=foo", "group=foo, which is not here: “works” is shown instead."),

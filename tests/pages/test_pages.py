@@ -45,6 +45,8 @@ PAGES = {
     "pages/3_Map.py": "Map",
     "pages/4_Listen.py": "Listen",
     "pages/5_Judge.py": "Judge",
+    "pages/6_Learn.py": "Learn",
+    "pages/7_For_You.py": "For You",
 }
 
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
+from mess_core.catalogue.catalogue import Track
 from mess_core.catalogue.listening import ACTIONS, Events
+from mess_core.catalogue.opinions import ME, TakenEvent, whole_microseconds
+from mess_core.encoders.nano import NANO
 from mess_core.recommend.shelf import Shelf, unit
 from mess_core.recommend.signals import DAY_S
+from mess_core.workspace.workspace import Workspace
+from tests.planted import a_track, plant_embeddings, plant_tracks
 
 NOW_S = 1.75e9
 GROUPS = 6  # of a planted shelf, of which a listener likes some
@@ -64,3 +72,65 @@ def likes(rows: list[int], days: float = 1.0) -> list[tuple[str, str, float, flo
 
 def dislikes(rows: list[int], days: float = 1.0) -> list[tuple[str, str, float, float | None]]:
     return [(f"t{row:03}", "dislike", days, None) for row in rows]
+
+
+# --- a whole library ----------------------------------------------------------------------------------------
+
+PLANTED, IN_EACH = 4, 12  # groups of a planted library, and tracks in each
+INSTRUMENTS = ("flute", "organ", "harp", "guitar")
+
+
+def grouped_tracks(*, has_names: bool = True) -> list[Track]:
+    """Four instruments of twelve tracks: six works of two recordings each, by three players in turn."""
+    tracks = []
+    for number in range(PLANTED * IN_EACH):
+        own, place = divmod(number, IN_EACH)
+        names = {
+            "work": f"work {own}-{place // 2}",
+            "composer": f"composer {own}",
+            "performer": f"player {own}-{place % 3}",
+            "instrument": INSTRUMENTS[own],
+        }
+        tracks.append(replace(a_track(number), duration_s=20.0, **(names if has_names else {})))
+    return tracks
+
+
+def plant_groups(
+    home: Workspace, tracks: Sequence[Track] | None = None, library: str = "planted", noise: float = 0.3
+) -> list[list[str]]:
+    """A library whose tracks sound like their own group and no other; the ids of each group, in its order."""
+    tracks = grouped_tracks() if tracks is None else tracks
+    plant_tracks(home, tracks, library)
+    rng = np.random.default_rng(7)
+    shape = (NANO.n_layers, NANO.embedding_dim)
+    middles = rng.standard_normal((PLANTED, *shape))
+    apart = np.random.default_rng(8)
+    plant_embeddings(
+        home,
+        NANO,
+        {
+            track.track_id: middles[number // IN_EACH] + noise * apart.standard_normal(shape)
+            for number, track in enumerate(tracks)
+        },
+    )
+    return [[track.track_id for track in tracks[own * IN_EACH : (own + 1) * IN_EACH]] for own in range(PLANTED)]
+
+
+def plant_events(
+    home: Workspace, *said: tuple[str, str, float, float | None], listener: str = ME, now_s: float = NOW_S
+) -> None:
+    """What somebody heard or said: (track id, action, days ago, share), of a file that was taken in."""
+    told = [
+        TakenEvent(listener, track_id, whole_microseconds(now_s - days * DAY_S), action, None, share)
+        for track_id, action, days, share in said
+    ]
+    with home.opinions.taking_in([]):
+        home.opinions.take_in(told, "table")
+
+
+def liked(track_ids: Sequence[str], days: float = 1.0) -> list[tuple[str, str, float, float | None]]:
+    return [(track_id, "like", days, None) for track_id in track_ids]
+
+
+def disliked(track_ids: Sequence[str], days: float = 1.0) -> list[tuple[str, str, float, float | None]]:
+    return [(track_id, "dislike", days, None) for track_id in track_ids]

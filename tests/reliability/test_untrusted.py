@@ -34,7 +34,7 @@ from mess_core.workspace.workspace import Workspace
 from tests.reliability.conftest import KINDS, Everything
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = ("pages/1_Library.py", "pages/2_Layers.py", "pages/3_Map.py", "pages/4_Listen.py", "pages/5_Judge.py")
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "pages").glob("[0-9]_*.py"))
 
 DOCUMENTS = [
     kind

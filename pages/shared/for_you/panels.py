@@ -25,6 +25,7 @@ from pages.shared.for_you.rows import N_ROWS, begin_list_anew, staying
 from pages.shared.widgets.pickers import offer_as_library
 
 RADIO = "radio"
+ANOTHER_NAME = "name of another listener"
 LONGEST_NAME = 60
 ANY_TIME = ""
 MOST_ASKED = 2000  # titles in one list
@@ -42,10 +43,8 @@ def choose_listener(scope: Scope) -> str:
             help="A name by which what was heard is told apart; there is no password. Nothing leaves this machine.",
         )  # fmt: skip
         with st.popover("Another name", icon=":material/person_add:"), st.form("another listener", border=False):
-            name = st.text_input("Name", max_chars=LONGEST_NAME)
-            if st.form_submit_button("Listen as this one", type="primary") and name.split():
-                state.keep("listener", " ".join(name.split()))
-                st.rerun()
+            st.text_input("Name", max_chars=LONGEST_NAME, key=ANOTHER_NAME)
+            st.form_submit_button("Listen as this one", type="primary", on_click=_listen_as_named)
         state.sticky(
             st.slider, "Familiar to surprising", 0.0, 1.0, key="surprise", step=0.25, width=220,
             help="Familiar: what is like something you have heard comes first. Surprising: what is not.",
@@ -59,6 +58,12 @@ def choose_listener(scope: Scope) -> str:
     if is_simulated(name):
         st.caption("Simulated, with three planted tastes: to look at. What they would have heard is stored nowhere.")
     return name
+
+
+def _listen_as_named() -> None:
+    name = " ".join(str(st.session_state[ANOTHER_NAME]).split())
+    if name:
+        state.choose("listener", name)
 
 
 def find(scope: Scope, listener: str) -> ForYou:

@@ -12,11 +12,12 @@ from mess_core.recommend.simulated import is_simulated
 from mess_core.words import counted
 from mess_core.workspace.scope import Scope
 from pages.shared.app import resources, state
-from pages.shared.for_you.rows import named
+from pages.shared.for_you.rows import named, player_of
 from pages.shared.widgets.player.player import PlayerReport, PlayerRow, Shown, keep_heard, player
 
 RADIO = "radio"
 PLAYED, NOW = "played on the radio", "on the radio now"
+ENDED = "report of the radio by which a recording was over"  # it stays until the next comes
 AT_THE_END_S = 1.0  # before the end it counts as heard out
 ACTS = {"like": "I like this", "dislike": "Not for me"}
 
@@ -39,7 +40,7 @@ def show_radio(scope: Scope, known: ForYou) -> None:
     row = PlayerRow("1", verdict_words=now.why.text, acts=acts, verdict=verdicts.get(now.track.track_id, "none"))
     report = player(
         [replace(named(now.track), row=row)],
-        key="radio",
+        key=player_of(RADIO, listener),
         has_query=False,
         starts=f"{n_played} {now.track.track_id}" if n_played else None,  # the first waits for a click
         on_judge=lambda track_id, verdict: _judge(listener, now, track_id, verdict),
@@ -49,8 +50,9 @@ def show_radio(scope: Scope, known: ForYou) -> None:
         if n_played:
             st.caption(f"{counted(n_played, 'recording')} so far")
     if report is not None and not is_simulated(listener):
-        keep_heard(report, "radio", shown={now.track.track_id: _shown(now)}, listener=listener)
-    if report is not None and _is_over(report, now):
+        keep_heard(report, player_of(RADIO, listener), shown={now.track.track_id: _shown(now)}, listener=listener)
+    if report is not None and report != st.session_state.get(ENDED) and _is_over(report, now):
+        st.session_state[ENDED] = report
         _go_on(now)
         st.rerun()
 
@@ -101,7 +103,9 @@ def _skip(scope: Scope, listener: str, now: Recommended) -> None:
 
 
 def _judge(listener: str, now: Recommended, track_id: str, verdict: str) -> None:
-    context = {"section": RADIO, "propensity": now.chosen.propensity}
+    if is_simulated(listener):
+        return
+    context = {"section": RADIO, "rank": 1, "propensity": now.chosen.propensity}
     resources.workspace().opinions.judge(track_id, verdict, listener=listener, context=context)
     if verdict == "dislike":
         _go_on(now)

@@ -57,6 +57,11 @@ class Looked:
     held: frozenset[str]
 
 
+def player_of(what: str, listener: str) -> str:
+    """The key of a player: one of each listener's own, so that nobody is told to have heard what another one did."""
+    return f"{what} {listener}"
+
+
 def staying(scope: Scope, listener: str, section: str) -> Mapping[int, Stay]:
     """What stays at which rank of the list that is looked at."""
     looked = st.session_state.get(LOOKED)
@@ -99,7 +104,7 @@ def show_rows(scope: Scope, known: ForYou) -> None:
     verdicts = resources.workspace().opinions.verdicts(None, known.listener)
     report = player(
         [_of_row(row, known, verdicts) for row in known.found],
-        key="for you",
+        key=player_of("for you", known.listener),
         has_query=False,
         on_judge=lambda track_id, verdict: _judge(scope, known, track_id, verdict),
         on_follow=_listen_like,
@@ -154,7 +159,7 @@ def _judge(scope: Scope, known: ForYou, track_id: str, verdict: str) -> None:
 def _keep(known: ForYou, report: PlayerReport | None) -> None:
     if report is None or is_simulated(known.listener):
         return
-    keep_heard(report, "for you", shown=_came(known), listener=known.listener)
+    keep_heard(report, player_of("for you", known.listener), shown=_came(known), listener=known.listener)
     _hold([*report.heard, report.track_id])
 
 
@@ -208,15 +213,19 @@ def show_beginning(scope: Scope, known: ForYou) -> None:
             )
             for rank, track in enumerate(tracks, 1)
         ],
-        key="beginning",
+        key=player_of(BEGINNING, known.listener),
         has_query=False,
-        on_judge=lambda track_id, verdict: resources.workspace().opinions.judge(
-            track_id, verdict, listener=known.listener, context={"section": BEGINNING}
-        ),
+        on_judge=lambda track_id, verdict: _judge_to_begin(known.listener, shown[track_id], track_id, verdict),
     )
     if not is_simulated(known.listener):
-        keep_heard(report, "beginning", shown=shown, listener=known.listener)
+        keep_heard(report, player_of(BEGINNING, known.listener), shown=shown, listener=known.listener)
     if known.profile.taste.n_liked:
         st.caption(
             f"{counted(known.profile.taste.n_liked, 'recording')} liked so far, of {ENOUGH_LIKED} to begin with."
         )
+
+
+def _judge_to_begin(listener: str, shown: Shown, track_id: str, verdict: str) -> None:
+    if not is_simulated(listener):
+        context = {"section": shown.section, "rank": shown.rank}
+        resources.workspace().opinions.judge(track_id, verdict, listener=listener, context=context)
