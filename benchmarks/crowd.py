@@ -29,7 +29,7 @@ from mess_core.evaluation.blending import BlendStudy, pooled, replay_blends
 from mess_core.evaluation.session_trial import try_sessions
 from mess_core.numbers import interval, number, percent, seconds
 from mess_core.recommend.crowd import CROWD_WEIGHT
-from mess_core.recommend.for_you import shelf_of
+from mess_core.recommend.gathering import shelf_of
 from mess_core.recommend.shelf import Shelf, unit
 from mess_core.recommend.signals import DAY_S
 from mess_core.recommend.simulated import Planted, simulate

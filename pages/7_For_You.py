@@ -25,11 +25,11 @@ with page("For You"):
         panels.say_what_it_is(scope, known, section)
     if is_on():
         show_radio(scope, known)
-        raise PageIsOver
-    show_rows(scope, known)
-    with st.container():
+    else:
+        show_rows(scope, known)
         panels.show_numbers(known)
         panels.show_exports(known)
+    with st.container():
         taste.show(scope, known)
         panels.ask_why_not(scope, known)
         history.show(scope, listener)

@@ -68,7 +68,8 @@ from mess_core.probing.data import UNTRAINED
 from mess_core.probing.discovery import GROUPS
 from mess_core.probing.replication import replicate
 from mess_core.probing.result import ProbeSettings
-from mess_core.recommend.for_you import recommend, why_not_of
+from mess_core.recommend.explaining import why_not_of
+from mess_core.recommend.for_you import recommend
 from mess_core.recommend.profile import PARTS_OF_DAY
 from mess_core.recommend.sections import SECTIONS
 from mess_core.search.answers import (

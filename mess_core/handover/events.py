@@ -87,8 +87,8 @@ class TakenEvents:
             told.append(f"Recognised: {listed(sure)}.")
         if self.n_unmatched:
             told.append(
-                f"{counted(self.n_unmatched, 'event')} left out: their recordings are not in the catalogue, or cannot "
-                "be told. Take the file in again when you have added music."
+                f"{counted(self.n_unmatched, 'event')} left out: what was heard is not in the catalogue, or cannot be "
+                "told. Take the file in again when you have added music."
             )
         if self.n_passed_over:
             told.append(f"{counted(self.n_passed_over, 'record')} passed over: no music, or not heard.")

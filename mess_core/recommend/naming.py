@@ -45,7 +45,7 @@ def name_of_interest(facts: Sequence[Facts], weights: Sequence[float], shares: M
     chosen: dict[str, str] = {}
     for kind, value in sorted(telling, key=lambda fact: (-telling[fact], KINDS.index(fact[0]), fact[1])):
         if len(chosen) < MOST_NAMED and kind not in chosen and value not in chosen.values():
-            chosen[kind] = value
+            chosen[kind] = f"heard as {value}" if kind == "heard as" else value  # tags are guesses, names are not
     return " · ".join(chosen[kind] for kind in KINDS if kind in chosen)
 
 

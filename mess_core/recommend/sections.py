@@ -119,6 +119,8 @@ def _because(profile: Profile, n: int, surprise: float, seed: int) -> list[Chose
 
 
 def _weekly(profile: Profile, n: int, surprise: float, seed: int) -> list[Chosen]:
+    if not profile.taste.interests:
+        return []
     week = int((profile.now_s - MONDAY_S) // WEEK_S)
     moved = np.random.default_rng([seed, week]).normal(0, CHANCE_OF_A_WEEK, len(profile.shelf))
     moved *= profile.taste.scores.std()
@@ -151,8 +153,9 @@ def _opposite(profile: Profile, n: int, surprise: float, seed: int) -> list[Chos
         return []
     away = replace(profile.taste, centres=-profile.taste.centres.mean(axis=0, keepdims=True))
     one = replace(profile.taste.interests[0], share=1.0)
-    rows = np.flatnonzero(~np.isfinite(profile.days_since)).tolist()
-    return choose(replace(away, interests=(one,)), Wanted(n, only=rows))
+    scores = profile.taste.scores
+    rows = np.flatnonzero(~np.isfinite(profile.days_since) & (scores < np.median(scores)))
+    return choose(replace(away, interests=(one,), dealt=None), Wanted(n, only=rows.tolist()))
 
 
 def _same_hands(profile: Profile, n: int, surprise: float, seed: int) -> list[Chosen]:

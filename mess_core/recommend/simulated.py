@@ -23,6 +23,7 @@ import numpy as np
 from mess_core.catalogue.catalogue import Track
 from mess_core.catalogue.listening import Events
 from mess_core.recommend.signals import DAY_S, DISLIKE, LIKE, PLAY, SKIP
+from mess_core.words import listed
 
 SESSIONS_PER_DAY = 0.7
 TRACKS_PER_SESSION = 8.0
@@ -165,6 +166,12 @@ def _has_come_across(track_id: str) -> bool:
 def is_simulated(listener: str) -> bool:
     """Whether a listener is one of the three."""
     return listener in PEOPLE
+
+
+def planted_words(listener: str) -> str:
+    """What was planted in one of the three, in a sentence."""
+    tastes, unwanted = PEOPLE[listener]
+    return f"planted were {listed([value for _, value in tastes])}, and a dislike of {unwanted[1]}."
 
 
 def simulated_people(tracks: Sequence[Track]) -> list[str]:

@@ -19,7 +19,7 @@ from mess_core.evaluation.taste import N_LISTENERS, TasteStudy, measure_taste, o
 from mess_core.probing.discovery import groups_of
 from mess_core.probing.probe import OnProgress, no_progress
 from mess_core.recommend.embedding import forget_session_map, session_map_path
-from mess_core.recommend.for_you import SESSIONS, all_events, events_of, features_of, shelf_of
+from mess_core.recommend.gathering import SESSIONS, all_events, events_of, features_of, shelf_of
 from mess_core.search.geometry import LayerGeometry
 from mess_core.storage.provenance import digest, provenance
 from mess_core.targets.registry import VERSIONS

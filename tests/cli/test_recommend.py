@@ -9,7 +9,8 @@ import pytest
 
 from mess_core.cli.main import main
 from mess_core.encoders.nano import NANO
-from mess_core.recommend.for_you import recommend, why_not_of
+from mess_core.recommend.explaining import why_not_of
+from mess_core.recommend.for_you import recommend
 from mess_core.recommend.sections import SECTIONS
 from mess_core.workspace.scope import scope_to_listen
 from tests.planted import a_track, plant_tracks, strict

@@ -15,16 +15,9 @@ from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
 from mess_core.errors import DataMissingError, InputError
 from mess_core.recommend.beginning import N_STARTERS
-from mess_core.recommend.for_you import (
-    begin_with,
-    latest_events,
-    next_of_radio,
-    profile_for,
-    recommend,
-    shelf_of,
-    to_the_hour,
-    why_not_of,
-)
+from mess_core.recommend.explaining import why_not_of
+from mess_core.recommend.for_you import Stay, begin_with, latest_events, next_of_radio, recommend
+from mess_core.recommend.gathering import profile_for, shelf_of, to_the_hour
 from mess_core.recommend.sections import FORGOTTEN_DAYS, SECTIONS, week_began_s
 from mess_core.recommend.signals import DAY_S
 from mess_core.recommend.simulated import PEOPLE
@@ -181,8 +174,14 @@ def test_a_reason_of_the_week_names_an_interest_that_is_still_there(home, scope)
     plant_events(home, *(each for own in groups[1:] for each in disliked(own[:5], 0.2)), now_s=monday_s + DAY_S)
     found = ask(scope, "weekly", now_s=monday_s + DAY_S)
     assert len(found.interests) < len(profile_for(scope, ME, monday_s).taste.interests) and found.found
-    said = [row.why.text for row in found.found if "one of your interest in" in row.why.text]
-    assert said and all(any(each.name in text for each in found.interests) for text in said)
+    assert all(-1 <= row.chosen.interest < len(found.interests) for row in found.found)
+    heard_by_monday = {each for own in groups for each in own[:5]}
+    assert {row.why.track_id for row in found.found} <= {None, *heard_by_monday}
+
+
+def test_a_week_before_which_nothing_was_heard_has_no_rotation(home, scope, groups):
+    plant_events(home, *liked(groups[0][:5], 0.01))
+    assert ids_of(ask(scope, "weekly", now_s=week_began_s(NOW_S) + DAY_S / 24)) == []
 
 
 def test_new_is_what_came_lately(home, scope, groups):
@@ -234,13 +233,13 @@ def test_what_is_disliked_never_comes(home, scope, groups, section):
 def test_what_stays_stands_where_it_stood_and_nothing_comes_twice(home, scope, groups):
     plant_events(home, *liked(groups[0][:6], 70), *liked(groups[1][:6], 70))
     before = ids_of(ask(scope))
-    stays = {2: before[1], 5: before[4]}
+    stays = {2: Stay(before[1], "tried", 0.25), 5: Stay(before[4], "interest", 1.0)}
     plant_events(home, *liked([before[1]], 0.01), *disliked([before[0]], 0.01))
     found = ask(scope, stays=stays)
     after = ids_of(found)
     assert (after[1], after[4]) == (before[1], before[4]) and before[0] not in after
     assert len(set(after)) == len(after) == 10
-    assert [row.chosen.source for row in found.found].count("stays") == 2
+    assert (found.found[1].chosen.source, found.found[1].chosen.propensity) == ("tried", 0.25)
 
 
 def test_what_stays_and_is_disliked_meanwhile_or_gone_does_not_stay(home, scope, groups):
@@ -248,7 +247,9 @@ def test_what_stays_and_is_disliked_meanwhile_or_gone_does_not_stay(home, scope,
     before = ids_of(ask(scope))
     plant_events(home, *disliked([before[1]], 0.01))
     home.forget_tracks([before[2]])
-    after = ids_of(ask(scope, stays={2: before[1], 3: before[2], 4: "nonsense"}))
+    after = ids_of(
+        ask(scope, stays={n: Stay(each, "interest", 1.0) for n, each in enumerate([*before[1:3], "nonsense"], 2)})
+    )
     assert not {before[1], before[2], "nonsense"} & set(after) and after
 
 
@@ -288,7 +289,7 @@ def test_a_reason_names_what_two_recordings_share(home, scope, groups):
     assert found
     for row in found:
         carrier = home.catalogue.track(row.why.track_id)
-        shared = {"the work": "work", "the instrument": "instrument", "who plays": "performer"}
+        shared = {"the same work": "work", "the same instrument": "instrument", "the same player": "performer"}
         for aspect in row.why.aspects:
             assert getattr(carrier, shared[aspect]) == getattr(row.track, shared[aspect])
         assert row.why.aspects and all(aspect in row.why.text for aspect in row.why.aspects)
@@ -299,12 +300,12 @@ def test_without_names_the_reason_is_how_near_and_an_interest_is_named_by_its_tr
     groups = plant_groups(home, grouped_tracks(has_names=False))
     plant_events(home, *liked(groups[0][:4], 20))
     found = ask(scope)
-    assert found.interests[0].name == f"like {found.interests[0].medoid.title}"
+    assert found.interests[0].name == f"music like {found.interests[0].medoid.title}"
     assert set(of_each_group(groups, ask(scope, "because", k=5))) == {0}
     assert ids_of(ask(scope, "deep-cuts")) == ids_of(ask(scope, "same-hands")) == []
     assert all(row.why.text for row in found.found)
     near = [row.why.text for row in found.found if row.why.kind == "track"]
-    assert near and all("nearer to it than" in text or "of your interest in" in text for text in near)
+    assert near and all("nearer to it than" in text or re.fullmatch(r"Because you like \S+\.", text) for text in near)
 
 
 def test_what_is_no_reason_any_more_is_named_by_none(home, scope, groups):
@@ -335,10 +336,12 @@ def test_why_not_in_each_of_its_sentences(home, scope, groups):
     cosines = shelf.points[rows] @ shelf.points[rows].T - 2 * np.eye(IN_EACH)
     one, near = (groups[3][place] for place in np.unravel_index(cosines.argmax(), cosines.shape))  # the nearest two
     plant_events(home, *liked(groups[0][:3], 40), *liked(groups[0][3:4], 3), *disliked([one], 40))
-    assert "You dislike it." in said(one)
-    assert f"near to {home.catalogue.track(one).title}, of which you want less" in said(near)
+    assert "It is disliked." in said(one)
+    assert f"near to {home.catalogue.track(one).title}, which is disliked" in said(near)
     assert "within the last two weeks" in said(groups[0][3])
-    assert re.fullmatch(r"It fits your taste better than [\d.]+.%? of this library, best as .*\.", said(groups[0][6]))
+    assert re.fullmatch(
+        r"It fits what you like better than [\d.]+.%? of this library, best your taste for .*\.", said(groups[0][6])
+    )
     assert why_not_of(scope, ME, groups[0][6], NOW_S)[0].place > why_not_of(scope, ME, groups[1][6], NOW_S)[0].place
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import streamlit as st
 
@@ -21,6 +22,8 @@ from mess_core.numbers import size as size
 from mess_core.workspace.scope import Scope, scope_of
 from pages.shared.app import resources, state
 from pages.shared.app.cures import cure
+
+MOST_OF_A_NAME = 50  # letters of a file's name: at most 200 of the 255 bytes that a disk allows
 
 
 def link(path: str, label: str, icon: str = ":material/arrow_forward:", **others: str) -> None:
@@ -58,6 +61,12 @@ def plain(text: str) -> str:
     """
     apart = re.sub(r"(?i)https?:(?=//)|www(?=\.)|@", lambda found: f"{found[0]}\u2060", " ".join(text.split()))
     return re.sub(r"([\\`*_{}\[\]()#+\-.!:$~<>|])", r"\\\1", apart)
+
+
+def file_name(name: str) -> str:
+    """A given name of a file without folders, and not too long for a disk; its ending stays."""
+    stem, ending = Path(name).stem, Path(name).suffix.lower()
+    return f"{''.join(c for c in stem if c.isprintable())[:MOST_OF_A_NAME] or 'table'}{ending}"
 
 
 def aspect_title(aspect: str) -> str:

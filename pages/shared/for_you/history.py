@@ -18,6 +18,7 @@ from pages.shared.app import frame, resources
 from pages.shared.for_you.rows import begin_list_anew
 
 MOST_SHOWN = 100
+TAKEN, FORGOTTEN = "events taken in", "events forgotten"
 DID = {"play": "heard", "skip": "skipped", "like": "liked", "dislike": "disliked"}
 
 
@@ -42,8 +43,8 @@ def _show_latest(scope: Scope, listener: str) -> None:
             {
                 "when": dt.datetime.fromtimestamp(each.at_s),
                 "track": each.title,
-                "": DID[each.action],
-                "of it": None if each.share is None else percent(100 * each.share),
+                "what": DID[each.action],
+                "of it": "" if each.share is None else percent(100 * each.share),
             }
             for each in past
         ],
@@ -56,16 +57,19 @@ def _show_latest(scope: Scope, listener: str) -> None:
 def _bring_in(listener: str) -> None:
     given = st.file_uploader(
         "Bring what you heard elsewhere: an export of ListenBrainz, Last.fm or Spotify (as it came, also as a zip), or "
-        "a table with artist and title, and time if it is known.",
+        "a table with artist, title and time.",
         type=["json", "jsonl", "csv", "tsv", "parquet", "zip"], key="import events",
     )  # fmt: skip
     if given is not None and st.button("Take it in", key="take events in"):
         with frame.explain_errors(), tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"history{Path(given.name).suffix.lower()}"
+            path = Path(folder) / frame.file_name(given.name)  # so that a sentence names it as its owner does
             path.write_bytes(given.getvalue())
             with st.spinner("Reading, and looking for these recordings here…"):
-                _show_taken(import_events(resources.workspace(), path, listener=listener))
-                begin_list_anew()
+                st.session_state[TAKEN] = import_events(resources.workspace(), path, listener=listener)
+            begin_list_anew()
+            st.rerun()
+    if (taken := st.session_state.pop(TAKEN, None)) is not None:
+        _show_taken(taken)
 
 
 def _show_taken(taken: TakenEvents) -> None:
@@ -93,24 +97,30 @@ def _table(ending: str, listener: str) -> bytes:
 
 
 def _forget(listener: str) -> None:
-    """A month of it, any days, or all; it is gone then."""
+    """Some days of it, or all; it is gone then."""
+    opinions = resources.workspace().opinions
     with st.popover("Forget", icon=":material/delete:"):
-        days = st.date_input("Only these days, or leave it empty for everything", value=(), key="days to forget")
+        some = st.radio("What", ["Everything", "Only some days"], key="what to forget") == "Only some days"
+        days = st.date_input("From and to", value=(), key="days to forget") if some else ()
         from_s, to_s = _span_s(days)
-        what = "everything" if from_s is None else "what was heard on these days"
-        st.text(f"Deletes {what}, thumbs included, of {listener}. This cannot be undone.")
-        if st.button("Forget it", key="really forget", type="primary"):
-            n = resources.workspace().opinions.forget(listener, from_s, to_s)
-            st.session_state["forgotten"] = n
+        is_clear = not some or from_s is not None
+        n = opinions.n_kept(listener, from_s, to_s) if is_clear else 0
+        st.text(
+            f"Deletes {counted(n, 'event')} of {listener}: what was heard, and thumbs. This cannot be undone."
+            if is_clear
+            else "Choose the first day and the last."
+        )
+        if st.button("Forget it", key="really forget", type="primary", disabled=not n):
+            st.session_state[FORGOTTEN] = opinions.forget(listener, from_s, to_s)
             begin_list_anew()
             st.rerun()
-    if (n := st.session_state.pop("forgotten", None)) is not None:
-        st.text(f"{counted(n, 'event')} forgotten.")
+    if (n_gone := st.session_state.pop(FORGOTTEN, None)) is not None:
+        st.text(f"{counted(n_gone, 'event')} forgotten.")
 
 
 def _span_s(days: object) -> tuple[float | None, float | None]:
     """From the beginning of the first day to the end of the last, by the clock of this machine."""
-    if not isinstance(days, tuple) or not days:
+    if not isinstance(days, tuple) or len(days) < 2:
         return None, None
     first, last = days[0], days[-1]
     midnight = dt.time()

@@ -12,19 +12,21 @@ from mess_core.evaluation.taste import Mean, SectionResult, TasteStudy
 from mess_core.handover.exports import as_m3u8
 from mess_core.numbers import interval, number, percent
 from mess_core.recommend.beginning import ENOUGH_LIKED
-from mess_core.recommend.for_you import ForYou, recommend, why_not_of
+from mess_core.recommend.explaining import why_not_of
+from mess_core.recommend.for_you import ForYou, n_heard_at, recommend
 from mess_core.recommend.profile import PARTS_OF_DAY
 from mess_core.recommend.sections import SECTIONS, Section
-from mess_core.recommend.simulated import is_simulated, simulated_people
+from mess_core.recommend.simulated import is_simulated, planted_words, simulated_people
 from mess_core.words import counted
 from mess_core.work.evaluate import EvaluateRequest
 from mess_core.work.request import submit, under_way
 from mess_core.workspace.scope import Scope
 from pages.shared.app import jobs, resources, state
-from pages.shared.for_you.rows import N_ROWS, begin_list_anew, staying
+from pages.shared.for_you.rows import N_ROWS, begin_list_anew, is_beginning, seen_before, show_others, staying
 from pages.shared.widgets.pickers import offer_as_library
 
 RADIO = "radio"
+NEW_NAME = "name of another listener"
 ANOTHER_NAME = "name of another listener"
 LONGEST_NAME = 60
 ANY_TIME = ""
@@ -35,35 +37,44 @@ def choose_listener(scope: Scope) -> str:
     """Who listens: somebody who has, a new name, or one of the simulated on a library that has their music."""
     known = resources.workspace().opinions.listeners()
     people = [ME, *(name for name in known if name != ME), *simulated_people(scope.tracks)]
+    asked = str(state.read("listener") or ME)
+    if len(asked) > LONGEST_NAME:
+        state.cannot("listener", asked, f"a name of more than {LONGEST_NAME} letters", f"{ME} listens instead")
+        asked = ME
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        asked = str(state.read("listener") or ME)
-        options = people if asked in people else [*people, asked]
         listener = state.sticky(
-            st.selectbox, "Who listens", options=options, key="listener", width=240,
+            st.selectbox, "Who listens", options=people if asked in people else [*people, asked], key="listener",
+            width=240,
             help="A name by which what was heard is told apart; there is no password. Nothing leaves this machine.",
         )  # fmt: skip
         with st.popover("Another name", icon=":material/person_add:"), st.form("another listener", border=False):
-            st.text_input("Name", max_chars=LONGEST_NAME, key=ANOTHER_NAME)
-            st.form_submit_button("Listen as this one", type="primary", on_click=_listen_as_named)
+            st.text_input("Name", max_chars=LONGEST_NAME, key=NEW_NAME)
+            st.form_submit_button("Listen as this one", type="primary", on_click=_listen_as)
         state.sticky(
             st.slider, "Familiar to surprising", 0.0, 1.0, key="surprise", step=0.25, width=220,
-            help="Familiar: what is like something you have heard comes first. Surprising: what is not.",
+            help="Familiar: what is like something you have heard moves up. Surprising: it moves down.",
         )  # fmt: skip
-        state.sticky(
+        part = state.sticky(
             st.selectbox, "Heard at", options=[ANY_TIME, *PARTS_OF_DAY], key="part_of_day", width=140,
             format_func=lambda part: part or "any time",
-            help="What was heard at that part of the day counts more.",
+            help="What was heard at that part of the day counts in full, anything else half.",
         )  # fmt: skip
     name = str(listener)
     if is_simulated(name):
-        st.caption("Simulated, with three planted tastes: to look at. What they would have heard is stored nowhere.")
+        st.caption(f"Simulated, to look at: {planted_words(name)} What they would have heard is stored nowhere.")
+    if part:
+        n, n_all = n_heard_at(scope, name, str(part))
+        st.caption(f"Heard in that part of the day: {n:,} of {counted(n_all, 'event')}; the others count half.")
     return name
 
 
-def _listen_as_named() -> None:
-    name = " ".join(str(st.session_state[ANOTHER_NAME]).split())
+def _listen_as() -> None:
+    """Before the page is drawn: what a widget shows is not changed afterwards."""
+    name = " ".join(st.session_state[NEW_NAME].split())
     if name:
-        state.choose("listener", name)
+        st.session_state["listener"] = name
+        state.keep("listener", name)
+        begin_list_anew()
 
 
 def find(scope: Scope, listener: str) -> ForYou:
@@ -84,6 +95,7 @@ def find(scope: Scope, listener: str) -> ForYou:
             surprise=float(state.read("surprise")),
             part_of_day=part if part in PARTS_OF_DAY else None,
             crowd_weight=crowd.weight if crowd else 0.0,
+            leave_out=seen_before(scope, listener, section),
             stays=staying(scope, listener, section),
             index_of=resources.index,
             discovery_of=resources.discovery,
@@ -92,7 +104,7 @@ def find(scope: Scope, listener: str) -> ForYou:
 
 def is_at_the_beginning(known: ForYou) -> bool:
     """Whether too little is liked to go by."""
-    return known.profile.taste.n_liked < ENOUGH_LIKED
+    return known.profile.taste.n_liked < ENOUGH_LIKED or is_beginning(known)
 
 
 def choose_section() -> str:
@@ -114,10 +126,11 @@ def say_what_it_is(scope: Scope, known: ForYou, section: str) -> None:
         st.text(known.title)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(f"{known.section.definition} {_seen_of(scope, known.section)}", width="stretch")
-        st.button(
-            "Another list", key="another", icon=":material/refresh:", type="tertiary", on_click=begin_list_anew,
-            help="What you have heard or liked in this list makes room for others.",
-        )  # fmt: skip
+        if not known.section.is_of_the_week and known.found:
+            st.button(
+                "Another list", key="another", icon=":material/refresh:", type="tertiary",
+                on_click=show_others, args=(known,), help="Others than these; the best have been shown.",
+            )  # fmt: skip
 
 
 def _seen_of(scope: Scope, section: Section) -> str:
@@ -149,6 +162,8 @@ def _study(scope: Scope) -> TasteStudy | None:
 
 def show_numbers(known: ForYou) -> None:
     """Every number behind the list."""
+    if not known.found:
+        return
     with st.expander("Numbers", icon=":material/table:"):
         st.dataframe(
             [
@@ -180,9 +195,12 @@ def show_numbers(known: ForYou) -> None:
                 "fits better than": st.column_config.ProgressColumn(
                     format="%.0f %%", min_value=0, max_value=100, width=110, help="of what may be recommended here"
                 ),
-                "from": st.column_config.TextColumn(width=80, help="what brought it up; tried: by chance, to learn"),
+                "from": st.column_config.TextColumn(
+                    width=80,
+                    help="what brought it up: an interest, a liked artist, that it is new; tried: by chance",
+                ),
                 "chance": st.column_config.NumberColumn(
-                    format="%.2f", width=70, help="how likely it was to be shown; 1 where no chance was in it"
+                    format="%.3f", width=70, help="how likely it was to be shown; 1 where no chance was in it"
                 ),
                 "without it": st.column_config.NumberColumn(
                     format="%.3f", width=80, help="what the score loses without the track that carries it most"
@@ -228,8 +246,9 @@ def ask_why_not(scope: Scope, known: ForYou) -> None:
             placeholder="Any recording of this library",
         )  # fmt: skip
         if chosen is not None:
+            rank = next((row.rank for row in known.found if row.track.track_id == chosen), None)
             _, text = why_not_of(scope, known.listener, chosen)
-            st.text(text)
+            st.text(text if rank is None else f"It is in this list, at place {rank}. {text}")
 
 
 def _how_well(study: TasteStudy) -> str:
@@ -242,11 +261,15 @@ def _how_well(study: TasteStudy) -> str:
         for name in ("one mean of all", "shuffled embeddings", "chance")
         if (mean := figures.get(name)) is not None
     )
-    said = (
-        "Nothing new was liked later."
-        if usual is None
-        else (f"nDCG@{at} of what was liked later: {number(usual.value)}{_within(usual, 2)}; {beside}.")
-    )
+    who = counted(study.n_listeners, f"{study.listeners} listener")
+    said = f"Replayed on {who}: "
+    if usual is None:
+        said += "nothing new was liked later."
+    else:
+        said += (
+            f"how well what was liked later was put first, 1 at best (nDCG@{at}): {number(usual.value)}"
+            f"{_within(usual, 2)}; {beside}."
+        )
     if study.borne_out is not None:
         said += f" Reasons that hold when their track is removed: {percent(100 * study.borne_out.value)}."
     return said
@@ -273,7 +296,7 @@ def explain(scope: Scope) -> None:
             "its score would fall most. Half of what you heard counts no more after a month, or half a year. What you "
             "dislike is not recommended, and what is near to it is pushed down. Thumbs on *Listen* say how good an "
             "answer is, not what you like, so they do not count here; what you hear there does.\n\n"
-            "All of it stays on this machine, and can be deleted below."
+            "All of it stays on this machine, and can be deleted under *What you have heard*."
         )
         crowd = weigh_crowd(scope, time.time())
         if crowd is not None:

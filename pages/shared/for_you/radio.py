@@ -17,6 +17,7 @@ from pages.shared.widgets.player.player import PlayerReport, PlayerRow, Shown, k
 
 RADIO = "radio"
 PLAYED, NOW = "played on the radio", "on the radio now"
+GOES_ON = "the radio has gone on"
 ENDED = "report of the radio by which a recording was over"  # it stays until the next comes
 AT_THE_END_S = 1.0  # before the end it counts as heard out
 ACTS = {"like": "I like this", "dislike": "Not for me"}
@@ -34,15 +35,18 @@ def show_radio(scope: Scope, known: ForYou) -> None:
     if now is None:
         st.info("There is nothing here that you do not dislike.", icon=":material/info:")
         return
+    key = player_of(RADIO, listener)
+    if key not in st.session_state:  # who comes to it, or comes back, is not played at: it waits for a click
+        st.session_state.pop(GOES_ON, None)
     verdicts = resources.workspace().opinions.verdicts(None, listener)
     n_played = len(st.session_state.get(PLAYED, ()))
     acts = {} if is_simulated(listener) else ACTS
     row = PlayerRow("1", verdict_words=now.why.text, acts=acts, verdict=verdicts.get(now.track.track_id, "none"))
     report = player(
         [replace(named(now.track), row=row)],
-        key=player_of(RADIO, listener),
+        key=key,
         has_query=False,
-        starts=f"{n_played} {now.track.track_id}" if n_played else None,  # the first waits for a click
+        starts=st.session_state.get(GOES_ON),
         on_judge=lambda track_id, verdict: _judge(listener, now, track_id, verdict),
     )
     with st.container(horizontal=True, gap="small"):
@@ -84,6 +88,7 @@ def _is_over(report: PlayerReport, now: Recommended) -> bool:
 
 def _go_on(now: Recommended) -> None:
     st.session_state[PLAYED] = [*st.session_state.get(PLAYED, []), now.track.track_id]
+    st.session_state[GOES_ON] = f"{len(st.session_state[PLAYED])} after {now.track.track_id}"
     asked, _, _ = st.session_state[NOW]
     st.session_state[NOW] = (asked, None, None)
 

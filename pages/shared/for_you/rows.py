@@ -16,9 +16,9 @@ from mess_core.numbers import number
 from mess_core.recommend.beginning import ENOUGH_LIKED
 from mess_core.recommend.for_you import ForYou, Recommended, Stay, begin_with
 from mess_core.recommend.simulated import is_simulated
-from mess_core.words import counted, listed
+from mess_core.words import listed
 from mess_core.workspace.scope import Scope
-from pages.shared.app import resources, state
+from pages.shared.app import jobs, resources, state
 from pages.shared.widgets.player.player import (
     OF_A_RECOMMENDATION,
     PlayerReport,
@@ -32,6 +32,10 @@ from pages.shared.widgets.player.player import (
 N_ROWS = 10
 FITS = "Fits your taste better than {} in 100 of the recordings that may come here."
 LOOKED = "list that is looked at on For You"
+SEEN = "shown before on For You"
+BEGUN, STARTERS = "begun on For You", "recordings to begin with on For You"
+DISLIKED = "disliked last on For You"
+FEWEST_FOR_A_SCALE = 20  # recordings, of which a place among a hundred says something
 TO_BEGIN = {"like": "I like this", "dislike": "Not for me"}
 FOLLOWED = "a recommendation was followed to Listen"
 NOTHING = {
@@ -73,6 +77,23 @@ def begin_list_anew() -> None:
     st.session_state.pop(LOOKED, None)
 
 
+def show_others(known: ForYou) -> None:
+    """Others than those that are shown; once all were, from the beginning."""
+    name, seen = st.session_state.get(SEEN, ("", frozenset()))
+    looked = st.session_state.get(LOOKED)
+    if looked is None:
+        return
+    shown = frozenset(row.track.track_id for row in known.found)
+    st.session_state[SEEN] = (looked.name, (seen if name == looked.name else frozenset()) | shown)
+    begin_list_anew()
+
+
+def seen_before(scope: Scope, listener: str, section: str) -> Collection[str]:
+    """What of the list that is looked at was shown before and was asked to make room."""
+    name, seen = st.session_state.get(SEEN, ("", frozenset()))
+    return seen if name == list_of(scope, listener, section) else frozenset()
+
+
 def renew() -> None:
     """Something was said: only what was heard or liked stays."""
     looked = st.session_state.get(LOOKED)
@@ -97,6 +118,12 @@ def _hold(track_ids: Collection[str]) -> None:
 
 def show_rows(scope: Scope, known: ForYou) -> None:
     """The rows; what is heard and said of them is kept."""
+    if not known.found and seen_before(scope, known.listener, known.section.id):
+        st.session_state.pop(SEEN)
+        st.info("That was all there is. Once more, and it begins with the best again.", icon=":material/info:")
+        st.button("From the beginning", key="from the beginning", icon=":material/refresh:")
+        return
+    _offer_to_take_back(known)
     if not known.found:
         st.info(NOTHING.get(known.section.id, "Nothing here fits that now."), icon=":material/info:")
         return
@@ -111,7 +138,7 @@ def show_rows(scope: Scope, known: ForYou) -> None:
         on_take=lambda track_id, how: _ignore_reason(known, track_id),
     )
     if st.session_state.pop(FOLLOWED, False):
-        st.switch_page("pages/4_Listen.py")
+        st.switch_page("pages/4_Listen.py", query_params=state.choices())
     _keep(known, report)
 
 
@@ -123,7 +150,8 @@ def named(track: Track) -> PlayerTrack:
 
 
 def _of_row(row: Recommended, known: ForYou, verdicts: Mapping[str, str]) -> PlayerTrack:
-    score = None if row.chosen.interest < 0 else round(100 * row.chosen.place)
+    has_scale = row.chosen.interest >= 0 and len(known.profile.shelf) >= FEWEST_FOR_A_SCALE
+    score = round(100 * row.chosen.place) if has_scale else None
     acts = {} if is_simulated(known.listener) else dict(OF_A_RECOMMENDATION)
     if row.why.track_id is None:
         acts.pop("ignore", None)
@@ -133,7 +161,7 @@ def _of_row(row: Recommended, known: ForYou, verdicts: Mapping[str, str]) -> Pla
             str(row.rank),
             verdict_words=row.why.text,
             score=score,
-            score_words="" if score is None else FITS.format(number(100 * row.chosen.place, 1)),
+            score_words="" if score is None else FITS.format(number(100 * row.chosen.place, 0)),
             acts=acts,
             verdict=verdicts.get(row.track.track_id, "none"),
         ),
@@ -150,9 +178,30 @@ def _judge(scope: Scope, known: ForYou, track_id: str, verdict: str) -> None:
         "propensity": shown.propensity,
     }  # fmt: skip
     resources.workspace().opinions.judge(track_id, verdict, listener=known.listener, context=context)
+    st.session_state[DISLIKED] = (known.listener, track_id) if verdict == "dislike" else None
     looked = st.session_state[LOOKED]
     held = looked.held - {track_id} if verdict == "dislike" else looked.held | {track_id}
     st.session_state[LOOKED] = replace(looked, held=held)
+    renew()
+
+
+def _offer_to_take_back(known: ForYou) -> None:
+    """What was disliked just now is gone from the list; here is the way back."""
+    listener, track_id = st.session_state.get(DISLIKED) or ("", "")
+    tracks = resources.workspace().catalogue.tracks_of([track_id]) if listener == known.listener else {}
+    for track in tracks.values():
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.text(f"Not for you: {track.title}.")
+            st.button(
+                "Take that back", key="take back the last", icon=":material/undo:", type="tertiary",
+                on_click=take_back, args=(track_id, listener),
+            )  # fmt: skip
+
+
+def take_back(track_id: str, listener: str) -> None:
+    """A verdict is none any more."""
+    resources.workspace().opinions.judge(track_id, "none", listener=listener)
+    st.session_state.pop(DISLIKED, None)
     renew()
 
 
@@ -188,17 +237,32 @@ def _heard_as(words: Sequence[str]) -> str:
 # --- nothing known yet --------------------------------------------------------------------------------------
 
 
+def is_beginning(known: ForYou) -> bool:
+    """Whether a listener is still at the beginning: the page does not turn over while they say what they like."""
+    return st.session_state.get(BEGUN) == (known.library, known.listener)
+
+
+def _see_what_fits() -> None:
+    st.session_state.pop(BEGUN, None)
+    begin_list_anew()
+
+
 def show_beginning(scope: Scope, known: ForYou) -> None:
     """A dozen recordings, as different as the library is: three that one likes are a taste to begin with."""
-    n_left = ENOUGH_LIKED - known.profile.taste.n_liked
+    st.session_state[BEGUN] = (known.library, known.listener)
+    n_liked, listener = known.profile.taste.n_liked, known.listener
     st.markdown(
-        f"**Two minutes to a taste.** Click to hear, and say of {'three' if n_left == ENOUGH_LIKED else n_left} "
-        f"{'' if n_left == ENOUGH_LIKED else 'more '}whether you like {'it' if n_left == 1 else 'them'}. Whatever you "
-        "hear to the end, here or on Listen, counts as well; and what you heard elsewhere can be brought in below."
+        "**A taste in two minutes.** Click to hear, and like three of these. Whatever you hear to the end, here or on "
+        "Listen, counts as well; and what you heard elsewhere can be brought in below."
     )
-    verdicts = resources.workspace().opinions.verdicts(None, known.listener)
-    tracks = begin_with(scope)
-    tagged = resources.tagged(scope.library)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.progress(min(1.0, n_liked / ENOUGH_LIKED), text=f"{n_liked} liked, {ENOUGH_LIKED} are enough")
+        st.button(
+            "See what fits", key="see what fits", type="primary", disabled=n_liked < ENOUGH_LIKED,
+            on_click=_see_what_fits, icon=":material/recommend:",
+        )  # fmt: skip
+    verdicts = resources.workspace().opinions.verdicts(None, listener)
+    tracks, tagged = _starters(scope), resources.tagged(scope.library)
     shown = {track.track_id: Shown(BEGINNING, rank) for rank, track in enumerate(tracks, 1)}
     report = player(
         [
@@ -207,25 +271,30 @@ def show_beginning(scope: Scope, known: ForYou) -> None:
                 row=PlayerRow(
                     str(rank),
                     verdict_words=_heard_as(tagged.words(track.track_id)),
-                    acts={} if is_simulated(known.listener) else TO_BEGIN,
+                    acts={} if is_simulated(listener) else TO_BEGIN,
                     verdict=verdicts.get(track.track_id, "none"),
                 ),
             )
             for rank, track in enumerate(tracks, 1)
         ],
-        key=player_of(BEGINNING, known.listener),
+        key=player_of("beginning", listener),
         has_query=False,
-        on_judge=lambda track_id, verdict: _judge_to_begin(known.listener, shown[track_id], track_id, verdict),
+        on_judge=lambda track_id, verdict: resources.workspace().opinions.judge(
+            track_id, verdict, listener=listener, context={"section": BEGINNING}
+        ),
     )
-    if not is_simulated(known.listener):
-        keep_heard(report, player_of(BEGINNING, known.listener), shown=shown, listener=known.listener)
-    if known.profile.taste.n_liked:
-        st.caption(
-            f"{counted(known.profile.taste.n_liked, 'recording')} liked so far, of {ENOUGH_LIKED} to begin with."
-        )
-
-
-def _judge_to_begin(listener: str, shown: Shown, track_id: str, verdict: str) -> None:
     if not is_simulated(listener):
-        context = {"section": shown.section, "rank": shown.rank}
-        resources.workspace().opinions.judge(track_id, verdict, listener=listener, context=context)
+        keep_heard(report, player_of("beginning", listener), shown=shown, listener=listener)
+
+
+def _starters(scope: Scope) -> list[Track]:
+    """The same while they are looked at, though a library is still being embedded."""
+    kept_for, ids = st.session_state.get(STARTERS, ("", ()))
+    name = f"{scope.library} {scope.info.id}"
+    tracks = scope.workspace.catalogue.tracks_of(list(ids))
+    if kept_for == name and len(ids) >= ENOUGH_LIKED and len(tracks) == len(ids):
+        return [tracks[each] for each in ids]
+    found = begin_with(scope)
+    if scope.n_embedded >= FEWEST_FOR_A_SCALE or not jobs.is_filling(scope.workspace, scope.library):
+        st.session_state[STARTERS] = (name, tuple(track.track_id for track in found))
+    return found

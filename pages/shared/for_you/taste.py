@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from mess_core.numbers import percent
-from mess_core.recommend.for_you import ForYou, NamedInterest
+from mess_core.recommend.for_you import ForYou
+from mess_core.recommend.interests import NamedInterest
 from mess_core.recommend.simulated import is_simulated
 from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
 from pages.shared.app import resources, state
 from pages.shared.app.frame import plain
-from pages.shared.for_you.rows import renew
+from pages.shared.for_you.rows import renew, take_back
 
 SMALL = 0.05  # of all liking: smaller interests are shown on demand
-MOST_TITLES = 3
+MOST_TITLES, MOST_ASKED = 3, 50
+SAID = {"less": "Less music like {}", "ignore": "{} is no reason for anything", "dislike": "Not for you: {}"}
 TO_MAP = "an interest was marked for the map"
 
 
@@ -24,7 +26,7 @@ def say(known: ForYou) -> None:
     """What somebody likes, in a sentence; names in it are untrusted."""
     large = [each for each in known.interests if each.share >= SMALL] or list(known.interests[:1])
     named = listed([f"{each.name} ({percent(100 * each.share)})" for each in large])
-    st.text(f"By {counted(known.profile.n_events, 'event')}, {_who(known.listener)} most: {named}.")
+    st.text(f"From {counted(known.profile.n_events, 'event')}: {_who(known.listener)} most {named}.")
 
 
 def _who(listener: str) -> str:
@@ -66,7 +68,7 @@ def _show_interest(scope: Scope, known: ForYou, interest: NamedInterest, number:
                 help="Turns recommendations away from music like it; nothing is hidden.",
             )  # fmt: skip
     if st.session_state.pop(TO_MAP, False):
-        st.switch_page("pages/3_Map.py")
+        st.switch_page("pages/3_Map.py", query_params=state.choices())
 
 
 def _plain_line(interest: NamedInterest) -> str:
@@ -91,22 +93,31 @@ def _wish_less(track_id: str, listener: str) -> None:
 
 
 def _unwish(kind: str, track_id: str, listener: str) -> None:
+    if kind == "dislike":
+        take_back(track_id, listener)
+        return
     resources.workspace().opinions.unwish("less" if kind == "less" else "ignore", track_id, listener)
     renew()
 
 
 def _show_wishes(scope: Scope, known: ForYou, wishes: Mapping[str, Sequence[str]]) -> None:
-    """What was asked for, and the way back."""
+    """What was asked for and what is disliked, and the way back."""
+    if is_simulated(known.listener):
+        return
+    verdicts = resources.workspace().opinions.verdicts(None, known.listener)
     asked = [(kind, track_id) for kind in ("less", "ignore") for track_id in wishes.get(kind, ())]
+    asked += [("dislike", track_id) for track_id, verdict in verdicts.items() if verdict == "dislike"]
     if not asked:
         return
-    tracks = scope.workspace.catalogue.tracks_of([track_id for _, track_id in asked])
+    tracks = scope.workspace.catalogue.tracks_of([track_id for _, track_id in asked[:MOST_ASKED]])
     st.markdown("**What you asked for**")
-    for kind, track_id in asked:
+    for kind, track_id in asked[:MOST_ASKED]:
         title = tracks[track_id].title if track_id in tracks else track_id
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.text(f"Less like {title}" if kind == "less" else f"{title} is no reason for anything")
+            st.text(SAID[kind].format(title))
             st.button(
                 "Take back", key=f"take back {kind} {track_id}", type="tertiary", icon=":material/undo:",
                 on_click=_unwish, args=(kind, track_id, known.listener),
             )  # fmt: skip
+    if len(asked) > MOST_ASKED:
+        st.caption(f"{len(asked) - MOST_ASKED:,} more are not listed here.")

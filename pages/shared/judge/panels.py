@@ -23,7 +23,6 @@ from pages.shared.judge.sitting import AGAIN
 from pages.shared.judge.told import show_told
 
 MOST_REFUSED = 5  # rows of a table that are named with what is wrong with them
-MOST_OF_A_NAME = 50  # letters of a file's name: at most 200 of the 255 bytes that a disk allows
 
 
 def choose_scope() -> Scope:
@@ -137,7 +136,7 @@ def exchange() -> None:
     """Answers to and from a table."""
     workspace = resources.workspace()
     n = len(all_judgements(workspace))
-    with st.expander(f"To and from a table ({counted(n, 'answer')})", icon=":material/import_export:"):
+    with st.expander(f"To and from a table ({counted(n, 'answer')} that chose one)", icon=":material/import_export:"):
         if n:
             with st.container(horizontal=True, gap="small"):
                 for ending in ("csv", "parquet"):
@@ -152,15 +151,9 @@ def exchange() -> None:
         )  # fmt: skip
         if given is not None and st.button("Take them in", key="take in"):
             with frame.explain_errors(), tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / _file_name(given.name)  # so that a sentence names the file as its owner does
+                path = Path(folder) / frame.file_name(given.name)  # so that a sentence names the file as its owner does
                 path.write_bytes(given.getvalue())
                 _show_taken(import_judgements(workspace, path))
-
-
-def _file_name(name: str) -> str:
-    """A given name without folders, and not too long for a disk; its ending stays."""
-    stem, ending = Path(name).stem, Path(name).suffix.lower()
-    return f"{''.join(c for c in stem if c.isprintable())[:MOST_OF_A_NAME] or 'table'}{ending}"
 
 
 def _show_taken(taken: TakenJudgements) -> None:

@@ -160,7 +160,9 @@ def offer_as_library(track_ids: Sequence[str]) -> None:
             with frame.explain_errors():
                 workspace = resources.workspace()
                 is_new = name not in [library.name for library in workspace.catalogue.libraries()]
+                before = set() if is_new else set(workspace.catalogue.track_ids(name))
                 workspace.catalogue.add_to_library(name, track_ids)
-                n = counted(len(track_ids), "recording")
-                st.text(f"{n} saved as {name}." if is_new else f"{n} added to {name}.")
+                n = counted(len(set(track_ids) - before), "recording")
+                known = len(before & set(track_ids))
+                st.text(f"{n} saved as {name}." if is_new else f"{n} added to {name}, {known} were there already.")
                 frame.link("pages/4_Listen.py", "Ask of them alone", library=name, query="")
