@@ -618,6 +618,8 @@ ON_ONE_TRACK = (
     ["probe", "--encoder", "mel"],
     ["evaluate", "similarity", "--encoder", "mel"],
     ["evaluate", "faithfulness", "--encoder", "mel"],
+    ["evaluate", "taste", "--encoder", "mel"],
+    ["recommend", "--encoder", "mel"],
     ["map", "--encoder", "mel"],
     ["similar", "{audio}", "--encoder", "mel"],
     ["similar", "{audio}", "--encoder", "mel", "--passage", "0:2"],
@@ -671,7 +673,8 @@ def test_wrong_use_of_files_and_collections_is_exit_2(run, write_wav, capsys):
         assert code == 2 and json.loads(out)["error"].endswith("."), arguments
 
 
-@pytest.mark.parametrize("verb", [["map"], ["probe"], ["evaluate", "similarity"], ["evaluate", "faithfulness"]])
+@pytest.mark.parametrize("verb", [["map"], ["probe"], ["evaluate", "similarity"], ["evaluate", "faithfulness"],
+                                  ["evaluate", "taste"]])  # fmt: skip
 def test_what_needs_embeddings_says_so_as_similar_does(run, write_wav, verb):
     folder = write_wav("a").parent
     run("add", folder, "--library", "music")

@@ -95,7 +95,15 @@ def request(app, method: str, path: str, body: bytes | None = None, **headers: s
 
 @pytest.mark.parametrize(
     ("path", "title"),
-    [("", "Which recordings are like this one?"), ("Library", "Library"), ("Layers", "Layers"), ("Listen", "Listen")],
+    [
+        ("", "Which recordings are like this one?"),
+        ("Library", "Library"),
+        ("Layers", "Layers"),
+        ("Listen", "Listen"),
+        ("Judge", "Judge"),
+        ("Learn", "Learn"),
+        ("For_You", "For You"),
+    ],
 )
 def test_a_link_opens_each_page(visit, path, title):
     page = visit(path)

@@ -13,6 +13,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mess_core.encoders.nano import NANO
+from mess_core.evaluation.kept import Evaluation, save_evaluation
+from mess_core.evaluation.taste import measure_taste
+from mess_core.handover.exports import as_m3u8
 from mess_core.recommend.beginning import ENOUGH_LIKED, N_STARTERS
 from mess_core.recommend.for_you import begin_with, recommend
 from mess_core.recommend.sections import SECTIONS, week_began_s
@@ -21,9 +24,10 @@ from mess_core.recommend.simulated import PEOPLE
 from mess_core.workspace.scope import Scope, scope_to_listen
 from pages.shared.for_you import history, radio, rows
 from pages.shared.widgets.player.player import PlayerReport, PlayerTrack
+from tests.evaluation.test_taste import planted_cases
 from tests.pages.conftest import words
 from tests.planted import a_track
-from tests.recommend.worlds import disliked, grouped_tracks, liked, plant_events, plant_groups
+from tests.recommend.worlds import disliked, grouped_tracks, liked, plant_events, plant_groups, planted_shelf
 
 FOR_YOU = "pages/7_For_You.py"
 HOSTILE = [
@@ -374,6 +378,43 @@ def test_why_not_is_asked_of_any_recording(launch, home, tasted, browser):
     assert "It fits what you like better than" in words(at) and not at.exception
 
 
+def test_a_wish_on_what_is_removed_can_be_taken_back(launch, home, tasted, browser):
+    gone = tasted[1][0]
+    home.opinions.wish("less", gone)
+    home.forget_tracks([gone])
+    at = launch(FOR_YOU, library="planted")
+    assert gone in words(at)  # its name is gone
+    press(at, f"take back less {gone}")
+    assert home.opinions.wishes()["less"] == () and gone not in words(at)
+
+
+def test_a_list_goes_out_as_a_playlist_and_as_a_library(launch, home, tasted, browser):
+    at = launch(FOR_YOU, library="planted", section="because")
+    ids = browser.ids
+    found = recommend(scope_to_listen(home, "planted"), section_id="because", k=rows.N_ROWS)
+    lines = [line for line in as_m3u8(found).splitlines() if not line.startswith("#")]
+    assert len(lines) == len(ids) and "playlist" in [each.key for each in at.download_button]
+    next(each for each in at.text_input if each.label == "Library").set_value("mine")
+    next(button for button in at.button if button.label == "Save").click().run()
+    assert not at.exception and sorted(home.catalogue.track_ids("mine")) == sorted(ids)
+
+
+def test_how_well_it_works_can_be_measured_and_is_said_where_it_was(launch, home, tasted, browser):
+    at = launch(FOR_YOU, library="planted")
+    press(at, "measure taste")
+    (job,) = [job for job in home.jobs.active() if job.kind == "evaluate"]
+    assert job.arguments["what"] == "taste" and job.arguments["library"] == "planted"
+    assert at.button(key="measure taste").disabled or "measure taste" not in keys(at)
+    before = words(at)
+    scope = scope_to_listen(home, "planted")
+    study = measure_taste(planted_shelf(), planted_cases(6))
+    kept = Evaluation("planted", scope.info.id, scope.info.fingerprint, scope.content, study)
+    save_evaluation(scope, kept, "taste")
+    seen = next(each for each in study.sections if each.section == "quick-picks")
+    said = words(launch(FOR_YOU, library="planted"))
+    assert f"{seen.lift.value:.1f}" in said and "nDCG" in said and said != before
+
+
 # --- listeners ----------------------------------------------------------------------------------------------
 
 
@@ -513,6 +554,7 @@ def test_a_table_from_elsewhere_comes_in(launch, home, groups, browser):
     assert "0 events taken in, 5 known already." in words(at)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.csv", "a.json", "a.zip", "a.parquet", "../" + "né" * 150 + ".CSV"])
 @pytest.mark.parametrize("data", [b"", b"\x00\x01 nothing", b"PK\x03\x04", b"PAR1", b"{]", b"one,two\n1,2\n"])
 def test_what_is_no_history_is_one_sentence(home, groups, name, data):
@@ -599,6 +641,7 @@ def test_a_track_that_carried_a_reason_or_stayed_is_removed(launch, home, tasted
 # --- links and names ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "link", [{"section": "nonsense"}, {"surprise": "9"}, {"surprise": "nan"}, {"part_of_day": "lunch"},
              {"hearing": "nonsense"}, {"nonsense": "1"}]
@@ -616,12 +659,14 @@ def test_a_link_with_nonsense_is_said(launch, home, groups, browser, link, is_kn
     assert f"The link asks for {name}={value}" in words(at).replace("\\", "") and browser.shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("listener", ["a" * 300, "nobody", "a\u202eb", " ", "1' OR '1'='1", *HOSTILE, *PEOPLE])
 def test_a_link_may_name_anybody(launch, home, groups, browser, listener):
     at = launch(FOR_YOU, library="planted", listener=listener)
     assert browser.key.startswith("beginning") and not at.exception and home.opinions.listeners() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("section", ["quick-picks", "because", "radio"])
 def test_names_are_only_text(launch, home, browser, name, section):
@@ -690,6 +735,19 @@ def test_a_skip_of_what_was_heard_is_one_play(launch, home, tasted, browser):
     assert (kept["track_id"], kept["is_skip"], kept["seconds"]) == (first, True, 5.0)
 
 
+def test_what_was_heard_before_a_skip_is_reported_after_it_and_is_of_the_radio_as_well(launch, home, tasted, browser):
+    at = launch(FOR_YOU, library="planted", section="radio")
+    (first,) = browser.ids
+    press(at, "skip")
+    (second,) = browser.ids
+    browser.hear(at, {first: 8.0, second: 1.0}, position_s=1.0)
+    assert {(entry["track_id"], entry["section"], entry["rank"]) for entry in plays(home)} == {
+        (first, "radio", 1), (second, "radio", 1),
+    }  # fmt: skip
+    assert all(entry["propensity"] for entry in plays(home)) and browser.ids == [second]
+    assert [entry["track_id"] for entry in plays(home) if entry["is_skip"]] == [first]
+
+
 def test_a_dislike_on_the_radio_goes_on_and_a_like_does_not(launch, home, tasted, browser):
     at = launch(FOR_YOU, library="planted", section="radio")
     (first,) = browser.ids
@@ -702,7 +760,14 @@ def test_a_dislike_on_the_radio_goes_on_and_a_like_does_not(launch, home, tasted
     assert kept["query_track_id"] is None
 
 
-def test_where_nothing_is_left_the_radio_says_so(launch, home, groups, browser):
+def test_where_nothing_is_left_the_radio_says_so(launch, home, tasted, browser, monkeypatch):
+    """As where the last that was not disliked is removed meanwhile."""
+    monkeypatch.setattr(radio, "next_of_radio", lambda *given, **how: None)
+    at = launch(FOR_YOU, library="planted", section="radio")
+    assert browser.shown == [] and len(at.info) == 1 and "skip" not in keys(at)
+
+
+def test_where_all_but_three_are_disliked_these_come_again_and_again(launch, home, groups, browser):
     everything = [track_id for own in groups for track_id in own]
     like(home, *everything[:3])
     at = launch(FOR_YOU, library="planted", section="radio")

@@ -14,6 +14,8 @@ from mess_core.embeddings.hidden_states import RawWriter
 from mess_core.encoders.imported import keep_imported
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.weights import use_folder
+from mess_core.evaluation.kept import Evaluation, save_evaluation
+from mess_core.evaluation.taste import measure_taste
 from mess_core.learning.kept import LearnReport, save_report
 from mess_core.learning.trial import Figure, Point, Split, TrialResult
 from mess_core.maps.drawing import make_map
@@ -27,6 +29,8 @@ from mess_core.storage.files import seal, write_atomically
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.uploads import UploadWriter
 from mess_core.workspace.workspace import Workspace
+from tests.evaluation.test_taste import planted_cases
+from tests.recommend.worlds import planted_shelf
 
 SETTINGS = MapSettings(n_neighbours=4)
 
@@ -56,6 +60,7 @@ KINDS = {
     "directions": "probing/*/*.safetensors",
     "faithfulness": "probing/*/music-faithfulness.json",
     "similarity": "probing/*/music-similarity.json",
+    "taste": "probing/*/music-taste.json",
     "metric": "learned/*/*-metric.json",
     "metric arrays": "learned/*/*-metric.*.safetensors",
     "sessions": "learned/*/*-sessions.json",
@@ -101,6 +106,8 @@ def _make_everything(bright_library: Path, root: Path) -> None:
     writer.write(_wav())
     writer.finish()
     make_learned(scope)
+    study = measure_taste(planted_shelf(), planted_cases(2))
+    save_evaluation(scope, Evaluation("music", MEL.id, MEL.fingerprint, scope.content, study), "taste")
     keep_imported(replace(MEL, id="imported:theirs", title="theirs"), home.paths)
     use_folder(replace(MEL, files=()), home.paths, root)
     make_demo(home.paths.demo, only={plan_demo()[0].stem}, workers=1)

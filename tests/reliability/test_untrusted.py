@@ -140,7 +140,7 @@ def test_a_right_seal_does_not_make_it_right(everything: Everything, kind: str, 
 
 
 @pytest.mark.usefixtures("scanned_once")
-@pytest.mark.parametrize("kind", ["discovery", "similarity", "map", "imported encoder", "weights", "recall"])
+@pytest.mark.parametrize("kind", ["discovery", "similarity", "taste", "map", "imported encoder", "weights", "recall"])
 def test_every_page_opens(everything: Everything, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in everything.files(kind):
         DAMAGE["deep"](path)

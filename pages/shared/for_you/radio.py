@@ -18,6 +18,7 @@ from pages.shared.widgets.player.player import PlayerReport, PlayerRow, Shown, k
 RADIO = "radio"
 PLAYED, NOW = "played on the radio", "on the radio now"
 GOES_ON = "the radio has gone on"
+CAME = "how the radio came to play recordings"
 ENDED = "report of the radio by which a recording was over"  # it stays until the next comes
 AT_THE_END_S = 1.0  # before the end it counts as heard out
 ACTS = {"like": "I like this", "dislike": "Not for me"}
@@ -39,7 +40,7 @@ def show_radio(scope: Scope, known: ForYou) -> None:
     if key not in st.session_state:  # who comes to it, or comes back, is not played at: it waits for a click
         st.session_state.pop(GOES_ON, None)
     verdicts = resources.workspace().opinions.verdicts(None, listener)
-    n_played = len(st.session_state.get(PLAYED, ()))
+    n_played, came = len(st.session_state.get(PLAYED, ())), _came(now)
     acts = {} if is_simulated(listener) else ACTS
     row = PlayerRow("1", verdict_words=now.why.text, acts=acts, verdict=verdicts.get(now.track.track_id, "none"))
     report = player(
@@ -54,7 +55,7 @@ def show_radio(scope: Scope, known: ForYou) -> None:
         if n_played:
             st.caption(f"{counted(n_played, 'recording')} so far")
     if report is not None and not is_simulated(listener):
-        keep_heard(report, player_of(RADIO, listener), shown={now.track.track_id: _shown(now)}, listener=listener)
+        keep_heard(report, player_of(RADIO, listener), shown=came, listener=listener)
     if report is not None and report != st.session_state.get(ENDED) and _is_over(report, now):
         st.session_state[ENDED] = report
         _go_on(now)
@@ -66,7 +67,7 @@ def _now(scope: Scope, listener: str) -> Recommended | None:
     asked = (scope.library, scope.info.id, listener)
     kept_for, track_id, now = st.session_state.get(NOW, (None, None, None))
     if kept_for != asked:
-        st.session_state[PLAYED] = []
+        st.session_state[PLAYED], st.session_state[CAME] = [], {}
     elif now is not None and resources.workspace().catalogue.has(track_id):
         return now
     played = st.session_state.get(PLAYED, [])
@@ -80,6 +81,13 @@ def _now(scope: Scope, listener: str) -> Recommended | None:
 
 def _shown(now: Recommended) -> Shown:
     return Shown(RADIO, 1, now.chosen.propensity)
+
+
+def _came(now: Recommended) -> dict[str, Shown]:
+    """Of what was played before, too: how long a recording was heard is reported after it was skipped."""
+    came: dict[str, Shown] = st.session_state.setdefault(CAME, {})
+    came[now.track.track_id] = _shown(now)
+    return came
 
 
 def _is_over(report: PlayerReport, now: Recommended) -> bool:

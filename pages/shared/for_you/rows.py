@@ -6,6 +6,7 @@ something is said. Then what was heard or liked still stays; the others are chos
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -62,8 +63,11 @@ class Looked:
 
 
 def player_of(what: str, listener: str) -> str:
-    """The key of a player: one of each listener's own, so that nobody is told to have heard what another one did."""
-    return f"{what} {listener}"
+    """The key of a player: one of each listener's own, so that nobody is told to have heard what another one did.
+
+    It becomes part of the page, so it is no name that somebody chose.
+    """
+    return f"{what} {hashlib.sha256(listener.encode('utf-8', 'replace')).hexdigest()[:16]}"
 
 
 def staying(scope: Scope, listener: str, section: str) -> Mapping[int, Stay]:
