@@ -103,6 +103,7 @@ def test_the_radio_goes_on_by_itself(own_app, open_page):
     like(own_app)
     page = open_page(f"{own_app.url}/For_You?section=radio")
     expect(page.get_by_role("button", name="Skip", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+    expect(rows(page)).to_have_count(1, timeout=PATIENCE_MS)
     (first,) = titles(page)
     rows(page).first.locator("button.track").click()
     expect(rows(page).first).to_have_class(re.compile("sounds"), timeout=PATIENCE_MS)

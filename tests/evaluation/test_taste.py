@@ -24,23 +24,7 @@ from mess_core.recommend.sections import SECTIONS
 from mess_core.recommend.signals import DAY_S
 from mess_core.recommend.simulated import Planted, simulate
 from tests.planted import a_track
-from tests.recommend.worlds import NOW_S, OF_EACH, group, planted_shelf
-
-
-def planted_cases(n):
-    ids = planted_shelf().track_ids
-    whole = Planted("x", tuple(tuple(group(number)) for number in (0, 2, 4)), tuple(group(5)))
-    half = Planted("x", tuple(tuple(group(number)[: OF_EACH // 2]) for number in (0, 2, 4)), tuple(group(5)[:10]))
-    known = [row for number in range(6) for row in group(number)[: OF_EACH // 2]]
-    return [
-        Case(
-            simulate(half, ids, 60, NOW_S, seed, known),
-            simulate(whole, ids, 30, NOW_S + 30 * DAY_S, 1000 + seed),
-            NOW_S,
-            whole,
-        )
-        for seed in range(n)
-    ]
+from tests.recommend.worlds import NOW_S, planted_cases, planted_shelf
 
 
 @pytest.fixture(scope="module")

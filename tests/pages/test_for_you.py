@@ -24,10 +24,17 @@ from mess_core.recommend.simulated import PEOPLE
 from mess_core.workspace.scope import Scope, scope_to_listen
 from pages.shared.for_you import history, radio, rows
 from pages.shared.widgets.player.player import PlayerReport, PlayerTrack
-from tests.evaluation.test_taste import planted_cases
 from tests.pages.conftest import words
 from tests.planted import a_track
-from tests.recommend.worlds import disliked, grouped_tracks, liked, plant_events, plant_groups, planted_shelf
+from tests.recommend.worlds import (
+    disliked,
+    grouped_tracks,
+    liked,
+    plant_events,
+    plant_groups,
+    planted_cases,
+    planted_shelf,
+)
 
 FOR_YOU = "pages/7_For_You.py"
 HOSTILE = [

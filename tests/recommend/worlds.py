@@ -11,8 +11,10 @@ from mess_core.catalogue.catalogue import Track
 from mess_core.catalogue.listening import ACTIONS, Events
 from mess_core.catalogue.opinions import ME, TakenEvent, whole_microseconds
 from mess_core.encoders.nano import NANO
+from mess_core.evaluation.taste import Case
 from mess_core.recommend.shelf import Shelf, unit
 from mess_core.recommend.signals import DAY_S
+from mess_core.recommend.simulated import Planted, simulate
 from mess_core.workspace.workspace import Workspace
 from tests.planted import a_track, plant_embeddings, plant_tracks
 
@@ -72,6 +74,23 @@ def likes(rows: list[int], days: float = 1.0) -> list[tuple[str, str, float, flo
 
 def dislikes(rows: list[int], days: float = 1.0) -> list[tuple[str, str, float, float | None]]:
     return [(f"t{row:03}", "dislike", days, None) for row in rows]
+
+
+def planted_cases(n: int) -> list[Case]:
+    """Replays of listeners who like three groups of the planted shelf, and know half of it."""
+    ids = planted_shelf().track_ids
+    whole = Planted("x", tuple(tuple(group(number)) for number in (0, 2, 4)), tuple(group(5)))
+    half = Planted("x", tuple(tuple(group(number)[: OF_EACH // 2]) for number in (0, 2, 4)), tuple(group(5)[:10]))
+    known = [row for number in range(6) for row in group(number)[: OF_EACH // 2]]
+    return [
+        Case(
+            simulate(half, ids, 60, NOW_S, seed, known),
+            simulate(whole, ids, 30, NOW_S + 30 * DAY_S, 1000 + seed),
+            NOW_S,
+            whole,
+        )
+        for seed in range(n)
+    ]
 
 
 # --- a whole library ----------------------------------------------------------------------------------------

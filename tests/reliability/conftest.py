@@ -29,8 +29,7 @@ from mess_core.storage.files import seal, write_atomically
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.uploads import UploadWriter
 from mess_core.workspace.workspace import Workspace
-from tests.evaluation.test_taste import planted_cases
-from tests.recommend.worlds import planted_shelf
+from tests.recommend.worlds import planted_cases, planted_shelf
 
 SETTINGS = MapSettings(n_neighbours=4)
 
