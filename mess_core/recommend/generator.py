@@ -102,6 +102,14 @@ class _List:
                 counted[name] += 1
 
 
+def with_room(shelf: Shelf, wanted: Wanted, taken: Collection[int], rows: np.ndarray) -> np.ndarray:
+    """Those of some rows that a list with these rows in it has room for, by its caps."""
+    chosen = _List(shelf, wanted)
+    for row in taken:
+        chosen.add(row)
+    return np.array([row for row in rows.tolist() if chosen.has_room_for(row)], int)
+
+
 def relevance(taste: Taste, heard: np.ndarray, surprise: float = 0.5) -> np.ndarray:
     """The scores of a taste, moved by the knob, (n,) float64. heard : (m,) rows, what was heard last first."""
     lean = FAMILIARITY * (1.0 - 2.0 * surprise)

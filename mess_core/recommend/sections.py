@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mess_core.recommend.exploring import SHARE_FAMILIAR, SHARE_SURPRISING, n_to_try, posterior_of, try_out
-from mess_core.recommend.generator import Chosen, Wanted, choose
+from mess_core.recommend.generator import Chosen, Wanted, choose, with_room
 from mess_core.recommend.profile import Profile
 from mess_core.recommend.signals import DAY_S
 from mess_core.recommend.taste import Interest
@@ -55,12 +55,13 @@ def lately(profile: Profile) -> set[int]:
 def _quick_picks(profile: Profile, n: int, surprise: float, seed: int) -> list[Chosen]:
     n_tried = n_to_try(n, surprise) if profile.n_events else 0
     never = lately(profile)
-    chosen = _choose(profile, Wanted(n - n_tried, surprise, never))
+    wanted = Wanted(n - n_tried, surprise, never)
+    chosen = _choose(profile, wanted)
     taken = {each.row for each in chosen} | never | set(profile.taste.refused.tolist())
     is_near_dislike = profile.taste.penalties > 0
     is_open = ~is_near_dislike
     is_open[np.fromiter(taken, int)] = False
-    allowed = np.flatnonzero(is_open)
+    allowed = with_room(profile.shelf, wanted, [each.row for each in chosen], np.flatnonzero(is_open))
     tried = try_out(
         profile.shelf, posterior_of(profile.shelf, profile.signals), allowed, n_tried, np.random.default_rng(seed)
     )

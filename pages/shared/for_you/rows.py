@@ -32,6 +32,7 @@ from pages.shared.widgets.player.player import (
 
 N_ROWS = 10
 FITS = "Fits your taste better than {} in 100 of the recordings that may come here."
+NEAR_TO_IT = "Nearer to it than {} in 100 of the recordings that may come here."
 LOOKED = "list that is looked at on For You"
 SEEN = "shown before on For You"
 BEGUN, STARTERS = "begun on For You", "recordings to begin with on For You"
@@ -165,7 +166,9 @@ def _of_row(row: Recommended, known: ForYou, verdicts: Mapping[str, str]) -> Pla
             str(row.rank),
             verdict_words=row.why.text,
             score=score,
-            score_words="" if score is None else FITS.format(number(100 * row.chosen.place, 0)),
+            score_words=""
+            if score is None
+            else (NEAR_TO_IT if known.section.is_around_one else FITS).format(number(100 * row.chosen.place, 0)),
             acts=acts,
             verdict=verdicts.get(row.track.track_id, "none"),
         ),

@@ -62,6 +62,7 @@ class Player {
   /** Called on mount, when the tracks changed, and when the theme did. */
   update({ excerpt_s: excerptS, tracks, region, starts, has_query: hasQuery = true, is_strange: isStrange }, send, trigger) {
     this.hasQuery = hasQuery;
+    this.view.section.classList.toggle("no-query", !hasQuery);
     this.isStrange = Boolean(isStrange);
     this.send = send;
     this.trigger = trigger;
