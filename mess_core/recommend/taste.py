@@ -14,7 +14,8 @@ hearings count by the square of that, in standard deviations of a pair.
 
 A dislike does three things. Its own track is not recommended; what is nearer to it than a hundredth of all pairs is
 pushed down, wherever it lies; and it is subtracted from the centres, which turns them away from its whole side. What
-somebody wants less of does the last two, and is subtracted in full from what lies along it.
+somebody wants less of does the last two, is subtracted in full from what lies along it, and leaves its interest a
+quarter of its share.
 
 Conventions
 -----------
@@ -29,7 +30,7 @@ A penalty near each dislike, because a mean of dislikes points nowhere when they
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -41,6 +42,7 @@ FEWEST_FOR_SEVERAL = 8  # liked tracks; of fewer one mean is all that can be tol
 MOST_INTERESTS = 12
 MOST_CLUSTERED = 1000  # liked tracks, the weightiest: Ward's tree is made of all their pairs
 MOST_AVOIDED = 128  # disliked tracks that push others down, the weightiest; none of them is ever recommended
+LESS_OF_IT = 0.25  # of its share that an interest keeps of which less is wanted
 LEAST_TOGETHER = 0.05  # standard deviations of a pair: a hearing is never quite deaf to an interest
 SHRINK_TO = 5.0  # liked tracks: a taste told by as many is believed by half
 
@@ -188,7 +190,7 @@ def taste_of(
     beside = np.concatenate([disliked, less_rows])
     weights_beside = np.concatenate([dislike_weights, np.ones(len(less_rows))])
     directions = shelf.points[less_rows].astype(np.float64)
-    groups = _interests(shelf, rows[liking > 0], liking[liking > 0], settings)
+    groups = _with_less(_interests(shelf, rows[liking > 0], liking[liking > 0], settings), less_rows)
     return Taste(
         shelf=shelf,
         settings=settings,
@@ -199,6 +201,13 @@ def taste_of(
         refused=rows[signals.is_disliked[is_here]],
         less=directions,
     )
+
+
+def _with_less(groups: tuple[Interest, ...], less_rows: np.ndarray) -> tuple[Interest, ...]:
+    """The same interests, those with a track of which less is wanted at a quarter of their share."""
+    shares = [each.share * (LESS_OF_IT if np.isin(less_rows, each.rows).any() else 1.0) for each in groups]
+    told = [replace(each, share=share / sum(shares)) for each, share in zip(groups, shares, strict=True)]
+    return tuple(sorted(told, key=lambda interest: (-interest.share, interest.medoid)))
 
 
 def _interests(shelf: Shelf, rows: np.ndarray, weights: np.ndarray, settings: TasteSettings) -> tuple[Interest, ...]:

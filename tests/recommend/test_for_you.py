@@ -319,9 +319,13 @@ def test_what_is_no_reason_any_more_is_named_by_none(home, scope, groups):
 
 def test_less_of_something_turns_the_list_away_from_it(home, scope, groups):
     plant_events(home, *liked(groups[0][:6], 20), *liked(groups[1][:6], 20))
-    n_before = of_each_group(groups, ask(scope))[1]
+    before = ask(scope)
     home.opinions.wish("less", groups[1][0])
-    assert of_each_group(groups, ask(scope))[1] < n_before
+    after = ask(scope)
+    share = [sum(each.share for each in found.interests if groups[1][0] in each.track_ids) for found in (before, after)]
+    assert share[1] < share[0] / 2
+    first = [sum(row.track.track_id in groups[1] for row in found.found[:5]) for found in (before, after)]
+    assert first[1] < first[0]
 
 
 def test_why_not_in_each_of_its_sentences(home, scope, groups):

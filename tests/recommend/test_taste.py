@@ -133,6 +133,17 @@ def test_less_of_this_turns_away_from_its_direction_and_hides_nothing():
     assert not len(after.refused)
 
 
+def test_less_of_this_leaves_an_interest_a_quarter_of_its_share():
+    shelf = planted_shelf(5)
+    shares = {}
+    for less in ((), ("t000",)):
+        found = taste(shelf, *likes(half_of(0, 2)), less=less)
+        shares[less] = sum(each.share for each in found.interests if 0 in each.rows)
+        assert sum(each.share for each in found.interests) == pytest.approx(1.0)
+    before = shares[()]
+    assert shares["t000",] == pytest.approx(before / 4 / (before / 4 + 1 - before))
+
+
 def test_everything_disliked_leaves_nothing_to_say():
     shelf = planted_shelf()
     found = taste(shelf, *dislikes(list(range(len(shelf)))))
