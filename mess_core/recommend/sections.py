@@ -217,7 +217,7 @@ SECTIONS: dict[str, Section] = {
         ),
         Section(
             "opposite", "The opposite",
-            "As far from your taste as this library goes, and not near what you dislike.", _opposite,
+            "As far from your taste as this library goes, and nothing that you dislike.", _opposite,
             is_like_taste=False,
         ),
     )

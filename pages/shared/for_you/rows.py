@@ -41,10 +41,11 @@ FEWEST_FOR_A_SCALE = 20  # recordings, of which a place among a hundred says som
 TO_BEGIN = {"like": "I like this", "dislike": "Not for me"}
 FOLLOWED = "a recommendation was followed to Listen"
 NOTHING = {
-    "new": "Nothing has come into this library within 30 days, after most of it was there.",
-    "rediscover": "Nothing that you like has lain for two months.",
-    "deep-cuts": "You have heard all that is here by those whom you like.",
-    "same-hands": "Nobody whom you like plays anything else here that is named.",
+    "weekly": "Nothing had been heard before Monday; the first rotation comes on the next.",
+    "new": "Nothing here is new: most of this library came at the same time, or more than a month ago.",
+    "rediscover": "Nothing that is liked has lain unheard for two months.",
+    "deep-cuts": "Nothing unheard is here by those who are liked, as far as names are known.",
+    "same-hands": "Nobody who is liked plays anything else here, as far as names are known.",
 }
 BEGINNING = "beginning"  # the section that is no section: recordings to say something about
 
