@@ -218,7 +218,7 @@ def own_cases(events: Events) -> list[Case]:
     if len(events) < FEWEST_EVENTS:
         raise DataMissingError(
             f"There are {len(events)} events, and {FEWEST_EVENTS} at least can be replayed.",
-            "Listen, or bring what was heard elsewhere: python -m mess_core events import FILE",
+            "Listen, or take in what was heard elsewhere: python -m mess_core events import FILE",
         )
     ends_s = np.quantile(events.at_s, np.linspace(0.5, 1.0, N_MOMENTS + 1))
     return [

@@ -31,6 +31,8 @@ NO_BUTTON = {"check", "import", "judgements", "learn", "tags"}  # what only the 
          "Run: python -m mess_core check --repair, then extract again."),
         ("python -m mess_core extract --encoder hearing:same-sound",
          "Press “Listen for sound and style, too” on the Listen page"),
+        ("Bring it: python -m mess_core events import FILE",
+         "Bring it: bring it in under “What you have heard” on the For You page"),
         ("Mount the disk.", "Mount the disk."),
         ("", ""),
     ],

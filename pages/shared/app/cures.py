@@ -13,7 +13,9 @@ BUTTONS = {  # how a command begins, the longer first, and what does the same he
     "extract": "embed it on the Library page",
     "targets": "run discovery on the Layers page, which measures first",
     "probe": "run discovery on the Layers page",
+    "evaluate taste": "press “Measure it here” on the For You page",
     "evaluate": "press “Measure” on the Layers page",
+    "events import": "bring it in under “What you have heard” on the For You page",
     "map": "draw the map on the Map page",
     "path": "choose “A path to …” on the Listen page",
 }
