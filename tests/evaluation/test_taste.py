@@ -96,6 +96,7 @@ def test_one_s_own_history_is_replayed_at_ten_moments_and_has_no_interval():
         own_cases(history.until(0.0))
 
 
+@pytest.mark.slow
 def test_chance_alone_has_a_lift_of_one():
     """Listeners who like anything: no list can be better than chance, and intervals hold 1."""
     ids = planted_shelf().track_ids
@@ -125,6 +126,7 @@ def test_tastes_are_planted_by_names_and_without_names_not_at_all():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_listeners", [12, 40])
 def test_intervals_hold_what_they_say(n_listeners):
     """Lists of ten and what chance finds, of listeners who differ: the true mean and ratio lie within."""

@@ -133,6 +133,7 @@ def test_two_that_are_nearly_alike_are_a_guess_and_none(home):
     assert TrackNames(home).find(listen("Queen", "Bohemian Rhapsodyc")) is None
 
 
+@pytest.mark.slow
 def test_thousands_of_names_take_seconds(home):
     """A letter is missing: of 2000 most are found, none is another; 2000 strangers are none. Not all are compared."""
     rng = random.Random(0)

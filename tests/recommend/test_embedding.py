@@ -112,6 +112,7 @@ def mood_is_nearest(points: np.ndarray, mood: np.ndarray) -> float:
     return float((mood[cosines.argmax(axis=1)] == mood).mean())
 
 
+@pytest.mark.slow
 def test_a_line_finds_the_directions_that_sittings_are_about():
     inputs, pairs, mood = a_world()
     learned = learn_sessions(inputs, pairs, QUICK)

@@ -231,6 +231,7 @@ def test_without_the_package_it_is_said_how_to_get_it(monkeypatch):
 # --- known answers --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recommender", "hit_rate", "gain"),
     [(Popular(), 0.0440, 0.0201), (ItemNeighbours(k=50), 0.0936, 0.0472), (Ease(100.0), 0.0945, 0.0536)],

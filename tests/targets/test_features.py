@@ -428,6 +428,7 @@ def recordings() -> dict[str, dict[str, TargetValue]]:
     return {name: measure_audio(Path(REAL / name), length_s=30.0) for name in names}
 
 
+@pytest.mark.slow
 def test_voices_are_told_from_instruments(recordings: dict[str, dict[str, TargetValue]]) -> None:
     """Songs and lone singers against instruments, a band without its singer among them; chance is one half."""
     names = [*INSTRUMENTS, *VOICES]
