@@ -162,7 +162,7 @@ def test_a_path_to_a_row_is_played_and_in_the_link(launch, bright, click_in_row)
     path = path_between([bright[0], end])
     assert at.query_params["to"] == end and shown(click_in_row) == [step.track.track_id for step in path.steps]
     assert path.sentence in words(at) and [track.row.number for track in click_in_row.shown][:2] == ["1", "2"]
-    assert not click_in_row.shown[0].row.asks and "steps" not in at.query_params
+    assert not click_in_row.shown[0].row.acts and "steps" not in at.query_params
     said = [track.row.verdict_words for track in click_in_row.shown]
     assert said[0] == "the beginning" and said[-1].startswith("the end") and any("brightness" in line for line in said)
     assert [line.count("a wide step") for line in said[1:]] == [int(step.is_wide) for step in path.steps[1:]]
