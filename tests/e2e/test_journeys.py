@@ -432,3 +432,57 @@ def test_who_judges_goes_elsewhere_and_comes_back_to_the_same_question(visit):
     expect(second).to_be_visible(timeout=PATIENCE_MS)
     page.get_by_role("button", name="End here").click()
     expect(page.get_by_text(re.compile("^1 answer to"))).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_a_taste_is_begun_questioned_and_left_behind_and_found_again(visit):
+    """As another listener: three likes, a thumb that is taken back, less of something, the map and back, the radio."""
+    page = visit("For_You?library=music")
+    page.get_by_role("button", name="Another name").click(timeout=PATIENCE_MS)
+    page.get_by_role("textbox", name="Name").fill("Ann <b>of</b> the journey")
+    page.get_by_role("button", name="Listen as this one").click()
+    expect(page).to_have_url(re.compile("listener=Ann"), timeout=PATIENCE_MS)
+    settle(page)
+    rows = page.locator("section.player .row")
+    for row in range(3):
+        rows.nth(row).hover()
+        rows.nth(row).locator(".act.like").click(timeout=PATIENCE_MS)
+        settle(page)
+    page.get_by_role("button", name="See what fits").click(timeout=PATIENCE_MS)
+    expect(page.get_by_role("button", name="Another list")).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+
+    unwanted = rows.first.locator(".act.dislike").get_attribute("aria-label")
+    rows.first.hover()
+    rows.first.locator(".act.dislike").click(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Take that back").click(timeout=PATIENCE_MS)
+    expect(page.get_by_role("button", name="Take that back")).to_have_count(0, timeout=PATIENCE_MS)
+    settle(page)
+    assert page.locator(f'[aria-label="{unwanted}"]').count() <= 1
+
+    page.get_by_text(re.compile("^The taste that this goes by")).click()
+    page.get_by_role("button", name="Less of this").first.click(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Take back").first.click(timeout=PATIENCE_MS)
+    expect(page.get_by_role("button", name="Less of this").first).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+    page.get_by_role("button", name="On the map").first.click()
+    expect(page.get_by_role("heading", name="Map", level=1)).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+    assert "listener=Ann" in page.url
+    page.get_by_role("link", name="For You", exact=True).click()
+    expect(page.get_by_role("button", name="Another list")).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+
+    page.get_by_test_id("stMain").get_by_text("Radio", exact=True).click()
+    expect(page.get_by_role("button", name="Skip", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+    page.get_by_role("button", name="Skip", exact=True).click()
+    expect(page.get_by_text("1 recording so far")).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+    page.get_by_role("link", name="Judge", exact=True).click()
+    expect(page.get_by_role("heading", name="Judge", level=1)).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+    page.go_back()
+    expect(page.get_by_text("1 recording so far")).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+    assert not page.locator("section.player .row.sounds").count()  # it waits for a click
+    assert not page.get_by_test_id("stException").count()
