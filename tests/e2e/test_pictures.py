@@ -100,6 +100,7 @@ VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "listen": ("Listen?query={query}&brightness=0.7", rows_are_there),
     "judge": ("Judge", can_begin),
     "learn": ("Learn", can_learn),
+    "for-you": ("For_You", rows_are_there),
 }
 
 
