@@ -46,6 +46,13 @@ def main(url: str, track_id: str) -> None:
         page.wait_for_timeout(3_000)
         page.locator(".js-plotly-plot").nth(1).screenshot(path=HERE / "leak.png")
 
+        page = browser.new_page(viewport={"width": 1400, "height": 980})
+        page.goto(f"{url}/For_You?library=demo&listener=Wen+(simulated)")
+        page.locator("section.player .row .score").nth(9).wait_for(timeout=60_000)
+        page.mouse.move(5, 5)
+        page.wait_for_timeout(4_000)
+        page.screenshot(path=HERE / "for_you.png")
+
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.goto(f"{url}/Map?library=demo&query={track_id}")
         page.locator("section.map[data-ready]").wait_for(timeout=60_000)
