@@ -29,11 +29,12 @@ from mess_core.errors import InputError
 from mess_core.recommend.columns import from_events
 from mess_core.recommend.knn import ItemNeighbours
 from mess_core.recommend.shelf import Shelf
-from mess_core.recommend.signals import signals_of
+from mess_core.recommend.signals import DAY_S, ratings, signals_of
 
 FEWEST_OTHERS = 3  # of one, all is told; of two, each knows the other; statistics offices, too, begin at three
 NEIGHBOURS = ItemNeighbours(k=50, shrinkage=5.0, fewest_together=FEWEST_OTHERS)
 CROWD_WEIGHT = 0.2  # beside content: the best of `benchmarks.crowd` where several people are alike
+RISING_DAYS = 14.0
 ENOUGH_OF_A_LABEL = 3.0  # rows: what is liked of fewer under one label is believed less
 
 
@@ -73,6 +74,34 @@ def crowd_places(shelf: Shelf, events: Mapping[str, Events], listener: str, now_
         return nothing
     nothing[is_known] = scores[items[is_known]]
     return places_of(nothing)
+
+
+def rising_places(shelf: Shelf, events: Mapping[str, Events], listener: str, now_s: float) -> np.ndarray:
+    """Where each row stands among what others have begun to take to.
+
+    Counted are listeners and not plays, so that nobody makes a track rise alone: those who took to it within
+    `RISING_DAYS`, less those who did in as many days before. What a listener did never counts for themselves.
+
+    Parameters
+    ----------
+    shelf, events, listener, now_s
+        As in `crowd_places`.
+
+    Returns
+    -------
+    ndarray, shape (n,) float64
+        Above 0 to 1, the best 1; NaN of what is not rising, or has fewer than `FEWEST_OTHERS` behind it.
+    """
+    now, before = np.zeros(len(shelf)), np.zeros(len(shelf))
+    for name, own in events.items():
+        days_ago = (now_s - own.at_s) / DAY_S
+        for counted, first, last in ((now, 0.0, RISING_DAYS), (before, RISING_DAYS, 2 * RISING_DAYS)):
+            is_then = (days_ago >= first) & (days_ago < last) & (ratings(own) > 0)
+            ids = [own.track_ids[track] for track in np.unique(own.track[is_then])]
+            if name != listener:
+                counted[[shelf.rows[each] for each in ids if each in shelf.rows]] += 1
+    rises = np.where((now >= FEWEST_OTHERS) & (now > before), now - before, np.nan)
+    return places_of(rises)
 
 
 def label_places(labels: Sequence[Collection[str]], liking: np.ndarray) -> np.ndarray:

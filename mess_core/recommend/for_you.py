@@ -22,7 +22,7 @@ from mess_core.catalogue.listening import ACTIONS
 from mess_core.catalogue.opinions import ME
 from mess_core.errors import InputError
 from mess_core.recommend.beginning import N_STARTERS, starters
-from mess_core.recommend.crowd import blend, crowd_places, places_of
+from mess_core.recommend.crowd import blend, crowd_places, places_of, rising_places
 from mess_core.recommend.explaining import DiscoveryOf, Explainer, IndexOf, Why
 from mess_core.recommend.gathering import all_events, events_of, profile_for, shelf_of, to_the_hour
 from mess_core.recommend.generator import Chosen
@@ -132,6 +132,9 @@ def recommend(
     at_time = profile_for(scope, listener, week_began_s(now_s)) if section.is_of_the_week else profile
     if crowd_weight and section.is_like_taste and not is_simulated(listener):
         at_time = _with_crowd(scope, at_time, listener, crowd_weight)
+    if section.is_of_others and not is_simulated(listener):
+        rising = rising_places(profile.shelf, all_events(scope), listener, now_s)
+        at_time = replace(at_time, rising=rising)
     refused = set(profile.taste.refused.tolist())  # also what was disliked since Monday
     rows_of = profile.shelf.rows
     stay = {rank: each for rank, each in (stays or {}).items() if rows_of.get(each.track_id, -1) not in {-1, *refused}}

@@ -32,6 +32,7 @@ class Profile:
     less : tracks of whose kind less is wanted
     now_s : seconds since 1970
     n_events : that tell it
+    rising : (n,) places of what others have begun to take to; None where nobody looked
     """
 
     shelf: Shelf
@@ -40,6 +41,7 @@ class Profile:
     less: tuple[str, ...]
     now_s: float
     n_events: int
+    rising: np.ndarray | None = None
 
     @cached_property
     def liking(self) -> np.ndarray:

@@ -36,6 +36,7 @@ class Section:
     is_like_taste : whether it promises what will be liked
     is_around_one : whether it is made around what is liked most
     is_of_the_week : whether it goes by what was heard until Monday
+    is_of_others : whether it goes by what others have begun to play
     """
 
     id: str
@@ -45,6 +46,7 @@ class Section:
     is_like_taste: bool = True
     is_around_one: bool = False
     is_of_the_week: bool = False
+    is_of_others: bool = False
 
 
 def lately(profile: Profile) -> set[int]:
@@ -144,6 +146,13 @@ def _rediscover(profile: Profile, n: int, surprise: float, seed: int) -> list[Ch
     return _choose(profile, Wanted(n, only=rows.tolist()))
 
 
+def _rising(profile: Profile, n: int, surprise: float, seed: int) -> list[Chosen]:
+    if profile.rising is None:
+        return []
+    rows = np.flatnonzero(~np.isnan(profile.rising) & ~np.isfinite(profile.days_since))
+    return _choose(profile, Wanted(n, surprise, only=rows.tolist()))
+
+
 def _deep_cuts(profile: Profile, n: int, surprise: float, seed: int) -> list[Chosen]:
     rows = np.flatnonzero(~np.isfinite(profile.days_since) & profile.shelf.by_any_of(profile.liked_artists))
     return _choose(profile, Wanted(n, surprise, only=rows.tolist()))
@@ -206,6 +215,11 @@ SECTIONS: dict[str, Section] = {
         Section(
             "rediscover", "Rediscover",
             "What you liked and have not heard for two months.", _rediscover,
+        ),
+        Section(
+            "rising", "Rising here",
+            "What three others here at least have begun to play within two weeks, and you have not heard.", _rising,
+            is_of_others=True,
         ),
         Section(
             "deep-cuts", "Deep cuts",

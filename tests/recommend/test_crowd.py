@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mess_core.errors import InputError
-from mess_core.recommend.crowd import FEWEST_OTHERS, blend, crowd_places, label_places, places_of
+from mess_core.recommend.crowd import FEWEST_OTHERS, blend, crowd_places, label_places, places_of, rising_places
+from mess_core.recommend.signals import DAY_S
 from tests.recommend.crowds import NOW_S, a_shelf, heard, houses
 
 N = 20
@@ -151,3 +152,19 @@ def test_content_knows_every_row():
         blend(np.array([0.1, np.nan]), [(np.array([0.5, 1.0]), 0.5)])
     with pytest.raises(InputError, match="place for each row"):
         blend(np.array([0.1, 0.2]), [(np.array([0.5]), 0.5)])
+
+
+def test_what_rises_is_what_three_others_have_begun_to_take_to():
+    """Rows 0 and 1 they heard three days ago, 1 also twenty days ago; row 2 is heard by one of them alone."""
+    shelf = a_shelf(np.eye(4))
+
+    def rising(n_others: int, own: tuple[int, ...] = ()) -> list[int]:
+        days_ago = [3.0, 3.0, 20.0]
+        events = {f"other {n}": heard([0, 1, 1], [NOW_S - days * DAY_S for days in days_ago]) for n in range(n_others)}
+        events["alone"] = heard([2])
+        found = rising_places(shelf, {**events, "me": heard(list(own))}, "me", NOW_S)
+        return np.flatnonzero(~np.isnan(found)).tolist()
+
+    assert rising(3) == [0]
+    assert rising(2) == []
+    assert rising(2, own=(0,)) == []  # one's own listening makes nothing rise for oneself

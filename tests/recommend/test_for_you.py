@@ -193,6 +193,17 @@ def test_new_is_what_came_lately(home, scope, groups):
     assert set(ids_of(ask(scope, "new"))) <= set(groups[1][1:4]) and ids_of(ask(scope, "new"))
 
 
+def test_what_three_others_have_begun_to_play_rises_and_who_they_are_is_not_said(home, scope, groups):
+    plant_events(home, *liked(groups[0][:4], 20))
+    for name in ("Ann", "Ben", "Cem"):
+        plant_events(home, (groups[3][0], "play", 2.0, 1.0), (groups[0][0], "play", 2.0, 1.0), listener=name)
+    found = ask(scope, "rising")
+    assert ids_of(found) == [groups[3][0]]  # the other one was heard
+    assert not any(name in row.why.text for row in found.found for name in ("Ann", "Ben", "Cem"))
+    home.opinions.forget("Cem")
+    assert ids_of(ask(scope, "rising")) == []
+
+
 def test_rediscovered_is_what_was_liked_long_ago(home, scope, groups):
     old, new = groups[0][:4], groups[0][4:8]
     plant_events(home, *liked(old, FORGOTTEN_DAYS + 5), *liked(new, FORGOTTEN_DAYS - 5))

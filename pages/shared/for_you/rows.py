@@ -43,6 +43,7 @@ FOLLOWED = "a recommendation was followed to Listen"
 NOTHING = {
     "weekly": "Nothing had been heard before Monday; the first rotation comes on the next.",
     "new": "Nothing here is new: most of this library came at the same time, or more than a month ago.",
+    "rising": "Nothing is rising here: that takes three others who have begun to play the same within two weeks.",
     "rediscover": "Nothing that is liked has lain unheard for two months.",
     "deep-cuts": "Nothing unheard is here by those who are liked, as far as names are known.",
     "same-hands": "Nobody who is liked plays anything else here, as far as names are known.",
