@@ -226,6 +226,9 @@ def tasted(home, groups) -> list[list[str]]:
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_each_section_shows_what_the_core_chooses(launch, home, tasted, browser, section):
+    unheard = home.catalogue.track_ids("planted")[-1]
+    for name in ("Ann", "Ben", "Cem") if section == "rising" else ():
+        home.opinions.add_play(unheard, 20.0, share=1.0, listener=name)
     at = launch(FOR_YOU, library="planted", section=section)
     expected = recommend(scope_to_listen(home, "planted"), section_id=section, k=rows.N_ROWS)
     assert browser.ids == [row.track.track_id for row in expected.found] and browser.ids
