@@ -19,8 +19,9 @@ import numpy as np
 from mess_core.catalogue.listening import Events
 from mess_core.evaluation.recommendation import NDCG, accuracy, mean_of_users
 from mess_core.numbers import interval, number
-from mess_core.recommend.crowd import CROWD_WEIGHT, FEWEST_OTHERS, blend, crowd_places, places_of
+from mess_core.recommend.crowd import CROWD_WEIGHT, FEWEST_OTHERS, blend, crowd_places
 from mess_core.recommend.gathering import all_events, shelf_of
+from mess_core.recommend.places import places_of
 from mess_core.recommend.profile import profile_of
 from mess_core.recommend.shelf import Shelf
 from mess_core.recommend.signals import DAY_S, DISLIKE, ratings

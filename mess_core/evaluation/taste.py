@@ -40,9 +40,9 @@ from mess_core.errors import DataMissingError
 from mess_core.probing.resampling import draw_groups, intervals
 from mess_core.recommend.profile import Profile, profile_of
 from mess_core.recommend.reasons import carrier_of, is_borne_out
-from mess_core.recommend.sections import SECTIONS
+from mess_core.recommend.sections import LATELY_DAYS, SECTIONS
 from mess_core.recommend.shelf import Shelf
-from mess_core.recommend.signals import DAY_S, HALF_LIVES_DAYS, signals_of
+from mess_core.recommend.signals import DAY_S, HALF_LIVES_DAYS, LIKE, TO_THE_END_FROM, signals_of
 from mess_core.recommend.simulated import KNOWN_SHARE, Planted, draw_planted, simulate
 from mess_core.recommend.taste import TasteSettings
 
@@ -321,7 +321,7 @@ def _ranked(scores: np.ndarray, liked: np.ndarray, against: np.ndarray, new: np.
 def _like_the_last(shelf: Shelf, case: Case) -> np.ndarray:
     """How like each row is to the last that was heard to the end, or liked."""
     before = case.before
-    well = np.flatnonzero((before.share >= 0.8) | (before.action == 2))
+    well = np.flatnonzero((before.share >= TO_THE_END_FROM) | (before.action == LIKE))
     for event in well[::-1]:
         row = shelf.rows.get(before.track_ids[before.track[event]])
         if row is not None:
@@ -342,7 +342,7 @@ def _planted_found(profile: Profile, planted: Planted) -> float:
 
 
 def _section(shelf: Shelf, profile: Profile, rows: Sequence[int], liked: np.ndarray) -> dict[str, float]:
-    eligible = profile.days_since >= 14
+    eligible = profile.days_since >= LATELY_DAYS
     by_chance = float(liked[eligible].mean()) if eligible.any() else np.nan
     if not rows:
         return {"rate": np.nan, "by_chance": by_chance, "variety": np.nan, "novelty": np.nan}

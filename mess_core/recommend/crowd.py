@@ -28,6 +28,7 @@ from mess_core.catalogue.listening import Events
 from mess_core.errors import InputError
 from mess_core.recommend.columns import from_events
 from mess_core.recommend.knn import ItemNeighbours
+from mess_core.recommend.places import places_of
 from mess_core.recommend.shelf import Shelf
 from mess_core.recommend.signals import DAY_S, ratings, signals_of
 
@@ -93,13 +94,12 @@ def rising_places(shelf: Shelf, events: Mapping[str, Events], listener: str, now
         Above 0 to 1, the best 1; NaN of what is not rising, or has fewer than `FEWEST_OTHERS` behind it.
     """
     now, before = np.zeros(len(shelf)), np.zeros(len(shelf))
-    for name, own in events.items():
+    for own in (each for name, each in events.items() if name != listener):
         days_ago = (now_s - own.at_s) / DAY_S
         for counted, first, last in ((now, 0.0, RISING_DAYS), (before, RISING_DAYS, 2 * RISING_DAYS)):
             is_then = (days_ago >= first) & (days_ago < last) & (ratings(own) > 0)
             ids = [own.track_ids[track] for track in np.unique(own.track[is_then])]
-            if name != listener:
-                counted[[shelf.rows[each] for each in ids if each in shelf.rows]] += 1
+            counted[[shelf.rows[each] for each in ids if each in shelf.rows]] += 1
     rises = np.where((now >= FEWEST_OTHERS) & (now > before), now - before, np.nan)
     return places_of(rises)
 
@@ -129,22 +129,6 @@ def label_places(labels: Sequence[Collection[str]], liking: np.ndarray) -> np.nd
     worth = {label: total[label] / (n_rows[label] + ENOUGH_OF_A_LABEL) for label in total}
     scores = np.array([max((worth[label] for label in own), default=np.nan) for own in labels], np.float64)
     return places_of(scores) if np.nansum(scores) > 0 else np.full(len(labels), np.nan)
-
-
-def places_of(scores: np.ndarray) -> np.ndarray:
-    """Each score as its place among all, above 0 to 1; equal ones share theirs, NaN has none.
-
-    Examples
-    --------
-    >>> places_of(np.array([3.0, np.nan, 1.0, 3.0])).round(2).tolist()
-    [0.83, nan, 0.33, 0.83]
-    """
-    from scipy.stats import rankdata
-
-    found = np.full(len(scores), np.nan)
-    is_known = ~np.isnan(scores)
-    found[is_known] = rankdata(scores[is_known]) / max(is_known.sum(), 1)
-    return found
 
 
 def blend(content: np.ndarray, others: Sequence[tuple[np.ndarray, float]]) -> np.ndarray:

@@ -18,6 +18,7 @@ from mess_core.recommend.interests import facts_of, interests_of
 from mess_core.recommend.profile import Profile
 from mess_core.recommend.reasons import Carrier, WhyNot, carrier_of, why_not
 from mess_core.recommend.sections import LATELY_DAYS, Section, most_liked_lately
+from mess_core.recommend.signals import LIKE
 from mess_core.search.answers import Plan, make_plan
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.question import Question
@@ -62,11 +63,11 @@ class Explainer:
         self._index = _index_for_words(scope, index_of, discovery_of) if index_of is not None else None
         self._tagged = tagged_library(scope.workspace, scope.library)
         plays = events.until(profile.now_s)
-        is_like = plays.action == 2
+        is_like = plays.action == LIKE
         self._liked = {plays.track_ids[track] for track in plays.track[is_like]}
         signals = profile.signals
         self._n_plays = dict(zip(signals.track_ids, signals.n_plays.tolist(), strict=True))
-        self._interests = interests_of(scope, profile)
+        self.interests = interests_of(scope, profile)
 
     def why(self, section: Section, chosen: Chosen) -> Why:
         shelf = self.profile.shelf
@@ -80,15 +81,15 @@ class Explainer:
             return Why("try", None, (), "A try: it is not known yet how you like music of this kind.")
         carrier = carrier_of(self.profile.taste, chosen.row)
         if carrier is None:
-            if chosen.interest < 0 or chosen.interest >= len(self._interests):
+            if chosen.interest < 0 or chosen.interest >= len(self.interests):
                 return Why("try", None, (), "Nothing is known of your taste yet.")
-            name = self._interests[chosen.interest].name
+            name = self.interests[chosen.interest].name
             return Why("interest", None, (), f"It fits your taste for {name}; no single recording carries that.")
         heard_id = shelf.track_ids[carrier.row]
         alike = self.alike(heard_id, shelf.track_ids[chosen.row])
         text = f"Because you {self._did(heard_id)} {self._titled(heard_id)}"
         if not alike.said and carrier.percentile < NEAR_FROM:  # it carries most, and is not near itself
-            interest = self._interests[chosen.interest]
+            interest = self.interests[chosen.interest]
             also = f", in your taste for {interest.name}" if interest.is_named else ""
             return Why("track", heard_id, (), f"{text}{also}.", carrier)
         return Why("track", heard_id, alike.respects, f"{text}{alike.or_near(carrier.percentile)}", carrier)

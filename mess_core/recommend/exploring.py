@@ -70,6 +70,13 @@ def n_to_try(n: int, surprise: float) -> int:
     return 0 if n < 5 else max(1, round(share * n))
 
 
+def some_of(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As many of some rows as a draw can be made among, by chance, in order."""
+    if len(rows) <= MOST_TRIED_AMONG:
+        return rows
+    return np.sort(rng.choice(rows, MOST_TRIED_AMONG, replace=False))
+
+
 def try_out(
     shelf: Shelf, posterior: Posterior, allowed: np.ndarray, n: int, rng: np.random.Generator
 ) -> list[tuple[int, float]]:
@@ -88,8 +95,7 @@ def try_out(
     list of (row, propensity)
         The propensity is how likely the row was to be among them.
     """
-    if len(allowed) > MOST_TRIED_AMONG:
-        allowed = np.sort(rng.choice(allowed, MOST_TRIED_AMONG, replace=False))
+    allowed = some_of(allowed, rng)
     n = min(n, len(allowed))
     if n <= 0:
         return []

@@ -22,11 +22,12 @@ from mess_core.catalogue.listening import ACTIONS
 from mess_core.catalogue.opinions import ME
 from mess_core.errors import InputError
 from mess_core.recommend.beginning import N_STARTERS, starters
-from mess_core.recommend.crowd import blend, crowd_places, places_of, rising_places
+from mess_core.recommend.crowd import blend, crowd_places, rising_places
 from mess_core.recommend.explaining import DiscoveryOf, Explainer, IndexOf, Why
 from mess_core.recommend.gathering import all_events, events_of, profile_for, shelf_of, to_the_hour
 from mess_core.recommend.generator import Chosen
 from mess_core.recommend.interests import NamedInterest, interests_of
+from mess_core.recommend.places import places_of
 from mess_core.recommend.profile import Profile, at_this_part_of_day
 from mess_core.recommend.sections import SECTIONS, Section, choose_next, most_liked_lately, week_began_s
 from mess_core.recommend.simulated import is_simulated
@@ -161,7 +162,7 @@ def recommend(
         section,
         _title(scope, section, at_time),
         profile,
-        interests_of(scope, profile),
+        explainer.interests if at_time.taste.interests is profile.taste.interests else interests_of(scope, profile),
         tuple(rows),
     )
 

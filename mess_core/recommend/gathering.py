@@ -19,7 +19,7 @@ from mess_core.recommend.profile import Profile, at_this_part_of_day, profile_of
 from mess_core.recommend.sections import week_began_s
 from mess_core.recommend.shelf import Shelf, make_points
 from mess_core.recommend.signals import DAY_S
-from mess_core.recommend.simulated import heard_by, is_simulated
+from mess_core.recommend.simulated import heard_by, is_simulated, simulated_people
 from mess_core.targets.registry import COMPARABLE
 from mess_core.words import counted
 from mess_core.workspace.scope import Scope
@@ -113,6 +113,13 @@ def events_of(scope: Scope, listener: str) -> Events:
         events: Events = made_of(key, of, lambda: heard_by(listener, scope.tracks, today * DAY_S))
         return events
     return scope.workspace.opinions.events(listener)
+
+
+def people_to_look_at(scope: Scope) -> list[str]:
+    """Those of the simulated who would find something of theirs in a library."""
+    catalogue, key = scope.workspace.catalogue, ("simulated people", scope.library)
+    made_of = scope.workspace.database.remembered.made_of
+    return list(made_of(key, catalogue.content(scope.library), lambda: simulated_people(scope.tracks)))
 
 
 def profile_for(scope: Scope, listener: str, now_s: float, part_of_day: str | None = None) -> Profile:

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mess_core.recommend.places import places_of
 from mess_core.recommend.shelf import Shelf
 from mess_core.recommend.taste import Taste
 
@@ -150,7 +151,7 @@ def choose(
     scores = relevance(taste, np.empty(0, int) if heard is None else heard, wanted.surprise) + moved
     worth = scores + BY_NEWNESS * (shelf.added_s >= new_from_s) + BY_ARTIST * shelf.by_any_of(liked_artists)
     place = np.zeros(len(shelf))
-    place[rows] = _places(worth[rows])
+    place[rows] = places_of(worth[rows])
     rows = rows[np.lexsort((rows, -worth[rows]))]
     quotas = _quotas([interest.share for interest in taste.interests], wanted.n)
     own_rows = [rows[taste.best[rows] == number] for number in range(len(quotas))]
@@ -182,14 +183,6 @@ def _next(ordered: np.ndarray, worth: np.ndarray, taken: _List) -> int | None:
     likest = (points[open_to] @ points[taken.rows].T).max(axis=1) if taken.rows else np.zeros(len(open_to))
     adds = RELEVANCE * worth[open_to] - (1 - RELEVANCE) * likest
     return int(open_to[int(np.argmax(adds))])
-
-
-def _places(scores: np.ndarray) -> np.ndarray:
-    """Each score as its place among all, above 0 to 1; equal ones share theirs."""
-    from scipy.stats import rankdata
-
-    found: np.ndarray = rankdata(scores) / len(scores)
-    return found
 
 
 def _quotas(shares: list[float], n: int) -> list[int]:

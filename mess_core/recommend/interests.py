@@ -34,12 +34,12 @@ def interests_of(scope: Scope, profile: Profile) -> tuple[NamedInterest, ...]:
     """The interests of a taste, named."""
     shelf = profile.shelf
     facts, shares = facts_of(scope, shelf)
+    medoids = scope.workspace.catalogue.tracks_of([shelf.track_ids[each.medoid] for each in profile.taste.interests])
     found = []
     for interest in profile.taste.interests:
         track_ids = [shelf.track_ids[row] for row in interest.rows]
         name = name_of_interest([facts[row] for row in interest.rows], interest.weights.tolist(), shares)
-        medoid = scope.workspace.catalogue.tracks_of([shelf.track_ids[interest.medoid]])
-        track = next(iter(medoid.values()), None)
+        track = medoids.get(shelf.track_ids[interest.medoid])
         if track is None:
             continue
         hears = {name: float(each) for (name, _), each in zip(shelf.hearings, interest.hears, strict=True)}

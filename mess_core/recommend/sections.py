@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mess_core.recommend.exploring import SHARE_FAMILIAR, SHARE_SURPRISING, n_to_try, posterior_of, try_out
+from mess_core.recommend.exploring import SHARE_FAMILIAR, SHARE_SURPRISING, n_to_try, posterior_of, some_of, try_out
 from mess_core.recommend.generator import Chosen, Wanted, choose, with_room
 from mess_core.recommend.profile import Profile
 from mess_core.recommend.signals import DAY_S
@@ -63,10 +63,10 @@ def _quick_picks(profile: Profile, n: int, surprise: float, seed: int) -> list[C
     is_near_dislike = profile.taste.penalties > 0
     is_open = ~is_near_dislike
     is_open[np.fromiter(taken, int)] = False
-    allowed = with_room(profile.shelf, wanted, [each.row for each in chosen], np.flatnonzero(is_open))
-    tried = try_out(
-        profile.shelf, posterior_of(profile.shelf, profile.signals), allowed, n_tried, np.random.default_rng(seed)
-    )
+    rng = np.random.default_rng(seed)
+    some = some_of(np.flatnonzero(is_open), rng)  # before each is asked whether there is room for it
+    allowed = with_room(profile.shelf, wanted, [each.row for each in chosen], some)
+    tried = try_out(profile.shelf, posterior_of(profile.shelf, profile.signals), allowed, n_tried, rng)
     places = np.argsort(np.argsort(profile.taste.scores)) / max(len(profile.shelf), 1)
     for number, (row, propensity) in enumerate(tried):
         one = Chosen(
@@ -112,6 +112,7 @@ def around(profile: Profile, row: int, n: int) -> list[Chosen]:
         profile.taste,
         interests=(Interest(np.array([row]), np.ones(1), row, 1.0, np.full(len(profile.shelf.hearings), 1.0)),),
         centres=points[[row]].astype(np.float64),
+        dealt=None,  # others had a hand in the taste, not in how near two recordings are
     )
     return choose(alone, Wanted(n, never=lately(profile) | {row}))
 

@@ -44,7 +44,6 @@ MOST_CLUSTERED = 1000  # liked tracks, the weightiest: Ward's tree is made of al
 MOST_AVOIDED = 128  # disliked tracks that push others down, the weightiest; none of them is ever recommended
 LESS_OF_IT = 0.25  # of its share that an interest keeps of which less is wanted
 LEAST_TOGETHER = 0.05  # standard deviations of a pair: a hearing is never quite deaf to an interest
-SHRINK_TO = 5.0  # liked tracks: a taste told by as many is believed by half
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,6 @@ class Taste:
     centres : (n_interests, d) float64, of length one
     disliked, dislike_weights : (m,) rows to stay away from, and how much, 0 to 1
     refused : (k,) rows that are never recommended
-    less : (l, d) float64, directions of which less is wanted, of length one
     dealt : (n,) scores that others had a hand in, in place of one's own; None where they had not
     """
 
@@ -103,17 +101,11 @@ class Taste:
     disliked: np.ndarray
     dislike_weights: np.ndarray
     refused: np.ndarray
-    less: np.ndarray
     dealt: np.ndarray | None = None
 
     @property
     def n_liked(self) -> int:
         return sum(len(interest.rows) for interest in self.interests)
-
-    @property
-    def trust(self) -> float:
-        """How far it is to be believed, 0 to 1: half of it after `SHRINK_TO` tracks."""
-        return self.n_liked / (self.n_liked + SHRINK_TO)
 
     def heard_by(self, number: int, points: np.ndarray) -> np.ndarray:
         """Points (n, d) as an interest hears them: each hearing as much as it counts for it."""
@@ -199,7 +191,6 @@ def taste_of(
         disliked=beside,
         dislike_weights=weights_beside,
         refused=rows[signals.is_disliked[is_here]],
-        less=directions,
     )
 
 

@@ -33,7 +33,7 @@ def track(title: str, performer: str | None = None, instrument: str | None = Non
     ],
 )
 def test_a_name_is_said_once(given, label, apart):
-    named = rows._named(track(*given))
+    named = PlayerTrack.in_a_row(track(*given))
     assert (named.label, named.performer) == (label, apart)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mess_core.errors import InputError
-from mess_core.recommend.crowd import FEWEST_OTHERS, blend, crowd_places, label_places, places_of, rising_places
+from mess_core.recommend.crowd import FEWEST_OTHERS, blend, crowd_places, label_places, rising_places
+from mess_core.recommend.places import places_of
 from mess_core.recommend.signals import DAY_S
 from tests.recommend.crowds import NOW_S, a_shelf, heard, houses
 

@@ -81,6 +81,15 @@ def test_because_is_around_what_is_liked_most_by_now():
     }
 
 
+def test_others_have_no_hand_in_what_is_like_one_track():
+    """Their places are dealt into the scores of a taste; a list around one track goes by how near that is."""
+    profile = a_profile(*USUAL)
+    dealt = np.random.default_rng(0).permutation(profile.taste.scores)
+    moved = replace(profile, taste=replace(profile.taste, dealt=dealt))
+    assert rows_of("because", moved) == rows_of("because", profile)
+    assert rows_of("deep-cuts", moved) != rows_of("deep-cuts", profile)
+
+
 def test_a_week_s_list_stays_for_the_week_and_changes_after_it():
     began_s = week_began_s(NOW_S)
     assert (began_s - 4 * DAY_S) % WEEK_S == 0  # a Monday

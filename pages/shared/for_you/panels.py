@@ -14,29 +14,29 @@ from mess_core.numbers import interval, number, percent
 from mess_core.recommend.beginning import ENOUGH_LIKED
 from mess_core.recommend.explaining import why_not_of
 from mess_core.recommend.for_you import ForYou, n_heard_at, recommend
+from mess_core.recommend.gathering import people_to_look_at
 from mess_core.recommend.profile import PARTS_OF_DAY
 from mess_core.recommend.sections import SECTIONS, Section
-from mess_core.recommend.simulated import is_simulated, planted_words, simulated_people
+from mess_core.recommend.simulated import is_simulated, planted_words
 from mess_core.words import counted
 from mess_core.work.evaluate import EvaluateRequest
 from mess_core.work.request import submit, under_way
 from mess_core.workspace.scope import Scope
 from pages.shared.app import jobs, resources, state
+from pages.shared.for_you.radio import RADIO, is_on
 from pages.shared.for_you.rows import N_ROWS, begin_list_anew, is_beginning, seen_before, show_others, staying
 from pages.shared.widgets.pickers import offer_as_library
 
-RADIO = "radio"
-NEW_NAME = "name of another listener"
-ANOTHER_NAME = "name of another listener"
+NEW_NAME, CROWD = "name of another listener", "what others add"
 LONGEST_NAME = 60
 ANY_TIME = ""
-MOST_ASKED = 2000  # titles in one list
+MOST_ASKED, MOST_FOUND = 2000, 50  # titles in one list; of more, those that are searched for
 
 
 def choose_listener(scope: Scope) -> str:
     """Who listens: somebody who has, a new name, or one of the simulated on a library that has their music."""
     known = resources.workspace().opinions.listeners()
-    people = [ME, *(name for name in known if name != ME), *simulated_people(scope.tracks)]
+    people = [ME, *(name for name in known if name != ME), *people_to_look_at(scope)]
     asked = str(state.read("listener") or ME)
     if len(asked) > LONGEST_NAME:
         state.cannot("listener", asked, f"a name of more than {LONGEST_NAME} letters", f"{ME} listens instead")
@@ -87,11 +87,12 @@ def find(scope: Scope, listener: str) -> ForYou:
     part = str(state.read("part_of_day"))
     with st.spinner("Looking through the library…", show_time=False):
         crowd = weigh_crowd(scope, time.time())
+        st.session_state[CROWD] = "" if crowd is None else crowd.verdict
         return recommend(
             scope,
             listener,
             section,
-            k=N_ROWS,
+            k=1 if is_on() else N_ROWS,  # the radio has rows of its own
             surprise=float(state.read("surprise")),
             part_of_day=part if part in PARTS_OF_DAY else None,
             crowd_weight=crowd.weight if crowd else 0.0,
@@ -240,9 +241,13 @@ def show_exports(known: ForYou) -> None:
 def ask_why_not(scope: Scope, known: ForYou) -> None:
     """What keeps a track from being recommended."""
     with st.expander("Why not …?", icon=":material/help_center:"):
-        titles = {track.track_id: track.title for track in scope.embedded_tracks[:MOST_ASKED]}
+        labels, offered = scope.workspace.catalogue.labels(scope.library), list(known.profile.shelf.track_ids)
+        if len(offered) > MOST_ASKED:
+            words = st.text_input("Find", key="words of why not", placeholder="title, performer, instrument")
+            found, _ = scope.workspace.catalogue.find(scope.library, words, MOST_FOUND)
+            offered = [track.track_id for track in found if track.track_id in known.profile.shelf.rows]
         chosen = st.selectbox(
-            "Which recording", list(titles), index=None, format_func=lambda each: titles.get(each, each), key="why not",
+            "Which recording", offered, index=None, format_func=lambda each: labels.get(each, each), key="why not",
             placeholder="Any recording of this library",
         )  # fmt: skip
         if chosen is not None:
@@ -298,7 +303,6 @@ def explain(scope: Scope) -> None:
             "answer is, not what you like, so they do not count here; what you hear there does.\n\n"
             "All of it stays on this machine, and can be deleted under *What you have heard*."
         )
-        crowd = weigh_crowd(scope, time.time())
-        if crowd is not None:
-            st.text(crowd.verdict)
+        if verdict := st.session_state[CROWD]:
+            st.text(verdict)
         offer_to_measure(scope)

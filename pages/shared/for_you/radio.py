@@ -12,8 +12,8 @@ from mess_core.recommend.simulated import is_simulated
 from mess_core.words import counted
 from mess_core.workspace.scope import Scope
 from pages.shared.app import resources, state
-from pages.shared.for_you.rows import named, player_of
-from pages.shared.widgets.player.player import PlayerReport, PlayerRow, Shown, keep_heard, player
+from pages.shared.for_you.rows import player_of
+from pages.shared.widgets.player.player import PlayerReport, PlayerRow, PlayerTrack, Shown, keep_heard, player
 
 RADIO = "radio"
 PLAYED, NOW = "played on the radio", "on the radio now"
@@ -44,7 +44,7 @@ def show_radio(scope: Scope, known: ForYou) -> None:
     acts = {} if is_simulated(listener) else ACTS
     row = PlayerRow("1", verdict_words=now.why.text, acts=acts, verdict=verdicts.get(now.track.track_id, "none"))
     report = player(
-        [replace(named(now.track), row=row)],
+        [replace(PlayerTrack.in_a_row(now.track), row=row)],
         key=key,
         has_query=False,
         starts=st.session_state.get(GOES_ON),

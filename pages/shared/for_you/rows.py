@@ -149,13 +149,6 @@ def show_rows(scope: Scope, known: ForYou) -> None:
     _keep(known, report)
 
 
-def named(track: Track) -> PlayerTrack:
-    """What is played; who plays it on what stands apart, where the title does not say it."""
-    facts = [fact for fact in (track.performer, track.instrument) if fact]
-    parts = [part for part in track.title.split(" · ") if part not in facts]
-    return replace(PlayerTrack.of(track), label=" · ".join(parts) or track.title, performer=" · ".join(facts))
-
-
 def _of_row(row: Recommended, known: ForYou, verdicts: Mapping[str, str]) -> PlayerTrack:
     has_scale = row.chosen.interest >= 0 and len(known.profile.shelf) >= FEWEST_FOR_A_SCALE
     score = round(100 * row.chosen.place) if has_scale else None
@@ -163,7 +156,7 @@ def _of_row(row: Recommended, known: ForYou, verdicts: Mapping[str, str]) -> Pla
     if row.why.track_id is None:
         acts.pop("ignore", None)
     return replace(
-        named(row.track),
+        PlayerTrack.in_a_row(row.track),
         row=PlayerRow(
             str(row.rank),
             verdict_words=row.why.text,
@@ -276,7 +269,7 @@ def show_beginning(scope: Scope, known: ForYou) -> None:
     report = player(
         [
             replace(
-                named(track),
+                PlayerTrack.in_a_row(track),
                 row=PlayerRow(
                     str(rank),
                     verdict_words=_heard_as(tagged.words(track.track_id)),

@@ -33,7 +33,6 @@ from pages.shared.widgets.player.player import (
 
 MOST_SEEDS = 4  # recordings of a question that have a number of their own in a row
 MOST_SCORES = 3  # aspects that have a number of their own in a row; all have it under the numbers
-APART = " · "  # between what a title says, and what is said below it
 NEARNESS = (
     f"Nearer than {{}} in 100 of the pairs that recordings of this library form with their {N_NEIGHBOURS} nearest."
 )
@@ -85,7 +84,9 @@ def show_steps(path: TrackPath, lines: Sequence[str]) -> None:
     verdicts = resources.workspace().opinions.verdicts(query_id)
     report = player(
         [
-            replace(_named(step.track), row=_step(step, last, line, verdicts.get(step.track.track_id, "none")))
+            replace(
+                PlayerTrack.in_a_row(step.track), row=_step(step, last, line, verdicts.get(step.track.track_id, "none"))
+            )
             for step, line in zip(path.steps, lines, strict=True)
         ],
         key="player",
@@ -117,13 +118,13 @@ def _step(step: Step, last: int, line: str, verdict: str) -> PlayerRow:
 def _tracks(found: Answer, query: Track | None, lines: Mapping[str, str]) -> list[PlayerTrack]:
     is_aligned, has_scale = st.session_state.get("aligned", True), not is_early(found)
     verdicts = resources.workspace().opinions.verdicts(query.track_id if query else None)
-    tracks = [] if query is None else [replace(_named(query), row=PlayerRow("A", "the query", acts={}))]
+    tracks = [] if query is None else [replace(PlayerTrack.in_a_row(query), row=PlayerRow("A", "the query", acts={}))]
     for item, more, holds, alike in _listed(found):
         row = _row(found, item, lines, verdicts.get(item.track.track_id, "none"), has_scale=has_scale)
         if alike is not None:
             said = f"the same notes as above ({number(alike)})" if alike else ""
             row = replace(row, is_under=True, verdict_words="; ".join(filter(None, (said, row.verdict_words))))
-        track = replace(_named(item.track), row=replace(row, more=more, holds=holds))
+        track = replace(PlayerTrack.in_a_row(item.track), row=replace(row, more=more, holds=holds))
         if item.moment:
             offset_s = item.moment.track_s - item.moment.query_s if is_aligned else 0.0
             length_s = min(item.moment.length_s, item.track.duration_s - item.moment.track_s)
@@ -173,15 +174,6 @@ def _gathered(key: tuple, _found: list[FoundTrack]) -> list[tuple[str, tuple[str
 def _open(track_id: str) -> None:
     """Show what stands under a row, or hide it."""
     st.session_state[OPENED] = st.session_state.get(OPENED, frozenset()) ^ {track_id}
-
-
-def _named(track: Track) -> PlayerTrack:
-    """What is played, and who plays it on what set apart: each once, however the title puts them together."""
-    facts = [fact for fact in (track.performer, track.instrument) if fact]
-    parts = [part for part in track.title.split(APART) if part not in facts]
-    title = APART.join(parts) or track.title
-    apart = [fact for fact in facts if fact.casefold() not in title.casefold()]
-    return replace(PlayerTrack.of(track), label=title, performer=APART.join(apart))
 
 
 def _row(

@@ -48,6 +48,7 @@ OF_AN_ANSWER = {
 OF_A_RECOMMENDATION = {
     "like": "I like this", "dislike": "Not for me", "follow": "Find like this", "ignore": "Not for that reason",
 }  # fmt: skip
+APART = " · "  # between what a title says, and what is said below it
 PASSAGE_MIN_S = 1.0  # as in player.js: a shorter one cannot be chosen
 QUIETEST_TARGET_LUFS = -45.0  # a nearly silent recording must not pull all others down with it
 
@@ -135,6 +136,15 @@ class PlayerTrack:
             duration_s=track.duration_s,
             performer="" if (track.performer or "") in track.title else str(track.performer),
         )
+
+    @classmethod
+    def in_a_row(cls, track: Track) -> PlayerTrack:
+        """What is played, and who plays it on what set apart: each once, however the title puts them together."""
+        facts = [fact for fact in (track.performer, track.instrument) if fact]
+        parts = [part for part in track.title.split(APART) if part not in facts]
+        title = APART.join(parts) or track.title
+        apart = [fact for fact in facts if fact.casefold() not in title.casefold()]
+        return replace(cls.of(track), label=title, performer=APART.join(apart))
 
 
 @dataclass(frozen=True)
