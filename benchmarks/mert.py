@@ -5,6 +5,10 @@
 Random weights of the true size, so nothing is downloaded. Other programs disturb a timing in one direction only, so
 every figure is the best of several rounds, and limit and model take turns within each round. On a machine that stays
 busy, one thread timed by its processor time still tells how near the limit it is.
+
+What holds the rest, float32 on one thread: 85 % of the time are matrix products, and those of MERT's shapes reach 89 to
+92 GFLOP/s where the best shape reaches 99, so that with nothing else to do it would come to some 93 %. Attention takes
+5 % of the time, the first and the positional convolution together 5 %, GELU 3 %, copies, norms and sums 1.4 %.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
     python -m benchmarks.musicnn [--rounds 5] [--seconds 120] [--threads 1 --cpu-time]
 
+The limit is that of one large product. MusiCNN's own are small since its timbral filters are answered frequency by
+frequency (7 frames deep), so its share of the limit is lower than it was, and the time, too.
+
 Times real time: seconds of music per second. Other programs disturb a timing in one direction only, so every figure is
 the best of several rounds, and limit and network take turns within each round. On a machine that stays busy, processor
 time of one thread still tells how near the limit it is; twice that is what two quiet cores do at best.
@@ -51,14 +54,15 @@ clock = time.perf_counter
 def count_gflop() -> tuple[float, float]:
     """Multiplications and additions of a patch in 10^9: as its layers are defined, and as they are computed."""
     positions = {height: N_BANDS - height + 1 for height in TIMBRAL_BANDS}
-    defined = [n * height for height, n in positions.items()]
-    # Of two positions three products with half the bands; what is left of an odd number as it is.
-    computed = [n // 2 * (height + -(-height // 2)) + n % 2 * height for height, n in positions.items()]
+    defined = sum(n * height for height, n in positions.items()) * TIMBRAL_FRAMES * N_TIMBRAL
+    # At each frequency two sums of seven complex numbers, then half the positions from the even and from the odd part.
+    n_frequencies = N_BANDS // 2 + 1
+    computed = sum(2 * TIMBRAL_FRAMES + -(-n // 2) for n in positions.values()) * 2 * n_frequencies * N_TIMBRAL
     lengths = [sum(TEMPORAL_FRAMES), sum(TEMPORAL_FRAMES) + len(TEMPORAL_FRAMES) * (FRAMES_AT_ONCE - 1)]
     convolutions = CONVOLUTION_FRAMES * (N_FRONT + 2 * N_CHANNELS) * N_CHANNELS
     both = []
     for timbral, length in zip((defined, computed), lengths, strict=True):
-        per_frame = sum(timbral) * TIMBRAL_FRAMES * N_TIMBRAL + N_BANDS * length * N_TEMPORAL + convolutions
+        per_frame = timbral + N_BANDS * length * N_TEMPORAL + convolutions
         both.append(2 * (PATCH_FRAMES * per_frame + N_POOLED * N_PENULTIMATE) / 1e9)
     return both[0], both[1]
 

@@ -21,9 +21,10 @@ import hashlib
 import itertools
 import math
 import struct
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,8 +34,12 @@ from mess_core.audio.source import AudioInfo, Source, inspect_audio, open_audio,
 from mess_core.config import EXCERPT_MAX_S, MAX_DURATION_S, MIN_DURATION_S, SHORT_S, SILENCE_PEAK
 from mess_core.errors import AudioError, InputError
 
+if TYPE_CHECKING:
+    import soxr
+
 __all__ = [
     "AudioInfo",
+    "Cutting",
     "DecodeFacts",
     "Decoder",
     "LoudnessMeter",
@@ -46,6 +51,7 @@ __all__ = [
     "safe_name",
     "samples_sha256",
     "segments",
+    "segments_at_each_rate",
     "sha256_file",
     "spans",
     "wav_bytes",
@@ -84,7 +90,7 @@ class DecodeFacts:
 
 
 class Decoder:
-    """One pass over a file, or a passage of it, as mono blocks at one rate.
+    """One pass over a file, or a passage of it, as mono blocks at one rate, or at several.
 
     Parameters
     ----------
@@ -92,6 +98,8 @@ class Decoder:
         Of the audio file.
     sample_rate_hz : int
         Rate of the blocks handed out.
+    also_hz : sequence of int
+        Further rates: the file is decoded once for all of them (`blocks`).
     start_s, length_s : float, seconds
         The passage; a length of None means up to the end.
     measure_loudness : bool
@@ -114,6 +122,7 @@ class Decoder:
         path: Path,
         sample_rate_hz: int,
         *,
+        also_hz: Sequence[int] = (),
         start_s: float = 0.0,
         length_s: float | None = None,
         measure_loudness: bool = True,
@@ -122,33 +131,49 @@ class Decoder:
     ) -> None:
         self.path = Path(path)
         self.sample_rate_hz = sample_rate_hz
+        self.rates_hz = (sample_rate_hz, *also_hz)
         self.measure_loudness = measure_loudness
         self.hash_samples = hash_samples
         self.signs = signs
         self.info = inspect_audio(self.path)
         self._start_frame, self._n_frames = _passage_frames(self.info, safe_name(self.path), start_s, length_s)
         self.sounding = Sounding(self.info.sample_rate_hz)
-        self._facts: DecodeFacts | None = None
+        self._facts: tuple[DecodeFacts, ...] = ()
 
     @property
     def facts(self) -> DecodeFacts:
         """What decoding has found out; there only after the last block."""
-        if self._facts is None:
+        return self.facts_at_each_rate[0]
+
+    @property
+    def facts_at_each_rate(self) -> tuple[DecodeFacts, ...]:
+        """The same for each of `rates_hz`: number of samples and peak differ."""
+        if not self._facts:
             raise RuntimeError("The facts are known only after the last block.")
         return self._facts
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield blocks, each shape (n,), float32, at `sample_rate_hz`."""
+        return (block for row, block in self.blocks() if row == 0)
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield blocks at all rates in turn, each with the row of its rate in `rates_hz`."""
         info = self.info
         meter = LoudnessMeter(info.sample_rate_hz, info.n_channels) if self.measure_loudness else None
         digest = _digest(info) if self.hash_samples else None
         sounding = self.sounding = Sounding(info.sample_rate_hz)
         channels = Channels(info.n_channels)
-        n_decoded = n_bad = n_samples = 0
-        peak = 0.0
+        n_decoded = n_bad = 0
+        n_samples, peaks = [0] * len(self.rates_hz), [0.0] * len(self.rates_hz)
+        resamplings = [_Resampling(info.sample_rate_hz, rate_hz) for rate_hz in self.rates_hz]
 
-        def mono_blocks(source: Source) -> Iterator[np.ndarray]:
-            nonlocal n_decoded, n_bad
+        def handed_out(row: int, mono: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+            if len(mono):
+                n_samples[row] += len(mono)
+                peaks[row] = max(peaks[row], _largest(mono))
+                yield row, mono[:, 0]
+
+        with open_audio(self.path, info.n_frames) as source:
             for block in _read_blocks(source, self._start_frame, self._n_frames):
                 n_decoded += len(block)
                 n_bad += _silence_bad_samples(block)
@@ -158,24 +183,22 @@ class Decoder:
                     meter.add(block)
                 sounding.add(block)
                 channels.add(block)
-                yield mix_to_mono(block, self.signs)
+                mono = mix_to_mono(block, self.signs)
+                for row, resampling in enumerate(resamplings):
+                    yield from handed_out(row, resampling.add(mono))
             sounding.finish()
-
-        with open_audio(self.path, info.n_frames) as source:
-            for mono in _resample(mono_blocks(source), info.sample_rate_hz, self.sample_rate_hz):
-                n_samples += len(mono)
-                peak = max(peak, _largest(mono))
-                yield mono[:, 0]
+            for row, resampling in enumerate(resamplings):
+                yield from handed_out(row, resampling.finish())
             slack_frames = source.slack_frames
 
         if n_decoded == 0:
             raise AudioError(f"{safe_name(self.path)} is damaged: nothing in it can be decoded.")
         n_promised = min(self._n_frames, info.n_frames - self._start_frame)
-        self._facts = DecodeFacts(
+        facts = DecodeFacts(
             duration_s=n_decoded / info.sample_rate_hz,
-            n_samples=n_samples,
+            n_samples=n_samples[0],
             loudness_lufs=None if meter is None else meter.integrated_lufs(),
-            peak=peak,
+            peak=peaks[0],
             n_bad_samples=n_bad,
             is_truncated=info.is_truncated or n_decoded + slack_frames < n_promised,
             channel_peak=sounding.peak,
@@ -184,6 +207,8 @@ class Decoder:
             signs=channels.signs() if self.signs is None else None,
             samples_sha256=None if digest is None else digest.hexdigest(),
         )
+        each = zip(n_samples, peaks, strict=True)
+        self._facts = tuple(replace(facts, n_samples=n, peak=peak) for n, peak in each)
 
 
 def check_heard(facts: DecodeFacts, name: str, rate_hz: int) -> None:
@@ -265,7 +290,10 @@ def read_excerpt(path: Path, start_s: float, length_s: float) -> tuple[np.ndarra
                 _silence_bad_samples(block)
                 yield block if info.n_channels <= 2 else mix_to_mono(block)
 
-        blocks = list(_resample(playable_blocks(), info.sample_rate_hz, rate_hz))
+        resampling = _Resampling(info.sample_rate_hz, rate_hz)
+        blocks = [resampling.add(block) for block in playable_blocks()]
+        if blocks:
+            blocks.append(resampling.finish())
     if not blocks:
         raise AudioError(f"{safe_name(path)} is damaged at {start_s:g} s: nothing can be decoded there.")
     return np.concatenate(blocks), rate_hz
@@ -367,27 +395,79 @@ def segments(
     AudioError
         If what sounds is shorter than `MIN_DURATION_S`.
     """
-    if not 0 < hop_samples <= segment_samples:
-        raise InputError(f"A hop of {hop_samples} samples was given; expected 1 to {segment_samples}, the segment.")
-    held = np.zeros(0, dtype=np.float32)  # the newest samples of the span: all that a segment still to come can need
-    held_start = next_start = span_start = n_seen = 0
-    is_new = True
-    for start, piece, is_end in spans(blocks):
-        if is_new:
-            held, held_start, next_start, span_start = piece[:0], start, start, start
-        is_new = is_end
-        held = np.concatenate([held, piece])
-        held_end = held_start + len(held)
-        while next_start + segment_samples <= held_end:
-            yield next_start, held[next_start - held_start :][:segment_samples].copy()
-            next_start += hop_samples
-        n_gone = max(0, len(held) - segment_samples)
-        held, held_start = held[n_gone:], held_start + n_gone
-        last_end = next_start - hop_samples + segment_samples  # of the last segment yielded, if there was one
-        if is_end and (next_start == span_start or last_end < held_end):
-            yield held_start, lengthened(held, min_samples)
-        n_seen = held_end
-    _check_length(SHORT_S * n_seen / min_samples if not isinstance(blocks, Decoder) else blocks.facts.duration_s)
+    cutting = Cutting(segment_samples, hop_samples, min_samples)
+    if isinstance(blocks, Decoder):
+        for _, start, waveform in segments_at_each_rate(blocks, [cutting]):
+            yield start, waveform
+        return
+    n_seen = 0
+    for block in blocks:
+        yield from cutting.add(n_seen, block)
+        n_seen += len(block)
+    if n_seen:
+        yield from cutting.add(n_seen, np.zeros(0, np.float32), is_end=True)
+    _check_length(SHORT_S * n_seen / min_samples)
+
+
+def segments_at_each_rate(decoder: Decoder, cuttings: Sequence[Cutting]) -> Iterator[tuple[int, int, np.ndarray]]:
+    """As `segments`, at each rate of a decoder cut in its own way, in one pass over the file.
+
+    Yields
+    ------
+    row : int
+        Of the rate in `decoder.rates_hz`.
+    start_sample : int
+    waveform : ndarray, shape (segment_samples,), float32
+
+    Raises
+    ------
+    AudioError
+        If what sounds is shorter than `MIN_DURATION_S`.
+    """
+    spans = [_Spans(decoder, rate_hz) for rate_hz in decoder.rates_hz]
+    ends = ((row, None) for row in range(len(spans)))
+    for row, block in itertools.chain(decoder.blocks(), ends):
+        for start, piece, is_end in spans[row].add(block):
+            for start_sample, waveform in cuttings[row].add(start, piece, is_end):
+                yield row, start_sample, waveform
+    _check_length(decoder.facts.duration_s)
+
+
+class Cutting:
+    """Cuts what sounds into segments, as `segments` does, which names the parameters."""
+
+    def __init__(self, segment_samples: int, hop_samples: int, min_samples: int) -> None:
+        if not 0 < hop_samples <= segment_samples:
+            raise InputError(f"A hop of {hop_samples} samples was given; expected 1 to {segment_samples}, the segment.")
+        self.segment_samples, self.hop_samples, self.min_samples = segment_samples, hop_samples, min_samples
+        self._held = np.zeros(0, dtype=np.float32)  # the newest of the span: all that a segment still to come can need
+        self._held_start = self._next_start = self._span_start = 0
+        self._is_new = True
+
+    def add(self, start: int, piece: np.ndarray, is_end: bool = False) -> Iterator[tuple[int, np.ndarray]]:
+        """Take the next piece of a span, and yield the segments that end in it: start and the caller's own copy.
+
+        Parameters
+        ----------
+        start : int
+            Of the piece, from the beginning of the recording.
+        piece : ndarray, shape (n,), float32
+        is_end : bool
+            Whether the span ends with it.
+        """
+        if self._is_new:
+            self._held, self._held_start, self._next_start, self._span_start = piece[:0], start, start, start
+        self._is_new = is_end
+        self._held = np.concatenate([self._held, piece])
+        held_end = self._held_start + len(self._held)
+        while self._next_start + self.segment_samples <= held_end:
+            yield self._next_start, self._held[self._next_start - self._held_start :][: self.segment_samples].copy()
+            self._next_start += self.hop_samples
+        n_gone = max(0, len(self._held) - self.segment_samples)
+        self._held, self._held_start = self._held[n_gone:], self._held_start + n_gone
+        last_end = self._next_start - self.hop_samples + self.segment_samples  # of the last segment, if there was one
+        if is_end and (self._next_start == self._span_start or last_end < held_end):
+            yield self._held_start, lengthened(self._held, self.min_samples)
 
 
 def lengthened(waveform: np.ndarray, min_samples: int) -> np.ndarray:
@@ -398,13 +478,8 @@ def lengthened(waveform: np.ndarray, min_samples: int) -> np.ndarray:
     return np.tile(waveform, -(-min_samples // len(waveform)))[: max(len(waveform), min_samples)].copy()
 
 
-def spans(blocks: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray, bool]]:
+def spans(decoder: Decoder) -> Iterator[tuple[int, np.ndarray, bool]]:
     """Pass on what sounds, span by span, as soon as it is certain.
-
-    Parameters
-    ----------
-    blocks : Decoder, or iterable of ndarray, shape (n,)
-        Of other blocks than a `Decoder`'s all sounds.
 
     Yields
     ------
@@ -415,50 +490,55 @@ def spans(blocks: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray, bool]
     is_end : bool
         Whether the span ends with this piece.
     """
-    n_seen = 0
-    if not isinstance(blocks, Decoder):
-        for block in blocks:
-            yield n_seen, block, False
-            n_seen += len(block)
-        if n_seen:
-            yield n_seen, np.zeros(0, dtype=np.float32), True
-        return
-    held = np.zeros(0, dtype=np.float32)  # what was not passed on yet and may have to be
-    row = n_passed = 0  # which span, and up to where it was passed on
-    short: list[tuple[int, np.ndarray]] = []  # spans that count only where there is none of a second
-    has_long = False
-    for decoded in itertools.chain(blocks, [None]):
+    passed_on = _Spans(decoder, decoder.sample_rate_hz)
+    for block in itertools.chain(decoder, [None]):
+        yield from passed_on.add(block)
+
+
+class _Spans:
+    """`spans` at one rate of a decoder, block by block."""
+
+    def __init__(self, decoder: Decoder, rate_hz: int) -> None:
+        self.decoder, self.rate_hz = decoder, rate_hz
+        self._held = np.zeros(0, dtype=np.float32)  # what was not passed on yet and may have to be
+        self._row = self._n_passed = self._n_seen = 0  # which span, up to where it was passed on, and of how much
+        self._short: list[tuple[int, np.ndarray]] = []  # spans that count only where there is none of a second
+        self._has_long = False
+
+    def add(self, decoded: np.ndarray | None) -> Iterator[tuple[int, np.ndarray, bool]]:
+        """Take the next block, None after the last one; yields as `spans`."""
         if decoded is not None:
-            held = np.concatenate([held, decoded])
-            n_seen += len(decoded)
-        sounding, ratio = blocks.sounding, blocks.sample_rate_hz / blocks.info.sample_rate_hz
+            self._held = np.concatenate([self._held, decoded])
+            self._n_seen += len(decoded)
+        sounding, ratio, n_seen = self.decoder.sounding, self.rate_hz / self.decoder.info.sample_rate_hz, self._n_seen
         found = sounding.spans()
-        keep_from = n_seen - round(EDGE_S * blocks.sample_rate_hz) - 2  # the first span may begin before its sound
-        while row < len(found):
-            first, end, is_over = found[row]
+        keep_from = n_seen - round(EDGE_S * self.rate_hz) - 2  # the first span may begin before its sound
+        held_start = n_seen - len(self._held)
+        while self._row < len(found):
+            first, end, is_over = found[self._row]
             start = round(first * ratio)
             stop = start + round((end - first) * ratio)  # whatever the start: a shifted span is as long
             is_over = is_over and (stop <= n_seen or decoded is None)  # the filter lags behind
             stop = min(stop, n_seen)
-            held_start = n_seen - len(held)
-            keep_from = max(start, n_passed)
+            keep_from = max(start, self._n_passed)
             is_long = sounding.is_long(first, end)
             if not (is_long or is_over):
                 break
             if is_long:
-                has_long = True
-                piece = held[keep_from - held_start : max(stop - held_start, 0)]
+                self._has_long = True
+                piece = self._held[keep_from - held_start : max(stop - held_start, 0)]
                 yield keep_from, piece, is_over
-                keep_from = n_passed = max(stop, keep_from)
-            elif not has_long and sounding.is_sound(first, end) and len(short) < MOST_SHORT_SPANS:
-                short.append((start, held[start - held_start : stop - held_start].copy()))
+                keep_from = self._n_passed = max(stop, keep_from)
+            elif not self._has_long and sounding.is_sound(first, end) and len(self._short) < MOST_SHORT_SPANS:
+                self._short.append((start, self._held[start - held_start : stop - held_start].copy()))
             if not is_over:
                 break
-            row += 1
-            keep_from = max(n_passed, stop)
-        held = held[max(0, keep_from - (n_seen - len(held))) :]
-    for start, waveform in () if has_long else short:
-        yield start, waveform, True
+            self._row += 1
+            keep_from = max(self._n_passed, stop)
+        self._held = self._held[max(0, keep_from - held_start) :]
+        if decoded is None and not self._has_long:
+            for start, waveform in self._short:
+                yield start, waveform, True
 
 
 # --- blocks -----------------------------------------------------------------------------------------------
@@ -492,25 +572,33 @@ def _read_blocks(source: Source, start_frame: int, n_frames: int) -> Iterator[np
         yield block
 
 
-def _resample(blocks: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
-    """Yield blocks, shape (n, n_channels), at another rate: the same samples as if all were resampled at once."""
-    if from_hz == to_hz:
-        yield from blocks
-        return
-    import soxr
+class _Resampling:
+    """Blocks, shape (n, n_channels), at another rate: the same samples as if all were resampled at once."""
 
-    stream = None
-    for block in blocks:
-        if stream is None:
-            n_channels = block.shape[1]
-            stream = soxr.ResampleStream(from_hz, to_hz, n_channels, dtype="float32", quality=_RESAMPLING_QUALITY)
-        resampled = stream.resample_chunk(block)
-        if len(resampled):
-            yield resampled
-    if stream is not None:
-        rest = stream.resample_chunk(np.zeros((0, n_channels), dtype=np.float32), last=True)
-        if len(rest):
-            yield rest
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        self.from_hz, self.to_hz = from_hz, to_hz
+        self._stream: soxr.ResampleStream | None = None
+        self._nothing = np.zeros((0, 1), dtype=np.float32)  # of as many channels as the blocks have
+
+    def add(self, block: np.ndarray) -> np.ndarray:
+        """What is ready after the next block; may be empty."""
+        self._nothing = block[:0]
+        if self.from_hz == self.to_hz:
+            return block
+        if self._stream is None:
+            import soxr
+
+            n_channels, quality = block.shape[1], _RESAMPLING_QUALITY
+            self._stream = soxr.ResampleStream(self.from_hz, self.to_hz, n_channels, dtype="float32", quality=quality)
+        resampled: np.ndarray = self._stream.resample_chunk(block)
+        return resampled
+
+    def finish(self) -> np.ndarray:
+        """What is left after the last block."""
+        if self._stream is None:
+            return self._nothing
+        rest: np.ndarray = self._stream.resample_chunk(np.ascontiguousarray(self._nothing), last=True)
+        return rest
 
 
 def _largest(samples: np.ndarray) -> float:

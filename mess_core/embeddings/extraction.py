@@ -8,6 +8,9 @@ hours takes no more memory than one of three minutes, but for its pooled vectors
 A small network on a processor is given two batches at once, each half of the cores: where all cores share one batch,
 each waits for the one that decodes meanwhile (nano and MusiCNN by a fifth to a quarter faster on two cores).
 
+Encoders that cut music differently, or hear it at other rates, can share the decoding: a file is decoded once for all
+of them, and each has batches of its own.
+
 One bad file is a `FailedTrack` in the stream, and so is one at which the encoder fails; the others go on.
 """
 
@@ -19,15 +22,23 @@ import itertools
 import os
 import queue
 import threading
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mess_core.audio.decode import DecodeFacts, Decoder, check_heard, require_unchanged, segments
+from mess_core.audio.decode import (
+    Cutting,
+    DecodeFacts,
+    Decoder,
+    check_heard,
+    require_unchanged,
+    segments_at_each_rate,
+)
 from mess_core.embeddings.hidden_states import RawWriter
 from mess_core.embeddings.store import TrackEmbedding, TrackPooler
 from mess_core.encoders.base import Encoder, EncoderInfo
@@ -51,26 +62,33 @@ class WantedTrack:
 
 @dataclass(frozen=True)
 class ExtractedTrack:
-    """One track done."""
+    """One track done by an encoder."""
 
     track: WantedTrack
     embedding: TrackEmbedding
     facts: DecodeFacts
+    row: int = 0  # of the encoder, among those that share the decoding
 
 
 @dataclass(frozen=True)
 class FailedTrack:
-    """One track that cannot be done, and why."""
+    """One track that cannot be done by an encoder, and why."""
 
     track: WantedTrack
     error: MessError
+    row: int = 0
 
 
 @dataclass(frozen=True)
 class BatchDone:
-    """A batch was encoded: the moment to let something urgent go first."""
+    """A batch was encoded: the moment to let something urgent go first.
+
+    encoding_s : how long the encoder took; with others beside it, longer than alone
+    """
 
     n_segments: int
+    encoding_s: float
+    row: int = 0
 
 
 Event = ExtractedTrack | FailedTrack | BatchDone
@@ -79,6 +97,7 @@ Event = ExtractedTrack | FailedTrack | BatchDone
 @dataclass(frozen=True)
 class _Segment:
     track: WantedTrack
+    row: int  # of the encoder that it was cut for
     start_s: float
     waveform: np.ndarray  # (n_samples,)
 
@@ -92,21 +111,16 @@ class _Again:
 
 @dataclass(frozen=True)
 class _TrackEnd:
+    """facts, errors : as each encoder hears it"""
+
     track: WantedTrack
-    facts: DecodeFacts | None
-    error: MessError | None
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Segments that are encoded together, and the tracks that are done with them."""
-
-    segments: list[_Segment] = field(default_factory=list)
-    ends: list[_TrackEnd] = field(default_factory=list)
+    facts: Sequence[DecodeFacts | None]
+    errors: Sequence[MessError | None]
 
 
 _Heard = Sequence[np.ndarray | MessError]  # hidden states of each segment, or why there are none
-_Start = Callable[..., Callable[[], _Heard]]  # begins a computation, and returns what waits for it
+_Answer = tuple[_Heard, float]  # with the seconds it took
+_Start = Callable[..., Callable[[], _Answer]]  # begins a computation, and returns what waits for it
 _Queue = queue.Queue[_Segment | _Again | _TrackEnd | Exception | None]
 
 
@@ -134,7 +148,7 @@ def use_all_cores() -> None:
 
 
 def extract(
-    tracks: Iterable[WantedTrack], encoder: Encoder, *, batch_size: int | None = None
+    tracks: Iterable[WantedTrack], encoder: Encoder, *others: Encoder, batch_size: int | None = None
 ) -> Generator[Event, None, None]:
     """Extract tracks one after the other.
 
@@ -142,27 +156,31 @@ def extract(
     ----------
     tracks : iterable of WantedTrack
     encoder : Encoder
+    others : Encoder
+        Which hear each track in the same decoding of its file. Raw hidden states are kept of one encoder at a time.
     batch_size : int or None
         Segments per batch; by default what suits the encoder's device. Halved when memory runs out.
 
     Yields
     ------
-    ExtractedTrack or FailedTrack, one per track in order; BatchDone in between. Closing the iterator early
-    stops the decoding thread.
+    ExtractedTrack or FailedTrack, one per encoder for each track in order; BatchDone in between. Closing the iterator
+    early stops the decoding thread.
     """
+    encoders = (encoder, *others)
     is_on_cpu = getattr(encoder, "device", "cpu") == "cpu"
-    n_at_once = min(encoder.threads_at_once, _n_cores()) if is_on_cpu and encoder.threads_at_once > 1 else 1
+    n_at_once = min(_n_cores(), *(each.threads_at_once for each in encoders)) if is_on_cpu else 1
     if batch_size is None:
         batch_size = BATCH_SIZE_CPU // n_at_once if is_on_cpu else BATCH_SIZE_GPU
     decoded: _Queue = queue.Queue(maxsize=QUEUE_BATCHES * batch_size)
     is_stopping = threading.Event()
+    infos = [each.info for each in encoders]
     thread = threading.Thread(
-        target=_decode_all, args=(tracks, encoder.info, decoded, is_stopping), name="decode", daemon=True
+        target=_decode_all, args=(tracks, infos, decoded, is_stopping), name="decode", daemon=True
     )
     thread.start()
     try:
         with _workers(n_at_once) as start:
-            yield from _encode_all(decoded, encoder, batch_size, start, n_ahead=n_at_once if n_at_once > 1 else 0)
+            yield from _encode_all(decoded, encoders, batch_size, start, n_ahead=n_at_once if n_at_once > 1 else 0)
     finally:
         is_stopping.set()
         while thread.is_alive():  # it may be waiting for room in the queue
@@ -216,74 +234,89 @@ def encode_in_halves(encoder: Encoder, waveforms: np.ndarray) -> np.ndarray:
 
 
 def _decode_all(
-    tracks: Iterable[WantedTrack], info: EncoderInfo, decoded: _Queue, is_stopping: threading.Event
+    tracks: Iterable[WantedTrack], infos: Sequence[EncoderInfo], decoded: _Queue, is_stopping: threading.Event
 ) -> None:
     """The decoding thread: every track's segments, then its end; None, or what went wrong, at the very end."""
     try:
         for track in tracks:
             if is_stopping.is_set():
                 return
-            _decode(track, info, decoded, is_stopping)
+            _decode(track, infos, decoded, is_stopping)
         decoded.put(None)
     except Exception as error:  # from the iterable itself: the caller must see it, not wait for ever
         decoded.put(error)
 
 
-def _decode(track: WantedTrack, info: EncoderInfo, decoded: _Queue, is_stopping: threading.Event) -> None:
-    """One track."""
-    facts: DecodeFacts | None = None
-    error: MessError | None = None
+def _decode(track: WantedTrack, infos: Sequence[EncoderInfo], decoded: _Queue, is_stopping: threading.Event) -> None:
+    """One track, for each encoder in its own rate and segments."""
+    facts: Sequence[DecodeFacts | None] = [None] * len(infos)
+    errors: list[MessError | None] = [None] * len(infos)
+    rate_hz, *also_hz = (info.sample_rate_hz for info in infos)
     try:
         require_unchanged(track.audio, track.sha256)
         signs: tuple[float, ...] | None = None
-        while facts is None:
-            decoder = Decoder(track.audio, info.sample_rate_hz, hash_samples=True, signs=signs)
-            for start, waveform in segments(decoder, info.segment_samples, info.hop_samples, info.min_samples):
+        while facts[0] is None:
+            decoder = Decoder(track.audio, rate_hz, also_hz=also_hz, hash_samples=True, signs=signs)
+            cuttings = [Cutting(info.segment_samples, info.hop_samples, info.min_samples) for info in infos]
+            for row, start, waveform in segments_at_each_rate(decoder, cuttings):
                 if is_stopping.is_set():
                     return
-                decoded.put(_Segment(track, start / info.sample_rate_hz, waveform))
+                decoded.put(_Segment(track, row, start / infos[row].sample_rate_hz, waveform))
             signs = decoder.facts.signs
             if signs is None:
-                facts = decoder.facts
+                facts = decoder.facts_at_each_rate
             else:
                 decoded.put(_Again(track))
-        check_heard(facts, repr(track.title), info.sample_rate_hz)
     except MessError as problem:
-        error = problem
+        errors = [problem] * len(infos)
     except Exception as problem:  # a defect of ours or of a decoder must not stop the other tracks
         error = AudioError(f"{track.title!r} could not be decoded: {type(problem).__name__}: {problem}.")
-    decoded.put(_TrackEnd(track, facts, error))
+        errors = [error] * len(infos)
+    for row, (info, found) in enumerate(zip(infos, facts, strict=True)):
+        if found is not None:
+            try:
+                check_heard(found, repr(track.title), info.sample_rate_hz)
+            except AudioError as problem:
+                errors[row] = problem
+    decoded.put(_TrackEnd(track, facts, errors))
 
 
-def _encode_all(decoded: _Queue, encoder: Encoder, batch_size: int, start: _Start, n_ahead: int) -> Iterator[Event]:
-    """Batches across tracks; a track is pooled as its segments come out and yielded at its end.
+def _encode_all(
+    decoded: _Queue, encoders: Sequence[Encoder], batch_size: int, start: _Start, n_ahead: int
+) -> Iterator[Event]:
+    """Batches across tracks; a track is pooled as its segments come out and yielded when all of them are.
 
     So many batches are computed while the one before them is waited for.
     """
-    poolers: dict[str, TrackPooler] = {}
+    poolers: dict[tuple[str, int], TrackPooler] = {}  # by track and row of the encoder, as what follows
+    failed: dict[tuple[str, int], MessError] = {}  # at which the encoder failed
     raws: dict[str, RawWriter] = {}
-    batch = _Batch()  # that is being filled
-    begun: deque[tuple[_Batch, Callable[[], _Heard]]] = deque()
+    batches: list[list[_Segment]] = [[] for _ in encoders]  # that are being filled
+    begun: deque[tuple[int, list[_Segment], Callable[[], _Answer]]] = deque()
+    n_left: Counter[str] = Counter()  # segments of a track that are not pooled yet
+    ends: deque[_TrackEnd] = deque()  # of tracks that are decoded
 
-    failed: dict[str, MessError] = {}  # tracks at which the encoder failed
-
-    def pool(batch: _Batch, heard: _Heard) -> None:
-        for segment, hidden_states in zip(batch.segments, heard, strict=True):
-            if isinstance(hidden_states, MessError):
-                failed.setdefault(segment.track.track_id, hidden_states)
-                continue
+    def pool(row: int, segments: Sequence[_Segment], heard: _Heard) -> None:
+        for segment, hidden_states in zip(segments, heard, strict=True):
             track_id = segment.track.track_id
-            poolers.setdefault(track_id, TrackPooler(encoder.info)).add(segment.start_s, hidden_states)
+            n_left[track_id] -= 1
+            if isinstance(hidden_states, MessError):
+                failed.setdefault((track_id, row), hidden_states)
+                continue
+            if (track_id, row) not in poolers:
+                poolers[track_id, row] = TrackPooler(encoders[row].info)
+            poolers[track_id, row].add(segment.start_s, hidden_states)
             if segment.track.raw is not None:
                 if track_id not in raws:
-                    raws[track_id] = RawWriter(segment.track.raw, encoder.info.widths)
+                    raws[track_id] = RawWriter(segment.track.raw, encoders[row].info.widths)
                 raws[track_id].add(hidden_states)
 
-    def encode_each(segments: Sequence[_Segment]) -> _Heard:
+    def encode_each(encoder: Encoder, segments: Sequence[_Segment]) -> _Answer:
         """The whole batch; where that fails, segment by segment, so that one bad one fails alone."""
+        began = time.monotonic()
         waveforms = np.stack([segment.waveform for segment in segments])
         try:
-            return list(encode_in_halves(encoder, waveforms))
+            return list(encode_in_halves(encoder, waveforms)), time.monotonic() - began
         except Exception:
             answers: list[np.ndarray | MessError] = []
             for segment, waveform in zip(segments, waveforms, strict=True):
@@ -294,57 +327,70 @@ def _encode_all(decoded: _Queue, encoder: Encoder, batch_size: int, start: _Star
                 except Exception as error:
                     message = f"{encoder.info.id} failed at {segment.track.title!r}: {type(error).__name__}: {error}."
                     answers.append(InputError(message))
-            return answers
+            return answers, time.monotonic() - began
 
     def forget(track_id: str) -> None:
-        poolers.pop(track_id, None)
-        failed.pop(track_id, None)
+        for row, segments in enumerate(batches):
+            poolers.pop((track_id, row), None)
+            failed.pop((track_id, row), None)
+            segments[:] = [segment for segment in segments if segment.track.track_id != track_id]
+        n_left.pop(track_id, None)
         if (raw := raws.pop(track_id, None)) is not None:
             raw.abandon()
-        batch.segments[:] = [segment for segment in batch.segments if segment.track.track_id != track_id]
 
-    def finish(end: _TrackEnd) -> Event:
-        pooler, raw = poolers.pop(end.track.track_id, None), raws.pop(end.track.track_id, None)
-        error = end.error or failed.pop(end.track.track_id, None)
-        if error is not None or pooler is None or end.facts is None:
+    def finish(end: _TrackEnd) -> Iterator[Event]:
+        track_id = end.track.track_id
+        n_left.pop(track_id, None)
+        raw = raws.pop(track_id, None)
+        for row, (facts, error) in enumerate(zip(end.facts, end.errors, strict=True)):
+            pooler, error = poolers.pop((track_id, row), None), error or failed.pop((track_id, row), None)
+            if error is not None or pooler is None or facts is None:
+                if raw is not None:
+                    raw.abandon()
+                yield FailedTrack(end.track, error or AudioError(f"{end.track.title!r} holds no audio."), row)
+                continue
             if raw is not None:
-                raw.abandon()
-            return FailedTrack(end.track, error or AudioError(f"{end.track.title!r} holds no audio."))
-        if raw is not None:
-            raw.close()
-        return ExtractedTrack(end.track, pooler.pool(), end.facts)
+                raw.close()
+            yield ExtractedTrack(end.track, pooler.pool(), facts, row)
 
-    def take(n_left: int) -> Iterator[Event]:
+    def finished() -> Iterator[Event]:
+        """The tracks that are done, in the order in which they were decoded."""
+        while ends and not n_left[ends[0].track.track_id]:
+            yield from finish(ends.popleft())
+
+    def take(n_left_over: int) -> Iterator[Event]:
         """The oldest batches, until so many are left."""
-        while len(begun) > n_left:
-            oldest, heard = begun.popleft()
-            pool(oldest, heard())
-            yield BatchDone(len(oldest.segments))
-            yield from map(finish, oldest.ends)
+        while len(begun) > n_left_over:
+            row, segments, answer = begun.popleft()
+            heard, encoding_s = answer()
+            pool(row, segments, heard)
+            yield BatchDone(len(segments), encoding_s, row)
+            yield from finished()
 
     for item in itertools.chain(iter(decoded.get, None), [None]):
         if isinstance(item, Exception):
             raise item
-        waiting = batch.segments
-        is_full = len(waiting) == batch_size
-        is_other_length = isinstance(item, _Segment) and waiting and len(waiting[0].waveform) != len(item.waveform)
-        if waiting and (is_full or is_other_length or item is None):
-            begun.append((batch, start(encode_each, batch.segments)))
-            batch = _Batch()
-            yield from take(n_ahead if item is not None else 0)
+        for row, waiting in enumerate(batches):
+            is_full = len(waiting) == batch_size
+            is_other_length = (
+                isinstance(item, _Segment)
+                and item.row == row
+                and bool(waiting)
+                and len(waiting[0].waveform) != len(item.waveform)
+            )
+            if waiting and (is_full or is_other_length or item is None):
+                batches[row] = []
+                begun.append((row, waiting, start(encode_each, encoders[row], waiting)))
+                yield from take(n_ahead)
         if isinstance(item, _Again):
             yield from take(0)
             forget(item.track.track_id)
         elif isinstance(item, _Segment):
-            batch.segments.append(item)
+            batches[item.row].append(item)
+            n_left[item.track.track_id] += 1
         elif isinstance(item, _TrackEnd):
-            batch.ends.append(item)
-        if not batch.segments:
-            if begun:
-                begun[-1][0].ends.extend(batch.ends)  # their last segments are there
-            else:
-                yield from map(finish, batch.ends)
-            batch.ends.clear()
+            ends.append(item)
+            yield from finished()
     yield from take(0)
 
 

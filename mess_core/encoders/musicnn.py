@@ -70,6 +70,7 @@ WIDTHS = (N_FRONT, *N_CONVOLUTIONS * [N_CHANNELS], N_POOLED, N_PENULTIMATE)
 PENULTIMATE = len(WIDTHS) - 1
 
 PATCHES_AT_ONCE = 4  # their matrices stay in the processor's cache
+FILTERS_AT_ONCE, COLUMNS_AT_ONCE = 51, 96  # so do the sums of so many timbral filters and frames
 BANDS_AT_ONCE, FRAMES_AT_ONCE = 8, 8  # for which one product answers a temporal filter
 ALIGNED = 16  # frames: a matrix product is fastest on rows of whole cache lines
 
@@ -159,6 +160,7 @@ class Network:
     def __init__(self, weights: _Weights) -> None:
         n_timbral, n_front = len(TIMBRAL_BANDS), len(TIMBRAL_BANDS) + len(TEMPORAL_FRAMES)
         self.input = weights.normalisation(0)
+        self.spectra = _Spectra(weights.device)
         self.timbral = [_Timbral(weights, number) for number in range(n_timbral)]
         self.temporal = _Temporal(weights, range(n_timbral, n_front))
         self.convolutions = []
@@ -179,8 +181,9 @@ class Network:
         is_frame = (torch.arange(pitch, device=patches.device) < n_frames).repeat(n)
         scale, shift = self.input
         bands = F.pad((patches * scale + shift).permute(2, 0, 1), (0, pitch - n_frames)).flatten(1)  # (96, n_columns)
-        rows = _Rows.of(bands)
-        layers = [torch.cat([*(timbral(rows) for timbral in self.timbral), self.temporal(bands, n)]) * is_frame]
+        spectra = self.spectra(bands)
+        timbral = [each(spectra)[:, : n * pitch] for each in self.timbral]
+        layers = [torch.cat([*timbral, self.temporal(bands, n)]) * is_frame]
         for by_frame, *after in self.convolutions:
             bias, scale, shift = (each[:, None] for each in after)
             padded = F.pad(layers[-1], (MARGIN, MARGIN))
@@ -224,66 +227,81 @@ class _Loudest:
 class _Timbral:
     """204 filters of 7 frames and many bands: their loudest answers over all bands.
 
-    In `_Rows` seven neighbouring frames of a band are seven rows, so what a filter meets at one position are rows that
-    lie together: every position is one matrix product. Of two positions only the louder is wanted, and with the even
-    bands a of a filter and its odd bands b
+    Slid over the bands, a filter answers at 59 or 30 positions. After a Fourier transform along the bands (`_spectra`)
+    it need not be slid: at each frequency it is 7 complex numbers, with which seven neighbouring frames are multiplied
+    and summed. What is transformed back are these sums alone, and of positions counted from the middle one
 
-        position 2m      a even[m] + b odd[m]      =  (a + b) odd[m]  +  a (even[m] - odd[m])
-        position 2m + 1  a odd[m] + b even[m + 1]  =  (a + b) odd[m]  +  b (even[m + 1] - odd[m])
+        answer(q) = even(q) - odd(q),   answer(-q) = even(q) + odd(q),   the louder of both = even(q) + |odd(q)|
 
-    so that three products of half the size do the work of four.
+    where even comes from the real parts and odd from the imaginary parts: a third of the work of sliding.
     """
 
     def __init__(self, weights: _Weights, number: int) -> None:
-        self.loudest = _Loudest(weights, number)
-        kernel = self.loudest.kernel.permute(2, 1, 0)  # (n_filters, n_bands, n_frames)
-        even, odd = kernel[:, 0::2], kernel[:, 1::2]
-        both = even.clone()
-        both[:, : odd.shape[1]] += odd
-        self.whole, self.even, self.odd, self.both = (
-            part.flatten(1).contiguous() for part in (kernel, even, odd, both)
-        )
-
-    def __call__(self, rows: _Rows) -> torch.Tensor:
-        """-> (204, n_columns)"""
         import torch
 
-        n_positions = N_BANDS - self.whole.shape[1] // TIMBRAL_FRAMES + 1
-        answer, other = (rows.whole.new_empty(N_TIMBRAL, rows.whole.shape[1]) for _ in range(2))
-        largest = torch.full_like(answer, -torch.inf)
-        if n_positions % 2:
-            torch.mm(self.whole, rows.whole[TIMBRAL_FRAMES * (n_positions - 1) :], out=largest)
-        for first in range(0, n_positions // 2 * TIMBRAL_FRAMES, TIMBRAL_FRAMES):
-            torch.mm(self.even, rows.even_less_odd[first : first + self.even.shape[1]], out=answer)
-            torch.mm(self.odd, rows.next_less_odd[first : first + self.odd.shape[1]], out=other)
-            torch.maximum(answer, other, out=answer)
-            answer.addmm_(self.both, rows.odd[first : first + self.both.shape[1]])
-            torch.maximum(largest, answer, out=largest)
-        return self.loudest(largest)
+        self.loudest = _Loudest(weights, number)
+        kernel = self.loudest.kernel.cpu().numpy().astype(np.float64)  # (n_frames, n_bands, n_filters)
+        middle = (N_BANDS - kernel.shape[1]) / 2  # of the positions; between two where their number is even
+        angles = np.outer(_angles(), np.arange(kernel.shape[1]) + middle)
+        spectra = np.einsum("tbf,wb->wft", kernel, np.exp(1j * angles)) / N_BANDS
+        spectra[1 : N_BANDS // 2] *= 2  # for the frequencies above half the rate, which mirror them
+        real, imaginary = spectra.real, spectra.imag  # (49, 204, 7)
+        halves = np.stack([np.concatenate([real, -imaginary], axis=2), np.concatenate([imaginary, real], axis=2)], 1)
+        positions = np.outer(np.arange(middle % 1, middle + 0.5), _angles())
+
+        def tensor(values: np.ndarray) -> torch.Tensor:
+            return torch.from_numpy(values.astype(np.float32)).to(weights.device)
+
+        self.spectra = [  # of some filters: (49, 2 * 51, 14), what makes the real parts, then the imaginary ones
+            tensor(some.reshape(len(some), -1, some.shape[-1]))
+            for some in np.split(halves, N_TIMBRAL // FILTERS_AT_ONCE, axis=2)
+        ]
+        self.cosines, self.sines = tensor(np.cos(positions)), tensor(np.sin(positions))  # (30 or 15, 49)
+
+    def __call__(self, spectra: torch.Tensor) -> torch.Tensor:
+        """Of `_spectra` -> (204, n_columns), the last block's columns of silence among them"""
+        import torch
+
+        n_blocks, n_frequencies, _, n_columns = spectra.shape
+        sums = spectra.new_empty(n_frequencies, 2, FILTERS_AT_ONCE * n_columns)
+        even, odd = (spectra.new_empty(len(self.cosines), sums.shape[2]) for _ in range(2))
+        largest = spectra.new_empty(N_TIMBRAL // FILTERS_AT_ONCE, FILTERS_AT_ONCE, n_blocks, n_columns)
+        for block, rows in enumerate(spectra):
+            for some, kernels in zip(largest, self.spectra, strict=True):
+                torch.bmm(kernels, rows, out=sums.view(n_frequencies, -1, n_columns))
+                torch.mm(self.cosines, sums[:, 0], out=even)
+                torch.mm(self.sines, sums[:, 1], out=odd)
+                some[:, block] = even.add_(odd.abs_()).amax(dim=0).view(FILTERS_AT_ONCE, n_columns)
+        return self.loudest(largest.view(N_TIMBRAL, -1))
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """Bands for `_Timbral`: for each band seven rows, each a frame later.
+def _angles() -> np.ndarray:
+    """Of the frequencies that 96 bands have, from band to band: (49,), radians."""
+    return 2 * np.pi / N_BANDS * np.arange(N_BANDS // 2 + 1)
 
-    whole : (96 * 7, n_columns), all bands
-    odd : (48 * 7, n_columns), every second
-    even_less_odd, next_less_odd : (48 * 7 or 47 * 7, n_columns), the even band before, or after, less each odd one
-    """
 
-    whole: torch.Tensor
-    odd: torch.Tensor
-    even_less_odd: torch.Tensor
-    next_less_odd: torch.Tensor
+class _Spectra:
+    """Fourier transforms along the bands, laid out for `_Timbral`."""
 
-    @classmethod
-    def of(cls, bands: torch.Tensor) -> _Rows:
-        """Of bands (96, n_columns)."""
+    def __init__(self, device: str) -> None:
+        import torch
+
+        waves = np.exp(-1j * np.outer(_angles(), np.arange(N_BANDS)))
+        self.waves = torch.from_numpy(np.concatenate([waves.real, waves.imag]).astype(np.float32)).to(device)
+
+    def __call__(self, bands: torch.Tensor) -> torch.Tensor:
+        """Bands (96, n_columns) -> (n_blocks, 49, 14, n_columns of a block).
+
+        At each frequency the real parts of seven neighbouring frames and the imaginary ones, frame after frame.
+        """
         import torch.nn.functional as F
 
-        rows = F.pad(bands, (MARGIN, MARGIN)).unfold(1, TIMBRAL_FRAMES, 1).transpose(1, 2).contiguous()
-        even, odd = rows[0::2], rows[1::2]  # (48, 7, n_columns)
-        return cls(*(part.flatten(0, 1) for part in (rows, odd, even - odd, even[1:] - odd[:-1])))
+        n_columns = bands.shape[1]
+        n_at_once = COLUMNS_AT_ONCE if bands.device.type == "cpu" else n_columns
+        after = -n_columns % n_at_once
+        spectra = F.pad(self.waves @ bands, (MARGIN, MARGIN + after)).view(2, len(self.waves) // 2, -1)
+        frames = spectra.unfold(2, TIMBRAL_FRAMES, 1).unflatten(2, (-1, n_at_once))  # (2, 49, n_blocks, n, 7)
+        return frames.permute(2, 1, 0, 4, 3).flatten(2, 3)  # a copy
 
 
 class _Temporal:
@@ -329,7 +347,7 @@ class _Weights:
     """The numbers of one training, by their names in the original's graph."""
 
     def __init__(self, arrays: Mapping[str, np.ndarray], device: str = "cpu") -> None:
-        self._arrays, self._device = arrays, device
+        self._arrays, self.device = arrays, device
 
     def convolution(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Kernel (n_frames, n_bands, n_in, n_out), where n_in or n_bands is 1, and bias (n_out,)."""
@@ -348,7 +366,7 @@ class _Weights:
     def __getitem__(self, key: tuple[str, str]) -> torch.Tensor:
         import torch
 
-        return torch.from_numpy(self._arrays["/".join(key)]).to(self._device)
+        return torch.from_numpy(self._arrays["/".join(key)]).to(self.device)
 
 
 NORMALISED = ("gamma", "beta", "moving_mean", "moving_variance")

@@ -341,10 +341,12 @@ def _room(sample_rate_hz: int) -> np.ndarray:
 
 def _soft_limit(y: np.ndarray) -> np.ndarray:
     """Leave amplitudes below SOFT_LIMIT alone and bend the rest smoothly, never above PEAK_LIMIT."""
-    size = np.abs(y)
+    limited = y.copy()
+    loud = np.abs(y) > SOFT_LIMIT  # a few of a recording's samples
     room = PEAK_LIMIT - SOFT_LIMIT
-    bent = SOFT_LIMIT + room * np.tanh((size - SOFT_LIMIT) / room)
-    return np.where(size > SOFT_LIMIT, np.sign(y) * bent, y)
+    bent = SOFT_LIMIT + room * np.tanh((np.abs(y[loud]) - SOFT_LIMIT) / room)
+    limited[loud] = np.sign(y[loud]) * bent
+    return limited
 
 
 def render(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from mess_core.catalogue.catalogue import Track
-from mess_core.embeddings.extraction import BatchDone, ExtractedTrack, FailedTrack, WantedTrack, extract
+from mess_core.embeddings.extraction import BatchDone, ExtractedTrack, WantedTrack, extract
 from mess_core.embeddings.precision import (
     N_SEGMENTS,
     certify,
@@ -33,6 +34,7 @@ from mess_core.work.task import Cancelled, Task
 from mess_core.workspace.scope import Scope, count_segments, scope_of
 from mess_core.workspace.workspace import Workspace
 
+NOTHING = "Nothing to do: every track is embedded."
 SPEED_EVERY_S = 5.0  # how often the speed of an encoder is noted while it runs: estimates go by it
 
 
@@ -86,20 +88,20 @@ class ExtractRequest(Request):
             tagged_library(task.workspace, self.library)  # packed: pages that need it do not wait for it
         return Done(" ".join(dict.fromkeys(messages)))
 
-    def _steps(self, scope: Scope) -> list[tuple[list[EncoderInfo], list[Track]]]:
-        """Which encoders are asked together of which tracks; raw states are kept of one encoder at a time."""
-        steps: list[tuple[list[EncoderInfo], list[Track]]] = []
-        for group in in_groups(scope.info.encoders):
-            missing = {info: {t.track_id for t in replace(scope, info=info).missing_tracks} for info in group}
-            lacking: dict[tuple[EncoderInfo, ...], list[Track]] = {}
-            for track in in_order_of_use(scope.tracks, scope.tracks):
-                if by := tuple(info for info in group if track.track_id in missing[info]):
-                    lacking.setdefault(by, []).append(track)
-            parted = [((info,), tracks) for by, tracks in lacking.items() for info in by]
-            steps += [(list(by), tracks) for by, tracks in (parted if self.keep_raw else lacking.items())]
-            if not lacking:
-                steps.append((list(group), []))  # done before: so much of the bar
-        return steps
+    def _steps(self, scope: Scope) -> list[tuple[tuple[EncoderInfo, ...], list[Track]]]:
+        """Which encoders are asked of which tracks, each decoded once for all of them.
+
+        Raw states are kept of one encoder at a time.
+        """
+        infos = scope.info.encoders
+        missing = {info: {t.track_id for t in replace(scope, info=info).missing_tracks} for info in infos}
+        lacking: dict[tuple[EncoderInfo, ...], list[Track]] = {}
+        for track in in_order_of_use(scope.tracks, scope.tracks):
+            if by := tuple(info for info in infos if track.track_id in missing[info]):
+                lacking.setdefault(by, []).append(track)
+        if self.keep_raw:
+            return [((info,), tracks) for by, tracks in lacking.items() for info in by] or [(infos, [])]
+        return list(lacking.items()) or [(infos, [])]
 
     def is_left(self, workspace: Workspace, job: Job) -> bool:
         n_embedded = scope_of(workspace, self.library, self.encoder_id).n_embedded
@@ -156,13 +158,10 @@ class EncodeRequest(Request):
         info = encoder_info(self.encoder_id, task.workspace.paths)
         explaining = () if info.explained_by is None else (info.explained_by,)
         missing = [each for each in (*info.encoders, *explaining) if not task.workspace.store.has(self.track_id, each)]
-        groups, messages = in_groups(list(dict.fromkeys(missing))), []
-        for step, group in enumerate(groups):
-            task.begin_step(step, len(groups))
-            messages.append(embed_tracks(task, [track], *(info.id for info in group)))
+        message = embed_tracks(task, [track], *(info.id for info in dict.fromkeys(missing))) if missing else NOTHING
         for failure in task.workspace.jobs.failures(task.job.job_id):  # the only track there is: the job has failed
             raise AudioError(failure.message, failure.hint)
-        return Done(" ".join(messages))
+        return Done(message)
 
 
 def in_order_of_use(all_tracks: Sequence[Track], tracks: Sequence[Track]) -> list[Track]:
@@ -176,41 +175,65 @@ def embed_tracks(
 ) -> str:
     """Embed tracks: segments counted for the bar, one commit per track, a failure named and passed over.
 
-    Several encoders, which hear the same segments (`in_groups`), listen to each track together. `kept` are embedded
-    already and count as done: a bar that was cancelled goes on where it stood.
+    Several encoders hear each track in one decoding of its file, those that hear the same segments (`in_groups`) as
+    one. `kept` are embedded already and count as done: a bar that was cancelled goes on where it stood.
     """
     if not tracks:
-        return "Nothing to do: every track is embedded."
+        return NOTHING
     workspace = task.workspace
     if not kept:
         task.progress(0, 1, f"loading {' and '.join(encoder_ids)}")
-    together = Together([task.encoder(encoder_id) for encoder_id in encoder_ids])
-    info, infos = together.info, [encoder.info for encoder in together.encoders]
-    precisions = [_certified(encoder, workspace) for encoder in together.encoders]
-    n_before = sum(count_segments(track.duration_s, info) for track in kept)
-    n_total = n_before + sum(count_segments(track.duration_s, info) for track in tracks)
-    n_segments = n_tracks = n_gone = 0
+    encoders = {encoder.info: encoder for encoder in map(task.encoder, encoder_ids)}
+    groups = [Together([encoders[info] for info in group]) for group in in_groups(list(encoders))]
+    precisions = {info: _certified(encoder, workspace) for info, encoder in encoders.items()}
+    n_before, n_more = (
+        sum(count_segments(track.duration_s, group.info) for track in some for group in groups)
+        for some in (kept, tracks)
+    )
+    n_total = n_before + n_more
+    n_segments, encoding_s = [0] * len(groups), [0.0] * len(groups)
+    n_heard: Counter[str] = Counter()  # by how many of the groups a track was that is not done
+    gone: set[str] = set()
+    failed: set[str] = set()  # named once, whoever cannot hear it
+    n_tracks = 0
     started = noted = time.monotonic()
     paused_s = 0.0
 
     def note_speed() -> None:
-        for each in infos:
-            workspace.store.set_speed(each, (time.monotonic() - started - paused_s) / n_segments / len(infos))
+        """The time that all took, decoding included, goes to each by what it took to encode."""
+        per_encoding = (time.monotonic() - started - paused_s) / max(sum(encoding_s), 1e-9)
+        for group, n, own_s in zip(groups, n_segments, encoding_s, strict=True):
+            for each in group.encoders if n else ():
+                workspace.store.set_speed(each.info, per_encoding * own_s / n / len(group.encoders))
 
     def wanted() -> Iterator[WantedTrack]:
         for track in tracks:
-            if all(
-                workspace.store.has(track.track_id, each) for each in infos
-            ):  # an urgent job may have done it meanwhile
+            # an urgent job may have done it meanwhile
+            if all(workspace.store.has(track.track_id, info) for info in encoders):
                 continue
-            raw = workspace.store.raw_path(track.track_id, info) if keep_raw else None
+            raw = workspace.store.raw_path(track.track_id, groups[0].info) if keep_raw else None
             audio = workspace.catalogue.likely_audio_path(track.track_id)
             yield WantedTrack(track.track_id, track.title, audio, raw, track.sha256)
 
-    with closing(extract(wanted(), together)) as events:
+    def keep(done: ExtractedTrack) -> None:
+        nonlocal n_tracks
+        group, track_id = groups[done.row], done.track.track_id
+        try:
+            for encoder, embedding in zip(group.encoders, group.part(done.embedding), strict=True):
+                precision = precisions[encoder.info]
+                workspace.store.write(track_id, encoder.info, embedding, task.guard, done.facts, precision)
+            n_heard[track_id] += 1
+            if n_heard[track_id] == len(groups):
+                n_tracks += 1
+                del n_heard[track_id]
+        except UnknownTrackError:
+            gone.add(track_id)
+
+    with closing(extract(wanted(), *groups)) as events:
         for event in events:
             if isinstance(event, BatchDone):
-                n_segments += event.n_segments
+                n_segments[event.row] += event.n_segments
+                encoding_s[event.row] += event.encoding_s
                 before = time.monotonic()
                 task.on_pause()
                 paused_s += time.monotonic() - before
@@ -218,24 +241,17 @@ def embed_tracks(
                     noted = before
                     note_speed()
             elif isinstance(event, ExtractedTrack):
-                try:
-                    for each, embedding, precision in zip(
-                        infos, together.part(event.embedding), precisions, strict=True
-                    ):
-                        workspace.store.write(event.track.track_id, each, embedding, task.guard, event.facts, precision)
-                    n_tracks += 1
-                except UnknownTrackError:
-                    n_gone += 1
-            elif isinstance(event, FailedTrack):
-                if workspace.catalogue.has(event.track.track_id):
-                    task.fail_item(event.track.title, event.error)
-                else:
-                    n_gone += 1
+                keep(event)
+            elif not workspace.catalogue.has(event.track.track_id):
+                gone.add(event.track.track_id)
+            elif event.track.track_id not in failed:
+                failed.add(event.track.track_id)
+                task.fail_item(event.track.title, event.error)
             so_far = f"{len(kept) + n_tracks} of {counted(len(kept) + len(tracks), 'track')}"
-            task.progress(min(n_before + n_segments, n_total), n_total, so_far)
-    if n_segments:
-        note_speed()
-    return f"{n_tracks} of {counted(len(tracks), 'track')} embedded with {info.title}.{removed_meanwhile(n_gone)}"
+            task.progress(min(n_before + sum(n_segments), n_total), n_total, so_far)
+    note_speed()
+    by = " and ".join(group.info.title for group in groups)
+    return f"{n_tracks} of {counted(len(tracks), 'track')} embedded with {by}.{removed_meanwhile(len(gone))}"
 
 
 def _certified(encoder: Encoder, workspace: Workspace) -> dict[str, Any] | None:

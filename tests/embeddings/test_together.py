@@ -10,7 +10,7 @@ import pytest
 from mess_core.audio.decode import Decoder
 from mess_core.collections.opening import read_track
 from mess_core.embeddings import extraction
-from mess_core.embeddings.extraction import ExtractedTrack, WantedTrack, extract
+from mess_core.embeddings.extraction import BatchDone, ExtractedTrack, FailedTrack, WantedTrack, extract
 from mess_core.embeddings.together import Together, in_groups
 from mess_core.encoders.chroma import CHROMA
 from mess_core.encoders.hearings import LIKE_THIS, SAME_SOUND
@@ -61,6 +61,34 @@ def test_each_part_is_what_its_encoder_says_alone(write_wav):
         for name in ("segments", "starts_s", "mean", "frame_std"):
             np.testing.assert_array_equal(getattr(part, name), getattr(alone, name))
     np.testing.assert_allclose(parts[1].mean, 3 * parts[0].mean[:1], rtol=1e-6)
+
+
+def test_one_decoding_serves_encoders_of_other_rates_and_segments(write_wav, n_decoded):
+    """Each gets what it gets alone, number for number, of tracks of any length, a broken one and a silent one too."""
+    paths = [write_wav(f"t{seed}", seconds, seed=seed) for seed, seconds in enumerate([13.0, 2.0, 31.0, 7.5])]
+    paths.insert(2, write_wav("silent", 9.0, level=0.0))
+    (broken := paths[0].with_name("broken.wav")).write_bytes(b"RIFF")
+    paths.insert(3, broken)
+    encoders = [FakeEncoder(), FakeEncoder(id="slow", sample_rate_hz=16_000, segment_s=3.0, hop_s=3.0)]
+
+    def listen(*encoders) -> list[tuple]:
+        events = extract([WantedTrack(path.name, path.name, path) for path in paths], *encoders, batch_size=3)
+        return [event for event in events if not isinstance(event, BatchDone)]
+
+    together = listen(*encoders)
+    assert sorted(n_decoded) == sorted(path.name for path in paths)
+    assert [(event.track.title, event.row) for event in together] == [(p.name, row) for p in paths for row in (0, 1)]
+    for row, encoder in enumerate(encoders):
+        alone = listen(encoder)
+        for now, before in zip((event for event in together if event.row == row), alone, strict=True):
+            assert type(now) is type(before)
+            if isinstance(now, FailedTrack):
+                assert (now.error.message, now.error.hint) == (before.error.message, before.error.hint)
+                continue
+            assert now.facts == before.facts
+            for name in ("segments", "starts_s", "mean", "frame_std"):
+                np.testing.assert_array_equal(getattr(now.embedding, name), getattr(before.embedding, name))
+    assert sum(isinstance(event, FailedTrack) for event in together) == 4
 
 
 def test_only_those_that_hear_the_same_segments_are_asked_together():
@@ -131,9 +159,9 @@ def test_a_hearing_decodes_a_file_once_for_the_encoders_that_hear_the_same(home,
 
 
 @pytest.mark.slow
-def test_a_query_is_decoded_once_for_each_kind_of_segment(home, write_wav, n_decoded):
+def test_a_query_is_decoded_once_for_all_that_hear_it(home, write_wav, n_decoded):
     home.add(write_wav("t", 7.0).parent, [read_track(write_wav("t", 7.0))], "music")
     (track_id,) = home.catalogue.track_ids("music")
     submit(home, EncodeRequest(track_id, LIKE_THIS))
     work(home)
-    assert n_decoded == ["t.wav", "t.wav"] and scope_of(home, "music", LIKE_THIS).n_embedded == 1
+    assert n_decoded == ["t.wav"] and scope_of(home, "music", LIKE_THIS).n_embedded == 1
