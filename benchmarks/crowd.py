@@ -25,10 +25,10 @@ import numpy as np
 
 from mess_core.catalogue.catalogue import Track
 from mess_core.catalogue.listening import Events
-from mess_core.evaluation.blending import BlendStudy, pooled, replay_blends
+from mess_core.evaluation.blending import SOURCES, BlendStudy, pooled, replay_blends
 from mess_core.evaluation.session_trial import try_sessions
 from mess_core.numbers import interval, number, percent, seconds
-from mess_core.recommend.crowd import CROWD_WEIGHT
+from mess_core.recommend.crowd import CROWD, WEIGHTS
 from mess_core.recommend.gathering import shelf_of
 from mess_core.recommend.shelf import Shelf, unit
 from mess_core.recommend.signals import DAY_S
@@ -105,12 +105,13 @@ def main() -> None:
     print(f"{len(shelf)} recordings by {', '.join(name for name, _ in shelf.hearings)}")
     for kind, n_kinds in (("several people have the same tastes", N_KINDS), ("everybody has their own", None)):
         for n in (8, N_LISTENERS):
-            studies = [
-                replay_blends(shelf, household(tracks, seed, n, n_kinds), AT_S, seed=seed)
-                for seed in range(options.households)
-            ]
-            print(f"\n{n} listeners, {kind}")
-            _print([study for study in studies if study is not None])
+            for source in SOURCES:
+                studies = [
+                    replay_blends(shelf, household(tracks, seed, n, n_kinds), AT_S, source=source, seed=seed)
+                    for seed in range(options.households)
+                ]
+                print(f"\n{n} listeners, {kind}")
+                _print([study for study in studies if study is not None])
 
         _print_sessions(shelf, tracks, n_kinds, options.households)
 
@@ -160,22 +161,26 @@ def _print_sessions(shelf: Shelf, tracks: Sequence[Track], n_kinds: int | None, 
 def _print(studies: Sequence[BlendStudy]) -> None:
     half = len(studies) // 2
     chosen, told = pooled(studies[:half]), pooled(studies[half:])
-    print(f"  the crowd knows {percent(100 * float(np.mean(pooled(studies).share_known)))} of the rows")
+    source = "the crowd knows" if chosen.source == CROWD else "names know"
+    print(f"  {source} {percent(100 * float(np.mean(pooled(studies).share_known)))} of the rows")
     print(f"  weight  nDCG@10, {chosen.n_listeners} to choose by  {told.n_listeners} others: gain over content alone")
     for one, other in zip(chosen.figures, told.figures, strict=True):
         gain = f"{number(other.gain, 3, signed=True)} {interval(other.gain_low, other.gain_high, 3, signed=True)}"
         print(f"  {number(one.weight, 1):>6}  {number(one.value, 3):<24}  {number(other.value, 3)}, {gain}")
     print(f"  chosen: {number(chosen.best.weight, 1)}")
     helped = [study.weight > 0 for study in asked_of_one(studies)]
-    print(f"  asked of {CROWD_WEIGHT} alone, {sum(helped)} of {counted(len(helped), 'household')} would take it")
+    print(
+        f"  asked of {WEIGHTS[chosen.source]} alone, {sum(helped)} of {counted(len(helped), 'household')} would take it"
+    )
 
 
 def asked_of_one(studies: Sequence[BlendStudy]) -> list[BlendStudy]:
     """The same listeners, with two weights alone."""
     found = []
     for study in studies:
-        both = [0, study.weights.index(CROWD_WEIGHT)]
-        found.append(replace(study, weights=(0.0, CROWD_WEIGHT), table=study.table[:, both]))
+        weight = WEIGHTS[study.source]
+        both = [0, study.weights.index(weight)]
+        found.append(replace(study, weights=(0.0, weight), table=study.table[:, both]))
     return found
 
 

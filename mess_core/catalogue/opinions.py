@@ -25,7 +25,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
-from mess_core.catalogue.listening import COUNTING, Events, events_stamp, read_events
+from mess_core.catalogue.listening import COUNTING, Events, events_of
 from mess_core.catalogue.takeover import current_id
 from mess_core.config import MAX_DURATION_S
 from mess_core.errors import InputError, StorageError
@@ -341,10 +341,7 @@ class Opinions:
         until_s : float, optional
             Seconds since 1970. What is later is left out, as what a wrong clock has put into the future.
         """
-        remembered = self.database.remembered
-        connection = self.database.connection
-        stamp = remembered(("events stamp", listener), lambda: events_stamp(connection, listener))
-        found: Events = remembered.made_of(("events", listener), stamp, lambda: read_events(connection, listener))
+        found = events_of(self.database.connection, self.database.remembered, listener)
         return found if until_s is None else found.until(until_s)
 
     def listeners(self) -> list[str]:

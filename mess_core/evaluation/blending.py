@@ -1,16 +1,17 @@
-"""Blending: how much the crowd should count beside content, told by what listeners liked next.
+"""Blending: how much another source should count beside content, told by what listeners liked next.
 
-    events until a time -> taste, crowd -> blend by each weight -> the k best that were never heard
-    events after it     -> what was liked and never heard before -> nDCG@k of each listener
+    events until a time -> taste, another source -> blend by each weight -> the k best that were never heard
+    events after it     -> what was liked and never heard before         -> nDCG@k of each listener
 
-The crowd counts only where its gain over content alone is above 0 by an interval over listeners. Of many weights the
-best flatters itself, so a household is asked of one, `recommend.crowd.CROWD_WEIGHT`, whether it helps there. Listeners
+Two sources are asked: the crowd, what others like together; and names, how much of an artist, a composer or a player is
+liked. A source counts only where its gain over content alone is above 0 by an interval over listeners. Of many weights
+the best flatters itself, so a household is asked of one (`recommend.crowd.WEIGHTS`) whether it helps there. Listeners
 who liked nothing new are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,23 +20,30 @@ import numpy as np
 from mess_core.catalogue.listening import Events
 from mess_core.evaluation.recommendation import NDCG, accuracy, mean_of_users
 from mess_core.numbers import interval, number
-from mess_core.recommend.crowd import CROWD_WEIGHT, FEWEST_OTHERS, blend, crowd_places
+from mess_core.recommend.crowd import CROWD, FEWEST_OTHERS, NAMES, WEIGHTS, blend, crowd_places, label_places
 from mess_core.recommend.gathering import all_events, shelf_of
 from mess_core.recommend.places import places_of
-from mess_core.recommend.profile import profile_of
+from mess_core.recommend.profile import Profile, profile_of
 from mess_core.recommend.shelf import Shelf
 from mess_core.recommend.signals import DAY_S, DISLIKE, ratings
 from mess_core.words import counted
 from mess_core.workspace.scope import Scope
 
-WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+TRIED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 K = 10
 REPLAYED_DAYS = 14.0
+Source = Callable[[Profile, Mapping[str, Events], str], np.ndarray]  # of a listener among all -> places (n,)
+SOURCES: dict[str, Source] = {
+    CROWD: lambda profile, events, listener: crowd_places(profile.shelf, events, listener, profile.now_s),
+    NAMES: lambda profile, events, listener: label_places(profile.shelf.artists, profile.liking),
+}
+
+SAID = {CROWD: ("The crowd", "does", "helps", "counts"), NAMES: ("Names", "do", "help", "count")}
 
 
 @dataclass(frozen=True)
 class BlendFigure:
-    """One weight of the crowd. value: mean nDCG; gain over content alone, with its interval (95 %, listeners drawn)"""
+    """One weight of a source. value: mean nDCG; gain over content alone, with its interval (95 %, listeners drawn)"""
 
     weight: float
     value: float
@@ -48,13 +56,15 @@ class BlendFigure:
 
 @dataclass(frozen=True, eq=False)
 class BlendStudy:
-    """Each weight, on the same listeners.
+    """Each weight of a source, on the same listeners.
 
+    source : one of `SOURCES`
     weights : the first is 0: content alone
     table : (n_listeners, n_weights), nDCG@k of each
-    share_known : (n_listeners,), of the rows, by the crowd
+    share_known : (n_listeners,), of the rows, by the source
     """
 
+    source: str
     k: int
     weights: tuple[float, ...]
     table: np.ndarray
@@ -89,14 +99,16 @@ class BlendStudy:
     def verdict(self) -> str:
         """What it comes to, in a sentence."""
         best, alone = self.best, self.figures[0]
+        who, does, helps, counts = SAID[self.source]
         of = counted(self.n_listeners, "listener")
         if best is alone:
-            return f"The crowd does not help: content alone has nDCG@{self.k} {number(alone.value, 3)}, of {of}."
+            return f"{who} {does} not help: content alone has nDCG@{self.k} {number(alone.value, 3)}, of {of}."
         said = f"nDCG@{self.k} {number(best.value, 3)} where content alone has {number(alone.value, 3)}"
         gain = f"a gain of {number(best.gain, 3)} {interval(best.gain_low, best.gain_high, 3)}".rstrip()
         if self.weight:
-            return f"The crowd counts for {number(self.weight, 1)}: {said}, {gain}, of {of}."
-        return f"That the crowd helps is not shown: {said}, {gain}, of {of}. Content alone is kept."
+            return f"{who} {counts} for {number(self.weight, 1)}: {said}, {gain}, of {of}."
+        not_shown = f"That {who[:1].lower()}{who[1:]} {helps} is not shown"
+        return f"{not_shown}: {said}, {gain}, of {of}. Content alone is kept."
 
 
 def pooled(studies: Sequence[BlendStudy]) -> BlendStudy:
@@ -104,7 +116,7 @@ def pooled(studies: Sequence[BlendStudy]) -> BlendStudy:
     first = studies[0]
     table = np.concatenate([each.table for each in studies])
     return BlendStudy(
-        first.k, first.weights, table, np.concatenate([each.share_known for each in studies]), first.seed
+        first.source, first.k, first.weights, table, np.concatenate([each.share_known for each in studies]), first.seed
     )  # fmt: skip
 
 
@@ -112,9 +124,10 @@ def replay_blends(
     shelf: Shelf,
     events: Mapping[str, Events],
     at_s: float,
-    weights: Sequence[float] = WEIGHTS,
+    weights: Sequence[float] = TRIED,
     k: int = K,
     *,
+    source: str = CROWD,
     seed: int = 0,
 ) -> BlendStudy | None:
     """Recommend at a time what was not heard, and see what was liked after it; None where nobody liked anything new.
@@ -126,8 +139,9 @@ def replay_blends(
     at_s : float
         Seconds since 1970.
     weights : sequence of float
-        Of the crowd; the first is 0.
+        Of the source; the first is 0.
     k : int
+    source : one of `SOURCES`
     seed : int
         Of the intervals.
     """
@@ -140,14 +154,14 @@ def replay_blends(
         if not is_relevant.any() or not profile.taste.interests:
             continue
         rows = np.flatnonzero(is_open)
-        content, crowd = places_of(profile.taste.scores), crowd_places(shelf, events, listener, at_s)
-        known.append(np.mean(~np.isnan(crowd)))
-        order = [rows[np.argsort(-blend(content, [(crowd, weight)])[rows], kind="stable")[:k]] for weight in weights]
+        content, other = places_of(profile.taste.scores), SOURCES[source](profile, events, listener)
+        known.append(np.mean(~np.isnan(other)))
+        order = [rows[np.argsort(-blend(content, [(other, weight)])[rows], kind="stable")[:k]] for weight in weights]
         hits = np.array([np.pad(is_relevant[each], (0, k - len(each))) for each in order])
         gains.append(accuracy(hits, np.full(len(hits), is_relevant.sum()))[NDCG])
     if not gains:
         return None
-    return BlendStudy(k, tuple(weights), np.array(gains), np.array(known), seed)
+    return BlendStudy(source, k, tuple(weights), np.array(gains), np.array(known), seed)
 
 
 def _liked_after(shelf: Shelf, events: Events, at_s: float) -> np.ndarray:
@@ -161,21 +175,33 @@ def _liked_after(shelf: Shelf, events: Events, at_s: float) -> np.ndarray:
     return found
 
 
-def weigh_crowd(scope: Scope, now_s: float) -> BlendStudy | None:
-    """Whether the crowd helps the listeners of a data folder, replayed over their last fortnight; None without enough.
+def weights_of(studies: Mapping[str, BlendStudy]) -> dict[str, float]:
+    """How much each source counts; 0 where that it helps is not shown."""
+    return {source: study.weight for source, study in studies.items()}
+
+
+def weigh_sources(scope: Scope, now_s: float) -> dict[str, BlendStudy]:
+    """Whether each source helps the listeners of a data folder, replayed over their last fortnight.
+
+    None of a source where too few listen, or nobody liked anything new.
 
     Asked once a day: it is of what was heard until midnight.
     """
     today_s = now_s // DAY_S * DAY_S
     events = {name: each.until(today_s) for name, each in all_events(scope).items()}
     if len(events) <= FEWEST_OTHERS:
-        return None
+        return {}
     shelf = shelf_of(scope)
 
-    def replay() -> BlendStudy | None:
-        return replay_blends(shelf, events, today_s - REPLAYED_DAYS * DAY_S, (0.0, CROWD_WEIGHT))
+    def replay() -> dict[str, BlendStudy]:
+        found = {}
+        for source, weight in WEIGHTS.items():
+            study = replay_blends(shelf, events, today_s - REPLAYED_DAYS * DAY_S, (0.0, weight), source=source)
+            if study is not None:
+                found[source] = study
+        return found
 
     of = (scope.content, today_s, tuple((name, len(each)) for name, each in events.items()))
-    key = ("weigh crowd", scope.library, scope.info.fingerprint)
-    study: BlendStudy | None = scope.workspace.database.remembered.made_of(key, of, replay)
-    return study
+    key = ("weigh sources", scope.library, scope.info.fingerprint)
+    studies: dict[str, BlendStudy] = scope.workspace.database.remembered.made_of(key, of, replay)
+    return studies

@@ -59,6 +59,7 @@ from mess_core.learning.teachers import (
     squared_distances,
 )
 from mess_core.numbers import number
+from mess_core.probing.resampling import holm_adjusted, two_sided_p
 from mess_core.probing.scores import sum_by
 from mess_core.probing.uncertainty import MIN_GROUPS, gains, t_quantile
 from mess_core.search.learned import Transform, unit, unit_numbers
@@ -510,32 +511,6 @@ def paired_interval(
         return value, None, None, None
     reach = t_quantile(n_groups)
     return value, value - reach * error, value + reach * error, two_sided_p(value, error, n_groups)
-
-
-def two_sided_p(value: float, error: float, n_groups: int) -> float:
-    """Of a t statistic with n_groups - 1 degrees of freedom; 1 where nothing differs."""
-    from scipy.special import stdtr
-
-    if not error:
-        return 1.0 if not value else 0.0
-    return float(2 * stdtr(n_groups - 1, -abs(value / error)))
-
-
-def holm_adjusted(p: Sequence[float | None]) -> list[float | None]:
-    """Holm's p, which holds for all at once, in the order given; None stays None.
-
-    Examples
-    --------
-    >>> holm_adjusted([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    known = sorted((value, place) for place, value in enumerate(p) if value is not None)
-    found: list[float | None] = [None] * len(p)
-    highest = 0.0
-    for rank, (value, place) in enumerate(known):
-        highest = max(highest, min(1.0, value * (len(known) - rank)))
-        found[place] = round(highest, 12)
-    return found
 
 
 def _ladder(tally: _Tally, students: Sequence[str]) -> str:

@@ -34,7 +34,8 @@ from mess_core.recommend.signals import DAY_S, ratings, signals_of
 
 FEWEST_OTHERS = 3  # of one, all is told; of two, each knows the other; statistics offices, too, begin at three
 NEIGHBOURS = ItemNeighbours(k=50, shrinkage=5.0, fewest_together=FEWEST_OTHERS)
-CROWD_WEIGHT = 0.2  # beside content: the best of `benchmarks.crowd` where several people are alike
+CROWD, NAMES = "crowd", "names"
+WEIGHTS = {CROWD: 0.2, NAMES: 0.2}  # beside content, where a source helps: the best of `benchmarks.crowd`
 RISING_DAYS = 14.0
 ENOUGH_OF_A_LABEL = 3.0  # rows: what is liked of fewer under one label is believed less
 

@@ -22,13 +22,13 @@ from mess_core.catalogue.listening import ACTIONS
 from mess_core.catalogue.opinions import ME
 from mess_core.errors import InputError
 from mess_core.recommend.beginning import N_STARTERS, starters
-from mess_core.recommend.crowd import blend, crowd_places, rising_places
+from mess_core.recommend.crowd import CROWD, NAMES, blend, crowd_places, label_places, rising_places
 from mess_core.recommend.explaining import DiscoveryOf, Explainer, IndexOf, Why
 from mess_core.recommend.gathering import all_events, events_of, profile_for, shelf_of, to_the_hour
 from mess_core.recommend.generator import Chosen
 from mess_core.recommend.interests import NamedInterest, interests_of
 from mess_core.recommend.places import places_of
-from mess_core.recommend.profile import Profile, at_this_part_of_day
+from mess_core.recommend.profile import Profile, weigh_by
 from mess_core.recommend.sections import SECTIONS, Section, choose_next, most_liked_lately, week_began_s
 from mess_core.recommend.simulated import is_simulated
 from mess_core.workspace.scope import Scope
@@ -80,8 +80,8 @@ def recommend(
     surprise: float = 0.5,
     seed: int = 0,
     now_s: float | None = None,
-    part_of_day: str | None = None,
-    crowd_weight: float = 0.0,
+    context: str | None = None,
+    weights: Mapping[str, float] | None = None,
     leave_out: Collection[str] = frozenset(),
     stays: Mapping[int, Stay] | None = None,
     index_of: IndexOf | None = None,
@@ -102,10 +102,11 @@ def recommend(
         Of what chance there is.
     now_s : float, optional
         Seconds since 1970, to the hour; by default, now.
-    part_of_day : one of `PARTS_OF_DAY`, optional
-        What was heard at that part of the day counts more.
-    crowd_weight : float
-        How much what others here like together counts, 0 to 1; see `evaluation.blending.weigh_crowd`.
+    context : one of `CONTEXTS`, optional
+        What was heard at that part of the day, or in the latest sitting, counts more.
+    weights : mapping of str to float, optional
+        How much what others here like together counts (`CROWD`), and how much of a name is liked (`NAMES`), each 0 to
+        1, together 1 at most; see `evaluation.blending.weigh_sources`.
     leave_out : collection of str
         Tracks that were shown already: others are asked for.
     stays : mapping of int to Stay, optional
@@ -129,10 +130,10 @@ def recommend(
     if not 0.0 <= surprise <= 1.0:  # false of NaN too
         raise InputError(f"The surprise is {surprise:g}, expected 0 (familiar) to 1 (surprising).")
     now_s = to_the_hour(time.time() if now_s is None else now_s)
-    profile = profile_for(scope, listener, now_s, part_of_day)
+    profile = profile_for(scope, listener, now_s, context)
     at_time = profile_for(scope, listener, week_began_s(now_s)) if section.is_of_the_week else profile
-    if crowd_weight and section.is_like_taste and not is_simulated(listener):
-        at_time = _with_crowd(scope, at_time, listener, crowd_weight)
+    if weights and any(weights.values()) and section.is_like_taste and not is_simulated(listener):
+        at_time = _with_others(scope, at_time, listener, weights)
     if section.is_of_others and not is_simulated(listener):
         rising = rising_places(profile.shelf, all_events(scope), listener, now_s)
         at_time = replace(at_time, rising=rising)
@@ -167,11 +168,15 @@ def recommend(
     )
 
 
-def _with_crowd(scope: Scope, profile: Profile, listener: str, weight: float) -> Profile:
-    """The same profile, its scores dealt anew by what others like together, too."""
-    crowd = crowd_places(profile.shelf, all_events(scope), listener, profile.now_s)
+def _with_others(scope: Scope, profile: Profile, listener: str, weights: Mapping[str, float]) -> Profile:
+    """The same profile, its scores dealt anew by what other sources say, too."""
+    others: list[tuple[np.ndarray, float]] = []
+    if weight := weights.get(CROWD):
+        others.append((crowd_places(profile.shelf, all_events(scope), listener, profile.now_s), weight))
+    if weight := weights.get(NAMES):
+        others.append((label_places(profile.shelf.artists, profile.liking), weight))
     scores = profile.taste.scores
-    order = blend(places_of(scores), [(crowd, weight)])
+    order = blend(places_of(scores), others)
     dealt = np.empty_like(scores)
     dealt[np.lexsort((np.arange(len(scores)), order))] = np.sort(scores)
     return replace(profile, taste=replace(profile.taste, dealt=dealt))
@@ -246,10 +251,10 @@ def begin_with(scope: Scope, n: int = N_STARTERS, seed: int = 0) -> list[Track]:
     return [tracks[track_id] for track_id in ids if track_id in tracks]
 
 
-def n_heard_at(scope: Scope, listener: str, part_of_day: str) -> tuple[int, int]:
+def n_heard_in(scope: Scope, listener: str, context: str) -> tuple[int, int]:
     """How many of a listener's events are of a part of the day, and how many there are."""
     events = events_of(scope, listener)
-    weigh = at_this_part_of_day(part_of_day, time.localtime().tm_gmtoff)
+    weigh = weigh_by(context, time.localtime().tm_gmtoff)
     return int((weigh(events) == 1.0).sum()), len(events)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from mess_core.catalogue.listening import Events
 from mess_core.errors import ArtefactMismatchError, DataMissingError
 from mess_core.recommend.embedding import kept_sessions, session_map_path, track_inputs
-from mess_core.recommend.profile import Profile, at_this_part_of_day, profile_of
+from mess_core.recommend.profile import Profile, profile_of, weigh_by
 from mess_core.recommend.sections import week_began_s
 from mess_core.recommend.shelf import Shelf, make_points
 from mess_core.recommend.signals import DAY_S
@@ -53,7 +53,8 @@ def shelf_of(scope: Scope) -> Shelf:
     return shelf
 
 
-def _make_shelf(scope: Scope, track_ids: Sequence[str]) -> Shelf:
+def hearings_of(scope: Scope, track_ids: Sequence[str]) -> dict[str, list[np.ndarray]]:
+    """What each hearing of an encoder heard of embedded tracks, as `make_points` takes it: (n, 1, dim) a layer."""
     workspace, info = scope.workspace, scope.info
     hearings: dict[str, list[np.ndarray]] = {}
     for part in info.parts:
@@ -63,7 +64,12 @@ def _make_shelf(scope: Scope, track_ids: Sequence[str]) -> Shelf:
     if not info.parts:
         vectors = workspace.store.load(track_ids, info).vectors
         hearings[info.title] = [vectors[:, layer : layer + 1, : info.width_of(layer)] for layer in range(info.n_layers)]
-    points, columns = make_points(hearings)
+    return hearings
+
+
+def _make_shelf(scope: Scope, track_ids: Sequence[str]) -> Shelf:
+    workspace = scope.workspace
+    points, columns = make_points(hearings_of(scope, track_ids))
     learned = _learned(scope, points, track_ids)
     if learned is not None:
         points, columns = learned, ((SESSIONS, learned.shape[1]),)
@@ -122,22 +128,22 @@ def people_to_look_at(scope: Scope) -> list[str]:
     return list(made_of(key, catalogue.content(scope.library), lambda: simulated_people(scope.tracks)))
 
 
-def profile_for(scope: Scope, listener: str, now_s: float, part_of_day: str | None = None) -> Profile:
+def profile_for(scope: Scope, listener: str, now_s: float, context: str | None = None) -> Profile:
     """The profile of a listener at a time."""
     opinions, shelf, events = scope.workspace.opinions, shelf_of(scope), events_of(scope, listener)
     wishes: Mapping[str, tuple[str, ...]] = dict.fromkeys(("less", "ignore"), ())
     if not is_simulated(listener):
         wishes = {str(kind): track_ids for kind, track_ids in opinions.wishes(listener).items()}
     weigh = None
-    if part_of_day is not None:
-        weigh = at_this_part_of_day(part_of_day, time.localtime(now_s).tm_gmtoff)
+    if context is not None:
+        weigh = weigh_by(context, time.localtime(now_s).tm_gmtoff)
 
     def make() -> Profile:
         return profile_of(
             shelf, events, now_s, less=wishes["less"], ignored=wishes["ignore"], weigh=weigh
         )  # fmt: skip
 
-    key = ("profile", scope.library, scope.info.fingerprint, listener, now_s == week_began_s(now_s), part_of_day)
+    key = ("profile", scope.library, scope.info.fingerprint, listener, now_s == week_began_s(now_s), context)
     made: Profile = scope.workspace.database.remembered.made_of(key, _Made(shelf, events, wishes, now_s), make)
     return made
 

@@ -14,11 +14,13 @@ import numpy as np
 
 from mess_core.catalogue.listening import Events
 from mess_core.recommend.shelf import Shelf
-from mess_core.recommend.signals import DAY_S, HALF_LIVES_DAYS, Signals, signals_of
+from mess_core.recommend.signals import DAY_S, HALF_LIVES_DAYS, Signals, session_of, signals_of
 from mess_core.recommend.taste import Taste, TasteSettings, taste_of
 
 PARTS_OF_DAY = {"morning": (6, 12), "afternoon": (12, 18), "evening": (18, 23), "night": (23, 6)}  # hours, local time
-OTHER_PARTS = 0.5  # how much what was heard at another part of the day counts
+LATEST_SITTING = "sitting"
+CONTEXTS = (*PARTS_OF_DAY, LATEST_SITTING)
+OUT_OF_CONTEXT = 0.5  # how much what was heard at another time counts
 NEW_DAYS = 30.0
 
 
@@ -118,20 +120,25 @@ def profile_of(
     return Profile(shelf, signals.unmoved_by(ignored), taste, tuple(less), now_s, n_events)
 
 
-def at_this_part_of_day(part: str, utc_offset_s: float) -> Callable[[Events], np.ndarray]:
-    """What was heard at this part of the day counts in full, anything else half.
+def weigh_by(context: str, utc_offset_s: float) -> Callable[[Events], np.ndarray]:
+    """What was heard in a context counts in full, anything else half.
 
     Parameters
     ----------
-    part : one of `PARTS_OF_DAY`
+    context : one of `CONTEXTS`
     utc_offset_s : float
         Of the listener's clock.
     """
-    first, last = PARTS_OF_DAY[part]
 
     def weigh(events: Events) -> np.ndarray:
-        hours = ((events.at_s + utc_offset_s) % DAY_S) / 3600.0
-        is_then = (hours >= first) & (hours < last) if first < last else (hours >= first) | (hours < last)
-        return np.where(is_then, 1.0, OTHER_PARTS)
+        if context == LATEST_SITTING:
+            session = session_of(events)
+            is_within = session == session[-1] if len(session) else np.empty(0, bool)
+        else:
+            first, last = PARTS_OF_DAY[context]
+            hours = ((events.at_s + utc_offset_s) % DAY_S) / 3600.0
+            after, before = hours >= first, hours < last
+            is_within = after & before if first < last else after | before
+        return np.where(is_within, 1.0, OUT_OF_CONTEXT)
 
     return weigh

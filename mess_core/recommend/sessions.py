@@ -21,9 +21,8 @@ import numpy as np
 
 from mess_core.catalogue.listening import Events
 from mess_core.recommend.crowd import FEWEST_OTHERS
-from mess_core.recommend.signals import DISLIKE, LISTENED, ratings
+from mess_core.recommend.signals import DISLIKE, LISTENED, ratings, session_of
 
-SESSION_GAP_S = 1800.0  # of silence: another session
 MOST_APART = 10  # tracks of a session between the two of a pair: a session of hours is of several moods
 FEWEST_SHARING = FEWEST_OTHERS + 1  # listeners who must have a pair: one looks, and three others are behind it
 
@@ -60,7 +59,7 @@ def session_pairs(track_ids: Sequence[str], events: Mapping[str, Events]) -> Ses
     columns: list[tuple[np.ndarray, ...]] = []
     for number, name in enumerate(sorted(events)):
         own = events[name]
-        session = np.cumsum(np.diff(own.at_s, prepend=own.at_s[:1]) > SESSION_GAP_S)
+        session = session_of(own)
         began_s = own.at_s[np.searchsorted(session, session, side="left")]
         rows = np.array([row_of.get(track_id, -1) for track_id in own.track_ids], np.int64)[own.track]
         disliked = np.unique(own.track[own.action == DISLIKE])

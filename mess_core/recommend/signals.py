@@ -29,6 +29,7 @@ LIKED, DISLIKED, SKIPPED = 2.0, -2.0, -0.5
 TO_THE_END_FROM, TO_THE_END = 0.8, 1.0  # share of the track that was heard, and what that says
 PARTLY_FROM = 0.3  # less is no sign; more counts as the share less this
 LISTENED = 0.6  # what services count as a listen: half the track at least, nobody says how much
+SESSION_GAP_S = 1800.0  # of silence: another session
 PLAY, SKIP, LIKE, DISLIKE = (ACTIONS.index(action) for action in ACTIONS)
 
 
@@ -68,6 +69,12 @@ class Signals:
         )
 
 
+def session_of(events: Events) -> np.ndarray:
+    """In which session each event was, (n,) int64, ascending: half an hour of silence ends one."""
+    found: np.ndarray = np.cumsum(np.diff(events.at_s, prepend=events.at_s[:1]) > SESSION_GAP_S)
+    return found
+
+
 def ratings(events: Events) -> np.ndarray:
     """What each event says of its track, (n,) float64, before time has passed."""
     share = events.share
@@ -103,7 +110,7 @@ def signals_of(
     half_lives_days : collection of float
         Infinite: nothing is forgotten.
     weigh : callable (events) -> (n,) float64, optional
-        How much each event counts besides, as `at_this_part_of_day`.
+        How much each event counts besides, as `weigh_by`.
     """
     n = len(events.track_ids)
     is_past = events.at_s <= now_s

@@ -18,13 +18,14 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mess_core.errors import ArtefactMismatchError, StorageError, UnknownTrackError
 from mess_core.storage.files import TMP_SUFFIX, inside, own_files, sync_folder
 from mess_core.storage.paths import COPIES
+from mess_core.storage.remembered import Remembered
 
 Guard = Callable[[sqlite3.Connection], object]  # called inside a transaction; raises to refuse the write
 Watch = Callable[[sqlite3.Connection | None], object]  # raises to refuse a catalogue; None: one that is to be made
@@ -356,7 +357,7 @@ class Database:
         self._opened: weakref.WeakSet[sqlite3.Connection] = weakref.WeakSet()  # by any thread
         self._file: tuple[int, int] | None = None  # the one that was opened first, as the system knows it
         self._elsewhere: Path | None = None
-        self.remembered = Remembered(self)
+        self.remembered = Remembered(lambda: self.connection, self.connect)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -604,57 +605,6 @@ class Connection(sqlite3.Connection):
     def executemany(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
         cursor: sqlite3.Cursor = self.cursor().executemany(statement, *arguments)
         return cursor
-
-
-class Remembered:
-    """What was read from the database, given again until anybody has written to it, here or in another process.
-
-    Pages ask the same of ten thousand rows several times a run. What comes out is shared and must not be changed.
-    While a job runs, the database is written to every second, and most of what pages ask is not touched by it: what
-    takes long to make is remembered by what it is made of (`made_of`), and only that is read again.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._lock = threading.Lock()
-        self._watching: sqlite3.Connection | None = None
-        self._known: dict[Hashable, tuple[int, Any]] = {}
-        self._made: dict[Hashable, tuple[Any, Any]] = {}
-
-    def __call__(self, key: Hashable, read: Callable[[], Any]) -> Any:
-        """What `read` gives, or gave since the last change; `key` names it."""
-        if self._database.connection.in_transaction:  # which may still be taken back
-            return read()
-        version = self._version()  # before reading: a change meanwhile is seen the next time
-        known = self._known.get(key)
-        if known is None or known[0] != version:
-            known = self._known[key] = (version, read())
-        return known[1]
-
-    def made_of(self, key: Hashable, of: Any, make: Callable[[], Any]) -> Any:
-        """What `make` gives, or gave when `of` was equal: all that it depends on; `key` names it."""
-        if self._database.connection.in_transaction:
-            return make()
-        made = self._made.get(key)
-        if made is None or made[0] != of:
-            made = self._made[key] = (of, make())
-        return made[1]
-
-    def _version(self) -> int:
-        """Another number after every commit of any other connection; this one never writes."""
-        with self._lock:
-            if self._watching is None:
-                self._watching = self._database.connect()
-            return int(self._watching.execute("PRAGMA data_version").fetchone()[0])
-
-    def forget(self) -> None:
-        """As if nothing had been asked yet."""
-        with self._lock:
-            if self._watching is not None:
-                self._watching.close()
-            self._watching = None
-            self._known = {}
-            self._made = {}
 
 
 def _log_ahead(connection: sqlite3.Connection) -> None:

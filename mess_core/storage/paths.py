@@ -8,6 +8,7 @@ demo/            the demo library                               can be made agai
 probing/         discoveries, their directions, evaluations     can be measured again
 imported/        what is known of imported encoders
 learned/         similarities that were learned, and how good they are, by encoder    can be learned again
+studies/         what recommenders came to on interactions, by plan                   can be run again
 cache/           waveforms, maps, packed arrays, hidden states  may be deleted at any time
 trash/           what was swept, for thirty days
 """
@@ -97,6 +98,11 @@ class Paths:
     def learned(self) -> Path:
         """Learned metrics, and reports on what learning brought, by encoder."""
         return self.root / "learned"
+
+    @property
+    def studies(self) -> Path:
+        """What studies of recommenders came to, a folder each."""
+        return self.root / "studies"
 
     @property
     def mlflow(self) -> Path:

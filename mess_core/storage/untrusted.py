@@ -8,6 +8,7 @@ Whoever reads one reads it here; no other module parses JSON, `.npy`, safetensor
     read_text(path, most_bytes)           UTF-8, with or without a mark at its start
     read_json(path) · parse_json(data)    an object of bounded depth and size; no NaN, no key twice, real text
     read_npy(path) · npy_facts(path)      numbers of a plain shape, as many as the file has bytes for
+    read_npz(path)                        several of them by name, unpacked to a bounded size
     parse_safetensors(data)               named arrays, each within the bytes there are
     open_parquet(path)                    a table, read a bounded piece at a time
     build(cls, plain) · understanding     what a document says, each entry of its kind; anything else is a sentence
@@ -39,10 +40,12 @@ import re
 import stat
 import struct
 import unicodedata
+import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar
 
 import numpy as np
 
@@ -73,8 +76,8 @@ LARGEST = 1e12  # a number beyond it is none of an encoder's, and the square of 
 
 MOST_ROWS = 1_000_000
 MOST_GROUP_ROWS = 4_000_000  # segment targets of 32 recordings of 3 hours
-MOST_CELLS = 16_000_000  # values of one column in one row group, lists counted out
 MOST_COLUMN_BYTES = 128 * 2**20  # of one row group, uncompressed
+BYTES_PER_CELL = 8  # so many values of a column as there would be numbers, lists counted out: empty ones take no byte
 MOST_CELL_BYTES = 64 * 2**10
 MOST_FIXED_BYTES = 64  # a decimal, a UUID, a half-precision number
 MOST_FOOTER_BYTES = 16 * 2**20
@@ -302,7 +305,7 @@ def npy_facts(
     """Shape and kind of a `.npy` file, none of whose numbers is read; `kinds` are those of NumPy's dtypes."""
     name = name or printable(Path(path).name)
     with open_untrusted(path, MOST_ARRAY_BYTES, name=name, cure=cure, error=error) as stream:
-        return _npy_facts(stream, kinds, name, cure, error)
+        return _npy_facts(stream, os.fstat(stream.fileno()).st_size, kinds, name, cure, error)
 
 
 def read_npy(
@@ -317,7 +320,7 @@ def read_npy(
     """The array of a `.npy` file, in C order: plain numbers, as many as its header says and it has bytes for."""
     name = name or printable(Path(path).name)
     with open_untrusted(path, most_bytes, name=name, cure=cure, error=error) as stream:
-        facts = _npy_facts(stream, kinds, name, cure, error)
+        facts = _npy_facts(stream, os.fstat(stream.fileno()).st_size, kinds, name, cure, error)
         stream.seek(facts.offset)
         flat = np.fromfile(stream, facts.dtype, math.prod(facts.shape))
         if flat.size != math.prod(facts.shape):
@@ -326,8 +329,39 @@ def read_npy(
     return np.ascontiguousarray(array)
 
 
-def _npy_facts(stream: io.BufferedReader, kinds: str, name: str, cure: str, error: Refusal) -> NpyFacts:
-    size = os.fstat(stream.fileno()).st_size
+def read_npz(
+    path: Path,
+    most_bytes: int = MOST_ARRAY_BYTES,
+    kinds: str = "fiuU",
+    *,
+    name: str = "",
+    cure: str = "",
+    error: Refusal = ArtefactMismatchError,
+) -> dict[str, np.ndarray]:
+    """The arrays of a `.npz` file by name: numbers, or text of a fixed width, all together of at most so many bytes."""
+    name = name or printable(Path(path).name)
+    arrays = {}
+    with open_untrusted(path, most_bytes, name=name, cure=cure, error=error) as stream:
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                n_bytes = sum(entry.file_size for entry in archive.infolist())
+                if n_bytes > most_bytes:
+                    raise error(f"{name} unpacks to {counted(n_bytes, 'byte')}, expected at most {most_bytes:,}.", cure)
+                for entry in archive.infolist():
+                    data = archive.read(
+                        entry
+                    )  # of no more than it says: it is cut off there, and its checksum is wrong
+                    part = f"{name}, {printable(entry.filename)}"
+                    facts = _npy_facts(io.BytesIO(data), len(data), kinds, part, cure, error)
+                    flat = np.frombuffer(data, facts.dtype, math.prod(facts.shape), facts.offset)
+                    array = flat.reshape(facts.shape, order="F" if facts.is_fortran else "C")
+                    arrays[entry.filename.removesuffix(".npy")] = np.ascontiguousarray(array)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as cause:
+            raise error(f"{name} is no .npz file, or breaks off.", cure) from cause
+    return arrays
+
+
+def _npy_facts(stream: BinaryIO, size: int, kinds: str, name: str, cure: str, error: Refusal) -> NpyFacts:
     start = stream.read(12)
     if start[:6] != b"\x93NUMPY" or len(start) < 12:
         raise error(f"{name} is no .npy file.", cure)
@@ -468,11 +502,20 @@ class ParquetTable:
         """The rows of some columns, in their order, at most `ROWS_PER_BATCH` at a time."""
         wanted = list(columns if columns is not None else self.names)
         with self._explaining():
+            for batch in self.record_batches(wanted or self.names[:1]):
+                yield self._rows([batch.column(name) for name in wanted], batch.num_rows)
+
+    def record_batches(
+        self, columns: Sequence[str], n_rows: int = ROWS_PER_BATCH, most_bytes: int = MOST_COLUMN_BYTES
+    ) -> Iterator[pyarrow.RecordBatch]:
+        """The same as Arrow has them, for tables of millions of rows; text is a dictionary, of any length.
+
+        most_bytes : of a column in one row group, uncompressed
+        """
+        with self._explaining():
             for number in range(self._file.num_row_groups):
-                self._check_group(number, wanted)
-                for batch in self._file.iter_batches(ROWS_PER_BATCH, [number], wanted or self.names[:1]):
-                    by_name = dict(zip(batch.schema.names, batch.columns, strict=True))
-                    yield self._rows([by_name[name] for name in wanted], batch.num_rows)
+                self._check_group(number, columns, most_bytes)
+                yield from self._file.iter_batches(n_rows, [number], list(columns))
 
     def row_groups(self) -> Iterator[list[tuple[Any, ...]]]:
         """All columns of a row group at a time."""
@@ -494,7 +537,7 @@ class ParquetTable:
                 )
         return list(zip(*(_pylist(column) for column in columns), strict=True)) if columns else [()] * n_rows
 
-    def _check_group(self, number: int, wanted: Collection[str]) -> None:
+    def _check_group(self, number: int, wanted: Collection[str], most_bytes: int = MOST_COLUMN_BYTES) -> None:
         """Nothing of a row group is read before its parts were seen to be small enough."""
         group = self._file.metadata.row_group(number)
         if not 0 <= group.num_rows <= MOST_GROUP_ROWS:
@@ -507,10 +550,10 @@ class ParquetTable:
             if column.path_in_schema.split(".")[0] not in wanted:
                 continue
             n_bytes = max(column.total_uncompressed_size, column.total_compressed_size)
-            if not 0 <= n_bytes <= MOST_COLUMN_BYTES or not 0 <= column.num_values <= MOST_CELLS:
+            if not 0 <= n_bytes <= most_bytes or not 0 <= column.num_values <= most_bytes // BYTES_PER_CELL:
                 raise self._error(
                     f"{self.name} holds {counted(n_bytes, 'byte')} in column {printable(column.path_in_schema)!r},"
-                    f" expected at most {MOST_COLUMN_BYTES:,} for {counted(group.num_rows, 'row')}.",
+                    f" expected at most {most_bytes:,} for {counted(group.num_rows, 'row')}.",
                     self._cure,
                 )
 

@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 
+from mess_core.catalogue import listening
 from mess_core.catalogue import opinions as module
 from mess_core.catalogue.listening import ACTIONS
 from mess_core.catalogue.takeover import Changed, _inherit_opinions
@@ -323,3 +324,54 @@ def test_what_was_forgotten_is_in_no_file(tmp_path):
     with pytest.raises(StorageError, match=r"not in the copy .*mess-2026-01-02\.sqlite") as caught:
         home.opinions.forget("me")
     assert "by hand" in caught.value.hint and home.opinions.seconds_heard() == {}
+
+
+# --- read anew what has changed ---------------------------------------------------------------------------
+
+
+def told_by(opinions) -> list[tuple]:
+    events = opinions.events()
+    assert list(events.track_ids) == sorted({events.track_ids[place] for place in events.track})
+    return rows(events)
+
+
+def test_what_is_read_little_by_little_is_what_is_read_at_once(home, clock, monkeypatch):
+    """Plays that go on, thumbs up, down and taken back, what is forgotten."""
+    monkeypatch.setattr(listening, "_GOES_ON", 3)
+    monkeypatch.setattr(listening, "_READ_AGAIN", 5)
+    rng = np.random.default_rng(0)
+    for step in range(120):
+        clock.now += rng.choice([5, 300])
+        track = str(rng.choice(list("abcdefgh")))
+        match rng.integers(6):
+            case 0 | 1 | 2:
+                home.opinions.add_play(track, 20, share=0.2)
+            case 3 | 4:
+                home.opinions.judge(track, str(rng.choice(["like", "dislike", "none"])))
+            case 5 if step % 4 == 0:
+                home.opinions.forget("me", clock.now - 2000, clock.now - 900)
+        afresh = Workspace(home.paths.root)
+        assert told_by(home.opinions) == told_by(afresh.opinions)
+        afresh.database.close()
+
+
+def test_only_the_latest_rows_are_read_again(home, clock, monkeypatch):
+    monkeypatch.setattr(listening, "_GOES_ON", 2)
+    monkeypatch.setattr(listening, "_READ_AGAIN", 4)
+    for number in range(11):
+        clock.now += 600
+        home.opinions.add_play(f"track {number}", 20)
+    home.opinions.events()
+    read = []
+    original = listening._read
+
+    def counted(*arguments, is_settled):
+        read.append(is_settled)
+        return original(*arguments, is_settled=is_settled)
+
+    monkeypatch.setattr(listening, "_read", counted)
+    home.opinions.judge("track 3", "like")
+    assert len(home.opinions.events()) == 12 and read == [False]
+    with home.database.transaction() as connection:  # an old row becomes another, as no page can make it
+        connection.execute("UPDATE plays SET played_at = played_at + 1 WHERE play_id = 2")
+    assert home.opinions.events().at_s[1] == NOON + 1201 and read == [False, True, False]

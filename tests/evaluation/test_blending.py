@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mess_core.catalogue.listening import Events
-from mess_core.evaluation.blending import BlendStudy, pooled, replay_blends
-from mess_core.recommend.crowd import CROWD_WEIGHT
+from mess_core.evaluation.blending import BlendStudy, pooled, replay_blends, weights_of
+from mess_core.recommend.crowd import CROWD, NAMES, WEIGHTS
 from mess_core.recommend.signals import DAY_S
 from tests.recommend.crowds import NOW_S, a_shelf, heard
 
@@ -39,8 +41,8 @@ def test_where_sound_tells_nothing_the_crowd_is_taken(camps):
     # Any order of the ten left of a camp, five of them sought, comes to half.
     assert study.figures[0].value < 0.2 and study.best.value > 0.45
     assert "The crowd counts for" in study.verdict
-    asked = replay_blends(shelf, a_house(camps, 48, 2), NOW_S, (0.0, CROWD_WEIGHT))
-    assert asked.weight == CROWD_WEIGHT
+    asked = replay_blends(shelf, a_house(camps, 48, 2), NOW_S, (0.0, WEIGHTS[CROWD]))
+    assert asked.weight == WEIGHTS[CROWD]
 
 
 def test_where_sound_tells_all_content_is_kept(camps):
@@ -60,7 +62,7 @@ def test_what_was_heard_before_is_not_sought_and_nothing_of_the_future_is_used(c
 
 def test_households_are_pooled_listener_by_listener():
     one, other = (
-        BlendStudy(10, (0.0, 0.5), np.array(table), np.zeros(len(table))) for table in ([[0, 1]], [[1, 1]] * 3)
+        BlendStudy(CROWD, 10, (0.0, 0.5), np.array(table), np.zeros(len(table))) for table in ([[0, 1]], [[1, 1]] * 3)
     )
     both = pooled([one, other])
     assert both.n_listeners == 4 and [each.value for each in both.figures] == [0.75, 1.0]
@@ -69,4 +71,26 @@ def test_households_are_pooled_listener_by_listener():
 
 def test_of_equal_weights_the_least_is_best():
     table = np.tile([[0.1, 0.4, 0.4]], (40, 1)) + np.random.default_rng(0).random((40, 1))
-    assert BlendStudy(10, (0.0, 0.3, 0.6), table, np.zeros(40)).weight == 0.3
+    assert BlendStudy(CROWD, 10, (0.0, 0.3, 0.6), table, np.zeros(40)).weight == 0.3
+
+
+def named(shelf, camp_of_row: np.ndarray):
+    """Each camp is by somebody of its own."""
+    return replace(shelf, artists=tuple(frozenset({f"player {camp}"}) for camp in camp_of_row))
+
+
+def test_where_sound_tells_nothing_names_are_taken_and_names_dealt_by_chance_are_not(camps):
+    rng = np.random.default_rng(1)
+    shelf = a_shelf(rng.standard_normal((N, 8)))
+    house = a_house(camps, 48, 2)
+    study = replay_blends(named(shelf, camps), house, NOW_S, source=NAMES)
+    assert study.weight >= 0.5 and study.best.value > 0.45 and "Names count for" in study.verdict
+    by_chance = replay_blends(named(shelf, rng.permutation(camps)), house, NOW_S, (0.0, WEIGHTS[NAMES]), source=NAMES)
+    assert by_chance.weight == 0.0
+
+
+def test_a_source_of_which_nothing_is_known_changes_nothing(camps):
+    shelf = a_shelf(np.random.default_rng(1).standard_normal((N, 8)))
+    study = replay_blends(shelf, a_house(camps, 12, 2), NOW_S, source=NAMES)
+    assert (study.share_known == 0).all() and (study.table == study.table[:, :1]).all()
+    assert weights_of({NAMES: study}) == {NAMES: 0.0} and "Names do not help" in study.verdict

@@ -12,8 +12,9 @@ from mess_core.learning import trial
 from mess_core.learning.course import DEEP_RECALL, MRR, NDCG, PIECE, RECALL, TRIPLETS, Course
 from mess_core.learning.moments import deal
 from mess_core.learning.students import PLAIN, untrained
-from mess_core.learning.trial import hiding_curve, holm_adjusted, learning_curve, paired_interval, run_trial, teach
+from mess_core.learning.trial import hiding_curve, learning_curve, paired_interval, run_trial, teach
 from mess_core.learning.triplets import Triplets
+from mess_core.probing.resampling import holm_adjusted
 from tests.learning.worlds import course, moments
 
 FEW = ("predicted", "linear")

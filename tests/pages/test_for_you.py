@@ -246,10 +246,10 @@ def test_a_choice_of_section_is_in_the_link_and_so_are_the_others(launch, home, 
     first = browser.ids
     at.pills(key="section").set_value("rediscover").run()
     at.slider(key="surprise").set_value(1.0).run()
-    at.selectbox(key="part_of_day").set_value("evening").run()
+    at.selectbox(key="context").set_value("evening").run()
     assert not at.exception and browser.ids != first
-    assert {name: at.query_params[name] for name in ("section", "surprise", "part_of_day")} == {
-        "section": "rediscover", "surprise": "1", "part_of_day": "evening",
+    assert {name: at.query_params[name] for name in ("section", "surprise", "context")} == {
+        "section": "rediscover", "surprise": "1", "context": "evening",
     }  # fmt: skip
 
 
@@ -653,7 +653,7 @@ def test_a_track_that_carried_a_reason_or_stayed_is_removed(launch, home, tasted
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "link", [{"section": "nonsense"}, {"surprise": "9"}, {"surprise": "nan"}, {"part_of_day": "lunch"},
+    "link", [{"section": "nonsense"}, {"surprise": "9"}, {"surprise": "nan"}, {"context": "lunch"},
              {"hearing": "nonsense"}, {"nonsense": "1"}]
 )  # fmt: skip
 @pytest.mark.parametrize("is_known", [True, False])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,8 @@ def test_a_report_is_a_sentence_first(launch, learned):
 def test_what_is_active_is_searched_by_and_taken_away(launch, home, bright, learned):
     at = launch("pages/6_Learn.py")
     assert "Active here: a similarity learned from which recordings are of one work" in words(at)
+    (asked,) = [parse_qs(link.proto.query_string) for link in at.get("page_link") if link.proto.label == "Find by it"]
+    assert asked["query"][0] in bright and asked["geometry"] == ["learned"]  # nothing is found by a similarity alone
     listening = launch("pages/4_Listen.py", query=bright[0], geometry="learned", hearing="mel")
     assert "Ranked by a similarity that was learned from which recordings are of one work." in words(listening)
     at.button(key="forget metric").click().run()

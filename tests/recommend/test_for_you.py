@@ -272,7 +272,7 @@ def test_a_knob_and_a_part_of_the_day_are_asked_for(home, scope, groups):
     plant_events(home, *liked(groups[0][:8], morning), *liked(groups[1][:8], evening))
     shares = {}
     for part in ("morning", "evening"):
-        found = ask(scope, part_of_day=part)
+        found = ask(scope, context=part)
         shares[part] = sum(each.share for each in found.interests if each.medoid.track_id in groups[0])
     assert shares["morning"] > 0.6 and shares["evening"] < 0.4
     assert ids_of(ask(scope, surprise=0.0)) != ids_of(ask(scope, surprise=1.0))

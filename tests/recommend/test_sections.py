@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mess_core.recommend.profile import at_this_part_of_day, profile_of
+from mess_core.recommend.profile import profile_of, weigh_by
 from mess_core.recommend.sections import FORGOTTEN_DAYS, LATELY_DAYS, SECTIONS, WEEK_S, week_began_s
 from mess_core.recommend.signals import DAY_S
+from tests.recommend.crowds import heard
 from tests.recommend.worlds import NOW_S, OF_EACH, dislikes, events, group, likes, planted_shelf
 
 HALF = OF_EACH // 2
@@ -149,10 +150,17 @@ def test_an_evening_taste_is_of_what_was_heard_in_the_evening():
     said = [*likes(group(0)[:9], days=3.0), *likes(group(2)[:9], days=3.3)]  # 3.3 days ago it was morning
     shares = {}
     for part in (None, "morning", "afternoon"):
-        weigh = None if part is None else at_this_part_of_day(part, 0.0)
+        weigh = None if part is None else weigh_by(part, 0.0)
         taste = a_profile(*said, weigh=weigh).taste
         shares[part] = sum(each.share for each in taste.interests if each.rows[0] // OF_EACH == 2)
     assert shares["morning"] > shares[None] > shares["afternoon"]
+
+
+def test_a_sitting_ends_with_half_an_hour_of_silence():
+    """A quarter of an hour lies between what is heard in the latest one; an hour before it there was another."""
+    one_after_the_other = heard([0, 1, 2, 3, 4], [NOW_S + 60 * minute for minute in (0, 15, 75, 90, 105)])
+    assert weigh_by("sitting", 0.0)(one_after_the_other).tolist() == [0.5, 0.5, 1.0, 1.0, 1.0]
+    assert weigh_by("sitting", 0.0)(heard([])).tolist() == []
 
 
 def test_what_is_to_be_no_reason_tells_no_taste():

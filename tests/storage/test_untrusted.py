@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import textwrap
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from mess_core.storage.untrusted import (
     printable,
     read_json,
     read_npy,
+    read_npz,
     read_text,
     read_untrusted,
 )
@@ -250,6 +252,37 @@ def test_npy_that_harms_is_refused(tmp_path, kind):
         with pytest.raises(InputError) as caught:
             read(tmp_path / "a.npy", cure="Write it again.", error=InputError)
         assert is_sentence(caught.value)
+
+
+@pytest.mark.parametrize("save_as", [np.savez, np.savez_compressed])
+def test_several_arrays_come_through(tmp_path, save_as):
+    arrays = {"ids": np.array(["a", "bb"]), "vectors": np.asfortranarray(np.arange(6.0).reshape(2, 3))}
+    save_as(tmp_path / "a.npz", **arrays)
+    found = read_npz(tmp_path / "a.npz")
+    assert found.keys() == arrays.keys() and all(np.array_equal(found[name], arrays[name]) for name in arrays)
+
+
+def archived(data: bytes, **said: int) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", data)
+    whole = buffer.getvalue()
+    for old, new in ((len(data), size) for size in said.values()):
+        whole = whole.replace(struct.pack("<I", old), struct.pack("<I", new))
+    return whole
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*HOSTILE_NPY, "much", "says less", "cut zip"])
+def test_npz_that_harms_is_refused(tmp_path, kind):
+    """The same within an archive; one that unpacks to a gigabyte, one that says it is less than it is, one cut off."""
+    much = npy("{'descr': '<f4', 'fortran_order': False, 'shape': (25000000,), }", b"\0" * 10**8)
+    hostile = {"much": archived(much), "says less": archived(much, size=100), "cut zip": zipped()[:-30]}
+    data = hostile.get(kind) or archived(HOSTILE_NPY[kind])
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(InputError) as caught:
+        read_npz(tmp_path / "a.npz", 10**7, cure="Write it again.", error=InputError)
+    assert is_sentence(caught.value)
 
 
 def test_tensors_come_through():

@@ -7,15 +7,15 @@ import time
 import streamlit as st
 
 from mess_core.catalogue.opinions import ME
-from mess_core.evaluation.blending import weigh_crowd
+from mess_core.evaluation.blending import weigh_sources, weights_of
 from mess_core.evaluation.taste import Mean, SectionResult, TasteStudy
 from mess_core.handover.exports import as_m3u8
 from mess_core.numbers import interval, number, percent
 from mess_core.recommend.beginning import ENOUGH_LIKED
 from mess_core.recommend.explaining import why_not_of
-from mess_core.recommend.for_you import ForYou, n_heard_at, recommend
+from mess_core.recommend.for_you import ForYou, n_heard_in, recommend
 from mess_core.recommend.gathering import people_to_look_at
-from mess_core.recommend.profile import PARTS_OF_DAY
+from mess_core.recommend.profile import CONTEXTS, LATEST_SITTING
 from mess_core.recommend.sections import SECTIONS, Section
 from mess_core.recommend.simulated import is_simulated, planted_words
 from mess_core.words import counted
@@ -27,9 +27,9 @@ from pages.shared.for_you.radio import RADIO, is_on
 from pages.shared.for_you.rows import N_ROWS, begin_list_anew, is_beginning, seen_before, show_others, staying
 from pages.shared.widgets.pickers import offer_as_library
 
-NEW_NAME, CROWD = "name of another listener", "what others add"
+NEW_NAME, OTHERS = "name of another listener", "what others and names add"
 LONGEST_NAME = 60
-ANY_TIME = ""
+HEARD_AT = {"": "any time alike"} | {each: each for each in CONTEXTS} | {LATEST_SITTING: "latest sitting"}
 MOST_ASKED, MOST_FOUND = 2000, 50  # titles in one list; of more, those that are searched for
 
 
@@ -54,17 +54,19 @@ def choose_listener(scope: Scope) -> str:
             st.slider, "Familiar to surprising", 0.0, 1.0, key="surprise", step=0.25, width=220,
             help="Familiar: what is like something you have heard moves up. Surprising: it moves down.",
         )  # fmt: skip
-        part = state.sticky(
-            st.selectbox, "Heard at", options=[ANY_TIME, *PARTS_OF_DAY], key="part_of_day", width=140,
-            format_func=lambda part: part or "any time",
-            help="What was heard at that part of the day counts in full, anything else half.",
+        context = state.sticky(
+            st.selectbox, "What counts more", options=list(HEARD_AT), key="context", width=160,
+            format_func=HEARD_AT.get,
+            help="What was heard at that part of the day, or in the latest sitting (half an hour of silence ends one), "
+            "counts in full, anything else half.",
         )  # fmt: skip
     name = str(listener)
     if is_simulated(name):
         st.caption(f"Simulated, to look at: {planted_words(name)} What they would have heard is stored nowhere.")
-    if part:
-        n, n_all = n_heard_at(scope, name, str(part))
-        st.caption(f"Heard in that part of the day: {n:,} of {counted(n_all, 'event')}; the others count half.")
+    if context:
+        n, n_all = n_heard_in(scope, name, str(context))
+        others = "the others count half" if 0 < n < n_all else "so nothing changes"
+        st.caption(f"Heard then: {n:,} of {counted(n_all, 'event')}; {others}.")
     return name
 
 
@@ -84,18 +86,18 @@ def find(scope: Scope, listener: str) -> ForYou:
         if section != RADIO:
             state.cannot("section", section, "which is no section", "quick picks are shown")
         section = next(iter(SECTIONS))
-    part = str(state.read("part_of_day"))
+    context = str(state.read("context"))
     with st.spinner("Looking through the library…", show_time=False):
-        crowd = weigh_crowd(scope, time.time())
-        st.session_state[CROWD] = "" if crowd is None else crowd.verdict
+        studies = weigh_sources(scope, time.time())
+        st.session_state[OTHERS] = " ".join(study.verdict for study in studies.values())
         return recommend(
             scope,
             listener,
             section,
             k=1 if is_on() else N_ROWS,  # the radio has rows of its own
             surprise=float(state.read("surprise")),
-            part_of_day=part if part in PARTS_OF_DAY else None,
-            crowd_weight=crowd.weight if crowd else 0.0,
+            context=context if context in CONTEXTS else None,
+            weights=weights_of(studies),
             leave_out=seen_before(scope, listener, section),
             stays=staying(scope, listener, section),
             index_of=resources.index,
@@ -244,7 +246,7 @@ def ask_why_not(scope: Scope, known: ForYou) -> None:
         labels, offered = scope.workspace.catalogue.labels(scope.library), list(known.profile.shelf.track_ids)
         if len(offered) > MOST_ASKED:
             words = st.text_input("Find", key="words of why not", placeholder="title, performer, instrument")
-            found, _ = scope.workspace.catalogue.find(scope.library, words, MOST_FOUND)
+            found = scope.workspace.catalogue.find(scope.library, words, MOST_FOUND)[0] if words.strip() else []
             offered = [track.track_id for track in found if track.track_id in known.profile.shelf.rows]
         chosen = st.selectbox(
             "Which recording", offered, index=None, format_func=lambda each: labels.get(each, each), key="why not",
@@ -303,6 +305,6 @@ def explain(scope: Scope) -> None:
             "answer is, not what you like, so they do not count here; what you hear there does.\n\n"
             "All of it stays on this machine, and can be deleted under *What you have heard*."
         )
-        if verdict := st.session_state[CROWD]:
+        if verdict := st.session_state[OTHERS]:
             st.text(verdict)
         offer_to_measure(scope)

@@ -53,7 +53,7 @@ BEGINNING = "beginning"  # the section that is no section: recordings to say som
 
 def list_of(scope: Scope, listener: str, section: str) -> str:
     """What tells one list from another while it is looked at."""
-    return f"{scope.library} {scope.info.id} {listener} {section} {state.read('surprise')} {state.read('part_of_day')}"
+    return f"{scope.library} {scope.info.id} {listener} {section} {state.read('surprise')} {state.read('context')}"
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def show_active(scope: Scope) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             frame.link(
                 "pages/4_Listen.py", "Find by it", ":material/headphones:", geometry="learned",
-                hearing=scope.info.id,
+                hearing=scope.info.id, query=state.query() or _something_to_ask(scope),
             )  # fmt: skip
             st.download_button(
                 "Numbers (safetensors)", lambda: metric_bytes(active), f"{_file_name(active)}.safetensors",
@@ -53,6 +53,12 @@ def show_active(scope: Scope) -> None:
             )  # fmt: skip
             st.button("Take it away", key="forget metric", icon=":material/delete:", on_click=forget_metric,
                       args=(scope,), help="Search then goes by what the encoder hears, as before.")  # fmt: skip
+
+
+def _something_to_ask(scope: Scope) -> str:
+    """A recording that can be the query of who has none: nothing is found by a similarity alone."""
+    known = scope.workspace.store.known(scope.info)
+    return next((track_id for track_id in scope.workspace.catalogue.track_ids(scope.library) if track_id in known), "")
 
 
 def _file_name(metric: LearnedMetric) -> str:
