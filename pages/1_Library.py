@@ -6,10 +6,12 @@ from pages.shared.app.page import page
 from pages.shared.library import panels
 
 with page("Library"):
-    st.subheader("1 · Encoder", anchor=False)
+    st.subheader("1 · Music", anchor=False)
+    music = st.container()  # drawn once it is known what will hear it
+    st.subheader("2 · Encoder", anchor=False)
     encoder_id = panels.choose_encoder()
-    st.subheader("2 · Music", anchor=False)
-    panels.add_music(encoder_id)
+    with music:
+        panels.add_music(encoder_id)
     st.subheader("3 · Embedding", anchor=False)
     panels.embed(encoder_id)
     st.subheader("Tracks", anchor=False)

@@ -436,12 +436,12 @@ def name_view(scope: Scope, view: MapView) -> MapNames:
 
     Of very many points a sample is judged; the others belong to the region of the judged point that lies nearest.
     """
-    tracks = {track.track_id: track for track in scope.tracks}
     every, seed = view.points(), view.settings.seed
     judged = np.arange(len(every))
     if len(every) > MOST_TRACKS:
         judged = np.sort(np.random.default_rng(seed).choice(len(every), NAMED_BY, replace=False))
     ids = [view.track_ids[row] for row in judged]
+    tracks = scope.workspace.catalogue.tracks_of(ids)
     shown, points = [tracks[track_id] for track_id in ids], every[judged]
     targets = {
         target: probe_scale(scope.workspace.measurements.values(ids, target), target)

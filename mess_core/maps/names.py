@@ -94,8 +94,13 @@ class Trait:
     p: float
 
     @property
+    def is_counted(self) -> bool:
+        """Whether the words say of how many it is true."""
+        return self.kind != TARGET
+
+    @property
     def words(self) -> str:
-        return self.word if self.kind == TARGET else f"{self.word} ({self.count} of {self.n})"
+        return f"{self.word} ({self.count} of {self.n})" if self.is_counted else self.word
 
 
 @dataclass(frozen=True)

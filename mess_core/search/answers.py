@@ -29,6 +29,7 @@ from mess_core.search.along import Dial, dial_of
 from mess_core.search.copies import HEARD_S, RATE_HZ, onsets
 from mess_core.search.either import geometry_for
 from mess_core.search.evaluated import correction_helps
+from mess_core.search.filtered import facts_for
 from mess_core.search.frames import PassagePlace
 from mess_core.search.geometry import (
     GEOMETRIES,
@@ -48,7 +49,7 @@ from mess_core.search.rows import Kind
 from mess_core.search.segments import PassageMatch, SegmentIndex
 from mess_core.search.selection import POOL_AT_LEAST, POOL_PER_RESULT, Candidate, Facts, FactsOf, select
 from mess_core.search.tagged import require_tags, without_tags
-from mess_core.search.track_facts import facts_of, facts_of_many
+from mess_core.search.track_facts import facts_of
 from mess_core.search.words import LIKENESS, parse_words, points_of, ranks, shares_of
 from mess_core.storage.packed import read_packed, write_packed
 from mess_core.targets.base import TargetValue
@@ -584,12 +585,8 @@ def answer_in_words(plan: Plan, index: NeighbourIndex | None = None, query: Quer
 
 
 def facts_of_plan(plan: Plan) -> FactsOf:
-    """What selection goes by; as what recordings are heard only where that is asked for."""
-    workspace = plan.scope.workspace
-    if not plan.question.heard_as:
-        return lambda track_ids: facts_of_many(workspace, track_ids)
-    tagged = require_tags(workspace, plan.scope.library)
-    return lambda track_ids: tagged.with_tags(facts_of_many(workspace, track_ids))
+    """What selection goes by."""
+    return facts_for(plan.scope.workspace, plan.scope.library, plan.question)
 
 
 def vector_of(plan: Plan, query: Query) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Filtered: which recordings a question lets into its list at all, by their names, columns and tags."""
+"""Filtered: which recordings a question lets into its list at all, by names, columns, tags, measured values."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mess_core.catalogue.catalogue import FILTERS
+from mess_core.search.between import with_values
 from mess_core.search.question import Question
-from mess_core.search.selection import Candidate, Facts, select
+from mess_core.search.selection import Candidate, Facts, FactsOf, select
 from mess_core.search.tagged import require_tags
 from mess_core.search.track_facts import facts_of_many
 from mess_core.workspace.workspace import Workspace
@@ -15,7 +16,8 @@ from mess_core.workspace.workspace import Workspace
 
 def is_filtered(question: Question) -> bool:
     """Whether it lets in some recordings only."""
-    return bool(question.where or question.heard_as or any(getattr(question, f"{name}s") for name in FILTERS))
+    by_more = question.where or question.heard_as or question.between
+    return bool(by_more or any(getattr(question, f"{name}s") for name in FILTERS))
 
 
 def filtered(workspace: Workspace, library: str, question: Question, track_ids: Sequence[str]) -> frozenset[str]:
@@ -36,13 +38,27 @@ def filtered(workspace: Workspace, library: str, question: Question, track_ids: 
         k=max(1, len(track_ids)),
         where=question.where,
         heard_as=question.heard_as,
+        between=question.between,
         **{f"{name}s": getattr(question, f"{name}s") for name in FILTERS},
     )
-    tagged = require_tags(workspace, library) if question.heard_as else None
     candidates = (Candidate(row, track_id, 0.0, 0.0) for row, track_id in enumerate(track_ids))
+    return frozenset(each.track_id for each in select(candidates, only, Facts(), facts_for(workspace, library, only)))
 
-    def facts_of(ids: Sequence[str]) -> dict[str, Facts]:
-        facts = facts_of_many(workspace, ids)
-        return dict(facts if tagged is None else tagged.with_tags(facts))
 
-    return frozenset(candidate.track_id for candidate in select(candidates, only, Facts(), facts_of))
+def facts_for(workspace: Workspace, library: str, question: Question) -> FactsOf:
+    """What a question's filters go by: names and columns, and tags and measured values only where they are asked for.
+
+    Raises
+    ------
+    DataMissingError
+        As `filtered`.
+    """
+    tagged = require_tags(workspace, library) if question.heard_as else None
+
+    def facts_of(track_ids: Sequence[str]) -> dict[str, Facts]:
+        facts = facts_of_many(workspace, track_ids)
+        if tagged is not None:
+            facts = dict(tagged.with_tags(facts))
+        return with_values(workspace, facts, [each.target for each in question.between]) if question.between else facts
+
+    return facts_of

@@ -10,13 +10,70 @@ from typing import Literal
 
 from mess_core.encoders.vocabulary import VOCABULARY, meaning
 from mess_core.errors import InputError
+from mess_core.numbers import plain_number
 from mess_core.probing.aspects import ASPECTS
+from mess_core.targets.base import CIRCLE
+from mess_core.targets.key import NAMES as PITCH_CLASSES
+from mess_core.targets.registry import TARGETS, name_of
 
 Wanted = Literal["auto", "layer", "direction", "measured", "learned"]
 Copies = Literal["keep", "collapse", "exclude"]
 Hubs = Literal["auto", "on", "off"]
 COPIES: tuple[Copies, ...] = ("keep", "collapse", "exclude")
+CALLED = {target.title.casefold(): target.id for target in reversed(TARGETS.values())} | {"key": "key_pitch_class"}
 MOST_NAMED = 20  # recordings to be like, and to be unlike: more are a collection, not a question
+
+
+@dataclass(frozen=True)
+class Between:
+    """That a measured value lies within two limits, both of them in it; written as `tempo=90:110`, `tempo=:110`.
+
+    low, high : in the target's unit, infinite where there is no limit; of a place on a circle, from which to which, so
+        that `key_pitch_class=11:1` is B, C and D-flat
+    """
+
+    target: str
+    low: float = -math.inf
+    high: float = math.inf
+
+    def lets_in(self, value: float) -> bool:
+        """Whether a value lies within; what was not measured, NaN, does not."""
+        if TARGETS[self.target].transform == CIRCLE and self.low > self.high:
+            return value >= self.low or value <= self.high
+        return self.low <= value <= self.high
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return math.isfinite(self.low) or math.isfinite(self.high)
+
+    def __str__(self) -> str:
+        low, high = ("" if math.isinf(limit) else plain_number(limit) for limit in (self.low, self.high))
+        return f"{self.target}={low}:{high}"
+
+    @property
+    def words(self) -> str:
+        """In a sentence.
+
+        Examples
+        --------
+        >>> Between("tempo", 90, 110).words, Between("loudness_lufs", high=-14).words
+        ('a tempo of 90 to 110 BPM', 'a loudness of at most -14 LUFS')
+        >>> Between("key_pitch_class", 2, 2).words
+        'a tonic of D'
+        """
+        name, unit = name_of(self.target), TARGETS[self.target].unit
+        name = f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+        if TARGETS[self.target].transform == CIRCLE and math.isfinite(self.low) and math.isfinite(self.high):
+            first, last = (PITCH_CLASSES[round(limit) % len(PITCH_CLASSES)] for limit in (self.low, self.high))
+            return f"{name} of {first}" if first == last else f"{name} of {first} to {last}"
+        unit = "" if unit[:1].isdigit() or unit[:1] == "-" else f" {unit}"  # a scale is no unit
+        low, high = plain_number(self.low), plain_number(self.high)
+        if math.isfinite(self.low) and math.isfinite(self.high):
+            return f"{name} of {low} to {high}{unit}"
+        if math.isfinite(self.low):
+            return f"{name} of at least {low}{unit}"
+        return f"{name} of at most {high}{unit}" if math.isfinite(self.high) else f"{name} of any size"
 
 
 @dataclass(frozen=True)
@@ -35,6 +92,7 @@ class Question:
     composers, performers, instruments, collections, splits : only recordings of these; empty for any
     where : pairs of a name or a column of the user's own table and what it must say; of one name any of its pairs
     heard_as : words of the vocabulary; only recordings that stand high in all of them (`tagged.py`)
+    between : only recordings of which each of these was measured within its limits (`between.py`)
     words : what is asked for in words, one or several to a text (`words.py`); empty for none
     like, unlike : ids of further tracks of the library, that answers should be like, too, and should not (`seeds.py`)
     along : an aspect by which all are put in order, the least of it first; empty for none (`along.py`)
@@ -60,6 +118,7 @@ class Question:
     splits: tuple[str, ...] = ()
     where: tuple[tuple[str, str], ...] = ()
     heard_as: tuple[str, ...] = ()
+    between: tuple[Between, ...] = ()
     words: tuple[str, ...] = ()
     like: tuple[str, ...] = ()
     unlike: tuple[str, ...] = ()
@@ -87,6 +146,11 @@ def check_question(question: Question) -> None:
         check_name("aspect", aspect, ASPECTS)
     for word in question.heard_as:
         check_name("tag", word, VOCABULARY)
+    for each in question.between:
+        if not each.is_limited:
+            raise InputError(
+                f"{each.target}=: has no limit.", f"Write the least, the most, or both: {each.target}=90:110."
+            )
     for aspect, weight in question.aspects.items():
         if not math.isfinite(weight) or weight < 0:
             raise InputError(
@@ -170,6 +234,41 @@ def parse_heard_as(texts: Sequence[str]) -> tuple[str, ...]:
     ('violin', 'female voice')
     """
     return tuple(dict.fromkeys(map(meaning, texts)))
+
+
+def parse_between(texts: Sequence[str]) -> tuple[Between, ...]:
+    """`tempo=90:110`, as on the command line and in links; a limit that is left out is none.
+
+    Raises
+    ------
+    InputError
+        If there is no such target, or no limit that can be meant.
+
+    Examples
+    --------
+    >>> [str(each) for each in parse_between(["tempo=90:110.50", "loudness_lufs= : -14"])]
+    ['tempo=90:110.5', 'loudness_lufs=:-14']
+    """
+    found: dict[str, Between] = {}
+    for text in texts:
+        target, equals, limits = (part.strip() for part in text.partition("="))
+        low, colon, high = (part.strip() for part in limits.partition(":"))
+        target = CALLED.get(target.casefold(), target)
+        check_name("measured value", target, TARGETS)
+        try:
+            one = Between(target, float(low or -math.inf), float(high or math.inf))
+        except ValueError:
+            one = Between(target, math.nan, math.nan)
+        is_turned = one.low > one.high and TARGETS[target].transform != CIRCLE
+        if not (equals and colon) or math.isnan(one.low) or math.isnan(one.high) or is_turned:
+            raise InputError(
+                f"{text!r} says not between which values {name_of(target)} is to be.",
+                f"Write the least, a colon and the most, in {TARGETS[target].unit}: {target}=90:110, or {target}=90: .",
+            )
+        if target in found:
+            raise InputError(f"{name_of(target)} is limited twice.", "Once will do.")
+        found[target] = one
+    return tuple(found.values())
 
 
 def parse_where(conditions: Sequence[str], known: Collection[str]) -> tuple[tuple[str, str], ...]:

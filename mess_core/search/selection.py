@@ -12,6 +12,7 @@ Carbonell & Goldstein (1998).
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,6 +50,7 @@ class Facts:
     split: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
     heard_as: frozenset[str] = frozenset()  # looked up only where it is asked for
+    values: Mapping[str, float] = field(default_factory=dict)  # what was measured; likewise
 
     def says(self, name: str, wanted: Collection[str]) -> bool:
         """Whether a name or a column of the user's own table says one of these, whatever the case."""
@@ -122,6 +124,9 @@ def select(
             return False
         if not facts(candidate).heard_as.issuperset(question.heard_as):
             return False
+        values = facts(candidate).values
+        if not all(each.lets_in(values.get(each.target, math.nan)) for each in question.between):
+            return False
         if question.duplicates == "exclude" and is_copy_of_query(candidate.row):
             return False
         return question.versions != "exclude" or facts(candidate).work not in works
@@ -139,7 +144,7 @@ def select(
         shown.append(candidate.row)
         return candidate
 
-    goes_by_facts = bool(caps or only or where or question.heard_as)
+    goes_by_facts = bool(caps or only or where or question.heard_as or question.between)
     goes_by_facts |= question.versions == "exclude" and bool(works)
     wanted = filter(is_wanted, with_facts() if goes_by_facts else ranked)
     if question.diversity == 0:

@@ -91,6 +91,43 @@ def draw_around(page, corners, steps: int = 6) -> None:
     page.mouse.up()
 
 
+def test_a_clicked_point_is_in_the_address(few, open_page):
+    """A reload brings it back; Escape chooses none, and the address names none."""
+    page, shown = open_few(few, open_page)
+    page.mouse.click(*place_on_map(page, 7))
+    expect(shown).to_have_attribute("data-chosen", "1", timeout=PATIENCE_MS)
+    track_id = page.evaluate("globalThis.__messMap.ids[7]")
+    expect(page).to_have_url(re.compile(f"point={track_id}"), timeout=PATIENCE_MS)
+    page.reload()
+    expect(map_of(page)).to_have_attribute("data-chosen", "1", timeout=PATIENCE_MS)
+    page.locator("section.map .plane").press("Escape")
+    expect(page).not_to_have_url(re.compile("point="), timeout=PATIENCE_MS)
+
+
+def test_what_is_pointed_at_waits_for_its_title(few, open_page):
+    """Titles come after the points: until then it says so, and then it is said without another move."""
+    held, titles = [], re.compile(r'"titles": ?\[')
+
+    def hold(route) -> None:
+        answer = route.fetch()
+        if titles.search(answer.body()[:200_000].decode("utf-8", "replace")):
+            held.append((route, answer))
+        else:
+            route.fulfill(response=answer)
+
+    page = open_page("about:blank", viewport={"width": 1440, "height": 900})
+    page.route("**/points/*", hold)
+    page.goto(f"{few.url}/Map?library={LIBRARY}&encoder=mel")
+    expect(page.locator("section.map[data-ready]")).to_be_visible(timeout=PATIENCE_MS)
+    page.wait_for_function("() => globalThis.__messMap")
+    page.mouse.move(*page.evaluate("globalThis.__messMap.place(7)"), steps=3)
+    said = page.locator("section.map .said")
+    expect(said).to_contain_text("its title is on the way", timeout=PATIENCE_MS)
+    ((route, answer),) = held
+    route.fulfill(response=answer)
+    expect(said).to_contain_text(answer.json()["titles"][7], timeout=PATIENCE_MS)
+
+
 def test_a_map_is_drawn_explored_and_heard(app, open_page):
     """From nothing to a point that sounds, and on to Listen with it as the query."""
     page = open_page(f"{app.url}/Map?library=music")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 from pages.shared.map import chosen, large, packs
 from pages.shared.map.points import points
+from pages.shared.widgets import pickers
 from tests.conftest import move_in, work
 from tests.pages.conftest import figures, words
 from tests.planted import plant_tags
@@ -109,6 +111,24 @@ def test_what_is_chosen_on_the_map_is_a_table_and_the_next_question(launch, draw
     for colour in ("region", "neighbours kept", "performer"):
         at.selectbox(key="colour").set_value(colour).run()
         assert not at.exception
+
+
+@pytest.mark.slow
+def test_a_link_names_the_point_that_was_clicked(launch, drawn):
+    """As it does after a reload; one that is not on the map is said, and none is chosen."""
+    track = drawn.catalogue.tracks("music")[3]
+    at = launch("pages/3_Map.py", library="music", point=track.track_id)
+    assert marked_as(shown(at), CHOSEN) == {track.track_id} and "The star is your choice" in words(at)
+    at = launch("pages/3_Map.py", library="music", point="0" * 16)
+    assert not marked_as(shown(at), CHOSEN) and f"point={'0' * 16}, which is not on this map" in words(at)
+
+
+@pytest.mark.slow
+def test_counts_behind_words_are_explained_where_there_are_any(launch, home):
+    plant_map(home.paths.root, 400, n_whole=400)
+    said = words(launch("pages/3_Map.py", library=LIBRARY, encoder="mel"))
+    (n_there, n) = re.search(r"\((\d+) of (\d+)\): so many of the recordings that lie there", said).groups()
+    assert f" ({n_there} of {n})" in said.partition("so many of")[0] and int(n_there) <= int(n)
 
 
 @pytest.mark.slow
@@ -281,7 +301,7 @@ def test_what_is_held_for_browsers_is_bounded_and_made_again(monkeypatch):
 @pytest.mark.slow
 def test_on_a_map_of_very_many_a_recording_is_found_by_words(launch, home, monkeypatch):
     """Not by a list of all of them, which would be sent with every click."""
-    monkeypatch.setattr(large, "MOST_OFFERED", 20)
+    monkeypatch.setattr(pickers, "MOST_OFFERED", 20)
     home.database.close()
     plant_map(home.paths.root, 60)
     at = launch("pages/3_Map.py", library=LIBRARY, encoder="mel")
@@ -290,4 +310,4 @@ def test_on_a_map_of_very_many_a_recording_is_found_by_words(launch, home, monke
     (found,) = at.selectbox(key="find").options
     assert found.startswith("nocturne 17")
     at.text_input(key="words to find").set_value("mazurka").run()
-    assert "Nothing on this map is called so." in words(at) and not at.exception
+    assert "Nothing here is called so." in words(at) and not at.exception

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -12,6 +13,7 @@ from mess_core.search.question import Question
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 from tests.pages.conftest import RowClicks, words
+from tests.planted import plant_targets
 
 pytestmark = pytest.mark.slow
 LISTEN = "pages/4_Listen.py"
@@ -204,3 +206,49 @@ def test_what_is_asked_of_whole_recordings_waits_for_a_passage(launch, bright):
     at = launch(LISTEN, query=bright[5], library="music", passage="0:3", like=bright[7], order="furthest")
     assert not at.exception and "waits until it is gone" in words(at) and len(titles(at)) == 10
     assert at.query_params["like"] == bright[7]
+
+
+# --- measured values --------------------------------------------------------------------------------------
+
+
+def test_measured_values_let_in_what_lies_between_the_ends_of_a_slider(launch, bright, home):
+    plant_targets(home, bright, {"tempo": np.linspace(60, 120, len(bright)), "key_pitch_class": np.zeros(len(bright))})
+    at = launch(LISTEN, query=bright[0], library="music")
+    everything = titles(at)
+    at.multiselect(key="measured values to go by").set_value(["tempo"]).run()
+    assert at.query_params["between"] == "tempo=:" and titles(at) == everything, "there is no limit yet"
+    assert "Only recordings" not in [each.value for each in at.text]
+    slider = at.slider(key="limits of tempo")
+    assert (slider.min, slider.max) == (60, 120) and slider.value == (60, 120)
+    slider.set_range(60, 90).run()
+    assert at.query_params["between"] == "tempo=:90"
+    slow = {home.catalogue.track(track_id).title for track_id in bright[: len(bright) // 2]}
+    assert set(titles(at)) == slow & set(everything) and "Only recordings that have a tempo of at most 90 BPM" in words(
+        at
+    )
+    again = launch(LISTEN, query=bright[0], library="music", between="tempo=:90")
+    assert titles(again) == titles(at) and again.slider(key="limits of tempo").value == (60, 90)
+    at.multiselect(key="measured values to go by").set_value(["tempo", "key_pitch_class"]).run()
+    at.selectbox(key="limits of key_pitch_class").set_value("D").run()
+    assert at.query_params["between"] == ["tempo=:90", "key_pitch_class=2:2"]
+    assert "No other recording here has a tempo of at most 90 BPM and a tonic of D." in words(at)
+    at.multiselect(key="measured values to go by").set_value([]).run()
+    assert "between" not in at.query_params and titles(at) == everything
+
+
+def test_all_recordings_come_back_with_a_click(launch, bright, home):
+    plant_targets(home, bright, {"tempo": np.linspace(60, 120, len(bright))})
+    at = launch(LISTEN, query=bright[0], library="music", between="tempo=200:")
+    assert "No other recording here has a tempo of at least 200 BPM." in words(at)
+    assert at.slider(key="limits of tempo").value == (120, 120)
+    at.button(key="no filters").click().run()
+    assert "between" not in at.query_params and titles(at)
+    near = launch(LISTEN, query=bright[0], library="music", between="tempo=100:")
+    near.button(key="no filters").click().run()
+    assert "between" not in near.query_params and near.multiselect(key="measured values to go by").value == []
+
+
+@pytest.mark.parametrize("nonsense", ["tempo", "tempo=9:1", "fame=1:2", "tempo=x:", "<b>=1:2"])
+def test_limits_that_cannot_be_meant_are_said_and_left_out(launch, bright, nonsense):
+    at = launch(LISTEN, query=bright[0], library="music", between=nonsense)
+    assert f"The link asks for between={nonsense}" in words(at).replace("\\", "") and titles(at)

@@ -25,6 +25,8 @@ from mess_core.search.learned import LearnedMetric, load_metric, metric_path
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.segments import SegmentIndex
 from mess_core.search.tagged import TaggedLibrary, tagged_library
+from mess_core.study.kept import StudyFacts, missing_rows, stamp_of, study_folder
+from mess_core.study.table import StudyTable, tabulate
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 
@@ -107,6 +109,18 @@ def metric(scope: Scope) -> LearnedMetric | None:
     return _metric(scope, path.stat().st_mtime_ns) if path.is_file() else None
 
 
+def study_table(study: StudyFacts, test: str, k: int) -> StudyTable:
+    """The table of a study; put together again whenever a row of it was run."""
+    paths = workspace().paths
+    return _study_table(str(study_folder(paths, study.plan.name)), stamp_of(paths, study.plan.name), test, k, study)
+
+
+def n_missing(study: StudyFacts) -> int:
+    """How many rows of a study were not run, or could not be."""
+    paths = workspace().paths
+    return _n_missing(str(study_folder(paths, study.plan.name)), stamp_of(paths, study.plan.name), study)
+
+
 def tagged(library: str) -> TaggedLibrary:
     """As what the recordings of a library are heard."""
     with st.spinner("Reading as what the recordings are heard…"):  # shown only where it takes a while
@@ -160,6 +174,16 @@ def _metric(scope: Scope, changed: int) -> LearnedMetric | None:
 @st.cache_resource(max_entries=2, show_spinner="Reading what is compared…", hash_funcs=BY_NAME)
 def _ways(scope: Scope, changed: tuple[float | str, ...]) -> Ways:
     return ways_of(scope)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Putting the table together…")
+def _study_table(folder: str, changed: tuple[int, ...], test: str, k: int, _study: StudyFacts) -> StudyTable:
+    return tabulate(workspace().paths, _study, test, k)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _n_missing(folder: str, changed: tuple[int, ...], _study: StudyFacts) -> int:
+    return len(missing_rows(workspace().paths, _study))
 
 
 @st.cache_resource(max_entries=3, show_spinner="Building the index…")  # 400 MB each at ten thousand MERT tracks

@@ -42,6 +42,7 @@ KEYS: dict[str, Any] = {
     "splits": [],
     "where": [],  # columns of the user's own table: "era: late"
     "heard_as": [],  # words of the vocabulary
+    "between": [],  # measured values within limits: "tempo=90:110"
     "words": "",
     **dict.fromkeys(ASPECTS, 0.0),  # weights
     "group": "work",  # Layers
@@ -51,6 +52,7 @@ KEYS: dict[str, Any] = {
     "at": "",
     "layer": "",  # Map
     "colour": "",  # Map
+    "point": "",  # Map: the track that was clicked
     "map_neighbours": 15,
     "map_distance": 0.1,
     "map_metric": "cosine",
@@ -75,7 +77,10 @@ KEYS: dict[str, Any] = {
     "student": "ladder",  # Learn
     "section": "quick-picks",  # For You: one of `sections.SECTIONS`, or radio
     "surprise": 0.5,
-    "part_of_day": "",
+    "context": "",
+    "study": "",  # Study
+    "tested": "",
+    "list_of": "",
 }
 NAMED = ("like", "unlike", "via")  # what else a question names
 BOUNDS: dict[str, tuple[float, float]] = {

@@ -208,7 +208,7 @@ def _choose_told(scope: Scope, discovery: Discovery | None) -> tuple[dict[str, f
     # What a link leaves out is left out, and its dial shows that.
     shown += [each for each in unproven if discovery.aspects[each].searched and (is_wanted or each in left_out)]
     with st.container(horizontal=True, key="dials"):
-        positions = {aspect: _dial(aspect, discovery.aspects[aspect], caveat(faithfulness, aspect)) for aspect in shown}
+        positions = _dials({aspect: discovery.aspects[aspect] for aspect in shown}, faithfulness)
         hidden = [aspect for aspect in unproven if aspect not in shown]
         if unproven or discovery.library != scope.library:
             few = f"{DOTS['none']} {counted(len(hidden), 'aspect')} not told here"
@@ -221,7 +221,7 @@ def _choose_told(scope: Scope, discovery: Discovery | None) -> tuple[dict[str, f
 def _choose_measured(aspects: Mapping[str, AspectEvidence]) -> tuple[dict[str, float], tuple[str, ...]]:
     """A dial for each aspect that was measured here: no evidence is needed where nothing is told."""
     with st.container(horizontal=True, key="dials"):
-        positions = {aspect: _dial(aspect, found, "") for aspect, found in aspects.items() if found.searched}
+        positions = _dials({aspect: found for aspect, found in aspects.items() if found.searched}, None)
     missing = [aspect_title(aspect) for aspect, found in aspects.items() if not found.searched]
     if not positions:
         st.caption("Nothing of this library was measured yet. Discovery on the Layers page measures it.")
@@ -236,20 +236,33 @@ def _asked(positions: Mapping[str, float]) -> tuple[dict[str, float], tuple[str,
     return weights, tuple(aspect for aspect, position in positions.items() if position == NOT)
 
 
-def _dial(aspect: str, evidence: AspectEvidence, caveat: str) -> float:
-    """One control for both ends of an aspect; what it means, how sure that is, and what it does besides, on hover."""
+def _dials(evidence: Mapping[str, AspectEvidence], faithfulness: Faithfulness | None) -> dict[str, float]:
+    """A dial for each aspect, and where it stands.
+
+    They are styled by one element: with each the browser cleans what it is sent and lays the whole page out anew.
+    """
+    positions = {aspect: _position(aspect) for aspect in evidence}
+    st.html(f"<style>{''.join(_style(f'dial-{aspect}', aspect, at) for aspect, at in positions.items())}</style>")
+    for aspect, position in positions.items():
+        _dial(aspect, evidence[aspect], caveat(faithfulness, aspect), position)
+    return positions
+
+
+def _position(aspect: str) -> float:
     weight = float(state.read(aspect))
-    position = weight if weight or aspect not in state.read("not") else NOT
+    return weight if weight or aspect not in state.read("not") else NOT
+
+
+def _dial(aspect: str, evidence: AspectEvidence, caveat: str, position: float) -> None:
+    """One control for both ends of an aspect; what it means, how sure that is, and what it does besides, on hover."""
     key = f"dial-{aspect}"
     if st.session_state.get(key) != position:  # a dial that stands there is left alone: it may be on its way
         st.session_state[key] = position
     label = f"{aspect_title(aspect)} {DOTS.get(evidence.label, '')}".strip()
-    st.html(f"<style>{_style(key, aspect, position)}</style>")
     st.select_slider(
         label, sorted({*POSITIONS, position}), key=key, width=172, format_func=_said, help=_meaning(evidence, caveat),
         on_change=_turn, args=(aspect,),
     )  # fmt: skip
-    return position
 
 
 def _turn(aspect: str) -> None:

@@ -32,6 +32,7 @@ from pages.shared.app.frame import aspect_title
 from pages.shared.listen.aspects import measured_faithfulness
 from pages.shared.listen.rows import is_early
 from pages.shared.listen.rules import HOW_NEAR
+from pages.shared.widgets import between
 
 INDEXES = {
     "flat": "every recording compared",
@@ -228,8 +229,9 @@ def explain_nothing(found: Answer) -> None:
     wanted = _filters_in_words(question)
     n_tracks, n_embedded = scope.workspace.catalogue.n_tracks(scope.library), scope.n_embedded
     if wanted:
-        message = f"No other recording here has {', '.join(wanted)}."
+        message = f"No other recording here has {listed(wanted)}."
         frame.notice("No neighbours", message, "Clear a filter under “Only some recordings” in the sidebar.")
+        _offer_all()
     elif n_embedded < n_tracks:
         message = f"{n_embedded} of {counted(n_tracks, 'recording')} of this library can be compared so far."
         frame.notice("No neighbours yet", message, "The others appear as they are embedded.")
@@ -244,7 +246,8 @@ def _filters_in_words(question: Question) -> list[str]:
     """What every recording in the list has."""
     wanted = [f"{name} {' or '.join(values)}" for name in FILTERS if (values := getattr(question, f"{name}s"))]
     wanted += [f"{name} {value}" for name, value in question.where]
-    return wanted + [f"the tag {word}" for word in question.heard_as]
+    wanted += [f"the tag {word}" for word in question.heard_as]
+    return wanted + [each.words for each in question.between]
 
 
 def show_heading(found: Answer) -> None:
@@ -280,13 +283,18 @@ def show_filters(question: Question) -> None:
     if not wanted:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.text(f"Only recordings that have {', '.join(wanted)}.")
-        st.button("All recordings", key="no filters", icon=":material/filter_alt_off:", on_click=_clear_filters)
+        st.text(f"Only recordings that have {listed(wanted)}.")
+        _offer_all()
+
+
+def _offer_all() -> None:
+    st.button("All recordings", key="no filters", icon=":material/filter_alt_off:", on_click=_clear_filters)
 
 
 def _clear_filters() -> None:
     for key in (*(f"{name}s" for name in FILTERS), "where", "heard_as"):
         state.choose(key, [])
+    between.clear()
 
 
 def say(notices: Sequence[str]) -> None:

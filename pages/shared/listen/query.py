@@ -17,7 +17,7 @@ from mess_core.workspace.uploads import keep_recording
 from pages.shared.app import frame, resources, state
 from pages.shared.app.jobs import follow, wait_for
 from pages.shared.listen.words import choose_words
-from pages.shared.widgets.pickers import embed_button, embedding_of
+from pages.shared.widgets.pickers import embed_button, embedding_of, tracks_to_choose
 from pages.shared.widgets.upload.upload import upload
 
 UPLOAD, PICK, RECORD = "Drop a file", "Pick a track", "Record"
@@ -85,9 +85,15 @@ def _choose_recording() -> None:
         st.audio_input("Play or sing something", sample_rate=48_000, key="recording", on_change=_use_recording)
     else:
         labels = workspace.catalogue.labels(frame.library())
+        offered = tracks_to_choose(frame.library(), labels, key="words to pick by")
+        before = st.session_state.get("picked")
+        if before in labels and before not in offered:  # what was picked by other words
+            offered = [before, *offered]
+        if labels and not offered:
+            return
         picked = st.selectbox(
             "Track",
-            list(labels),
+            offered,
             index=None,
             key="picked",
             placeholder="type a few letters: title, performer, instrument, composer",

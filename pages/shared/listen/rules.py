@@ -13,6 +13,7 @@ from mess_core.search.question import COPIES, Question
 from mess_core.search.tagged import STRONG_FROM, tag_scope
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
+from pages.shared.widgets.between import choose_between
 
 MOST_VALUES = 500  # of columns, offered
 CAPS = ("work", "performer", "album")
@@ -64,6 +65,7 @@ def _choose_filters() -> dict:
         )  # fmt: skip
     else:
         _wants_in_vain("heard_as")
+    filters["between"] = choose_between()
     return filters
 
 

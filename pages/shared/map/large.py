@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,9 +23,8 @@ from pages.shared.map.marked import Marked, marked, say
 from pages.shared.map.packs import address_of
 from pages.shared.map.points.points import Colouring, Label, PointMap, show_points
 from pages.shared.widgets import charts
+from pages.shared.widgets.pickers import tracks_to_choose
 
-MOST_OFFERED = 2000  # recordings in one list to choose from; of more those that are searched for
-MOST_FOUND = 50
 PICKED = "picked on the map"
 
 
@@ -61,7 +60,7 @@ def explore(view: MapView, scope: Scope, colour: Colour) -> None:
     st.html(STYLE)
     map_place, side = st.columns([7, 3], gap="medium")
     tracks = views.tracks_of(view)
-    picked = [track_id for track_id in st.session_state.get(PICKED, []) if track_id in tracks]
+    picked = _picked(tracks)
     with frame.explain_errors():  # a click runs this alone, without what explains those of the page
         with side:
             looks = _choose_looks(view, scope, colour)
@@ -76,7 +75,8 @@ def _choose_looks(view: MapView, scope: Scope, colour: Colour) -> Looks:
         is_pca = st.toggle("PCA instead", key="pca", help="The two directions of most variance: duller, but linear.")
         has_regions = st.toggle(
             "Regions", key="regions", disabled=is_pca,
-            help="Where recordings crowd on UMAP's map, and what they have in common.",
+            help="Where recordings crowd on UMAP's map, and what they have in common: “flute (5 of 10)” where five of "
+            "the ten there are of a flute.",
         )  # fmt: skip
         has_names = st.toggle(
             "Names", key="names on the map", disabled=colour.names is None,
@@ -86,22 +86,14 @@ def _choose_looks(view: MapView, scope: Scope, colour: Colour) -> Looks:
 
 
 def _find(view: MapView, scope: Scope) -> str | None:
-    """The track that is looked for; of very many the browser is not sent all, but those that fit some words."""
-    catalogue, tracks = scope.workspace.catalogue, views.tracks_of(view)
-    labels, offered = catalogue.labels(scope.library), list(tracks)
-    if len(tracks) > MOST_OFFERED:
-        words = st.text_input("Find", key="words to find", placeholder="title, performer, instrument")
-        if not words.strip():
-            return None
-        found, n_found = catalogue.find(scope.library, words, MOST_FOUND)
-        offered = [track.track_id for track in found if track.track_id in tracks]
-        if not offered:
-            st.caption("Nothing on this map is called so.")
-            return None
-        if n_found > MOST_FOUND:
-            st.caption(f"The first {MOST_FOUND} of {n_found:,}: another word finds fewer.")
+    """The track that is looked for."""
+    tracks = views.tracks_of(view)
+    offered = tracks_to_choose(scope.library, tracks, key="words to find")
+    if not offered:
+        return None
+    labels = scope.workspace.catalogue.labels(scope.library)
     wanted = st.selectbox(
-        "Find" if len(tracks) <= MOST_OFFERED else "Which one", offered, index=None, key="find",
+        "Find" if len(offered) == len(tracks) else "Which one", offered, index=None, key="find",
         placeholder="title, performer, instrument", format_func=lambda each: labels.get(each, each),
     )  # fmt: skip
     return state.offered(wanted, offered, None)
@@ -175,8 +167,20 @@ def _labels(view: MapView, scope: Scope, colour: Colour, looks: Looks) -> list[L
     return [Label(*densest(view, rows, is_pca=looks.is_pca), text) for text, rows in written]
 
 
+def _picked(tracks: Collection[str]) -> list[str]:
+    """What is chosen: the one that the link names, or those that were drawn around, too many for a link."""
+    if clicked := state.read("point"):
+        if clicked in tracks:
+            return [clicked]
+        state.cannot("point", clicked, "which is not on this map")
+        return []
+    return [track_id for track_id in st.session_state.get(PICKED, []) if track_id in tracks]
+
+
 def _pick(track_ids: Sequence[str], rows: Sequence[int]) -> None:
-    """What was clicked or drawn around."""
-    st.session_state[PICKED] = [track_ids[row] for row in rows]
+    """What was clicked or drawn around. Only the map runs again, so it is written into the URL here."""
+    st.session_state[PICKED] = [track_ids[row] for row in rows] if len(rows) > 1 else []
+    state.keep("point", track_ids[rows[0]] if len(rows) == 1 else "")
+    state.write()
     if len(rows) == 1:
         st.session_state[SOUNDS] = f"{track_ids[rows[0]]} {time.monotonic_ns()}"

@@ -13,6 +13,7 @@ from mess_core.search.filtered import filtered, is_filtered
 from mess_core.search.question import Question
 from mess_core.words import counted
 from pages.shared.app import frame, resources, state
+from pages.shared.widgets.between import limits
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ def marked(view: MapView, chosen: str | None) -> Marked:
     names = {f"{name}s": tuple(state.read(f"{name}s")) for name in FILTERS}
     said = {f"{name}: {value}": (name, value) for name, value in workspace.catalogue.detail_values(library)}
     where = tuple(said[each] for each in state.read("where") if each in said)
-    question = Question(where=where, heard_as=tuple(state.read("heard_as")), **names)
+    heard_as = tuple(state.read("heard_as"))
+    question = Question(where=where, heard_as=heard_as, between=limits(), **names)
     let_in = None
     if is_filtered(question):
         with frame.explain_errors():

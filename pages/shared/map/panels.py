@@ -136,6 +136,9 @@ def show_names(view: MapView, scope: Scope) -> None:
         if places:
             st.markdown(f"**{title}**")
             st.text("\n".join(f"{place}: {', '.join(words)}" for place, words in places.items()))
+    counts = next((each for region in names.regions for each in region.findings if each.is_counted), None)
+    if counts is not None:
+        st.caption(f"({counts.count} of {counts.n}): so many of the recordings that lie there.")
     if names.n_judged < len(view.track_ids):
         st.caption(f"Read off a sample of {names.n_judged:,} points, which the counts are of.")
 

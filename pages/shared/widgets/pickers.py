@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import streamlit as st
 
@@ -25,6 +25,8 @@ MORE = {
     ),
     ANY_KEY: ("in any key", "Notes which pitch classes sound in them: what is transposed is found. Quickly done."),
 }  # what is offered where it is missing: how it is called, and what is done
+MOST_OFFERED = 2000  # recordings in one list to choose from
+MOST_FOUND = 50  # of more, so many at a time
 READY = ("embedded", "present")  # the weights of an encoder that can be used now
 
 
@@ -166,3 +168,23 @@ def offer_as_library(track_ids: Sequence[str]) -> None:
                 known = len(before & set(track_ids))
                 st.text(f"{n} saved as {name}." if is_new else f"{n} added to {name}, {known} were there already.")
                 frame.link("pages/4_Listen.py", "Ask of them alone", library=name, query="")
+
+
+def tracks_to_choose(library: str, tracks: Collection[str], *, key: str) -> list[str]:
+    """Tracks for one list to choose from: all, or of very many those that fit some words.
+
+    A list is sent to the browser and laid out there whenever the page runs, and that of ten thousand titles is a
+    megabyte: half of the time from a click to its answer.
+    """
+    if len(tracks) <= MOST_OFFERED:
+        return list(tracks)
+    words = st.text_input("Find", key=key, placeholder="title, performer, instrument")
+    if not words.strip():
+        return []
+    found, n_found = resources.workspace().catalogue.find(library, words, MOST_FOUND)
+    offered = [track.track_id for track in found if track.track_id in tracks]
+    if not offered:
+        st.caption("Nothing here is called so.")
+    elif n_found > MOST_FOUND:
+        st.caption(f"The first {MOST_FOUND} of {n_found:,}: another word finds fewer.")
+    return offered

@@ -58,8 +58,7 @@ class PointMap {
         this.#packs.pack("places", data.places), this.#packs.pack("colours", data.colours), this.#packs.pack("marks", data.marks),
       ]);
     } catch {
-      if (!this.#isLost) trigger("lost", data.places); // it is held no more: Python packs it again
-      this.#isLost = true;
+      this.#lose(data.places);
       return;
     }
     if (this.asked !== data) return; // overtaken
@@ -74,10 +73,25 @@ class PointMap {
     this.#showLegend();
     this.#look();
     this.section.dataset.ready = this.grid.n;
-    this.#packs.titles(data.titles).then((titles) => { this.titles = titles; this.#refreshTop(); }, () => {});
+    this.#packs.titles(data.titles).then(
+      (titles) => {
+        if (this.asked !== data) return;
+        this.titles = titles;
+        this.#say(); // what is pointed at has waited for its title
+        this.#refreshTop();
+      },
+      () => this.asked === data && this.#lose(data.titles),
+    );
+  }
+
+  /** What is at an address is held no more: Python packs it again, and is told once. */
+  #lose(address) {
+    if (!this.#isLost) this.trigger("lost", address);
+    this.#isLost = true;
   }
 
   #layPlaces(places, kept, data) {
+    if (this.laidFor !== data.titles) this.titles = null; // they are of other recordings
     if (this.places === places) return;
     const goesOn = this.laidFor === data.titles && this.places?.length === places.length; // the same recordings
     const before = goesOn ? this.places : places;
@@ -271,7 +285,7 @@ class PointMap {
   #wordsOf(row) {
     const kept = this.kept[row];
     return [
-      this.titles?.titles[row] ?? "…",
+      this.titles?.titles[row] ?? "its title is on the way",
       this.colouring.wordsOf(row),
       kept === PLACED ? "placed beside its nearest" : `${kept} % of its true neighbours are near it here`,
     ].filter(Boolean);
@@ -283,8 +297,8 @@ class PointMap {
     this.#pointed = row;
     this.said.hidden = row < 0;
     this.plane.classList.toggle("on-point", row >= 0);
+    this.#say();
     if (row >= 0) {
-      this.said.textContent = this.#wordsOf(row).join("\n");
       const [left, top] = this.camera.toScreen(this.places[2 * row], this.places[2 * row + 1]);
       const isRight = left > this.camera.width / 2, isLow = top > this.camera.height / 2;
       this.said.style.cssText = `${isRight ? "right" : "left"}:${(isRight ? this.camera.width - left : left) + 12}px;`
@@ -293,6 +307,10 @@ class PointMap {
     }
     this.listening.restOn(row >= 0 ? this.titles?.ids[row] : null);
     this.#refreshTop();
+  }
+
+  #say() {
+    if (this.#pointed >= 0) this.said.textContent = this.#wordsOf(this.#pointed).join("\n");
   }
 
   #rowAt(left, top) {
