@@ -22,7 +22,7 @@ from mess_core.embeddings.embedder import Embedder
 from mess_core.embeddings.store import EmbeddingSet
 from mess_core.encoders.registry import DEFAULT
 from mess_core.errors import DataMissingError, InputError, MessError
-from mess_core.evaluation.blending import weigh_crowd
+from mess_core.evaluation.blending import weigh_sources, weights_of
 from mess_core.learning.course import Source
 from mess_core.learning.kept import LearnReport
 from mess_core.probing.discovery import Discovery, Group
@@ -186,8 +186,8 @@ class Library:
         Returns
         -------
         Answer
-            `found`, the nearest first, each with `track`, `neighbour.similarity` and `moment`; `plan.notices` says what
-            the asker should know.
+            `found`, the nearest first, each with `track`, `neighbour.similarity` and `moment`; `found.plan.notices`
+            says what the asker should know.
 
         Raises
         ------
@@ -277,10 +277,9 @@ class Library:
         """
         is_usual = self.scope.info.id == DEFAULT
         scope = scope_to_listen(self.scope.workspace, self.scope.library) if is_usual else self.scope
-        crowd = weigh_crowd(scope, time.time())
         return recommend(
             scope, listener, section, k=k, surprise=surprise, seed=seed,
-            crowd_weight=crowd.weight if crowd else 0.0, index_of=self._index_of,
+            weights=weights_of(weigh_sources(scope, time.time())), index_of=self._index_of,
         )  # fmt: skip
 
     def _index_of(self, plan: Plan) -> NeighbourIndex:

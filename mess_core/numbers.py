@@ -63,6 +63,17 @@ def share_percent(share: float) -> int:
     return round(100 * share) if share in (0, 1) else min(99, max(1, round(100 * share)))
 
 
+def plain_number(value: float) -> str:
+    """As many digits as it has, six at most: what somebody wrote or chose.
+
+    Examples
+    --------
+    >>> plain_number(90.0), plain_number(-14.25), plain_number(0.1 + 0.2)
+    ('90', '-14.25', '0.3')
+    """
+    return f"{value:.6g}"
+
+
 def brief(value: float) -> str:
     """Two digits that count, whole numbers from a hundred on: how wrong something is.
 

@@ -6,8 +6,11 @@
     [project.entry-points."mess.targets"]
     my-target = "my_package.target:ENTRY"        a `TargetEntry` of `mess_core.targets.base`
 
-Once such a package is installed, what it adds is everywhere: in the lists, the heatmap, the sliders and on the command
-line. One that cannot be used is left out, and said in one sentence.
+    [project.entry-points."mess.recommenders"]
+    my-model = "my_package.model:ENTRY"          a `Model` of `mess_core.study.models`
+
+Once such a package is installed, what it adds is everywhere: in the lists, the heatmap, the sliders, the plans of
+studies and on the command line. One that cannot be used is left out, and said in one sentence.
 """
 
 from __future__ import annotations

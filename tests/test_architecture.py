@@ -17,7 +17,7 @@ FLOORS = [
     {"cli", "library"},
     {"work"},
     {"handover", "upkeep"},
-    {"learning"},
+    {"learning", "study"},
     {"evaluation", "maps"},
     {"recommend"},
     {"search"},

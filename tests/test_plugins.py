@@ -21,6 +21,8 @@ nano = toy_mess:TAKEN
 [mess.targets]
 toy-level = toy_mess:TARGET
 wrong = toy_mess:ENCODER
+[mess.recommenders]
+toy-model = toy_mess:INFO
 """
 TOY = """
 from dataclasses import replace
@@ -62,6 +64,7 @@ import contextlib, io, json, os, sys
 
 from mess_core.cli.main import main
 from mess_core.encoders.registry import encoder_ids, encoder_problems
+from mess_core.study.models import model_problems
 from mess_core.targets.registry import target_problems
 
 
@@ -74,7 +77,7 @@ def run(*arguments):
 run("add", sys.argv[1], "--library", "music")
 found = {
     "ids": encoder_ids(),
-    "problems": [*encoder_problems(), *target_problems()],
+    "problems": [*encoder_problems(), *target_problems(), *model_problems()],
     "extracted": run("extract", "--encoder", "toy", "--library", "music")[0],
     "measured": run("targets", "--library", "music")[0],
     "probe": run("probe", "--encoder", "toy", "--library", "music")[1],
@@ -151,7 +154,8 @@ def test_a_target_of_another_package_is_probed(found):
 
 def test_what_cannot_be_used_is_one_sentence(found):
     """Gone, taken, or no such thing: said by `doctor` and on the page, and nothing stops."""
-    gone, taken, wrong = found["problems"]
+    gone, taken, wrong, model = found["problems"]
+    assert "toy-model" in model and "toy-mess" in model
     assert "'gone' of the package toy-mess cannot be used: AttributeError" in gone
     assert "there is an encoder called 'nano' already" in taken
     assert (

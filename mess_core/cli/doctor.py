@@ -23,6 +23,7 @@ from mess_core.search.rows import kind_for
 from mess_core.storage.custody import TRASH_KEEP_DAYS
 from mess_core.storage.database import RESTORE
 from mess_core.storage.files import own_files
+from mess_core.study.models import model_problems
 from mess_core.targets.registry import target_problems
 from mess_core.upkeep.check import last_check
 from mess_core.words import counted
@@ -188,7 +189,8 @@ def _precision(workspace: Workspace) -> list[Finding]:
 def _packages(workspace: Workspace) -> list[Finding]:
     """What other packages add, as far as it cannot be used."""
     cure = "Update the package, or uninstall it."
-    return [Finding("packages", problem, False, cure) for problem in (*encoder_problems(), *target_problems())]
+    problems = (*encoder_problems(), *target_problems(), *model_problems())
+    return [Finding("packages", problem, False, cure) for problem in problems]
 
 
 def _libraries(workspace: Workspace) -> list[Finding]:

@@ -8,7 +8,6 @@ With `--json` standard output holds one strict JSON document and nothing else; p
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -23,7 +22,8 @@ import numpy as np
 from mess_core.catalogue.catalogue import ALL, FILTERS, NAMES
 from mess_core.catalogue.listening import ACTIONS
 from mess_core.catalogue.opinions import ME
-from mess_core.cli import tracking
+from mess_core.cli import study, tracking
+from mess_core.cli.saying import DONE, SOME_FAILED, report, say, say_document, show_progress, work_on
 from mess_core.cli.tables import (
     answer_table,
     leak_table,
@@ -45,7 +45,7 @@ from mess_core.embeddings.extraction import use_all_cores
 from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, hearing_ids, load_encoder
 from mess_core.encoders.vocabulary import WORDS, merged, raw_names
 from mess_core.errors import DataMissingError, InputError, MessError
-from mess_core.evaluation.blending import weigh_crowd
+from mess_core.evaluation.blending import weigh_sources, weights_of
 from mess_core.evaluation.faithfulness import Faithfulness
 from mess_core.evaluation.kept import load_evaluation
 from mess_core.evaluation.recommendation import K, evaluate_sequences
@@ -70,7 +70,7 @@ from mess_core.probing.replication import replicate
 from mess_core.probing.result import ProbeSettings
 from mess_core.recommend.explaining import why_not_of
 from mess_core.recommend.for_you import recommend
-from mess_core.recommend.profile import PARTS_OF_DAY
+from mess_core.recommend.profile import CONTEXTS
 from mess_core.recommend.sections import SECTIONS
 from mess_core.search.answers import (
     answer,
@@ -86,10 +86,9 @@ from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.learned import LearnedGeometry
 from mess_core.search.matching import parse_passage
 from mess_core.search.paths import MOST_STEPS, check_length, find_path
-from mess_core.search.question import COPIES, Question, parse_aspects, parse_heard_as, parse_where
+from mess_core.search.question import COPIES, Question, parse_aspects, parse_between, parse_heard_as, parse_where
 from mess_core.search.tagged import require_tags, tags_of, without_tags
 from mess_core.search.words import parse_words
-from mess_core.storage.jobs import Job, grouped
 from mess_core.storage.untrusted import harmless
 from mess_core.upkeep.backup import back_up
 from mess_core.upkeep.check import check
@@ -97,7 +96,7 @@ from mess_core.upkeep.rebuild import rebuild
 from mess_core.words import counted
 from mess_core.work.add import AddRequest
 from mess_core.work.demo import DemoRequest
-from mess_core.work.doing import do_now, finish
+from mess_core.work.doing import finish
 from mess_core.work.evaluate import EvaluateRequest, learn_from_sessions, study_own_taste
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.fetch import FetchRequest
@@ -105,12 +104,11 @@ from mess_core.work.learn import EVERYONE, LADDER, LearnRequest, report_on
 from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest, check_probed
 from mess_core.work.reproduce import reproduce
-from mess_core.work.request import Request
 from mess_core.work.targets import TargetsRequest
 from mess_core.workspace.scope import Scope, count_segments, scope_of, scope_to_listen
 from mess_core.workspace.workspace import DEMO, Workspace, check_path
 
-DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
+WRONG_USE = 2
 NOBODY_READS = 128 + 13  # SIGPIPE
 MOST_VALUES_NAMED = 10
 ACTION_WORDS = ("heard", "skipped", "liked", "disliked")  # as `ACTIONS`
@@ -137,7 +135,7 @@ def _main(arguments: Sequence[str]) -> int:
             options.parser.error("a FILE goes with sequences, and sequences with a FILE")
     except _WrongUseError as error:
         if "--json" in arguments:
-            _print_json({"error": error.message, "hint": error.hint})
+            say_document({"error": error.message, "hint": error.hint})
         print(f"{error.usage}mess: {harmless(str(error))}", file=sys.stderr)
         raise SystemExit(WRONG_USE) from None
     try:
@@ -145,7 +143,7 @@ def _main(arguments: Sequence[str]) -> int:
         code: int = options.run(workspace, options)
     except MessError as error:
         if options.json:
-            _print_json({"error": error.message, "hint": error.hint})
+            say_document({"error": error.message, "hint": error.hint})
         print(f"mess: {harmless(str(error))}", file=sys.stderr)
         return WRONG_USE
     except KeyboardInterrupt:
@@ -302,6 +300,8 @@ def _parser() -> argparse.ArgumentParser:
                          help="only where a name or a column of your table says so; repeatable")  # fmt: skip
     similar.add_argument("--heard-as", action="append", default=[], metavar="TAG",
                          help="only what MusiCNN clearly hears as that: violin, slow, jazz; repeatable")  # fmt: skip
+    similar.add_argument("--between", action="append", default=[], metavar="VALUE=LEAST:MOST",
+                         help="only where it was measured so: tempo=90:110, energy=.5: ; repeatable")  # fmt: skip
     similar.add_argument("--playlist", type=_path, metavar="FILE.m3u8", help="also write the answer as a playlist")
     similar.add_argument("--hubs", choices=["auto", "on", "off"], default="auto", help="correct for hubs (CSLS)")
 
@@ -336,9 +336,7 @@ def _parser() -> argparse.ArgumentParser:
     listen.add_argument("-k", type=int, default=20)
     listen.add_argument("--section", choices=list(SECTIONS), default=next(iter(SECTIONS)), help="which kind of list")
     listen.add_argument("--surprise", type=float, default=0.5, help="0 familiar, 1 surprising")
-    listen.add_argument(
-        "--context", choices=list(PARTS_OF_DAY), help="what was heard at that part of the day counts more"
-    )
+    listen.add_argument("--context", choices=list(CONTEXTS), help="what was heard then counts more")
     listen.add_argument("--why-not", metavar="TRACK", help="say instead what keeps a track from being recommended")
     listen.add_argument("--seed", type=int, default=0)
     listen.add_argument("--playlist", type=_path, metavar="FILE.m3u8", help="also write the list, anew each time")
@@ -386,6 +384,8 @@ def _parser() -> argparse.ArgumentParser:
     events.add_argument("--to", dest="to_s", type=_time, metavar="DATE", help="with forget: only what is before (UTC)")
     events.add_argument("--yes", action="store_true", help="with forget: do it")
 
+    study.add_verb(verb, mlflow_option)
+
     again = verb("reproduce", _reproduce, "Compute a kept result again and compare it, number by number.")
     again.add_argument(
         "file", type=Path, metavar="FILE", help="a discovery or evaluation in the folder `probing/`, or a saved answer"
@@ -426,8 +426,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _demo(workspace: Workspace, options: argparse.Namespace) -> int:
-    job = _run(workspace, DemoRequest())
-    return _report(workspace, [job], options, library=DEMO)
+    job = work_on(workspace, DemoRequest())
+    return report(workspace, [job], options, library=DEMO)
 
 
 def _add(workspace: Workspace, options: argparse.Namespace) -> int:
@@ -437,10 +437,10 @@ def _add(workspace: Workspace, options: argparse.Namespace) -> int:
             _check_dataset(path, COLLECTIONS[options.dataset])
     library = options.library or library_name(options.paths[0])
     jobs = [
-        _run(workspace, AddRequest(path.resolve(), library, collection=options.dataset, renders=options.render))
+        work_on(workspace, AddRequest(path.resolve(), library, collection=options.dataset, renders=options.render))
         for path in options.paths
     ]
-    return _report(workspace, jobs, options, library=library)
+    return report(workspace, jobs, options, library=library)
 
 
 def _check_dataset(folder: Path, wanted: Collection) -> None:
@@ -461,10 +461,10 @@ def _fetch(workspace: Workspace, options: argparse.Namespace) -> int:
         )
     library = options.library or found.id
     folder = options.folder.expanduser().resolve()
-    job = _run(workspace, FetchRequest(found.id, options.number, folder, library, renders=options.render))
+    job = work_on(workspace, FetchRequest(found.id, options.number, folder, library, renders=options.render))
     following = [each for each in workspace.jobs.active() if each.kind == AddRequest.kind and job.state == "done"]
     jobs = [job, *(finish(workspace, each, progress=sys.stderr.isatty()) for each in following)]
-    return _report(workspace, jobs, options, library=library)
+    return report(workspace, jobs, options, library=library)
 
 
 def _remove(workspace: Workspace, options: argparse.Namespace) -> int:
@@ -477,7 +477,7 @@ def _remove(workspace: Workspace, options: argparse.Namespace) -> int:
     else:
         workspace.forget_tracks([workspace.catalogue.track(options.name).track_id])
         n_tracks = 1
-    _print(
+    say(
         options,
         {"removed": options.name, "n_tracks": n_tracks},
         f"{counted(n_tracks, 'track')} forgotten; no music file touched.",
@@ -501,7 +501,7 @@ def _remove_missing(workspace: Workspace, options: argparse.Namespace) -> int:
             f"{counted(len(missing), 'track')} without a file.{' --yes forgets what is listed.' if missing else ''}"
         )
     lines += [f"{root} is not there; what it held counts only with --root {root}" for root in elsewhere]
-    _print(options, document, lines)
+    say(options, document, lines)
     return DONE
 
 
@@ -515,19 +515,19 @@ def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
     if options.mlflow:
         tracking.open_store(workspace.paths)
     started_s = time.monotonic()
-    job = _run(workspace, ExtractRequest(options.library, options.encoder, keep_raw=options.keep_raw))
+    job = work_on(workspace, ExtractRequest(options.library, options.encoder, keep_raw=options.keep_raw))
     if options.mlflow and job.state == "done":
         done = [track for track in missing if workspace.store.has(track.track_id, scope.info)]
         n_segments = sum(count_segments(track.duration_s, scope.info) for track in done)
         seconds = time.monotonic() - started_s
         tracking.log_extraction(scope, len(done), n_segments, seconds)
-    return _report(workspace, [job], options, library=options.library, encoder=options.encoder)
+    return report(workspace, [job], options, library=options.library, encoder=options.encoder)
 
 
 def _targets(workspace: Workspace, options: argparse.Namespace) -> int:
     workspace.catalogue.require_library(options.library)
-    job = _run(workspace, TargetsRequest(options.library))
-    return _report(workspace, [job], options, library=options.library)
+    job = work_on(workspace, TargetsRequest(options.library))
+    return report(workspace, [job], options, library=options.library)
 
 
 def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
@@ -547,10 +547,10 @@ def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
     check_probed(scope, options.group, options.level, settings.columns)
     _require_embeddings(scope)
     started_s = time.monotonic()
-    job = _run(workspace, ProbeRequest(scope.library, scope.info.id, options.group, options.level, settings))
+    job = work_on(workspace, ProbeRequest(scope.library, scope.info.id, options.group, options.level, settings))
     found = scope.discovery(options.group, options.level, settings)
     if job.state != "done" or found is None:
-        return _report(workspace, [job], options, library=scope.library, encoder=scope.info.id)
+        return report(workspace, [job], options, library=scope.library, encoder=scope.info.id)
     if options.mlflow:
         tracking.log_probe(workspace.paths, found, time.monotonic() - started_s)
     document, lines = found.as_document(), [job.message, *probe_table(found.result)]
@@ -564,16 +564,16 @@ def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
             or not (other.result.has_null and other.result.has_intervals)
             or other.content != elsewhere.content
         ):
-            job = _run(
+            job = work_on(
                 workspace, ProbeRequest(elsewhere.library, elsewhere.info.id, options.group, options.level, settings)
             )
             other = elsewhere.discovery(options.group, options.level, settings)
         if other is None:
-            return _report(workspace, [job], options, library=elsewhere.library, encoder=elsewhere.info.id)
+            return report(workspace, [job], options, library=elsewhere.library, encoder=elsewhere.info.id)
         replication = replicate(found, other, scope.works, elsewhere.works)
         document["replication"] = asdict(replication)
         lines += replication.sentences()
-    _print(options, document, lines)
+    say(options, document, lines)
     return DONE
 
 
@@ -586,7 +586,7 @@ def _events(workspace: Workspace, options: argparse.Namespace) -> int:
         case "export":
             n_events = export_events(workspace, options.file, listener=options.listener)
             document = {"file": str(options.file), "listener": options.listener, "n_events": n_events}
-            _print(options, document, f"{counted(n_events, 'event')} in {options.file}.")
+            say(options, document, f"{counted(n_events, 'event')} in {options.file}.")
             return DONE
         case "forget":
             return _forget_events(workspace, options)
@@ -606,7 +606,7 @@ def _import_events(workspace: Workspace, options: argparse.Namespace) -> int:
     lines = [taken.summary, *(f"  {where}: {why}" for where, why in taken.refused)]
     if taken.unmatched:
         lines += ["Most often heard, and not here:", *(f"  {n:,} × {name}" for name, n in taken.unmatched)]
-    _print(options, {"file": str(options.file), "n_matched": taken.n_matched, **facts}, lines)
+    say(options, {"file": str(options.file), "n_matched": taken.n_matched, **facts}, lines)
     return SOME_FAILED if taken.n_refused else DONE
 
 
@@ -619,7 +619,7 @@ def _forget_events(workspace: Workspace, options: argparse.Namespace) -> int:
     else:
         n_events = opinions.n_kept(who, *times)
         said = f"{counted(n_events, 'entry', 'entries')} of {who}.{' --yes forgets them.' if n_events else ''}"
-    _print(options, {"listener": who, "n_events": n_events, "forgotten": options.yes}, said)
+    say(options, {"listener": who, "n_events": n_events, "forgotten": options.yes}, said)
     return DONE
 
 
@@ -633,14 +633,14 @@ def _list_events(workspace: Workspace, options: argparse.Namespace) -> int:
         found.append({"listener": name, "n_events": len(events), "n_tracks": len(events.track_ids), **counts})
         done = ", ".join(f"{count:,} {word}" for count, word in zip(n, ACTION_WORDS, strict=True))
         lines.append(f"{name}: {done}; {counted(len(events.track_ids), 'track')}")
-    _print(options, {"listeners": found}, lines or "Nobody has listened to anything yet.")
+    say(options, {"listeners": found}, lines or "Nobody has listened to anything yet.")
     return DONE
 
 
 def _reproduce(workspace: Workspace, options: argparse.Namespace) -> int:
     use_all_cores()
     found = reproduce(workspace, options.file)
-    _print(options, {**asdict(found), "is_identical": found.is_identical}, found.sentences())
+    say(options, {**asdict(found), "is_identical": found.is_identical}, found.sentences())
     return DONE if found.is_identical else SOME_FAILED
 
 
@@ -664,6 +664,7 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
         splits=tuple(options.splits),
         where=parse_where(options.where, [*NAMES, *workspace.catalogue.detail_names(options.library)]),
         heard_as=parse_heard_as(options.heard_as),
+        between=parse_between(options.between),
         words=() if options.words is None else tuple(map(str, parse_words(options.words))),
         like=tuple(find_named(workspace, text) for text in options.like),
         unlike=tuple(find_named(workspace, text) for text in options.unlike),
@@ -695,7 +696,7 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
         print("mess: The query is unlike everything in this library; the nearest may still be far.", file=sys.stderr)
     if options.playlist:
         write_playlist(found, options.playlist)
-    _print(options, as_document(found), answer_table(found, usual))
+    say(options, as_document(found), answer_table(found, usual))
     return DONE
 
 
@@ -714,7 +715,7 @@ def _path_between(workspace: Workspace, options: argparse.Namespace) -> int:
         print(f"mess: {harmless(notice)}", file=sys.stderr)
     if options.playlist:
         write_playlist(found, options.playlist)
-    _print(options, path_document(found), path_table(found))
+    say(options, path_document(found), path_table(found))
     return DONE
 
 
@@ -733,7 +734,7 @@ def _tags(workspace: Workspace, options: argparse.Namespace) -> int:
     if options.check:
         figures = check_tags(workspace, options.library)
         document = {"library": options.library, "figures": [asdict(figure) for figure in figures]}
-        _print(options, document, tag_check_table(figures))
+        say(options, document, tag_check_table(figures))
         return DONE
     if options.tracks:
         tracks = [workspace.catalogue.track(track_id) for track_id in options.tracks]
@@ -762,7 +763,7 @@ def _tags(workspace: Workspace, options: argparse.Namespace) -> int:
             for row, track in enumerate(tracks)
         ],
     }
-    _print(options, document, tags_table(tracks, strengths, percentiles))
+    say(options, document, tags_table(tracks, strengths, percentiles))
     return DONE
 
 
@@ -770,7 +771,7 @@ def _evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
     if options.what == "sequences":
         tried = evaluate_sequences(options.file, options.k)
         document = {"file": str(options.file), **tried.as_document()}
-        _print(options, document, [*recommender_table(tried), *tried.notices])
+        say(options, document, [*recommender_table(tried), *tried.notices])
         return DONE
     use_all_cores()
     is_of_listeners = options.what in ("taste", "sessions")
@@ -780,18 +781,18 @@ def _evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
     _require_embeddings(scope)
     if options.what == "sessions":
         trial = learn_from_sessions(scope)
-        _print(options, trial.as_document(), trial.verdict)
+        say(options, trial.as_document(), trial.verdict)
         return DONE
     if options.listener is not None:
         if options.what != "taste":
             raise InputError(f"A listener has a taste; {options.what} has none.", "Leave --listener out.")
         study = study_own_taste(scope, options.listener)
-        _print(options, study.to_dict(), taste_table(study))
+        say(options, study.to_dict(), taste_table(study))
         return DONE
-    job = _run(workspace, EvaluateRequest(scope.library, scope.info.id, options.what))
+    job = work_on(workspace, EvaluateRequest(scope.library, scope.info.id, options.what))
     kept = load_evaluation(scope, options.what)
     if job.state != "done" or kept is None:
-        return _report(workspace, [job], options, library=scope.library, encoder=scope.info.id)
+        return report(workspace, [job], options, library=scope.library, encoder=scope.info.id)
     discovery = scope.discovery()
     if discovery is not None and (why := discovery.why_again(scope.content, scope.n_embedded)):
         print(f"mess: The discovery that this goes by: {why}", file=sys.stderr)
@@ -799,7 +800,7 @@ def _evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
         table = leak_table(kept.result)
     else:
         table = taste_table(kept.result) if isinstance(kept.result, TasteStudy) else study_table(kept.result)
-    _print(options, kept.as_document(), [job.message, *table])
+    say(options, kept.as_document(), [job.message, *table])
     return DONE
 
 
@@ -810,16 +811,16 @@ def _recommend(workspace: Workspace, options: argparse.Namespace) -> int:
     if options.why_not:
         track_id = find_named(workspace, options.why_not)
         found, text = why_not_of(scope, options.listener, track_id)
-        _print(options, {"track_id": track_id, **asdict(found), "text": text}, text)
+        say(options, {"track_id": track_id, **asdict(found), "text": text}, text)
         return DONE
-    crowd = weigh_crowd(scope, time.time())
+    weights = weights_of(weigh_sources(scope, time.time()))
     listed = recommend(
         scope, options.listener, options.section, k=options.k, surprise=options.surprise, seed=options.seed,
-        part_of_day=options.context, crowd_weight=crowd.weight if crowd else 0.0, index_of=build_index,
+        context=options.context, weights=weights, index_of=build_index,
     )  # fmt: skip
     if options.playlist:
         write_playlist(listed, options.playlist)
-    _print(options, recommended_document(listed), recommended_table(listed))
+    say(options, recommended_document(listed), recommended_table(listed))
     return DONE
 
 
@@ -831,15 +832,15 @@ def _learn(workspace: Workspace, options: argparse.Namespace) -> int:
         scope.library, scope.info.id, options.source, options.student, options.seeds, options.activate, options.curve,
         options.single_ratings, options.hide_works, options.question,
     )  # fmt: skip
-    job = _run(workspace, request)
-    report = report_on(scope, options.source)
-    if job.state != "done" or report is None:
-        return _report(workspace, [job], options, library=scope.library, encoder=scope.info.id)
-    for notice in (*report.notices, *report.result.notices):
+    job = work_on(workspace, request)
+    learned = report_on(scope, options.source)
+    if job.state != "done" or learned is None:
+        return report(workspace, [job], options, library=scope.library, encoder=scope.info.id)
+    for notice in (*learned.notices, *learned.result.notices):
         print(f"mess: {harmless(notice)}", file=sys.stderr)
     if options.export:
         export_metric(scope, options.export)
-    _print(options, report.as_document(), [job.message, *learn_table(report.result)])
+    say(options, learned.as_document(), [job.message, *learn_table(learned.result)])
     return DONE
 
 
@@ -847,18 +848,18 @@ def _judgements(workspace: Workspace, options: argparse.Namespace) -> int:
     if options.what == "export":
         n_judgements = export_judgements(workspace, options.file)
         document = {"file": str(options.file), "n_judgements": n_judgements}
-        _print(options, document, f"{counted(n_judgements, 'judgement')} in {options.file}.")
+        say(options, document, f"{counted(n_judgements, 'judgement')} in {options.file}.")
         return DONE
     if options.what == "aggregate":
         n_rows = export_strengths(workspace, options.file)
         document = {"file": str(options.file), "n_rows": n_rows}
-        _print(options, document, f"{counted(n_rows, 'strength')} of recordings beside an anchor in {options.file}.")
+        say(options, document, f"{counted(n_rows, 'strength')} of recordings beside an anchor in {options.file}.")
         return DONE
     taken = import_judgements(workspace, options.file)
     refused = [{"name": name, "reason": why} for name, why in taken.refused]
     facts = {"n_new": taken.n_new, "n_known": taken.n_known, "n_vanished": taken.n_vanished}
     document = {"file": str(options.file), **facts, "refused": refused}
-    _print(options, document, [taken.summary, *(f"  {name}: {why}" for name, why in taken.refused)])
+    say(options, document, [taken.summary, *(f"  {name}: {why}" for name, why in taken.refused)])
     return SOME_FAILED if refused else DONE
 
 
@@ -867,9 +868,9 @@ def _map(workspace: Workspace, options: argparse.Namespace) -> int:
     scope.require_library()
     check_layer(options.layer, scope.info)
     _require_embeddings(scope)
-    job = _run(workspace, MapRequest(scope.library, scope.info.id, layer=options.layer))
+    job = work_on(workspace, MapRequest(scope.library, scope.info.id, layer=options.layer))
     if job.state != "done":
-        return _report(workspace, [job], options, library=scope.library, encoder=scope.info.id)
+        return report(workspace, [job], options, library=scope.library, encoder=scope.info.id)
     layers = range(scope.info.n_layers) if options.layer is None else [options.layer]
     views = [view for layer in layers if (view := load_view(scope, layer))]
     aspects = load_view(scope, None) if options.layer is None else None
@@ -879,7 +880,7 @@ def _map(workspace: Workspace, options: argparse.Namespace) -> int:
         "layers": [{"layer": view.layer, **_trust_of(view)} for view in views],
         "aspects": None if aspects is None else _trust_of(aspects),
     }
-    _print(options, document, [job.message, *map_table([*views, *([aspects] if aspects else [])])])
+    say(options, document, [job.message, *map_table([*views, *([aspects] if aspects else [])])])
     return DONE
 
 
@@ -898,34 +899,30 @@ def _export(workspace: Workspace, options: argparse.Namespace) -> int:
         (encoder_id, *others) = options.encoders or [DEFAULT]
         if others:
             raise InputError("An index is of one encoder.", "Give --encoder once.")
-        index = export_index(scope_of(workspace, options.library, encoder_id), options.folder, _show_progress)
+        index = export_index(scope_of(workspace, options.library, encoder_id), options.folder, show_progress)
         facts = {"folder": str(options.folder), "library": options.library, "encoder": index.info.id}
         document = {**facts, "n_tracks": len(index.track_ids), "corrects_hubs": index.corrects_hubs}
-        _print(
-            options, document, f"{counted(len(index.track_ids), 'track')} by {index.info.title}, in {options.folder}."
-        )
+        say(options, document, f"{counted(len(index.track_ids), 'track')} by {index.info.title}, in {options.folder}.")
         return DONE
-    manifest = export_library(workspace, options.library, options.folder, options.encoders, _show_progress)
+    manifest = export_library(workspace, options.library, options.folder, options.encoders, show_progress)
     document = {**vars(manifest), "folder": str(options.folder), "files": len(manifest.files)}
-    _print(options, document, [manifest.summary, *manifest.left_out])
+    say(options, document, [manifest.summary, *manifest.left_out])
     return DONE
 
 
 def _import(workspace: Workspace, options: argparse.Namespace) -> int:
     asked = (options.vectors, options.ids, options.name)
     if options.folder is not None and not any(asked):
-        taken = import_library(workspace, options.folder, options.library, _show_progress)
-        _print(options, vars(taken), taken.summary)
+        taken = import_library(workspace, options.folder, options.library, show_progress)
+        say(options, vars(taken), taken.summary)
         return DONE
     if options.folder is not None or not all(asked):
         raise InputError("Nothing to import.", "Name a FOLDER, or all three of --vectors, --ids and --name.")
-    found = import_vectors(
-        workspace, options.name, options.vectors, options.ids, options.library or ALL, _show_progress
-    )
+    found = import_vectors(workspace, options.name, options.vectors, options.ids, options.library or ALL, show_progress)
     refused = [{"name": name, "reason": why} for name, why in found.refused]
     facts = {"encoder": found.info.id, "fingerprint": found.info.fingerprint, "library": found.library}
     document = {**facts, "n_rows": found.n_rows, "n_new": found.n_new, "n_known": found.n_known, "refused": refused}
-    _print(options, document, [found.summary, *(f"  {name}: {why}" for name, why in found.refused)])
+    say(options, document, [found.summary, *(f"  {name}: {why}" for name, why in found.refused)])
     return SOME_FAILED if refused else DONE
 
 
@@ -938,13 +935,13 @@ def _check(workspace: Workspace, options: argparse.Namespace) -> int:
     if rebuilt is not None:
         document["rebuilt"] = vars(rebuilt)
         lines = [*rebuilt.summary.splitlines(), *lines]
-    _print(options, document, lines)
+    say(options, document, lines)
     return SOME_FAILED if problems else DONE
 
 
 def _back_up(workspace: Workspace, options: argparse.Namespace) -> int:
     back_up(workspace, options.folder)
-    _print(options, {"folder": str(options.folder)}, f"Copied to {options.folder}; --home {options.folder} opens it.")
+    say(options, {"folder": str(options.folder)}, f"Copied to {options.folder}; --home {options.folder} opens it.")
     return DONE
 
 
@@ -956,7 +953,7 @@ def _doctor(workspace: Workspace, options: argparse.Namespace) -> int:
     lines = [
         f"{'ok ' if f.is_ok else ' ! '} {f.subject:<22} {f.state}{f'  -> {f.cure}' if f.cure else ''}" for f in findings
     ]
-    _print(options, document, lines)
+    say(options, document, lines)
     return DONE
 
 
@@ -980,42 +977,3 @@ def _check_values(workspace: Workspace, library: str, where: Sequence[tuple[str,
             more = f" and {len(said) - MOST_VALUES_NAMED:,} more" if len(said) > MOST_VALUES_NAMED else ""
             there_is = f"There is: {', '.join(said[:MOST_VALUES_NAMED])}{more}." if said else "No track has any."
             raise InputError(f"No track has {wanted!r} as its {name}.", there_is)
-
-
-# --- helpers ------------------------------------------------------------------------------------------------
-
-
-def _run(workspace: Workspace, request: Request) -> Job:
-    """Do a job here, with its progress if a person is looking."""
-    return do_now(workspace, request, progress=sys.stderr.isatty())
-
-
-def _show_progress(n_done: int, n_total: int) -> None:
-    """The same for work that is no job."""
-    if sys.stderr.isatty() and n_total:
-        print(f"\r{n_done / n_total:4.0%}", end="\n" if n_done == n_total else "", file=sys.stderr, flush=True)
-
-
-def _report(workspace: Workspace, jobs: Sequence[Job], options: argparse.Namespace, **facts: Any) -> int:
-    """Print how jobs ended, with every failed item; returns the exit code."""
-    failures = [failure for job in jobs for failure in workspace.jobs.failures(job.job_id)]
-    is_done = all(job.state == "done" for job in jobs)
-    message = " ".join(f"{job.message or job.state} {job.hint}".strip() for job in jobs)
-    document = {"done": is_done, "message": message, **facts, "failures": [vars(failure) for failure in failures]}
-    lines = [message, *(f"  {group.line}" for group in grouped(failures))]
-    _print(options, document, lines)
-    return DONE if is_done and not failures else SOME_FAILED
-
-
-def _print(options: argparse.Namespace, document: dict[str, Any], text: str | Sequence[str]) -> None:
-    """A line, or lines, or the document; no name in a line can do anything to the terminal."""
-    if options.json:
-        _print_json(document)
-    else:
-        encoding = sys.stdout.encoding or "utf-8"
-        for line in [text] if isinstance(text, str) else text:
-            print(harmless(line).encode(encoding, "replace").decode(encoding))
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    print(json.dumps(document, indent=2, allow_nan=False))

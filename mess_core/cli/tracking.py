@@ -1,4 +1,4 @@
-"""Runs as MLflow sees them: parameters, timings and figures of probing and extraction, for `mlflow ui` to compare.
+"""Runs as MLflow and TensorBoard see them: parameters, timings, figures and curves, to compare with their pages.
 
 Optional. All of it lies in the data folder, `mlflow.sqlite` and `mlflow-artifacts/`, and nothing is sent anywhere. An
 R² is the metric `r2.<target>` whose step is the layer, so that MLflow draws the profile over the layers by itself.
@@ -21,9 +21,11 @@ from mess_core.encoders.registry import encoder_info
 from mess_core.errors import DependencyMissingError, StorageError
 from mess_core.probing.discovery import Discovery, path_of
 from mess_core.storage.paths import Paths
+from mess_core.study.kept import StudyFacts, load_row
 from mess_core.workspace.scope import Scope
 
-PROBING, EXTRACTION = "MESS probing", "MESS extraction"
+PROBING, EXTRACTION, STUDY = "MESS probing", "MESS extraction", "MESS study"
+CURVES = ("loss", "figure")  # of an epoch
 METRICS_PER_CALL = 1000  # MLflow refuses more in one call
 OF_CELL = ("r2", "gain", "p_adj")  # step = layer
 OF_TARGET = ("nested_r2", "nested_r2_low", "nested_r2_high")
@@ -71,6 +73,56 @@ def log_extraction(scope: Scope, n_tracks: int, n_segments: int, seconds: float)
     metrics: Metrics = [("seconds", seconds, 0), ("n_tracks", n_tracks, 0), ("n_segments", n_segments, 0)]
     metrics.append(("segments_per_second", n_segments / seconds if seconds else None, 0))
     return _log(scope.workspace.paths, EXTRACTION, f"{library}, {info.id}", parameters, metrics)
+
+
+def log_study(paths: Paths, study: StudyFacts) -> None:
+    """Log each row of a study that has figures: its settings, its figures at each k, its curve by epochs."""
+    for name, plan in study.rows.items():
+        row = load_row(paths, study.plan.name, name)
+        if row is None or row.refused:
+            continue
+        encoder = "" if plan.encoder is None else plan.encoder.title
+        parameters = {"model": plan.model.name, "encoder": encoder, "seed": plan.seed, "is_exchanged": plan.is_shuffled}
+        parameters |= {**plan.model.settings, "content": study.content}
+        metrics: Metrics = [("seconds", row.took_s, 0)]
+        for test, by_k in row.figures.items():
+            for k, figures in by_k.items():
+                metrics += [(f"{test}.{_plain(figure.metric)}", figure.value, k) for figure in figures]
+        metrics += [(f"curve.{what}", getattr(epoch, what), epoch.number) for what in CURVES for epoch in row.curve]
+        _log(paths, STUDY, f"{study.plan.name}, {plan.title}", parameters, metrics)
+
+
+def require_tensorboard() -> Any:
+    """TensorBoard's writer; DependencyMissingError where it is not installed."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        message = f"--tensorboard needs TensorBoard, which is not installed here ({error})."
+        raise DependencyMissingError(message, "pip install -r requirements-extra.txt") from error
+    return SummaryWriter
+
+
+def write_curves(paths: Paths, study: StudyFacts, folder: Path) -> None:
+    """The curves of a study's rows for `tensorboard --logdir FOLDER`, a run for each row that learns by epochs."""
+    writer_of = require_tensorboard()
+    for name, plan in study.rows.items():
+        row = load_row(paths, study.plan.name, name)
+        if row is None or not row.curve:
+            continue
+        with writer_of(str(folder / name)) as writer:
+            writer.add_text("row", plan.title)
+            for epoch in row.curve:
+                for what in CURVES:
+                    value = getattr(epoch, what)
+                    if value is not None:
+                        writer.add_scalar(what, value, epoch.number)
+
+
+def _plain(name: str) -> str:
+    """As MLflow lets metrics be called."""
+    return name.replace(" ", "_")
 
 
 def _log(

@@ -2,15 +2,15 @@
 
     split -> train -> recommender -> the k best of all items a user does not have -> figures of each user -> their mean
 
-All items are ranked: of samples, recommenders come out in another order. A user counts once, however much is tested.
-With hits at some places of the k, and R relevant items that were held back:
+All items are ranked, or all of a kind (`HeldOut.among`): of samples, recommenders come out in another order. A user
+counts once, however much is tested. With hits at some places of the k, and R relevant items that were held back:
 
     hit rate    1 if there is any           precision   hits / k          recall   hits / R
     MRR         1 / place of the first hit, 0 without one
     nDCG        Σ 1 / log2(place + 1) over hits, over the same for hits at the first min(R, k) places
-    novelty     mean of -log2(share of users who have the item) [bits], of an item nobody has as of one that one has
-    diversity   mean of 1 - cosine over pairs of the list, by points of the items: content
-    coverage    share of all items that are in anybody's list; of no single user, so without an interval
+    coverage    share of the ranked items that are in anybody's list; of no single user, so without an interval
+
+What lists show beside that, whoever likes it, is in `exposure`.
 
 With one relevant item hit rate is recall, and a tenth of it precision at ten.
 
@@ -32,23 +32,34 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mess_core.errors import InputError
+from mess_core.evaluation.exposure import (
+    BY_POPULARITY,
+    diversity,
+    gini,
+    novelty,
+    popularity_lift,
+    recall_by_popularity,
+)
 from mess_core.probing.resampling import BCA_MIN_GROUPS, intervals
 from mess_core.recommend.base import NOBODY, Recommender, recommend_items
-from mess_core.recommend.columns import HeldOut, Interactions, leave_one_out, read_sequences
+from mess_core.recommend.columns import HeldOut, leave_one_out, read_sequences
 from mess_core.recommend.controls import AnyItem, NextItem, Popular
 from mess_core.recommend.factors import ImplicitFactors, why_no_factors
 from mess_core.recommend.knn import Ease, ItemNeighbours, why_no_ease
-from mess_core.recommend.shelf import unit
+
+if TYPE_CHECKING:
+    pass
 
 HIT_RATE, RECALL, NDCG, MRR, PRECISION = "hit rate", "recall", "nDCG", "MRR", "precision"
-NOVELTY, DIVERSITY, COVERAGE = "novelty", "diversity", "coverage"
+NOVELTY, DIVERSITY, COVERAGE, LIFT, GINI = "novelty", "diversity", "coverage", "popularity lift", "Gini"
+N_HAD = "items had"  # of a user, in training: no figure, but what figures are looked at by
 ACCURACY = (HIT_RATE, RECALL, NDCG, MRR, PRECISION)
-METRICS = (*ACCURACY, NOVELTY, DIVERSITY, COVERAGE)
+METRICS = (*ACCURACY, *BY_POPULARITY, NOVELTY, LIFT, DIVERSITY, COVERAGE, GINI)
 K = 10
 N_BOOTSTRAPS = 2000
 FEWEST_FOR_INTERVAL = 5  # users; of fewer, drawing them says little
@@ -194,39 +205,70 @@ def evaluate_recommenders(
     names = [each.name for each in recommenders]
     if len(set(names)) < len(names):
         raise InputError(f"Recommenders are called {', '.join(names)}, expected different names.")
-    if not 1 <= k <= split.train.n_items:
-        raise InputError(f"k is {k}, expected 1 to {split.train.n_items}, the number of items.")
+    if not 1 <= k <= split.is_ranked.sum():
+        raise InputError(f"k is {k}, expected 1 to {split.is_ranked.sum()}, the number of items.")
     if not len(split.tested):
         raise InputError(
             "Nobody took to anything new in what is tested.", "Expected users with two different items at least."
         )
-    users, relevant = split.tested, split.relevant[split.tested]
-    n_relevant = np.diff(relevant.indptr)
-    n_left = split.train.n_items - np.diff(split.train.has.indptr)[users]
-    chances = by_chance(n_relevant, n_left, k)
     results = []
     for recommender in recommenders:
         began = time.perf_counter()
-        lists = recommend_items(recommender.fit(split.train), split.train, users, k)
+        lists = recommend_items(recommender.fit(split.train), split.train, split.tested, k, split.among)
         took_s = time.perf_counter() - began
-        hits = _hits(lists, relevant)
-        per_user = {**accuracy(hits, n_relevant), NOVELTY: novelty(lists, split.train)}
-        if points is not None:
-            per_user[DIVERSITY] = diversity(lists, points)
-        figures = [
-            RecommendationFigure(
-                metric, *mean_of_users(values, n_bootstraps=n_bootstraps, seed=seed), chance=chances.get(metric)
-            )
-            for metric, values in per_user.items()
-        ]
-        n_shown = len(np.unique(lists[lists != NOBODY]))
-        figures.append(RecommendationFigure(COVERAGE, n_shown / split.train.n_items))
-        results.append(RecommenderResult(recommender.name, tuple(figures), per_user, took_s))
+        figures, per_user = measure_lists(lists, split, points=points, n_bootstraps=n_bootstraps, seed=seed)
+        results.append(RecommenderResult(recommender.name, figures, per_user, took_s))
     notices = () if points is not None else (NO_AUDIO,)
     train = split.train
     return RecommendationStudy(
-        split.how, k, train.n_users, train.n_items, len(train), users, tuple(results), notices
+        split.how, k, train.n_users, train.n_items, len(train), split.tested, tuple(results), notices
     )  # fmt: skip
+
+
+def measure_lists(
+    lists: np.ndarray,
+    split: HeldOut,
+    *,
+    points: np.ndarray | None = None,
+    n_bootstraps: int = N_BOOTSTRAPS,
+    seed: int = 0,
+) -> tuple[tuple[RecommendationFigure, ...], dict[str, np.ndarray]]:
+    """All figures of lists, and those of each user.
+
+    Parameters
+    ----------
+    lists : ndarray, shape (n_tested, k) int64
+        Items for each of `split.tested`, the best first; `NOBODY` where there are fewer.
+    split : HeldOut
+    points, n_bootstraps, seed
+        As in `evaluate_recommenders`.
+
+    Returns
+    -------
+    figures : one per metric
+    per_user : metric -> (n_tested,) float64, NaN where it has no number
+    """
+    users, relevant = split.tested, split.relevant[split.tested]
+    chances = chance_at(split, lists.shape[1])
+    hits = _hits(lists, relevant)
+    per_user = {
+        **accuracy(hits, np.diff(relevant.indptr)),
+        **recall_by_popularity(lists, hits, relevant, split.train),
+        NOVELTY: novelty(lists, split.train),
+        LIFT: popularity_lift(lists, users, split.train),
+    }
+    if points is not None:
+        per_user[DIVERSITY] = diversity(lists, points)
+    figures = [
+        RecommendationFigure(
+            metric, *mean_of_users(values, n_bootstraps=n_bootstraps, seed=seed), chance=chances.get(metric)
+        )
+        for metric, values in per_user.items()
+    ]
+    shown = np.bincount(lists[lists != NOBODY], minlength=split.train.n_items)[split.is_ranked]
+    figures.append(RecommendationFigure(COVERAGE, float((shown > 0).mean())))
+    figures.append(RecommendationFigure(GINI, gini(shown)))
+    return tuple(figures), per_user
 
 
 def evaluate_sequences(path: Path, k: int = K, *, seed: int = 0) -> RecommendationStudy:
@@ -285,6 +327,12 @@ def accuracy(hits: np.ndarray, n_relevant: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+def chance_at(split: HeldOut, k: int) -> dict[str, float]:
+    """What any order of what is ranked gives the users who are tested, by metric."""
+    n_left = split.is_ranked.sum() - (split.train.has[split.tested] @ split.is_ranked).astype(int)
+    return by_chance(np.diff(split.relevant[split.tested].indptr), n_left, k)
+
+
 def by_chance(n_relevant: np.ndarray, n_left: np.ndarray, k: int) -> dict[str, float]:
     """What any order of n_left items gives, n_relevant of them relevant; means over users. Both (n_users,) int >= 1"""
     k_shown = np.minimum(k, n_left)
@@ -302,28 +350,6 @@ def by_chance(n_relevant: np.ndarray, n_left: np.ndarray, k: int) -> dict[str, f
         PRECISION: share * k_shown / k,
     }  # fmt: skip
     return {metric: float(values.mean()) for metric, values in found.items()}
-
-
-def novelty(lists: np.ndarray, train: Interactions) -> np.ndarray:
-    """Mean surprise of a list, (n_users,) bits; NaN of an empty one. lists : (n_users, k) items, or `NOBODY`"""
-    n_having = np.asarray(train.has.sum(axis=0), np.float64).ravel()
-    bits = -np.log2(np.maximum(n_having, 1.0) / max(train.n_users, 1))
-    return _mean_where(bits[lists], lists != NOBODY)
-
-
-def diversity(lists: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Mean of 1 - cosine over the pairs of each list, (n_users,); NaN where there is no pair. points : (n_items, d)"""
-    if len(points) <= lists.max(initial=-1):
-        raise InputError(f"{len(points)} points for lists that name item {int(lists.max())}.")
-    directions = unit(np.asarray(points, np.float64))
-    found = np.full(len(lists), np.nan)
-    for row, items in enumerate(lists):
-        own = directions[items[items != NOBODY]]
-        n = len(own)
-        if n > 1:
-            total = own.sum(axis=0)
-            found[row] = 1.0 - (total @ total - (own**2).sum()) / (n * (n - 1))
-    return found
 
 
 def mean_of_users(
@@ -361,9 +387,3 @@ def _hits(lists: np.ndarray, relevant: Any) -> np.ndarray:
     items = np.where(lists == NOBODY, 0, lists)
     found = np.asarray(relevant[rows, items.ravel()]).reshape(lists.shape) > 0
     return found & (lists != NOBODY)
-
-
-def _mean_where(values: np.ndarray, is_there: np.ndarray) -> np.ndarray:
-    n = is_there.sum(axis=1)
-    sums = np.where(is_there, values, 0.0).sum(axis=1)
-    return np.divide(sums, n, out=np.full(len(n), np.nan), where=n > 0)

@@ -15,6 +15,8 @@ Testing (1993), §2 (max-T). Phipson & Smyth (2010): the observed arrangement co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 BCA_MIN_GROUPS = 30  # below it the acceleration is too rough; plain percentiles
@@ -118,3 +120,31 @@ def adjusted_p(null: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     highest = np.sort(null.max(axis=1))
     n_below = np.searchsorted(highest, null[0], side="left")
     return (null >= null[0]).mean(axis=0), (len(null) - n_below) / len(null)
+
+
+def two_sided_p(value: float, error: float, n_groups: float) -> float:
+    """Of a t statistic with n_groups - 1 degrees of freedom; 1 where nothing differs."""
+    from scipy.special import stdtr
+
+    if not error:
+        return 1.0 if not value else 0.0
+    return float(2 * stdtr(n_groups - 1, -abs(value / error)))
+
+
+def holm_adjusted(p: Sequence[float | None]) -> list[float | None]:
+    """Holm's p, which holds for all at once, in the order given; None stays None.
+
+    Examples
+    --------
+    >>> holm_adjusted([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    >>> holm_adjusted([1e-30, None, 0.5])
+    [2e-30, None, 0.5]
+    """
+    known = sorted((value, place) for place, value in enumerate(p) if value is not None)
+    found: list[float | None] = [None] * len(p)
+    highest = 0.0
+    for rank, (value, place) in enumerate(known):
+        highest = max(highest, min(1.0, value * (len(known) - rank)))
+        found[place] = float(f"{highest:.12g}")  # of digits, not of places: no p is 0
+    return found

@@ -42,8 +42,15 @@ class Recommender(Protocol):
         """Learn from interactions."""
 
 
-def recommend_items(fitted: Fitted, train: Interactions, users: np.ndarray, k: int) -> np.ndarray:
+def recommend_items(
+    fitted: Fitted, train: Interactions, users: np.ndarray, k: int, among: np.ndarray | None = None
+) -> np.ndarray:
     """The k best items of each user that the user does not have yet.
+
+    Parameters
+    ----------
+    among : ndarray, shape (n_items,), bool, optional
+        The items that are ranked; by default all.
 
     Returns
     -------
@@ -60,11 +67,14 @@ def recommend_items(fitted: Fitted, train: Interactions, users: np.ndarray, k: i
     found = np.full((len(users), k), NOBODY)
     for start in range(0, len(users), USERS_AT_ONCE):
         block = users[start : start + USERS_AT_ONCE]
-        scores = np.array(fitted.scores(block), np.float64)  # a copy: what is left out is written into it
+        scores = fitted.scores(block)
+        scores = np.array(scores, np.result_type(scores, np.float32))  # a copy: what is left out is written into it
         if scores.shape != (len(block), train.n_items) or np.isnan(scores).any():
             raise InputError(f"Scores {scores.shape} hold no number for each of {train.n_items} items.")
         row, item = train.has[block].nonzero()
         scores[row, item] = -np.inf
+        if among is not None:
+            scores[:, ~among] = -np.inf
         for row, best in enumerate(_best(scores, k)):
             found[start + row, : len(best)] = best
     return found

@@ -39,7 +39,7 @@ from mess_core.storage.untrusted import MOST_TABLE_BYTES, printable, read_text
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-MOST_INTERACTIONS = 20_000_000  # 0.6 GB of columns
+MOST_INTERACTIONS = 50_000_000  # 1.6 GB of columns
 SEQUENCES = "Expected one line for each user: the user, then the items in order, with spaces between."
 
 
@@ -108,18 +108,30 @@ class Interactions:
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """What is trained on, and what is tested. how : in words"""
+    """What is trained on, and what is tested.
+
+    how : in words
+    among : (n_items,) bool, the items that are ranked; None: all
+    """
 
     train: Interactions
     test: Interactions
     how: str
+    among: np.ndarray | None = None
 
     @cached_property
     def relevant(self) -> csr_matrix:
         """1 where a user took to an item in the test and not before, (n_users, n_items), sparse."""
         found = (self.test.has - self.test.has.multiply(self.train.has)).tocsr()
+        if self.among is not None:
+            found = found.multiply(self.among[None, :].astype(np.float64)).tocsr()
         found.eliminate_zeros()
         return found
+
+    @property
+    def is_ranked(self) -> np.ndarray:
+        """(n_items,) bool."""
+        return np.ones(self.train.n_items, bool) if self.among is None else self.among
 
     @cached_property
     def tested(self) -> np.ndarray:
@@ -158,11 +170,28 @@ def interactions_of(
     >>> rows.item.tolist(), rows.last.tolist(), rows.has.toarray().tolist()
     ([0, 1, 0], [1, 0], [[1.0, 1.0], [1.0, 0.0]])
     """
-    n = len(users)
+    user_ids, user = _numbered(users)
+    item_ids, item = _numbered(items)
+    return of_numbers(user_ids, item_ids, user, item, at_s, weights)
+
+
+def of_numbers(
+    user_ids: Sequence[str],
+    item_ids: Sequence[str],
+    user: np.ndarray,
+    item: np.ndarray,
+    at_s: Sequence[float] | np.ndarray | None = None,
+    weights: Sequence[float] | np.ndarray | None = None,
+) -> Interactions:
+    """Interactions from rows whose users and items are numbers already: places in `user_ids` and `item_ids`, (n,) int.
+
+    The rest as `interactions_of`; what reads millions of rows has no text of each.
+    """
+    n = len(user)
     times = np.full(n, np.nan) if at_s is None else np.asarray(at_s, np.float64)
     weight = np.ones(n) if weights is None else np.asarray(weights, np.float64)
-    if not n == len(items) == len(times) == len(weight):
-        raise InputError(f"{n} users, {len(items)} items, {len(times)} times and {len(weight)} weights in one table.")
+    if not n == len(item) == len(times) == len(weight):
+        raise InputError(f"{n} users, {len(item)} items, {len(times)} times and {len(weight)} weights in one table.")
     if n > MOST_INTERACTIONS:
         raise InputError(f"{n:,} interactions, expected at most {MOST_INTERACTIONS:,}.", "Take fewer users.")
     if not (np.isfinite(weight) & (weight > 0)).all():
@@ -171,9 +200,7 @@ def interactions_of(
     if at_s is not None and not np.isfinite(times).all():
         row = int(np.argmin(np.isfinite(times)))
         raise InputError(f"The time of row {row + 1} is {times[row]:g}, expected seconds.", "Leave out the times.")
-    user_ids, user = _numbered(users)
-    item_ids, item = _numbered(items)
-    return _sorted(user_ids, item_ids, user, item, times, weight)
+    return _sorted(tuple(user_ids), tuple(item_ids), user.astype(np.int64), item.astype(np.int64), times, weight)
 
 
 def from_events(

@@ -64,7 +64,7 @@ class NextItem:
 
 @dataclass(frozen=True, eq=False)
 class AlikeToLast:
-    """By the cosine with the last item of a user. points : (n_items, d), zero where an item has none"""
+    """By the cosine with the last item of a user that has a point. points : (n_items, d), zero where it has none"""
 
     points: np.ndarray
     name: str = "alike"
@@ -72,7 +72,9 @@ class AlikeToLast:
     def fit(self, train: Interactions) -> Fitted:
         if len(self.points) != train.n_items:
             raise InputError(f"{len(self.points)} points for {train.n_items} items, expected one for each.")
-        return _Beside(train.last, unit(np.asarray(self.points, np.float64)))
+        points = unit(np.asarray(self.points, np.float64))
+        has_point = np.asarray(points.any(axis=1))
+        return _Beside(train.only(has_point[train.item]).last, points)
 
 
 @dataclass(frozen=True)
@@ -113,5 +115,7 @@ class _Beside:
 
     def scores(self, users: np.ndarray) -> np.ndarray:
         last = self.last[users]
-        found: np.ndarray = np.where((last >= 0)[:, None], self.points[last], 0.0) @ self.points.T
+        found: np.ndarray = self.points[last] @ self.points.T
+        found[last < 0] = -np.inf  # of whom nothing is known; nor is it of an item without a point
+        found[:, ~self.points.any(axis=1)] = -np.inf
         return found

@@ -175,12 +175,16 @@ class Measurements:
 
         NaN also where weak, if `good_only`; where measured by other formulas than today's, if `current_only`.
         """
+        return _aligned(track_ids, self.by_track(target, good_only=good_only, current_only=current_only))
+
+    def by_track(self, target: str, *, good_only: bool = False, current_only: bool = False) -> dict[str, float | None]:
+        """Of every track of which it was measured; None where it is undefined, otherwise as `values`."""
         rows = self.database.connection.execute(
             "SELECT track_id, value FROM targets WHERE target = ? AND (quality = 'good' OR NOT ?)"
             " AND (NOT ? OR version = ? OR version GLOB ?)",
             (target, good_only, current_only, formulas(), f"{formulas()} *"),
         )
-        return _aligned(track_ids, {row["track_id"]: row["value"] for row in rows})
+        return {row["track_id"]: row["value"] for row in rows}
 
     def of_track(self, track_id: str, *, current_only: bool = False) -> dict[str, TargetValue]:
         """What was measured of one track, by target; empty if nothing was yet, or not by today's formulas if asked."""

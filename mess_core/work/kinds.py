@@ -23,6 +23,7 @@ from mess_core.work.learn import LearnRequest
 from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import Done, Request
+from mess_core.work.study import StudyRequest
 from mess_core.work.targets import MeasureRequest, TargetsRequest
 from mess_core.workspace.scope import scope_of
 from mess_core.workspace.workspace import DEMO, Workspace
@@ -31,7 +32,7 @@ KINDS: dict[str, type[Request]] = {
     request.kind: request
     for request in (
         DemoRequest, AddRequest, ExtractRequest, EncodeRequest, TargetsRequest, MeasureRequest, ProbeRequest,
-        EvaluateRequest, MapRequest, DownloadRequest, FetchRequest, LearnRequest,
+        EvaluateRequest, MapRequest, DownloadRequest, FetchRequest, LearnRequest, StudyRequest,
     )
 }  # fmt: skip
 
@@ -61,7 +62,7 @@ def what_follows(workspace: Workspace, request: Request, done: Done) -> list[Req
         case FetchRequest(library=str(library)) if done.path is not None:
             return [AddRequest(done.path, library, request.encoder_id, renders=request.renders)]
         case AddRequest(encoder_id=str(encoder_id)) if done.leads_on:
-            return _embedding(request.library, encoder_id)
+            return _embedding(request.library, encoder_id)[::-1]  # at once: each file is decoded once for all
         case ExtractRequest(library, encoder_id, goes_on=True):
             # Asked by what is there, not by what was just done: one that was interrupted here asks again.
             scope = scope_of(workspace, library, encoder_id)

@@ -45,6 +45,7 @@ class Request:
     """One kind of work; each kind is a subclass, in a file of its own."""
 
     kind: ClassVar[str]
+    items: ClassVar[str] = "file"  # what one of them is called that could not be used
     is_milestone: ClassVar[bool] = True  # what a visitor waits for, rather than a step on the way to it
     priority: ClassVar[int] = PRIORITY_BACKGROUND
     may_go_well_again: ClassVar[bool] = False  # where it failed: a disk or a network may have come back

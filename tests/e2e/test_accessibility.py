@@ -144,6 +144,7 @@ VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "For You with nothing known": ("For_You?library=music", starters_are_there),
     "For You": ("For_You?library=music&listener=Ann", picks_are_there),
     "For You, the radio": ("For_You?library=music&listener=Ann&section=radio", radio_is_there),
+    "Study": ("Study?library=music", lambda page: None),
     "Listen with nothing discovered": ("Listen?query={track_id}&library=music&encoder=mel", neighbours_are_there),
 }
 SCREENS = {"light": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 390)}

@@ -103,6 +103,7 @@ def request(app, method: str, path: str, body: bytes | None = None, **headers: s
         ("Judge", "Judge"),
         ("Learn", "Learn"),
         ("For_You", "For You"),
+        ("Study", "Study"),
     ],
 )
 def test_a_link_opens_each_page(visit, path, title):

@@ -84,7 +84,9 @@ def look(page: Page) -> None:
 
 
 @pytest.mark.parametrize("library", ["music", LIBRARY], ids=["a plain library", "a hostile library"])
-@pytest.mark.parametrize("path", ["", "Library", "Layers", "Map", "Listen", "For_You"], ids=lambda path: path or "Home")
+@pytest.mark.parametrize(
+    "path", ["", "Library", "Layers", "Map", "Listen", "For_You", "Study"], ids=lambda path: path or "Home"
+)
 def test_hostile_names_stay_text(app, open_page, path, library):
     """Opened, with every expander, every tab and what hovers; the watch sees every request and every error."""
     from urllib.parse import quote

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pretty_midi
 import pytest
@@ -486,3 +487,85 @@ def test_a_taste_is_begun_questioned_and_left_behind_and_found_again(visit):
     settle(page)
     assert not page.locator("section.player .row.sounds").count()  # it waits for a click
     assert not page.get_by_test_id("stException").count()
+
+
+def test_a_study_is_refused_run_left_looked_at_and_found_again(visit, tmp_path):
+    """A path that is none, a plan by hand, away while it runs, two sizes of list, a reload, back, and run once more."""
+    kinds = ["a" if number % 2 else "b" for number in range(40)]
+    rows = [
+        f"u{number} {' '.join(f'{kind}{(number // 2 + at) % 9}' for at in range(6))}"
+        for number, kind in enumerate(kinds)
+    ]
+    (tmp_path / "rows.txt").write_text("\n".join(rows))
+    plan = tmp_path / "by-hand.toml"
+    data = 'k = [3, 5]\n[data]\npath = "rows.txt"\nformat = "sequences"\nsplit = "leave-one-out"\n'
+    plan.write_text(
+        data + "".join(f'[[model]]\nname = "{name}"\n' for name in ("popular", "itemknn", "ease", "random"))
+    )
+    page = visit("Study?library=music")
+    expect(page.get_by_text("No study was run yet.")).to_be_visible(timeout=PATIENCE_MS)
+
+    for path, answer in (("/nowhere/at all.toml", "There is no file"), (str(plan), "")):
+        page.get_by_role("button", name="A plan of your own").click(timeout=PATIENCE_MS)
+        page.get_by_role("textbox", name="Where it lies").fill(path)
+        page.get_by_role("button", name="Run it", exact=True).click(timeout=PATIENCE_MS)
+        if answer:
+            expect(page.get_by_text(answer)).to_be_visible(timeout=PATIENCE_MS)
+            page.keyboard.press("Escape")
+        settle(page)
+    page.get_by_role("link", name="Layers", exact=True).click(timeout=PATIENCE_MS)
+    expect(page.get_by_role("heading", name="Layers", level=1)).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+    page.go_back()
+    found = page.get_by_role("heading", name="What it found")
+    expect(found).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text(re.compile(r"^On what was held back, .* is best.*: nDCG@3"))).to_be_visible(
+        timeout=PATIENCE_MS
+    )
+    page.get_by_test_id("stMain").get_by_text("5", exact=True).click()
+    expect(page.get_by_text(re.compile(r"is best.*: nDCG@5"))).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+    assert "list_of=5" in page.url
+    page.reload()
+    expect(page.get_by_text(re.compile(r"is best.*: nDCG@5"))).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_text("Every figure").click()
+    expect(page.get_by_test_id("stDataFrame").first).to_be_visible(timeout=PATIENCE_MS)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV", exact=True).click()
+    assert "itemknn" in Path(download.value.path()).read_text()
+    assert not page.get_by_role("button", name="Run what is missing").count(), "nothing is"
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("button", name="Delete this study").click()
+    expect(page.get_by_text("No study was run yet.")).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+    page.go_back()
+    settle(page)
+    assert not page.get_by_test_id("stException").count()
+
+
+def test_a_measured_value_is_chosen_narrowed_and_let_go(visit, tracks):
+    """Brightness by a slider and its keys, another page, back, and all recordings again."""
+    page = visit(f"Listen?library=music&query={tracks[3]}&between=spectral_centroid=:")
+    rows = page.locator("section.player .row")
+    expect(rows.nth(2)).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_text("Only some recordings").click()
+    expect(page.get_by_text("Brightness [Hz]")).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+    slider = page.get_by_test_id("stSidebar").get_by_role("slider").last
+    slider.focus()
+    for _ in range(30):
+        page.keyboard.press("ArrowLeft")
+    expect(page.get_by_text(re.compile("Only recordings that have a brightness of at most"))).to_be_visible(
+        timeout=PATIENCE_MS
+    )
+    settle(page)
+    assert re.search(r"between=spectral_centroid%3D%3A\d+", page.url)
+    page.get_by_role("link", name="Layers", exact=True).click()
+    expect(page.get_by_role("heading", name="Layers", level=1)).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+    page.go_back()
+    expect(page.get_by_text(re.compile("Only recordings that have a brightness"))).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="All recordings").click()
+    expect(page.get_by_text(re.compile("Only recordings that have"))).to_have_count(0, timeout=PATIENCE_MS)
+    settle(page)
+    assert "between" not in page.url and not page.get_by_test_id("stException").count()

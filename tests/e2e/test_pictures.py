@@ -87,6 +87,10 @@ def can_learn(page: Page) -> None:
     expect(page.get_by_role("button", name="Learn", exact=True)).to_be_enabled(timeout=PATIENCE_MS)
 
 
+def can_begin_a_study(page: Page) -> None:
+    expect(page.get_by_text("No study was run yet.")).to_be_visible(timeout=PATIENCE_MS)
+
+
 def map_is_there(page: Page) -> None:
     expect(page.locator("section.map[data-ready]")).to_be_visible(timeout=PATIENCE_MS)
     place_on_map(page, 11)
@@ -101,6 +105,7 @@ VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "judge": ("Judge", can_begin),
     "learn": ("Learn", can_learn),
     "for-you": ("For_You", rows_are_there),
+    "study": ("Study", can_begin_a_study),
 }
 
 

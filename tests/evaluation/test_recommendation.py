@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mess_core.errors import InputError
+from mess_core.evaluation.exposure import diversity, gini, popularity_lift
 from mess_core.evaluation.recommendation import (
     ACCURACY,
     COVERAGE,
@@ -22,14 +23,14 @@ from mess_core.evaluation.recommendation import (
     RECALL,
     accuracy,
     by_chance,
-    diversity,
     evaluate_recommenders,
     evaluate_sequences,
     mean_of_users,
+    measure_lists,
     novelty,
 )
 from mess_core.recommend.base import NOBODY
-from mess_core.recommend.columns import interactions_of, leave_one_out, split_each_user
+from mess_core.recommend.columns import interactions_of, leave_one_out, split_at, split_each_user
 from mess_core.recommend.controls import AnyItem, Popular
 from mess_core.recommend.knn import ItemNeighbours
 from tests.conftest import SHARED
@@ -149,7 +150,7 @@ def test_what_finds_the_camps_is_shown_to_be_better():
     assert study.gain("popular", "popular").value == 0.0
     document = study.as_document()
     assert [each["name"] for each in document["recommenders"]] == ["random", "popular", "itemknn"]
-    assert document["notices"] == [NO_AUDIO] and len(document["recommenders"][0]["figures"]) == 7
+    assert document["notices"] == [NO_AUDIO] and len(document["recommenders"][0]["figures"]) == 12
 
 
 def test_points_tell_diversity():
@@ -207,3 +208,39 @@ def test_what_cannot_be_fitted_is_left_out_and_said(tmp_path, monkeypatch):
     study = evaluate_sequences(path, 5)
     assert [each.name for each in study.results][:4] == ["random", "popular", "next", "itemknn"]
     assert any("ease is left out" in notice and "here are 30" in notice for notice in study.notices)
+
+
+# --- beyond accuracy ----------------------------------------------------------------------------------------
+
+
+def ten_users_of_four_items():
+    """Everybody has item a, five have b, one has c; d, which nobody has, is tested of the first user, b of the last."""
+    users = [*"0123456789", *"01234", "0", "0", "9"]
+    items = ["a"] * 10 + ["b"] * 5 + ["c", "d", "b"]
+    return split_at(interactions_of(users, items, [*range(16), 100, 100]), 50)
+
+
+def test_a_list_is_as_popular_as_those_who_have_its_items():
+    split = ten_users_of_four_items()
+    lists = np.array([[3, NOBODY], [1, 2]])
+    lift = popularity_lift(lists, split.tested, split.train)
+    own = np.array([(10 + 5 + 1) / 3, 10])
+    assert lift == pytest.approx([(0 - own[0]) / own[0], (3 - own[1]) / own[1]])
+
+
+def test_recall_is_told_of_what_is_popular_and_of_what_hardly_anybody_has():
+    """Of 16 rows a has 10: it alone is the head, b, which begins in the middle third, is the middle."""
+    split = ten_users_of_four_items()
+    figures, per_user = measure_lists(np.array([[3, NOBODY], [2, NOBODY]]), split, n_bootstraps=0)
+    assert np.isnan(per_user["recall of the head"]).all()
+    assert per_user["recall of the middle"].tolist()[1] == 0.0 and per_user["recall of the tail"][0] == 1.0
+    by_name = {each.metric: each.value for each in figures}
+    assert by_name["coverage"] == 0.5 and by_name["Gini"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 100])
+def test_gini_is_the_mean_difference_of_any_two_over_twice_the_mean(n):
+    shown = np.random.default_rng(n).integers(0, 20, n) + 1
+    differences = np.abs(shown[:, None] - shown).mean()
+    assert gini(shown) == pytest.approx(differences / (2 * shown.mean()))
+    assert gini(np.zeros(n)) is None

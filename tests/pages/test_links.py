@@ -14,6 +14,7 @@ PAGES = {
     "Layers": "pages/2_Layers.py",
     "Listen": "pages/4_Listen.py",
     "For_You": "pages/7_For_You.py",
+    "Study": "pages/8_Study.py",
 }
 
 
@@ -60,7 +61,7 @@ def said(at: AppTest) -> list[str]:
         ("For_You?library=nosuch", "library=nosuch, which is not here: “music” is shown instead."),
         ("For_You?section=foo", "section=foo, which is no section: quick picks are shown."),
         ("For_You?surprise=2", "surprise=2, but only from 0 to 1 is possible: 0.5 is taken instead."),
-        ("For_You?part_of_day=foo", "part_of_day=foo, which is not here: it is left out."),
+        ("For_You?context=foo", "context=foo, which is not here: it is left out."),
         ("For_You?hearing=foo", "hearing=foo, which is not here: “one encoder: mel” is shown instead."),
         ("Layers?layer=99", "layer=99, but Log-mel has only layer 0: it is left out."),
         ("Layers?encoder=foo", "encoder=foo, which is not here: “mel” is shown instead."),

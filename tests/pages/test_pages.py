@@ -35,6 +35,7 @@ from pages.shared.app import frame, resources
 from pages.shared.layers import figures as layer_figures
 from pages.shared.listen import panels as listen
 from pages.shared.listen.aspects import NOT
+from pages.shared.widgets import pickers
 from tests.conftest import work
 from tests.pages.conftest import figures, words
 from tests.planted import discover, plant_heard_library, plant_tags
@@ -47,6 +48,7 @@ PAGES = {
     "pages/5_Judge.py": "Judge",
     "pages/6_Learn.py": "Learn",
     "pages/7_For_You.py": "For You",
+    "pages/8_Study.py": "Study",
 }
 
 
@@ -996,3 +998,28 @@ def test_the_query_is_changed_heard_and_compared(launch, bright):
 
 def all_ids(home: Workspace) -> list[str]:
     return [row["track_id"] for row in home.database.connection.execute("SELECT track_id FROM tracks")]
+
+
+def test_music_comes_first_on_the_library_page(launch, home):
+    """Before the many encoders; what is added there is embedded by the one chosen below."""
+    at = launch("pages/1_Library.py")
+    headings = [each.value for each in at.subheader]
+    assert headings[:3] == ["1 · Music", "2 · Encoder", "3 · Embedding"]
+    labels = [getattr(element, "label", None) for element in at.main]
+    assert labels.index("Folder or file on this machine") < labels.index("Encoder")
+
+
+def test_of_very_many_the_query_is_picked_from_those_that_fit_some_words(launch, home, bright, monkeypatch):
+    """A list of all would be sent with every click; what is picked stays in it whatever is typed next."""
+    monkeypatch.setattr(pickers, "MOST_OFFERED", 5)
+    at = launch("pages/4_Listen.py", library="music")
+    at.segmented_control(key="how").set_value("Pick a track").run()
+    assert not [each for each in at.selectbox if each.key == "picked"]
+    track = home.catalogue.track(bright[3])
+    at.text_input(key="words to pick by").set_value(track.title).run()
+    assert len(at.selectbox(key="picked").options) < len(bright)
+    at.selectbox(key="picked").set_value(track.track_id).run()
+    assert at.query_params["query"] in ([track.track_id], track.track_id) and not at.exception
+    at.text_input(key="words to pick by").set_value("mazurka").run()
+    assert at.selectbox(key="picked").value == track.track_id and "Nothing here is called so." in words(at)
+    assert at.query_params["query"] in ([track.track_id], track.track_id)

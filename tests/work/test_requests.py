@@ -23,6 +23,7 @@ from mess_core.work.learn import LearnRequest
 from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import Done, latest, submit, under_way
+from mess_core.work.study import StudyRequest
 from mess_core.work.targets import MeasureRequest, TargetsRequest
 from mess_core.workspace.scope import Scope
 
@@ -48,6 +49,7 @@ ROWS = [
     ("map", {"library": "a", "encoder": "mel", "settings": vars(MapSettings(seed=3)), "layer": 2, "always": ["x", "y"],
              "with_stability": True}, MapRequest("a", "mel", MapSettings(seed=3), 2, ("y", "x"), with_stability=True)),
     ("download", {"encoder": "mert-95m"}, DownloadRequest("mert-95m")),
+    ("study", {"file": "/plans/small.toml"}, StudyRequest(Path("/plans/small.toml"))),
     ("learn", {"library": "a", "encoder": "mel", "from": "ratings", "student": "linear", "n_seeds": 3,
                "activates": True, "has_curve": True, "single_ratings": "/data/ratings.csv", "hides_works": False,
                "question": ""},

@@ -21,6 +21,7 @@ PAGES = {
     "pages/5_Judge.py": ("Judge", ":material/balance:"),
     "pages/6_Learn.py": ("Learn", ":material/school:"),
     "pages/7_For_You.py": ("For You", ":material/recommend:"),
+    "pages/8_Study.py": ("Study", ":material/experiment:"),
 }
 LOGO = Path(__file__).with_name("logo")  # five bars of a waveform that stand as an M, each in the colour of a dimension
 LAST_LIBRARY = "last library"  # the setting that remembers which one was looked at

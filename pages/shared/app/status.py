@@ -230,7 +230,8 @@ def _show_end(end: _End, same: Sequence[Job]) -> None:
         for line in end.lines:
             st.text(line)
         if end.failures:
-            with st.expander(f"{counted(len(end.failures), 'file')} could not be used"):
+            items = "file" if request is None else request.items
+            with st.expander(f"{counted(len(end.failures), items)} could not be used"):
                 _show_failures(end.failures)
         with st.container(horizontal=True):
             if AddRequest.n_added(job) and job.arguments["library"] != frame.library():

@@ -1,0 +1,1 @@
+"""The study: which encoder serves which recommender, on published interactions and on a library's own."""

@@ -1,0 +1,26 @@
+"""Which encoder serves which recommender, is it better than chance, and is it the sound that helps?"""
+
+import streamlit as st
+
+from pages.shared.app.frame import PageIsOver
+from pages.shared.app.page import page
+from pages.shared.study import figures, panels
+
+with page("Study"):
+    st.markdown(
+        "Recommenders are tried on **who took to what**: those that go by what an encoder hears, beside those that go "
+        "by other listeners alone, beside **chance**, and beside themselves with the recordings **exchanged**."
+    )
+    study = panels.choose_study()
+    panels.offer_to_run(study)
+    if study is None:
+        panels.explain()
+        raise PageIsOver
+    table = panels.choose_table(study)
+    panels.say(table)
+    figures.show_models(table)
+    figures.show_layers(table)
+    figures.show_table(table)
+    figures.show_curves(table)
+    panels.show_exports(table)
+    panels.explain(table)
