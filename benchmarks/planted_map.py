@@ -15,6 +15,7 @@ import numpy as np
 
 from mess_core.catalogue.catalogue import NewTrack, Track, track_id_of
 from mess_core.embeddings.store import TrackEmbedding, remember_encoder
+from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.mel import MEL
 from mess_core.maps.drawing import kept_at
 from mess_core.maps.kept import write_view
@@ -41,17 +42,23 @@ def plant_map(root: Path, n: int, n_whole: int = 10, seed: int = 0) -> list[str]
     rng = np.random.default_rng(seed)
     workspace = Workspace(root)
     workspace.database.set_setting("demo", "removed")
-    of_group = rng.integers(0, N_GROUPS, n)
-    tracks = sorted((_track(number, group) for number, group in enumerate(of_group)), key=lambda each: each.track_id)
-    ids = [track.track_id for track in tracks]
-    _catalogue(workspace, tracks)
+    ids = catalogue_of(workspace, n, rng)
     _embed(workspace, ids, n_whole, rng)
-    groups = np.array([int(str(track.performer).split()[1]) for track in tracks])
+    performers = [str(track.performer) for track in workspace.catalogue.tracks(LIBRARY)]
+    groups = np.array([int(performer.split()[1]) for performer in performers])
     centres, widths = rng.standard_normal((N_GROUPS, 2)) * 0.5, rng.uniform(0.03, 0.12, N_GROUPS)
     points = centres[groups] + rng.standard_normal((n, 2)) * widths[groups][:, None]
     _draw(workspace, ids, points.astype(np.float32), rng.random(n).astype(np.float32))
     workspace.database.close()
     return ids
+
+
+def catalogue_of(workspace: Workspace, n: int, rng: np.random.Generator) -> list[str]:
+    """Register n made-up tracks of empty files; returns their ids, in order."""
+    of_group = rng.integers(0, N_GROUPS, n)
+    tracks = sorted((_track(number, group) for number, group in enumerate(of_group)), key=lambda each: each.track_id)
+    _catalogue(workspace, tracks)
+    return [track.track_id for track in tracks]
 
 
 def _track(number: int, group: int) -> Track:
@@ -73,11 +80,7 @@ def _catalogue(workspace: Workspace, tracks: Sequence[Track]) -> None:
 
 def _embed(workspace: Workspace, ids: Sequence[str], n_whole: int, rng: np.random.Generator) -> None:
     vectors = rng.standard_normal((len(ids), MEL.n_layers, MEL.embedding_dim)).astype(np.float32)
-    now = time.time()
-    with workspace.database.transaction() as connection:
-        remember_encoder(connection, MEL)
-        rows = [(each, MEL.fingerprint, each, hashlib.sha256(each.encode()).hexdigest(), 1, 2, now) for each in ids]
-        connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    embeddings_known(workspace, ids, MEL)
     for row, track_id in enumerate(ids[:n_whole]):
         segments = np.stack([vectors[row]] * 2).astype(np.float16)
         spread = np.zeros((MEL.n_layers, MEL.dim), np.float32)
@@ -85,6 +88,15 @@ def _embed(workspace: Workspace, ids: Sequence[str], n_whole: int, rng: np.rando
         workspace.store.write(track_id, MEL, TrackEmbedding(segments, starts_s, vectors[row], spread))
     content = workspace.store.content(ids, MEL)
     write_packed(workspace.paths.packed / f"{content}.npy", vectors)
+
+
+def embeddings_known(workspace: Workspace, ids: Sequence[str], info: EncoderInfo) -> None:
+    """Let the catalogue know an embedding of each, of which no file is there."""
+    now = time.time()
+    with workspace.database.transaction() as connection:
+        remember_encoder(connection, info)
+        rows = [(each, info.fingerprint, each, hashlib.sha256(each.encode()).hexdigest(), 1, 2, now) for each in ids]
+        connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 def _draw(workspace: Workspace, ids: Sequence[str], points: np.ndarray, kept: np.ndarray) -> None:

@@ -170,6 +170,7 @@ OF_THE_FILE = ("sha256", "duration_s", "sample_rate_hz", "n_channels", "codec")
 UNKNOWN_CODEC = "unknown"  # of a track of which only embeddings are known, until its file is met again
 TRACK_FIELDS = tuple(f.name for f in fields(Track))
 AMONG = "IN (SELECT value FROM json_each(?))"  # of a JSON list: any number of ids in one question
+ROWS = ("tracks", "library_tracks")  # the tables that say which tracks a library has, and all that a Track tells
 TRACK_COLUMNS = ", ".join(f"tracks.{name}" for name in TRACK_FIELDS)
 _TRUNCATED = TRACK_FIELDS.index("is_truncated")
 # A known track takes on the names of a collection that describes it; what that does not know stays.
@@ -208,7 +209,7 @@ class Catalogue:
             )
             return [LibrarySummary(**row) for row in rows]
 
-        return list(self.remembered("libraries", read))
+        return list(self.remembered("libraries", read, ROWS))
 
     def tracks(self, library: str) -> list[Track]:
         """The tracks of a library, ordered by track id: the order of every array made from them."""
@@ -279,7 +280,7 @@ class Catalogue:
             )
             return dict(map(tuple, rows))
 
-        known: dict[str, float] = self.remembered(("added_s", library), read)
+        known: dict[str, float] = self.remembered(("added_s", library), read, ROWS)
         return known
 
     def track_ids(self, library: str) -> list[str]:
@@ -291,7 +292,7 @@ class Catalogue:
             )
             return [track_id for (track_id,) in rows]
 
-        return list(self.remembered(("track_ids", library), read))
+        return list(self.remembered(("track_ids", library), read, ROWS))
 
     def content(self, library: str) -> int:
         """A number, of this process, that is another where anything that `tracks` gives is."""
@@ -304,7 +305,7 @@ class Catalogue:
             )
             return hash(tuple(map(tuple, rows)))
 
-        return int(self.remembered(("content", library), read))
+        return int(self.remembered(("content", library), read, ROWS))
 
     def n_tracks(self, library: str) -> int:
         """How many tracks a library has."""
@@ -315,7 +316,7 @@ class Catalogue:
             ).fetchone()
             return int(row[0])
 
-        return int(self.remembered(("n_tracks", library), read))
+        return int(self.remembered(("n_tracks", library), read, ROWS))
 
     def labels(self, library: str) -> Mapping[str, str]:
         """What one finds a track of a library by, by track id: its title, then who plays it, on what, and whose it is.
@@ -362,7 +363,7 @@ class Catalogue:
                 found.setdefault(row["track_id"], {})[row["name"]] = row["value"]
             return found
 
-        details: dict[str, dict[str, str]] = self.remembered(("details", library), read)
+        details: dict[str, dict[str, str]] = self.remembered(("details", library), read, ("details", *ROWS))
         return details
 
     def detail_names(self, library: str) -> list[str]:

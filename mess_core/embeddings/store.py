@@ -357,7 +357,7 @@ class EmbeddingStore:
             )
             return dict(map(tuple, rows))
 
-        known = self.database.remembered(key, read)
+        known = self.database.remembered(key, read, ("embeddings",))
         return known
 
     def content(self, track_ids: Sequence[str], info: EncoderInfo) -> str:

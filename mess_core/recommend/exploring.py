@@ -54,7 +54,7 @@ def coordinates(shelf: Shelf, rows: np.ndarray) -> np.ndarray:
 
 def posterior_of(shelf: Shelf, signals: Signals) -> Posterior:
     """From what was said of tracks; of a track, liking less disliking is its rating, at most 2 either way."""
-    known = np.array([shelf.rows.get(track_id, -1) for track_id in signals.track_ids], int)
+    known = shelf.rows_of(signals.track_ids)
     is_here = known >= 0
     z = coordinates(shelf, known[is_here])
     rating = np.clip((signals.liking - signals.disliking)[is_here], -2.0, 2.0)

@@ -83,7 +83,7 @@ class Profile:
 
     def _on_shelf(self, column: np.ndarray, missing: float) -> np.ndarray:
         found = np.full(len(self.shelf), missing)
-        rows = np.array([self.shelf.rows.get(track_id, -1) for track_id in self.signals.track_ids], int)
+        rows = self.shelf.rows_of(self.signals.track_ids)
         found[rows[rows >= 0]] = column[rows >= 0]
         return found
 

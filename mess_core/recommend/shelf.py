@@ -52,6 +52,15 @@ class Shelf:
         """Where each recording stands."""
         return {track_id: row for row, track_id in enumerate(self.track_ids)}
 
+    def rows_of(self, track_ids: tuple[str, ...]) -> np.ndarray:
+        """Where each of these stands, (m,) int64; -1 where it does not. One profile asks the same several times."""
+        asked, known = self.__dict__.get("_rows_of", (None, None))
+        if known is None or asked is not track_ids:
+            known = np.array([self.rows.get(track_id, -1) for track_id in track_ids], np.int64)
+            known.setflags(write=False)
+            self.__dict__["_rows_of"] = (track_ids, known)  # in one piece: other threads ask, too
+        return known
+
     @cached_property
     def rows_of_artist(self) -> Mapping[str, np.ndarray]:
         """What is by each, (m,) rows."""

@@ -122,7 +122,8 @@ class Taste:
     def fits(self) -> np.ndarray:
         """How well each interest fits each track, (n, n_interests) float64, before what is disliked."""
         shares = np.array([interest.share for interest in self.interests])
-        found: np.ndarray = self.shelf.points @ self.centres.T + self.settings.temperature * np.log(shares)
+        cosines = self.shelf.points @ self.centres.T.astype(np.float32)  # as the points are: half the time of float64
+        found: np.ndarray = cosines + self.settings.temperature * np.log(shares)
         return found
 
     @cached_property
@@ -171,7 +172,7 @@ def taste_of(
     settings : TasteSettings, optional
     """
     settings = settings or TasteSettings()
-    known = np.array([shelf.rows.get(track_id, -1) for track_id in signals.track_ids], int)
+    known = shelf.rows_of(signals.track_ids)
     is_here = known >= 0
     rows, liking, disliking = known[is_here], signals.liking[is_here], signals.disliking[is_here]
     is_against = disliking > 0

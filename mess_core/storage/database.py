@@ -18,7 +18,7 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,28 @@ from mess_core.storage.remembered import Remembered
 
 Guard = Callable[[sqlite3.Connection], object]  # called inside a transaction; raises to refuse the write
 Watch = Callable[[sqlite3.Connection | None], object]  # raises to refuse a catalogue; None: one that is to be made
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
+COUNTED = ("tracks", "library_tracks", "details", "encoders", "embeddings", "targets")  # see `remembered`
 BUSY_TIMEOUT_S = 30.0
 PREFIX, SUFFIX = "mess-", ".sqlite"  # of copies
 RESTORE = (
     "Restore it from a backup, or run: python -m mess_core check --rebuild, which sets it aside, takes the newest of"
     " the daily copies, and adds what the other files tell."
 )
+
+
+def _counting(tables: Sequence[str]) -> str:
+    """Statements that count the changes of each table's rows, whoever makes them; a step of MIGRATIONS goes by it."""
+    statements = ["CREATE TABLE changes (name TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID"]
+    for table in tables:
+        statements.append(f"INSERT INTO changes VALUES ('{table}', 0)")
+        for action in ("INSERT", "UPDATE", "DELETE"):
+            statements.append(
+                f"CREATE TRIGGER {table}_{action.lower()} AFTER {action} ON {table}"
+                f" BEGIN UPDATE changes SET n = n + 1 WHERE name = '{table}'; END"
+            )
+    return ";\n".join([*statements, ""])
+
 
 SCHEMA = """
 CREATE TABLE roots (                       -- the only table that holds absolute paths; can be re-pointed
@@ -212,7 +227,7 @@ CREATE TABLE asked (                       -- what is asked in it: kept before i
     answered_at   REAL, heard_s TEXT NOT NULL DEFAULT '[0, 0, 0]',
     UNIQUE (sitting_id, number)
 );
-"""
+""" + _counting(COUNTED)
 
 # Step n leads from schema n to n + 1 and is never edited again, whatever becomes of SCHEMA later.
 MIGRATIONS = (
@@ -334,6 +349,7 @@ CREATE TABLE wishes (
     UNIQUE (listener, kind, track_id)
 );
 """,
+    _counting(("tracks", "library_tracks", "details", "encoders", "embeddings", "targets")),
 )
 
 

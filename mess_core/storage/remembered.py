@@ -1,11 +1,13 @@
 """Remembered: what was read from the database or made of it, given again while that is as it was, up to some bytes.
 
     remembered(key, read)           read again whenever anybody has written to the database, here or in another process
+    remembered(key, read, tables)   read again whenever one of these tables was written to (of those in `COUNTED`)
     remembered.made_of(key, of, …)  made again whenever what it is made of is another
 
-Pages ask the same of ten thousand rows several times a run. While a job runs the database is written to every second,
-and most of what pages ask is not touched by it: what takes long to make goes by `made_of`, and only what that depends
-on is read again. So nothing is ever stale, and nothing has to be told that something changed.
+Pages ask the same of a hundred thousand rows several times a run. While a job runs or music plays the database is
+written to every second, and most of what pages ask is not touched by it: what is read of all rows names the tables that
+it reads, which triggers count the changes of; what takes long to make goes by `made_of`, and only what that depends on
+is read again. So nothing is ever stale, and nothing has to be told that something changed.
 
 What comes out is shared and must not be changed. Of what is made, that which was asked for longest ago is forgotten
 first as soon as all of it together is larger than `MOST_BYTES`; the latest is kept however large it is.
@@ -17,7 +19,7 @@ import itertools
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,14 +38,21 @@ class Remembered:
         self._connection, self._connect = connection, connect
         self._lock = threading.Lock()
         self._watching: sqlite3.Connection | None = None
-        self._known: dict[Hashable, tuple[int, Any]] = {}
+        self._counted: tuple[int, dict[str, int]] = (-1, {})  # as of which version, the changes of each table
+        self._known: dict[Hashable, tuple[Any, Any]] = {}
         self._made: dict[Hashable, tuple[Any, Any, int]] = {}  # what was asked for last is last
 
-    def __call__(self, key: Hashable, read: Callable[[], Any]) -> Any:
-        """What `read` gives, or gave since the last change; `key` names it."""
+    def __call__(self, key: Hashable, read: Callable[[], Any], tables: Sequence[str] = ()) -> Any:
+        """What `read` gives, or gave since the last change; `key` names it.
+
+        Parameters
+        ----------
+        tables : sequence of str
+            All that it reads, where every one of them is counted (`database.COUNTED`); empty: any change counts.
+        """
         if self._connection().in_transaction:  # which may still be taken back
             return read()
-        version = self._version()  # before reading: a change meanwhile is seen the next time
+        version = self._version(tables)  # before reading: a change meanwhile is seen the next time
         known = self._known.get(key)
         if known is None or known[0] != version:
             known = self._known[key] = (version, read())
@@ -77,12 +86,17 @@ class Remembered:
                 break
             total -= self._made.pop(key)[2]
 
-    def _version(self) -> int:
-        """Another number after every commit of any other connection; this one never writes."""
+    def _version(self, tables: Sequence[str]) -> int | tuple[int, ...]:
+        """Another one after every commit of any other connection (this one never writes) that concerns these tables."""
         with self._lock:
             if self._watching is None:
                 self._watching = self._connect()
-            return int(self._watching.execute("PRAGMA data_version").fetchone()[0])
+            version = int(self._watching.execute("PRAGMA data_version").fetchone()[0])
+            if not tables:
+                return version
+            if self._counted[0] != version:
+                self._counted = (version, dict(map(tuple, self._watching.execute("SELECT name, n FROM changes"))))
+            return tuple(self._counted[1][table] for table in tables)
 
     def forget(self) -> None:
         """As if nothing had been asked yet."""
@@ -90,6 +104,7 @@ class Remembered:
             if self._watching is not None:
                 self._watching.close()
             self._watching = None
+            self._counted = (-1, {})
             self._known = {}
             self._made = {}
 

@@ -165,7 +165,7 @@ class Measurements:
             ).fetchone()
             return tuple(map(float, row))
 
-        stamp: tuple[float, ...] = self.database.remembered("measured when", read)
+        stamp: tuple[float, ...] = self.database.remembered("measured when", read, ("targets",))
         return stamp
 
     def values(

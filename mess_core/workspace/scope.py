@@ -129,7 +129,9 @@ class Scope:
             )
             return {(row["encoder"], row["fingerprint"]): row["n"] for row in rows}
 
-        numbers: dict[tuple[str, str], int] = self.workspace.catalogue.remembered(("n_embedded", self.library), read)
+        numbers: dict[tuple[str, str], int] = self.workspace.database.remembered(
+            ("n_embedded", self.library), read, ("embeddings", "encoders", "library_tracks")
+        )
         return numbers
 
     @property

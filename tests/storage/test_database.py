@@ -93,6 +93,7 @@ def test_an_old_file_keeps_everything_and_becomes_what_a_new_one_is(version_1, t
     before["tracks"] = [(*row, *[None] * 10) for row in before["tracks"]]  # from split to downmix, unknown
     before["jobs"] = [(*row, None) for row in before["jobs"]]  # not dismissed
     assert {name: after.pop(name) for name in before} == before
+    assert {n for _, n in after.pop("changes")} == {0}
     new_tables = (
         "judgements", "plays", "edits", "score_times", "details", "replaced", "comparisons", "sittings", "asked",
         "wishes",
