@@ -20,7 +20,7 @@ with page("Study"):
     panels.say(table)
     figures.show_models(table)
     figures.show_layers(table)
-    figures.show_table(table)
+    figures.show_every_figure(table)
     figures.show_curves(table)
     panels.show_exports(table)
     panels.explain(table)

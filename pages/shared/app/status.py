@@ -26,6 +26,7 @@ from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import Request, library_words, short, submit
 from pages.shared.app import frame, jobs, resources, state
 from pages.shared.app.cures import cure
+from pages.shared.app.table import show_table
 
 NO_WORKER_AFTER_S = 8.0
 MOST_WAITING = 2  # shown one by one; the others are folded
@@ -294,13 +295,11 @@ def _what_is_kept(job: Job) -> str:
 
 def _show_failures(failures: Sequence[Failure]) -> None:
     """One row for each reason, with how many and the first three names."""
-    st.dataframe(
+    show_table(
         [
             {"files": len(g.subjects), "which": ", ".join(g.subjects[:3]), "why": g.message, "what to do": cure(g.hint)}
             for g in grouped(failures)
         ],
-        hide_index=True,
-        width="stretch",
     )
 
 

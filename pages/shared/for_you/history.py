@@ -15,6 +15,7 @@ from mess_core.recommend.simulated import is_simulated
 from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources
+from pages.shared.app.table import show_table
 from pages.shared.for_you.rows import begin_list_anew
 
 MOST_SHOWN = 100
@@ -38,7 +39,7 @@ def _show_latest(scope: Scope, listener: str) -> None:
     if not past:
         st.text("Nothing yet.")
         return
-    st.dataframe(
+    show_table(
         [
             {
                 "when": dt.datetime.fromtimestamp(each.at_s),
@@ -48,7 +49,7 @@ def _show_latest(scope: Scope, listener: str) -> None:
             }
             for each in past
         ],
-        key="heard lately", hide_index=True, width="stretch", height=240,
+        key="heard lately", height=240,
         column_config={"when": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", width=140)},
         alt="What was heard last, the latest first",
     )  # fmt: skip

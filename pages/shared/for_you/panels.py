@@ -23,6 +23,7 @@ from mess_core.work.evaluate import EvaluateRequest
 from mess_core.work.request import submit, under_way
 from mess_core.workspace.scope import Scope
 from pages.shared.app import jobs, resources, state
+from pages.shared.app.table import show_table
 from pages.shared.for_you.radio import RADIO, is_on
 from pages.shared.for_you.rows import N_ROWS, begin_list_anew, is_beginning, seen_before, show_others, staying
 from pages.shared.widgets.pickers import offer_as_library
@@ -168,7 +169,7 @@ def show_numbers(known: ForYou) -> None:
     if not known.found:
         return
     with st.expander("Numbers", icon=":material/table:"):
-        st.dataframe(
+        show_table(
             [
                 {
                     "#": row.rank,
@@ -186,8 +187,6 @@ def show_numbers(known: ForYou) -> None:
                 for row in known.found
             ],
             key="numbers for you",
-            hide_index=True,
-            width="stretch",
             height="content",
             column_config={
                 "#": st.column_config.NumberColumn(width=40),

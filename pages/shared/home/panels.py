@@ -11,6 +11,7 @@ from mess_core.work.request import submit, under_way
 from mess_core.workspace.scope import scope_of
 from mess_core.workspace.workspace import DEMO
 from pages.shared.app import frame, jobs, resources
+from pages.shared.app.table import show_table
 from pages.shared.widgets.examples import show_examples
 
 FLOW = """\
@@ -76,7 +77,7 @@ def what_is_here() -> None:
 def _show_libraries() -> None:
     """Each with what can be searched of it."""
     workspace = resources.workspace()
-    st.dataframe(
+    show_table(
         [
             {
                 "library": library.name,
@@ -86,8 +87,6 @@ def _show_libraries() -> None:
             }
             for library in workspace.catalogue.libraries()
         ],
-        hide_index=True,
-        width="stretch",
         column_config={
             "searchable": st.column_config.ProgressColumn(
                 f"embedded with {resources.info(DEFAULT).title}", format="%.0f %%", min_value=0, max_value=100

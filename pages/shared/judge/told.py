@@ -10,6 +10,7 @@ from mess_core.numbers import number, percent
 from mess_core.words import counted
 from mess_core.workspace.scope import Scope
 from pages.shared.app import jobs, resources
+from pages.shared.app.table import show_table
 
 FEWEST_TO_TELL = 10  # answers, before it is told how they compare with anything
 
@@ -24,7 +25,7 @@ def show_told(scope: Scope, answered: list[Asked]) -> None:
     found = progress_of(ways, answered)
     for sentence in _sentences(found):
         st.text(sentence)
-    st.dataframe(
+    show_table(
         [
             {
                 "model": model,
@@ -36,8 +37,6 @@ def show_told(scope: Scope, answered: list[Asked]) -> None:
             }
             for model, share in found.accuracies.items()
         ],
-        hide_index=True,
-        width="stretch",
         key=f"models {len(answered)}",
         column_config={
             "model": st.column_config.TextColumn("what is compared", width=280),

@@ -19,6 +19,7 @@ from mess_core.work.request import submit, under_way
 from mess_core.workspace.scope import Scope
 from pages.shared.app import jobs, resources, state
 from pages.shared.app.frame import aspect_title, plain
+from pages.shared.app.table import show_table
 from pages.shared.widgets import charts
 from pages.shared.widgets.accents import Accent
 
@@ -102,7 +103,7 @@ def whose(result: Faithfulness) -> str:
 
 
 def _show_verdicts(result: Faithfulness) -> None:
-    st.dataframe(
+    show_table(
         [
             {
                 "aspect": aspect_title(aspect),
@@ -119,8 +120,6 @@ def _show_verdicts(result: Faithfulness) -> None:
             }
             for aspect in result.judged
         ],
-        hide_index=True,
-        width="stretch",
         alt="Verdict on each aspect",
     )
 
@@ -184,7 +183,7 @@ def _show_figures(study: SimilarityStudy) -> None:
         "The best of several flatters itself a little. Of 1: mean average precision (MAP), 1 if all that is sought "
         "comes first."
     )
-    st.dataframe(
+    show_table(
         [
             {
                 "task": _task(figure.task),
@@ -199,8 +198,6 @@ def _show_figures(study: SimilarityStudy) -> None:
             for figure in study.figures
             if figure.score.value is not None
         ],
-        hide_index=True,
-        width="stretch",
         height=320,
         column_config={
             name: st.column_config.NumberColumn(format="%.3f") for name in ("value", "low", "high", "chance")
@@ -233,15 +230,14 @@ def above(study: SimilarityStudy) -> list[str]:
 
 def _show_hubs(study: SimilarityStudy) -> None:
     """How often one recording is among the ten nearest of others, and how far embeddings point the same way."""
-    st.dataframe(
+    show_table(
         [
             {
                 "ranked by": name, "skewness": hubs.skewness, "most often near": hubs.largest,
                 "never near": hubs.antihub_share, "Robin Hood": hubs.robin_hood,
             }
             for name, hubs in study.hubness.items()
-        ],
-        hide_index=True, width="stretch", alt="Hubness",
+        ], alt="Hubness",
         column_config={"never near": st.column_config.NumberColumn(format="percent"),
                        **{name: st.column_config.NumberColumn(format="%.2f") for name in ("skewness", "Robin Hood")}},
     )  # fmt: skip

@@ -36,6 +36,7 @@ from mess_core.work.request import submit, under_way
 from mess_core.work.targets import TargetsRequest
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, jobs, resources, state
+from pages.shared.app.table import show_table
 from pages.shared.layers import figures
 from pages.shared.widgets import charts
 from pages.shared.widgets.accents import accent_of_target
@@ -369,7 +370,7 @@ def _show_table(found: Discovery, quantity: str) -> None:
     findings, result = _findings(found), found.result
     cells = {(cell.target, cell.layer): getattr(cell, quantity) for cell in result.cells}
     layers = range(result.n_layers)
-    st.dataframe(
+    show_table(
         [
             {
                 "property": target_of(target).title,
@@ -380,8 +381,6 @@ def _show_table(found: Discovery, quantity: str) -> None:
             }
             for target in figures.in_order(result)
         ],
-        hide_index=True,
-        width="stretch",
         column_config={str(layer): st.column_config.NumberColumn(format="%.2f") for layer in layers},
         alt="How well every layer tells every property, in numbers",
     )
@@ -536,7 +535,7 @@ def _play(named: NamedRow, key: str) -> None:
 def show_aspects(found: Discovery) -> None:
     """What a listener may ask for, and what supports it."""
     st.subheader("What one can ask for", anchor=False, help=define("aspect", "evidence", "target"))
-    st.dataframe(
+    show_table(
         [
             {
                 "aspect": frame.aspect_title(name),
@@ -546,8 +545,6 @@ def show_aspects(found: Discovery) -> None:
             }
             for name, evidence in found.aspects.items()
         ],
-        hide_index=True,
-        width="stretch",
     )
 
 

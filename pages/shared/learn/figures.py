@@ -11,6 +11,7 @@ from mess_core.learning.students import IN_WORDS, PLAIN
 from mess_core.learning.trial import HIDER, Figure
 from mess_core.numbers import number
 from mess_core.words import counted
+from pages.shared.app.table import show_table
 from pages.shared.widgets import charts
 
 METRICS = {
@@ -43,8 +44,8 @@ def show_figures(report: LearnReport) -> None:
         limits.append(f"So far as people agree with each other: {number(result.ceiling)}.")
     st.caption(" ".join(limits))
     with st.expander("Every figure", icon=":material/table:"):
-        st.dataframe(
-            [_row(each, result.chosen) for each in result.figures], hide_index=True, width="stretch", key="figures",
+        show_table(
+            [_row(each, result.chosen) for each in result.figures], key="figures",
             alt="Every student, metric and split",
             column_config={
                 name: st.column_config.NumberColumn(format="%.3f")

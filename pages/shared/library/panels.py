@@ -27,6 +27,7 @@ from mess_core.work.request import submit
 from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.workspace import DEMO
 from pages.shared.app import frame, jobs, resources, state
+from pages.shared.app.table import show_table
 from pages.shared.widgets.pickers import READY, embed_button, embedding_of, is_ready
 from pages.shared.widgets.upload.upload import upload
 
@@ -278,7 +279,7 @@ def _forget_missing(library: str) -> None:
         if not missing:
             st.caption("Every track has its file.")
             return
-        st.dataframe([{"title": each.title, "file": str(each.path)} for each in missing], hide_index=True)
+        show_table([{"title": each.title, "file": str(each.path)} for each in missing])
         if st.button(f"Forget {len(missing)}", type="primary", key="forget-missing"):
             with frame.explain_errors():
                 workspace.forget_missing(library, [each.track_id for each in missing])

@@ -29,6 +29,7 @@ from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, resources, state
 from pages.shared.app.frame import aspect_title
+from pages.shared.app.table import show_table
 from pages.shared.listen.aspects import measured_faithfulness
 from pages.shared.listen.rows import is_early
 from pages.shared.listen.rules import HOW_NEAR
@@ -125,11 +126,9 @@ def show_numbers(found: Answer, lines: Mapping[str, str]) -> None:
     known = [name for name in optional if any(row[name] is not None and row[name] != "" for row in rows)]
     closer, others = known[: "closer than" in known], [name for name in known if name != "closer than"]
     first, last = ([], ["moment"]) if found.passage is None else (["moment"], [])  # of a passage: where it is found
-    st.dataframe(
+    show_table(
         rows,
         key="numbers",
-        hide_index=True,
-        width="stretch",
         height="content",
         column_order=["rank", "title", *first, "similarity", *closer, *asked, *others, *last, "length"],
         column_config={

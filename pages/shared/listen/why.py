@@ -17,6 +17,7 @@ from mess_core.work.request import latest, submit
 from mess_core.work.targets import MeasureRequest
 from pages.shared.app import frame, resources, state
 from pages.shared.app.frame import aspect_title
+from pages.shared.app.table import show_table
 from pages.shared.widgets import charts
 from pages.shared.widgets.player.player import PlayerTrack, keep_heard, player
 
@@ -59,7 +60,7 @@ def _show_aspects(found: Answer, item: FoundTrack, reasons: list[Reason]) -> Non
     if not reasons:
         st.caption("Nothing was discovered for this library, so there are no directions to compare along.")
         return
-    st.dataframe(
+    show_table(
         [
             {
                 "aspect": aspect_title(reason.aspect),
@@ -69,8 +70,6 @@ def _show_aspects(found: Answer, item: FoundTrack, reasons: list[Reason]) -> Non
             }
             for reason in reasons
         ],
-        hide_index=True,
-        width="stretch",
         column_config={"closer than": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100)},
         alt="Aspects of this neighbour beside the query",
     )
@@ -129,7 +128,7 @@ def _show_values(found: Answer, item: FoundTrack) -> None:
     if not pairs:
         st.caption("Nothing was measured of these recordings yet; discovery on the Layers page measures the library.")
         return
-    st.dataframe(
+    show_table(
         [
             {
                 "property": TARGETS[pair.target].title,
@@ -142,8 +141,6 @@ def _show_values(found: Answer, item: FoundTrack) -> None:
             }
             for pair in pairs
         ],
-        hide_index=True,
-        width="stretch",
         column_config={name: st.column_config.NumberColumn(format="%.4g") for name in ("query", "this one")},
         alt="Measured properties of query and neighbour",
     )

@@ -14,6 +14,7 @@ from mess_core.maps.drawing import MapView
 from mess_core.search.tagged import words_of
 from mess_core.words import counted
 from pages.shared.app import frame, resources, state
+from pages.shared.app.table import show_table
 from pages.shared.widgets.pickers import offer_as_library
 from pages.shared.widgets.player.player import PlayerTrack, keep_heard, player
 
@@ -92,11 +93,11 @@ def show_chosen(view: MapView, chosen: list[Track]) -> Beside:
         if len(chosen) > 1:
             offer_as_library([track.track_id for track in chosen])
     if len(chosen) > 1:
-        st.dataframe(
+        show_table(
             [{"title": t.title, "work": t.work, "performer": t.performer, "instrument": t.instrument,
               "length": frame.seconds(t.duration_s)} for t in chosen[:MOST_ROWS]],
             key=table, on_select="rerun", selection_mode="single-row",
-            hide_index=True, width="stretch", alt="Recordings chosen on the map; the chosen row is ringed on it",
+            alt="Recordings chosen on the map; the chosen row is ringed on it",
         )  # fmt: skip
         if len(chosen) > MOST_ROWS:
             st.caption(f"The table shows the first {MOST_ROWS:,}; the files and a library hold all {len(chosen):,}.")

@@ -17,6 +17,7 @@ from mess_core.work.map import MapRequest
 from mess_core.work.request import submit, under_way
 from mess_core.workspace.scope import Scope
 from pages.shared.app import frame, jobs, state
+from pages.shared.app.table import show_table
 from pages.shared.map import figures, views
 from pages.shared.map.figures import Colour
 from pages.shared.widgets import charts
@@ -152,7 +153,7 @@ def show_all_layers(view: MapView, scope: Scope, layers: list[int | None], colou
         config=charts.camera("svg", "maps"), alt="Maps of all layers",
     )  # fmt: skip
     columns = ("trustworthiness", "continuity", "PCA")
-    st.dataframe(
+    show_table(
         [
             {
                 "layer": each.name,
@@ -162,8 +163,6 @@ def show_all_layers(view: MapView, scope: Scope, layers: list[int | None], colou
             }
             for each in every
         ],
-        hide_index=True,
-        width="stretch",
         column_config={name: st.column_config.NumberColumn(format="%.3f") for name in columns},
         alt="Trust in the map of every layer",
     )

@@ -20,6 +20,7 @@ from mess_core.evaluation.recommendation import (
 )
 from mess_core.study.findings import layer_profiles
 from mess_core.study.table import CHANCE, POPULAR, StudyTable, TableRow
+from pages.shared.app.table import show_table
 from pages.shared.widgets import charts
 
 KINDS = ("goes by sound", "goes by other listeners", "there to be beaten")
@@ -107,12 +108,12 @@ def show_layers(table: StudyTable) -> None:
     )  # fmt: skip
 
 
-def show_table(table: StudyTable) -> None:
+def show_every_figure(table: StudyTable) -> None:
     """Every figure of every row."""
     with st.expander("Every figure", icon=":material/table:"):
-        st.dataframe(
-            [_line(row) for row in table.rows], hide_index=True, width="stretch", key="every figure",
-            alt="Every recommender with all its figures", placeholder="–",
+        show_table(
+            [_line(row) for row in table.rows], key="every figure",
+            alt="Every recommender with all its figures",
             column_config={
                 name: st.column_config.NumberColumn(format="%.3f") for name in _line(table.rows[0]) if name not in PLAIN
             } | {"novelty [bits]": st.column_config.NumberColumn(format="%.1f"),
