@@ -25,10 +25,10 @@ from typing import Any
 from mess_core.catalogue.listening import COUNTING
 from mess_core.catalogue.opinions import ME, TakenEvent, whole_microseconds
 from mess_core.errors import DataMissingError
-from mess_core.handover.exports import FORMULA_STARTS
 from mess_core.handover.judgements import PARQUET
 from mess_core.handover.listens import Listen, Origin, Refused, read_listens
 from mess_core.handover.recognising import FUZZY_LOW, Match, TrackNames
+from mess_core.storage.cells import defused
 from mess_core.storage.files import write_atomically
 from mess_core.words import counted, listed
 from mess_core.workspace.workspace import Workspace
@@ -245,7 +245,7 @@ def export_events(workspace: Workspace, path: Path, *, listener: str | None = No
         stream = io.StringIO(newline="")
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
-        writer.writerows([_defused(cell) for cell in row] for row in rows)
+        writer.writerows([defused(cell) for cell in row] for row in rows)
         write_atomically(path, stream.getvalue().encode("utf-8", "replace"))
     return len(rows)
 
@@ -272,13 +272,6 @@ def _rows(workspace: Workspace, listener: str | None) -> Iterator[tuple[Any, ...
         is_propensity = isinstance(told["propensity"], float | int) and 0 < told["propensity"] <= 1
         told["propensity"] = float(told["propensity"]) if is_propensity else None
         yield tuple(told[column] for column in COLUMNS)
-
-
-def _defused(cell: Any) -> Any:
-    if cell is None:
-        return ""
-    runs = isinstance(cell, str) and cell.lstrip("'").startswith(FORMULA_STARTS)  # with its quotes, to come back as is
-    return f"'{cell}" if runs else cell
 
 
 def _parquet(rows: list[tuple[Any, ...]]) -> bytes:

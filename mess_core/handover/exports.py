@@ -24,10 +24,10 @@ from mess_core.recommend.for_you import ForYou
 from mess_core.search.answers import Answer
 from mess_core.search.paths import TrackPath
 from mess_core.search.tagged import words_of
+from mess_core.storage.cells import defused
 from mess_core.storage.files import write_atomically
 from mess_core.storage.provenance import versions
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = (
     "rank", "track_id", "title", "work", "performer", "instrument", "heard_as", "similarity", "percentile", "path",
 )  # fmt: skip
@@ -181,7 +181,7 @@ def path_as_csv(path: TrackPath) -> str:
     writer.writerow([*columns, "track_id", *ALWAYS, "path"])
     for step in path.steps:
         names = (getattr(step.track, name) for name in ("track_id", *ALWAYS))
-        cells = [*(getattr(step, column) for column in columns), *map(_cell, names), _cell(str(step.path))]
+        cells = [*(getattr(step, column) for column in columns), *map(defused, names), defused(str(step.path))]
         writer.writerow(cells)
     return _text(text.getvalue())
 
@@ -215,7 +215,7 @@ def as_csv(answer: Answer) -> str:
         cells += [(found.neighbour.words or {}).get(name) for name in shares]
         cells += [facts[name] for name in known]
         cells += [getattr(each, column) for each in found.neighbour.standings or () for column in STANDING_COLUMNS]
-        writer.writerow([*(_cell(facts[column]) for column in COLUMNS), *cells])
+        writer.writerow([*(defused(facts[column]) for column in COLUMNS), *cells])
     return _text(text.getvalue())
 
 
@@ -257,11 +257,11 @@ def tracks_as_csv(
     names = [name for name in NAMES if name in ALWAYS or any(getattr(track, name) for track in tracks)]
     columns = ["track_id", *names, "duration_s"]
     own = list(dict.fromkeys(name for track in tracks for name in details.get(track.track_id, {})))
-    writer.writerow([*columns, *map(_cell, own), "path"])
+    writer.writerow([*columns, *map(defused, own), "path"])
     for track in tracks:
         said = details.get(track.track_id, {})
         cells = [*(getattr(track, column) for column in columns), *(said.get(name) for name in own)]
-        writer.writerow([*map(_cell, cells), _cell(paths[track.track_id])])
+        writer.writerow([*map(defused, cells), defused(paths[track.track_id])])
     return _text(text.getvalue())
 
 
@@ -280,7 +280,7 @@ def map_as_csv(view: MapView, titles: Mapping[str, str]) -> str:
     writer.writerow(["track_id", "title", "x", "y", "pca_x", "pca_y", "neighbours_kept", "is_placed"])
     columns = (view.track_ids, view.x, view.y, view.pca_x, view.pca_y, view.preservation, view.is_placed)
     for track_id, *rest in zip(*columns, strict=True):
-        writer.writerow([track_id, _cell(titles.get(str(track_id), "")), *rest])
+        writer.writerow([track_id, defused(titles.get(str(track_id), "")), *rest])
     return _text(text.getvalue())
 
 
@@ -291,12 +291,8 @@ def cells_as_csv(discovery: Discovery) -> str:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(columns)
     for cell in discovery.result.cells:
-        writer.writerow([_cell(getattr(cell, column)) for column in columns])
+        writer.writerow([defused(getattr(cell, column)) for column in columns])
     return text.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
 def _one_line(text: str) -> str:

@@ -30,6 +30,7 @@ from mess_core.collections.table import read_table
 from mess_core.errors import DataMissingError, InputError
 from mess_core.learning.aggregate import strengths
 from mess_core.learning.judging import listenings
+from mess_core.storage.cells import defused, undefused
 from mess_core.storage.files import write_atomically
 from mess_core.storage.untrusted import MOST_ROWS, open_parquet, printable
 from mess_core.words import counted
@@ -134,7 +135,7 @@ def export_judgements(workspace: Workspace, path: Path) -> int:
         stream = io.StringIO(newline="")
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
-        writer.writerows(rows)
+        writer.writerows([defused(cell) for cell in row] for row in rows)
         write_atomically(path, stream.getvalue().encode())
     return len(rows)
 
@@ -275,7 +276,9 @@ def _iso(seconds: float) -> str:
 def _read(path: Path) -> list[tuple[int, dict[str, str]]]:
     """The rows of a table as text, with their numbers."""
     if path.suffix.lower() != PARQUET:
-        return list(read_table(path).items())
+        return [
+            (number, {name: undefused(cell) for name, cell in row.items()}) for number, row in read_table(path).items()
+        ]
     with open_parquet(path, MOST_ROWS, error=InputError) as table:
         rows: list[tuple[int, dict[str, str]]] = []
         for batch in table.batches():

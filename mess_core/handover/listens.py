@@ -31,6 +31,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 from mess_core.collections.unpacking import unpack
 from mess_core.config import MAX_DURATION_S
 from mess_core.errors import InputError
+from mess_core.storage.cells import undefused
 from mess_core.storage.records import json_records, table_records
 from mess_core.storage.untrusted import open_parquet, open_untrusted, printable
 
@@ -303,7 +304,7 @@ def _table(stream: BinaryIO, prefix: str, shown: str) -> Iterator[Found]:
         yield (
             Refused(place, f"It cannot be read: {row.wrong}.")
             if row.wrong
-            else _refusing(shape.read, [_undefused(cell) for cell in row.cells], place)
+            else _refusing(shape.read, [undefused(cell) for cell in row.cells], place)
         )
 
 
@@ -380,11 +381,6 @@ def _within(given: Mapping[str, Any], name: str, low: float, high: float) -> flo
     if found is None or not low <= found <= high:
         raise _WrongError(f"Its {name} is {_brief(value)}, expected {low:g} to {high:,g}.")
     return found
-
-
-def _undefused(cell: str) -> str:
-    """A cell as it was before a quote was put before it, so that no spreadsheet runs it."""
-    return cell[1:] if cell.startswith("'") and cell.lstrip("'")[:1] in ("=", "+", "-", "@") else cell
 
 
 # --- values -------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from mess_core.evaluation.recommendation import (
     RECALL,
 )
 from mess_core.numbers import interval, number
+from mess_core.storage.cells import defused
 from mess_core.storage.paths import Paths
 from mess_core.study.kept import kept_row
 from mess_core.study.table import BLIND, NOT_RUN, POPULAR, StudyTable, TableRow
@@ -102,13 +103,13 @@ def as_csv(table: StudyTable) -> str:
     for row in table.rows:
         over = row.over_control
         writer.writerow(
-            [row.model, row.heard_by, table.test, table.k, row.n_users]
+            [defused(row.model), defused(row.heard_by), table.test, table.k, row.n_users]
             + [row.values.get(metric) for metric in COLUMNS.values()]
             + [row.low, row.high]
             + ([None] * len(gains) if over is None else [over.value, over.low, over.high, over.p_holm])
             + [row.values.get(metric) for metric in (*MORE.values(), *BY_POPULARITY)]
             + list(row.by_activity or [None] * len(ACTIVITIES))
-            + [row.n_heard, row.refused]
+            + [row.n_heard, defused(row.refused)]
         )
     return text.getvalue()
 

@@ -131,3 +131,11 @@ def test_a_file_that_changed_keeps_its_comparisons(home, ids):
     with home.database.transaction() as connection:
         _inherit_opinions(connection, Changed(ids["t1"], "f" * 16))
     assert [(c.positive, c.negative) for c in home.comparisons.all()] == [("f" * 16, ids["t2"]), (ids["t2"], "f" * 16)]
+
+
+def test_no_spreadsheet_runs_what_somebody_is_called(home, ids, tmp_path):
+    home.comparisons.add(some(ids))
+    export_judgements(home, tmp_path / "votes.csv")
+    with (tmp_path / "votes.csv").open(newline="") as file:
+        questions = [row["question"] for row in csv.DictReader(file)]
+    assert sorted(questions) == ["'=1+1", "which is played more alike?"]
