@@ -2,7 +2,7 @@
 
     python -m benchmarks.for_you [--tracks 100000] [--events 100000] [--home FOLDER]
 
-The library is made up: embeddings of the embedded encoder in groups, and a listener who likes some of them. `--home` keeps
+The library is made up: embeddings of the embedded encoder in groups, a listener who likes some of them. `--home` keeps
 it for the next time. Milliseconds, median and 90th percentile; the browser needs Chromium and Playwright.
 
     like     keep the thumb: one transaction, on the disk
@@ -11,7 +11,8 @@ it for the next time. Milliseconds, median and 90th percentile; the browser need
     points   baseline: the points of all tracks times one, which any list needs
     shown    in the browser, from the click on the thumb to the frame in which another row stands in the list
     settled  to the end of what the server sends
-    opened   from the address to the first row, the server warm
+    opened   from the address to the first row, the server warm, in a browser that has nothing of it yet
+    least    baseline: the same of a page with one line of text, Streamlit alone
 """
 
 from __future__ import annotations
@@ -87,6 +88,10 @@ def main() -> None:
         with served(ROOT / "app.py", workspace) as (url, _), browser() as chromium:
             for name, took in in_the_browser(chromium, f"{url}/For_You?library={LIBRARY}"):
                 say(name, took)
+        least = Path(folder, "least.py")
+        least.write_text('import streamlit as st\nst.text("here")\n')
+        with served(least, workspace) as (url, _), browser() as chromium:
+            say("least", [_opened(chromium, url) for _ in range(3)][1:])
         workspace.close()
     print(f"load {os.getloadavg()[0]:.1f}")
 
@@ -202,14 +207,27 @@ def in_the_browser(chromium: Any, address: str) -> Iterator[tuple[str, list[floa
         row = page.locator("section.player .row").nth(number)
         row.hover()
         row.locator(".act.like").click()
-        page.wait_for_function("() => watch.shown")
+        page.wait_for_timeout(300)
         settle(page)
-        shown.append(page.evaluate("watch.shown - watch.clicked") / 1000)
+        if page.evaluate("watch.shown"):  # else what was liked changed nothing in the first ten
+            shown.append(page.evaluate("watch.shown - watch.clicked") / 1000)
         settled.append(page.evaluate("watch.last - watch.clicked") / 1000)
     page.close()
+    if not shown:
+        raise SystemExit("No like changed the list: begin with a new --home.")
     yield "shown", shown
     yield "settled", settled
     yield "opened", opened[1:]
+
+
+def _opened(chromium: Any, url: str) -> float:
+    page = chromium.new_page()
+    begun = time.perf_counter()
+    page.goto(url)
+    page.get_by_text("here").wait_for()
+    took = time.perf_counter() - begun
+    page.close()
+    return took
 
 
 def settle(page: Any) -> None:

@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=K)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--checkpoints", type=Path)
+    parser.add_argument("--only", choices=["sasrec", "bert4rec"], help="of the two that learn")
     size, learning = Transformer(), Learning()
     parser.add_argument("--width", type=int, default=size.width)
     parser.add_argument("--most", type=int, default=size.most)
@@ -83,7 +84,7 @@ def main() -> None:
         ours: list[LearnsByEpochs] = [
             SasRec(None, size, learning), Bert4Rec(None, size, learning, last_share=given.last_share)
         ]  # fmt: skip
-        for each in ours:
+        for each in (each for each in ours if given.only in (None, each.name)):
             known.append(Watched(each, given.checkpoints, f"{each.name} {seed}"))
     study = evaluate_recommenders(split, known, given.k)
     print(f"{len(study.users):,} users tested among {study.n_items:,} items; [95 % of draws of users]")

@@ -346,8 +346,12 @@ class Opinions:
 
     def listeners(self) -> list[str]:
         """Return who has events, by name."""
+        each = "SELECT min(listener) AS listener FROM plays UNION ALL SELECT (SELECT min(listener) FROM plays"
         rows = self.database.connection.execute(
-            f"SELECT listener FROM plays UNION SELECT listener FROM judgements WHERE {COUNTING} ORDER BY listener"
+            # From one name to the next by the index: there are few of them, and a hundred thousand plays.
+            f"WITH RECURSIVE names AS ({each} WHERE listener > names.listener) FROM names WHERE listener IS NOT NULL)"
+            f" SELECT listener FROM names WHERE listener IS NOT NULL UNION SELECT listener FROM judgements"
+            f" WHERE {COUNTING} ORDER BY listener"
         )
         return [row["listener"] for row in rows]
 

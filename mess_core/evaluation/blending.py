@@ -188,12 +188,12 @@ def weigh_sources(scope: Scope, now_s: float) -> dict[str, BlendStudy]:
     Asked once a day: it is of what was heard until midnight.
     """
     today_s = now_s // DAY_S * DAY_S
-    events = {name: each.until(today_s) for name, each in all_events(scope).items()}
-    if len(events) <= FEWEST_OTHERS:
+    if len(scope.workspace.opinions.listeners()) <= FEWEST_OTHERS:
         return {}
-    shelf = shelf_of(scope)
+    shelf, until_now = shelf_of(scope), all_events(scope)
 
     def replay() -> dict[str, BlendStudy]:
+        events = {name: each.until(today_s) for name, each in until_now.items()}
         found = {}
         for source, weight in WEIGHTS.items():
             study = replay_blends(shelf, events, today_s - REPLAYED_DAYS * DAY_S, (0.0, weight), source=source)
@@ -201,7 +201,8 @@ def weigh_sources(scope: Scope, now_s: float) -> dict[str, BlendStudy]:
                 found[source] = study
         return found
 
-    of = (scope.content, today_s, tuple((name, len(each)) for name, each in events.items()))
+    numbers = {name: int(np.searchsorted(each.at_s, today_s, side="right")) for name, each in until_now.items()}
+    of = (scope.content, today_s, numbers)
     key = ("weigh sources", scope.library, scope.info.fingerprint)
     studies: dict[str, BlendStudy] = scope.workspace.database.remembered.made_of(key, of, replay)
     return studies

@@ -9,9 +9,10 @@ it says how well that fits. Each hearing counts alike. Along its main directions
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -54,12 +55,45 @@ class Shelf:
 
     def rows_of(self, track_ids: tuple[str, ...]) -> np.ndarray:
         """Where each of these stands, (m,) int64; -1 where it does not. One profile asks the same several times."""
-        asked, known = self.__dict__.get("_rows_of", (None, None))
-        if known is None or asked is not track_ids:
-            known = np.array([self.rows.get(track_id, -1) for track_id in track_ids], np.int64)
-            known.setflags(write=False)
-            self.__dict__["_rows_of"] = (track_ids, known)  # in one piece: other threads ask, too
-        return known
+        return self._asked_last(
+            "rows of",
+            lambda before: before is track_ids,
+            track_ids,
+            lambda: np.array([self.rows.get(track_id, -1) for track_id in track_ids], np.int64),
+        )
+
+    def too_near(self, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """How much nearer than `near_from` each is to any of some rows, by weight, (n,) float32; 0 where it is not.
+
+        A like changes nothing of what is disliked, so the latest answer is kept.
+        """
+
+        def find() -> np.ndarray:
+            found, weight = np.zeros(len(self), np.float32), weights.astype(np.float32)
+            for start in range(0, len(rows), POINTS_AT_ONCE):
+                some = slice(start, start + POINTS_AT_ONCE)
+                cosines = self.points @ self.points[rows[some]].T
+                cosines -= self.near_from
+                cosines *= weight[some]
+                np.maximum(found, cosines.max(axis=1), out=found)
+            return found
+
+        def is_same(before: tuple[np.ndarray, np.ndarray]) -> bool:
+            return np.array_equal(before[0], rows) and np.array_equal(before[1], weights)
+
+        return self._asked_last("too near", is_same, (rows, weights), find)
+
+    def _asked_last(
+        self, name: str, is_same: Callable[[Any], bool], asked: Any, find: Callable[[], np.ndarray]
+    ) -> np.ndarray:
+        """The latest answer to a question, where it is asked again."""
+        known: dict[str, tuple[Any, np.ndarray]] = self.__dict__.setdefault("_known", {})
+        before = known.get(name)
+        if before is None or not is_same(before[0]):
+            found = find()
+            found.setflags(write=False)
+            before = known[name] = (asked, found)  # in one piece: other threads ask, too
+        return before[1]
 
     @cached_property
     def rows_of_artist(self) -> Mapping[str, np.ndarray]:

@@ -35,7 +35,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mess_core.recommend.shelf import POINTS_AT_ONCE, Shelf, unit
+from mess_core.recommend.shelf import Shelf, unit
 from mess_core.recommend.signals import Signals
 
 FEWEST_FOR_SEVERAL = 8  # liked tracks; of fewer one mean is all that can be told
@@ -131,15 +131,8 @@ class Taste:
         """What is taken off each track for being near to what is disliked, (n,) float64."""
         if not len(self.disliked) or not self.settings.near_dislike:
             return np.zeros(len(self.shelf))
-        penalties = np.zeros(len(self.shelf), np.float32)
-        weights = self.dislike_weights.astype(np.float32)
-        for start in range(0, len(self.disliked), POINTS_AT_ONCE):
-            some = slice(start, start + POINTS_AT_ONCE)
-            too_near = self.shelf.points @ self.shelf.points[self.disliked[some]].T
-            too_near -= self.shelf.near_from
-            too_near *= weights[some]
-            np.maximum(penalties, too_near.max(axis=1), out=penalties)
-        return self.settings.near_dislike * penalties.astype(np.float64)
+        too_near = self.shelf.too_near(self.disliked, self.dislike_weights)
+        return self.settings.near_dislike * too_near.astype(np.float64)
 
     @cached_property
     def scores(self) -> np.ndarray:

@@ -6,9 +6,10 @@ Nothing is remembered here: every answer is that of the moment in which it is as
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -38,6 +39,8 @@ from mess_core.probing.transfer import FEWEST, MOST, borrowed, transfer
 from mess_core.probing.uncertainty import MIN_GROUPS
 from mess_core.targets.measurements import probe_scale
 from mess_core.workspace.workspace import Workspace
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -95,16 +98,27 @@ class Scope:
     @property
     def embedded_ids(self) -> list[str]:
         """The ids of what is embedded, in order."""
-        ids, known = self.workspace.catalogue.track_ids(self.library), self.workspace.store.known(self.info)
-        key = ("embedded_ids", self.library, self.info.fingerprint)
-        made_of = self.workspace.database.remembered.made_of
-        return list(made_of(key, (ids, known), lambda: [track_id for track_id in ids if track_id in known]))
+        return list(self._embedded_ids())
+
+    def _embedded_ids(self) -> list[str]:
+        return self._made_of_ids("embedded_ids", lambda ids, known: [track_id for track_id in ids if track_id in known])
+
+    def _made_of_ids(self, name: str, make: Callable[[list[str], Mapping[str, str]], Made]) -> Made:
+        """Of the library's ids and what is embedded: looked at when their tables change, made when they are others."""
+        remembered, key = self.workspace.database.remembered, (name, self.library, self.info.fingerprint)
+
+        def read() -> Any:
+            ids, known = self.workspace.catalogue.track_ids(self.library), self.workspace.store.known(self.info)
+            return remembered.made_of(key, (ids, known), lambda: make(ids, known))
+
+        made: Made = remembered(key, read, ("embeddings", "library_tracks"))
+        return made
 
     @property
     def n_embedded(self) -> int:
         """How many tracks of the library are embedded."""
         if self.info.parts:  # no count of rows tells it
-            return len(self.embedded_ids)
+            return len(self._embedded_ids())
         return self._numbers_embedded().get((self.info.id, self.info.fingerprint), 0)
 
     @property
@@ -137,9 +151,8 @@ class Scope:
     @property
     def content(self) -> str:
         """A key that changes when anything made of the library's embeddings would."""
-        ids, store = self.workspace.catalogue.track_ids(self.library), self.workspace.store
-        key, of = ("content", self.library, self.info.fingerprint), (ids, store.known(self.info))
-        return str(self.workspace.database.remembered.made_of(key, of, lambda: store.content(ids, self.info)))
+        store = self.workspace.store
+        return self._made_of_ids("content", lambda ids, _: store.content(ids, self.info))
 
     def embeddings(self) -> EmbeddingSet:
         """The track embeddings of the library; errors as `EmbeddingStore.load`."""

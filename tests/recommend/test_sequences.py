@@ -171,7 +171,7 @@ def test_laws(kind, with_points):
     np.testing.assert_array_equal(np.isfinite(scores), np.tile(learned | with_points, (3, 1)))
     np.testing.assert_array_equal(scores, recommender.fit(train).scores(users))
     for row, user in enumerate(users):
-        # In float32, where a batch of another size sums in another order: a few units in the last place of scores near ten.
+        # In float32 a batch of another size sums in another order: some units in the last place of scores near ten.
         np.testing.assert_allclose(fitted.scores(np.array([user]))[0], scores[row], rtol=2e-6, atol=1e-5)
     np.testing.assert_allclose(fitted.scores(users[::-1]), scores[::-1], atol=1e-6)
     other = kind(points, SMALL, replace(BRIEF, seed=1)).fit(train)

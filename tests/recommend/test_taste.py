@@ -269,3 +269,21 @@ def test_near_is_what_one_pair_in_a_hundred_is():
     shelf: Shelf = planted_shelf(0)
     cosines = (shelf.points @ shelf.points.T)[np.triu_indices(len(shelf), 1)]
     assert (cosines > shelf.near_from).mean() == pytest.approx(0.01, abs=0.005)
+
+
+def test_what_a_shelf_was_asked_before_changes_no_answer():
+    """It keeps its latest answers: of others, of fewer, of other weights, and of the same again."""
+    shelf, fresh = planted_shelf(3), lambda: planted_shelf(3)
+    asked = [
+        (group(0)[:3], 1.0),
+        (group(0)[:2], 1.0),
+        (group(1)[:3], 1.0),
+        (group(0)[:3], 0.5),
+        (group(0)[:3], 0.5),
+        ([], 1.0),
+    ]
+    for rows, weight in asked:
+        question = np.array(rows, int), np.full(len(rows), weight)
+        np.testing.assert_array_equal(shelf.too_near(*question), fresh().too_near(*question))
+        ids = tuple(shelf.track_ids[row] for row in rows)
+        assert shelf.rows_of(("nowhere", *ids)).tolist() == [-1, *rows]

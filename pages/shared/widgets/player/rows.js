@@ -105,17 +105,18 @@ export class Rows {
       row.button.classList.toggle("failed", track.isFailed);
       if (row.note.textContent !== track.note) row.note.textContent = track.note;
       for (const [verdict, button] of Object.entries(row.thumbs)) setAttribute(button, "aria-pressed", track.verdict === verdict);
-      this.#draw(row, track, colours);
     });
+    // All are measured, then all are drawn: in turn, the browser would lay out the page again for each.
+    const sizes = this.#rows.map(({ canvas }) => [canvas.clientWidth, canvas.clientHeight]);
+    this.#rows.forEach((row, index) => this.#draw(row, tracks[index], colours, sizes[index]));
   }
 
   /** A picture is drawn again only when it is another: the list is shown sixty times a second. */
-  #draw(row, { peaks, moment, played }, colours) {
-    const { clientWidth: width, clientHeight: height } = row.canvas;
+  #draw(row, { peaks, moment, played }, colours, [width, height]) {
     const drawn = JSON.stringify([width, height, peaks?.length ?? 0, moment, Math.round(played * width), colours]);
     if (drawn === row.drawn || !width) return;
     row.drawn = drawn;
-    drawSmall(row.canvas, { peaks, moment, played, colours });
+    drawSmall(row.canvas, { peaks, moment, played, colours }, [width, height]);
   }
 }
 

@@ -139,8 +139,7 @@ function maxBetween(values, from, to) {
 /**
  * A waveform of a hand's breadth, of a recording of its own: `moment` [from, to] and `played` are shares of its length.
  */
-export function drawSmall(canvas, { peaks, moment, played, colours }) {
-  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+export function drawSmall(canvas, { peaks, moment, played, colours }, [width, height]) {
   const ratio = window.devicePixelRatio || 1;
   canvas.width = Math.round(width * ratio);
   canvas.height = Math.round(height * ratio);
