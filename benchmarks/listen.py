@@ -111,12 +111,18 @@ function look() {
 }
 requestAnimationFrame(look);
 """
-POINT_ON_SCREEN = """
-(row) => {
-  const plot = document.querySelector(".js-plotly-plot"), {xaxis, yaxis} = plot._fullLayout;
-  const at = plot.getBoundingClientRect(), {x, y} = plot._fullData[0];
-  return [at.x + xaxis._offset + xaxis.l2p(x[row]), at.y + yaxis._offset + yaxis.l2p(y[row])];
-}
+MAP_SCRIPT = ROOT / "pages" / "shared" / "map" / "points" / "map.js"
+# After the script of the map, so that it says where its points are in the window.
+POINTS = """
+const { update } = PointMap.prototype;
+PointMap.prototype.update = function (...given) {
+  globalThis.pointAt = (row) => {
+    const box = this.plane.getBoundingClientRect();
+    const [left, top] = this.camera.toScreen(this.places[2 * row], this.places[2 * row + 1]);
+    return [box.left + left, box.top + top];
+  };
+  return update.apply(this, given);
+};
 """
 IS_STILL = "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
 LEAST_PAGE = """
@@ -409,12 +415,14 @@ def print_clicks(chromium: Any, url: str, workspace: Workspace) -> None:
     page = chromium.new_page(viewport={"width": 1920, "height": 1400})
     page.set_default_timeout(PATIENCE_MS)
     page.add_init_script(WATCH)
+    both = f"{MAP_SCRIPT.read_text('utf-8')}\n{POINTS}"
+    page.route("**/modules/*/map.js", lambda route: route.fulfill(content_type="text/javascript", body=both))
     page.goto(f"{url}/Map?library={LIBRARY}&layer={MAP_LAYER}")
-    page.locator(".js-plotly-plot").first.wait_for()
+    page.locator("section.map[data-ready]").wait_for()
     took_ms = []
     for number in range(1 + N_CLICKS):  # the first opens the player
         settle(page)
-        x, y = page.evaluate(POINT_ON_SCREEN, 7 + 13 * number)
+        x, y = page.evaluate("row => globalThis.pointAt(row)", 7 + 13 * number)
         page.evaluate("watch.begin()")
         page.mouse.click(x, y)
         page.wait_for_function("() => watch.key && watch.heard")
