@@ -449,7 +449,9 @@ def print_plays(chromium: Any, url: str, workspace: Workspace, process_id: int, 
         play.click()
         page.get_by_role("button", name="Pause", exact=True).first.wait_for()
         page.wait_for_timeout(300)
-        page.locator("section.player").first.get_by_role("radio").nth(1).click()
+        page.locator("section.player").first.get_by_role(
+            "radio", checked=False
+        ).first.click()  # a click on the one that sounds would end it
         page.wait_for_timeout(300)
         page.get_by_role("button", name="Pause", exact=True).first.click()
         settle(page)
