@@ -23,7 +23,7 @@ import numpy as np
 from mess_core.catalogue.catalogue import ALL, FILTERS
 from mess_core.catalogue.listening import ACTIONS
 from mess_core.catalogue.opinions import ME
-from mess_core.cli import study, tracking
+from mess_core.cli import serving, study, tracking
 from mess_core.cli.saying import DONE, SOME_FAILED, report, say, say_document, show_progress, work_on
 from mess_core.cli.tables import (
     answer_table,
@@ -410,6 +410,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--vectors", type=_path, metavar="FILE.npy", help="(n, dim) or (n, n_layers, dim)")
     sub.add_argument("--ids", type=_path, metavar="FILE.txt", help="a track id, title or file name per row")
     sub.add_argument("--name", help="what they are called here: imported:NAME")
+
+    serving.add_verb(verb, _path)
 
     check = verb("check", _check, "Verify every stored array; name what is damaged.")
     check.add_argument("--repair", action="store_true", help="forget what is damaged, so that it is extracted again")
