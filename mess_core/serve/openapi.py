@@ -57,7 +57,7 @@ def openapi() -> dict[str, Any]:
 
 def _operation(endpoint: Endpoint, method: str) -> dict[str, Any]:
     is_question = endpoint.answers is not None
-    statuses = (*OF_ALL, *(OF_QUESTIONS if is_question else ())) if not endpoint.is_open else (405, 429, 503)
+    statuses = (*OF_ALL, *(OF_QUESTIONS if is_question else ())) if not endpoint.is_open else (403, 405, 503)
     schema: dict[str, Any] = {"type": "string" if endpoint.media_type.startswith("text/") else "object"}
     if endpoint.keys:
         schema["required"] = list(endpoint.keys)

@@ -232,16 +232,16 @@ class Gate:
     def _refusal(self, scope: Scope, endpoint: Endpoint | None) -> Refusal | None:
         """Why this is not even looked at; guesses at a token cost their client, and nobody else."""
         settings, headers = self.settings, Headers(scope=scope)
+        if settings.token is None and (why := _is_foreign(headers)):
+            return Refusal(403, why, cure="Without a token only programs on this machine may ask; start it with one.")
+        if endpoint is not None and endpoint.is_open:  # whoever looks whether it lives must not take a flood for death
+            return None
         if self.metrics.in_flight > MOST_IN_FLIGHT:
             again = {"Retry-After": str(AGAIN_AFTER_S)}
             return Refusal(503, "Too many requests are in hand.", cure="Ask again later.", headers=again)
-        if settings.token is None and (why := _is_foreign(headers)):
-            return Refusal(403, why, cure="Without a token only programs on this machine may ask; start it with one.")
         wait_s = self.of_client.take(client_of(scope["client"][0] if scope.get("client") else None))
         if wait_s:
             return _too_often(wait_s, "You ask", settings.rate_per_s, settings.burst)
-        if endpoint is not None and endpoint.is_open:
-            return None
         if settings.token is not None and not settings.token.is_known_to(headers.get("authorization")):
             return Refusal(
                 401, "No token, or another one.", None, "Authorization: Bearer TOKEN",
@@ -352,7 +352,7 @@ def serve(root: Path, settings: ServiceSettings, listening: socket.socket) -> No
 
 @contextlib.contextmanager
 def _signals_end_nothing() -> Iterator[None]:
-    """Uvicorn stops at a signal, and once it has stopped sends it to us again: then all is done, and that is no fault."""
+    """Uvicorn stops at a signal, and sends it to us once more at the end: all is done then, and that is no fault."""
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield

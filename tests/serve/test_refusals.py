@@ -170,7 +170,7 @@ def test_too_many_requests_are_refused_with_when_to_come_again(start, ids):
     answer = client.get("/openapi.json")
     assert codes == [200, 200] and refused(answer, 429)["what"] == "You ask too often."
     assert 90 <= int(answer.headers["retry-after"]) <= 100
-    refused(client.get("/health/live"), 429)
+    assert client.get("/health/live").status_code == 200  # or a flood would be taken for death
 
 
 def test_guesses_at_the_token_cost_their_client_and_nobody_else(start):
