@@ -17,6 +17,7 @@ import json
 import logging
 import math
 import os
+import re
 import signal
 import socket
 import time
@@ -64,6 +65,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 OPENAPI = openapi()
+PATH = re.compile(r"(?<![\w./])(?:/|[A-Za-z]:\\)[^\s'\"/\\]+[/\\]")  # an absolute one, in a sentence
 
 
 class Service:
@@ -158,7 +160,17 @@ class Service:
     def _written(self, endpoint: Endpoint, said: dict[str, Any], sent: SentFile | None) -> bytes:
         """The document as it is sent; made in a thread."""
         assert endpoint.answers is not None
-        document = endpoint.answers(self.shared, said, sent)
+        try:
+            document = endpoint.answers(self.shared, said, sent)
+        except MessError as error:
+            if self.settings.shows_paths or not PATH.search(str(error)):
+                raise
+            _note(error)
+            refused = refusal_of(error)
+            raise Refusal(
+                refused.status, "It cannot be answered; why names a place on the machine of the service.",
+                cure="Its log says which.",
+            ) from error  # fmt: skip
         if not self.settings.shows_paths:
             document = without_paths(document)
         return json.dumps(document, allow_nan=False).encode()

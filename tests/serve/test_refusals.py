@@ -343,6 +343,19 @@ def test_a_fault_is_said_without_what_it_was(start, ids, monkeypatch, error, sta
     assert client.get("/health/live").status_code == 200
 
 
+def test_a_sentence_that_names_a_place_is_kept_back_where_paths_are(start, ids, monkeypatch):
+    """The audio of a track that is gone, say; with paths shown it is said as on the command line."""
+
+    def fail(*_):
+        raise DataMissingError("There is no file at /home/anna/Music/a.wav.", "Is the disk mounted?")
+
+    monkeypatch.setattr(answering, "plan_inquiry", fail)
+    hidden = start(shows_paths=False).get("/v1/similar", params={"query": ids[0]})
+    refused(hidden, 404)
+    assert "anna" not in hidden.text
+    assert "/home/anna" in refused(start().get("/v1/similar", params={"query": ids[0]}), 404)["what"]
+
+
 def test_what_the_core_refuses_has_its_status():
     assert [refusal_of(kind("x")).status for kind in (InputError, DataMissingError, StorageError)] == [422, 404, 503]
 
