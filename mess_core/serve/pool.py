@@ -13,6 +13,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from mess_core.serve.refusals import AGAIN_AFTER_S, Refusal
 
 T = TypeVar("T")
@@ -21,9 +23,11 @@ T = TypeVar("T")
 class WorkPool:
     """So many threads, and so many requests at most that wait for one."""
 
-    def __init__(self, name: str, n_threads: int, most_waiting: int) -> None:
+    def __init__(self, name: str, n_threads: int, most_waiting: int, *, is_alone: bool = True) -> None:
+        """`is_alone` lets what one thread computes take all cores; else it has the one it runs on."""
         self.name, self.most_held = name, n_threads + most_waiting
-        self._threads = ThreadPoolExecutor(n_threads, thread_name_prefix=f"mess-{name}")
+        begin = None if is_alone else _compute_alone
+        self._threads = ThreadPoolExecutor(n_threads, thread_name_prefix=f"mess-{name}", initializer=begin)
         self._lock = threading.Lock()
         self._n_held = 0
 
@@ -77,6 +81,13 @@ class WorkPool:
     def close(self) -> None:
         """Finish what is in hand."""
         self._threads.shutdown(wait=True)
+
+
+def _compute_alone() -> None:
+    """Products of small arrays by one thread: several threads of several answers would only wait for each other."""
+    import faiss  # noqa: F401 -- or its library would not be among those that are told
+
+    threadpool_limits(1)
 
 
 def _look_at(answer: asyncio.Future[T]) -> None:

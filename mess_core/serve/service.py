@@ -74,7 +74,7 @@ class Service:
     def __init__(self, root: Path, settings: ServiceSettings) -> None:
         self.settings, self.shared = settings, Shared(root)
         n_threads = settings.n_threads or os.cpu_count() or 1
-        self.answering = WorkPool("answering", n_threads, settings.most_waiting)
+        self.answering = WorkPool("answering", n_threads, settings.most_waiting, is_alone=False)
         self.hearing = WorkPool("hearing", HEARING_AT_ONCE, HEARING_WAITS)
         self.warming = WorkPool("warming", 1, 0)
         self.not_ready: Refusal | None = _starting()
@@ -323,9 +323,16 @@ def listen(settings: ServiceSettings) -> socket.socket:
         If somebody else listens there, or it may not.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # asyncio sends at once, without Nagle's wait of 40 ms for what is said in two pieces, only where the protocol is named
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=MOST_CONNECTIONS)
+        if os.name == "posix":  # elsewhere it would let two listen at one port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((settings.host, settings.port))
+        listening.listen(MOST_CONNECTIONS)
+        return listening
     except (OSError, UnicodeError) as error:
+        listening.close()
         why = getattr(error, "strerror", None) or error
         raise StorageError(
             f"Nothing can listen at {settings.host}, port {settings.port}: {why}.",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mess_core.embeddings.embedder import Embedder
+from mess_core.embeddings.store import RememberingStore
 from mess_core.probing.discovery import Discovery
 from mess_core.search.answers import Plan, build_index, build_segment_index
 from mess_core.search.neighbours import NeighbourIndex
@@ -26,6 +27,7 @@ MOST_INDEXES = 4  # 400 MB each at ten thousand MERT tracks
 MOST_SEGMENT_INDEXES = 2  # 150 MB each at a million segments
 MOST_DISCOVERIES = 8
 MOST_EMBEDDERS = 2
+MOST_EMBEDDING_BYTES = 512 * 2**20  # that were read: ten thousand of 8 segments by nano, a thousand of 4 minutes
 
 
 class Built:
@@ -74,7 +76,7 @@ class Shared:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._lock = threading.Lock()
-        self._workspace = Workspace(root)
+        self._workspace = _open(root)
         self.indexes, self.segment_indexes = Built(MOST_INDEXES), Built(MOST_SEGMENT_INDEXES)
         self._discoveries, self._embedders = Built(MOST_DISCOVERIES), Built(MOST_EMBEDDERS)
         self.hearing = threading.Lock()  # an encoder takes all cores, and keeps what it is at within itself
@@ -84,7 +86,7 @@ class Shared:
         """The data folder; opened anew where another one lies in its place."""
         with self._lock:
             if self._workspace.database.is_replaced:
-                self._workspace = Workspace(self.root)  # the old one is not closed: another thread may be reading it
+                self._workspace = _open(self.root)  # the old one is not closed: another thread may be reading it
                 for built in (self.indexes, self.segment_indexes, self._discoveries):
                     built.clear()
             return self._workspace
@@ -110,3 +112,10 @@ class Shared:
     def close(self) -> None:
         """Close the data folder, which no thread may be using any more."""
         self._workspace.close()
+
+
+def _open(root: Path) -> Workspace:
+    """A data folder whose embeddings are read once: each answer looks at the moments of all its neighbours."""
+    workspace = Workspace(root)
+    workspace.store = RememberingStore(workspace.paths, workspace.database, workspace.custody, MOST_EMBEDDING_BYTES)
+    return workspace

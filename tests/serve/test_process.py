@@ -142,6 +142,14 @@ def test_a_body_that_never_comes_is_given_up(served_home, tmp_path):
         listening.close()
 
 
+def test_small_answers_do_not_wait_for_nagle():
+    """An accepted connection sends at once: else each answer of two pieces takes 40 ms."""
+    with listen(ServiceSettings(port=0)) as listening:
+        assert listening.proto == socket.IPPROTO_TCP  # by which asyncio goes
+        with socket.create_connection(listening.getsockname()), listening.accept()[0] as accepted:
+            assert accepted.proto == socket.IPPROTO_TCP
+
+
 def test_a_port_that_is_taken_is_one_sentence(served_home, capsys):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
