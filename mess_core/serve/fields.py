@@ -118,18 +118,16 @@ class Field:
     @property
     def schema(self) -> dict[str, Any]:
         """As JSON Schema."""
-        kind: dict[str, Any] = {
-            "text": {"type": "string", "maxLength": MOST_CHARACTERS},
-            "texts": {
-                "type": "array",
-                "items": {"type": "string", "maxLength": MOST_CHARACTERS},
-                "maxItems": MOST_TEXTS,
-            },
+        of_text = {"type": "string", "maxLength": MOST_CHARACTERS}
+        kinds: dict[Kind, dict[str, Any]] = {
+            "text": of_text,
+            "texts": {"type": "array", "items": of_text, "maxItems": MOST_TEXTS},
             "whole": {"type": "integer"},
             "number": {"type": "number"},
             "flag": {"type": "boolean"},
             "weights": {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}},
-        }[self.kind]
+        }
+        kind = dict(kinds[self.kind])
         if self.choices:
             kind["enum"] = list(self.choices)
         if not math.isinf(self.least):

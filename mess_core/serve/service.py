@@ -323,7 +323,7 @@ def listen(settings: ServiceSettings) -> socket.socket:
         If somebody else listens there, or it may not.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # asyncio sends at once, without Nagle's wait of 40 ms for what is said in two pieces, only where the protocol is named
+    # Only where the protocol is named does asyncio send at once, without Nagle's wait of 40 ms after a first piece.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":  # elsewhere it would let two listen at one port

@@ -47,12 +47,12 @@ class Built:
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)
-                return self._known[key]  # type: ignore[no-any-return]
+                return self._known[key]
             building = self._building.setdefault(key, threading.Lock())
         with building:
             with self._lock:
                 if key in self._known:  # by whom we waited for
-                    return self._known[key]  # type: ignore[no-any-return]
+                    return self._known[key]
             try:
                 value = build()
             finally:
