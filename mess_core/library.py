@@ -28,19 +28,9 @@ from mess_core.learning.kept import LearnReport
 from mess_core.probing.discovery import Discovery, Group
 from mess_core.probing.result import Level, ProbeSettings
 from mess_core.recommend.for_you import ForYou, recommend
-from mess_core.search.answers import (
-    Answer,
-    Plan,
-    Query,
-    answer,
-    answer_along,
-    answer_in_words,
-    answer_passage,
-    build_index,
-    build_segment_index,
-    make_plan,
-)
+from mess_core.search.answers import Answer, Plan, Query, build_index, make_plan
 from mess_core.search.asking import find_query
+from mess_core.search.inquiry import answer_plan
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.paths import MOST_STEPS, TrackPath, check_length, find_path, question_of_path
 from mess_core.search.question import Question
@@ -201,13 +191,10 @@ class Library:
         texts = (words,) if words else ()
         asked = Question(aspects=dict(aspects or {}), avoid=tuple(avoid), k=k, words=texts, **question)
         plan = make_plan(self.scope, asked, self.scope.discovery_for_search(), is_of_passage=passage is not None)
-        if query is None and words:
-            return answer_in_words(plan)
-        if query is not None and passage is not None:
-            return answer_passage(build_segment_index(plan), plan, self._query(plan.scope, query), passage)
-        if query is None:
-            return answer_along(self._index_of(plan), plan)
-        return answer(self._index_of(plan), plan, self._query(plan.scope, query, measures=plan.measured is not None))
+        find = (
+            None if query is None else lambda plan: self._query(plan.scope, query, measures=plan.measured is not None)
+        )
+        return answer_plan(plan, find, passage, index_of=self._index_of)
 
     def path(
         self,

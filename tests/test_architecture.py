@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"__main__"},
     {"cli", "library"},
+    {"serve"},
     {"work"},
     {"handover", "upkeep"},
     {"learning", "study"},

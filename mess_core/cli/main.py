@@ -8,21 +8,22 @@ With `--json` standard output holds one strict JSON document and nothing else; p
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-from mess_core.catalogue.catalogue import ALL, FILTERS, NAMES
+from mess_core.catalogue.catalogue import ALL, FILTERS
 from mess_core.catalogue.listening import ACTIONS
 from mess_core.catalogue.opinions import ME
-from mess_core.cli import study, tracking
+from mess_core.cli import serving, study, tracking
 from mess_core.cli.saying import DONE, SOME_FAILED, report, say, say_document, show_progress, work_on
 from mess_core.cli.tables import (
     answer_table,
@@ -31,6 +32,7 @@ from mess_core.cli.tables import (
     map_table,
     path_table,
     probe_table,
+    reasons_table,
     recommended_table,
     recommender_table,
     study_table,
@@ -43,7 +45,6 @@ from mess_core.collections.playlist import library_name
 from mess_core.collections.published import AUTO, COLLECTIONS
 from mess_core.embeddings.extraction import use_all_cores
 from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, hearing_ids, load_encoder
-from mess_core.encoders.vocabulary import WORDS, merged, raw_names
 from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.evaluation.blending import weigh_sources, weights_of
 from mess_core.evaluation.faithfulness import Faithfulness
@@ -52,7 +53,15 @@ from mess_core.evaluation.recommendation import K, evaluate_sequences
 from mess_core.evaluation.tagging import check_tags
 from mess_core.evaluation.taste import TasteStudy
 from mess_core.handover.events import export_events, import_events
-from mess_core.handover.exports import as_document, path_document, recommended_document, write_playlist
+from mess_core.handover.exports import (
+    as_document,
+    explained_document,
+    path_document,
+    recommended_document,
+    tags_document,
+    why_not_document,
+    write_playlist,
+)
 from mess_core.handover.incoming import import_library
 from mess_core.handover.judgements import export_judgements, export_strengths, import_judgements
 from mess_core.handover.metrics import export_metric
@@ -72,23 +81,16 @@ from mess_core.recommend.explaining import why_not_of
 from mess_core.recommend.for_you import recommend
 from mess_core.recommend.profile import CONTEXTS
 from mess_core.recommend.sections import SECTIONS
-from mess_core.search.answers import (
-    answer,
-    answer_along,
-    answer_in_words,
-    answer_passage,
-    build_index,
-    build_segment_index,
-    make_plan,
-)
+from mess_core.search.answers import Plan, Query, build_index, make_plan
 from mess_core.search.asking import find_named, find_query
+from mess_core.search.explaining import explain_neighbours
 from mess_core.search.geometry import GEOMETRIES
+from mess_core.search.inquiry import Inquiry, answer_plan, asked_scope, plan_inquiry
 from mess_core.search.learned import LearnedGeometry
 from mess_core.search.matching import parse_passage
 from mess_core.search.paths import MOST_STEPS, check_length, find_path
-from mess_core.search.question import COPIES, Question, parse_aspects, parse_between, parse_heard_as, parse_where
-from mess_core.search.tagged import require_tags, tags_of, without_tags
-from mess_core.search.words import parse_words
+from mess_core.search.question import COPIES, Question, parse_aspects
+from mess_core.search.tagged import read_tags, require_tags
 from mess_core.storage.untrusted import harmless
 from mess_core.upkeep.backup import back_up
 from mess_core.upkeep.check import check
@@ -110,7 +112,6 @@ from mess_core.workspace.workspace import DEMO, Workspace, check_path
 
 WRONG_USE = 2
 NOBODY_READS = 128 + 13  # SIGPIPE
-MOST_VALUES_NAMED = 10
 ACTION_WORDS = ("heard", "skipped", "liked", "disliked")  # as `ACTIONS`
 
 
@@ -303,6 +304,7 @@ def _parser() -> argparse.ArgumentParser:
     similar.add_argument("--between", action="append", default=[], metavar="VALUE=LEAST:MOST",
                          help="only where it was measured so: tempo=90:110, energy=.5: ; repeatable")  # fmt: skip
     similar.add_argument("--playlist", type=_path, metavar="FILE.m3u8", help="also write the answer as a playlist")
+    similar.add_argument("--explain", action="store_true", help="also in what each answer is like the query, and not")
     similar.add_argument("--hubs", choices=["auto", "on", "off"], default="auto", help="correct for hubs (CSLS)")
 
     path = verb("path", _path_between, "A path from one recording to another, each step a small one.")
@@ -408,6 +410,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--vectors", type=_path, metavar="FILE.npy", help="(n, dim) or (n, n_layers, dim)")
     sub.add_argument("--ids", type=_path, metavar="FILE.txt", help="a track id, title or file name per row")
     sub.add_argument("--name", help="what they are called here: imported:NAME")
+
+    serving.add_verb(verb, _path)
 
     check = verb("check", _check, "Verify every stored array; name what is damaged.")
     check.add_argument("--repair", action="store_true", help="forget what is damaged, so that it is extracted again")
@@ -645,50 +649,25 @@ def _reproduce(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
-    asked = options.encoder
-    scope = scope_of(workspace, options.library, asked) if asked else scope_to_listen(workspace, options.library)
-    question = Question(
-        **_compared(options),
-        k=options.k,
-        diversity=options.diversity,
-        max_per_work=options.max_per_work,
-        max_per_performer=options.max_per_performer,
-        max_per_album=options.max_per_album,
-        duplicates=options.duplicates,
-        versions=options.versions,
-        hubs=options.hubs,
-        composers=tuple(options.composers),
-        performers=tuple(options.performers),
-        instruments=tuple(options.instruments),
-        collections=tuple(options.collections),
-        splits=tuple(options.splits),
-        where=parse_where(options.where, [*NAMES, *workspace.catalogue.detail_names(options.library)]),
-        heard_as=parse_heard_as(options.heard_as),
-        between=parse_between(options.between),
-        words=() if options.words is None else tuple(map(str, parse_words(options.words))),
-        like=tuple(find_named(workspace, text) for text in options.like),
-        unlike=tuple(find_named(workspace, text) for text in options.unlike),
-        along=options.along,
-        reverse=options.reverse,
-    )
-    _check_values(workspace, options.library, question.where)
-    passage = parse_passage(options.passage) if options.passage else None
-    plan = make_plan(scope, question, scope.discovery_for_search(), is_of_passage=passage is not None)
+    said = {each.name: getattr(options, each.name) for each in fields(Inquiry)}
+    said |= _compared(options)
+    said["passage"] = parse_passage(options.passage) if options.passage else None
+    for name in ("like", "unlike"):
+        said[name] = [find_named(workspace, text) for text in said[name]]
+    asked = Inquiry(**said)
+    plan = plan_inquiry(workspace, asked)
     for notice in plan.notices:
         print(f"mess: {harmless(notice)}", file=sys.stderr)
+    index_of = functools.cache(build_index)
+
+    def query_of(plan: Plan) -> Query:
+        return find_query(plan.scope, options.query, measures=plan.measured is not None)
+
+    found = answer_plan(plan, query_of if options.query is not None else None, asked.passage, index_of=index_of)
     usual: dict[int, float] = {}
-    if options.query is None:
-        if passage is not None:
-            raise InputError("A passage is one of a query, and there is none.", "Give a QUERY.")
-        found = answer_along(build_index(plan), plan) if question.along else answer_in_words(plan)
-    elif passage is None:
-        index = build_index(plan)  # says what is missing before the query is embedded
-        found = answer(index, plan, find_query(plan.scope, options.query, measures=plan.measured is not None))
-        if not (question.reverse or question.along or question.like or question.unlike):
-            usual = index.usual_percentiles(plan.question)
-    else:
-        segments = build_segment_index(plan)
-        found = answer_passage(segments, plan, find_query(plan.scope, options.query), passage)
+    is_plain = not (asked.reverse or asked.along or asked.like or asked.unlike)
+    if found.query is not None and asked.passage is None and is_plain:
+        usual = index_of(plan).usual_percentiles(plan.question)
     if found.query is not None and workspace.catalogue.has(found.query.track_id):
         for notice in workspace.catalogue.track(found.query.track_id).notices:
             print(f"mess: {notice}", file=sys.stderr)
@@ -696,13 +675,16 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
         print("mess: The query is unlike everything in this library; the nearest may still be far.", file=sys.stderr)
     if options.playlist:
         write_playlist(found, options.playlist)
-    say(options, as_document(found), answer_table(found, usual))
+    if options.explain:
+        reasons = explain_neighbours(found, index_of)
+        say(options, explained_document(found, reasons), [*answer_table(found, usual), *reasons_table(found, reasons)])
+    else:
+        say(options, as_document(found), answer_table(found, usual))
     return DONE
 
 
 def _path_between(workspace: Workspace, options: argparse.Namespace) -> int:
-    asked = options.encoder
-    scope = scope_of(workspace, options.library, asked) if asked else scope_to_listen(workspace, options.library)
+    scope = asked_scope(workspace, options.library, options.encoder)
     plan = make_plan(scope, Question(**_compared(options)), scope.discovery_for_search())
     for notice in plan.notices:
         print(f"mess: {harmless(notice)}", file=sys.stderr)
@@ -730,40 +712,16 @@ def _compared(options: argparse.Namespace) -> dict[str, Any]:
 
 def _tags(workspace: Workspace, options: argparse.Namespace) -> int:
     workspace.catalogue.require_library(options.library)
-    tagged = require_tags(workspace, options.library)
     if options.check:
+        require_tags(workspace, options.library)
         figures = check_tags(workspace, options.library)
         document = {"library": options.library, "figures": [asdict(figure) for figure in figures]}
         say(options, document, tag_check_table(figures))
         return DONE
-    if options.tracks:
-        tracks = [workspace.catalogue.track(track_id) for track_id in options.tracks]
-        raw = np.stack([tags_of(workspace, track.track_id).raw for track in tracks])
-    else:
-        known = workspace.catalogue.tracks_of(tagged.track_ids)
-        tracks, raw = [known[track_id] for track_id in tagged.track_ids], tagged.raw
-    strengths = merged(raw)
-    percentiles = tagged.place(strengths)
-    if sentence := without_tags(tagged, workspace.catalogue.n_tracks(options.library)):
-        print(f"mess: {sentence}", file=sys.stderr)
-    paths = workspace.catalogue.likely_audio_paths([track.track_id for track in tracks])
-    document = {
-        "library": options.library,
-        "tracks": [
-            {
-                "track_id": track.track_id,
-                "title": track.title,
-                "path": str(paths[track.track_id]),
-                "tags": dict(zip(raw_names(), raw[row].tolist(), strict=True)),
-                "words": {
-                    word: {"strength": float(strengths[row, n]), "percentile": float(percentiles[row, n])}
-                    for n, word in enumerate(WORDS)
-                },
-            }
-            for row, track in enumerate(tracks)
-        ],
-    }
-    say(options, document, tags_table(tracks, strengths, percentiles))
+    heard = read_tags(workspace, options.library, options.tracks)
+    if heard.notice:
+        print(f"mess: {heard.notice}", file=sys.stderr)
+    say(options, tags_document(heard), tags_table(heard.tracks, heard.strengths, heard.percentiles))
     return DONE
 
 
@@ -805,13 +763,12 @@ def _evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def _recommend(workspace: Workspace, options: argparse.Namespace) -> int:
-    asked = options.encoder
-    scope = scope_of(workspace, options.library, asked) if asked else scope_to_listen(workspace, options.library)
+    scope = asked_scope(workspace, options.library, options.encoder)
     scope.require_library()
     if options.why_not:
         track_id = find_named(workspace, options.why_not)
         found, text = why_not_of(scope, options.listener, track_id)
-        say(options, {"track_id": track_id, **asdict(found), "text": text}, text)
+        say(options, why_not_document(track_id, found, text), text)
         return DONE
     weights = weights_of(weigh_sources(scope, time.time()))
     listed = recommend(
@@ -967,13 +924,3 @@ def _require_embeddings(scope: Scope) -> None:
             f"No track of library {scope.library!r} has an embedding by {scope.info.id} yet.",
             f"python -m mess_core extract --encoder {scope.info.id}",
         )
-
-
-def _check_values(workspace: Workspace, library: str, where: Sequence[tuple[str, str]]) -> None:
-    """Refuse what no track of the library says: a slip of the pen, where an empty answer would look like one."""
-    for name, wanted in where:
-        said = workspace.catalogue.values_of(library, name)
-        if wanted.casefold() not in {value.casefold() for value in said}:
-            more = f" and {len(said) - MOST_VALUES_NAMED:,} more" if len(said) > MOST_VALUES_NAMED else ""
-            there_is = f"There is: {', '.join(said[:MOST_VALUES_NAMED])}{more}." if said else "No track has any."
-            raise InputError(f"No track has {wanted!r} as its {name}.", there_is)

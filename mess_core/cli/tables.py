@@ -31,6 +31,7 @@ from mess_core.search.along import Dial
 from mess_core.search.answers import Answer
 from mess_core.search.either import in_which
 from mess_core.search.paths import TrackPath
+from mess_core.search.reasons import Reason, in_one_line
 from mess_core.search.seeds import how_alike
 from mess_core.search.tagged import top_words
 from mess_core.search.transposed import in_key
@@ -81,6 +82,13 @@ def _dial_table(answer: Answer, dial: Dial) -> list[str]:
         at, more = number(neighbour.similarity), percent(neighbour.percentile, 1)
         lines.append(f"{neighbour.rank:3d}  {at:>6}  {more:>9}{value}  {found.track.title}")
     return [*lines, dial.of_query] if dial.of_query else lines
+
+
+def reasons_table(answer: Answer, reasons: Mapping[str, Sequence[Reason]]) -> list[str]:
+    """One line per neighbour: in what it is like the query, and in what not."""
+    asked = list(answer.plan.question.weights)
+    said = {found.neighbour.rank: reasons.get(found.track.track_id, ()) for found in answer.found}
+    return [f"{rank:3d}  {in_one_line(each, asked=asked) or NONE}" for rank, each in said.items()]
 
 
 def path_table(path: TrackPath) -> list[str]:

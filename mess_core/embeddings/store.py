@@ -21,7 +21,9 @@ import hashlib
 import json
 import math
 import sqlite3
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -587,6 +589,45 @@ def _facts_in(data: bytes, name: str) -> dict[str, Any]:
         if facts["format"] != FORMAT or not are_right or not isinstance(facts.get("widths", []), list):
             raise ArtefactMismatchError(f"{name} does not say what it is.")
     return facts
+
+
+class RememberingStore(EmbeddingStore):
+    """A store that reads an embedding once and keeps it, up to so many bytes: for whoever answers all day.
+
+    What is kept is known by its sha256, so an embedding that was made anew is read anew. Damage that a file takes after
+    it was read is not noticed here; `check` reads them all.
+    """
+
+    def __init__(self, paths: Paths, database: Database, custody: Custody, most_bytes: int) -> None:
+        super().__init__(paths, database, custody)
+        self.most_bytes, self.n_bytes = most_bytes, 0
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, TrackEmbedding] = OrderedDict()  # what was asked for last is last
+
+    def read(self, track_id: str, info: EncoderInfo) -> TrackEmbedding:
+        """As `EmbeddingStore.read`; its arrays cannot be written."""
+        row = None if info.parts else self._row(track_id, info)
+        if row is None:
+            return super().read(track_id, info)
+        sha256 = str(row["sha256"])
+        with self._lock:
+            if sha256 in self._kept:
+                self._kept.move_to_end(sha256)
+                return self._kept[sha256]
+        embedding = _unpack(self._verified_bytes(row), row["path"])
+        for array in vars(embedding).values():
+            array.setflags(write=False)
+        with self._lock:
+            if sha256 not in self._kept:
+                self._kept[sha256] = embedding
+                self.n_bytes += _n_bytes(embedding)
+            while self.n_bytes > self.most_bytes:
+                self.n_bytes -= _n_bytes(self._kept.popitem(last=False)[1])
+        return embedding
+
+
+def _n_bytes(embedding: TrackEmbedding) -> int:
+    return sum(int(array.nbytes) for array in vars(embedding).values())
 
 
 def precision_in(data: bytes) -> dict[str, Any] | None:

@@ -17,13 +17,16 @@ from types import MappingProxyType
 from typing import Any
 
 from mess_core.catalogue.catalogue import NAMES, Track
+from mess_core.encoders.vocabulary import WORDS, raw_names
 from mess_core.maps.drawing import MapView
 from mess_core.probing.discovery import Discovery
 from mess_core.probing.result import ProbeCell
 from mess_core.recommend.for_you import ForYou
+from mess_core.recommend.reasons import WhyNot
 from mess_core.search.answers import Answer
 from mess_core.search.paths import TrackPath
-from mess_core.search.tagged import words_of
+from mess_core.search.reasons import Reason, in_one_line
+from mess_core.search.tagged import HeardTracks, words_of
 from mess_core.storage.cells import defused
 from mess_core.storage.files import write_atomically
 from mess_core.storage.provenance import versions
@@ -85,6 +88,50 @@ def as_document(answer: Answer) -> dict[str, Any]:
             for found in answer.found
         ],
     }
+
+
+def explained_document(answer: Answer, reasons: Mapping[str, Sequence[Reason]]) -> dict[str, Any]:
+    """The shape of `similar --explain --json`: `as_document`, and of each result in what it is like the query.
+
+    Parameters
+    ----------
+    reasons : mapping of track id to sequence of Reason
+        Of `search.explaining.explain_neighbours`; none of a track of which nothing can be said.
+    """
+    document, asked = as_document(answer), list(answer.plan.question.weights)
+    for result in document["results"]:
+        found = reasons.get(result["track_id"], ())
+        result["reasons"] = [asdict(reason) for reason in found]
+        result["in_words"] = in_one_line(found, asked=asked)
+    return document
+
+
+def tags_document(heard: HeardTracks) -> dict[str, Any]:
+    """The shape of `tags --json`: other programs rely on it; keys may be added, not renamed."""
+    return {
+        "library": heard.library,
+        "tracks": [
+            {
+                "track_id": track.track_id,
+                "title": track.title,
+                "path": str(heard.paths[track.track_id]),
+                "tags": dict(zip(raw_names(), heard.raw[row].tolist(), strict=True)),
+                "words": {
+                    word: {
+                        "strength": float(heard.strengths[row, n]),
+                        "percentile": float(heard.percentiles[row, n]),
+                    }
+                    for n, word in enumerate(WORDS)
+                },
+            }
+            for row, track in enumerate(heard.tracks)
+        ],
+    }
+
+
+def why_not_document(track_id: str, found: WhyNot, text: str) -> dict[str, Any]:
+    """The shape of `recommend --why-not --json`."""
+    return {"track_id": track_id, **asdict(found), "text": text}
 
 
 def recommended_document(found: ForYou) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from mess_core.catalogue.catalogue import Track
 from mess_core.collections.opening import read_track
 from mess_core.embeddings.embedder import Embedder
 from mess_core.embeddings.store import side_by_side
@@ -16,6 +17,8 @@ from mess_core.search.track_facts import facts_of
 from mess_core.targets.measurements import Files, measure_track
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
+
+EmbedderOf = Callable[[str], Embedder]
 
 
 def find_named(workspace: Workspace, text: str) -> str:
@@ -37,9 +40,7 @@ def find_named(workspace: Workspace, text: str) -> str:
     return track_id
 
 
-def find_query(
-    scope: Scope, text: str, embedder: Callable[[str], Embedder] | None = None, *, measures: bool = False
-) -> Query:
+def find_query(scope: Scope, text: str, embedder: EmbedderOf | None = None, *, measures: bool = False) -> Query:
     """The query: from the store if it is known, else embedded now and not kept.
 
     Parameters
@@ -56,20 +57,35 @@ def find_query(
     AudioError
         If the file is no audio.
     """
-    workspace, info = scope.workspace, scope.info
     path = Path(text).expanduser()
     if path.is_file():
-        track = read_track(path).track
-    else:
-        try:
-            track = workspace.catalogue.track(text)
-        except UnknownTrackError as error:
-            raise UnknownTrackError(
-                f"{text!r} is neither a file nor a track id of the catalogue.", "Give the path of an audio file."
-            ) from error
+        return _find(scope, read_track(path).track, text, path, embedder, measures)
+    try:
+        return find_track(scope, text, embedder, measures=measures)
+    except UnknownTrackError as error:
+        raise UnknownTrackError(
+            f"{text!r} is neither a file nor a track id of the catalogue.", "Give the path of an audio file."
+        ) from error
+
+
+def find_track(scope: Scope, track_id: str, embedder: EmbedderOf | None = None, *, measures: bool = False) -> Query:
+    """A track of the catalogue as a query, as `find_query`; what names it is never taken for a path.
+
+    Raises
+    ------
+    UnknownTrackError
+        If there is no such track.
+    """
+    return _find(scope, scope.workspace.catalogue.track(track_id), track_id, None, embedder, measures)
+
+
+def _find(
+    scope: Scope, track: Track, text: str, path: Path | None, embedder: EmbedderOf | None, measures: bool
+) -> Query:
+    workspace, info = scope.workspace, scope.info
 
     def file() -> Path:
-        return path if path.is_file() else workspace.catalogue.audio_path(track.track_id)
+        return path or workspace.catalogue.audio_path(track.track_id)
 
     if workspace.store.has(track.track_id, info):
         query = query_of(scope, workspace.catalogue.track(track.track_id), text)
@@ -86,6 +102,6 @@ def find_query(
         query = Query(text, track.track_id, embedding, heard.facts.duration_s, facts, values)
     if measures and not query.values:
         is_known = workspace.catalogue.has(track.track_id)
-        files = workspace.measurements.files(track.track_id) if is_known else Files(track.track_id, path)
+        files = workspace.measurements.files(track.track_id) if is_known else Files(track.track_id, file())
         query = replace(query, values=measure_track(replace(files, audio=file())).track)
     return query

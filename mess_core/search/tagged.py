@@ -23,9 +23,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from mess_core.catalogue.catalogue import Track
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.hearings import SAME_SOUND
 from mess_core.encoders.musicnn import N_PENULTIMATE, TagLayer
@@ -257,6 +259,55 @@ def require_tags(workspace: Workspace, library: str) -> TaggedLibrary:
         name = "any library" if not library else f"library {library!r}"
         raise DataMissingError(f"MusiCNN has not heard any recording of {name} yet, so there are no tags.", TAGS_CURE)
     return tagged
+
+
+@dataclass(frozen=True, eq=False)
+class HeardTracks:
+    """As what some recordings of a library are heard, and where that stands there.
+
+    raw : (n_tracks, 100), in the order of `raw_names`
+    strengths, percentiles : (n_tracks, n_words)
+    notice : how many recordings of the library could not be asked about, in a sentence; empty if none
+    """
+
+    library: str
+    tracks: tuple[Track, ...]
+    paths: Mapping[str, Path]
+    raw: np.ndarray
+    strengths: np.ndarray
+    percentiles: np.ndarray
+    notice: str
+
+
+def read_tags(workspace: Workspace, library: str, track_ids: Sequence[str] = ()) -> HeardTracks:
+    """The tags of some recordings, or of all of a library that were heard.
+
+    Raises
+    ------
+    UnknownTrackError
+        If there is no such track or library.
+    DataMissingError
+        If MusiCNN has heard nothing of the library, or not one of the tracks.
+    """
+    catalogue = workspace.catalogue
+    catalogue.require_library(library)
+    tagged = require_tags(workspace, library)
+    if track_ids:
+        tracks = [catalogue.track(track_id) for track_id in track_ids]
+        raw = np.stack([tags_of(workspace, track.track_id).raw for track in tracks])
+    else:
+        known = catalogue.tracks_of(tagged.track_ids)
+        tracks, raw = [known[track_id] for track_id in tagged.track_ids], tagged.raw
+    strengths = merged(raw)
+    return HeardTracks(
+        library,
+        tuple(tracks),
+        catalogue.likely_audio_paths([track.track_id for track in tracks]),
+        raw,
+        strengths,
+        tagged.place(strengths),
+        without_tags(tagged, catalogue.n_tracks(library)),
+    )
 
 
 def heard_words(scope: Scope, columns: Sequence[str]) -> dict[str, dict[str, float]]:

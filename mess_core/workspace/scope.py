@@ -33,6 +33,7 @@ from mess_core.probing.discovery import (
     groups_of,
     load,
     load_directions,
+    path_of,
 )
 from mess_core.probing.result import Level, ProbeSettings
 from mess_core.probing.transfer import FEWEST, MOST, borrowed, transfer
@@ -275,6 +276,14 @@ class Scope:
         if found is None or found.library == self.library:
             return found
         return replace(found, aspects=borrowed(found.aspects, self._transfer(found)))
+
+    def stamp_of_discovery(self) -> tuple[float | str, ...]:
+        """Changes whenever `discovery_for_search` may: any library's default run, or what is known here, is another."""
+        scope, workspace = self.for_aspects, self.workspace
+        names = [ALL, *(known.name for known in workspace.catalogue.libraries())]
+        paths = [path_of(workspace.paths, name, scope.info, "work", "track") for name in names]
+        changed = (path.stat().st_mtime_ns for path in paths if path.is_file())
+        return (*changed, scope.content, *workspace.measurements.stamp())
 
     def _transfer(self, discovery: Discovery) -> dict[str, Transfer]:
         """How well another library's directions hold here, by target; none of tracks that were probed there."""

@@ -81,8 +81,24 @@ class UploadWriter:
         except OSError as error:
             raise _not_stored(error) from error
 
-    def finish(self) -> Track:
-        """Check that it is audio, give it its name, and register it."""
+    @property
+    def path(self) -> Path:
+        """Where it lies until it is finished: under a name of ours, which is swept if it stays behind."""
+        return self._path
+
+    @property
+    def name(self) -> str:
+        """What its sender called it, as it can be printed."""
+        return self._said
+
+    def receive(self) -> Track:
+        """Check that it is audio, once all of it has come; nothing is registered.
+
+        Raises
+        ------
+        AudioError
+            If it is empty, or no audio that MESS reads.
+        """
         if self.n_bytes == 0:
             raise AudioError(f"{self._said!r} is empty.", "Choose a file with sound in it.")
         try:
@@ -93,7 +109,7 @@ class UploadWriter:
             raise _not_stored(error) from error
         info = self._inspect()
         sha256 = self._digest.hexdigest()
-        track = Track(
+        return Track(
             track_id=track_id_of(sha256),
             sha256=sha256,
             title=self.title,
@@ -103,8 +119,12 @@ class UploadWriter:
             codec=info.codec,
             is_truncated=info.is_truncated,
         )
-        known = self.workspace.catalogue.find_sha256(sha256)
-        path = self.workspace.paths.uploads / f"{sha256}.{info.codec.split()[0].lower()}"
+
+    def finish(self) -> Track:
+        """Check that it is audio, give it its name, and register it."""
+        track = self.receive()
+        known = self.workspace.catalogue.find_sha256(track.sha256)
+        path = self.workspace.paths.uploads / f"{track.sha256}.{track.codec.split()[0].lower()}"
         kept = None if known is None else self.workspace.catalogue.likely_audio_path(known.track_id)
         if known is not None and kept != path and kept is not None and kept.is_file():
             self.abandon()

@@ -10,12 +10,12 @@ import pytest
 
 from mess_core.collections.opening import read_track
 from mess_core.embeddings import store as module
-from mess_core.embeddings.store import TrackPooler, pool_frames
+from mess_core.embeddings.store import RememberingStore, TrackPooler, pool_frames
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError
 from mess_core.upkeep.check import check
 from mess_core.workspace.scope import Scope
 from tests.conftest import FakeEncoder
-from tests.planted import INFO, embedding
+from tests.planted import INFO, TWO_LAYERS, embedding, plant_library
 
 
 @pytest.fixture
@@ -205,3 +205,26 @@ def test_an_embedding_says_what_it_is(home, track_ids):
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     facts = json.loads(header["__metadata__"]["mess"])
     assert facts["fingerprint"] == INFO.fingerprint and facts["track_id"] == track_ids[0] and facts["licence"] == "none"
+
+
+def test_a_store_that_remembers_reads_once_and_again_what_was_made_anew(home, monkeypatch):
+    """The same embeddings as the other store gives, read-only; no more bytes than it may keep."""
+    ids = plant_library(home, TWO_LAYERS, n=4)
+    n_bytes = sum(array.nbytes for array in vars(home.store.read(ids[0], TWO_LAYERS)).values())
+    store = RememberingStore(home.paths, home.database, home.custody, most_bytes=2 * n_bytes)
+    for track_id in (*ids, *reversed(ids)):
+        plain, kept = home.store.read(track_id, TWO_LAYERS), store.read(track_id, TWO_LAYERS)
+        for name, array in vars(plain).items():
+            np.testing.assert_array_equal(getattr(kept, name), array)
+            assert not getattr(kept, name).flags.writeable
+        assert store.n_bytes <= 2 * n_bytes
+    n_read = []
+    real = RememberingStore._verified_bytes
+    monkeypatch.setattr(RememberingStore, "_verified_bytes", lambda self, row: n_read.append(row) or real(self, row))
+    assert store.read(ids[0], TWO_LAYERS) is store.read(ids[0], TWO_LAYERS) and not n_read
+    other = replace(home.store.read(ids[1], TWO_LAYERS), mean=np.ones((2, 6), np.float32))
+    home.store.write(ids[0], TWO_LAYERS, other)
+    np.testing.assert_array_equal(store.read(ids[0], TWO_LAYERS).mean, other.mean)
+    assert len(n_read) == 1
+    with pytest.raises(DataMissingError):
+        store.read("nobody", TWO_LAYERS)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import streamlit as st
 
-from mess_core.catalogue.catalogue import ALL
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import encoder_ids, encoder_info
 from mess_core.errors import ArtefactMismatchError
@@ -60,10 +59,7 @@ def info(encoder_id: str) -> EncoderInfo:
 def discovery(scope: Scope) -> Discovery | None:
     """What searches of a library go by; read again when any library's default run, or what is known here, changed."""
     scope = scope.for_aspects
-    names = [ALL, *(known.name for known in workspace().catalogue.libraries())]
-    paths = [path_of(workspace().paths, name, scope.info, "work", "track") for name in names]
-    changed = tuple(path.stat().st_mtime_ns for path in paths if path.is_file())
-    return _discovery_for_search(scope, (*changed, scope.content, *workspace().measurements.stamp()))
+    return _discovery_for_search(scope, scope.stamp_of_discovery())
 
 
 def own_discovery(scope: Scope) -> Discovery | None:

@@ -1,0 +1,1 @@
+"""The service: what the command line answers, over HTTP."""
