@@ -22,7 +22,7 @@ import numpy as np
 from mess_core.catalogue.catalogue import ALL, FILTERS, NAMES
 from mess_core.catalogue.listening import ACTIONS
 from mess_core.catalogue.opinions import ME
-from mess_core.cli import study, tracking
+from mess_core.cli import engines, study, tracking
 from mess_core.cli.saying import DONE, SOME_FAILED, report, say, say_document, show_progress, work_on
 from mess_core.cli.tables import (
     answer_table,
@@ -82,6 +82,7 @@ from mess_core.search.answers import (
     make_plan,
 )
 from mess_core.search.asking import find_named, find_query
+from mess_core.search.engines.chosen import ENGINES, FAISS
 from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.learned import LearnedGeometry
 from mess_core.search.matching import parse_passage
@@ -304,6 +305,8 @@ def _parser() -> argparse.ArgumentParser:
                          help="only where it was measured so: tempo=90:110, energy=.5: ; repeatable")  # fmt: skip
     similar.add_argument("--playlist", type=_path, metavar="FILE.m3u8", help="also write the answer as a playlist")
     similar.add_argument("--hubs", choices=["auto", "on", "off"], default="auto", help="correct for hubs (CSLS)")
+    similar.add_argument("--engine", choices=list(ENGINES), default="",
+                         help="what is asked for the nearest; by default what the verb engine has chosen")  # fmt: skip
 
     path = verb("path", _path_between, "A path from one recording to another, each step a small one.")
     path.add_argument("beginning", metavar="A", help="a track id or any audio file")
@@ -385,6 +388,7 @@ def _parser() -> argparse.ArgumentParser:
     events.add_argument("--yes", action="store_true", help="with forget: do it")
 
     study.add_verb(verb, mlflow_option)
+    engines.add_verbs(verb)
 
     again = verb("reproduce", _reproduce, "Compute a kept result again and compare it, number by number.")
     again.add_argument(
@@ -673,7 +677,9 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
     )
     _check_values(workspace, options.library, question.where)
     passage = parse_passage(options.passage) if options.passage else None
-    plan = make_plan(scope, question, scope.discovery_for_search(), is_of_passage=passage is not None)
+    plan = make_plan(
+        scope, question, scope.discovery_for_search(), is_of_passage=passage is not None, engine=options.engine
+    )
     for notice in plan.notices:
         print(f"mess: {harmless(notice)}", file=sys.stderr)
     usual: dict[int, float] = {}
@@ -692,6 +698,8 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
     if found.query is not None and workspace.catalogue.has(found.query.track_id):
         for notice in workspace.catalogue.track(found.query.track_id).notices:
             print(f"mess: {notice}", file=sys.stderr)
+    if found.answered_by is not None and plan.asks != FAISS:
+        print(f"mess: {harmless(found.answered_by.words)}", file=sys.stderr)
     if found.is_strange:
         print("mess: The query is unlike everything in this library; the nearest may still be far.", file=sys.stderr)
     if options.playlist:
