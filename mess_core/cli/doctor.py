@@ -286,9 +286,9 @@ def _engines(workspace: Workspace) -> list[Finding]:
     findings = []
     for library in (ALL, *(each.name for each in workspace.catalogue.libraries())):
         name = engine_of(workspace, library)
-        if name == FAISS:
-            continue
         scope = scope_to_listen(workspace, library)
+        if name == FAISS or not scope.n_embedded:
+            continue
         try:
             plan = make_plan(scope, Question(), scope.discovery_for_search())
             findings.append(Finding(f"engine {library}", try_engine(plan, name).words, True))

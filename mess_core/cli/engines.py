@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from mess_core.catalogue.catalogue import ALL
 from mess_core.cli.saying import DONE, say
 from mess_core.search.answers import make_plan
-from mess_core.search.engines.chosen import ENGINES, FAISS, engine_of, keep_engine
+from mess_core.search.engines.chosen import ENGINES, FAISS, engine_of, keep_engine, own_folder
 from mess_core.search.engines.postgres import DSN_VARIABLE
 from mess_core.search.engines.serving import dsn_of_served, serve
 from mess_core.search.engines.trial import try_engine
@@ -51,7 +51,7 @@ def _engine(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def _serve(workspace: Workspace, options: argparse.Namespace) -> int:
-    folder = (options.folder or workspace.paths.postgres).expanduser().resolve()
+    folder = (options.folder or own_folder(workspace.paths, workspace.paths.postgres)).expanduser().resolve()
 
     def stop(*_: object) -> NoReturn:
         raise KeyboardInterrupt
@@ -59,9 +59,9 @@ def _serve(workspace: Workspace, options: argparse.Namespace) -> int:
     before = signal.signal(signal.SIGTERM, stop)
     try:
         with serve(folder, options.user) as dsn:
-            found = dsn_of_served(workspace.paths) == dsn
             lines = [f"PostgreSQL with pgvector runs; Ctrl-C stops it. Its files are in {folder}."]
-            lines += [] if found else [f"For other programs and verbs: export {DSN_VARIABLE}={shlex.quote(dsn)}"]
+            if dsn_of_served(workspace.paths.postgres) != dsn:
+                lines.append(f"For other verbs and programs: export {DSN_VARIABLE}={shlex.quote(dsn)}")
             say(options, {"dsn": dsn, "folder": str(folder)}, lines)
             print(end="", flush=True)
             while True:

@@ -59,6 +59,7 @@ from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 
 LOCATED = 10  # the best finds of a passage are heard again: 24 ms of a core each (WAV), 70 ms (Ogg)
+PASSAGES_BY_FAISS = "Passages are looked for in this process, by FAISS."
 LISTENERS = 2  # at a time: most of it is decoding
 
 
@@ -204,7 +205,9 @@ def make_plan(
     """
     if engine:
         check_engine(engine)
-        return replace(make_plan(scope, question, discovery, is_of_passage=is_of_passage), engine=engine)
+        plan = make_plan(scope, question, discovery, is_of_passage=is_of_passage)
+        notice = (PASSAGES_BY_FAISS,) if is_of_passage and engine != FAISS else ()
+        return replace(plan, engine=engine, notices=(*plan.notices, *notice))
     scope.require_library()
     check_question(question)
     asked = GEOMETRIES.get(question.geometry)  # None of "auto"

@@ -27,7 +27,7 @@ GOES_ON = "FAISS answers in its place."
 class EngineRows(RowIndex):
     """Rows that an engine is asked for.
 
-    problem : why it does not answer, in a sentence; empty if it does
+    failure : why it did not answer the last time; None if it did
     n_put : rows that were put when it was opened; None while it was not
 
     Parameters
@@ -57,7 +57,7 @@ class EngineRows(RowIndex):
         self._row_of = {row_id: row for row, row_id in enumerate(self._ids)}
         self._engine: Engine | None = None
         self._opening, self._not_before = threading.Lock(), 0.0
-        self.problem = ""
+        self.failure: MessError | None = None
         self.n_put: int | None = None
 
     @property
@@ -71,6 +71,12 @@ class EngineRows(RowIndex):
         if len(queries) == 1 and 0 < k < self.n_rows and (found := self._asked(queries[0], k, wanted)) is not None:
             return found
         return super().search(queries, k, share)
+
+    @property
+    def problem(self) -> str:
+        """Why it did not answer, in a sentence; empty if it did."""
+        error = self.failure
+        return "" if error is None else f"{error.message.rstrip('.')}. {GOES_ON} {error.hint}".strip()
 
     def ask(self) -> None:
         """Open and fill the collection now.
@@ -106,11 +112,11 @@ class EngineRows(RowIndex):
         try:
             ids, products = self._opened().nearest_exactly(query, k, score, np.ones(1), wanted)
         except MessError as error:
-            self.problem = f"{error.message.rstrip('.')}. {GOES_ON} {error.hint}".strip()
+            self.failure = error
             self._not_before = time.monotonic() + RETRY_S
             self.close()
             return None
-        self.problem = ""
+        self.failure = None
         return products.T, self._places(ids)[None]
 
     def _places(self, ids: Sequence[str]) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from mess_core import __version__
 from mess_core.catalogue.catalogue import FILTERS
@@ -15,6 +16,7 @@ from mess_core.search.engines.flat import FaissEngine
 from mess_core.search.engines.lance import LanceEngine
 from mess_core.search.engines.postgres import DSN_VARIABLE, PostgresEngine
 from mess_core.search.engines.serving import dsn_of_served
+from mess_core.storage.files import inside
 from mess_core.storage.paths import Paths
 from mess_core.workspace.workspace import Workspace
 
@@ -63,8 +65,9 @@ def open_engine(paths: Paths, name: str, key: str, widths: Sequence[int], names:
     """
     check_engine(name)
     if name == LanceEngine.name:
-        engine: Engine = LanceEngine(paths.lancedb, key, widths, names)
-        lance.tidy(paths.lancedb, MOST_COLLECTIONS)
+        folder = own_folder(paths, paths.lancedb)
+        engine: Engine = LanceEngine(folder, key, widths, names)
+        lance.tidy(folder, MOST_COLLECTIONS)
         return engine
     if name == PostgresEngine.name:
         dsn = dsn_of(paths)
@@ -72,6 +75,11 @@ def open_engine(paths: Paths, name: str, key: str, widths: Sequence[int], names:
         postgres.tidy(dsn, MOST_COLLECTIONS)
         return engine
     return FaissEngine(key, widths, names)
+
+
+def own_folder(paths: Paths, folder: Path) -> Path:
+    """A folder of the data folder; ArtefactMismatchError if a link leads out of it, as in one from somebody else."""
+    return inside(paths.root, folder.relative_to(paths.root).as_posix())
 
 
 def dsn_of(paths: Paths) -> str:
@@ -82,7 +90,7 @@ def dsn_of(paths: Paths) -> str:
     EngineError
         If neither is there.
     """
-    found = os.environ.get(DSN_VARIABLE, "").strip() or dsn_of_served(paths)
+    found = os.environ.get(DSN_VARIABLE, "").strip() or dsn_of_served(own_folder(paths, paths.postgres))
     if not found:
         raise EngineError(
             f"No PostgreSQL server is named: {DSN_VARIABLE} is not set.",

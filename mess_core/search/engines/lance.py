@@ -24,6 +24,7 @@ from mess_core.search.engines.contract import INSTALL, Engine, Wanted, stamp_of
 
 PREFIX = "rows_"
 KEPT_VERSIONS = timedelta(hours=1)  # older ones are deleted: whoever reads one has long ended
+TIDIED_EVERY = 16  # versions
 MOST_IN_A_LIST = 1000  # ids in one expression
 
 
@@ -144,7 +145,9 @@ class LanceEngine(Engine):
             table = self._latest()
             merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(batch)
-            table.optimize(cleanup_older_than=KEPT_VERSIONS)
+            if table.version % TIDIED_EVERY == 0:
+                with contextlib.suppress(RuntimeError, OSError, ValueError):  # another process does it at the moment
+                    table.optimize(cleanup_older_than=KEPT_VERSIONS)
 
     def _latest(self) -> Any:
         """The table, as others have left it."""

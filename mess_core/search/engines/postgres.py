@@ -49,7 +49,11 @@ class PostgresEngine(Engine):
         self._dsn, self._opened = dsn, None  # type: str, Connection[Any] | None
         ends = [*range(MOST_COLUMNS, self.n_columns, MOST_COLUMNS), self.n_columns]
         self._pieces = [slice(a, b) for a, b in zip([0, *ends], ends, strict=False)]
-        self._set_up()
+        try:
+            self._set_up()
+        except BaseException:
+            self.close()
+            raise
 
     def _set_up(self) -> None:
         from psycopg import sql
@@ -235,7 +239,7 @@ def connect(dsn: str) -> Connection[Any]:
     with explaining(dsn):
         connection: Connection[Any] = psycopg.connect(
             dsn, autocommit=True, connect_timeout=CONNECT_S, application_name="mess", client_encoding="utf8",
-            tcp_user_timeout=1000 * ANSWER_S,
+            tcp_user_timeout=1000 * ANSWER_S, keepalives_idle=10, keepalives_interval=5, keepalives_count=4,
         )  # fmt: skip
     try:
         with explaining(dsn):

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from mess_core.errors import DependencyMissingError, EngineError, InputError
 from mess_core.search.engines.contract import INSTALL
-from mess_core.storage.paths import Paths
 from mess_core.storage.untrusted import printable
 
 SOCKET = ".s.PGSQL.5432"
@@ -83,10 +82,10 @@ def serve(folder: Path, user: str | None = None) -> Iterator[str]:
             server.wait()
 
 
-def dsn_of_served(paths: Paths) -> str:
-    """The DSN of what `serve-db` has started for a data folder; empty where nothing runs."""
-    sockets = socket_folder(paths.postgres)
-    is_own = sockets == paths.postgres or (sockets.is_dir() and _is_own(sockets))  # anybody may make a temporary one
+def dsn_of_served(folder: Path) -> str:
+    """The DSN of what `serve-db` has started on a folder; empty where nothing runs."""
+    sockets = socket_folder(folder)
+    is_own = sockets == folder or (sockets.is_dir() and _is_own(sockets))  # anybody may make a temporary one
     return _dsn(sockets) if is_own and (sockets / SOCKET).exists() else ""
 
 
