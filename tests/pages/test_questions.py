@@ -152,12 +152,14 @@ def test_recordings_of_one_work_stand_under_the_nearest_until_they_are_opened(la
 def test_the_numbers_say_what_answered_and_a_database_that_does_not_costs_a_sentence(launch, home, bright, monkeypatch):
     """The list is the same."""
     at = launch(LISTEN, query=bright[3], library="music")
-    assert re.search(r"Answered by FAISS, [0-9.]+ ms a lookup\.", words(at)) and "in its place" not in words(at)
+    said = words(at).replace("\\", "")
+    assert re.search(r"Answered by FAISS, [0-9.]+ ms a lookup\.", said) and "in its place" not in said
     monkeypatch.setitem(sys.modules, "lancedb", None)
     keep_engine(home, "music", "lancedb")
     again = launch(LISTEN, query=bright[3], library="music")
-    assert titles(again) == titles(at) and "Answered by FAISS" in words(again)
-    assert "LanceDB is not installed. FAISS answers in its place." in words(again).replace("\\", "")
+    said = words(again).replace("\\", "")
+    assert titles(again) == titles(at) and "Answered by FAISS" in said
+    assert "LanceDB is not installed. FAISS answers in its place." in said
 
 
 def path_between(ids: list[str], n: int = 8, **request: object) -> TrackPath:
