@@ -44,7 +44,8 @@ K, N_QUERIES, SEED = 10, 60, 0
 KEY = "be4c4" * 5
 WEIGHED = (None, 3, 1)  # blocks that have weight; None: all
 NAME, WORD, ONE_IN = "composer", "rare", 100
-WIDTH = 4  # of a block: three targets of an aspect, and their square
+WIDTH = 4  # of a block: three targets of an aspect, and their square; of wide rows, as of layers, more
+MOST_BLOCKS = 17
 
 
 @dataclass(eq=False)
@@ -99,7 +100,8 @@ def main() -> None:
 def lines(n_rows: int, n_columns: int, folder: Path, dsn: str) -> Iterator[str]:
     """One for each engine that is there."""
     rng = np.random.default_rng(SEED)
-    widths = [WIDTH] * (n_columns // WIDTH) + ([n_columns % WIDTH] if n_columns % WIDTH else [])
+    width = max(WIDTH, n_columns // MOST_BLOCKS)
+    widths = [width] * (n_columns // width) + ([n_columns % width] if n_columns % width else [])
     items = rng.standard_normal((n_rows, n_columns)).astype(np.float32)
     places = np.cumsum(widths)[:-1]
     ids = [f"{row:012x}" for row in range(n_rows)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -20,6 +21,7 @@ from mess_core.errors import EngineError, MessError
 from mess_core.search.engines.contract import Engine, Metadata, Wanted, fill, plain
 from mess_core.search.rows import RowIndex
 
+FEW_ROWS = 1000
 RETRY_S = 30.0  # after which an engine that did not answer is asked again
 GOES_ON = "FAISS answers in its place."
 
@@ -68,7 +70,8 @@ class EngineRows(RowIndex):
         self, queries: np.ndarray, k: int, share: float = 1.0, wanted: Wanted | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """As of `RowIndex`; of one query, by the engine. Fewer than k where fewer rows are wanted."""
-        if len(queries) == 1 and 0 < k < self.n_rows and (found := self._asked(queries[0], k, wanted)) is not None:
+        is_asked = len(queries) == 1 and 0 < k < max(self.n_rows, FEW_ROWS)  # of many, all are at hand
+        if is_asked and (found := self._asked(queries[0], min(k, self.n_rows), wanted)) is not None:
             return found
         return super().search(queries, k, share)
 
@@ -111,6 +114,8 @@ class EngineRows(RowIndex):
 
         try:
             ids, products = self._opened().nearest_exactly(query, k, score, np.ones(1), wanted)
+            if len(ids) < k and not wanted:
+                raise EngineError("Rows of this library are gone from it.", "Ask again: they are put again then.")
         except MessError as error:
             self.failure = error
             self._not_before = time.monotonic() + RETRY_S
@@ -136,5 +141,6 @@ class EngineRows(RowIndex):
                 except BaseException:
                     engine.close()
                     raise
+                weakref.finalize(self, engine.close)  # a page forgets an index without a word
                 self._engine = engine
             return self._engine

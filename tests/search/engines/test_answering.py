@@ -148,7 +148,7 @@ def test_an_engine_that_cannot_be_opened_is_a_sentence(vectors) -> None:
     assert index.answered_by.problem.startswith("No server is named. FAISS") and len(n_tries) == 1
 
 
-def test_rows_that_are_not_of_the_library_are_taken_out(vectors, monkeypatch) -> None:
+def test_rows_of_others_are_taken_out_and_what_is_gone_is_put_again(vectors) -> None:
     """As where somebody else wrote into the collection: FAISS answers, then it is put right."""
     engine = FaissEngine(KEY, [L * D + L])
     index, plain = index_of(vectors, LayerGeometry, open_engine=lambda widths: engine), index_of(vectors, LayerGeometry)
@@ -156,6 +156,12 @@ def test_rows_that_are_not_of_the_library_are_taken_out(vectors, monkeypatch) ->
     engine.put(["stranger"], [index.rows.rows(np.array([4]))])
     assert index.search(vectors[4]) == plain.search(vectors[4])
     assert "Rows of another library" in index.answered_by.problem
-    monkeypatch.setattr(answering.time, "monotonic", lambda: 1e12)
+    index.rows._not_before = 0.0
+    assert index.search(vectors[4]) == plain.search(vectors[4])
+    assert index.answered_by.problem == "" and len(engine) == N
+    engine.delete(IDS[:390])
+    assert index.search(vectors[4]) == plain.search(vectors[4])
+    assert "are gone from it" in index.answered_by.problem
+    index.rows._not_before = 0.0
     assert index.search(vectors[4]) == plain.search(vectors[4])
     assert index.answered_by.problem == "" and len(engine) == N
