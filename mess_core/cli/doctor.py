@@ -20,7 +20,7 @@ from mess_core.encoders.registry import encoder_choices, encoder_ids, encoder_in
 from mess_core.errors import ArtefactMismatchError, MessError
 from mess_core.evaluation.kept import KINDS, load_evaluation
 from mess_core.search.answers import make_plan
-from mess_core.search.engines.chosen import FAISS, engine_of
+from mess_core.search.engines.chosen import ENGINES, FAISS, engine_of
 from mess_core.search.engines.trial import try_engine
 from mess_core.search.question import Question
 from mess_core.search.recall import read_recall
@@ -303,7 +303,8 @@ def _search(scope: Scope) -> Finding:
     """Which index answers, and what it misses."""
     n_tracks = scope.n_embedded
     kind = kind_for(n_tracks, scope.info.n_numbers + scope.info.n_layers)
-    state = f"{counted(n_tracks, 'track')}, by FAISS, {'exact: every track compared' if kind == 'flat' else kind}"
+    by = ENGINES[engine_of(scope.workspace, scope.library)].title
+    state = f"{counted(n_tracks, 'track')}, by {by}, {'exact: every track compared' if kind == 'flat' else kind}"
     figures = read_recall(scope, "layer") if kind != "flat" else []
     state += "".join(f"; {f.weighting}: {f.share:.1%} found in {f.median_s * 1e3:.1f} ms" for f in figures)
     return Finding(f"search {scope.library} {scope.info.id}", state, True)

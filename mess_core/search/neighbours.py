@@ -447,6 +447,7 @@ class NeighbourIndex:
             parts, totals = self._scores_of_all(seeds, weights)
             none = np.empty((0, self.geometry.n_columns), np.float32)  # all of them are not held twice
             return _Portion(len(self), np.arange(len(self)), none, parts, totals, -np.inf, True)
+        self.rows.open()
         found, bounds, is_all = [], [], n == len(self)
         for vector, constant, most in lookups:
             share = np.count_nonzero(vector) / vector.size

@@ -93,6 +93,9 @@ class RowIndex:
         """Of what answers, as a person reads it."""
         return "FAISS"
 
+    def open(self) -> None:
+        """Make ready what answers, where that is something else than these rows; it is not timed as a lookup."""
+
     def search(
         self, queries: np.ndarray, k: int, share: float = 1.0, wanted: Mapping[str, Collection[str]] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:

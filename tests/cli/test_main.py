@@ -240,10 +240,10 @@ def test_doctor_says_which_index_answers_and_what_it_misses(run, library, monkey
     monkeypatch.setattr(rows, "FLAT_UP_TO", 2)
     monkeypatch.setattr(rows, "NARROW", 0)
     monkeypatch.setattr(rows, "NARROW", 1)
-    assert findings()[name] == "3 tracks, hnsw"  # nobody has searched yet
+    assert findings()[name] == "3 tracks, by FAISS, hnsw"  # nobody has searched yet
     document = json.loads(run("similar", library[0], "--encoder", "mel", "--library", "music", "--json")[1])
     assert document["index"] == "hnsw" and len(document["results"]) == 2
-    assert "3 tracks, hnsw; nothing in particular: 100.0% found in" in findings()[name]
+    assert "3 tracks, by FAISS, hnsw; nothing in particular: 100.0% found in" in findings()[name]
 
 
 # --- with a discovery ---------------------------------------------------------------------------------------

@@ -81,6 +81,14 @@ class EngineRows(RowIndex):
         error = self.failure
         return "" if error is None else f"{error.message.rstrip('.')}. {GOES_ON} {error.hint}".strip()
 
+    def open(self) -> None:
+        """Open and fill the collection, where it is not open; what goes wrong is remembered."""
+        if self._engine is None and time.monotonic() >= self._not_before:
+            try:
+                self._opened()
+            except MessError as error:
+                self._fell_silent(error)
+
     def ask(self) -> None:
         """Open and fill the collection now.
 
@@ -117,12 +125,15 @@ class EngineRows(RowIndex):
             if len(ids) < k and not wanted:
                 raise EngineError("Rows of this library are gone from it.", "Ask again: they are put again then.")
         except MessError as error:
-            self.failure = error
-            self._not_before = time.monotonic() + RETRY_S
-            self.close()
+            self._fell_silent(error)
             return None
         self.failure = None
         return products.T, self._places(ids)[None]
+
+    def _fell_silent(self, error: MessError) -> None:
+        self.failure = error
+        self._not_before = time.monotonic() + RETRY_S
+        self.close()
 
     def _places(self, ids: Sequence[str]) -> np.ndarray:
         try:

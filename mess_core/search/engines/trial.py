@@ -21,7 +21,7 @@ class Trial:
     """What came of it.
 
     about : what answered, with its version and where
-    n_rows, n_put : rows of the library, and how many of them were put now, in `put_s` seconds
+    n_rows, n_put : rows of the library, and how many of them were put when it was opened, in `opened_s` seconds
     median_s, beside_s : of one lookup, and of the same by FAISS here
     share : of the true ten nearest of some recordings, found
     """
@@ -30,7 +30,7 @@ class Trial:
     about: str
     n_rows: int
     n_put: int
-    put_s: float
+    opened_s: float
     median_s: float
     beside_s: float
     share: float
@@ -41,7 +41,7 @@ class Trial:
         said = f"{self.about}: {counted(self.n_rows, 'row')}, {self.median_s * 1e3:.1f} ms a lookup"
         if self.beside_s != self.median_s:
             said += f" (FAISS {self.beside_s * 1e3:.1f} ms), {self.share:.1%} of the ten nearest found"
-        return f"{said}; {counted(self.n_put, 'row')} put in {self.put_s:.1f} s" if self.n_put else said
+        return f"{said}; {counted(self.n_put, 'row')} put, opened in {self.opened_s:.1f} s" if self.n_put else said
 
 
 def try_engine(plan: Plan, name: str) -> Trial:
@@ -56,11 +56,11 @@ def try_engine(plan: Plan, name: str) -> Trial:
 
     index = build_index(replace(plan, engine=name))
     rows, geometry = index.rows, index.geometry
-    about, n_put, put_s = f"FAISS {faiss.__version__}, in this process", 0, 0.0
+    about, n_put, opened_s = f"FAISS {faiss.__version__}, in this process", 0, 0.0
     if isinstance(rows, EngineRows):
         started_s = time.perf_counter()
         rows.ask()
-        put_s, n_put, about = time.perf_counter() - started_s, rows.n_put or 0, rows.about()
+        opened_s, n_put, about = time.perf_counter() - started_s, rows.n_put or 0, rows.about()
     chosen = np.random.default_rng(SEED).choice(len(index), min(N_QUERIES, len(index)), replace=False)
     times: list[tuple[float, float]] = []
     n_found = n_true = 0
@@ -81,4 +81,6 @@ def try_engine(plan: Plan, name: str) -> Trial:
             raise rows.failure
     median_s, beside_s = np.median(times, axis=0).tolist()
     is_other = isinstance(rows, EngineRows)
-    return Trial(name, about, len(index), n_put, put_s, median_s, beside_s if is_other else median_s, n_found / n_true)
+    return Trial(
+        name, about, len(index), n_put, opened_s, median_s, beside_s if is_other else median_s, n_found / n_true
+    )
