@@ -1,6 +1,6 @@
 """LanceDB: rows in files of a folder, read as they are needed; no server.
 
-A table for each collection, `rows_KEY`, with the columns id, stamp, item (so many float32) and w0, w1, …: the words by
+A table for each collection, rows_KEY, with the columns id, stamp, item (so many float32) and w0, w1, …: the words by
 which rows are filtered, one for each name. Every change is a new version of the table, written whole before it counts:
 a process that is killed leaves the version before. No index is made, so every row is compared: exact.
 

@@ -1,6 +1,6 @@
 """PostgreSQL with pgvector: rows in a database on a server, this machine's or another one's.
 
-Everything lies in the schema `mess`: the table `collections` says which there are, and each has a table `rows_KEY` with
+Everything lies in the schema `mess`: the table `collections` says which there are, and each has a table rows_KEY with
 the columns id, stamp, words (JSON) and v0, v1, …: the row, in pieces that pgvector takes. A change is one transaction:
 a process that is killed, or a server that goes, leaves what was there. Writers of one collection wait for each other.
 

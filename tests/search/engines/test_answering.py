@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -76,6 +78,23 @@ def test_every_question_has_the_same_answer(opened, vectors, kind) -> None:
             assert asked[0] == asked[1], question
     assert index.answered_by.problem == "" and index.rows.n_put == N
     assert index.answered_by.engine == index.rows._opened().title
+    index.rows.close()
+
+
+@pytest.mark.parametrize("opened", ENGINES, indirect=True)
+def test_sessions_that_ask_at_once_get_their_own_answers(opened, vectors) -> None:
+    """They share one index, as pages do, and so one engine; it is opened once."""
+    plain = index_of(vectors, LayerGeometry)
+    index = index_of(vectors, LayerGeometry, open_engine=lambda widths: opened(widths, ["composer"]), metadata=METADATA)
+    asked = [(row, question) for row in range(0, 40, 4) for question in QUESTIONS[:6]]
+
+    def ask(each):
+        return index.search(vectors[each[0]], each[1], facts_of=facts_of)
+
+    with ThreadPoolExecutor(8) as sessions:
+        found = list(sessions.map(ask, asked))
+    assert found == [plain.search(vectors[row], question, facts_of=facts_of) for row, question in asked]
+    assert index.answered_by.problem == ""
     index.rows.close()
 
 
