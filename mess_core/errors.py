@@ -8,6 +8,7 @@
       ArtefactMismatchError  stored data does not fit this code, or is damaged
       StorageError           also OSError: the disk refused (full, read-only, gone)
       LeaseLostError         another worker has taken this job over
+      EngineError            another program that searches does not answer, or not as it should
       DependencyMissingError also ImportError: the hint is the command that installs it
 
 The message says what, the value received with its unit, and what was expected; the hint says how to cure it.
@@ -68,6 +69,10 @@ class StorageError(MessError, OSError):
 
 class LeaseLostError(MessError):
     """Another worker has taken this job over; what this one still holds is not written."""
+
+
+class EngineError(MessError):
+    """Another program that searches does not answer, or holds something else than expected."""
 
 
 class DependencyMissingError(MessError, ImportError):

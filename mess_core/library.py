@@ -270,8 +270,8 @@ class Library:
         )  # fmt: skip
 
     def _index_of(self, plan: Plan) -> NeighbourIndex:
-        if self._index is None or self._index[0] != plan.key:
-            self._index = plan.key, build_index(plan)
+        if self._index is None or self._index[0] != plan.index_key:
+            self._index = plan.index_key, build_index(plan)
         return self._index[1]
 
     def learn(

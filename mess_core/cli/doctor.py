@@ -13,11 +13,16 @@ from datetime import date, datetime
 from pathlib import Path
 
 from mess_core import __version__
+from mess_core.catalogue.catalogue import ALL
 from mess_core.embeddings.extraction import choose_device
 from mess_core.embeddings.precision import computes_bfloat16, read_certificate
 from mess_core.encoders.registry import encoder_choices, encoder_ids, encoder_info, encoder_problems
 from mess_core.errors import ArtefactMismatchError, MessError
 from mess_core.evaluation.kept import KINDS, load_evaluation
+from mess_core.search.answers import make_plan
+from mess_core.search.engines.chosen import ENGINES, FAISS, engine_of
+from mess_core.search.engines.trial import try_engine
+from mess_core.search.question import Question
 from mess_core.search.recall import read_recall
 from mess_core.search.rows import kind_for
 from mess_core.storage.custody import TRASH_KEEP_DAYS
@@ -27,7 +32,7 @@ from mess_core.study.models import model_problems
 from mess_core.targets.registry import target_problems
 from mess_core.upkeep.check import last_check
 from mess_core.words import counted
-from mess_core.workspace.scope import Scope, scope_of
+from mess_core.workspace.scope import Scope, scope_of, scope_to_listen
 from mess_core.workspace.workspace import Workspace
 
 PACKAGES = ("streamlit", "torch", "transformers", "faiss-cpu", "soundfile", "soxr", "pyloudnorm", "librosa")
@@ -62,6 +67,7 @@ def examine(workspace: Workspace) -> list[Finding]:
         "precision": _precision,
         "packages": _packages,
         "libraries": _libraries,
+        "engines": _engines,
         "results": _results,
         "music folder": _music,
         "last check": _last_check,
@@ -275,11 +281,30 @@ def _results(workspace: Workspace) -> list[Finding]:
     return findings
 
 
+def _engines(workspace: Workspace) -> list[Finding]:
+    """Whether what was chosen to be asked for the nearest answers, and how fast; FAISS is asked where nothing was."""
+    findings = []
+    for library in (ALL, *(each.name for each in workspace.catalogue.libraries())):
+        name = engine_of(workspace, library)
+        scope = scope_to_listen(workspace, library)
+        if name == FAISS or not scope.n_embedded:
+            continue
+        try:
+            plan = make_plan(scope, Question(), scope.discovery_for_search())
+            findings.append(Finding(f"engine {library}", try_engine(plan, name).words, True))
+        except MessError as error:
+            state = f"{name} does not answer: {error.message} FAISS answers in its place."
+            cure = error.hint or f"python -m mess_core engine faiss --library {shlex.quote(library)}"
+            findings.append(Finding(f"engine {library}", state, False, cure))
+    return findings
+
+
 def _search(scope: Scope) -> Finding:
     """Which index answers, and what it misses."""
     n_tracks = scope.n_embedded
     kind = kind_for(n_tracks, scope.info.n_numbers + scope.info.n_layers)
-    state = f"{counted(n_tracks, 'track')}, {'exact: every track compared' if kind == 'flat' else kind}"
+    by = ENGINES[engine_of(scope.workspace, scope.library)].title
+    state = f"{counted(n_tracks, 'track')}, by {by}, {'exact: every track compared' if kind == 'flat' else kind}"
     figures = read_recall(scope, "layer") if kind != "flat" else []
     state += "".join(f"; {f.weighting}: {f.share:.1%} found in {f.median_s * 1e3:.1f} ms" for f in figures)
     return Finding(f"search {scope.library} {scope.info.id}", state, True)

@@ -23,7 +23,7 @@ import numpy as np
 from mess_core.catalogue.catalogue import ALL, FILTERS
 from mess_core.catalogue.listening import ACTIONS
 from mess_core.catalogue.opinions import ME
-from mess_core.cli import serving, study, tracking
+from mess_core.cli import engines, serving, study, tracking
 from mess_core.cli.saying import DONE, SOME_FAILED, report, say, say_document, show_progress, work_on
 from mess_core.cli.tables import (
     answer_table,
@@ -83,6 +83,7 @@ from mess_core.recommend.profile import CONTEXTS
 from mess_core.recommend.sections import SECTIONS
 from mess_core.search.answers import Plan, Query, build_index, make_plan
 from mess_core.search.asking import find_named, find_query
+from mess_core.search.engines.chosen import ENGINES, FAISS
 from mess_core.search.explaining import explain_neighbours
 from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.inquiry import Inquiry, answer_plan, asked_scope, plan_inquiry
@@ -306,6 +307,8 @@ def _parser() -> argparse.ArgumentParser:
     similar.add_argument("--playlist", type=_path, metavar="FILE.m3u8", help="also write the answer as a playlist")
     similar.add_argument("--explain", action="store_true", help="also in what each answer is like the query, and not")
     similar.add_argument("--hubs", choices=["auto", "on", "off"], default="auto", help="correct for hubs (CSLS)")
+    similar.add_argument("--engine", choices=list(ENGINES), default="",
+                         help="what is asked for the nearest; by default what the verb engine has chosen")  # fmt: skip
 
     path = verb("path", _path_between, "A path from one recording to another, each step a small one.")
     path.add_argument("beginning", metavar="A", help="a track id or any audio file")
@@ -387,6 +390,7 @@ def _parser() -> argparse.ArgumentParser:
     events.add_argument("--yes", action="store_true", help="with forget: do it")
 
     study.add_verb(verb, mlflow_option)
+    engines.add_verbs(verb)
 
     again = verb("reproduce", _reproduce, "Compute a kept result again and compare it, number by number.")
     again.add_argument(
@@ -671,6 +675,8 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
     if found.query is not None and workspace.catalogue.has(found.query.track_id):
         for notice in workspace.catalogue.track(found.query.track_id).notices:
             print(f"mess: {notice}", file=sys.stderr)
+    if found.answered_by is not None and plan.asks != FAISS:
+        print(f"mess: {harmless(found.answered_by.words)}", file=sys.stderr)
     if found.is_strange:
         print("mess: The query is unlike everything in this library; the nearest may still be far.", file=sys.stderr)
     if options.playlist:

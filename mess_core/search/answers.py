@@ -14,12 +14,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soxr
 
 from mess_core.audio.decode import read_excerpt
-from mess_core.catalogue.catalogue import Track
+from mess_core.catalogue.catalogue import FILTERS, Track
 from mess_core.embeddings.store import TrackEmbedding
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, MessError, UnknownTrackError
 from mess_core.probing.aspects import AspectEvidence
@@ -28,6 +29,7 @@ from mess_core.search import frames
 from mess_core.search.along import Dial, dial_of
 from mess_core.search.copies import HEARD_S, RATE_HZ, onsets
 from mess_core.search.either import geometry_for
+from mess_core.search.engines.chosen import FAISS, check_engine, collection_key, engine_of, open_engine
 from mess_core.search.evaluated import correction_helps
 from mess_core.search.filtered import facts_for
 from mess_core.search.frames import PassagePlace
@@ -42,7 +44,7 @@ from mess_core.search.geometry import (
 from mess_core.search.learned import LearnedGeometry, LearnedMetric, load_metric, require_metric
 from mess_core.search.matching import Moment, best_moments, passage_rows
 from mess_core.search.measured import MeasuredLibrary, commonly_measured, measured_aspects, measured_library
-from mess_core.search.neighbours import Neighbour, NeighbourIndex
+from mess_core.search.neighbours import AnsweredBy, Neighbour, NeighbourIndex
 from mess_core.search.question import Question, check_question
 from mess_core.search.recall import keep_recall
 from mess_core.search.rows import Kind
@@ -57,6 +59,7 @@ from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 
 LOCATED = 10  # the best finds of a passage are heard again: 24 ms of a core each (WAV), 70 ms (Ogg)
+PASSAGES_BY_FAISS = "Passages are looked for in this process, by FAISS."
 LISTENERS = 2  # at a time: most of it is decoding
 
 
@@ -82,6 +85,7 @@ class Plan:
     avoid : targets whose share is taken out
     measured : what was measured of the library, where that is compared; None where embeddings are
     learned : the metric by which it is compared, where one was asked for
+    engine : the name of what is asked for the nearest; empty for what was chosen for the library
     notices : what the asker should know, in sentences
     key : changes whenever an index built for this plan would
     """
@@ -95,6 +99,19 @@ class Plan:
     key: str
     measured: MeasuredLibrary | None = None
     learned: LearnedMetric | None = None
+    engine: str = ""
+
+    @property
+    def asks(self) -> str:
+        """The name of the engine that is asked for the nearest."""
+        return self.engine or engine_of(self.scope.workspace, self.scope.library)
+
+    @property
+    def index_key(self) -> str:
+        """Changes whenever an index built for this plan would, or what it is asked through; names are filtered by."""
+        if self.asks == FAISS:
+            return self.key
+        return f"{self.key}:{self.asks}:{self.scope.workspace.catalogue.content(self.scope.library)}"
 
     @property
     def kind(self) -> type[Geometry]:
@@ -129,6 +146,7 @@ class Answer:
     kind : the index that was searched
     passage : of the query, from and to in seconds; None if all of it was asked about
     dial : by what all were put in order; None where they were compared with something
+    answered_by : what said who is nearest, and how fast; None where nothing was asked for that
     """
 
     query: Query | None
@@ -138,6 +156,7 @@ class Answer:
     kind: Kind
     passage: tuple[float, float] | None = None
     dial: Dial | None = None
+    answered_by: AnsweredBy | None = None
 
     @property
     def asked(self) -> str:
@@ -161,8 +180,17 @@ class Answer:
 # --- planning -----------------------------------------------------------------------------------------------
 
 
-def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, is_of_passage: bool = False) -> Plan:
+def make_plan(
+    scope: Scope,
+    question: Question,
+    discovery: Discovery | None,
+    *,
+    is_of_passage: bool = False,
+    engine: str = "",
+) -> Plan:
     """Decide how a question is answered; `discovery` is that of `Scope.discovery_for_search`.
+
+    `engine` is what is asked for the nearest; by default what was chosen for the library. Passages are looked for here.
 
     Segments are compared in one layer, from which nothing can be left out: a passage without something is searched
     along directions, unless the layer was asked for.
@@ -170,10 +198,16 @@ def make_plan(scope: Scope, question: Question, discovery: Discovery | None, *, 
     Raises
     ------
     InputError
-        If the question cannot be meant, or asks for or avoids an aspect of which nothing is known here.
+        If the question cannot be meant, or asks for or avoids an aspect of which nothing is known here; if there is no
+        such engine.
     DataMissingError
         If "direction" is asked for and nothing was discovered.
     """
+    if engine:
+        check_engine(engine)
+        plan = make_plan(scope, question, discovery, is_of_passage=is_of_passage)
+        notice = (PASSAGES_BY_FAISS,) if is_of_passage and engine != FAISS else ()
+        return replace(plan, engine=engine, notices=(*plan.notices, *notice))
     scope.require_library()
     check_question(question)
     asked = GEOMETRIES.get(question.geometry)  # None of "auto"
@@ -355,14 +389,26 @@ def build_index(plan: Plan) -> NeighbourIndex:
         known = measured_aspects(plan.scope)
         geometry = plan.measured.geometry({aspect: known[aspect] for aspect in plan.question.weights}, plan.avoid)
         of_moments = of_segments(type(geometry)).fit(embeddings.vectors)
-        return NeighbourIndex(plan.measured, geometry, works, of_segments=of_moments)
+        asked = _engine_for(plan, [tracks[track_id] for track_id in plan.measured.track_ids])
+        return NeighbourIndex(plan.measured, geometry, works, of_segments=of_moments, **asked)
     works = groups_of([tracks[track_id] for track_id in embeddings.track_ids], "work")
     if not embeddings.track_ids:
         return NeighbourIndex(embeddings, LayerGeometry.fit(np.zeros((1, 1, 1))))  # says what is missing
-    index = NeighbourIndex(embeddings, _fit(plan.kind, plan, embeddings.vectors), works)
+    asked = _engine_for(plan, [tracks[track_id] for track_id in embeddings.track_ids])
+    index = NeighbourIndex(embeddings, _fit(plan.kind, plan, embeddings.vectors), works, **asked)
     if index.rows.kind != "flat":
         keep_recall(plan.scope, index)
     return index
+
+
+def _engine_for(plan: Plan, tracks: Sequence[Track]) -> dict[str, Any]:
+    """What an index needs to ask another engine than FAISS; nothing where that answers."""
+    name = plan.asks
+    if name == FAISS:
+        return {}
+    metadata = [{name: value for name in FILTERS if (value := getattr(track, name))} for track in tracks]
+    open_it = functools.partial(open_engine, plan.scope.workspace.paths, name, collection_key(plan.key))
+    return {"open_engine": open_it, "metadata": metadata}
 
 
 def build_segment_index(plan: Plan) -> SegmentIndex:
@@ -451,7 +497,10 @@ def answer(index: NeighbourIndex, plan: Plan, query: Query) -> Answer:
         corrects_hubs=correction_helps(plan.scope, plan.geometry),
     )
     with_moments = _with_moments(index, plan, query, found.neighbours)
-    return Answer(query, plan, _found_tracks(workspace, with_moments), found.is_strange, index.rows.kind)
+    return Answer(
+        query, plan, _found_tracks(workspace, with_moments), found.is_strange, index.rows.kind,
+        answered_by=index.answered_by,
+    )  # fmt: skip
 
 
 def check_named(index: NeighbourIndex, plan: Plan, query: Query) -> None:

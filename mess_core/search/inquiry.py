@@ -46,6 +46,7 @@ class Inquiry:
     words : "solo violin, not slow"; None asks by sound alone
     where, between : as they are written, `era=late` and `tempo=90:110`
     like, unlike : track ids
+    engine : what is asked for the nearest; empty is what was chosen for the library
     """
 
     library: str = ALL
@@ -75,6 +76,7 @@ class Inquiry:
     unlike: Sequence[str] = ()
     along: str = ""
     reverse: bool = False
+    engine: str = ""
 
 
 def asked_scope(workspace: Workspace, library: str, encoder: str | None) -> Scope:
@@ -133,7 +135,8 @@ def plan_inquiry(
         reverse=asked.reverse,
     )
     _check_values(workspace, asked.library, question.where)
-    return make_plan(scope, question, discovery_of(scope), is_of_passage=asked.passage is not None)
+    is_of_passage = asked.passage is not None
+    return make_plan(scope, question, discovery_of(scope), is_of_passage=is_of_passage, engine=asked.engine)
 
 
 def answer_plan(

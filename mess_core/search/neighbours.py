@@ -31,6 +31,8 @@ It is not, however far out, if its nearest is as alike as neighbours usually are
 from __future__ import annotations
 
 import bisect
+import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,9 +40,12 @@ from typing import Protocol
 
 import numpy as np
 
+from mess_core.catalogue.catalogue import FILTERS
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, UnknownTrackError
 from mess_core.search.copies import NEAR, SAME, is_copy
+from mess_core.search.engines.answering import EngineRows
+from mess_core.search.engines.contract import Engine, Metadata, Wanted
 from mess_core.search.geometry import Geometry
 from mess_core.search.percentiles import Percentiles
 from mess_core.search.question import Question, check_question
@@ -57,6 +62,7 @@ USUAL_NEARNESS = 50.0  # of recordings and their neighbours: the middle of the s
 N_NEAREST = 32  # by similarity, among which the least distance is
 SEED = 0
 N_KEPT = 8  # hub corrections, usual percentiles and near pairs, of recent weights
+N_TIMED = 50  # lookups, the latest, of which the median says how fast they are
 N_USUAL = 100  # recordings whose neighbours say where a neighbour usually stands
 USUAL_RANKS = (1, 10)
 N_NEIGHBOURS, SHARE_NEIGHBOURS = 10, 0.1  # of a recording that count as its neighbours; in a small library the share
@@ -169,6 +175,7 @@ class _Portion:
 
     parts, totals : (n, n_parts) and (n,), their scores
     bound : no other row has a higher total times the sign of the seeds
+    is_all : there is no other row
     """
 
     n_wanted: int
@@ -177,6 +184,38 @@ class _Portion:
     parts: np.ndarray
     totals: np.ndarray
     bound: float
+    is_all: bool
+
+
+@dataclass(frozen=True)
+class AnsweredBy:
+    """What said who is nearest.
+
+    engine : as a person reads it
+    median_s : how long it took, of the latest lookups; None if it was not asked
+    problem : why it was not the one that was chosen; empty if it was
+    """
+
+    engine: str
+    median_s: float | None
+    problem: str = ""
+
+    @property
+    def words(self) -> str:
+        """In a sentence or two.
+
+        Examples
+        --------
+        >>> AnsweredBy("LanceDB", 0.0123).words
+        'Answered by LanceDB, 12.3 ms a lookup.'
+        """
+        return f"{self.problem} {self.words_of_speed}".strip()
+
+    @property
+    def words_of_speed(self) -> str:
+        """The last sentence of these."""
+        how_fast = "" if self.median_s is None else f", {self.median_s * 1e3:.1f} ms a lookup"
+        return f"Answered by {self.engine}{how_fast}."
 
 
 class Vectors(Protocol):
@@ -212,6 +251,10 @@ class NeighbourIndex:
         What is one work, a name per track: another recording of it is no measure of what is usually near.
     kind : "flat", "hnsw", "ivf" or None
         None chooses by size.
+    open_engine : callable (widths) -> Engine, or None
+        What is asked for the nearest; None: FAISS, here. See `EngineRows`.
+    metadata : sequence of mapping, or None
+        What recordings can be filtered by in it, of each.
     """
 
     def __init__(
@@ -221,6 +264,8 @@ class NeighbourIndex:
         works: Sequence[str] | None = None,
         kind: Kind | None = None,
         of_segments: Geometry | None = None,
+        open_engine: Callable[[Sequence[int]], Engine] | None = None,
+        metadata: Sequence[Metadata] | None = None,
     ) -> None:
         self.info = library.info
         if not library.track_ids:
@@ -233,9 +278,16 @@ class NeighbourIndex:
         self.of_segments = of_segments or geometry
         vectors = library.vectors
         self._shape = vectors.shape[1:]
-        self.rows = RowIndex(
-            len(self.track_ids), geometry.n_columns, lambda start, stop: geometry.items(vectors[start:stop]), kind
-        )
+        n_columns = geometry.n_columns
+
+        def block(start: int, stop: int) -> np.ndarray:
+            return geometry.items(vectors[start:stop])
+
+        if open_engine is None:
+            self.rows = RowIndex(len(self.track_ids), n_columns, block, kind)
+        else:
+            self.rows = EngineRows(self.track_ids, n_columns, block, lambda: open_engine([n_columns]), metadata)
+        self._lookups_s: deque[float] = deque(maxlen=N_TIMED)
         self.percentiles = Percentiles(geometry, self.rows)
         self._works = np.unique(list(works or self.track_ids), return_inverse=True)[1]
         self._corrections: dict[bytes, np.ndarray] = {}
@@ -293,11 +345,13 @@ class NeighbourIndex:
         is_corrected = corrects_hubs is True if question.hubs == "auto" else question.hubs == "on"
         is_corrected &= self.geometry.is_linear
         n_first = min(len(self), max(FIRST_PORTION, question.k + len(exclude) + 1))
-        first = self._portion(seeds, weights, n_first)
+        wanted = {name: words for name in FILTERS if (words := getattr(question, f"{name}s"))}
+        wanted = wanted if self.rows.can_filter else {}
+        first = self._portion(seeds, weights, n_first, wanted)
         copies = _Copies(self, onsets_of)
         liked = [self.row_of(track_id) for track_id in question.like]
         chosen = select(
-            self._ranked(seeds, weights, first, exclude, is_corrected),
+            self._ranked(seeds, weights, first, exclude, is_corrected, wanted),
             question,
             query_facts or Facts(),
             facts_of,
@@ -309,7 +363,7 @@ class NeighbourIndex:
         neighbours = self._describe(seeds, chosen, weights, question)
         if not seeds.is_single:
             return FoundNeighbours(neighbours, None)
-        is_nearest = weights is self.geometry.plain and not seeds.is_reversed
+        is_nearest = weights is self.geometry.plain and not seeds.is_reversed and not wanted
         return FoundNeighbours(neighbours, self._is_strange(item, first if is_nearest else None))
 
     def similarity_of_all(self, query: np.ndarray, question: Question) -> np.ndarray:
@@ -376,24 +430,41 @@ class NeighbourIndex:
 
     # --- ranking --------------------------------------------------------------------------------------------
 
-    def _portion(self, seeds: Seeds, weights: np.ndarray, n: int) -> _Portion:
-        """The n rows that the index finds first by each lookup, with their exact scores; or all rows."""
+    @property
+    def answered_by(self) -> AnsweredBy:
+        """What says who is nearest here, and how fast it was lately."""
+        problem = self.rows.problem if isinstance(self.rows, EngineRows) else ""
+        median_s = float(np.median(self._lookups_s)) if self._lookups_s else None
+        return AnsweredBy(self.rows.title, median_s, problem)
+
+    def _portion(self, seeds: Seeds, weights: np.ndarray, n: int, wanted: Wanted | None = None) -> _Portion:
+        """The n rows that the index finds first by each lookup, with their exact scores; or all rows.
+
+        Of rows that say what is wanted, where the index can tell; else of all.
+        """
         lookups = seeds.lookups(self.geometry, weights)
         if not lookups:
             parts, totals = self._scores_of_all(seeds, weights)
             none = np.empty((0, self.geometry.n_columns), np.float32)  # all of them are not held twice
-            return _Portion(len(self), np.arange(len(self)), none, parts, totals, -np.inf)
-        found, bounds = [], []
+            return _Portion(len(self), np.arange(len(self)), none, parts, totals, -np.inf, True)
+        self.rows.open()
+        found, bounds, is_all = [], [], n == len(self)
         for vector, constant, most in lookups:
             share = np.count_nonzero(vector) / vector.size
-            products, rows = self.rows.search_any(np.atleast_2d(vector), n, share)
+            started_s = time.perf_counter()
+            products, rows = self.rows.search_any(np.atleast_2d(vector), n, share, wanted)
+            self._lookups_s.append(time.perf_counter() - started_s)
             found.append(rows[rows >= 0])
+            if wanted and len(rows) < n:  # there are no more of these
+                is_all = True
+                continue
             bound = float(products[-1]) + constant
             # Far from the mean, large numbers cancel.
             bounds.append(most(bound + ROUNDING * (1.0 + abs(bound) + abs(constant))))
         rows = found[0] if len(found) == 1 else np.unique(np.concatenate(found))
         items = self.rows.rows(rows)
-        return _Portion(n, rows, items, *seeds.score(self.geometry, items, weights), max(bounds))
+        scores = seeds.score(self.geometry, items, weights)
+        return _Portion(n, rows, items, *scores, max(bounds, default=-np.inf), is_all)
 
     def _ranked(
         self,
@@ -402,6 +473,7 @@ class NeighbourIndex:
         portion: _Portion,
         exclude: Collection[str],
         is_corrected: bool,
+        wanted: Wanted,
     ) -> Iterator[Candidate]:
         """All tracks, the best first, looked up in growing portions: a candidate comes once no other can be better.
 
@@ -417,8 +489,7 @@ class NeighbourIndex:
             scores, bound = seeds.sign * exact, portion.bound
             if corrections is not None:
                 scores, bound = scores + corrections[portion.rows], bound + corrections.max()
-            is_all = portion.n_wanted == len(self)
-            sure = np.arange(len(scores)) if is_all else np.flatnonzero(scores > bound)
+            sure = np.arange(len(scores)) if portion.is_all else np.flatnonzero(scores > bound)
             numbers = (each[sure].tolist() for each in (portion.rows, scores, exact))
             found = [
                 Candidate(row, self.track_ids[row], score, similarity, parts)
@@ -429,9 +500,9 @@ class NeighbourIndex:
                 if candidate.track_id not in given:
                     given.add(candidate.track_id)
                     yield candidate
-            if is_all:
+            if portion.is_all:
                 return
-            portion = self._portion(seeds, weights, min(len(self), GROWTH * portion.n_wanted))
+            portion = self._portion(seeds, weights, min(len(self), GROWTH * portion.n_wanted), wanted)
 
     def _describe(
         self, seeds: Seeds, chosen: list[Candidate], weights: np.ndarray, question: Question

@@ -19,8 +19,8 @@ Douze et al., The Faiss library (2024); Malkov & Yashunin (2018) for HNSW.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -62,6 +62,8 @@ class RowIndex:
         None chooses by size.
     """
 
+    can_filter: ClassVar[bool] = False  # whether rows that are not wanted are left out at once
+
     def __init__(
         self, n_rows: int, n_columns: int, block: Callable[[int, int], np.ndarray], kind: Kind | None = None
     ) -> None:
@@ -86,8 +88,21 @@ class RowIndex:
         is_large = n_rows >= SHORT_FROM[0] and n_columns >= SHORT_FROM[1]
         self._short = [ShortRows.if_of_use(own) for own in self._blocks] if is_large else []
 
-    def search(self, queries: np.ndarray, k: int, share: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-        """Inner products (n_queries, k) in falling order, and their rows; -1 where an approximate index found fewer."""
+    @property
+    def title(self) -> str:
+        """Of what answers, as a person reads it."""
+        return "FAISS"
+
+    def open(self) -> None:
+        """Make ready what answers, where that is something else than these rows; it is not timed as a lookup."""
+
+    def search(
+        self, queries: np.ndarray, k: int, share: float = 1.0, wanted: Mapping[str, Collection[str]] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Inner products (n_queries, k) in falling order, and their rows; -1 where an approximate index found fewer.
+
+        `wanted` says what rows must say, one of these by each name; what cannot filter looks at all.
+        """
         import faiss
 
         faiss.omp_set_num_threads(1)  # holds for the calling thread only; a second one waits more than it helps
@@ -107,7 +122,9 @@ class RowIndex:
         similarities, rows = self._index.search(queries, k, params=parameters)
         return similarities, rows
 
-    def search_any(self, queries: np.ndarray, k: int, share: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    def search_any(
+        self, queries: np.ndarray, k: int, share: float = 1.0, wanted: Mapping[str, Collection[str]] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The k rows that are nearest to any of some queries: the largest product of each (k,), falling, and the rows.
 
         As `search` where there is one query.
@@ -116,7 +133,7 @@ class RowIndex:
         if self.kind == "flat" and len(queries) > 1:
             products, rows = _largest(self._products(queries).max(axis=0, keepdims=True), k)
             return products[0], rows[0]
-        products, rows = (each.ravel() for each in self.search(queries, k, share))
+        products, rows = (each.ravel() for each in self.search(queries, k, share, wanted))
         if len(queries) > 1:
             order = np.argsort(-products, kind="stable")
             best = order[np.sort(np.unique(rows[order], return_index=True)[1])][:k]  # of each row once

@@ -99,7 +99,7 @@ class Shared:
 
     def index(self, plan: Plan) -> NeighbourIndex:
         """As `build_index`."""
-        return self.indexes.get(plan.key, lambda: build_index(plan))
+        return self.indexes.get(plan.index_key, lambda: build_index(plan))
 
     def segment_index(self, plan: Plan) -> SegmentIndex:
         """As `build_segment_index`."""

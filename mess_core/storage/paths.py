@@ -9,7 +9,7 @@ probing/         discoveries, their directions, evaluations     can be measured 
 imported/        what is known of imported encoders
 learned/         similarities that were learned, and how good they are, by encoder    can be learned again
 studies/         what recommenders came to on interactions, by plan                   can be run again
-cache/           waveforms, maps, packed arrays, hidden states  may be deleted at any time
+cache/           waveforms, maps, packed arrays, hidden states, rows in a database    may be deleted at any time
 trash/           what was swept, for thirty days
 """
 
@@ -136,6 +136,16 @@ class Paths:
     def recall(self) -> Path:
         """What approximate indexes miss."""
         return self.cache / "recall"
+
+    @property
+    def lancedb(self) -> Path:
+        """Rows of libraries, where LanceDB is asked for the nearest."""
+        return self.cache / "engines" / "lancedb"
+
+    @property
+    def postgres(self) -> Path:
+        """The server that `serve-db` starts."""
+        return self.cache / "engines" / "postgres"
 
     @property
     def peaks(self) -> Path:

@@ -236,14 +236,14 @@ def test_doctor_says_which_index_answers_and_what_it_misses(run, library, monkey
         return {f["subject"]: f["state"] for f in json.loads(run("doctor", "--json")[1])["findings"]}
 
     (name,) = [subject for subject in findings() if subject.startswith("search")]
-    assert name == "search music mel" and findings()[name] == "3 tracks, exact: every track compared"
+    assert name == "search music mel" and findings()[name] == "3 tracks, by FAISS, exact: every track compared"
     monkeypatch.setattr(rows, "FLAT_UP_TO", 2)
     monkeypatch.setattr(rows, "NARROW", 0)
     monkeypatch.setattr(rows, "NARROW", 1)
-    assert findings()[name] == "3 tracks, hnsw"  # nobody has searched yet
+    assert findings()[name] == "3 tracks, by FAISS, hnsw"  # nobody has searched yet
     document = json.loads(run("similar", library[0], "--encoder", "mel", "--library", "music", "--json")[1])
     assert document["index"] == "hnsw" and len(document["results"]) == 2
-    assert "3 tracks, hnsw; nothing in particular: 100.0% found in" in findings()[name]
+    assert "3 tracks, by FAISS, hnsw; nothing in particular: 100.0% found in" in findings()[name]
 
 
 # --- with a discovery ---------------------------------------------------------------------------------------

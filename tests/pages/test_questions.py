@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import sys
+
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from mess_core.encoders.mel import MEL
 from mess_core.search.answers import Answer, answer, build_index, make_plan, query_of
+from mess_core.search.engines.chosen import keep_engine
 from mess_core.search.paths import TrackPath, find_path, question_of_path
 from mess_core.search.question import Question
 from mess_core.workspace.scope import Scope
@@ -143,6 +147,19 @@ def test_recordings_of_one_work_stand_under_the_nearest_until_they_are_opened(la
     apart = launch(LISTEN, query=bright[3], library="music", k="11", together="false")
     assert len(click_in_row.shown) == 12 and not any(track.row.more for track in click_in_row.shown)
     assert apart.query_params["together"] == "false" and titles(apart) == titles(at)
+
+
+def test_the_numbers_say_what_answered_and_a_database_that_does_not_costs_a_sentence(launch, home, bright, monkeypatch):
+    """The list is the same."""
+    at = launch(LISTEN, query=bright[3], library="music")
+    said = words(at).replace("\\", "")
+    assert re.search(r"Answered by FAISS, [0-9.]+ ms a lookup\.", said) and "in its place" not in said
+    monkeypatch.setitem(sys.modules, "lancedb", None)
+    keep_engine(home, "music", "lancedb")
+    again = launch(LISTEN, query=bright[3], library="music")
+    said = words(again).replace("\\", "")
+    assert titles(again) == titles(at) and "Answered by FAISS" in said
+    assert "LanceDB is not installed. FAISS answers in its place." in said
 
 
 def path_between(ids: list[str], n: int = 8, **request: object) -> TrackPath:

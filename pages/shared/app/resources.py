@@ -76,7 +76,7 @@ def evaluation(scope: Scope, what: What) -> Evaluation | None:
 
 def index(plan: Plan) -> NeighbourIndex:
     """The index of a plan; built again when a track is added, removed or extracted again, or discovery ran again."""
-    return _index(plan.key, plan)
+    return _index(plan.index_key, plan)
 
 
 def segment_index(plan: Plan) -> SegmentIndex:

@@ -151,6 +151,8 @@ def show_numbers(found: Answer, lines: Mapping[str, str]) -> None:
         },
         alt="Neighbours of the query, the nearest first",
     )
+    if found.answered_by is not None:
+        st.caption(frame.plain(found.answered_by.words_of_speed))
 
 
 def _name_of_score(found: Answer) -> str:
@@ -305,6 +307,8 @@ def say(notices: Sequence[str]) -> None:
 def show_notices(found: Answer) -> None:
     """What the asker should know before trusting the list."""
     say(found.plan.notices)
+    if found.answered_by is not None and found.answered_by.problem:
+        say([found.answered_by.problem])
     if found.is_strange and not is_early(found):
         further = "its nearest recording is further away than nearly all recordings of this library are from theirs."
         if found.plan.question.weights:
