@@ -1,9 +1,11 @@
 """Extraction: tracks in, track embeddings out, one after the other, in bounded memory.
 
-A thread decodes ahead while the encoder computes. Segments of several tracks share a batch, because the encoder is
-fastest on full batches; a segment of another length (a track shorter than five seconds) goes alone, because padding
-would change what the encoder hears. What waits between the threads is bounded by segments, so a recording of three
-hours takes no more memory than one of three minutes, but for its pooled vectors.
+A thread decodes ahead while the encoder computes. A batch holds segments of one track: linear algebra rounds otherwise
+in another batch (MusiCNN hears a segment alone otherwise in the sixth digit than beside a second one), so the arrays of
+a track would else depend on what was heard beside it, and a library in parts would not be what it is in one. For the
+same reason batches are as large on every processor. A segment of another length (a track shorter than five seconds) is
+never padded, because that would change what the encoder hears. What waits between the threads is bounded by segments,
+so a recording of three hours takes no more memory than one of three minutes, but for its pooled vectors.
 
 A small network on a processor is given two batches at once, each half of the cores: where all cores share one batch,
 each waits for the one that decodes meanwhile (nano and MusiCNN by a fifth to a quarter faster on two cores).
@@ -159,7 +161,7 @@ def extract(
     others : Encoder
         Which hear each track in the same decoding of its file. Raw hidden states are kept of one encoder at a time.
     batch_size : int or None
-        Segments per batch; by default what suits the encoder's device. Halved when memory runs out.
+        Segments of a track per batch; by default what suits the encoder's device. Halved when memory runs out.
 
     Yields
     ------
@@ -168,10 +170,10 @@ def extract(
     """
     encoders = (encoder, *others)
     is_on_cpu = getattr(encoder, "device", "cpu") == "cpu"
-    n_at_once = min(_n_cores(), *(each.threads_at_once for each in encoders)) if is_on_cpu else 1
-    if batch_size is None:
-        batch_size = BATCH_SIZE_CPU // n_at_once if is_on_cpu else BATCH_SIZE_GPU
-    decoded: _Queue = queue.Queue(maxsize=QUEUE_BATCHES * batch_size)
+    n_at_once = batches_at_once(encoders, _n_cores()) if is_on_cpu else 1
+    usual = [max(1, BATCH_SIZE_CPU // each.threads_at_once) if is_on_cpu else BATCH_SIZE_GPU for each in encoders]
+    sizes = usual if batch_size is None else [batch_size] * len(encoders)
+    decoded: _Queue = queue.Queue(maxsize=QUEUE_BATCHES * max(sizes))
     is_stopping = threading.Event()
     infos = [each.info for each in encoders]
     thread = threading.Thread(
@@ -180,12 +182,17 @@ def extract(
     thread.start()
     try:
         with _workers(n_at_once) as start:
-            yield from _encode_all(decoded, encoders, batch_size, start, n_ahead=n_at_once if n_at_once > 1 else 0)
+            yield from _encode_all(decoded, encoders, sizes, start, n_ahead=n_at_once if n_at_once > 1 else 0)
     finally:
         is_stopping.set()
         while thread.is_alive():  # it may be waiting for room in the queue
             with contextlib.suppress(queue.Empty):
                 decoded.get(timeout=0.01)
+
+
+def batches_at_once(encoders: Sequence[Encoder], n_cores: int) -> int:
+    """How many batches are computed side by side on a processor of so many cores, each on its share of them."""
+    return min(n_cores, *(each.threads_at_once for each in encoders))
 
 
 def _n_cores() -> int:
@@ -282,9 +289,9 @@ def _decode(track: WantedTrack, infos: Sequence[EncoderInfo], decoded: _Queue, i
 
 
 def _encode_all(
-    decoded: _Queue, encoders: Sequence[Encoder], batch_size: int, start: _Start, n_ahead: int
+    decoded: _Queue, encoders: Sequence[Encoder], batch_sizes: Sequence[int], start: _Start, n_ahead: int
 ) -> Iterator[Event]:
-    """Batches across tracks; a track is pooled as its segments come out and yielded when all of them are.
+    """Batches of each track; it is pooled as its segments come out and yielded when all of them are.
 
     So many batches are computed while the one before them is waited for.
     """
@@ -371,14 +378,14 @@ def _encode_all(
         if isinstance(item, Exception):
             raise item
         for row, waiting in enumerate(batches):
-            is_full = len(waiting) == batch_size
+            is_full = len(waiting) == batch_sizes[row]
             is_other_length = (
                 isinstance(item, _Segment)
                 and item.row == row
                 and bool(waiting)
                 and len(waiting[0].waveform) != len(item.waveform)
             )
-            if waiting and (is_full or is_other_length or item is None):
+            if waiting and (is_full or is_other_length or isinstance(item, _TrackEnd | None)):
                 batches[row] = []
                 begun.append((row, waiting, start(encode_each, encoders[row], waiting)))
                 yield from take(n_ahead)
