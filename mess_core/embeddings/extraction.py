@@ -26,10 +26,11 @@ import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,12 +65,17 @@ class WantedTrack:
 
 @dataclass(frozen=True)
 class ExtractedTrack:
-    """One track done by an encoder."""
+    """One track done by an encoder.
+
+    row : of the encoder, among those that share the decoding
+    precisions : of each encoder that was asked as one (`Together`), where another machine did it; see `Certificate`
+    """
 
     track: WantedTrack
     embedding: TrackEmbedding
     facts: DecodeFacts
-    row: int = 0  # of the encoder, among those that share the decoding
+    row: int = 0
+    precisions: tuple[Mapping[str, Any] | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,10 +126,12 @@ class _TrackEnd:
     errors: Sequence[MessError | None]
 
 
+Decoded = _Segment | _Again | _TrackEnd
+Decode = Callable[[WantedTrack, Sequence[EncoderInfo]], Iterator[Decoded]]
 _Heard = Sequence[np.ndarray | MessError]  # hidden states of each segment, or why there are none
 _Answer = tuple[_Heard, float]  # with the seconds it took
 _Start = Callable[..., Callable[[], _Answer]]  # begins a computation, and returns what waits for it
-_Queue = queue.Queue[_Segment | _Again | _TrackEnd | Exception | None]
+_Queue = queue.Queue[Decoded | Exception | None]
 
 
 def choose_device() -> str:
@@ -150,7 +158,11 @@ def use_all_cores() -> None:
 
 
 def extract(
-    tracks: Iterable[WantedTrack], encoder: Encoder, *others: Encoder, batch_size: int | None = None
+    tracks: Iterable[WantedTrack],
+    encoder: Encoder,
+    *others: Encoder,
+    batch_size: int | None = None,
+    decode: Decode | None = None,
 ) -> Generator[Event, None, None]:
     """Extract tracks one after the other.
 
@@ -162,6 +174,8 @@ def extract(
         Which hear each track in the same decoding of its file. Raw hidden states are kept of one encoder at a time.
     batch_size : int or None
         Segments of a track per batch; by default what suits the encoder's device. Halved when memory runs out.
+    decode : callable or None
+        Where tracks are decoded elsewhere, instead of `decode_track`; what it raises ends the extraction.
 
     Yields
     ------
@@ -177,7 +191,7 @@ def extract(
     is_stopping = threading.Event()
     infos = [each.info for each in encoders]
     thread = threading.Thread(
-        target=_decode_all, args=(tracks, infos, decoded, is_stopping), name="decode", daemon=True
+        target=_decode_all, args=(tracks, infos, decoded, is_stopping, decode), name="decode", daemon=True
     )
     thread.start()
     try:
@@ -241,21 +255,26 @@ def encode_in_halves(encoder: Encoder, waveforms: np.ndarray) -> np.ndarray:
 
 
 def _decode_all(
-    tracks: Iterable[WantedTrack], infos: Sequence[EncoderInfo], decoded: _Queue, is_stopping: threading.Event
+    tracks: Iterable[WantedTrack],
+    infos: Sequence[EncoderInfo],
+    decoded: _Queue,
+    is_stopping: threading.Event,
+    decode: Decode | None,
 ) -> None:
     """The decoding thread: every track's segments, then its end; None, or what went wrong, at the very end."""
     try:
         for track in tracks:
-            if is_stopping.is_set():
-                return
-            _decode(track, infos, decoded, is_stopping)
+            for item in (decode or decode_track)(track, infos):
+                if is_stopping.is_set():
+                    return
+                decoded.put(item)
         decoded.put(None)
     except Exception as error:  # from the iterable itself: the caller must see it, not wait for ever
         decoded.put(error)
 
 
-def _decode(track: WantedTrack, infos: Sequence[EncoderInfo], decoded: _Queue, is_stopping: threading.Event) -> None:
-    """One track, for each encoder in its own rate and segments."""
+def decode_track(track: WantedTrack, infos: Sequence[EncoderInfo]) -> Iterator[Decoded]:
+    """One track, for each encoder in its own rate and segments; a file that is none is said at its end."""
     facts: Sequence[DecodeFacts | None] = [None] * len(infos)
     errors: list[MessError | None] = [None] * len(infos)
     rate_hz, *also_hz = (info.sample_rate_hz for info in infos)
@@ -266,14 +285,12 @@ def _decode(track: WantedTrack, infos: Sequence[EncoderInfo], decoded: _Queue, i
             decoder = Decoder(track.audio, rate_hz, also_hz=also_hz, hash_samples=True, signs=signs)
             cuttings = [Cutting(info.segment_samples, info.hop_samples, info.min_samples) for info in infos]
             for row, start, waveform in segments_at_each_rate(decoder, cuttings):
-                if is_stopping.is_set():
-                    return
-                decoded.put(_Segment(track, row, start / infos[row].sample_rate_hz, waveform))
+                yield _Segment(track, row, start / infos[row].sample_rate_hz, waveform)
             signs = decoder.facts.signs
             if signs is None:
                 facts = decoder.facts_at_each_rate
             else:
-                decoded.put(_Again(track))
+                yield _Again(track)
     except MessError as problem:
         errors = [problem] * len(infos)
     except Exception as problem:  # a defect of ours or of a decoder must not stop the other tracks
@@ -285,7 +302,7 @@ def _decode(track: WantedTrack, infos: Sequence[EncoderInfo], decoded: _Queue, i
                 check_heard(found, repr(track.title), info.sample_rate_hz)
             except AudioError as problem:
                 errors[row] = problem
-    decoded.put(_TrackEnd(track, facts, errors))
+    yield _TrackEnd(track, facts, errors)
 
 
 def _encode_all(

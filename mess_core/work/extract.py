@@ -20,6 +20,7 @@ from mess_core.embeddings.precision import (
     read_certificate,
     some_segments,
 )
+from mess_core.embeddings.shards import parse_shard
 from mess_core.embeddings.together import Together, in_groups
 from mess_core.encoders.base import Encoder, EncoderInfo
 from mess_core.encoders.hearings import PREFIX
@@ -36,6 +37,7 @@ from mess_core.workspace.workspace import Workspace
 
 NOTHING = "Nothing to do: every track is embedded."
 SPEED_EVERY_S = 5.0  # how often the speed of an encoder is noted while it runs: estimates go by it
+RARE = ("shard",)  # fields that most requests leave empty
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class ExtractRequest(Request):
     """Embed what is missing in a library, one commit per track.
 
     keep_raw : also keep the hidden states of all frames
+    shard : "I/N", of the tracks only the I-th of N parts (see `shards`); "" is all of them
     goes_on : discovery follows, if the library is large enough and nothing was discovered yet
     """
 
@@ -50,18 +53,28 @@ class ExtractRequest(Request):
     encoder_id: str
     keep_raw: bool = False
     goes_on: bool = False
+    shard: str = ""
 
     kind: ClassVar[str] = "extract"
     may_go_well_again: ClassVar[bool] = True
     keys: ClassVar = {"encoder_id": "encoder", "goes_on": "then_discover"}
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Without what is not asked: a row is as it was before there were parts."""
+        return {name: value for name, value in super().arguments.items() if value or name not in RARE}
+
+    def begin(self, workspace: Workspace) -> None:
+        parse_shard(self.shard)
 
     def resource(self, workspace: Workspace) -> str:
         return f"extract {encoder_info(self.encoder_id, workspace.paths).fingerprint}"
 
     def words(self, workspace: Workspace) -> str:
         n_tracks = counted(workspace.catalogue.n_tracks(self.library), "track")
+        part = f"part {self.shard} of " if self.shard else ""
         by = encoder_words(workspace, self.encoder_id)
-        return f"Embedding {library_words(self.library)} ({n_tracks}) with {by}"
+        return f"Embedding {part}{library_words(self.library)} ({n_tracks}) with {by}"
 
     def brief(self, workspace: Workspace) -> str:
         if self.encoder_id == DEFAULT:
@@ -77,9 +90,9 @@ class ExtractRequest(Request):
         for number, (infos, tracks) in enumerate(steps):
             task.begin_step(number, len(steps))
             missing = {track.track_id for track in tracks}
-            kept = [track for track in scope.tracks if track.track_id not in missing]
+            kept = [track for track in self._asked(scope.tracks) if track.track_id not in missing]
             if tracks:
-                for info in infos:
+                for info in infos:  # by the whole library, so that the machines of all its parts find the same
                     _find_out_precision(task, info.id, scope.tracks, is_begun=bool(kept))
             ids = [info.id for info in infos]
             messages.append(embed_tracks(task, tracks, *ids, keep_raw=self.keep_raw, kept=kept))
@@ -96,20 +109,32 @@ class ExtractRequest(Request):
         infos = scope.info.encoders
         missing = {info: {t.track_id for t in replace(scope, info=info).missing_tracks} for info in infos}
         lacking: dict[tuple[EncoderInfo, ...], list[Track]] = {}
-        for track in in_order_of_use(scope.tracks, scope.tracks):
+        for track in self._asked(in_order_of_use(scope.tracks, scope.tracks)):
             if by := tuple(info for info in infos if track.track_id in missing[info]):
                 lacking.setdefault(by, []).append(track)
         if self.keep_raw:
             return [((info,), tracks) for by, tracks in lacking.items() for info in by] or [(infos, [])]
         return list(lacking.items()) or [(infos, [])]
 
+    def _asked(self, tracks: Sequence[Track]) -> list[Track]:
+        """Those of its part."""
+        shard = parse_shard(self.shard)
+        return [track for track in tracks if shard.holds(track.track_id)]
+
+    def _numbers(self, workspace: Workspace) -> tuple[int, int]:
+        """How many tracks are embedded, and how many are to be."""
+        scope = scope_of(workspace, self.library, self.encoder_id)
+        if self.shard:
+            return len(self._asked(scope.embedded_tracks)), len(self._asked(scope.tracks))
+        return scope.n_embedded, workspace.catalogue.n_tracks(self.library)
+
     def is_left(self, workspace: Workspace, job: Job) -> bool:
-        n_embedded = scope_of(workspace, self.library, self.encoder_id).n_embedded
-        return n_embedded < workspace.catalogue.n_tracks(self.library)
+        n_embedded, n_tracks = self._numbers(workspace)
+        return n_embedded < n_tracks
 
     def what_is_kept(self, workspace: Workspace, job: Job) -> str:
-        n_embedded = scope_of(workspace, self.library, self.encoder_id).n_embedded
-        n_tracks = counted(workspace.catalogue.n_tracks(self.library), "track")
+        n_embedded, n_asked = self._numbers(workspace)
+        n_tracks = counted(n_asked, "track")
         rest = "" if self.is_left(workspace, job) else " Nothing is left to do."
         return f"{n_embedded} of {n_tracks} kept in {short(self.library)}.{rest}"
 
@@ -129,7 +154,8 @@ class ExtractRequest(Request):
 
     def expected_s(self, workspace: Workspace) -> float | None:
         """By the speed of its encoder here."""
-        return scope_of(workspace, self.library, self.encoder_id).estimate().seconds
+        seconds = scope_of(workspace, self.library, self.encoder_id).estimate().seconds
+        return None if seconds is None else seconds / parse_shard(self.shard).of
 
 
 @dataclass(frozen=True)
