@@ -240,6 +240,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--keep-raw", action="store_true", help="also keep hidden states of all frames (very large)")
     sub.add_argument("--shard", default="", metavar="I/N",
                      help="only the I-th of N parts, on one of N machines with a data folder each")  # fmt: skip
+    sub.add_argument("--cluster", default="", metavar="local|HOST:PORT",
+                     help="let workers of Ray compute: on this machine, or on the cluster it belongs to")  # fmt: skip
+    sub.add_argument("--read-from", default="", metavar="FOLDER=PLACE",
+                     help="with --cluster: where workers find the music, another path or s3://…")  # fmt: skip
+    sub.add_argument("--workers", type=int, default=0, metavar="N", help="with --cluster: at most so many")
     mlflow_option(sub)
 
     sub = verb("targets", _targets, "Measure the proxy targets that are not measured yet.")
@@ -518,14 +523,17 @@ def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
     use_all_cores()
     scope = scope_of(workspace, options.library, options.encoder)
     scope.require_library()
-    for info in encoder_info(options.encoder, workspace.paths).encoders:
+    for info in encoder_info(options.encoder, workspace.paths).encoders if not options.cluster else ():
         load_encoder(info.id, workspace.paths)  # weights missing or damaged: said now, not after the queue
     shard = parse_shard(options.shard)
     missing = [track for track in scope.missing_tracks if shard.holds(track.track_id)]
     if options.mlflow:
         tracking.open_store(workspace.paths)
     started_s = time.monotonic()
-    request = ExtractRequest(options.library, options.encoder, keep_raw=options.keep_raw, shard=options.shard)
+    request = ExtractRequest(
+        options.library, options.encoder, keep_raw=options.keep_raw, shard=options.shard,
+        cluster=options.cluster, read_from=options.read_from, n_workers=options.workers,
+    )  # fmt: skip
     job = work_on(workspace, request)
     if options.mlflow and job.state == "done":
         done = [track for track in missing if workspace.store.has(track.track_id, scope.info)]

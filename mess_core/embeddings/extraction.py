@@ -118,7 +118,7 @@ class _Again:
 
 
 @dataclass(frozen=True)
-class _TrackEnd:
+class TrackEnd:
     """facts, errors : as each encoder hears it"""
 
     track: WantedTrack
@@ -126,7 +126,7 @@ class _TrackEnd:
     errors: Sequence[MessError | None]
 
 
-Decoded = _Segment | _Again | _TrackEnd
+Decoded = _Segment | _Again | TrackEnd
 Decode = Callable[[WantedTrack, Sequence[EncoderInfo]], Iterator[Decoded]]
 _Heard = Sequence[np.ndarray | MessError]  # hidden states of each segment, or why there are none
 _Answer = tuple[_Heard, float]  # with the seconds it took
@@ -207,6 +207,12 @@ def extract(
 def batches_at_once(encoders: Sequence[Encoder], n_cores: int) -> int:
     """How many batches are computed side by side on a processor of so many cores, each on its share of them."""
     return min(n_cores, *(each.threads_at_once for each in encoders))
+
+
+def cores_per_batch(encoders: Sequence[Encoder]) -> int:
+    """How many cores of this machine compute a batch of these encoders; all of them where nothing is known of these."""
+    n_cores = _n_cores()
+    return n_cores // batches_at_once(encoders, n_cores) if encoders else n_cores
 
 
 def _n_cores() -> int:
@@ -302,7 +308,7 @@ def decode_track(track: WantedTrack, infos: Sequence[EncoderInfo]) -> Iterator[D
                 check_heard(found, repr(track.title), info.sample_rate_hz)
             except AudioError as problem:
                 errors[row] = problem
-    yield _TrackEnd(track, facts, errors)
+    yield TrackEnd(track, facts, errors)
 
 
 def _encode_all(
@@ -318,7 +324,7 @@ def _encode_all(
     batches: list[list[_Segment]] = [[] for _ in encoders]  # that are being filled
     begun: deque[tuple[int, list[_Segment], Callable[[], _Answer]]] = deque()
     n_left: Counter[str] = Counter()  # segments of a track that are not pooled yet
-    ends: deque[_TrackEnd] = deque()  # of tracks that are decoded
+    ends: deque[TrackEnd] = deque()  # of tracks that are decoded
 
     def pool(row: int, segments: Sequence[_Segment], heard: _Heard) -> None:
         for segment, hidden_states in zip(segments, heard, strict=True):
@@ -362,7 +368,7 @@ def _encode_all(
         if (raw := raws.pop(track_id, None)) is not None:
             raw.abandon()
 
-    def finish(end: _TrackEnd) -> Iterator[Event]:
+    def finish(end: TrackEnd) -> Iterator[Event]:
         track_id = end.track.track_id
         n_left.pop(track_id, None)
         raw = raws.pop(track_id, None)
@@ -402,7 +408,7 @@ def _encode_all(
                 and bool(waiting)
                 and len(waiting[0].waveform) != len(item.waveform)
             )
-            if waiting and (is_full or is_other_length or isinstance(item, _TrackEnd | None)):
+            if waiting and (is_full or is_other_length or isinstance(item, TrackEnd | None)):
                 batches[row] = []
                 begun.append((row, waiting, start(encode_each, encoders[row], waiting)))
                 yield from take(n_ahead)
@@ -412,7 +418,7 @@ def _encode_all(
         elif isinstance(item, _Segment):
             batches[item.row].append(item)
             n_left[item.track.track_id] += 1
-        elif isinstance(item, _TrackEnd):
+        elif isinstance(item, TrackEnd):
             ends.append(item)
             yield from finished()
     yield from take(0)
