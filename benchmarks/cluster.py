@@ -52,7 +52,7 @@ def timed(events: Iterable[Event], began: float) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--encoder", choices=encoder_ids(), default="nano")

@@ -21,6 +21,7 @@ import math
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import time
 from collections import Counter, deque
@@ -73,6 +74,7 @@ SEND_EVERY_S, SEND_TRACKS = 0.5, 8  # what a worker sends together
 BLOCK_SEGMENTS = 16  # that a decoding task sends together
 BLOCKS_AHEAD = 4  # of one track that wait to be fetched
 LOCAL_OBJECTS_BYTES = 2**28  # of shared memory
+FOLDER = "mess-ray-"  # then the process that it belongs to
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,7 @@ def _connected(settings: ClusterSettings) -> Iterator[Any]:
     import ray
     import ray.util.scheduling_strategies
 
-    folder = tempfile.mkdtemp(prefix="mess-ray-") if settings.address == LOCAL else None
+    folder = _new_folder() if settings.address == LOCAL else None
     common = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
     try:
         if folder:
@@ -238,11 +240,26 @@ def _connected(settings: ClusterSettings) -> Iterator[Any]:
             shutil.rmtree(folder, ignore_errors=True)
         raise _no_answer(settings.address, error) from error
     try:
-        yield ray
+        with contextlib.redirect_stdout(sys.stderr):  # Ray says there what died; a document may be on standard output
+            yield ray
     finally:
         ray.shutdown()
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_folder() -> str:
+    """Where a local cluster has its sockets, whose names may not be long; those of runs that were killed go."""
+    place = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())
+    for left in place.glob(f"{FOLDER}*-*"):
+        pid = left.name.removeprefix(FOLDER).partition("-")[0]
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            shutil.rmtree(left, ignore_errors=True)
+        except (ValueError, OSError):  # of somebody else
+            continue
+    return tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-", dir=place)
 
 
 @dataclass(eq=False)
