@@ -8,8 +8,7 @@ GPU, tasks on the other cores decode for it. What passes through Ray is paths, w
 vectors that are pooled already: raw hidden states never leave their worker.
 
 Nothing is kept on the cluster. Each track is entered here, in one transaction, as soon as it comes; so whatever dies,
-a worker, a machine, or this process, costs the tracks that were under way, and the same work goes on with what is
-missing.
+a worker, a machine, or this process, costs the tracks that were under way, and the same work goes on with the rest.
 Ray (`pip install -r requirements-cluster.txt`) is imported when it is asked for.
 """
 
@@ -262,19 +261,20 @@ def _new_folder() -> str:
     return tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-", dir=place)
 
 
-@dataclass(eq=False)
 class _Place:
-    """Where a worker is, or can be: a share of one machine."""
+    """Where a worker is, or can be: a share of one machine. What it has to do changes.
 
-    node_id: str
-    name: str
-    n_gpus: int
-    n_decoders: int
-    worker: Any = None
-    answer: Any = None  # what it says of itself
-    results: Any = None  # of what it does now
-    at_work: dict[str, WantedTrack] = field(default_factory=dict)  # of which not all has come
-    n_missing: Counter[str] = field(default_factory=Counter)  # of each of these, how many groups
+    worker, answer, results : of Ray; the actor, what it says of itself, and what it sends now
+    at_work : the tracks of which not all has come; n_missing : of each of these, how many groups
+    """
+
+    def __init__(self, node_id: str, name: str, n_gpus: int, n_decoders: int) -> None:
+        self.node_id, self.name, self.n_gpus, self.n_decoders = node_id, name, n_gpus, n_decoders
+        self.worker: Any = None
+        self.answer: Any = None
+        self.results: Any = None
+        self.at_work: dict[str, WantedTrack] = {}
+        self.n_missing: Counter[str] = Counter()
 
 
 class _Crew:
