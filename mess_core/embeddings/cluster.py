@@ -173,7 +173,8 @@ def _plain(version: str) -> str:
 def _no_answer(address: str, error: Exception) -> InputError:
     why = printable(str(error)).splitlines()[0][:200].rstrip(".") or type(error).__name__
     return InputError(
-        f"No cluster answers at {address}: {why}.", f"Start one with `ray start --head`, or use --cluster {LOCAL}."
+        f"No cluster answers at {address}: {why}.",
+        f"Start one with `ray start --head`, with the same token here if it asks for one, or use --cluster {LOCAL}.",
     )
 
 

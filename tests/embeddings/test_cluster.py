@@ -126,6 +126,7 @@ class FakeRay:
     worker_class: type = Worker
     asked: list[list[str]] = field(default_factory=list)
     begun: list[str] = field(default_factory=list)  # on which nodes
+    n_killed: int = 0
 
     exceptions = SimpleNamespace(
         RayError=Dead, RayActorError=Dead, ObjectLostError=Dead, WorkerCrashedError=Dead, OutOfMemoryError=Dead,
@@ -176,7 +177,7 @@ class FakeRay:
         return ref.value
 
     def kill(self, actor: object) -> None:
-        pass
+        self.n_killed += 1
 
 
 @pytest.fixture(autouse=True)
@@ -339,6 +340,18 @@ def test_workers_are_one_for_each_gpu_or_for_so_many_cores():
     assert len(_Crew(FakeRay([Node("a", 8)]), [MEL], ClusterSettings(n_workers=3)).places) == 3
     with pytest.raises(InputError, match="No machine of the cluster has 2 cores for a worker"):
         _Crew(FakeRay(), [MEL], ClusterSettings(n_cores=2))
+
+
+def test_whoever_stops_asking_dismisses_all_workers(wanted, monkeypatch):
+    """As a job that is cancelled; and so does an error here, as of a full disk."""
+    machines = FakeRay()
+    monkeypatch.setattr(cluster, "check_settings", lambda settings: None)
+    monkeypatch.setattr(cluster, "_connected", lambda settings: nullcontext(machines))
+    events = extract_on_cluster(wanted, [MEL], ClusterSettings())
+    while not isinstance(next(events), ExtractedTrack):
+        pass
+    events.close()
+    assert machines.n_killed == 2 and len(list(itertools.chain(*machines.asked))) < N
 
 
 # --- the door -----------------------------------------------------------------------------------------------------
