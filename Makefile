@@ -3,6 +3,7 @@
 # make lock   pin the requirements anew               make soak   the slow tests
 # make graph  the rooms of the core and their arrows  make mutants   do the tests notice code that is wrong? (10 minutes)
 # make nano   train MESS-nano anew from MIDI          make nano-evaluate   its figures beside the controls
+# make setup-cluster  also install Ray, for `extract --cluster`
 # make calibrate   what intervals cover (13 minutes)   make pictures   renew what pages are compared with
 # make setup-engines   databases that can be asked for the nearest (docs/scale.md), and what tests them
 PYTHON ?= python3
@@ -19,7 +20,7 @@ NANO_RUN ?= first
 NANO_DATA ?=
 NANO_WEIGHTS ?= mess_core/encoders
 
-.PHONY: run setup setup-dev setup-engines test test-slow test-browser pictures lint lock graph calibrate mutants soak nano nano-evaluate clean
+.PHONY: run setup setup-dev setup-engines setup-cluster test test-slow test-browser pictures lint lock graph calibrate mutants soak nano nano-evaluate clean
 
 run: setup
 	$(BIN)/python -m streamlit run app.py --server.port $(PORT)
@@ -27,6 +28,7 @@ run: setup
 setup: $(VENV)/.app
 setup-dev: $(VENV)/.dev
 setup-engines: $(VENV)/.engines
+setup-cluster: $(VENV)/.cluster
 
 $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +45,10 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.app
 
 $(VENV)/.engines: requirements-engines.txt $(VENV)/.dev
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements-engines.txt
+	touch $@
+
+$(VENV)/.cluster: requirements-cluster.txt $(VENV)/.app
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements-cluster.txt
 	touch $@
 
 # One thread for each of two processes: on two cores, more would wait for each other. Bytecode is kept: the many processes
@@ -85,6 +91,7 @@ lock: | $(BIN)/uv
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) requirements-extra.in -o requirements-extra.txt
 	$(COMPILE) requirements-engines.in -o requirements-engines.txt
+	$(COMPILE) requirements-cluster.in -o requirements-cluster.txt
 
 # Both go on where they were stopped. NANO_DATA takes further options of training.data, such as --soundfont PATH.
 nano: setup

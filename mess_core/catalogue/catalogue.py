@@ -135,6 +135,18 @@ class MissingTrack:
 
 
 @dataclass(frozen=True)
+class SeenFile:
+    """Where a file of a track was seen, and how it was then. role : audio | midi | score; name : below the root"""
+
+    track_id: str
+    role: str
+    root: Path
+    name: str | bytes
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
 class Lost:
     """Recordings whose files are no more where they were; one that was retagged may be among the new ones.
 
@@ -640,7 +652,33 @@ class Catalogue:
         places = audio_places(self.database.connection, track_id)
         return bool(places) and all(place in taken or self._is_gone(place) for place in places)
 
+    def seen(self, track_ids: Sequence[str]) -> list[SeenFile]:
+        """Where the files of these tracks were seen; what leads out of the data folder is left out."""
+        roots = {row["root_id"]: self._root(row["path"]) for row in self._roots()}
+        rows = self.database.connection.execute(
+            f"SELECT track_id, role, root_id, relative_path, size_bytes, mtime_ns FROM files WHERE track_id {AMONG}"
+            " ORDER BY track_id, role, root_id, relative_path",
+            (json.dumps(track_ids),),
+        )
+        return [
+            SeenFile(track_id, role, root, *rest)
+            for track_id, role, at, *rest in rows
+            if (root := roots[at]) is not None
+        ]
+
     # --- writing --------------------------------------------------------------------------------------------
+
+    def note_seen(self, files: Iterable[SeenFile]) -> None:
+        """Enter where files of known tracks were seen by another data folder; what is known here stays."""
+        with self.database.transaction() as connection:
+            root_ids: dict[Path, int] = {}
+            for each in files:
+                if each.root not in root_ids:
+                    root_ids[each.root] = self._root_id(connection, each.root)
+                connection.execute(
+                    "INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?, ?)",
+                    (each.track_id, each.role, root_ids[each.root], each.name, each.size_bytes, each.mtime_ns),
+                )
 
     def add(
         self,
@@ -814,10 +852,7 @@ class Catalogue:
 
         def root_id(folder: Path) -> int:
             if folder not in root_ids:
-                stored = self._stored_root(folder)
-                connection.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (stored,))
-                row = connection.execute("SELECT root_id FROM roots WHERE path = ?", (stored,)).fetchone()
-                root_ids[folder] = row["root_id"]
+                root_ids[folder] = self._root_id(connection, folder)
             return root_ids[folder]
 
         def write(track_id: str, files: Mapping[str, Path]) -> None:
@@ -850,6 +885,12 @@ class Catalogue:
     def _is_gone(self, place: Place) -> bool:
         (root,) = (self._root(row["path"]) for row in self._roots() if row["root_id"] == place.root_id)
         return root is None or is_gone(root, os.fsdecode(place.relative_path))
+
+    def _root_id(self, connection: sqlite3.Connection, root: Path) -> int:
+        stored = self._stored_root(root)
+        connection.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (stored,))
+        row = connection.execute("SELECT root_id FROM roots WHERE path = ?", (stored,)).fetchone()
+        return int(row["root_id"])
 
     def _stored_root(self, root: Path) -> str:
         """A root inside the data folder is kept relative to it, so that the folder may be moved or copied."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mess_core import __version__
 from mess_core.catalogue.catalogue import ALL
+from mess_core.embeddings.cluster import REQUIREMENTS, is_installed
 from mess_core.embeddings.extraction import choose_device
 from mess_core.embeddings.precision import computes_bfloat16, read_certificate
 from mess_core.encoders.registry import encoder_choices, encoder_ids, encoder_info, encoder_problems
@@ -66,6 +67,7 @@ def examine(workspace: Workspace) -> list[Finding]:
         "weights": _weights,
         "precision": _precision,
         "packages": _packages,
+        "clusters": _clusters,
         "libraries": _libraries,
         "engines": _engines,
         "results": _results,
@@ -197,6 +199,13 @@ def _packages(workspace: Workspace) -> list[Finding]:
     cure = "Update the package, or uninstall it."
     problems = (*encoder_problems(), *target_problems(), *model_problems())
     return [Finding("packages", problem, False, cure) for problem in problems]
+
+
+def _clusters(workspace: Workspace) -> list[Finding]:
+    """Ray is asked for by `extract --cluster` alone: that it is not here is no fault."""
+    if is_installed():
+        return [Finding("clusters", f"ray {importlib.metadata.version('ray')}", True)]
+    return [Finding("clusters", f"no Ray, which `extract --cluster` needs: pip install -r {REQUIREMENTS}", True)]
 
 
 def _libraries(workspace: Workspace) -> list[Finding]:

@@ -44,6 +44,7 @@ from mess_core.collections.collection import Collection
 from mess_core.collections.playlist import library_name
 from mess_core.collections.published import AUTO, COLLECTIONS
 from mess_core.embeddings.extraction import use_all_cores
+from mess_core.embeddings.shards import parse_shard
 from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, hearing_ids, load_encoder
 from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.evaluation.blending import weigh_sources, weights_of
@@ -64,6 +65,7 @@ from mess_core.handover.exports import (
 )
 from mess_core.handover.incoming import import_library
 from mess_core.handover.judgements import export_judgements, export_strengths, import_judgements
+from mess_core.handover.merging import merge
 from mess_core.handover.metrics import export_metric
 from mess_core.handover.outgoing import export_library
 from mess_core.handover.recognising import FUZZY_LOW
@@ -238,6 +240,13 @@ def _parser() -> argparse.ArgumentParser:
     encoder_option(sub)
     sub.add_argument("--library", default=ALL)
     sub.add_argument("--keep-raw", action="store_true", help="also keep hidden states of all frames (very large)")
+    sub.add_argument("--shard", default="", metavar="I/N",
+                     help="only the I-th of N parts, on one of N machines with a data folder each")  # fmt: skip
+    sub.add_argument("--cluster", default="", metavar="local|HOST:PORT",
+                     help="let workers of Ray compute: on this machine, or on the cluster it belongs to")  # fmt: skip
+    sub.add_argument("--read-from", default="", metavar="FOLDER=PLACE",
+                     help="with --cluster: where workers find the music, another path or s3://…")  # fmt: skip
+    sub.add_argument("--workers", type=int, default=0, metavar="N", help="with --cluster: at most so many")
     mlflow_option(sub)
 
     sub = verb("targets", _targets, "Measure the proxy targets that are not measured yet.")
@@ -416,6 +425,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--name", help="what they are called here: imported:NAME")
 
     serving.add_verb(verb, _path)
+    sub = verb("merge", _merge, "Join data folders of several machines into one; nothing there is written over.")
+    sub.add_argument("homes", nargs="+", type=_path, metavar="HOME", help="of a machine that has extracted a part")
+    sub.add_argument("--into", dest="home", type=_path, default=argparse.SUPPRESS, metavar="HOME",
+                     help="data folder that takes them in (default: that of every other verb)")  # fmt: skip
 
     check = verb("check", _check, "Verify every stored array; name what is damaged.")
     check.add_argument("--repair", action="store_true", help="forget what is damaged, so that it is extracted again")
@@ -517,13 +530,18 @@ def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
     use_all_cores()
     scope = scope_of(workspace, options.library, options.encoder)
     scope.require_library()
-    for info in encoder_info(options.encoder, workspace.paths).encoders:
+    for info in encoder_info(options.encoder, workspace.paths).encoders if not options.cluster else ():
         load_encoder(info.id, workspace.paths)  # weights missing or damaged: said now, not after the queue
-    missing = scope.missing_tracks
+    shard = parse_shard(options.shard)
+    missing = [track for track in scope.missing_tracks if shard.holds(track.track_id)]
     if options.mlflow:
         tracking.open_store(workspace.paths)
     started_s = time.monotonic()
-    job = work_on(workspace, ExtractRequest(options.library, options.encoder, keep_raw=options.keep_raw))
+    request = ExtractRequest(
+        options.library, options.encoder, keep_raw=options.keep_raw, shard=options.shard,
+        cluster=options.cluster, read_from=options.read_from, n_workers=options.workers,
+    )  # fmt: skip
+    job = work_on(workspace, request)
     if options.mlflow and job.state == "done":
         done = [track for track in missing if workspace.store.has(track.track_id, scope.info)]
         n_segments = sum(count_segments(track.duration_s, scope.info) for track in done)
@@ -887,6 +905,14 @@ def _import(workspace: Workspace, options: argparse.Namespace) -> int:
     document = {**facts, "n_rows": found.n_rows, "n_new": found.n_new, "n_known": found.n_known, "refused": refused}
     say(options, document, [found.summary, *(f"  {name}: {why}" for name, why in found.refused)])
     return SOME_FAILED if refused else DONE
+
+
+def _merge(workspace: Workspace, options: argparse.Namespace) -> int:
+    merged = merge(workspace, options.homes, show_progress)
+    problems = [{"what": what, "why": why, "cure": cure} for what, why, cure in merged.problems]
+    lines = [merged.summary, *(f"  {what}: {why} {cure}".rstrip() for what, why, cure in merged.problems)]
+    say(options, {"into": str(workspace.paths.root), **vars(merged), "problems": problems}, lines)
+    return SOME_FAILED if problems else DONE
 
 
 def _check(workspace: Workspace, options: argparse.Namespace) -> int:

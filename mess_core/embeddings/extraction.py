@@ -1,9 +1,11 @@
 """Extraction: tracks in, track embeddings out, one after the other, in bounded memory.
 
-A thread decodes ahead while the encoder computes. Segments of several tracks share a batch, because the encoder is
-fastest on full batches; a segment of another length (a track shorter than five seconds) goes alone, because padding
-would change what the encoder hears. What waits between the threads is bounded by segments, so a recording of three
-hours takes no more memory than one of three minutes, but for its pooled vectors.
+A thread decodes ahead while the encoder computes. A batch holds segments of one track: linear algebra rounds otherwise
+in another batch (MusiCNN hears a segment alone otherwise in the sixth digit than beside a second one), so the arrays of
+a track would else depend on what was heard beside it, and a library in parts would not be what it is in one. For the
+same reason batches are as large on every processor. A segment of another length (a track shorter than five seconds) is
+never padded, because that would change what the encoder hears. What waits between the threads is bounded by segments,
+so a recording of three hours takes no more memory than one of three minutes, but for its pooled vectors.
 
 A small network on a processor is given two batches at once, each half of the cores: where all cores share one batch,
 each waits for the one that decodes meanwhile (nano and MusiCNN by a fifth to a quarter faster on two cores).
@@ -24,10 +26,11 @@ import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,12 +65,17 @@ class WantedTrack:
 
 @dataclass(frozen=True)
 class ExtractedTrack:
-    """One track done by an encoder."""
+    """One track done by an encoder.
+
+    row : of the encoder, among those that share the decoding
+    precisions : of each encoder that was asked as one (`Together`), where another machine did it; see `Certificate`
+    """
 
     track: WantedTrack
     embedding: TrackEmbedding
     facts: DecodeFacts
-    row: int = 0  # of the encoder, among those that share the decoding
+    row: int = 0
+    precisions: tuple[Mapping[str, Any] | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,7 @@ class _Again:
 
 
 @dataclass(frozen=True)
-class _TrackEnd:
+class TrackEnd:
     """facts, errors : as each encoder hears it"""
 
     track: WantedTrack
@@ -118,10 +126,12 @@ class _TrackEnd:
     errors: Sequence[MessError | None]
 
 
+Decoded = _Segment | _Again | TrackEnd
+Decode = Callable[[WantedTrack, Sequence[EncoderInfo]], Iterator[Decoded]]
 _Heard = Sequence[np.ndarray | MessError]  # hidden states of each segment, or why there are none
 _Answer = tuple[_Heard, float]  # with the seconds it took
 _Start = Callable[..., Callable[[], _Answer]]  # begins a computation, and returns what waits for it
-_Queue = queue.Queue[_Segment | _Again | _TrackEnd | Exception | None]
+_Queue = queue.Queue[Decoded | Exception | None]
 
 
 def choose_device() -> str:
@@ -148,7 +158,11 @@ def use_all_cores() -> None:
 
 
 def extract(
-    tracks: Iterable[WantedTrack], encoder: Encoder, *others: Encoder, batch_size: int | None = None
+    tracks: Iterable[WantedTrack],
+    encoder: Encoder,
+    *others: Encoder,
+    batch_size: int | None = None,
+    decode: Decode | None = None,
 ) -> Generator[Event, None, None]:
     """Extract tracks one after the other.
 
@@ -159,7 +173,9 @@ def extract(
     others : Encoder
         Which hear each track in the same decoding of its file. Raw hidden states are kept of one encoder at a time.
     batch_size : int or None
-        Segments per batch; by default what suits the encoder's device. Halved when memory runs out.
+        Segments of a track per batch; by default what suits the encoder's device. Halved when memory runs out.
+    decode : callable or None
+        Where tracks are decoded elsewhere, instead of `decode_track`; what it raises ends the extraction.
 
     Yields
     ------
@@ -168,24 +184,35 @@ def extract(
     """
     encoders = (encoder, *others)
     is_on_cpu = getattr(encoder, "device", "cpu") == "cpu"
-    n_at_once = min(_n_cores(), *(each.threads_at_once for each in encoders)) if is_on_cpu else 1
-    if batch_size is None:
-        batch_size = BATCH_SIZE_CPU // n_at_once if is_on_cpu else BATCH_SIZE_GPU
-    decoded: _Queue = queue.Queue(maxsize=QUEUE_BATCHES * batch_size)
+    n_at_once = batches_at_once(encoders, _n_cores()) if is_on_cpu else 1
+    usual = [max(1, BATCH_SIZE_CPU // each.threads_at_once) if is_on_cpu else BATCH_SIZE_GPU for each in encoders]
+    sizes = usual if batch_size is None else [batch_size] * len(encoders)
+    decoded: _Queue = queue.Queue(maxsize=QUEUE_BATCHES * max(sizes))
     is_stopping = threading.Event()
     infos = [each.info for each in encoders]
     thread = threading.Thread(
-        target=_decode_all, args=(tracks, infos, decoded, is_stopping), name="decode", daemon=True
+        target=_decode_all, args=(tracks, infos, decoded, is_stopping, decode), name="decode", daemon=True
     )
     thread.start()
     try:
         with _workers(n_at_once) as start:
-            yield from _encode_all(decoded, encoders, batch_size, start, n_ahead=n_at_once if n_at_once > 1 else 0)
+            yield from _encode_all(decoded, encoders, sizes, start, n_ahead=n_at_once if n_at_once > 1 else 0)
     finally:
         is_stopping.set()
         while thread.is_alive():  # it may be waiting for room in the queue
             with contextlib.suppress(queue.Empty):
                 decoded.get(timeout=0.01)
+
+
+def batches_at_once(encoders: Sequence[Encoder], n_cores: int) -> int:
+    """How many batches are computed side by side on a processor of so many cores, each on its share of them."""
+    return min(n_cores, *(each.threads_at_once for each in encoders))
+
+
+def cores_per_batch(encoders: Sequence[Encoder]) -> int:
+    """How many cores of this machine compute a batch of these encoders; all of them where nothing is known of these."""
+    n_cores = _n_cores()
+    return n_cores // batches_at_once(encoders, n_cores) if encoders else n_cores
 
 
 def _n_cores() -> int:
@@ -234,21 +261,26 @@ def encode_in_halves(encoder: Encoder, waveforms: np.ndarray) -> np.ndarray:
 
 
 def _decode_all(
-    tracks: Iterable[WantedTrack], infos: Sequence[EncoderInfo], decoded: _Queue, is_stopping: threading.Event
+    tracks: Iterable[WantedTrack],
+    infos: Sequence[EncoderInfo],
+    decoded: _Queue,
+    is_stopping: threading.Event,
+    decode: Decode | None,
 ) -> None:
     """The decoding thread: every track's segments, then its end; None, or what went wrong, at the very end."""
     try:
         for track in tracks:
-            if is_stopping.is_set():
-                return
-            _decode(track, infos, decoded, is_stopping)
+            for item in (decode or decode_track)(track, infos):
+                if is_stopping.is_set():
+                    return
+                decoded.put(item)
         decoded.put(None)
     except Exception as error:  # from the iterable itself: the caller must see it, not wait for ever
         decoded.put(error)
 
 
-def _decode(track: WantedTrack, infos: Sequence[EncoderInfo], decoded: _Queue, is_stopping: threading.Event) -> None:
-    """One track, for each encoder in its own rate and segments."""
+def decode_track(track: WantedTrack, infos: Sequence[EncoderInfo]) -> Iterator[Decoded]:
+    """One track, for each encoder in its own rate and segments; a file that is none is said at its end."""
     facts: Sequence[DecodeFacts | None] = [None] * len(infos)
     errors: list[MessError | None] = [None] * len(infos)
     rate_hz, *also_hz = (info.sample_rate_hz for info in infos)
@@ -259,14 +291,12 @@ def _decode(track: WantedTrack, infos: Sequence[EncoderInfo], decoded: _Queue, i
             decoder = Decoder(track.audio, rate_hz, also_hz=also_hz, hash_samples=True, signs=signs)
             cuttings = [Cutting(info.segment_samples, info.hop_samples, info.min_samples) for info in infos]
             for row, start, waveform in segments_at_each_rate(decoder, cuttings):
-                if is_stopping.is_set():
-                    return
-                decoded.put(_Segment(track, row, start / infos[row].sample_rate_hz, waveform))
+                yield _Segment(track, row, start / infos[row].sample_rate_hz, waveform)
             signs = decoder.facts.signs
             if signs is None:
                 facts = decoder.facts_at_each_rate
             else:
-                decoded.put(_Again(track))
+                yield _Again(track)
     except MessError as problem:
         errors = [problem] * len(infos)
     except Exception as problem:  # a defect of ours or of a decoder must not stop the other tracks
@@ -278,13 +308,13 @@ def _decode(track: WantedTrack, infos: Sequence[EncoderInfo], decoded: _Queue, i
                 check_heard(found, repr(track.title), info.sample_rate_hz)
             except AudioError as problem:
                 errors[row] = problem
-    decoded.put(_TrackEnd(track, facts, errors))
+    yield TrackEnd(track, facts, errors)
 
 
 def _encode_all(
-    decoded: _Queue, encoders: Sequence[Encoder], batch_size: int, start: _Start, n_ahead: int
+    decoded: _Queue, encoders: Sequence[Encoder], batch_sizes: Sequence[int], start: _Start, n_ahead: int
 ) -> Iterator[Event]:
-    """Batches across tracks; a track is pooled as its segments come out and yielded when all of them are.
+    """Batches of each track; it is pooled as its segments come out and yielded when all of them are.
 
     So many batches are computed while the one before them is waited for.
     """
@@ -294,7 +324,7 @@ def _encode_all(
     batches: list[list[_Segment]] = [[] for _ in encoders]  # that are being filled
     begun: deque[tuple[int, list[_Segment], Callable[[], _Answer]]] = deque()
     n_left: Counter[str] = Counter()  # segments of a track that are not pooled yet
-    ends: deque[_TrackEnd] = deque()  # of tracks that are decoded
+    ends: deque[TrackEnd] = deque()  # of tracks that are decoded
 
     def pool(row: int, segments: Sequence[_Segment], heard: _Heard) -> None:
         for segment, hidden_states in zip(segments, heard, strict=True):
@@ -338,7 +368,7 @@ def _encode_all(
         if (raw := raws.pop(track_id, None)) is not None:
             raw.abandon()
 
-    def finish(end: _TrackEnd) -> Iterator[Event]:
+    def finish(end: TrackEnd) -> Iterator[Event]:
         track_id = end.track.track_id
         n_left.pop(track_id, None)
         raw = raws.pop(track_id, None)
@@ -371,14 +401,14 @@ def _encode_all(
         if isinstance(item, Exception):
             raise item
         for row, waiting in enumerate(batches):
-            is_full = len(waiting) == batch_size
+            is_full = len(waiting) == batch_sizes[row]
             is_other_length = (
                 isinstance(item, _Segment)
                 and item.row == row
                 and bool(waiting)
                 and len(waiting[0].waveform) != len(item.waveform)
             )
-            if waiting and (is_full or is_other_length or item is None):
+            if waiting and (is_full or is_other_length or isinstance(item, TrackEnd | None)):
                 batches[row] = []
                 begun.append((row, waiting, start(encode_each, encoders[row], waiting)))
                 yield from take(n_ahead)
@@ -388,7 +418,7 @@ def _encode_all(
         elif isinstance(item, _Segment):
             batches[item.row].append(item)
             n_left[item.track.track_id] += 1
-        elif isinstance(item, _TrackEnd):
+        elif isinstance(item, TrackEnd):
             ends.append(item)
             yield from finished()
     yield from take(0)

@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -86,6 +86,12 @@ class Certificate:
         )
 
 
+class Settings(Protocol):
+    """Where certificates are kept: a `Database`, or a copy of what one says."""
+
+    def setting(self, name: str) -> str | None: ...
+
+
 # --- asking -----------------------------------------------------------------------------------------------
 
 
@@ -115,7 +121,7 @@ def machine_of(device: str) -> str:
     return f"{name}, torch {torch.__version__}"
 
 
-def read_certificate(info: EncoderInfo, device: str, database: Database) -> Certificate | None:
+def read_certificate(info: EncoderInfo, device: str, database: Settings) -> Certificate | None:
     """What was found of an encoder on this machine; None if nothing was, or on another one."""
     text = database.setting(f"{SETTING} {info.fingerprint}")
     if text is None:
@@ -146,7 +152,7 @@ def is_open(encoder: Encoder, database: Database) -> bool:
     )
 
 
-def as_certified(encoder: Network, database: Database) -> Network:
+def as_certified(encoder: Network, database: Settings) -> Network:
     """The encoder in the precision that it may compute in here."""
     if "bfloat16" not in encoder.precisions:
         return encoder

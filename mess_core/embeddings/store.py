@@ -280,13 +280,9 @@ class EmbeddingStore:
 
     def facts_of_file(self, path: Path) -> StoredFacts:
         """Read what a file says of itself, without the catalogue. ArtefactMismatchError if it is no whole embedding."""
-        data = read_untrusted(path, MOST_TENSORS_BYTES, name=f"The embedding file {printable(path.name)}")
-        arrays = vars(_unpack(data, path.name))
-        facts = _facts_in(data, path.name)
-        shapes, widths = tuple(array.shape for array in arrays.values()), tuple(facts.get("widths", ()))
-        sha256 = hashlib.sha256(data).hexdigest()
-        last_s = float(arrays["starts_s"].max())
-        return StoredFacts(facts["track_id"], facts["fingerprint"], shapes, widths, last_s, sha256, len(data))
+        return _stored_facts(
+            read_untrusted(path, MOST_TENSORS_BYTES, name=f"The embedding file {printable(path.name)}"), path.name
+        )
 
     def enter(self, path: Path, info: EncoderInfo, facts: StoredFacts) -> None:
         """Enter a file that lies in its place into the catalogue; a row that is there stays."""
@@ -297,6 +293,36 @@ class EmbeddingStore:
                 "INSERT OR IGNORE INTO embeddings VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (facts.track_id, info.fingerprint, name, facts.sha256, facts.size_bytes, facts.n_segments, time.time()),
             )
+
+    def bytes_of(self, track_id: str, fingerprint: str) -> bytes:
+        """One track's embedding as it lies on the disk, verified; errors as `read`."""
+        row = self._row_of(track_id, fingerprint)
+        if row is None:
+            raise DataMissingError(f"Track {track_id} has no such embedding.")
+        return self._verified_bytes(row)
+
+    def take(self, track_id: str, info: EncoderInfo, data: bytes) -> None:
+        """Keep an embedding byte for byte as another data folder has it; one that is here already stays.
+
+        Raises
+        ------
+        ArtefactMismatchError
+            If it is not of this track by this encoder.
+        UnknownTrackError
+            If there is no such track; nothing is left of it.
+        """
+        facts = _stored_facts(data, f"{track_id}.safetensors")
+        if (facts.track_id, facts.fingerprint) != (track_id, info.fingerprint) or not facts.fits(info):
+            raise ArtefactMismatchError(f"The embedding of {track_id} by {info.id} is not what its name says.")
+        path = self._free_path(self.paths.embeddings / info.folder / track_id[:2], track_id, facts.sha256)
+        was_there = path.exists()
+        write_atomically(path, data)
+        try:
+            self.enter(path, info, facts)
+        except UnknownTrackError:
+            if not was_there:
+                self.remove_files([path.relative_to(self.paths.root).as_posix()])
+            raise
 
     def read(self, track_id: str, info: EncoderInfo) -> TrackEmbedding:
         """One track's embedding, verified.
@@ -628,6 +654,15 @@ class RememberingStore(EmbeddingStore):
 
 def _n_bytes(embedding: TrackEmbedding) -> int:
     return sum(int(array.nbytes) for array in vars(embedding).values())
+
+
+def _stored_facts(data: bytes, name: str) -> StoredFacts:
+    arrays = vars(_unpack(data, name))
+    facts = _facts_in(data, name)
+    shapes, widths = tuple(array.shape for array in arrays.values()), tuple(facts.get("widths", ()))
+    sha256 = hashlib.sha256(data).hexdigest()
+    last_s = float(arrays["starts_s"].max())
+    return StoredFacts(facts["track_id"], facts["fingerprint"], shapes, widths, last_s, sha256, len(data))
 
 
 def precision_in(data: bytes) -> dict[str, Any] | None:

@@ -47,14 +47,19 @@ class Together(Encoder):
 
     def part(self, embedding: TrackEmbedding) -> list[TrackEmbedding]:
         """What of an embedding is each encoder's, in their order."""
-        ends = np.cumsum([encoder.info.n_layers for encoder in self.encoders])[:-1]
-        parts = zip(
-            np.split(embedding.segments, ends, axis=1),
-            np.split(embedding.mean, ends),
-            np.split(embedding.frame_std, ends),
-            strict=True,
-        )
-        return [TrackEmbedding(segments, embedding.starts_s, mean, std) for segments, mean, std in parts]
+        return parted(embedding, [encoder.info for encoder in self.encoders])
+
+
+def parted(embedding: TrackEmbedding, infos: Sequence[EncoderInfo]) -> list[TrackEmbedding]:
+    """What of the embedding by several encoders that were asked as one is each one's, in their order."""
+    ends = np.cumsum([info.n_layers for info in infos])[:-1]
+    parts = zip(
+        np.split(embedding.segments, ends, axis=1),
+        np.split(embedding.mean, ends),
+        np.split(embedding.frame_std, ends),
+        strict=True,
+    )
+    return [TrackEmbedding(segments, embedding.starts_s, mean, std) for segments, mean, std in parts]
 
 
 def in_groups(infos: Sequence[EncoderInfo]) -> list[tuple[EncoderInfo, ...]]:

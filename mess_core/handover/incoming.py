@@ -11,7 +11,7 @@ import math
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -61,6 +61,7 @@ UPSERT_TRACK = (
     + ", ".join(f"{name} = coalesce({name}, excluded.{name})" for name in (*NAMES, "collection", "loudness_lufs"))
     + ", duration_s = iif(loudness_lufs IS NULL, excluded.duration_s, duration_s)"
     + ", is_truncated = iif(loudness_lufs IS NULL, excluded.is_truncated, is_truncated)"
+    + "".join(f", {name} = coalesce({name}, excluded.{name})" for name in ("samples_sha256", "sounding_s", "downmix"))
 )
 VERSIONS_OF_TARGETS = "SELECT DISTINCT version FROM targets WHERE track_id = ?"
 
@@ -131,11 +132,11 @@ def import_library(
         if name not in files:
             raise ArtefactMismatchError(f"{MANIFEST} lists no {name}.", COPY_AGAIN)
     library = library or _name(document, folder)
-    tracks = _tracks(folder)
+    tracks = tracks_in(read_table(folder / TRACKS))
     encoders = _encoders(document)
-    elsewhere = _make_known(workspace, encoders)
+    elsewhere = make_known(workspace, encoders)
 
-    n_new = _add_tracks(workspace, library, tracks)
+    n_new = add_tracks(workspace, library, tracks)
     n_embeddings = n_kept = 0
     for info in encoders:
         known = workspace.store.known(info)
@@ -150,8 +151,9 @@ def import_library(
             embedding, precision = _embedding(folder, listed, info)
             workspace.store.write(track_id, info, embedding, precision=precision)
             n_embeddings += 1
-    n_measured, n_kept_measured = _take_in_targets(workspace, folder, tracks)
-    n_score_times = _take_in_score_times(workspace, folder, tracks)
+    targets, segments = read_table(folder / TARGETS), read_table(folder / SEGMENT_TARGETS)
+    n_measured, n_kept_measured = take_in_targets(workspace, targets, segments, tracks)
+    n_score_times = take_in_score_times(workspace, read_table(folder / SCORE_TIMES), tracks)
     on_progress(len(tracks), len(tracks))
     n_without_audio = sum(not workspace.catalogue.likely_audio_path(track_id).is_file() for track_id in tracks)
     return Imported(
@@ -169,7 +171,7 @@ def _name(document: Mapping[str, Any], folder: Path) -> str:
 
 
 @dataclass(frozen=True)
-class _Incoming:
+class Incoming:
     """A track, its planted truth, and what the user's own table says further of it."""
 
     track: Track
@@ -177,10 +179,10 @@ class _Incoming:
     details: Mapping[str, str]
 
 
-def _tracks(folder: Path) -> dict[str, _Incoming]:
-    """Track id -> what is said of it, in order."""
+def tracks_in(groups: Iterable[list[Row]]) -> dict[str, Incoming]:
+    """Track id -> what the rows of `TRACKS` say of it, in order. ArtefactMismatchError if that cannot be."""
     found = {}
-    for rows in read_table(folder / TRACKS):
+    for rows in groups:
         for *facts, planted, _, details in rows:
             track_id = printable(str(facts[0]))
             with understanding(f"The track {track_id} in {TRACKS}", COPY_AGAIN):
@@ -192,7 +194,7 @@ def _tracks(folder: Path) -> dict[str, _Incoming]:
                 names: dict[str, Any] = {name: tidy(getattr(track, name)) for name in (*NAMES, "collection")}
                 names["title"] = names["title"] or track_id
                 known = {name: value for name, value in further.items() if name and value}
-                found[track.track_id] = _Incoming(replace(track, **names), truth, known)
+                found[track.track_id] = Incoming(replace(track, **names), truth, known)
     return dict(sorted(found.items()))
 
 
@@ -211,7 +213,7 @@ def is_possible(track: Track) -> bool:
     )
 
 
-def _add_tracks(workspace: Workspace, library: str, tracks: Mapping[str, _Incoming]) -> int:
+def add_tracks(workspace: Workspace, library: str, tracks: Mapping[str, Incoming]) -> int:
     """All of them, in one transaction; returns how many were new."""
     workspace.catalogue.add_to_library(library, [])  # refuses a name that cannot be
     n_new = 0
@@ -241,7 +243,7 @@ def _encoders(document: Mapping[str, Any]) -> list[EncoderInfo]:
     return [info for info, _ in found]
 
 
-def _make_known(workspace: Workspace, encoders: Sequence[EncoderInfo]) -> tuple[str, ...]:
+def make_known(workspace: Workspace, encoders: Sequence[EncoderInfo]) -> tuple[str, ...]:
     """Imported encoders become known here, too; returns the ids that stand for another encoder here, or for none."""
     elsewhere = []
     for info in encoders:
@@ -269,7 +271,9 @@ def _embedding(folder: Path, listed: ListedFile, info: EncoderInfo) -> tuple[Tra
 # --- tables -------------------------------------------------------------------------------------------------
 
 
-def _take_in_targets(workspace: Workspace, folder: Path, tracks: Mapping[str, Any]) -> tuple[int, int]:
+def take_in_targets(
+    workspace: Workspace, targets: Iterable[list[Row]], segments: Iterable[list[Row]], tracks: Mapping[str, Any]
+) -> tuple[int, int]:
     """Targets of tracks that were not measured here; segments of these. Returns how many were, and how many differ."""
     n_taken = n_kept = 0
 
@@ -291,8 +295,8 @@ def _take_in_targets(workspace: Workspace, folder: Path, tracks: Mapping[str, An
         if not _ours(connection, "SELECT 1 FROM segment_targets WHERE track_id = ? LIMIT 1", track_id):
             connection.executemany("INSERT OR REPLACE INTO segment_targets VALUES (?, ?, ?, ?, ?, ?)", theirs)
 
-    _each_track(workspace, folder / TARGETS, tracks, take)
-    _each_track(workspace, folder / SEGMENT_TARGETS, tracks, take_segments)
+    _each_track(workspace, TARGETS, targets, tracks, take)
+    _each_track(workspace, SEGMENT_TARGETS, segments, tracks, take_segments)
     return n_taken, n_kept
 
 
@@ -307,7 +311,8 @@ def _check_numbers(table: str, rows: Sequence[Row], *, value: int, count: int) -
             )
 
 
-def _take_in_score_times(workspace: Workspace, folder: Path, tracks: Mapping[str, Any]) -> int:
+def take_in_score_times(workspace: Workspace, groups: Iterable[list[Row]], tracks: Mapping[str, Any]) -> int:
+    """Score times that were not known here; returns how many were taken in."""
     n_taken = 0
 
     def take(connection: sqlite3.Connection, track_id: str, theirs: list[Row]) -> None:
@@ -322,22 +327,23 @@ def _take_in_score_times(workspace: Workspace, folder: Path, tracks: Mapping[str
         workspace.catalogue.passages.write(track_id, new)
         n_taken += len(new)
 
-    _each_track(workspace, folder / SCORE_TIMES, tracks, take)
+    _each_track(workspace, SCORE_TIMES, groups, tracks, take)
     return n_taken
 
 
 def _each_track(
     workspace: Workspace,
-    path: Path,
+    table: str,
+    groups: Iterable[list[Row]],
     tracks: Mapping[str, Any],
     take: Callable[[sqlite3.Connection, str, list[Row]], None],
 ) -> None:
     """Hand out the rows of a table, track by track; what is done with a row group is one transaction."""
-    for rows in read_table(path):
+    for rows in groups:
         with workspace.database.transaction() as connection:
             for track_id, theirs in groupby(rows, key=lambda row: str(row[0])):
                 if track_id not in tracks:
-                    raise ArtefactMismatchError(f"{path.name} names {track_id}, which is no track of it.", COPY_AGAIN)
+                    raise ArtefactMismatchError(f"{table} names {track_id}, which is no track of it.", COPY_AGAIN)
                 take(connection, track_id, list(theirs))
 
 

@@ -123,7 +123,7 @@ def export_library(
     track_ids = [track.track_id for track in tracks]
     embedded = _embedded(workspace, set(track_ids), encoder_ids)
     with whole_folder(folder, "mess-library-") as new:
-        tables = _tables(workspace, library, tracks)
+        tables = tables_of(workspace, library, tracks)
         counts = {name.removesuffix(".parquet"): write_table(new / name, rows) for name, rows in tables}
         n_total = sum(len(each.rows) for each in embedded)
         n_done = 0
@@ -244,8 +244,8 @@ def _collections(tracks: Sequence[Track]) -> list[dict[str, Any]]:
 # --- tables -------------------------------------------------------------------------------------------------
 
 
-def _tables(workspace: Workspace, library: str, tracks: Sequence[Track]) -> Iterator[tuple[str, Iterator[list[Row]]]]:
-    """Every table with its rows, a few tracks at a time."""
+def tables_of(workspace: Workspace, library: str, tracks: Sequence[Track]) -> Iterator[tuple[str, Iterator[list[Row]]]]:
+    """Every table of some tracks of a library with its rows, a few tracks at a time."""
     planted = workspace.catalogue.planted(library)
     connection = workspace.database.connection
 

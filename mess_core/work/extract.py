@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from mess_core.catalogue.catalogue import Track
-from mess_core.embeddings.extraction import BatchDone, ExtractedTrack, WantedTrack, extract
+from mess_core.embeddings.cluster import ClusterSettings, check_settings, extract_on_cluster
+from mess_core.embeddings.extraction import (
+    BatchDone,
+    Event,
+    ExtractedTrack,
+    WantedTrack,
+    cores_per_batch,
+    extract,
+)
 from mess_core.embeddings.precision import (
     N_SEGMENTS,
+    SETTING,
     certify,
     device_of,
     is_open,
@@ -20,11 +29,12 @@ from mess_core.embeddings.precision import (
     read_certificate,
     some_segments,
 )
-from mess_core.embeddings.together import Together, in_groups
+from mess_core.embeddings.shards import parse_shard
+from mess_core.embeddings.together import Together, in_groups, parted
 from mess_core.encoders.base import Encoder, EncoderInfo
 from mess_core.encoders.hearings import PREFIX
 from mess_core.encoders.registry import DEFAULT, encoder_info
-from mess_core.errors import AudioError, UnknownTrackError
+from mess_core.errors import AudioError, DataMissingError, InputError, UnknownTrackError
 from mess_core.search.examples import served_first
 from mess_core.search.tagged import tag_scope, tagged_library
 from mess_core.storage.jobs import PRIORITY_WAITED_FOR, Job
@@ -36,6 +46,7 @@ from mess_core.workspace.workspace import Workspace
 
 NOTHING = "Nothing to do: every track is embedded."
 SPEED_EVERY_S = 5.0  # how often the speed of an encoder is noted while it runs: estimates go by it
+RARE = ("shard", "cluster", "read_from", "n_workers")  # fields that most requests leave empty
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,8 @@ class ExtractRequest(Request):
     """Embed what is missing in a library, one commit per track.
 
     keep_raw : also keep the hidden states of all frames
+    shard : "I/N", of the tracks only the I-th of N parts (see `shards`); "" is all of them
+    cluster, read_from, n_workers : as `ClusterSettings`, of a cluster that computes it; "" is this machine
     goes_on : discovery follows, if the library is large enough and nothing was discovered yet
     """
 
@@ -50,18 +63,37 @@ class ExtractRequest(Request):
     encoder_id: str
     keep_raw: bool = False
     goes_on: bool = False
+    shard: str = ""
+    cluster: str = ""
+    read_from: str = ""
+    n_workers: int = 0
 
     kind: ClassVar[str] = "extract"
     may_go_well_again: ClassVar[bool] = True
     keys: ClassVar = {"encoder_id": "encoder", "goes_on": "then_discover"}
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Without what is not asked: a row is as it was before there were parts."""
+        return {name: value for name, value in super().arguments.items() if value or name not in RARE}
+
+    def begin(self, workspace: Workspace) -> None:
+        parse_shard(self.shard)
+        if self.cluster and self.keep_raw:
+            raise InputError("Raw hidden states never leave their machine.", "Leave out --keep-raw, or --cluster.")
+        if not self.cluster and (self.read_from or self.n_workers):
+            raise InputError("Without a cluster, music is read where it is.", "Add --cluster local, or an address.")
+        if self.cluster:
+            check_settings(ClusterSettings(self.cluster, self.read_from))
 
     def resource(self, workspace: Workspace) -> str:
         return f"extract {encoder_info(self.encoder_id, workspace.paths).fingerprint}"
 
     def words(self, workspace: Workspace) -> str:
         n_tracks = counted(workspace.catalogue.n_tracks(self.library), "track")
+        part = f"part {self.shard} of " if self.shard else ""
         by = encoder_words(workspace, self.encoder_id)
-        return f"Embedding {library_words(self.library)} ({n_tracks}) with {by}"
+        return f"Embedding {part}{library_words(self.library)} ({n_tracks}) with {by}"
 
     def brief(self, workspace: Workspace) -> str:
         if self.encoder_id == DEFAULT:
@@ -77,12 +109,13 @@ class ExtractRequest(Request):
         for number, (infos, tracks) in enumerate(steps):
             task.begin_step(number, len(steps))
             missing = {track.track_id for track in tracks}
-            kept = [track for track in scope.tracks if track.track_id not in missing]
-            if tracks:
-                for info in infos:
+            kept = [track for track in self._asked(scope.tracks) if track.track_id not in missing]
+            if tracks and not self.cluster:
+                for info in infos:  # by the whole library, so that the machines of all its parts find the same
                     _find_out_precision(task, info.id, scope.tracks, is_begun=bool(kept))
             ids = [info.id for info in infos]
-            messages.append(embed_tracks(task, tracks, *ids, keep_raw=self.keep_raw, kept=kept))
+            cluster = self._cluster(task, ids) if self.cluster and tracks else None
+            messages.append(embed_tracks(task, tracks, *ids, keep_raw=self.keep_raw, kept=kept, cluster=cluster))
         if {*scope.info.encoders} & {*tag_scope(task.workspace, self.library).info.encoders}:
             task.progress(1, 1, "reading as what they are heard")
             tagged_library(task.workspace, self.library)  # packed: pages that need it do not wait for it
@@ -96,20 +129,45 @@ class ExtractRequest(Request):
         infos = scope.info.encoders
         missing = {info: {t.track_id for t in replace(scope, info=info).missing_tracks} for info in infos}
         lacking: dict[tuple[EncoderInfo, ...], list[Track]] = {}
-        for track in in_order_of_use(scope.tracks, scope.tracks):
+        for track in self._asked(in_order_of_use(scope.tracks, scope.tracks)):
             if by := tuple(info for info in infos if track.track_id in missing[info]):
                 lacking.setdefault(by, []).append(track)
         if self.keep_raw:
             return [((info,), tracks) for by, tracks in lacking.items() for info in by] or [(infos, [])]
         return list(lacking.items()) or [(infos, [])]
 
+    def _cluster(self, task: Task, encoder_ids: Sequence[str]) -> ClusterSettings:
+        """Workers that take as many cores as a batch takes here, so that they round alike."""
+        paths = task.workspace.paths
+        names = [f"{SETTING} {encoder_info(encoder_id, paths).fingerprint}" for encoder_id in encoder_ids]
+        known = {name: text for name in names if (text := task.workspace.database.setting(name)) is not None}
+        try:
+            n_cores = cores_per_batch([task.encoder(encoder_id) for encoder_id in encoder_ids])
+        except DataMissingError:  # the weights are on the cluster alone
+            n_cores = cores_per_batch([])
+        return ClusterSettings(
+            self.cluster, self.read_from, self.n_workers, n_cores, home=str(paths.root), certificates=known
+        )
+
+    def _asked(self, tracks: Sequence[Track]) -> list[Track]:
+        """Those of its part."""
+        shard = parse_shard(self.shard)
+        return [track for track in tracks if shard.holds(track.track_id)]
+
+    def _numbers(self, workspace: Workspace) -> tuple[int, int]:
+        """How many tracks are embedded, and how many are to be."""
+        scope = scope_of(workspace, self.library, self.encoder_id)
+        if self.shard:
+            return len(self._asked(scope.embedded_tracks)), len(self._asked(scope.tracks))
+        return scope.n_embedded, workspace.catalogue.n_tracks(self.library)
+
     def is_left(self, workspace: Workspace, job: Job) -> bool:
-        n_embedded = scope_of(workspace, self.library, self.encoder_id).n_embedded
-        return n_embedded < workspace.catalogue.n_tracks(self.library)
+        n_embedded, n_tracks = self._numbers(workspace)
+        return n_embedded < n_tracks
 
     def what_is_kept(self, workspace: Workspace, job: Job) -> str:
-        n_embedded = scope_of(workspace, self.library, self.encoder_id).n_embedded
-        n_tracks = counted(workspace.catalogue.n_tracks(self.library), "track")
+        n_embedded, n_asked = self._numbers(workspace)
+        n_tracks = counted(n_asked, "track")
         rest = "" if self.is_left(workspace, job) else " Nothing is left to do."
         return f"{n_embedded} of {n_tracks} kept in {short(self.library)}.{rest}"
 
@@ -119,6 +177,8 @@ class ExtractRequest(Request):
         Of several the bar goes by steps, and one in which nothing is left to do is over at once: how fast it goes
         tells nothing.
         """
+        if self.cluster:
+            return workspace.jobs.left_s(job)
         if self.encoder_id.startswith(PREFIX):
             expected_s = self.expected_s(workspace)
             return None if expected_s is None else workspace.jobs.left_s(job, expected_s)
@@ -128,8 +188,11 @@ class ExtractRequest(Request):
         return None if per_segment is None else workspace.jobs.left_s(job, per_segment * (job.n_total - job.n_done))
 
     def expected_s(self, workspace: Workspace) -> float | None:
-        """By the speed of its encoder here."""
-        return scope_of(workspace, self.library, self.encoder_id).estimate().seconds
+        """By the speed of its encoder here; how fast a cluster is, nobody knows."""
+        if self.cluster:
+            return None
+        seconds = scope_of(workspace, self.library, self.encoder_id).estimate().seconds
+        return None if seconds is None else seconds / parse_shard(self.shard).of
 
 
 @dataclass(frozen=True)
@@ -171,24 +234,33 @@ def in_order_of_use(all_tracks: Sequence[Track], tracks: Sequence[Track]) -> lis
 
 
 def embed_tracks(
-    task: Task, tracks: list[Track], *encoder_ids: str, keep_raw: bool = False, kept: Sequence[Track] = ()
+    task: Task,
+    tracks: list[Track],
+    *encoder_ids: str,
+    keep_raw: bool = False,
+    kept: Sequence[Track] = (),
+    cluster: ClusterSettings | None = None,
 ) -> str:
     """Embed tracks: segments counted for the bar, one commit per track, a failure named and passed over.
 
     Several encoders hear each track in one decoding of its file, those that hear the same segments (`in_groups`) as
-    one. `kept` are embedded already and count as done: a bar that was cancelled goes on where it stood.
+    one. `kept` are embedded already and count as done: a bar that was cancelled goes on where it stood. A cluster
+    computes elsewhere; what it has computed is kept here in the same way.
     """
     if not tracks:
         return NOTHING
     workspace = task.workspace
     if not kept:
         task.progress(0, 1, f"loading {' and '.join(encoder_ids)}")
-    encoders = {encoder.info: encoder for encoder in map(task.encoder, encoder_ids)}
-    groups = [Together([encoders[info] for info in group]) for group in in_groups(list(encoders))]
-    precisions = {info: _certified(encoder, workspace) for info, encoder in encoders.items()}
+    encoders: dict[EncoderInfo, Encoder | None]
+    if cluster is None:
+        encoders = {encoder.info: encoder for encoder in map(task.encoder, encoder_ids)}
+    else:
+        encoders = {encoder_info(encoder_id, workspace.paths): None for encoder_id in encoder_ids}
+    groups = in_groups(list(encoders))
+    precisions = {info: _certified(encoder, workspace) for info, encoder in encoders.items() if encoder}
     n_before, n_more = (
-        sum(count_segments(track.duration_s, group.info) for track in some for group in groups)
-        for some in (kept, tracks)
+        sum(count_segments(track.duration_s, group[0]) for track in some for group in groups) for some in (kept, tracks)
     )
     n_total = n_before + n_more
     n_segments, encoding_s = [0] * len(groups), [0.0] * len(groups)
@@ -203,15 +275,15 @@ def embed_tracks(
         """The time that all took, decoding included, goes to each by what it took to encode."""
         per_encoding = (time.monotonic() - started - paused_s) / max(sum(encoding_s), 1e-9)
         for group, n, own_s in zip(groups, n_segments, encoding_s, strict=True):
-            for each in group.encoders if n else ():
-                workspace.store.set_speed(each.info, per_encoding * own_s / n / len(group.encoders))
+            for info in group if n else ():
+                workspace.store.set_speed(info, per_encoding * own_s / n / len(group))
 
     def wanted() -> Iterator[WantedTrack]:
         for track in tracks:
             # an urgent job may have done it meanwhile
             if all(workspace.store.has(track.track_id, info) for info in encoders):
                 continue
-            raw = workspace.store.raw_path(track.track_id, groups[0].info) if keep_raw else None
+            raw = workspace.store.raw_path(track.track_id, groups[0][0]) if keep_raw else None
             audio = workspace.catalogue.likely_audio_path(track.track_id)
             yield WantedTrack(track.track_id, track.title, audio, raw, track.sha256)
 
@@ -219,9 +291,9 @@ def embed_tracks(
         nonlocal n_tracks
         group, track_id = groups[done.row], done.track.track_id
         try:
-            for encoder, embedding in zip(group.encoders, group.part(done.embedding), strict=True):
-                precision = precisions[encoder.info]
-                workspace.store.write(track_id, encoder.info, embedding, task.guard, done.facts, precision)
+            certified = done.precisions or [precisions[info] for info in group]
+            for info, embedding, precision in zip(group, parted(done.embedding, group), certified, strict=True):
+                workspace.store.write(track_id, info, embedding, task.guard, done.facts, precision)
             n_heard[track_id] += 1
             if n_heard[track_id] == len(groups):
                 n_tracks += 1
@@ -229,7 +301,14 @@ def embed_tracks(
         except UnknownTrackError:
             gone.add(track_id)
 
-    with closing(extract(wanted(), *groups)) as events:
+    def heard() -> Generator[Event, None, None]:
+        if cluster is not None:
+            return extract_on_cluster(list(wanted()), list(encoders), cluster)
+        loaded = [encoder for encoder in encoders.values() if encoder]
+        by = {encoder.info: encoder for encoder in loaded}
+        return extract(wanted(), *(Together([by[info] for info in group]) for group in groups))
+
+    with closing(heard()) as events:
         for event in events:
             if isinstance(event, BatchDone):
                 n_segments[event.row] += event.n_segments
@@ -237,7 +316,7 @@ def embed_tracks(
                 before = time.monotonic()
                 task.on_pause()
                 paused_s += time.monotonic() - before
-                if before - noted > SPEED_EVERY_S:
+                if before - noted > SPEED_EVERY_S and cluster is None:
                     noted = before
                     note_speed()
             elif isinstance(event, ExtractedTrack):
@@ -249,8 +328,9 @@ def embed_tracks(
                 task.fail_item(event.track.title, event.error)
             so_far = f"{len(kept) + n_tracks} of {counted(len(kept) + len(tracks), 'track')}"
             task.progress(min(n_before + sum(n_segments), n_total), n_total, so_far)
-    note_speed()
-    by = " and ".join(group.info.title for group in groups)
+    if cluster is None:  # how fast others are says nothing of this machine
+        note_speed()
+    by = " and ".join(info.title for group in groups for info in group)
     return f"{n_tracks} of {counted(len(tracks), 'track')} embedded with {by}.{removed_meanwhile(len(gone))}"
 
 

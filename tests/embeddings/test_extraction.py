@@ -71,7 +71,7 @@ def outcomes(events) -> dict[str, ExtractedTrack | FailedTrack]:
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_equals_one_track_at_a_time(write_wav, batch_size):
-    """Whatever shares a batch with a track, its embedding is that of its own segments."""
+    """Whatever is heard beside a track, its embedding is that of its own segments."""
     paths = [write_wav(f"t{seed}", seconds, seed) for seed, seconds in enumerate((12.3, 5.0, 1.0, 7.1, 2.2, 9.9))]
     encoder = FakeEncoder()
     found = outcomes(extract(map(source, paths), encoder, batch_size=batch_size))
@@ -89,11 +89,26 @@ def test_equals_one_track_at_a_time(write_wav, batch_size):
         assert len(embedding.segments) == len(alone)
 
 
-def test_segments_are_never_padded_and_batches_are_full(write_wav):
-    """Four tracks of nine seconds are twelve equal segments: one batch of eight, one of four."""
+def test_segments_are_never_padded_and_batches_are_of_one_track(write_wav):
+    """Four tracks of ten seconds are twelve equal segments: of each track a batch of two, and one of what is left."""
     encoder = FakeEncoder()
-    list(extract([source(write_wav(f"t{seed}", 10.0, seed)) for seed in range(4)], encoder, batch_size=8))
-    assert sorted(encoder.batch_sizes) == [4, 8]
+    list(extract([source(write_wav(f"t{seed}", 10.0, seed)) for seed in range(4)], encoder, batch_size=2))
+    assert sorted(encoder.batch_sizes) == [1, 1, 1, 1, 2, 2, 2, 2]
+
+
+def test_what_is_heard_beside_a_track_changes_no_bit_of_it(write_wav):
+    """The law that lets a library be extracted in parts, for an encoder that rounds by what else is in its batch."""
+
+    class Mixing(FakeEncoder):
+        def encode(self, waveforms):
+            return super().encode(waveforms) + np.float32(np.abs(waveforms).mean() + len(waveforms))
+
+    paths = [write_wav(f"t{seed}", seconds, seed) for seed, seconds in enumerate((12.3, 5.0, 2.2, 9.9))]
+    together = outcomes(extract(map(source, paths), Mixing()))
+    for path in paths:
+        alone = outcomes(extract([source(path)], Mixing()))[path.stem].embedding
+        for part, array in vars(alone).items():
+            np.testing.assert_array_equal(vars(together[path.stem].embedding)[part], array)
 
 
 def test_one_bad_file_is_named_and_the_others_go_on(write_wav, tmp_path):
@@ -119,7 +134,7 @@ def test_one_bad_file_is_named_and_the_others_go_on(write_wav, tmp_path):
 
 
 def test_one_item_at_which_the_encoder_fails_fails_alone(write_wav):
-    """A batch holds several tracks: the others in it are done as ever."""
+    """The others are done as ever."""
 
     class Picky(FakeEncoder):
         def encode(self, waveforms):
