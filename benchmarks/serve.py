@@ -41,7 +41,18 @@ from mess_core.serve.shared import Shared
 GOAL = 200.0  # answers a second on two cores
 BY_ASPECTS = {"aspects": "brightness=0.7,tempo=0.3"}
 PATIENCE_S = 300
-LIMITLESS = ["--rate", "1e9", "--burst", "1000000000", "--rate-of-all", "1e9", "--burst-of-all", "1000000000"]
+LIMITLESS = [
+    "--rate",
+    "1e9",
+    "--burst",
+    "1000000000",
+    "--rate-of-all",
+    "1e9",
+    "--burst-of-all",
+    "1000000000",
+    "--timeout",
+    "300",
+]
 
 
 def main() -> None:
