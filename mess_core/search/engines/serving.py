@@ -80,6 +80,9 @@ def serve(folder: Path, user: str | None = None) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+        if sockets != folder:
+            with contextlib.suppress(OSError):
+                sockets.rmdir()
 
 
 def dsn_of_served(folder: Path) -> str:
