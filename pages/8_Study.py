@@ -8,8 +8,9 @@ from pages.shared.study import figures, panels
 
 with page("Study"):
     st.markdown(
-        "Recommenders are tried on **who took to what**: those that go by what an encoder hears, beside those that go "
-        "by other listeners alone, beside **chance**, and beside themselves with the recordings **exchanged**."
+        "Do recommendations get better when the music is **heard**? Recommenders that go by what an encoder hears are "
+        "tried on what listeners took to later, beside those that go by other listeners alone, beside **chance**, and "
+        "beside themselves with the recordings **exchanged**: what they still reach then is not owed to the sound."
     )
     study = panels.choose_study()
     panels.offer_to_run(study)

@@ -15,6 +15,7 @@ from mess_core.study.kept import StudyFacts, load_study
 from mess_core.study.plan import read_plan
 from mess_core.study.printed import as_csv, as_document, as_latex, as_markdown
 from mess_core.study.table import tabulate
+from mess_core.words import counted
 from mess_core.work.study import StudyRequest
 from mess_core.workspace.workspace import Workspace
 
@@ -67,7 +68,8 @@ def _table(workspace: Workspace, options: argparse.Namespace) -> int:
     text = FORMS[options.form or "markdown"](table)
     if options.out:
         write_atomically(options.out, text.encode())
-    missing = f"{table.n_missing} rows were not run yet: they are missing here." if table.n_missing else ""
+    go_on = f"python -m mess_core study run {options.file}"
+    missing = f"Not run yet: {counted(table.n_missing, 'row')}. {go_on}" if table.n_missing else ""
     say(options, as_document(workspace.paths, table), [*text.rstrip("\n").split("\n"), *([missing] if missing else [])])
     return DONE
 

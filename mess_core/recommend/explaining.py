@@ -74,7 +74,7 @@ class Explainer:
         if not section.is_like_taste:
             scores = self.profile.taste.scores
             place = 100.0 * float((scores > scores[chosen.row]).mean())
-            return Why("opposite", None, (), f"It fits what you like less than {percent(place)} of what is here.")
+            return Why("opposite", None, (), f"Of what is here, {percent(place)} fits what you like better.")
         if section.is_around_one:
             return self._around(chosen)
         if chosen.source == "tried":

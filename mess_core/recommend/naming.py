@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 KINDS = ("work", "composer", "instrument", "performer", "heard as")  # in the order in which a name says them
-COMMON_FROM = 0.5  # share of an interest, by weight, that a fact must hold to name it
+COMMON_FROM = 0.75  # share of an interest, by weight, that a fact must hold to name it
 TELLING_FROM = 0.25  # by how much that is more than in the library
 MOST_NAMED = 2
 Facts = Mapping[str, Sequence[str]]  # kind -> what is known of a track

@@ -88,7 +88,7 @@ def gather(plan: StudyPlan, workspace: Workspace) -> StudyData:
                 "others took to nothing else there, or to nothing before."
             )
     if not train.is_timed:
-        notices.append("When anything was is not known: the order of the file counts as that of time.")
+        notices.append("The file tells no times: its order counts as the order in time.")
     return StudyData(train, tests, digest(names, *columns), tuple(notices))
 
 

@@ -53,9 +53,14 @@ def planted_plan(library: str, encoders: Sequence[EncoderInfo], by: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def planted_name(library: str) -> str:
+    """What the study of listeners planted in a library is called."""
+    return f"planted-{file_name(library)}"
+
+
 def write_planted_plan(paths: Paths, library: str, encoder_ids: Sequence[str], by: str) -> Path:
     """Write it into the data folder; returns where."""
-    path = paths.studies / f"planted-{file_name(library)}.toml"
+    path = paths.studies / f"{planted_name(library)}.toml"
     infos = [encoder_info(each, paths) for each in encoder_ids]
     write_atomically(path, planted_plan(library, infos, by).encode())
     return path

@@ -168,7 +168,7 @@ def _parts(table: StudyTable) -> tuple[list[TableRow], dict[str, dict[str, Table
 
 def _cell(row: TableRow) -> str:
     if row.refused:
-        return "refused"
+        return "not run" if row.refused == NOT_RUN else "refused"
     return f"{number(row.values.get(NDCG), 3)} {interval(row.low, row.high, 3)}".rstrip()
 
 

@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from types import TracebackType
 
 from mess_core.errors import LeaseLostError, MessError
@@ -36,6 +36,10 @@ def do(task: Task) -> Job:
             jobs.finish(job.job_id, task.owner, "cancelled")
         except Stopping:
             jobs.release(job.job_id, task.owner)
+        except KeyboardInterrupt:  # of whoever started it on the command line: no worker is to go on with it
+            with suppress(LeaseLostError):
+                jobs.finish(job.job_id, task.owner, "cancelled")
+            raise
         except LeaseLostError:
             log.info("job %d was taken over by another worker", job.job_id)  # which says how it ends
         except MessError as error:

@@ -8,14 +8,41 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mess_core.encoders.registry import encoder_info
+from mess_core.errors import InputError
 from mess_core.recommend.fitting import Epoch
+from mess_core.storage.jobs import Job
 from mess_core.storage.untrusted import printable
+from mess_core.study.kept import forget_study
 from mess_core.study.plan import RowPlan, read_plan
 from mess_core.study.run import run_study
 from mess_core.words import counted
 from mess_core.work.request import LONGEST_NAME, Done, Request
 from mess_core.work.task import Task
 from mess_core.workspace.workspace import Workspace
+
+
+def study_of_job(job: Job | None) -> str:
+    """The name of the study that a job runs; empty where there is none."""
+    return "" if job is None else Path(str(job.arguments.get("file", ""))).stem
+
+
+def at_work_on(workspace: Workspace, name: str | None = None) -> Job | None:
+    """The job that runs a study, or waits to; of several the first. By default, of any study."""
+    jobs = (job for job in workspace.jobs.active() if job.kind == StudyRequest.kind)
+    return next((job for job in jobs if name in (None, study_of_job(job))), None)
+
+
+def delete_study(workspace: Workspace, name: str) -> None:
+    """Delete a study with all its rows.
+
+    Raises
+    ------
+    InputError
+        While it is run: whatever is run after that would belong to nothing.
+    """
+    if at_work_on(workspace, name) is not None:
+        raise InputError(f"The study {name!r} is being run.", "Cancel that first; what is done is kept until then.")
+    forget_study(workspace.paths, name)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 
 from mess_core.cli import tracking
 from mess_core.cli.main import main
-from mess_core.study.kept import load_study
+from mess_core.study.kept import load_study, row_path
 from tests.planted import strict
 
 
@@ -112,3 +112,15 @@ def test_each_row_is_a_run_of_mlflow(home, plan):
     runs = client.search_runs([experiment.experiment_id])
     assert {each.data.params["model"] for each in runs} == {"popular", "itemknn"}
     assert all("test.nDCG" in each.data.metrics for each in runs)
+
+
+def test_what_was_not_run_is_not_called_refused(home, plan, capsys):
+    assert run(home, "study", "run", plan) == 0
+    study = load_study(home.paths, "small")
+    for name in study.rows:
+        row_path(home.paths, "small", name).unlink()
+    capsys.readouterr()
+    assert run(home, "study", "table", plan) == 0
+    printed = capsys.readouterr().out
+    assert "refused" not in printed and "| not run |" in printed
+    assert f"Not run yet: 2 rows. python -m mess_core study run {plan}" in printed

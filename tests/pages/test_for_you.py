@@ -22,6 +22,7 @@ from mess_core.recommend.sections import SECTIONS, week_began_s
 from mess_core.recommend.signals import DAY_S
 from mess_core.recommend.simulated import PEOPLE
 from mess_core.workspace.scope import Scope, scope_to_listen
+from pages.shared.app import jobs
 from pages.shared.for_you import history, radio, rows
 from pages.shared.widgets.player.player import PlayerReport, PlayerTrack
 from tests.pages.conftest import words
@@ -818,3 +819,29 @@ def test_what_is_asked_of_the_core_is_what_the_page_asks(home, groups):
     """The tests above compare with this scope."""
     assert scope_to_listen(home, "planted").info.id != NANO.id
     assert isinstance(scope_to_listen(home, "planted"), Scope)
+
+
+def test_what_one_begins_with_is_chosen_anew_while_a_library_grows(launch, home, groups, browser, monkeypatch):
+    """Until something was said of it: of the first twenty all may be by one player."""
+    monkeypatch.setattr(jobs, "is_filling", lambda *_: True)
+    every = [each for group in groups for each in group]
+    home.catalogue.add_to_library("growing", every[:20])
+    at = launch(FOR_YOU, library="growing")
+    first = browser.ids
+    home.catalogue.add_to_library("growing", every[20:30])
+    at.run()
+    assert browser.ids == first
+    home.catalogue.add_to_library("growing", every)
+    at.run()
+    second = browser.ids
+    assert second != first
+    browser.click(at, "judge", second[0], "like")
+    monkeypatch.setattr(rows, "begin_with", lambda *_: pytest.fail("it was said something of these"))
+    at.run()
+    assert browser.ids == second
+
+
+def test_one_interest_is_no_hundred_percent(launch, home, groups, browser):
+    like(home, *groups[0][:4])
+    said = words(launch(FOR_YOU, library="planted"))
+    assert "What you like most, from " in said and "(100 %)" not in said

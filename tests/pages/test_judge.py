@@ -15,6 +15,7 @@ from mess_core.learning import questions
 from mess_core.learning.agreement import Listening, Progress, Share
 from mess_core.learning.judging import QUESTIONS, begin_sitting, go_on
 from mess_core.learning.ways import ways_of
+from mess_core.recommend.simulated import PEOPLE
 from mess_core.workspace.scope import Scope
 from pages.shared.judge import panels, sitting, told
 from pages.shared.judge import trial as drawing
@@ -394,3 +395,13 @@ def test_what_was_taken_in_can_go_out(launch, library, home):
     home.comparisons.add([Comparison(*library[:3], listener="bob")])
     at = launch(JUDGE, library="music")
     assert at.download_button(key="export parquet") and b"bob" in panels._table("csv")
+
+
+def test_nobody_judges_in_the_name_of_a_simulated_listener(launch, library, home, trials):
+    """Who was looked at on For You is not who listens here; nor is one whose name is typed."""
+    simulated = next(iter(PEOPLE))
+    at = launch(JUDGE, library="music", listener=simulated)
+    assert at.text_input(key="listener").value == "me"
+    at.text_input(key="listener").set_value(simulated).run()
+    at.button(key="begin").click().run()
+    assert [each.listener for each in home.sittings.all("music")] == ["me"]

@@ -13,6 +13,7 @@ from mess_core.study.plan import read_plan
 from mess_core.study.run import run_study
 from mess_core.study.table import tabulate
 from mess_core.work.doing import do_now
+from mess_core.work.request import submit
 from mess_core.work.study import StudyRequest
 from pages.shared.app import resources
 from tests.pages.conftest import words
@@ -136,3 +137,35 @@ def test_a_rerun_puts_nothing_together_again_until_a_row_is_run(launch, ran, hom
     assert len(made) == 1
     row_path(home.paths, ran.plan.name, next(iter(ran.rows))).unlink()
     assert "1 row of the plan not run yet" in words(at.run()) and len(made) == 2
+
+
+def test_a_study_that_is_run_cannot_be_deleted(launch, ran, home):
+    """Neither from a page that knows of it, nor from one that was opened before."""
+    at = launch(STUDY, library="music")
+    assert "delete study" in [button.key for button in at.button]
+    submit(home, StudyRequest(home.paths.studies / f"{ran.plan.name}.toml"))
+    assert "delete study" not in [button.key for button in launch(STUDY, library="music").button]
+    at.button(key="delete study").click().run()
+    assert "is being run" in words(at) and studies(home.paths) == [ran.plan.name] and not at.exception
+
+
+def test_who_deletes_a_study_is_not_told_that_a_link_is_wrong(launch, ran, home):
+    at = launch(STUDY, library="music", study=ran.plan.name)
+    at.button(key="delete study").click().run()
+    assert "No study was run yet." in words(at) and "which is not here" not in words(at)
+
+
+def test_each_study_knows_of_its_own_job(launch, ran, home, tmp_path):
+    """While another one is run, this one can be gone on with and deleted; the other is named."""
+    (tmp_path / "rows.txt").write_text("\n".join(f"u{n} a b c{n % 3} d{n % 2}" for n in range(20)))
+    other = tmp_path / "other.toml"
+    other.write_text(
+        '[data]\npath = "rows.txt"\nformat = "sequences"\nsplit = "leave-one-out"\n[[model]]\nname = "ease"\n'
+    )
+    submit(home, StudyRequest(other))
+    row_path(home.paths, ran.plan.name, next(iter(ran.rows))).unlink()
+    at = launch(STUDY, library="music", study=ran.plan.name)
+    assert "“other” is run" in words(at) and not at.button(key="go on").disabled
+    at.button(key="go on").click().run()
+    at = launch(STUDY, library="music", study=ran.plan.name)
+    assert at.button(key="go on").disabled and f"“{ran.plan.name}”: row after row" in words(at).replace("\\", "")

@@ -399,7 +399,7 @@ def test_a_study_of_a_few_says_so_and_can_be_deleted(folder, home):
         "Of 4 listeners hardly anything" in " ".join(findings(tabulate(home.paths, study)))
         or not tabulate(home.paths, study).ranked
     )
-    assert any("order of the file" in sentence for sentence in study.notices)
+    assert any("its order counts" in sentence for sentence in study.notices)
     kept.forget_study(home.paths, "plan")
     assert studies(home.paths) == [] and not study_folder(home.paths, "plan").exists()
 

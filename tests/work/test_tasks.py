@@ -438,3 +438,14 @@ def test_the_share_that_is_embedded_is_counted_as_the_bar_is(home, write_wav):
     work(home)
     left = scope.estimate().n_segments
     assert scope.share_embedded == pytest.approx((whole - left) / whole) and 0 < whole - left < whole / 4
+
+
+def test_what_somebody_ends_at_the_command_line_no_worker_goes_on_with(queued, monkeypatch):
+    def interrupt(self, task):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ExtractRequest, "run", interrupt)
+    (job,) = queued.jobs.active()
+    with pytest.raises(KeyboardInterrupt):
+        finish(queued, job)
+    assert queued.jobs.get(job.job_id).state == "cancelled" and queued.jobs.claim(new_owner()) is None

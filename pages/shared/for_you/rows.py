@@ -264,7 +264,7 @@ def show_beginning(scope: Scope, known: ForYou) -> None:
             on_click=_see_what_fits, icon=":material/recommend:",
         )  # fmt: skip
     verdicts = resources.workspace().opinions.verdicts(None, listener)
-    tracks, tagged = _starters(scope), resources.tagged(scope.library)
+    tracks, tagged = _starters(scope, verdicts), resources.tagged(scope.library)
     shown = {track.track_id: Shown(BEGINNING, rank) for rank, track in enumerate(tracks, 1)}
     report = player(
         [
@@ -289,14 +289,16 @@ def show_beginning(scope: Scope, known: ForYou) -> None:
         keep_heard(report, player_of("beginning", listener), shown=shown, listener=listener)
 
 
-def _starters(scope: Scope) -> list[Track]:
-    """The same while they are looked at, though a library is still being embedded."""
-    kept_for, ids = st.session_state.get(STARTERS, ("", ()))
+def _starters(scope: Scope, verdicts: Mapping[str, str]) -> list[Track]:
+    """The same while they are looked at; others once twice as much was heard, unless something was said of these."""
+    kept_for, n_heard, ids = st.session_state.get(STARTERS, ("", 0, ()))
     name = f"{scope.library} {scope.info.id}"
     tracks = scope.workspace.catalogue.tracks_of(list(ids))
-    if kept_for == name and len(ids) >= ENOUGH_LIKED and len(tracks) == len(ids):
+    is_whole = kept_for == name and len(ids) >= ENOUGH_LIKED and len(tracks) == len(ids)
+    is_said = not verdicts.keys().isdisjoint(ids)
+    if is_whole and (is_said or scope.n_embedded < 2 * n_heard):
         return [tracks[each] for each in ids]
     found = begin_with(scope)
     if scope.n_embedded >= FEWEST_FOR_A_SCALE or not jobs.is_filling(scope.workspace, scope.library):
-        st.session_state[STARTERS] = (name, tuple(track.track_id for track in found))
+        st.session_state[STARTERS] = (name, scope.n_embedded, tuple(track.track_id for track in found))
     return found

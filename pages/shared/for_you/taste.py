@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from mess_core.catalogue.opinions import ME
 from mess_core.numbers import percent
 from mess_core.recommend.for_you import ForYou
 from mess_core.recommend.interests import NamedInterest
@@ -25,12 +26,12 @@ TO_MAP = "an interest was marked for the map"
 def say(known: ForYou) -> None:
     """What somebody likes, in a sentence; names in it are untrusted."""
     large = [each for each in known.interests if each.share >= SMALL] or list(known.interests[:1])
-    named = listed([f"{each.name} ({percent(100 * each.share)})" for each in large])
-    st.text(f"From {counted(known.profile.n_events, 'event')}: {_who(known.listener)} most {named}.")
+    named = listed([f"{each.name} ({percent(100 * each.share)})" if len(large) > 1 else each.name for each in large])
+    st.text(f"What {_who(known.listener)} most, from {counted(known.profile.n_events, 'event')}: {named}.")
 
 
 def _who(listener: str) -> str:
-    return "you like" if listener == "me" else f"{listener} likes"
+    return "you like" if listener == ME else f"{listener} likes"
 
 
 def show(scope: Scope, known: ForYou) -> None:

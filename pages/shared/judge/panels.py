@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from mess_core.catalogue.opinions import ME
 from mess_core.catalogue.sittings import FEWEST_QUESTIONS, MOST_QUESTIONS, Sitting
 from mess_core.encoders.registry import encoder_ids
 from mess_core.errors import InputError
@@ -16,6 +17,7 @@ from mess_core.learning.agreement import LEAST_RIGHT, Listening
 from mess_core.learning.judging import QUESTIONS, Judged
 from mess_core.learning.questions import FEWEST_RECORDINGS
 from mess_core.numbers import percent
+from mess_core.recommend.simulated import is_simulated
 from mess_core.words import counted
 from mess_core.workspace.scope import Scope, scope_to_listen
 from pages.shared.app import frame, resources, state
@@ -45,6 +47,9 @@ def begin(scope: Scope) -> None:
             "Add music on the Library page, or wait until it is embedded.",
         )
         return
+    if is_simulated(str(state.read("listener"))):  # looked at on For You; nobody answers in their name
+        state.keep("listener", ME)
+        st.session_state.pop("listener", None)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             listener = state.sticky(
@@ -77,6 +82,8 @@ def begin(scope: Scope) -> None:
 
 def _begin(scope: Scope, listener: str, asks: str, n_wanted: int) -> None:
     try:
+        if is_simulated(listener):
+            raise InputError(f"{listener} is one of the simulated listeners.", "Judge under a name of your own.")
         sitting = judging.begin_sitting(scope, listener, QUESTIONS[asks], int(n_wanted))
     except InputError as error:
         st.session_state["problem of beginning"] = (error.message, error.hint)

@@ -8,19 +8,19 @@ from pathlib import Path
 import streamlit as st
 
 from mess_core.encoders.registry import DEFAULT, encoder_ids
-from mess_core.errors import ArtefactMismatchError
+from mess_core.errors import ArtefactMismatchError, InputError
 from mess_core.storage.jobs import Job
 from mess_core.study.data import COLD, HOT, PLANTED
-from mess_core.study.examples import write_planted_plan
+from mess_core.study.examples import planted_name, write_planted_plan
 from mess_core.study.findings import findings
-from mess_core.study.kept import StudyFacts, forget_study, load_study, studies
+from mess_core.study.kept import StudyFacts, load_study, studies
 from mess_core.study.models import MODELS, model_problems
 from mess_core.study.printed import as_csv, as_document, as_latex, as_markdown
 from mess_core.study.table import StudyTable
 from mess_core.study.worlds import FEWEST_ITEMS
 from mess_core.words import counted
-from mess_core.work.request import latest, submit, under_way
-from mess_core.work.study import StudyRequest
+from mess_core.work.request import latest, submit
+from mess_core.work.study import StudyRequest, at_work_on, delete_study, study_of_job
 from mess_core.workspace.workspace import check_path
 from pages.shared.app import frame, jobs, resources, state
 
@@ -28,6 +28,7 @@ TESTS = {HOT: "what somebody had before (hot)", COLD: "what is new (cold)", "tes
 CONTROLS = ("mfcc", "chroma")  # one that knows nothing is enough here: log-mel
 UNTRAINED = "random:"
 PLAN_PATH = "path of a plan"
+PROBLEM = "why a study was not deleted"
 FORMS = {"CSV": ("csv", as_csv), "Markdown": ("md", as_markdown), "LaTeX": ("tex", as_latex)}  # suffix, writer
 
 
@@ -63,11 +64,12 @@ def choose_study() -> StudyFacts | None:
 def offer_to_run(study: StudyFacts | None) -> None:
     """Begin with planted listeners, go on with what is missing, or run a plan of one's own."""
     workspace, library = resources.workspace(), frame.library()
-    job = under_way(workspace, StudyRequest)
+    shown = "" if study is None else study.plan.name
+    own, any_job = at_work_on(workspace, shown), at_work_on(workspace)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        _offer_planted(job, library, is_first=study is None)
+        _offer_planted(library, is_first=study is None)
         if study is not None:
-            _offer_the_rest(study, job)
+            _offer_the_rest(study, own)
         own_plan = st.popover("A plan of your own", icon=":material/description:")
     with own_plan, st.form("own plan", border=False):
         st.markdown("A plan is a small TOML file: which interactions, which encoders, which recommenders.")
@@ -75,18 +77,24 @@ def offer_to_run(study: StudyFacts | None) -> None:
         is_asked = st.form_submit_button("Run it", type="primary")
     if is_asked:
         _submit(Path(text.strip()))
+    if (why := st.session_state.pop(PROBLEM, None)) is not None:
+        frame.notice("It was not deleted", *why)
     for problem in model_problems():
         frame.notice("A package cannot be used", problem, "Update it, or uninstall it.")
     last = latest(workspace, StudyRequest)
-    if job is not None:
-        jobs.wait_for(job, f"“{_about(job)}”: row after row; each is kept as soon as it is run, and stands here then.")
+    if own is not None:
+        jobs.wait_for(own, f"“{shown}”: row after row; each is kept as soon as it is run, and stands here then.")
+    elif any_job is not None:
+        where = "here" if study is None else "under Study above, as soon as there is anything of it"
+        jobs.wait_for(any_job, f"“{study_of_job(any_job)}” is run, row after row; what is done of it stands {where}.")
     elif last is not None and last.state == "failed":
         frame.notice("The study could not be run", last.message, last.hint)
 
 
-def _offer_planted(job: Job | None, library: str, *, is_first: bool) -> None:
+def _offer_planted(library: str, *, is_first: bool) -> None:
     """Listeners that are made up, in the library that is looked at."""
     workspace = resources.workspace()
+    job = at_work_on(workspace, planted_name(library))
     heard = [each for each in encoder_ids(workspace.paths) if frame.scope(each).n_embedded >= FEWEST_ITEMS]
     heard = [each for each in heard if each not in CONTROLS and not each.startswith(UNTRAINED)]
     is_filling = jobs.is_filling(workspace, library)
@@ -101,7 +109,7 @@ def _offer_planted(job: Job | None, library: str, *, is_first: bool) -> None:
         )
     is_asked = jobs.work_button(
         "Try it with planted listeners",
-        job if _about(job).startswith("planted-") else None,
+        job,
         type="primary" if is_first else "secondary",
         disabled=is_filling or not heard,
         key="planted",
@@ -116,10 +124,9 @@ def _offer_planted(job: Job | None, library: str, *, is_first: bool) -> None:
             _submit(write_planted_plan(workspace.paths, library, first, by))
 
 
-def _offer_the_rest(study: StudyFacts, job: Job | None) -> None:
+def _offer_the_rest(study: StudyFacts, own: Job | None) -> None:
     """What of it is missing; and a way to be rid of it."""
     file, n_missing = _file_of(study), resources.n_missing(study)
-    own = job if study.plan.name == _about(job) else None
     go_on = f"Run what is missing: {counted(n_missing, 'row')}"
     if file is not None and n_missing and jobs.work_button(go_on, own, key="go on"):
         _submit(file)
@@ -130,13 +137,17 @@ def _offer_the_rest(study: StudyFacts, job: Job | None) -> None:
 def _offer_to_delete(name: str) -> None:
     with st.popover("Delete", icon=":material/delete:"):
         st.text("Its figures and lists are deleted; a plan of your own stays where it lies.")
-        paths = resources.workspace().paths
-        st.button("Delete this study", key="delete study", on_click=forget_study, args=(paths, name))
+        st.button("Delete this study", key="delete study", on_click=_delete, args=(name,))
 
 
-def _about(job: Job | None) -> str:
-    """The name of the study that a job runs."""
-    return "" if job is None else Path(str(job.arguments.get("file", ""))).stem
+def _delete(name: str) -> None:
+    try:
+        delete_study(resources.workspace(), name)
+    except InputError as error:  # it was begun meanwhile, in another tab or on the command line
+        st.session_state[PROBLEM] = (error.message, error.hint)
+        return
+    state.keep("study", "")  # the link names one that is gone
+    st.session_state.pop("study", None)
 
 
 def _submit(file: Path) -> None:
@@ -189,8 +200,8 @@ def say(table: StudyTable) -> None:
     if table.study.plan.data.format == PLANTED:
         by = table.study.plan.data.options.get("encoder", DEFAULT)
         st.caption(
-            f":material/info: These listeners are made up, and like what {frame.plain(str(by))} hears as alike: that "
-            "it comes out first tries the study and not the encoder."
+            f":material/info: These listeners are made up, and like what {frame.plain(str(by))} hears as alike: "
+            "where it comes out first, that tries the study and not the encoder."
         )
     if table.n_missing:
         st.caption(f":material/warning: {counted(table.n_missing, 'row')} of the plan not run yet.")
