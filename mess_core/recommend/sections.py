@@ -166,6 +166,8 @@ def _opposite(profile: Profile, n: int, surprise: float, seed: int) -> list[Chos
     one = replace(profile.taste.interests[0], share=1.0)
     scores = profile.taste.scores
     rows = np.flatnonzero(~np.isfinite(profile.days_since) & (scores < np.median(scores)))
+    furthest = rows[np.argsort(scores[rows], kind="stable")]
+    rows = furthest[: max(2 * n, len(scores) // 10)]  # a list is mixed of these; of all, it would come to the middle
     return choose(replace(away, interests=(one,), dealt=None), Wanted(n, only=rows.tolist()))
 
 

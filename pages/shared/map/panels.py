@@ -62,6 +62,8 @@ def offer_to_draw(scope: Scope, settings: MapSettings) -> None:
     job = _asked(scope, settings)
     if jobs.work_button("Draw the map", job, type="primary", disabled=n_embedded < 5):
         _draw(scope, settings)
+    if job is not None:
+        jobs.wait_for(job, "The map is drawn, layer after layer; it stands here then.")
 
 
 def _asked(scope: Scope, settings: MapSettings, **others: bool) -> Job | None:
