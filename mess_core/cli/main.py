@@ -43,6 +43,7 @@ from mess_core.cli.tables import (
 from mess_core.collections.collection import Collection
 from mess_core.collections.playlist import library_name
 from mess_core.collections.published import AUTO, COLLECTIONS
+from mess_core.embeddings import cluster
 from mess_core.embeddings.extraction import use_all_cores
 from mess_core.embeddings.shards import parse_shard
 from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, hearing_ids, load_encoder
@@ -528,6 +529,8 @@ def _remove_missing(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
     use_all_cores()
+    if options.cluster:
+        cluster.allow(options.cluster)
     scope = scope_of(workspace, options.library, options.encoder)
     scope.require_library()
     for info in encoder_info(options.encoder, workspace.paths).encoders if not options.cluster else ():

@@ -62,6 +62,7 @@ from mess_core.storage.untrusted import printable
 from mess_core.words import counted
 
 LOCAL = "local"  # a cluster of this machine alone, for as long as it is asked
+ALLOWED = "MESS_CLUSTERS"  # addresses, by commas, that a process may ask
 REQUIREMENTS = "requirements-cluster.txt"
 ANSWER_S = 5.0  # that an address may take
 START_S = 300.0  # that all workers may take to begin, their weights read
@@ -112,6 +113,28 @@ class NodeFacts:
 def is_installed() -> bool:
     """Whether Ray is here."""
     return importlib.util.find_spec("ray") is not None
+
+
+def allow(address: str) -> None:
+    """Let this process ask a cluster: whoever named it on the command line meant it."""
+    os.environ[ALLOWED] = ",".join([*_allowed(), address])
+
+
+def require_allowed(address: str) -> None:
+    """InputError of a cluster that nobody at this machine has named.
+
+    A job is a row of a data folder, which may be somebody else's; and whoever answers at an address can run programs
+    in a process that joins.
+    """
+    if address != LOCAL and address not in _allowed():
+        raise InputError(
+            f"The cluster {printable(address[:100])} was not named on this machine.",
+            f"Give it on the command line (extract --cluster), or start the app with {ALLOWED} set to it.",
+        )
+
+
+def _allowed() -> list[str]:
+    return [each for each in os.environ.get(ALLOWED, "").split(",") if each]
 
 
 def check_settings(settings: ClusterSettings) -> None:

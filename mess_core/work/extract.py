@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from mess_core.catalogue.catalogue import Track
-from mess_core.embeddings.cluster import ClusterSettings, check_settings, extract_on_cluster
+from mess_core.embeddings.cluster import ClusterSettings, check_settings, extract_on_cluster, require_allowed
 from mess_core.embeddings.extraction import (
     BatchDone,
     Event,
@@ -84,6 +84,7 @@ class ExtractRequest(Request):
         if not self.cluster and (self.read_from or self.n_workers):
             raise InputError("Without a cluster, music is read where it is.", "Add --cluster local, or an address.")
         if self.cluster:
+            require_allowed(self.cluster)
             check_settings(ClusterSettings(self.cluster, self.read_from))
 
     def resource(self, workspace: Workspace) -> str:
@@ -138,6 +139,7 @@ class ExtractRequest(Request):
 
     def _cluster(self, task: Task, encoder_ids: Sequence[str]) -> ClusterSettings:
         """Workers that take as many cores as a batch takes here, so that they round alike."""
+        require_allowed(self.cluster)
         paths = task.workspace.paths
         names = [f"{SETTING} {encoder_info(encoder_id, paths).fingerprint}" for encoder_id in encoder_ids]
         known = {name: text for name in names if (text := task.workspace.database.setting(name)) is not None}

@@ -369,6 +369,25 @@ def test_an_address_that_does_not_answer_is_said_at_once(monkeypatch):
             check_settings(ClusterSettings(address))
 
 
+def test_a_job_from_elsewhere_leads_to_no_cluster(home, write_wav, monkeypatch):
+    """The row of a data folder names one that nobody named here: nothing is connected to."""
+    home.catalogue.add(home.paths.root, [read_track(write_wav("a", seconds=3))], "music")
+    monkeypatch.delenv(cluster.ALLOWED, raising=False)
+    for module in (cluster, sys.modules["mess_core.work.extract"]):
+        monkeypatch.setattr(module, "check_settings", lambda settings: None)
+    monkeypatch.setattr(cluster, "_connected", lambda settings: pytest.fail("it was connected to"))
+    request = ExtractRequest("music", MEL.id, cluster="10.0.0.1:6379")
+    with pytest.raises(InputError, match="was not named on this machine"):
+        submit(home, request)
+    home.jobs.submit("extract", request.arguments, resource=request.resource(home))
+    work(home)
+    job = home.jobs.latest("extract")
+    assert job.state == "failed" and "10.0.0.1:6379 was not named on this machine" in job.message
+    cluster.allow("10.0.0.1:6379")
+    cluster.require_allowed("10.0.0.1:6379"), cluster.require_allowed("local")
+    monkeypatch.delenv(cluster.ALLOWED)
+
+
 def test_without_ray_the_command_that_installs_it_is_said(home, write_wav, monkeypatch, capsys):
     monkeypatch.setattr(cluster, "is_installed", lambda: False)
     new = read_track(write_wav("a"))
