@@ -11,6 +11,7 @@ it for the next time. Milliseconds, median and 90th percentile; the browser need
     points   baseline: the points of all tracks times one, which any list needs
     shown    in the browser, from the click on the thumb to the frame in which another row stands in the list
     settled  to the end of what the server sends
+    come     from the click on its link, on another page, to the first row
     opened   from the address to the first row, the server warm, in a browser that has nothing of it yet
     least    baseline: the same of a page with one line of text, Streamlit alone
 """
@@ -43,7 +44,7 @@ from mess_core.workspace.workspace import Workspace
 N_GROUPS, N_LIKED_GROUPS, N_ROWS = 400, 12, 10
 N_TIMES, N_CLICKS = 9, 9
 PATIENCE_MS = 300_000
-GOALS_MS = {"profile": 200, "list": 500, "shown": 500, "opened": 1000}
+GOALS_MS = {"profile": 200, "list": 500, "shown": 500, "come": 1000}
 # When the click came, when the first row was another one than before, and when the server's last message came.
 WATCH = """
 window.watch = {clicked: 0, shown: 0, last: 0, before: null};
@@ -201,6 +202,17 @@ def in_the_browser(chromium: Any, address: str) -> Iterator[tuple[str, list[floa
         settle(page)
         if len(opened) < 3:
             page.close()
+    come = []
+    for _ in range(3):
+        page.get_by_role("link", name="Judge").first.click()
+        page.wait_for_function("() => !watch.rows()")
+        settle(page)
+        page.evaluate("Object.assign(watch, {shown: 0, before: null})")
+        begun = time.perf_counter()
+        page.get_by_role("link", name="For You").first.click()
+        page.wait_for_function("() => watch.shown")
+        come.append(time.perf_counter() - begun)
+        settle(page)
     shown, settled = [], []
     for number in range(N_CLICKS):
         page.evaluate("Object.assign(watch, {clicked: 0, shown: 0, before: watch.rows()})")
@@ -217,6 +229,7 @@ def in_the_browser(chromium: Any, address: str) -> Iterator[tuple[str, list[floa
         raise SystemExit("No like changed the list: begin with a new --home.")
     yield "shown", shown
     yield "settled", settled
+    yield "come", come
     yield "opened", opened[1:]
 
 
