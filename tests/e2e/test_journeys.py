@@ -537,6 +537,7 @@ def test_a_study_is_refused_run_left_looked_at_and_found_again(visit, tmp_path):
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_role("button", name="Delete this study").click()
     expect(page.get_by_text("No study was run yet.")).to_be_visible(timeout=PATIENCE_MS)
+    assert not page.get_by_text("which is not here").count(), "nobody asked for it: it was deleted"
     settle(page)
     page.go_back()
     settle(page)
