@@ -101,11 +101,9 @@ def import_vectors(
         raise InputError(f"No row of {npy_path.name} can be used ({examples}).", "Each line names a track or its file.")
     keep_imported(info, workspace.paths)
     new = [track_id for track_id in sorted(found) if not workspace.store.has(track_id, info)]
-    for n_done, track_id in enumerate(new):
-        on_progress(n_done, len(new))
-        workspace.store.write(track_id, info, _embedding(vectors[found[track_id]], info))
-    on_progress(len(new), len(new))
-    return ImportedVectors(info, library, len(vectors), len(new), len(found) - len(new), tuple(refused))
+    made = ((track_id, _embedding(vectors[found[track_id]], info), None) for track_id in new)
+    n_new = workspace.store.write_many(info, made, lambda n_done: on_progress(n_done, len(new)))
+    return ImportedVectors(info, library, len(vectors), n_new, len(found) - len(new), tuple(refused))
 
 
 def _read_vectors(path: Path, n_lines: int, ids_name: str) -> np.ndarray:
