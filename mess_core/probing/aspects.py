@@ -90,10 +90,10 @@ class AspectEvidence:
         if self.has_evidence:
             return ""
         if self.transfer is not None:
-            return "what tells it in another library does not hold here"
+            return "what tells this in another library does not hold here"
         if not self.searched:
             return "nothing that stands for it could be measured and probed on this library"
-        return "no layer tells it reliably"
+        return "no layer tells this reliably"
 
     @property
     def reason_in_depth(self) -> str:

@@ -14,7 +14,6 @@ import numpy as np
 from mess_core.numbers import number
 from mess_core.search.geometry import Geometry, LayerGeometry
 from mess_core.targets.registry import target_of
-from mess_core.words import listed
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Moved:
             said = [f"It moves by {number(self.layers[0])}."]
         beyond = [each for each in self.aspects if each.is_beyond]
         if beyond:
-            said.append(f"It became {listed([each.word for each in beyond])} to this encoder.")
+            said.append(f"To this encoder it is otherwise: {', '.join(each.word for each in beyond)}.")
         elif self.aspects:
             said.append("In no aspect does it differ by more than the encoder can be wrong.")
         return said

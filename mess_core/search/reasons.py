@@ -33,6 +33,7 @@ class Reason:
     difference_sd : neighbour minus query along the aspect's main direction, in standard deviations of the library
     word : "brighter", "calmer", …: what the neighbour is beside the query
     standing : share of the library that has less of `word` than the neighbour, in percent
+    opposite : the other word: "darker", "livelier", …
     error_sd : standard error of the difference, where the encoder's is known; 0 of what was measured
     """
 
@@ -42,6 +43,14 @@ class Reason:
     word: str
     standing: float
     error_sd: float = 0.0
+    opposite: str = ""
+
+    @property
+    def in_library(self) -> str:
+        """Where the neighbour stands in the library, whatever the query does."""
+        if self.standing >= 50.0 or not self.opposite:
+            return f"{self.word} than {percent(self.standing)} of the library"
+        return f"{self.opposite} than {percent(100.0 - self.standing)} of the library"
 
     @property
     def is_alike(self) -> bool:
@@ -113,6 +122,7 @@ def find_reasons(
                     percentile=float(percentile) if np.isfinite(percentile) else None,
                     difference_sd=float(value - query_at[0]),
                     word=target_of(target).words[0 if is_more else 1],
+                    opposite=target_of(target).words[1 if is_more else 0],
                     standing=float(below if is_more else 100.0 - below),
                     error_sd=(errors or {}).get(target, 0.0),
                 )

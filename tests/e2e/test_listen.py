@@ -267,3 +267,28 @@ def test_a_path_is_walked_in_the_same_player(listen, tracks):
     page.go_back()
     expect(page).not_to_have_url(re.compile("[?&]to="), timeout=PATIENCE_MS)
     expect(page.get_by_role("heading", name="Why?")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_after_a_click_on_a_choice_the_keys_belong_to_the_player(listen, tracks):
+    """Who clicked listens next: Space plays. Who came by Tab chooses by key, as anywhere."""
+    page = listen(tracks[4])
+    rows, player = page.locator("section.player").first.get_by_role("radio"), "window.__messPlayer.player"
+    rows.nth(2).click()
+    page.wait_for_function(f"() => {player}.isRunning", timeout=PATIENCE_MS)
+    choice = page.get_by_role("radio", name="Furthest first")
+    choice.click()
+    settle(page)
+    page.keyboard.press(" ")
+    page.wait_for_function(f"() => !{player}.isRunning", timeout=PATIENCE_MS)
+    expect(choice).to_be_checked()
+    page.keyboard.press("a")
+    expect(rows.nth(0)).to_have_attribute("aria-checked", "true")
+    page.get_by_role("radio", name="Nearest first").click()
+    settle(page)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("radio", name="Nearest first")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(choice).to_be_focused()
+    page.keyboard.press(" ")
+    expect(choice).to_be_checked(timeout=PATIENCE_MS)

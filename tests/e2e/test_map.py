@@ -231,7 +231,7 @@ def test_what_is_drawn_around_is_marked_listed_and_all_of_it_told(few, open_page
     inside = [row for row in range(N_FEW) if place_on_map(page, row)[1] < bottom]
     expect(shown).to_have_attribute("data-chosen", str(len(inside)))
     expect(page.get_by_text(f"{len(inside)} recordings chosen")).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.get_by_text("The player holds 1 to 8 of them")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("In the player are numbers 1 to 8 of them")).to_be_visible(timeout=PATIENCE_MS)
     settle(page)
     expect(shown).to_have_attribute("data-chosen", str(len(inside)))  # as Python has it, too
     seen = page.evaluate("globalThis.__messMap.colours").__getitem__(slice(3, None, 4))
@@ -266,13 +266,13 @@ def test_a_row_of_the_table_is_ringed_on_the_map_which_stays_in_sight(few, open_
     """The table stands far below: the map comes along. Another choice has no row yet."""
     page, _ = open_few(few, open_page)
     page.get_by_role("button", name="All in sight").click()
-    expect(page.get_by_text("The player holds 1 to 8 of them")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("In the player are numbers 1 to 8 of them")).to_be_visible(timeout=PATIENCE_MS)
     settle(page)
     table = page.get_by_test_id("stDataFrame").first
     table.scroll_into_view_if_needed()
     box = table.bounding_box()
     page.mouse.click(box["x"] + 18, box["y"] + 35 * 10 - 10)  # the ninth
-    expect(page.get_by_text("The player holds 9 to 16 of them")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("In the player are numbers 9 to 16 of them")).to_be_visible(timeout=PATIENCE_MS)
     page.wait_for_function("() => globalThis.__messMap.row === 8", timeout=PATIENCE_MS)
     assert 0 < place_on_map(page, 8)[1] < 900
     page.locator("section.map .plane").focus()

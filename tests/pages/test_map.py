@@ -151,7 +151,7 @@ def test_what_is_drawn_around_is_a_table_and_all_of_it_is_told(launch, drawn):
     """The player takes eight, and says so; the row that is chosen decides which."""
     ids = sorted(drawn.catalogue.track_ids("music"))
     at = choose(launch("pages/3_Map.py", library="music"), ids)
-    assert "12 recordings chosen" in words(at) and "The player holds 1 to 8 of them" in words(at)
+    assert "12 recordings chosen" in words(at) and "In the player are numbers 1 to 8 of them" in words(at)
     assert marked_as(shown(at), CHOSEN) == set(ids) and shown(at)["star"] == -1
     table = next(each for each in at.dataframe if "work" in each.value.columns)
     assert list(table.value["title"]) == [drawn.catalogue.track(each).title for each in ids]
@@ -163,7 +163,7 @@ def test_the_row_that_is_chosen_in_the_table_is_ringed_and_in_the_player(launch,
     at = choose(launch("pages/3_Map.py", library="music"), ids)
     large = shown(at)
     assert large["ids"][large["row"]] == ids[9] and large["player_ids"] == ids[8:]
-    assert "The player holds 9 to 12 of them" in words(at)
+    assert "In the player are numbers 9 to 12 of them" in words(at)
 
 
 @pytest.mark.slow

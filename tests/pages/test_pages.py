@@ -996,7 +996,7 @@ def test_the_query_is_changed_heard_and_compared(launch, bright):
     for _ in range(2):  # as it is, and changed
         work(home)
         at.run()
-    became = next(line for line in words(at).splitlines() if "It became" in line)
+    became = next(line for line in words(at).splitlines() if "it is otherwise" in line)
     assert not at.exception and "brighter" in became and "It moves by" in became
     assert (
         sum("brighter by 6 dB an octave" in track.title for track in home.catalogue.tracks_of(all_ids(home)).values())

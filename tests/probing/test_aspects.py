@@ -131,8 +131,8 @@ def test_without_evidence_all_that_could_be_probed_is_searched():
     ]
     evidence = weigh_aspects(found(*summaries))["expressiveness"]
     assert evidence == AspectEvidence((2, 3, 5), ASPECTS["expressiveness"], "none", ("velocity_std", "velocity_range"))
-    assert not evidence.has_evidence and evidence.reason == "no layer tells it reliably"
-    assert evidence.reason_in_depth == "no layer tells it reliably (the interval of R² reaches below 0.2)"
+    assert not evidence.has_evidence and evidence.reason == "no layer tells this reliably"
+    assert evidence.reason_in_depth == "no layer tells this reliably (the interval of R² reaches below 0.2)"
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def test_a_move_along_a_direction_is_measured_in_standard_deviations(library, by
     found = compare(library, library[3], after)
     (aspect,) = found.aspects
     assert aspect.difference_sd == pytest.approx(by_sd, abs=1e-3) and aspect.word == word and aspect.is_beyond
-    assert f"It became {word} to this encoder." in found.sentences()
+    assert f"To this encoder it is otherwise: {word}." in found.sentences()
     assert not compare(library, library[3], after, error_sd=3.0).aspects[0].is_beyond
 
 
@@ -69,4 +69,4 @@ def test_several_are_listed():
         AspectMoved("b", -2.0, 1.0, "calmer"),
         AspectMoved("c", 1, 2, "x"),
     )
-    assert Moved((0.1, 0.2), aspects).sentences()[1] == "It became brighter and calmer to this encoder."
+    assert Moved((0.1, 0.2), aspects).sentences()[1] == "To this encoder it is otherwise: brighter, calmer."

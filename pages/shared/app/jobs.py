@@ -21,7 +21,16 @@ from pages.shared.app import frame, resources
 
 POLL_S = 1.0
 FILLING = ("demo", "add", "extract")  # jobs by which a library grows
+TELLING = (*FILLING, "targets", "probe")  # jobs that lead to a discovery, of the library of the demo by itself
 AWAITED = "jobs of this run"  # by id, their states as the page saw them
+
+
+def is_under_way(library: str, *kinds: str) -> bool:
+    """Whether work of such kinds on a library goes on or waits for its turn."""
+    return any(
+        job.kind in kinds and job.arguments.get("library", DEMO if job.kind == "demo" else None) == library
+        for job in resources.workspace().jobs.active()
+    )
 
 
 def begin() -> None:

@@ -21,7 +21,7 @@ from mess_core.search.question import Question
 from mess_core.targets.registry import target_of
 from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
-from pages.shared.app import frame, resources, state
+from pages.shared.app import frame, jobs, resources, state
 from pages.shared.app.frame import aspect_title
 from pages.shared.widgets.accents import GREY, accent_of_aspect
 from pages.shared.widgets.pickers import heard_hearings
@@ -77,6 +77,7 @@ STYLE = """<style>
   .st-key-dials > *, .st-key-wish-buttons > * { flex-shrink: 0; }
 }
 </style>"""
+NOT_YET = "Not known yet: the layers of this library are still being compared with chance."
 OF_ONE = (
     ".st-key-{key} {{ --dial: {colour}; --thumb: {thumb}; --from: {start:.2f}%; --to: {end:.2f}%; --said: '{said}'; }}"
 )
@@ -113,7 +114,8 @@ def choose_alike(scope: Scope, question: Question) -> Question:
     by_values = kind is not None and kind.compares_values
     discovery = resources.discovery(scope)
     aspects = measured_aspects(scope.for_aspects) if by_values else discovery.aspects if discovery else {}
-    _offer_wishes(scope, aspects)
+    is_known = by_values or discovery is None or discovery.result.has_null
+    _offer_wishes(scope, aspects, is_known=is_known)
     if by_values:
         weights, avoid = _choose_measured(aspects)
     else:
@@ -135,14 +137,14 @@ def _say_what_waits(weights: Mapping[str, float], avoid: Sequence[str], how: str
 # --- wishes ---------------------------------------------------------------------------------------------------
 
 
-def _offer_wishes(scope: Scope, aspects: Mapping[str, AspectEvidence]) -> None:
+def _offer_wishes(scope: Scope, aspects: Mapping[str, AspectEvidence], *, is_known: bool) -> None:
     """One row: who listens, and how the dials stand, as one thought."""
     asked = ({aspect: weight for aspect in ASPECTS if (weight := state.read(aspect))}, sorted(state.read("not")))
     st.html(STYLE)
     with st.container(horizontal=True, vertical_alignment="center", key="wishes"):
         st.markdown("**What should be alike?**", width="content", help=define("aspect", "evidence", "leak"))
         with st.container(horizontal=True, key="wish-buttons"):
-            for wish in _wishes(aspects):
+            for wish in _wishes(aspects, "None of its aspects has evidence here." if is_known else NOT_YET):
                 is_heard = wish.hearing in ("", scope.info.id)
                 is_on = wish.is_possible and is_heard and asked == (dict(wish.weights), sorted(wish.avoid))
                 st.button(
@@ -151,8 +153,8 @@ def _offer_wishes(scope: Scope, aspects: Mapping[str, AspectEvidence]) -> None:
                 )  # fmt: skip
 
 
-def _wishes(aspects: Mapping[str, AspectEvidence]) -> list[Alike]:
-    """Those of hearings that have heard this library, then those that set dials."""
+def _wishes(aspects: Mapping[str, AspectEvidence], why_not: str) -> list[Alike]:
+    """Those of hearings that have heard this library, then those that set dials, or say why they cannot."""
     infos = [resources.info(hearing) for hearing in heard_hearings()]
     wishes = [Alike(info.title, info.summary, info.id) for info in infos]
     if not any(info.any_key is None for info in infos):
@@ -161,7 +163,7 @@ def _wishes(aspects: Mapping[str, AspectEvidence]) -> list[Alike]:
         known = {aspect: weight for aspect, weight in weights.items() if aspects[aspect].has_evidence}
         gone = tuple(aspect for aspect in avoid if aspects[aspect].has_evidence)
         is_possible = bool(known or gone)
-        says = _in_words(known, gone) if is_possible else "None of its aspects has evidence here."
+        says = _in_words(known, gone) if is_possible else why_not
         wishes.append(Alike(title, says, "", known, gone, is_possible))
     return wishes
 
@@ -194,6 +196,11 @@ def _weighed(aspect: str, weight: float) -> str:
 
 def _choose_told(scope: Scope, discovery: Discovery | None) -> tuple[dict[str, float], tuple[str, ...]]:
     """A dial for each aspect that the encoder tells; those without evidence only if somebody wants them."""
+    if discovery is None and jobs.is_under_way(scope.library, *jobs.TELLING):
+        st.caption(
+            "What can be asked for apart, as brightness or tempo, is being found out: until then all layers count."
+        )
+        return {}, ()
     if discovery is None:
         st.caption(
             f"Nothing was discovered yet for this library with {scope.info.title} and the usual settings, so aspects "
@@ -211,7 +218,8 @@ def _choose_told(scope: Scope, discovery: Discovery | None) -> tuple[dict[str, f
         positions = _dials({aspect: discovery.aspects[aspect] for aspect in shown}, faithfulness)
         hidden = [aspect for aspect in unproven if aspect not in shown]
         if unproven or discovery.library != scope.library:
-            few = f"{DOTS['none']} {counted(len(hidden), 'aspect')} not told here"
+            how = "told here" if discovery.result.has_null else "known yet"
+            few = f"{DOTS['none']} {counted(len(hidden), 'aspect')} not {how}"
             with st.popover(few if hidden else "About the dials", type="tertiary"):
                 _say_what_is_not_told(discovery, unproven)
                 _say_where_from(scope, discovery)
@@ -299,6 +307,9 @@ def _meaning(evidence: AspectEvidence, caveat: str) -> str:
 
 def _say_what_is_not_told(discovery: Discovery, aspects: list[str]) -> None:
     """Aspects without evidence, with the reason, and whether they are wanted all the same."""
+    if not discovery.result.has_null:
+        st.caption(NOT_YET)
+        return
     by_reason: dict[str, list[str]] = {}
     for aspect in aspects:
         by_reason.setdefault(discovery.aspects[aspect].reason_in_depth, []).append(aspect_title(aspect))

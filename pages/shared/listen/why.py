@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 import streamlit as st
 
-from mess_core.numbers import brief, number, percent
+from mess_core.numbers import brief, number
 from mess_core.search.answers import Answer, FoundTrack
 from mess_core.search.comparisons import MomentMap, compare_targets, key_of, map_moments
 from mess_core.search.reasons import Reason
@@ -66,7 +66,7 @@ def _show_aspects(found: Answer, item: FoundTrack, reasons: list[Reason]) -> Non
                 "aspect": aspect_title(reason.aspect),
                 "closer than": reason.percentile,
                 "beside the query": _beside(reason),
-                "in this library": f"{reason.word} than {percent(reason.standing)} of the library",
+                "in this library": reason.in_library,
             }
             for reason in reasons
         ],

@@ -68,8 +68,8 @@ def show_chosen(view: MapView, chosen: list[Track]) -> Beside:
         heard = chosen[at : at + MAX_IN_PLAYER]
         if len(chosen) > MAX_IN_PLAYER:
             st.caption(
-                f"The player holds {at + 1:,} to {at + len(heard):,} of them: choose a row of the table to hear it and "
-                "those around it."
+                f"In the player are numbers {at + 1:,} to {at + len(heard):,} of them: choose a row of the table to "
+                "hear it and those around it."
             )
     _play(heard, has_query=len(chosen) == 1)
     with st.container(horizontal=True):

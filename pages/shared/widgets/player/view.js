@@ -216,12 +216,24 @@ export class View {
 const TYPING = "input, textarea, select, [contenteditable], [role=slider], [role=combobox], [role=listbox], [role=radio],"
   + " [role=tab], [role=grid], [role=menuitem], [role=dialog] *, canvas, video, audio";
 const CLICKED_BY_SPACE = "button, a, summary";
+/** What is chosen with one click: who has clicked it listens next, who came to it by Tab goes on from there. */
+const CHOSEN = "button, a, summary, [role=radio], [role=tab], [role=switch], input[type=checkbox], input[type=radio]";
+
+let clicked = null; // what was clicked last, unless Tab was pressed since
+window.addEventListener("pointerdown", (event) => { [clicked] = event.composedPath(); }, true);
+window.addEventListener("keydown", (event) => { if (event.key === "Tab") clicked = null; }, true);
 
 /** Whether a key pressed on the page belongs to what has the focus there. */
 function isTyping(event) {
   const [target] = event.composedPath();
   if (!(target instanceof Element) || event.defaultPrevented) return event.defaultPrevented;
+  if (target.matches(CHOSEN) && hasFocusByClick(target) && !target.closest("[role=dialog]")) return false;
   return target.matches(TYPING) || (event.key === " " && target.matches(CLICKED_BY_SPACE));
+}
+
+function hasFocusByClick(target) {
+  if (!(clicked instanceof Element)) return false;
+  return target.contains(clicked) || (clicked.closest("label")?.contains(target) ?? false);
 }
 
 /** Keys pressed together belong to the browser, except where this is how a keyboard writes a bracket (AltGr, Option). */
