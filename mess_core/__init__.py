@@ -11,7 +11,8 @@ question.
       -> pool segments (n_layers, dim), one per track              embeddings/extraction.py, kept by embeddings/store.py
       -> neighbours                                                search/answers.py
 
-What people import from here comes when it is first used: `Embedder`, `open_library`, `Library`, `probe_layers`.
+What people import from here comes when it is first used: `open_library`, `Library`, `Embedder`, `probe_layers`, and for
+an encoder of one's own `register_encoder` and `encoder_from_hf`.
 """
 
 from __future__ import annotations
@@ -21,18 +22,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mess_core.embeddings.embedder import Embedder as Embedder
+    from mess_core.encoders.own import register_encoder as register_encoder
+    from mess_core.encoders.speech import encoder_from_hf as encoder_from_hf
     from mess_core.library import Library as Library
     from mess_core.library import open_library as open_library
     from mess_core.probing.probe import probe_layers as probe_layers
 
 __version__ = "0.1.0"
-__all__ = ["Embedder", "Library", "open_library", "probe_layers"]
+__all__ = ["Embedder", "Library", "encoder_from_hf", "open_library", "probe_layers", "register_encoder"]
 
 _WHERE = {
     "Embedder": "mess_core.embeddings.embedder",
     "Library": "mess_core.library",
+    "encoder_from_hf": "mess_core.encoders.speech",
     "open_library": "mess_core.library",
     "probe_layers": "mess_core.probing.probe",
+    "register_encoder": "mess_core.encoders.own",
 }
 
 

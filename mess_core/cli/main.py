@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from mess_core import plugins
 from mess_core.catalogue.catalogue import ALL, FILTERS
 from mess_core.catalogue.listening import ACTIONS
 from mess_core.catalogue.opinions import ME
@@ -144,6 +145,8 @@ def _main(arguments: Sequence[str]) -> int:
         print(f"{error.usage}mess: {harmless(str(error))}", file=sys.stderr)
         raise SystemExit(WRONG_USE) from None
     try:
+        for path in options.plugins:
+            plugins.run_file(path)
         workspace = Workspace(options.home)
         code: int = options.run(workspace, options)
     except MessError as error:
@@ -190,6 +193,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m mess_core", description="Music Embedding Similarity Search.")
     parser.add_argument("--home", type=_path, help="data folder (default: $MESS_HOME, or data/ in the repository)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--plugin", dest="plugins", action="append", type=_path, default=[], metavar="FILE.py",
+                        help=f"run this file, which adds an encoder; repeatable; or {plugins.FILES}")  # fmt: skip
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
     def verb(name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
