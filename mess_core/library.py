@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mess_core.catalogue.catalogue import Track
 from mess_core.catalogue.opinions import ME
 from mess_core.embeddings.embedder import Embedder
@@ -23,6 +25,7 @@ from mess_core.embeddings.store import EmbeddingSet
 from mess_core.encoders.registry import DEFAULT
 from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.evaluation.blending import weigh_sources, weights_of
+from mess_core.handover.vectors import ImportedVectors, take_vectors
 from mess_core.learning.course import Source
 from mess_core.learning.kept import LearnReport
 from mess_core.probing.discovery import Discovery, Group
@@ -110,6 +113,41 @@ class Library:
     def embed(self, *, progress: bool = False) -> list[Failure]:
         """Embed what is not embedded yet; what was done stays if it is interrupted. Returns what could not be done."""
         return self._do(ExtractRequest(self.scope.library, self.scope.info.id), progress)
+
+    def take_vectors(
+        self,
+        name: str,
+        vectors: np.ndarray,
+        ids: Sequence[str],
+        *,
+        starts_s: np.ndarray | None = None,
+        segment_s: float | None = None,
+    ) -> ImportedVectors:
+        """Take in vectors of another program as the encoder `imported:<name>`.
+
+        Parameters
+        ----------
+        vectors : ndarray, shape (n, dim) or (n, n_layers, dim)
+        ids : sequence of str
+            What each row is of: a track id, a title, or a file name.
+        starts_s : ndarray, shape (n,), seconds, or None
+            When each row begins in its track: a row is a segment then, and a track has several.
+        segment_s : float or None
+            How long a row is; None: as long as it is from one to the next.
+
+        Returns
+        -------
+        ImportedVectors
+            `info` is the encoder, for `open_library(…, encoder=info.id)`; `refused` the rows left out, and why.
+
+        Raises
+        ------
+        InputError
+            If they do not fit each other, no row can be used, or the name stands for other vectors.
+        """
+        return take_vectors(
+            self.scope.workspace, name, vectors, ids, self.scope.library, starts_s=starts_s, segment_s=segment_s
+        )
 
     def embeddings(self) -> EmbeddingSet:
         """`vectors` (n_tracks, n_layers, dim) of its embedded recordings, `track_ids` beside them."""

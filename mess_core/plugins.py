@@ -4,7 +4,7 @@ A package adds by entry points in its pyproject.toml:
 
     [project.entry-points."mess.encoders"]
     my-encoder = "my_package.encoder:ENTRY"      an `EncoderEntry` of `mess_core.encoders.base`, or a function under
-                                                 `mess_core.register_encoder`
+                                                 `register_encoder`
 
     [project.entry-points."mess.targets"]
     my-target = "my_package.target:ENTRY"        a `TargetEntry` of `mess_core.targets.base`

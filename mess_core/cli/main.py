@@ -428,6 +428,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--library", help="what the tracks join; with --vectors, where they are looked for")
     sub.add_argument("--vectors", type=_path, metavar="FILE.npy", help="(n, dim) or (n, n_layers, dim)")
     sub.add_argument("--ids", type=_path, metavar="FILE.txt", help="a track id, title or file name per row")
+    sub.add_argument("--starts", type=_path, metavar="FILE.npy",
+                     help="with --vectors: when each row begins in its track (s), if it is a segment")  # fmt: skip
+    sub.add_argument("--segment", type=float, metavar="SECONDS", help="with --starts: how long a row is")
     sub.add_argument("--name", help="what they are called here: imported:NAME")
 
     serving.add_verb(verb, _path)
@@ -901,13 +904,16 @@ def _export(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def _import(workspace: Workspace, options: argparse.Namespace) -> int:
     asked = (options.vectors, options.ids, options.name)
-    if options.folder is not None and not any(asked):
+    if options.folder is not None and not any((*asked, options.starts, options.segment)):
         taken = import_library(workspace, options.folder, options.library, show_progress)
         say(options, vars(taken), taken.summary)
         return DONE
     if options.folder is not None or not all(asked):
         raise InputError("Nothing to import.", "Name a FOLDER, or all three of --vectors, --ids and --name.")
-    found = import_vectors(workspace, options.name, options.vectors, options.ids, options.library or ALL, show_progress)
+    found = import_vectors(
+        workspace, options.name, options.vectors, options.ids, options.library or ALL, show_progress,
+        starts_path=options.starts, segment_s=options.segment,
+    )  # fmt: skip
     refused = [{"name": name, "reason": why} for name, why in found.refused]
     facts = {"encoder": found.info.id, "fingerprint": found.info.fingerprint, "library": found.library}
     document = {**facts, "n_rows": found.n_rows, "n_new": found.n_new, "n_known": found.n_known, "refused": refused}
