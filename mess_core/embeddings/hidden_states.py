@@ -15,16 +15,19 @@ import json
 import os
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.widths import with_padding, without_padding
 from mess_core.errors import ArtefactMismatchError, StorageError
 from mess_core.storage.files import TMP_SUFFIX
 from mess_core.storage.kept import Kind
 from mess_core.storage.untrusted import (
     MOST_TENSOR_HEADER_BYTES,
+    map_array,
     open_untrusted,
     parse_json_value,
     parse_safetensors,
@@ -122,6 +125,77 @@ def read_raw(path: Path) -> np.ndarray:
         data = stream.read()
     hidden_states, widths = parse_safetensors(data, path.name)["hidden_states"], _widths_in(data, path.name)
     return with_padding(hidden_states, widths).swapaxes(1, 2) if widths else hidden_states
+
+
+@dataclass(frozen=True, eq=False)
+class RawFrames:
+    """The frames of one track on the disk.
+
+    numbers : (n_segments, n_layers, n_frames, dim) float16, or (n_segments, n_frames, n_numbers) where widths differ
+    times_s : (n_segments, n_frames) float64, the middle of each frame in its track; segments overlap
+    frame_s : from one frame to the next
+    """
+
+    numbers: np.ndarray
+    widths: tuple[int, ...]
+    times_s: np.ndarray
+    frame_s: float
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_segments, n_layers, n_frames, dim)"""
+        if not self.widths:
+            return self.numbers.shape
+        return (len(self.numbers), len(self.widths), self.numbers.shape[1], max(self.widths))
+
+    def layer(self, layer: int) -> np.ndarray:
+        """(n_segments, n_frames, width), read from the disk as far as it is looked at."""
+        if not self.widths:
+            view: np.ndarray = self.numbers[:, layer]
+            return view
+        first = sum(self.widths[:layer])
+        part: np.ndarray = self.numbers[..., first : first + self.widths[layer]]
+        return part
+
+    def of_layers(self, layers: Sequence[int]) -> np.ndarray:
+        """(n_segments * n_frames, n_layers, dim) float16, in memory; a narrow layer is 0 at its end."""
+        n_segments, _, n_frames, dim = self.shape
+        rows = np.zeros((n_segments * n_frames, len(layers), dim), np.float16)
+        for place, layer in enumerate(layers):
+            one = self.layer(layer)
+            rows[:, place, : one.shape[-1]] = one.reshape(-1, one.shape[-1])
+        return rows
+
+
+def open_raw(path: Path, starts_s: np.ndarray, info: EncoderInfo) -> RawFrames:
+    """The frames of a track, memory-mapped; what its header says is checked, its numbers are not hashed.
+
+    Parameters
+    ----------
+    starts_s : ndarray, shape (n_segments,)
+        When each segment begins, of the track's embedding.
+
+    Raises
+    ------
+    ArtefactMismatchError
+        If it is no such file, or not of these segments.
+    """
+    name = f"The file of hidden states {printable(path.name)}"
+    with open_untrusted(path, MOST_RAW_BYTES, name=name) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        start = stream.read(8)
+        n_header = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        start += stream.read(min(n_header, MOST_TENSOR_HEADER_BYTES))
+    with understanding(name):
+        dtype, shape, first, _ = tensor_facts(start, size, name)["hidden_states"]
+        widths = _widths_in(start, name)
+        if len(shape) != (3 if widths else 4) or shape[0] != len(starts_s) or 0 in shape:
+            raise ValueError(f"it has {shape} numbers, and {len(starts_s)} segments were heard")
+    numbers = map_array(path, dtype, shape, first, MOST_RAW_BYTES, name=name)
+    n_frames = shape[1] if widths else shape[2]
+    frame_s = 1 / info.frame_rate_hz if info.frame_rate_hz else info.segment_s / n_frames
+    times_s = starts_s.astype(float)[:, None] + (np.arange(n_frames) + 0.5) * frame_s
+    return RawFrames(numbers, widths, times_s, frame_s)
 
 
 def _header(shape: list[int], sha256: str, widths: tuple[int, ...]) -> bytes:
