@@ -27,6 +27,7 @@ from mess_core.embeddings.hidden_states import RawFrames
 from mess_core.encoders.registry import DEFAULT
 from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.evaluation.blending import weigh_sources, weights_of
+from mess_core.handover.datasets import TakenDataset, annotate, take_hugging_face, take_mirdata
 from mess_core.handover.vectors import ImportedVectors, take_vectors
 from mess_core.learning.course import Source
 from mess_core.learning.kept import LearnReport
@@ -130,6 +131,57 @@ class Library:
     def embed(self, *, progress: bool = False) -> list[Failure]:
         """Embed what is not embedded yet; what was done stays if it is interrupted. Returns what could not be done."""
         return self._do(ExtractRequest(self.scope.library, self.scope.info.id), progress)
+
+    def add_dataset(
+        self,
+        dataset: Any,
+        *,
+        audio: str = "",
+        folder: str | os.PathLike[str] | None = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> TakenDataset:
+        """Register a data set of mirdata, or of Hugging Face (one split with an audio column).
+
+        Parameters
+        ----------
+        dataset : mirdata.core.Dataset or datasets.Dataset
+        audio : str
+            The attribute with the path, or the audio column, where that is not plain.
+        folder : path or None
+            Of Hugging Face: where audio goes that the data set holds as bytes.
+        columns : mapping of our name to theirs
+            `{"work": "piece_id"}`; what else they say can be probed and grouped by.
+
+        Returns
+        -------
+        TakenDataset
+            `refused` is what was left out, and why.
+
+        Raises
+        ------
+        InputError
+            If it is neither, or no recording of it can be used.
+        """
+        workspace, library = self.scope.workspace, self.scope.library
+        if callable(getattr(dataset, "load_tracks", None)):
+            return take_mirdata(workspace, dataset, library, audio=audio or "audio_path", columns=columns)
+        where = None if folder is None else Path(folder).expanduser().resolve()
+        return take_hugging_face(workspace, dataset, library, column=audio, folder=where, columns=columns)
+
+    def annotate(self, *files: str | os.PathLike[str]) -> tuple[tuple[str, str], ...]:
+        """Take in JAMS files, or layers of Sonic Visualiser (`piece.<layer>.csv`), as columns that can be probed.
+
+        Returns
+        -------
+        tuple of (file, why)
+            What was left out.
+
+        Raises
+        ------
+        InputError
+            If none can be used.
+        """
+        return annotate(self.scope.workspace, self.scope.library, [Path(file) for file in files])[1]
 
     def take_vectors(
         self,

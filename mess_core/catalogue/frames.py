@@ -23,7 +23,7 @@ class TrackList(list[Track]):
         self._catalogue = catalogue
 
     def to_frame(self) -> pandas.DataFrame:
-        """One row a track, `track_id` first, with every column that is known; what is not known is None."""
+        """One row a track, `track_id` first, with every column that is known; what is not known is missing."""
         return frame_of(metadata_of(self._catalogue, self), ["track_id"])
 
 

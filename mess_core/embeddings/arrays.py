@@ -7,6 +7,7 @@ frame      (n_frames, n_layers, dim)      of `extract --keep-raw`, with the time
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +22,7 @@ from mess_core.storage.dataframe import frame_of
 
 if TYPE_CHECKING:
     import pandas
+    import pyarrow
 
 Grain = Literal["track", "segment", "frame"]
 GRAINS = ("track", "segment", "frame")
@@ -66,6 +68,26 @@ class EmbeddingTable(EmbeddingSet):
             numbers = pandas.DataFrame(self.vectors.reshape(len(frame), -1), columns=names)
             frame = pandas.concat([frame, numbers], axis=1)
         return frame
+
+    def to_arrow(self) -> pyarrow.Table:
+        """The same as a table of Arrow: metadata, and the vectors of each layer in a column `layer_5` of lists."""
+        import pyarrow as pa
+
+        table = pa.Table.from_pandas(self.to_frame(), preserve_index=False)
+        for place, layer in enumerate(self.layers):
+            flat = pa.array(np.ascontiguousarray(self.vectors[:, place]).ravel(), pa.float32())
+            table = table.append_column(
+                f"layer_{layer}", pa.FixedSizeListArray.from_arrays(flat, self.vectors.shape[2])
+            )
+        about = {"encoder": self.info.id, "fingerprint": self.info.fingerprint, "licence": self.info.licence}
+        told = {f"mess.{name}": value for name, value in (about | {"level": self.level}).items()}
+        return table.replace_schema_metadata({**(table.schema.metadata or {}), **told})
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write it for any other program."""
+        import pyarrow.parquet as pq
+
+        pq.write_table(self.to_arrow(), os.fspath(path))
 
 
 def layers_asked(layers: int | Sequence[int] | None, info: EncoderInfo) -> tuple[int, ...]:

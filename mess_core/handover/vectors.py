@@ -135,7 +135,7 @@ def take_vectors(
             "Expected one of each per row.",
         )
     info = _info_of(name, vectors, lines, starts_s, segment_s)
-    known = _names(workspace, library)
+    known = workspace.catalogue.called(library)
     found: dict[str, list[int]] = {}  # track id -> rows
     refused: list[tuple[str, str]] = []
     for row, line in enumerate(lines):
@@ -260,17 +260,6 @@ def _usual_hop_s(lines: Sequence[str], starts_s: np.ndarray) -> float:
         by_name.setdefault(line, []).append(start_s)
     gaps = [gap for times in by_name.values() for gap in np.diff(sorted(times)).tolist() if gap > 0]
     return round(float(np.median(gaps)), 3) if gaps else HOP_S
-
-
-def _names(workspace: Workspace, library: str) -> dict[str, set[str]]:
-    """What each track of a library may be called -> whose name it is. An id is only ever its own track's."""
-    known: dict[str, set[str]] = {}
-    tracks = workspace.catalogue.tracks(library)
-    for track in tracks:
-        files = workspace.catalogue.file_paths(track.track_id)
-        for name in {track.title, *(path.name for path in files), *(path.stem for path in files)}:
-            known.setdefault(name, set()).add(track.track_id)
-    return {**known, **{track.track_id: {track.track_id} for track in tracks}}
 
 
 def _embedding(vectors: np.ndarray, starts_s: np.ndarray, info: EncoderInfo) -> TrackEmbedding:
