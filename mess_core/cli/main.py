@@ -28,6 +28,7 @@ from mess_core.cli import engines, serving, study, tracking
 from mess_core.cli.saying import DONE, SOME_FAILED, report, say, say_document, show_progress, work_on
 from mess_core.cli.tables import (
     answer_table,
+    index_table,
     leak_table,
     learn_table,
     map_table,
@@ -51,6 +52,7 @@ from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, hear
 from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.evaluation.blending import weigh_sources, weights_of
 from mess_core.evaluation.faithfulness import Faithfulness
+from mess_core.evaluation.indexes import study_indexes
 from mess_core.evaluation.kept import load_evaluation
 from mess_core.evaluation.recommendation import K, evaluate_sequences
 from mess_core.evaluation.tagging import check_tags
@@ -343,7 +345,7 @@ def _parser() -> argparse.ArgumentParser:
     tags.add_argument("--check", action="store_true", help="how well they are heard, by the names of the library")
 
     evaluate = verb("evaluate", _evaluate, "How well search does what it says, with intervals and chance.")
-    evaluate.add_argument("what", choices=["similarity", "faithfulness", "taste", "sessions", "sequences"])
+    evaluate.add_argument("what", choices=["similarity", "faithfulness", "taste", "sessions", "sequences", "indexes"])
     evaluate.add_argument("file", nargs="?", type=_path, metavar="FILE",
                           help="of sequences: lines `user item item …`, to try recommenders on")  # fmt: skip
     evaluate.add_argument("-k", type=int, default=K, help="of sequences: how many are recommended")
@@ -772,6 +774,10 @@ def _evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
     scope = scope_of(workspace, options.library, options.encoder or usual)
     scope.require_library()
     _require_embeddings(scope)
+    if options.what == "indexes":
+        measured = study_indexes(scope)
+        say(options, measured.as_document(), [*index_table(measured), *measured.notices])
+        return DONE
     if options.what == "sessions":
         trial = learn_from_sessions(scope)
         say(options, trial.as_document(), trial.verdict)

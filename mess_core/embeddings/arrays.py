@@ -70,7 +70,7 @@ class EmbeddingTable(EmbeddingSet):
         return frame
 
     def to_arrow(self) -> pyarrow.Table:
-        """The same as a table of Arrow: metadata, and the vectors of each layer in a column `layer_5` of lists."""
+        """The same as a table of Arrow: metadata, and the vectors of each layer in a column of lists, layer_5 say."""
         import pyarrow as pa
 
         table = pa.Table.from_pandas(self.to_frame(), preserve_index=False)

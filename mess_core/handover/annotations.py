@@ -11,7 +11,7 @@ one rule whatever it is called:
     moments without a value   how many a minute, and 60 s over the middle interval      beat_per_minute, beat_bpm
     words, also               how many a minute                                         chord_per_minute = 31
 
-The columns are probed as any of the user's own: `probe --target beat_bpm`. The files are parsed here, without `jams`.
+The columns are probed as any of the user's own: `probe --target`. The files are parsed here, without `jams`.
 Beats and onsets are moments, whatever they are numbered by.
 A layer of Sonic Visualiser is known by its columns: time; time, label; time, value; time, value, label;
 time, value, duration, label. Which of two columns beside the time is a label is told by whether all of it are numbers.
@@ -105,7 +105,7 @@ def texts_of(columns: Mapping[str, float | str]) -> Column:
 
 
 def read_jams(path: Path) -> dict[str, float | str]:
-    """The columns of a JAMS file, by namespace; the second of one namespace is called `beat_2`.
+    """The columns of a JAMS file, by namespace; the second of one namespace has _2 behind its name.
 
     Raises
     ------

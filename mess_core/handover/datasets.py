@@ -108,6 +108,8 @@ def _of_mirdata(track: Any, audio: str, columns: Mapping[str, str]) -> Recording
             value = getattr(track, name)
         except Exception:  # an annotation whose file is not there: the track has none
             continue
+        if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+            value = "; ".join(value)
         if _is_plain(value):
             told[name] = value
         elif not callable(value) and not isinstance(value, tuple | dict | np.ndarray):

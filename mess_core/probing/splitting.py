@@ -26,7 +26,7 @@ class GroupedFolds(BaseCrossValidator):
     --------
     >>> groups = ["a", "a", "b", "c"]
     >>> [test.tolist() for _, test in GroupedFolds(3).split(range(4), groups=groups)]
-    [[2], [0, 1], [3]]
+    [[2], [3], [0, 1]]
     """
 
     def __init__(self, n_splits: int = 5, *, n_repeats: int = 1, seed: int = 0) -> None:

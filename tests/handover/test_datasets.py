@@ -87,7 +87,7 @@ def test_mirdata_becomes_a_library(library, write_wav):
     """Tracks where they lie, works and performers, annotations and the rest as columns; what is missing is named."""
     paths = [str(write_wav(f"t{seed}", 2.0, seed)) for seed in range(3)]
     tracks = {
-        "a": FakeTrack("a", paths[0], title="One", piece="P", artist="X", tempo=90.5, genre="jazz", tags=["x"]),
+        "a": FakeTrack("a", paths[0], title="One", piece="P", artist="X", tempo=90.5, genre="jazz", tags=["x", "y"]),
         "b": FakeTrack("b", paths[1], title="Two", piece="P", artist="Y", tempo=float("nan"), genre="rock"),
         "gone": FakeTrack("gone", paths[2] + "x", title="Three"),
         "none": FakeTrack("none", None),
@@ -105,7 +105,7 @@ def test_mirdata_becomes_a_library(library, write_wav):
     ]
     assert frame.loc["Two", "performer"] == "Y" and pandas.isna(frame.loc["Two", "tempo"])
     assert frame.loc["One", ["chords", "beats_bpm", "chords_per_minute"]].tolist() == ["G", "120", "60"]
-    assert not {"key", "beats_path", "tags", "track_id_"} & set(frame.columns)
+    assert frame.loc["One", "tags"] == "x; y" and not {"key", "beats_path", "audio"} & set(frame.columns)
     library.add_dataset(FakeMirdata({"a": tracks["a"]}), columns={"work": "genre"})
     assert library.tracks.to_frame().set_index("title").loc["One", "work"] == "jazz"
 
