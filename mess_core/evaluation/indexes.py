@@ -42,7 +42,7 @@ FEWEST = 50  # recordings; with fewer the ten nearest are a large part of all
 LSH_BITS = (256, 1024, 2048)
 PQ_PARTS = (32, 128)
 ROWS_PER_CENTRE = 39  # that faiss wants to place a centre by
-MOST_BITS = 8  # of a part's code
+LEAST_BITS, MOST_BITS = 4, 8  # of a part's code
 
 Search = Callable[[np.ndarray, int], np.ndarray]  # (1, n_columns), k -> (k,) rows
 
@@ -110,9 +110,9 @@ def study_indexes(scope: Scope, n_queries: int = N_QUERIES) -> IndexStudy:
         lambda items: np.stack([geometry.query(item, geometry.plain)[0] for item in items]),
         n_queries,
     )
-    return IndexStudy(
-        scope.library, scope.info.id, n_tracks, geometry.n_columns, min(n_queries, n_tracks), figures, notices
-    )
+    n_asked = min(n_queries, n_tracks)
+    notices = tuple(dict.fromkeys(notices))  # one kind after the other says the same
+    return IndexStudy(scope.library, scope.info.id, n_tracks, geometry.n_columns, n_asked, figures, notices)
 
 
 def measure_indexes(
@@ -191,8 +191,9 @@ def _pq(items: np.ndarray, n_parts: int, *, in_lists: bool) -> tuple[Search, int
 
     n_rows, n_columns = items.shape
     n_bits = min(MOST_BITS, int(np.log2(max(n_rows // ROWS_PER_CENTRE, 1))))
-    if n_bits < 1:
-        return f"PQ is left out: {counted(n_rows, 'row')} are too few to learn codes from."
+    if n_bits < LEAST_BITS:
+        needed = ROWS_PER_CENTRE * 2**LEAST_BITS
+        return f"PQ is left out: codes are learned from {needed} rows at least, here are {n_rows}."
     width = -(-n_columns // n_parts) * n_parts
     filled = np.zeros((n_rows, width), np.float32)
     filled[:, :n_columns] = items

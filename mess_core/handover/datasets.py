@@ -246,7 +246,8 @@ def annotate(workspace: Workspace, library: str, files: list[Path]) -> tuple[int
 def _below(path: Path) -> list[Path]:
     path = path.expanduser()
     if path.is_dir():
-        return sorted(each for each in path.rglob("*") if each.suffix.lower() in (".jams", ".csv") and each.is_file())
+        found = (each for each in path.rglob("*") if each.suffix.lower() in (".jams", ".csv") and each.is_file())
+        return sorted(each for each in found if each.suffix.lower() == ".jams" or "." in each.stem)  # no other tables
     if not path.is_file():
         raise InputError(f"There is no file or folder at {printable(str(path))}.", "Check the path.")
     return [path]

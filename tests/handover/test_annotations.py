@@ -101,6 +101,7 @@ def test_annotations_are_probed_as_columns(home, write_wav, tmp_path, capsys):
     (tmp_path / "t3.beats.csv").write_text("0.0\n0.5\n1.0\n")
     (tmp_path / "other.beats.csv").write_text("0.0\n")
     library = open_library("music", encoder="mel", home=home.paths.root)
+    (folder / "table.csv").write_text("any,table\n1,2\n")  # beside them, and none of a layer
     library.add(folder)
     assert library.annotate(folder, tmp_path / "t3.beats.csv", tmp_path / "other.beats.csv") == (
         ("other.beats.csv", "no such recording in this library"),
