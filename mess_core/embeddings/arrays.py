@@ -161,7 +161,7 @@ def gather_arrays(
         else:
             frames = raw_frames(store, track_id, info)
             numbers = frames.of_layers(asked)
-            starts_s = frames.times_s.ravel() - frames.frame_s / 2
+            starts_s = frames.times_s[frames.is_there] - frames.frame_s / 2
             ends_s = starts_s + frames.frame_s
         parts.append(numbers.astype(np.float32))
         ids += [track_id] * len(numbers)

@@ -146,7 +146,7 @@ class Embedder:
         TrackEmbedding
             `segments` (n_segments, n_layers, dim), `starts_s`, `mean` and `std` (n_layers, dim).
         ndarray, shape (n_segments, n_layers, n_frames, dim), float16
-            If `raw`.
+            If `raw`. A segment shorter than the others has NaN for the frames that it lacks.
 
         Raises
         ------

@@ -39,3 +39,28 @@ def test_frames_are_mapped_as_they_are_read(tmp_path, widths):
     (tmp_path / "t.safetensors").write_bytes(b"nothing")
     with pytest.raises(ArtefactMismatchError):
         open_raw(tmp_path / "t.safetensors", STARTS_S, info)
+
+
+@pytest.mark.parametrize("widths", [(), (3, 1)])
+@pytest.mark.parametrize("lengths", [(50, 20, 50), (20, 50, 30), (10, 20, 50)])
+def test_shorter_segments_lack_frames(tmp_path, widths, lengths):
+    """Whichever comes first: what a segment lacks is NaN, and the file is whole."""
+    info = replace(FakeEncoder().info, widths=widths)
+    rng = np.random.default_rng(0)
+    segments = [rng.standard_normal((2, n, 3)).astype(np.float16) for n in lengths]
+    if widths:
+        for segment in segments:
+            segment[1, :, 1:] = 0
+    writer = RawWriter(tmp_path / "t.safetensors", widths)
+    for segment in segments:
+        writer.add(segment)
+    writer.close()
+    read = read_raw(tmp_path / "t.safetensors")  # verifies the hash
+    frames = open_raw(tmp_path / "t.safetensors", STARTS_S, info)
+    assert read.shape == frames.shape == (3, 2, 50, 3) and frames.is_there.sum(axis=1).tolist() == list(lengths)
+    for segment, kept in zip(segments, read, strict=True):
+        n = segment.shape[1]
+        np.testing.assert_array_equal(kept[:, :n], segment)
+        assert np.isnan(kept[0, n:]).all()
+    rows = np.concatenate([segment[1] for segment in segments])
+    np.testing.assert_array_equal(frames.of_layers([1])[:, 0], rows)
