@@ -57,6 +57,7 @@ from mess_core.evaluation.kept import load_evaluation
 from mess_core.evaluation.recommendation import K, evaluate_sequences
 from mess_core.evaluation.tagging import check_tags
 from mess_core.evaluation.taste import TasteStudy
+from mess_core.handover.datasets import annotate
 from mess_core.handover.events import export_events, import_events
 from mess_core.handover.exports import (
     as_document,
@@ -434,6 +435,11 @@ def _parser() -> argparse.ArgumentParser:
                      help="with --vectors: when each row begins in its track (s), if it is a segment")  # fmt: skip
     sub.add_argument("--segment", type=float, metavar="SECONDS", help="with --starts: how long a row is")
     sub.add_argument("--name", help="what they are called here: imported:NAME")
+
+    sub = verb("annotate", _annotate, "Take in annotations of other programs as columns that can be probed.")
+    sub.add_argument("files", nargs="+", type=_path, metavar="FILE",
+                     help="piece.jams, or piece.LAYER.csv of Sonic Visualiser, or a folder of such files")  # fmt: skip
+    sub.add_argument("--library", default=ALL)
 
     serving.add_verb(verb, _path)
     sub = verb("merge", _merge, "Join data folders of several machines into one; nothing there is written over.")
@@ -924,6 +930,18 @@ def _import(workspace: Workspace, options: argparse.Namespace) -> int:
     facts = {"encoder": found.info.id, "fingerprint": found.info.fingerprint, "library": found.library}
     document = {**facts, "n_rows": found.n_rows, "n_new": found.n_new, "n_known": found.n_known, "refused": refused}
     say(options, document, [found.summary, *(f"  {name}: {why}" for name, why in found.refused)])
+    return SOME_FAILED if refused else DONE
+
+
+def _annotate(workspace: Workspace, options: argparse.Namespace) -> int:
+    n_annotated, refused = annotate(workspace, options.library, options.files)
+    document = {
+        "library": options.library,
+        "n_annotated": n_annotated,
+        "refused": [{"name": name, "reason": why} for name, why in refused],
+    }
+    lines = [f"{counted(n_annotated, 'recording')} annotated.", *(f"  {name}: {why}" for name, why in refused)]
+    say(options, document, lines)
     return SOME_FAILED if refused else DONE
 
 

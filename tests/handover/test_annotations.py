@@ -109,7 +109,11 @@ def test_annotations_are_probed_as_columns(home, write_wav, tmp_path, capsys):
     frame = library.tracks.to_frame().set_index("title")
     assert frame["tempo"].astype(float).to_dict() == {f"t{seed}": 60.0 + seed for seed in range(12)}
     assert float(frame.loc["t3", "beats_bpm"]) == 120.0 and frame["beats_bpm"].notna().sum() == 1
-    library.annotate(folder / "t3.jams")
+    home_of = ["--home", str(home.paths.root), "annotate", "--library", "music", "--json"]
+    assert main([*home_of, str(folder / "t3.jams")]) == 0
+    assert json.loads(capsys.readouterr().out) == {"library": "music", "n_annotated": 1, "refused": []}
+    assert main([*home_of, str(folder), str(tmp_path / "other.beats.csv")]) == 1
+    assert json.loads(capsys.readouterr().out)["refused"][0]["name"] == "other.beats.csv"
     assert library.tracks.to_frame().set_index("title").loc["t3", "beats_bpm"] == "120"
     library.embed()
     run = ["--home", str(home.paths.root), "probe", "--encoder", "mel", "--library", "music", "--group", "recording"]
