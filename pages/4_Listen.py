@@ -65,8 +65,7 @@ with page("Listen"):
         lines = panels.in_lines(found, reasons)
     show_rows(found, lines)
     with st.container():  # as above: below it stands the player of the same passage
-        with st.expander("Numbers", icon=":material/table:"):
-            panels.show_numbers(found, lines)
+        panels.show_numbers(found, lines)
         with st.container(horizontal=True):
             panels.show_exports(found)
             offer_as_library([item.track.track_id for item in found.found])

@@ -24,7 +24,7 @@ import sqlite3
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -40,7 +40,7 @@ from mess_core.encoders.widths import with_padding, without_padding
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError, UnknownTrackError
 from mess_core.storage.custody import Custody
 from mess_core.storage.database import Database, Guard
-from mess_core.storage.files import TMP_SUFFIX, inside, own_files, write_atomically
+from mess_core.storage.files import TMP_SUFFIX, inside, own_files, write_all_atomically, write_atomically
 from mess_core.storage.kept import Problem
 from mess_core.storage.packed import read_packed, remove_packed, write_packed
 from mess_core.storage.paths import Paths
@@ -58,6 +58,8 @@ from mess_core.storage.untrusted import (
 from mess_core.words import counted
 
 FORMAT = "mess-embedding-1"
+BATCH = 256  # embeddings that are written and entered together; or fewer,
+BATCH_BYTES = 64 * 2**20  # as 13 recordings of four minutes by the widest encoder have
 IN_LAYERS = ("segments", "mean", "frame_std")  # the parts of an embedding that have a row for each layer
 EMBEDDINGS = "embeddings"  # folder of the data folder
 PACKED_KEEP_S = 30 * 24 * 3600.0  # packed arrays of libraries as they were are made again if anybody wants them
@@ -258,6 +260,69 @@ class EmbeddingStore:
             raise
         if older is not None and self.paths.root / older["path"] != path:
             self.remove_files([older["path"]])
+
+    def write_many(
+        self,
+        info: EncoderInfo,
+        embeddings: Iterable[tuple[str, TrackEmbedding, Mapping[str, Any] | None]],
+        on_written: Callable[[int], object] = lambda n_drawn: None,
+    ) -> int:
+        """Keep embeddings that were made elsewhere, many at a time; of each all is there afterwards, or nothing.
+
+        Parameters
+        ----------
+        embeddings : iterable of (track id, embedding, precision as in `write`)
+            Drawn as they are written, so many at a time as `BATCH` and `BATCH_BYTES` allow.
+        on_written : callable
+            Called with the number that was drawn so far.
+
+        Returns
+        -------
+        int
+            How many were kept: all but those of tracks that were removed meanwhile.
+        """
+        n_drawn = n_kept = n_bytes = 0
+        batch: dict[str, tuple[bytes, int]] = {}
+        for track_id, embedding, precision in embeddings:
+            batch[track_id] = data, _ = _pack(track_id, info, embedding, precision), len(embedding.segments)
+            n_drawn, n_bytes = n_drawn + 1, n_bytes + len(data)
+            if len(batch) >= BATCH or n_bytes >= BATCH_BYTES:
+                n_kept += self._write_batch(info, batch)
+                batch, n_bytes = {}, 0
+                on_written(n_drawn)
+        n_kept += self._write_batch(info, batch)
+        on_written(n_drawn)
+        return n_kept
+
+    def _write_batch(self, info: EncoderInfo, batch: Mapping[str, tuple[bytes, int]]) -> int:
+        """Files by track id, each with its number of segments: all on the disk, then all in the catalogue."""
+        if not batch:
+            return 0
+        hashes = {track_id: hashlib.sha256(data).hexdigest() for track_id, (data, _) in batch.items()}
+        folder = self.paths.embeddings / info.folder
+        paths = {each: self._free_path(folder / each[:2], each, hashes[each]) for each in batch}
+        were_there = {track_id for track_id, path in paths.items() if path.exists()}
+        names = {track_id: path.relative_to(self.paths.root).as_posix() for track_id, path in paths.items()}
+        write_all_atomically({paths[track_id]: data for track_id, (data, _) in batch.items()})
+        older: list[str] = []
+        kept: list[str] = []
+        with self.database.transaction() as connection:
+            remember_encoder(connection, info)
+            for track_id, (data, n_segments) in batch.items():
+                if connection.execute("SELECT 1 FROM tracks WHERE track_id = ?", (track_id,)).fetchone() is None:
+                    continue
+                row = connection.execute(
+                    "SELECT path FROM embeddings WHERE track_id = ? AND fingerprint = ?", (track_id, info.fingerprint)
+                ).fetchone()
+                if row is not None and row["path"] != names[track_id]:
+                    older.append(row["path"])
+                connection.execute(
+                    "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (track_id, info.fingerprint, names[track_id], hashes[track_id], len(data), n_segments, time.time()),
+                )  # fmt: skip
+                kept.append(track_id)
+        self.remove_files([*older, *(names[each] for each in batch.keys() - set(kept) - were_there)])
+        return len(kept)
 
     def write_again(self, track_id: str, new_id: str) -> list[CarriedEmbedding]:
         """Write a track's embeddings of every encoder once more, for another track with the same samples.

@@ -140,17 +140,10 @@ def import_library(
     n_embeddings = n_kept = 0
     for info in encoders:
         known = workspace.store.known(info)
-        for number, track_id in enumerate(tracks):
-            on_progress(number, len(tracks))
-            listed = files.get(embedding_path(info, track_id))
-            if listed is None:
-                continue
-            if track_id in known:
-                n_kept += known[track_id] != listed.sha256
-                continue
-            embedding, precision = _embedding(folder, listed, info)
-            workspace.store.write(track_id, info, embedding, precision=precision)
-            n_embeddings += 1
+        listed = {track_id: each for track_id in tracks if (each := files.get(embedding_path(info, track_id)))}
+        n_kept += sum(known[track_id] != each.sha256 for track_id, each in listed.items() if track_id in known)
+        new = {track_id: each for track_id, each in listed.items() if track_id not in known}
+        n_embeddings += _take_in_embeddings(workspace, folder, info, new, on_progress)
     targets, segments = read_table(folder / TARGETS), read_table(folder / SEGMENT_TARGETS)
     n_measured, n_kept_measured = take_in_targets(workspace, targets, segments, tracks)
     n_score_times = take_in_score_times(workspace, read_table(folder / SCORE_TIMES), tracks)
@@ -255,6 +248,14 @@ def make_known(workspace: Workspace, encoders: Sequence[EncoderInfo]) -> tuple[s
         except InputError:
             elsewhere.append(info.id)
     return tuple(elsewhere)
+
+
+def _take_in_embeddings(
+    workspace: Workspace, folder: Path, info: EncoderInfo, files: Mapping[str, ListedFile], on_progress: OnProgress
+) -> int:
+    """Embeddings by track id, verified as they are read; returns how many were kept."""
+    read = ((track_id, *_embedding(folder, each, info)) for track_id, each in files.items())
+    return workspace.store.write_many(info, read, lambda n_done: on_progress(n_done, len(files)))
 
 
 def _embedding(folder: Path, listed: ListedFile, info: EncoderInfo) -> tuple[TrackEmbedding, dict[str, Any] | None]:

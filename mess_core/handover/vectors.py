@@ -158,13 +158,9 @@ def take_vectors(
         raise InputError(f"No row of {where} can be used ({examples}).", "Each name is a track's, or its file's.")
     keep_imported(info, workspace.paths)
     new = [track_id for track_id in sorted(found) if not workspace.store.has(track_id, info)]
-    for n_done, track_id in enumerate(new):
-        on_progress(n_done, len(new))
-        rows = sorted(found[track_id], key=lambda row: 0.0 if starts_s is None else starts_s[row])
-        times = np.zeros(1) if starts_s is None else starts_s[rows]
-        workspace.store.write(track_id, info, _embedding(vectors[rows], times, info))
-    on_progress(len(new), len(new))
-    return ImportedVectors(info, library, len(vectors), len(new), len(found) - len(new), tuple(refused))
+    made = ((track_id, _of_track(vectors, found[track_id], starts_s, info), None) for track_id in new)
+    n_new = workspace.store.write_many(info, made, lambda n_done: on_progress(n_done, len(new)))
+    return ImportedVectors(info, library, len(vectors), n_new, len(found) - len(new), tuple(refused))
 
 
 def _check_rows(track_id: str, rows: Sequence[int], starts_s: np.ndarray | None) -> None:
@@ -260,6 +256,16 @@ def _usual_hop_s(lines: Sequence[str], starts_s: np.ndarray) -> float:
         by_name.setdefault(line, []).append(start_s)
     gaps = [gap for times in by_name.values() for gap in np.diff(sorted(times)).tolist() if gap > 0]
     return round(float(np.median(gaps)), 3) if gaps else HOP_S
+
+
+def _of_track(
+    vectors: np.ndarray, rows: Sequence[int], starts_s: np.ndarray | None, info: EncoderInfo
+) -> TrackEmbedding:
+    """Of the rows of a track, in order of time."""
+    if starts_s is None:
+        return _embedding(vectors[list(rows)], np.zeros(1), info)
+    ordered = sorted(rows, key=lambda row: float(starts_s[row]))
+    return _embedding(vectors[ordered], starts_s[ordered], info)
 
 
 def _embedding(vectors: np.ndarray, starts_s: np.ndarray, info: EncoderInfo) -> TrackEmbedding:

@@ -74,9 +74,9 @@ def _listed(made_by: dict[str, str]) -> str:
 # --- kept files -----------------------------------------------------------------------------------------------
 
 
-def _understand(path: Path, document: Mapping[str, Any]) -> Beside | None:
+def _understand(path: Path, document: Mapping[str, Any]) -> tuple[Beside, ...]:
     sha256 = document.get("sha256")  # the one that names the current map has none
-    return (path.with_suffix(".safetensors"), sha256) if isinstance(sha256, str) else None
+    return ((path.with_suffix(".safetensors"), sha256),) if isinstance(sha256, str) else ()
 
 
 def _without_document(paths: Paths) -> list[Path]:

@@ -1,12 +1,12 @@
 """Discovery: probing a library's embeddings for every target, and keeping what was found.
 
 One readable JSON per library, encoder, grouping and level, with everything that it rests on: track ids, hashes of the
-embeddings, versions of the targets, seeds and folds. A result is valid for its encoder until it is replaced.
+embeddings, versions of the targets, seeds. Directions and predictions lie beside it, as arrays. A result is valid for
+its encoder until it is replaced.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import re
@@ -30,19 +30,23 @@ from mess_core.probing.ceiling import ceiling
 from mess_core.probing.data import ProbeData
 from mess_core.probing.directions import Directions, fit_directions
 from mess_core.probing.folds import connect_groups
+from mess_core.probing.predictions import predictions_to_bytes, with_predictions, without_predictions
 from mess_core.probing.result import Level, ProbeResult, ProbeSettings
-from mess_core.storage.files import read_sealed, write_atomically, write_sealed
+from mess_core.storage.beside import beside, read_beside, sweep_beside, unnamed_beside, write_beside
+from mess_core.storage.files import read_sealed, write_sealed
 from mess_core.storage.kept import Beside, Kind, verify_document
 from mess_core.storage.paths import Paths, file_name
 from mess_core.storage.provenance import digest, provenance
-from mess_core.storage.untrusted import LARGEST, MOST_TENSORS_BYTES, build, printable, read_untrusted, understanding
+from mess_core.storage.untrusted import LARGEST, build, printable, understanding
 from mess_core.targets.measurements import Measurements, probe_scale, probed_targets
 from mess_core.targets.registry import COMPARABLE, VERSIONS, own_name
 from mess_core.words import counted
 
-FORMAT = "mess-discovery-4"
+FORMAT = "mess-discovery-5"
 UNSEALED = ("mess-discovery-2",)  # an early one, without a seal
-EARLIER = (*UNSEALED, "mess-discovery-3")  # whose intervals are not read: `ProbeResult.from_dict`
+WITHOUT_PROVENANCE = (*UNSEALED, "mess-discovery-3")  # whose intervals are not read, either: `ProbeResult.from_dict`
+EARLIER = (*WITHOUT_PROVENANCE, "mess-discovery-4")  # none has a file of predictions: the document holds them
+ARRAYS = ("directions_sha256", "predictions_sha256")  # the entries that name what lies beside a document
 PROBE_AGAIN = "Probe again, or measure again: `check --repair` deletes it, nothing else is lost."
 MEASURED_OTHERWISE = "How properties are measured has changed since, and what stands here went by the old way"
 MIN_TRACKS = 30  # below this, and below as many works as an interval needs, discovery does not run by itself
@@ -67,6 +71,8 @@ class Discovery:
     content : hash of the embeddings that were probed
     n_without_work : tracks that are their own work because the catalogue knows none
     directions_sha256 : of the file that holds the directions (`load_directions`)
+    predictions_sha256 : of the file that holds what was said of each row (`load_predictions`); empty where `result` has
+        it: an earlier version kept it there
     provenance : versions, machine, date, hashes of audio and baselines; empty if an earlier version made it
     """
 
@@ -84,6 +90,7 @@ class Discovery:
     result: ProbeResult
     aspects: Mapping[str, AspectEvidence]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    predictions_sha256: str = ""
 
     @property
     def title(self) -> str:
@@ -397,12 +404,11 @@ def save(
 ) -> Discovery:
     """Keep a result, in place of an older one of the same library, encoder, grouping and level.
 
-    The directions are written first, under a name that ends in their hash: whoever reads the result finds them.
+    What is returned has the predictions, too, which `load` leaves where they are.
     """
     path = path_of(paths, library, info, group, result.level, result.settings)
-    directions = fit_directions(gathered.data, result).to_bytes()
-    sha256 = hashlib.sha256(directions).hexdigest()
-    write_atomically(directions_path(path, sha256), directions)
+    directions_sha256 = write_beside(path, fit_directions(gathered.data, result).to_bytes())
+    predictions_sha256 = write_beside(path, predictions_to_bytes(result))
     discovery = Discovery(
         library=library,
         encoder=info.id,
@@ -414,20 +420,17 @@ def save(
         target_versions=dict(VERSIONS),
         n_tracks=gathered.n_tracks,
         n_without_work=gathered.n_without_work,
-        directions_sha256=sha256,
+        directions_sha256=directions_sha256,
+        predictions_sha256=predictions_sha256,
         result=result,
         aspects=weigh_aspects(result),
         provenance=provenance(audio=gathered.audio, baselines=dict(gathered.baselines)),
     )
     plain = {name: getattr(discovery, name) for name in Discovery.__dataclass_fields__}
-    plain |= {"format": FORMAT, "result": result.to_dict()}
+    plain |= {"format": FORMAT, "result": without_predictions(result).to_dict()}
     plain["aspects"] = {name: asdict(evidence) for name, evidence in discovery.aspects.items()}
     write_sealed(path, plain)
-    own = re.compile(rf"{re.escape(path.stem)}\.[0-9a-f]{{16}}\.safetensors")  # another library's name may go on alike
-    for older in path.parent.glob("*.safetensors"):
-        if own.fullmatch(older.name) and older != directions_path(path, sha256):
-            with contextlib.suppress(OSError):  # the result is kept; what nothing points to is swept later
-                older.unlink()
+    sweep_beside(path, (directions_sha256, predictions_sha256))
     return discovery
 
 
@@ -439,22 +442,27 @@ def load_directions(paths: Paths, info: EncoderInfo, discovery: Discovery) -> Di
     ArtefactMismatchError
         If the file is gone, damaged, or of another version.
     """
+    path = place_of(paths, info, discovery)
+    return Directions.from_bytes(read_beside(path, discovery.directions_sha256, "Probe again."))
+
+
+def load_predictions(path: Path, discovery: Discovery) -> ProbeResult:
+    """The result of a discovery kept at `path`, with what was said of each row: values, predictions, folds, groups.
+
+    Raises
+    ------
+    ArtefactMismatchError
+        If the file is gone, damaged, or of another version.
+    """
+    if not discovery.predictions_sha256:
+        return discovery.result
+    return with_predictions(discovery.result, read_beside(path, discovery.predictions_sha256, "Probe again."))
+
+
+def place_of(paths: Paths, info: EncoderInfo, discovery: Discovery) -> Path:
+    """Where a discovery by this encoder is kept."""
     settings = discovery.result.settings
-    path = directions_path(
-        path_of(paths, discovery.library, info, discovery.group, discovery.level, settings), discovery.directions_sha256
-    )
-    try:
-        data = read_untrusted(path, MOST_TENSORS_BYTES, cure="Probe again.")
-    except OSError as error:
-        raise ArtefactMismatchError(f"The directions {path.name} are gone.", "Probe again.") from error
-    return Directions.from_bytes(data, discovery.directions_sha256)
-
-
-def directions_path(path: Path, sha256: str) -> Path:
-    """Where the directions of the result at `path` lie. ArtefactMismatchError if what names them is no hash."""
-    if not re.fullmatch("[0-9a-f]{64}", sha256):
-        raise ArtefactMismatchError(f"{path.name} names its directions by {sha256[:40]!r}, expected a sha256.")
-    return path.with_name(f"{path.stem}.{sha256[:16]}.safetensors")
+    return path_of(paths, discovery.library, info, discovery.group, discovery.level, settings)
 
 
 def load(
@@ -548,32 +556,21 @@ def _is_discovery(path: Path) -> bool:
     return re.search("-(track|segment)(-[0-9a-f]{8})?$", path.stem) is not None
 
 
-def _understand(path: Path, document: Mapping[str, Any]) -> Beside | None:
+def _understand(path: Path, document: Mapping[str, Any]) -> tuple[Beside, ...]:
     if document.get("format") in (FORMAT, *EARLIER):
         from_document(document, printable(path.name))
-    sha256 = document.get("directions_sha256")
-    return (directions_path(path, sha256), sha256) if isinstance(sha256, str) else None
+    named = (document.get(key) for key in ARRAYS)
+    return tuple((beside(path, sha256), sha256) for sha256 in named if isinstance(sha256, str))
 
 
-def _unnamed_directions(paths: Paths) -> list[Path]:
-    """Directions that no result beside them names; none of a folder in which one cannot be read."""
-    unnamed: list[Path] = []
-    for folder in paths.probing.glob("*"):
-        named = set()
-        try:
-            for path in filter(_is_discovery, folder.glob("*.json")):
-                sha256 = read_sealed(path, unsealed=UNSEALED).get("directions_sha256")
-                if isinstance(sha256, str):
-                    named.add(directions_path(path, sha256))
-        except (OSError, ArtefactMismatchError):
-            continue
-        unnamed += [path for path in folder.glob("*.safetensors") if path not in named]
-    return unnamed
+def _unnamed(paths: Paths) -> list[Path]:
+    """Arrays that no result beside them names."""
+    return unnamed_beside(paths.probing.glob("*/*.safetensors"), ARRAYS, UNSEALED)
 
 
 KEPT = Kind(
     "discovery",
     lambda paths: filter(_is_discovery, paths.probing.glob("*/*.json")),
     lambda path: verify_document(path, PROBE_AGAIN, UNSEALED, _understand),
-    orphans=_unnamed_directions,
+    orphans=_unnamed,
 )

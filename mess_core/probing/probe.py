@@ -462,11 +462,11 @@ def _all_r2(fits: _Fits, name: str, column: int) -> tuple[float | None, ...]:
 
 
 def _scatter(fits: _Fits, column: int, block: Block, n_rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Values, predictions and folds over all rows; predictions rounded, so that the JSON stays short."""
+    """Values, predictions and folds over all rows; predictions to the digits that mean something, whatever computes."""
     here = block.values[:, column]
     decimals = SIGNIFICANT_DIGITS - int(np.floor(np.log10(here.std())))
     values = np.full(n_rows, np.nan)
-    predicted = np.full((len(fits.predicted), n_rows), np.nan)
+    predicted = np.full((len(fits.predicted), n_rows), np.nan, np.float32)
     folds = np.full(n_rows, -1, np.int64)
     values[block.rows] = here
     predicted[:, block.rows] = fits.predicted[:, :, column].round(decimals)

@@ -113,8 +113,8 @@ class TargetProbe:
     p_best : chance of the best layer's R², over all layers of this target
     ceiling : the highest R² that can be expected of anybody, where the target is a mean of ratings; None if not known
     baselines, identities : name -> R² of each baseline (one, or one per layer) and of each leak detector
-    values : (n_rows,), the target; predicted : (n_layers, n_rows), out of fold; folds : (n_rows,) int, -1 where not
-        used; all three of the first repeat
+    values : (n_rows,), the target; predicted : (n_layers, n_rows) float32, out of fold; folds : (n_rows,) int, -1 where
+        not used; all three of the first repeat, and empty where they were left on the disk (predictions.py)
     """
 
     target: str
@@ -138,7 +138,7 @@ class TargetProbe:
 class ProbeResult:
     """Every cell and every target of one run.
 
-    groups, tracks : (n_rows,) ids; tracks is None at track level
+    groups, tracks : (n_rows,) ids, empty where predictions were left on the disk; tracks is None at track level
     cells : n_targets x n_layers, targets in the order given, layers ascending inside each
     has_null : whether p was computed; before that no cell `encodes` anything
     missing_baselines : what the layers should have been compared with and were not
@@ -284,8 +284,7 @@ def _field_names(cls: type) -> list[str]:
 
 
 def _read_target(stored: Mapping[str, Any]) -> TargetProbe:
-    arrays = {name: np.array(stored[name], np.float64) for name in ("values", "predicted")}  # None becomes NaN
-    arrays["predicted"] = arrays["predicted"].reshape(len(stored["predicted"]), len(stored["values"]))
+    values, predicted = np.array(stored["values"], np.float64), np.array(stored["predicted"], np.float32)
     return build(
         TargetProbe,
         {"ceiling": None} | {name: stored[name] for name in _field_names(TargetProbe) if name in stored},
@@ -293,8 +292,9 @@ def _read_target(stored: Mapping[str, Any]) -> TargetProbe:
         nested_layers=tuple(int(layer) for layer in stored["nested_layers"]),
         baselines={name: tuple(_number(r2) for r2 in each) for name, each in stored["baselines"].items()},
         identities={name: _number(r2) for name, r2 in stored["identities"].items()},
+        values=values,  # in which None became NaN
+        predicted=predicted.reshape(len(stored["predicted"]), len(stored["values"])),
         folds=np.array(stored["folds"], np.int64),
-        **arrays,
     )
 
 

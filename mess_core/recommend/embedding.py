@@ -25,7 +25,6 @@ van den Oord et al. (2018) for InfoNCE; Yi et al. (2019), Sampling-bias-correcte
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,14 +36,13 @@ from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, InputError
 from mess_core.recommend.sessions import SessionPairs, shared_pairs
 from mess_core.recommend.shelf import unit
-from mess_core.storage.files import read_sealed, write_atomically, write_sealed
+from mess_core.storage.beside import beside, read_beside, sweep_beside, unnamed_beside, write_beside
+from mess_core.storage.files import read_sealed, write_sealed
 from mess_core.storage.kept import Beside, Kind, verify_document
 from mess_core.storage.paths import Paths, file_name
 from mess_core.storage.untrusted import (
-    MOST_TENSORS_BYTES,
     parse_safetensors,
     printable,
-    read_untrusted,
     understanding,
 )
 from mess_core.workspace.scope import Scope
@@ -312,28 +310,23 @@ def session_map_path(paths: Paths, library: str, info: EncoderInfo) -> Path:
 
 
 def save_session_map(path: Path, learned: SessionMap, card: Mapping[str, Any]) -> None:
-    """Keep a line in place of an older one, its numbers first, with a card that says what it is.
+    """Keep a line in place of an older one, with a card that says what it is.
 
     Parameters
     ----------
     card : mapping
         What people should know of it, as JSON: how it was tried, on what, by whom.
     """
-    arrays = _arrays(learned)
-    sha256 = hashlib.sha256(arrays).hexdigest()
-    write_atomically(_beside(path, sha256), arrays)
+    sha256 = write_beside(path, _arrays(learned))
     own = {"names": list(learned.names), "widths": list(learned.widths), "n_steps": learned.n_steps}
     write_sealed(path, {"format": FORMAT, **own, "card": dict(card), "arrays_sha256": sha256})
-    for older in path.parent.glob(f"{path.stem}.*.safetensors"):
-        if older != _beside(path, sha256):
-            older.unlink(missing_ok=True)
+    sweep_beside(path, [sha256])
 
 
 def forget_session_map(path: Path) -> None:
     """Take a line away; its document first, so that nobody reads half of it."""
     path.unlink(missing_ok=True)
-    for arrays in path.parent.glob(f"{path.stem}.*.safetensors"):
-        arrays.unlink(missing_ok=True)
+    sweep_beside(path, [])
 
 
 def load_session_map(path: Path) -> tuple[SessionMap, dict[str, Any]] | None:
@@ -377,22 +370,11 @@ def _arrays(learned: SessionMap) -> bytes:
     return save({"weight": np.ascontiguousarray(learned.weight, np.float32)})
 
 
-def _beside(path: Path, sha256: str) -> Path:
-    return path.with_name(f"{path.stem}.{sha256[:16]}.safetensors")
-
-
 def _read(path: Path, document: Mapping[str, Any]) -> tuple[SessionMap, dict[str, Any]]:
     name = printable(path.name)
     with understanding(name, LEARN_AGAIN):
-        beside = _beside(path, str(document["arrays_sha256"]))
-        numbers = printable(beside.name)
-        try:
-            data = read_untrusted(beside, MOST_TENSORS_BYTES, cure=LEARN_AGAIN)
-        except FileNotFoundError as error:
-            raise ArtefactMismatchError(f"{numbers} is gone, which belongs to {name}.", LEARN_AGAIN) from error
-        if hashlib.sha256(data).hexdigest() != document["arrays_sha256"]:
-            raise ArtefactMismatchError(f"{numbers} is damaged: its sha256 changed.", LEARN_AGAIN)
-        weight = parse_safetensors(data, numbers, LEARN_AGAIN)["weight"]
+        data = read_beside(path, str(document["arrays_sha256"]), LEARN_AGAIN)
+        weight = parse_safetensors(data, f"The arrays of {name}", LEARN_AGAIN)["weight"]
         widths = tuple(int(width) for width in document["widths"])
         names = tuple(str(each) for each in document["names"])
         if weight.ndim != 2 or weight.shape[0] != sum(widths) or len(names) != len(widths):
@@ -404,27 +386,17 @@ def _files(paths: Paths) -> Iterator[Path]:
     yield from paths.learned.glob("*/*-sessions.json")
 
 
-def _understand(path: Path, document: Mapping[str, Any]) -> Beside | None:
+def _understand(path: Path, document: Mapping[str, Any]) -> tuple[Beside, ...]:
     if document.get("format") != FORMAT:
-        return None  # of another version: it is not read
+        return ()  # of another version: it is not read
     _read(path, document)
-    return _beside(path, str(document["arrays_sha256"])), str(document["arrays_sha256"])
+    sha256 = str(document["arrays_sha256"])
+    return ((beside(path, sha256), sha256),)
 
 
 def _unnamed(paths: Paths) -> list[Path]:
     """Numbers that no document beside them names."""
-    unnamed = []
-    for arrays in paths.learned.glob("*/*-sessions.*.safetensors"):
-        document = arrays.with_name(f"{arrays.name.rsplit('.', 2)[0]}.json")
-        try:
-            named = str(read_sealed(document)["arrays_sha256"])[:16]
-        except FileNotFoundError:
-            named = ""
-        except (OSError, ArtefactMismatchError, KeyError):
-            continue
-        if arrays.name.rsplit(".", 2)[1] != named:
-            unnamed.append(arrays)
-    return unnamed
+    return unnamed_beside(paths.learned.glob("*/*-sessions.*.safetensors"), ["arrays_sha256"])
 
 
 KEPT = Kind("sessions", _files, lambda path: verify_document(path, LEARN_AGAIN, (), _understand), LEARN_AGAIN, _unnamed)

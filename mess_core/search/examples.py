@@ -29,6 +29,7 @@ from mess_core.workspace.scope import scope_of
 from mess_core.workspace.workspace import Workspace
 
 TRY_FROM = 20  # recordings that can be compared, or all of a smaller library: of fewer a list says little
+MOST_SEEN = 5_000  # recordings, by title, among which examples are looked for
 MOST_TRIED = 20  # recordings of a piece, as the one to ask about
 MOST_ANSWERS = 9  # that are embedded first, and that a list of ten can show
 PLAYING = {"legato": 1.0, "rubato": 0.5, "expressiveness": 0.5}  # how somebody plays, where all of it was measured
@@ -95,7 +96,8 @@ def examples_of(workspace: Workspace, library: str, discovery: Discovery | None 
 
     def read() -> dict[Kind, tuple[_Instance, bool]]:
         """Of those that can be compared; one that never can, because its file is damaged, is not waited for."""
-        tracks, known = scope.tracks, workspace.store.known(scope.info)
+        tracks, _ = workspace.catalogue.find(library, limit=MOST_SEEN)
+        known = workspace.store.known(scope.info)
         embedded = [] if waits_for else [track for track in tracks if track.track_id in known]
         found = {}
         for kind, choose in _INSTANCES.items():
@@ -104,9 +106,8 @@ def examples_of(workspace: Workspace, library: str, discovery: Discovery | None 
                 found[kind] = (instance, now is not None)
         return found
 
-    of = (workspace.catalogue.content(library), scope.content, waits_for)
-    instances: dict[Kind, tuple[_Instance, bool]] = workspace.database.remembered.made_of(
-        ("examples", library), of, read
+    instances: dict[Kind, tuple[_Instance, bool]] = workspace.database.remembered(
+        ("examples", library, waits_for), read, ("tracks", "library_tracks", "embeddings")
     )
     found = [_bright(workspace, library, discovery, waits_for)]
     for kind, (instance, is_now) in instances.items():

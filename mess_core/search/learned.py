@@ -28,15 +28,14 @@ from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.probing.aspects import AspectEvidence
 from mess_core.probing.directions import Directions
 from mess_core.search.geometry import SIZE_UNIT, InOneKey, Lookup, as_it_is, library_pairs
-from mess_core.storage.files import read_sealed, write_atomically, write_sealed
+from mess_core.storage.beside import beside, read_beside, sweep_beside, unnamed_beside, write_beside
+from mess_core.storage.files import read_sealed, write_sealed
 from mess_core.storage.kept import Beside, Kind, verify_document
 from mess_core.storage.paths import Paths, file_name
 from mess_core.storage.untrusted import (
-    MOST_TENSORS_BYTES,
     build,
     parse_safetensors,
     printable,
-    read_untrusted,
     understanding,
 )
 from mess_core.workspace.scope import Scope
@@ -312,14 +311,11 @@ def metric_path(paths: Paths, library: str, info: EncoderInfo) -> Path:
 
 
 def save_metric(paths: Paths, info: EncoderInfo, metric: LearnedMetric) -> Path:
-    """Keep a metric in place of an older one; its arrays first, so that whoever reads the document finds them."""
+    """Keep a metric in place of an older one."""
     path, arrays = metric_path(paths, metric.library, info), _arrays(metric.transform)
-    sha256 = hashlib.sha256(arrays).hexdigest()
-    write_atomically(_beside(path, sha256), arrays)
+    sha256 = write_beside(path, arrays)
     write_sealed(path, {**card_of(metric), "arrays_sha256": sha256})
-    for older in path.parent.glob(f"{path.stem}.*.safetensors"):
-        if older != _beside(path, sha256):
-            older.unlink(missing_ok=True)
+    sweep_beside(path, [sha256])
     return path
 
 
@@ -363,8 +359,7 @@ def forget_metric(scope: Scope) -> None:
     """Take the metric of a library away; its document first, so that nobody reads half of it."""
     path = metric_path(scope.workspace.paths, scope.library, scope.info)
     path.unlink(missing_ok=True)
-    for arrays in path.parent.glob(f"{path.stem}.*.safetensors"):
-        arrays.unlink(missing_ok=True)
+    sweep_beside(path, [])
 
 
 def require_metric(scope: Scope) -> LearnedMetric:
@@ -407,25 +402,13 @@ def _arrays(transform: Transform) -> bytes:
     return save({name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()})
 
 
-def _beside(path: Path, sha256: str) -> Path:
-    return path.with_name(f"{path.stem}.{sha256[:16]}.safetensors")
-
-
 def _read(path: Path, document: Mapping[str, Any]) -> LearnedMetric:
     name = printable(path.name)
     with understanding(name, LEARN_AGAIN):
         if document.get("format") != FORMAT:
             raise ArtefactMismatchError(f"{name} is of format {document.get('format')}, not {FORMAT}.", LEARN_AGAIN)
-        sha256 = str(document["arrays_sha256"])
-        beside = _beside(path, sha256)
-        numbers = printable(beside.name)
-        try:
-            data = read_untrusted(beside, MOST_TENSORS_BYTES, cure=LEARN_AGAIN)
-        except FileNotFoundError as error:
-            raise ArtefactMismatchError(f"{numbers} is gone, which belongs to {name}.", LEARN_AGAIN) from error
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise ArtefactMismatchError(f"{numbers} is damaged: its sha256 changed.", LEARN_AGAIN)
-        arrays = parse_safetensors(data, numbers, LEARN_AGAIN)
+        data = read_beside(path, str(document["arrays_sha256"]), LEARN_AGAIN)
+        arrays = parse_safetensors(data, f"The arrays of {name}", LEARN_AGAIN)
         n_steps = int(document["n_steps"])
         if n_steps not in STEPS:
             raise ArtefactMismatchError(f"{name} has {n_steps} steps, expected one of {STEPS}.", LEARN_AGAIN)
@@ -446,28 +429,17 @@ def _files(paths: Paths) -> Iterator[Path]:
     yield from paths.learned.glob("*/*-metric.json")
 
 
-def _understand(path: Path, document: Mapping[str, Any]) -> Beside | None:
+def _understand(path: Path, document: Mapping[str, Any]) -> tuple[Beside, ...]:
     if document.get("format") != FORMAT:
-        return None  # of another version: it is not read
+        return ()  # of another version: it is not read
     metric = _read(path, document)
     sha256 = hashlib.sha256(_arrays(metric.transform)).hexdigest()
-    return _beside(path, sha256), sha256
+    return ((beside(path, sha256), sha256),)
 
 
 def _unnamed(paths: Paths) -> list[Path]:
     """Arrays that no document beside them names."""
-    unnamed = []
-    for arrays in paths.learned.glob("*/*-metric.*.safetensors"):
-        document = arrays.with_name(f"{arrays.name.rsplit('.', 2)[0]}.json")
-        try:
-            named = str(read_sealed(document)["arrays_sha256"])[:16]
-        except FileNotFoundError:
-            named = ""
-        except (OSError, ArtefactMismatchError, KeyError):
-            continue
-        if arrays.name.rsplit(".", 2)[1] != named:
-            unnamed.append(arrays)
-    return unnamed
+    return unnamed_beside(paths.learned.glob("*/*-metric.*.safetensors"), ["arrays_sha256"])
 
 
 KEPT = Kind("metric", _files, lambda path: verify_document(path, LEARN_AGAIN, (), _understand), LEARN_AGAIN, _unnamed)

@@ -9,11 +9,13 @@ flipped bit, a cut or a run of zeros is noticed by whoever reads it, and the has
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from mess_core.words import counted
 
 TMP_SUFFIX = ".tmp"
 SEAL = "seal"
+N_FLUSHED = 32  # files at a time
 
 
 def inside(folder: Path, name: str, within: str = "") -> Path:
@@ -74,19 +77,66 @@ def _real(path: Path) -> Path:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write under a temporary name, flush to the disk, rename: a reader sees the old file or the new one, whole."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=TMP_SUFFIX)
+    with _explained(path, data):
+        temporary = _write_aside(path, data)
         try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(temporary).replace(path)
+            temporary.replace(path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+def write_all_atomically(files: Mapping[Path, bytes]) -> None:
+    """Write many files, each as `write_atomically` does: none is renamed before all are on the disk.
+
+    A disk that is asked to flush many files at once does so in a few turns: this takes a fraction of the time that one
+    after the other takes.
+    """
+    asides: dict[Path, Path] = {}  # final -> temporary
+    try:
+        with ThreadPoolExecutor(N_FLUSHED) as pool:
+            running = {path: pool.submit(_explained_aside, path, data) for path, data in files.items()}
+            wait(running.values())
+            asides = {path: each.result() for path, each in running.items() if each.exception() is None}
+            for each in running.values():
+                each.result()  # raises what went wrong
+        for path in list(asides):
+            with _explained(path, files[path]):
+                asides[path].replace(path)
+            del asides[path]
+        for folder in {path.parent for path in files}:
+            sync_folder(folder)
+    finally:
+        for temporary in asides.values():
+            temporary.unlink(missing_ok=True)
+
+
+def _explained_aside(path: Path, data: bytes) -> Path:
+    with _explained(path, data):
+        return _write_aside(path, data)
+
+
+def _write_aside(path: Path, data: bytes) -> Path:
+    """Write under a temporary name beside `path` and flush to the disk; nothing is left if that fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=TMP_SUFFIX)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
+
+
+@contextlib.contextmanager
+def _explained(path: Path, data: bytes) -> Iterator[None]:
+    """What the disk refuses, in a sentence."""
+    try:
+        yield
     except OSError as error:
         raise StorageError(
             f"{path.name} ({counted(len(data), 'byte')}) could not be written to {path.parent}:"

@@ -92,7 +92,7 @@ def verify_document(
     path: Path,
     cure: str,
     unsealed: Iterable[str] = (),
-    understand: Callable[[Path, Mapping[str, Any]], Beside | None] = lambda path, document: None,
+    understand: Callable[[Path, Mapping[str, Any]], Iterable[Beside] | None] = lambda path, document: None,
 ) -> None:
     """Read a document as those do who use it, and hash what lies beside it.
 
@@ -103,15 +103,14 @@ def verify_document(
     """
     document = read_sealed(path, cure=cure, unsealed=tuple(unsealed))
     with understanding(printable(path.name), cure):
-        beside = understand(path, document)
-    if beside is None:
-        return
-    try:
-        digest = sha256_of(beside[0], MOST_TENSORS_BYTES, cure=cure)
-    except FileNotFoundError as error:
-        raise ArtefactMismatchError(f"{beside[0].name} is gone, which belongs to {path.name}.", cure) from error
-    if digest != beside[1]:
-        raise ArtefactMismatchError(f"{beside[0].name} is damaged: its sha256 changed.", cure)
+        beside = tuple(understand(path, document) or ())
+    for arrays, sha256 in beside:
+        try:
+            digest = sha256_of(arrays, MOST_TENSORS_BYTES, cure=cure)
+        except FileNotFoundError as error:
+            raise ArtefactMismatchError(f"{arrays.name} is gone, which belongs to {path.name}.", cure) from error
+        if digest != sha256:
+            raise ArtefactMismatchError(f"{arrays.name} is damaged: its sha256 changed.", cure)
 
 
 def _placed(paths: Paths, path: Path, message: str) -> str:

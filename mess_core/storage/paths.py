@@ -5,7 +5,7 @@ embeddings/      by encoder and fingerprint                     truth, sealed by
 uploads/         what was dropped on a page                     our copies
 rendered/        what was played from MIDI                      can be played again
 demo/            the demo library                               can be made again
-probing/         discoveries, their directions, evaluations     can be measured again
+probing/         discoveries, their arrays, evaluations         can be measured again
 imported/        what is known of imported encoders
 learned/         similarities that were learned, and how good they are, by encoder    can be learned again
 studies/         what recommenders came to on interactions, by plan                   can be run again

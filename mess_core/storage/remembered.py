@@ -74,6 +74,11 @@ class Remembered:
             self._forget_oldest()
         return value
 
+    def version_of(self, *tables: str) -> tuple[int, ...]:
+        """Another one after every commit that changes these tables, each of which is counted (`database.COUNTED`)."""
+        version = self._version(tables)
+        return version if isinstance(version, tuple) else (version,)
+
     @property
     def n_bytes(self) -> int:
         """How much is remembered of what was made, about."""

@@ -20,8 +20,10 @@ from mess_core.errors import ArtefactMismatchError, InputError
 from mess_core.evaluation.kept import KINDS, Evaluation, What, evaluation_of
 from mess_core.handover.exports import as_document
 from mess_core.maps.drawing import redraw
-from mess_core.probing.discovery import EARLIER, Discovery, from_document
+from mess_core.probing.discovery import EARLIER as EARLIER_DISCOVERIES
 from mess_core.probing.discovery import FORMAT as DISCOVERY
+from mess_core.probing.discovery import WITHOUT_PROVENANCE, Discovery, from_document, load_predictions
+from mess_core.probing.predictions import without_predictions
 from mess_core.probing.probe import OnProgress, add_null, fit_cells, no_progress
 from mess_core.search.answers import (
     answer,
@@ -37,6 +39,7 @@ from mess_core.search.evaluated import FORMAT as EVALUATION
 from mess_core.search.geometry import GEOMETRIES
 from mess_core.search.question import Question
 from mess_core.search.tagged import heard_words
+from mess_core.storage.beside import beside
 from mess_core.storage.files import SEAL, read_sealed
 from mess_core.storage.provenance import versions
 from mess_core.storage.untrusted import (
@@ -134,18 +137,19 @@ def reproduce(workspace: Workspace, path: Path, on_progress: OnProgress = no_pro
             raise InputError(f"{name} is {what_it_is}, which is not computed again.", f"{instead} {CURE}")
     if SEAL not in bare and "format" not in bare:
         raise InputError(f"{name} is no result that MESS keeps.", CURE)
-    plain = read_sealed(path, cure=CURE, unsealed=EARLIER)
-    if plain.get("format") in EARLIER:
+    plain = read_sealed(path, cure=CURE, unsealed=WITHOUT_PROVENANCE)
+    if plain.get("format") in WITHOUT_PROVENANCE:
         raise ArtefactMismatchError(f"{name} was made by an earlier version, which kept no provenance.", "Probe again.")
-    if plain.get("format") == DISCOVERY:
-        return _discovery(workspace, from_document(plain, name), on_progress)
+    if plain.get("format") in (DISCOVERY, *EARLIER_DISCOVERIES):
+        return _discovery(workspace, path, from_document(plain, name), on_progress)
     what = next((what for what in KINDS if path.stem.endswith(f"-{what}")), None)
     if plain.get("format") != EVALUATION or what is None:
         raise InputError(f"{name} is no kept discovery or evaluation.", CURE)
     return _evaluation(workspace, evaluation_of(plain, name, what), what, on_progress)
 
 
-def _discovery(workspace: Workspace, kept: Discovery, on_progress: OnProgress) -> Reproduction:
+def _discovery(workspace: Workspace, path: Path, kept: Discovery, on_progress: OnProgress) -> Reproduction:
+    """Predictions are compared, too, unless the document was handed on without them."""
     info, settings = encoder_info(kept.encoder, workspace.paths), kept.result.settings
     if not kept.result.has_null and settings.n_permutations:
         raise InputError("The result is provisional: its discovery has not ended.", "Wait for it, or probe again.")
@@ -155,7 +159,12 @@ def _discovery(workspace: Workspace, kept: Discovery, on_progress: OnProgress) -
     changed = _changed(kept, info, gathered.content)
     then = kept.provenance.get("baselines", {})
     changed += [f"the baseline {name}" for name in then if gathered.baselines.get(name) != then[name]]
-    return Reproduction(*_compare(kept.result.to_dict(), again.to_dict()), tuple(changed))
+    then_found = kept.result
+    if kept.predictions_sha256 and beside(path, kept.predictions_sha256).is_file():
+        then_found = load_predictions(path, kept)
+    elif kept.predictions_sha256:
+        again = without_predictions(again)
+    return Reproduction(*_compare(then_found.to_dict(), again.to_dict()), tuple(changed))
 
 
 def _evaluation(workspace: Workspace, kept: Evaluation, what: What, on_progress: OnProgress) -> Reproduction:

@@ -1,5 +1,7 @@
 """Pooling against NumPy, and a store in which every flipped bit is found."""
 
+import errno
+import itertools
 import json
 import os
 import time
@@ -186,6 +188,61 @@ def test_a_refused_write_leaves_no_row(home, track_ids):
     with pytest.raises(StorageError, match="lost"):
         home.store.write(track_ids[0], other, embedding(), refuse)
     assert not home.store.has(track_ids[0], other)
+
+
+# --- many at a time -----------------------------------------------------------------------------------------
+
+
+def test_many_at_a_time_are_written_as_one_after_the_other(home, track_ids, monkeypatch):
+    """The same files and rows, in batches that end anywhere; older ones go, and what is drawn is told."""
+    monkeypatch.setattr(module, "BATCH", 2)
+    made = [(track_id, embedding(10 + number), None) for number, track_id in enumerate(track_ids)]
+    before = [path for track_id in track_ids for path in home.store.file_paths(track_id)]
+    told: list[int] = []
+    assert home.store.write_many(INFO, iter(made), told.append) == 3 and told == [2, 3]
+    of_many = {each: home.store.bytes_of(each, INFO.fingerprint) for each in track_ids}
+    assert not any(path.exists() for path in before) and not list(home.paths.embeddings.rglob("*.tmp"))
+    for track_id, new, _ in made:
+        home.store.write(track_id, INFO, new)
+    assert of_many == {each: home.store.bytes_of(each, INFO.fingerprint) for each in track_ids}
+    assert not check(home)
+
+
+def test_a_batch_ends_where_it_is_large(home, track_ids, monkeypatch):
+    monkeypatch.setattr(module, "BATCH_BYTES", 1)
+    told: list[int] = []
+    home.store.write_many(TWO_LAYERS, [(each, embedding(1), None) for each in track_ids], told.append)
+    assert told == [1, 2, 3, 3] and home.store.write_many(INFO, []) == 0
+
+
+def test_of_a_track_that_was_removed_meanwhile_nothing_is_kept(home, track_ids):
+    """The others are."""
+    home.forget_tracks([track_ids[1]])
+    gone = home.paths.embeddings / INFO.folder / track_ids[1][:2]
+    assert home.store.write_many(INFO, [(each, embedding(5), None) for each in track_ids]) == 2
+    assert not list(gone.glob(f"{track_ids[1]}*")) and not check(home)
+    assert home.store.known(INFO).keys() == {track_ids[0], track_ids[2]}
+
+
+@pytest.mark.parametrize("n_before_it", [0, 1, 2])
+def test_a_full_disk_in_the_midst_of_many_leaves_nothing_behind(home, track_ids, monkeypatch, n_before_it):
+    """Whichever file it refuses: no file of the batch, no row; what was there is there."""
+    before = {each: home.store.bytes_of(each, INFO.fingerprint) for each in track_ids}
+    n_flushed, real = itertools.count(), os.fsync
+
+    def full(handle: int) -> None:
+        if next(n_flushed) == n_before_it:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="could not be written"):
+        home.store.write_many(INFO, [(each, embedding(7), None) for each in track_ids])
+    monkeypatch.undo()
+    assert before == {each: home.store.bytes_of(each, INFO.fingerprint) for each in track_ids}
+    assert sorted(home.paths.embeddings.rglob("*.*")) == sorted(
+        path for each in track_ids for path in home.store.file_paths(each)
+    )
 
 
 def test_sweep_deletes_old_leftovers_only(home, track_ids):

@@ -266,7 +266,9 @@ def test_importing_twice_changes_nothing(origin, home):
     assert {p: p.stat().st_mtime_ns for p in home.paths.root.rglob("*.safetensors")} == files
 
 
-def test_a_stopped_import_goes_on(origin, home):
+def test_a_stopped_import_goes_on(origin, home, monkeypatch):
+    """What was written before is there; embeddings are written a few at a time, here three."""
+    monkeypatch.setattr("mess_core.embeddings.store.BATCH", 3)
     calls = []
 
     def stop(n_done: int, n_total: int) -> None:

@@ -49,6 +49,7 @@ def launch():
         at = AppTest.from_file(str(ROOT / "home.py"), default_timeout=60)
         for name, value in query.items():
             at.query_params[name] = value
+        at.session_state["show numbers"] = True  # on Listen: what most tests read the answer off
         at.run()
         if page:
             at.switch_page(page)

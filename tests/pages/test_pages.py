@@ -101,6 +101,14 @@ def test_a_picked_track_gets_its_neighbours(launch, library, home):
     assert at.query_params["query"] == library[0]
 
 
+def test_the_numbers_are_made_where_somebody_looks(launch, library):
+    """Closed, no table is sent with every turn of a dial; open, it goes with the list."""
+    at = launch("pages/4_Listen.py", query=library[0])
+    assert rows(at, "rank") == [1, 2, 3]
+    at.session_state["show numbers"] = False
+    assert not at.run().exception and not at.dataframe
+
+
 @pytest.mark.slow
 def test_what_to_listen_for_is_chosen_on_listen_alone(launch, library):
     """A hearing there, an encoder on the other pages; a link with an encoder asks by that one."""

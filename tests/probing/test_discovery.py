@@ -24,6 +24,7 @@ from mess_core.probing.directions import fit_directions
 from mess_core.probing.discovery import (
     DENSITY,
     GROUPS,
+    KEPT,
     NEED_A_SCORE,
     NUISANCES,
     Discovery,
@@ -33,12 +34,16 @@ from mess_core.probing.discovery import (
     kept_paths,
     load,
     load_directions,
+    load_predictions,
     path_of,
+    place_of,
     save,
 )
+from mess_core.probing.predictions import without_predictions
 from mess_core.probing.probe import add_null, fit_cells
 from mess_core.probing.result import ProbeSettings
-from mess_core.storage.files import seal, unseal
+from mess_core.storage.beside import beside
+from mess_core.storage.files import read_sealed, seal, unseal, write_sealed
 from mess_core.storage.jobs import new_owner
 from mess_core.targets.base import Target, TargetValue
 from mess_core.targets.measurements import Measured, probed_targets
@@ -347,18 +352,34 @@ def test_what_was_never_measured_says_so(home):
 
 
 def test_what_is_loaded_is_what_was_saved(found):
-    """Nothing changes on the way through the file, arrays included."""
+    """Nothing changes on the way through the files; what was said of single rows is read where it is wanted."""
     home, gathered, saved = found
     loaded = load(home.paths, "planted", TWO_LAYERS, "work", "track", QUICK)
     assert loaded.as_document() == saved.as_document()
-    assert loaded.result.to_dict() == saved.result.to_dict()
+    assert loaded.result.to_dict() == without_predictions(saved.result).to_dict() != saved.result.to_dict()
+    whole = load_predictions(place_of(home.paths, TWO_LAYERS, loaded), loaded)
+    assert whole.to_dict() == saved.result.to_dict()
     for name in Discovery.__dataclass_fields__:
         if name != "result":
             assert getattr(loaded, name) == getattr(saved, name), name
     assert loaded.row_ids == gathered.row_ids and loaded.content == gathered.content
-    for kept, back in zip(saved.result.targets, loaded.result.targets, strict=True):
-        np.testing.assert_array_equal(kept.values, back.values)
-        np.testing.assert_array_equal(kept.predicted, back.predicted)
+    for kept, back in zip(saved.result.targets, whole.targets, strict=True):
+        for name in ("values", "predicted", "folds"):
+            np.testing.assert_array_equal(getattr(kept, name), getattr(back, name))
+            assert getattr(kept, name).dtype == getattr(back, name).dtype
+
+
+def test_the_document_of_an_earlier_version_holds_its_predictions(found):
+    """And is read as it was; nothing lies beside it but the directions."""
+    home, _, saved = found
+    path = place_of(home.paths, TWO_LAYERS, saved)
+    document = read_sealed(path) | {"format": "mess-discovery-4", "result": saved.result.to_dict()}
+    del document["predictions_sha256"]
+    write_sealed(path, document)
+    loaded = load(home.paths, "planted", TWO_LAYERS, "work", "track", QUICK)
+    assert loaded.result.to_dict() == saved.result.to_dict()
+    assert load_predictions(path, loaded) is loaded.result
+    assert not list(KEPT.check(home.paths))
 
 
 def test_each_question_has_its_own_place(home):
@@ -461,7 +482,7 @@ def test_a_damaged_or_foreign_file_is_refused_with_the_cure(found):
     assert load(home.paths, "planted", TWO_LAYERS, "work", "track", QUICK) is not None
 
 
-def directions_of(home: Workspace, library: str = "planted") -> list[Path]:
+def arrays_of(home: Workspace, library: str = "planted") -> list[Path]:
     pattern = f"{library}-work-track*.safetensors"
     return sorted((home.paths.root / "probing" / TWO_LAYERS.folder).glob(pattern))
 
@@ -477,37 +498,50 @@ def test_the_directions_kept_are_those_that_are_fitted(found):
     assert np.corrcoef(coordinates, told(gathered.row_ids))[0, 1] > 0.99
 
 
-def test_older_directions_go_once_the_newer_result_is_kept(found):
-    """One file per kept run: another result replaces it, the same keeps it, another library's is not touched."""
+def test_older_arrays_go_once_the_newer_result_is_kept(found):
+    """Two files per kept run: another result replaces them, the same keeps them, another library's are not touched."""
     home, gathered, discovery = found
-    (before,) = directions_of(home)
+    before, other_before = arrays_of(home)
     save(home.paths, TWO_LAYERS, gathered, discovery.result, "planted-work-track-1", "work")
     save(home.paths, TWO_LAYERS, gathered, discovery.result, "[p]lanted", "work")  # its name is no pattern
     save(home.paths, TWO_LAYERS, gathered, discovery.result, f"{before.stem}.x", "work")  # begins like the file
     save(home.paths, TWO_LAYERS, gathered, discovery.result, "planted", "work")
-    assert before.is_file()
-    others = set(directions_of(home, "*")) - {before}
-    assert len(others) == 3
+    assert before.is_file() and other_before.is_file()
+    others = set(arrays_of(home, "*")) - {before, other_before}
+    assert len(others) == 6
     data = replace(gathered.data, vectors=gathered.data.vectors[::-1].copy())
     newer = save(home.paths, TWO_LAYERS, replace(gathered, data=data), fit_cells(data, QUICK), "planted", "work")
-    assert newer.directions_sha256 != discovery.directions_sha256 and not before.is_file()
-    assert others < set(directions_of(home, "*"))
+    assert newer.directions_sha256 != discovery.directions_sha256
+    assert not before.is_file() and not other_before.is_file()
+    assert others < set(arrays_of(home, "*"))
     assert load_directions(home.paths, TWO_LAYERS, newer).targets == tuple(probed_targets("track"))
 
 
-def test_lost_or_damaged_directions_are_named(found):
-    """Gone, cut, or one bit of another: an error with the cure, never other coordinates."""
+@pytest.mark.parametrize("which", ["directions", "predictions"])
+def test_lost_or_damaged_arrays_are_named(found, which):
+    """Gone, cut, or one bit of another: an error with the cure, never other numbers; `check` names them, too."""
     home, _, discovery = found
-    (path,) = directions_of(home)
+    document = place_of(home.paths, TWO_LAYERS, discovery)
+    path = beside(document, getattr(discovery, f"{which}_sha256"))
+
+    def read() -> None:
+        if which == "directions":
+            load_directions(home.paths, TWO_LAYERS, discovery)
+        else:
+            load_predictions(document, discovery)
+
+    read()
     data = path.read_bytes()
     for wrong in (data[:-1], b"", data[:-1] + bytes([data[-1] ^ 1])):
         path.write_bytes(wrong)
         with pytest.raises(ArtefactMismatchError, match="damaged"):
-            load_directions(home.paths, TWO_LAYERS, discovery)
+            read()
+        assert [problem.kind for problem in KEPT.check(home.paths)] == ["discovery"]
     path.unlink()
-    with pytest.raises(ArtefactMismatchError, match="are gone") as caught:
-        load_directions(home.paths, TWO_LAYERS, discovery)
+    with pytest.raises(ArtefactMismatchError, match="is gone") as caught:
+        read()
     assert "Probe again" in caught.value.hint
+    assert "is gone" in next(iter(KEPT.check(home.paths))).what
 
 
 # --- which one searches go by -------------------------------------------------------------------------------

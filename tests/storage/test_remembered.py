@@ -108,7 +108,6 @@ def reads_of(home, ask) -> set[str]:
         lambda home: home.catalogue.added_s("music"),
         lambda home: home.catalogue.details("music"),
         lambda home: home.store.known(MEL),
-        lambda home: home.measurements.stamp(),
         lambda home: scope_of(home, "music", MEL.id).n_embedded,
     ],
 )  # fmt: skip

@@ -16,7 +16,8 @@ from mess_core.encoders.registry import encoder_ids, encoder_info
 from mess_core.errors import ArtefactMismatchError
 from mess_core.evaluation.kept import Evaluation, What, load_evaluation
 from mess_core.learning.ways import Ways, ways_of
-from mess_core.probing.discovery import Discovery, kept_paths, path_of, read
+from mess_core.probing.discovery import Discovery, kept_paths, load_predictions, path_of, place_of, read
+from mess_core.probing.result import ProbeResult
 from mess_core.probing.rows import Row, rows_of
 from mess_core.search.answers import Plan, build_index, build_segment_index
 from mess_core.search.evaluated import evaluation_path
@@ -130,10 +131,20 @@ def discoveries(library: str) -> dict[str, Discovery]:
     return {run.title: run for run in found if run is not None and known.get(run.encoder) == run.fingerprint}
 
 
+def predictions(found: Discovery) -> ProbeResult:
+    """What was said of every row of a discovery; read where somebody looks at single rows."""
+    return _predictions(found.predictions_sha256, found) if found.predictions_sha256 else found.result
+
+
 def rows(found: Discovery) -> dict[int, Row]:
     """What each row of a discovery stands for; read again when one of its tracks was extracted again."""
     encoder, track_ids = info(found.encoder), sorted({row_id.partition(":")[0] for row_id in found.row_ids})
     return _rows(found.content, workspace().store.content(track_ids, encoder), found.level, found.row_ids, encoder)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading what was predicted…")  # of a large library hundreds of MB
+def _predictions(sha256: str, _found: Discovery) -> ProbeResult:
+    return load_predictions(place_of(workspace().paths, info(_found.encoder), _found), _found)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -452,7 +452,8 @@ def _named_rows(found: Discovery) -> dict[int, NamedRow]:
 
 def _show_cell(found: Discovery, layer: int, target: str, *, is_beside: bool) -> None:
     """One cell: its scatter, its target over depth, its residuals by group; a point can be heard."""
-    summary, groups = found.result.target(target), found.result.groups
+    result = resources.predictions(found)
+    summary, groups = result.target(target), result.groups
     named = _named_rows(found)
     titles = {place: row.title for place, row in named.items()}
     names = {groups[place]: row.group_name(found.group) for place, row in named.items()}

@@ -97,8 +97,16 @@ def _of_words(found: Answer, item: FoundTrack, tagged: TaggedLibrary) -> str:
     return "; ".join(filter(None, (in_shares(item.neighbour.words or {}), though)))
 
 
+@st.fragment
 def show_numbers(found: Answer, lines: Mapping[str, str]) -> None:
-    """Every number behind the list, for who wants the last digit."""
+    """Every number behind the list, for who wants the last digit; made and drawn only where somebody looks."""
+    place = st.expander("Numbers", icon=":material/table:", key="show numbers", on_change="rerun")
+    if place.open:
+        with place:
+            _show_table_of_numbers(found, lines)
+
+
+def _show_table_of_numbers(found: Answer, lines: Mapping[str, str]) -> None:
     asked = [aspect for aspect in found.plan.question.weights if any(item.neighbour.aspects for item in found.found)]
     rows = [
         {
