@@ -198,6 +198,7 @@ def _pq(items: np.ndarray, n_parts: int, *, in_lists: bool) -> tuple[Search, int
     filled = np.zeros((n_rows, width), np.float32)
     filled[:, :n_columns] = items
     faiss.omp_set_num_threads(1)
+    n_lists = 1
     if in_lists:
         n_lists = max(1, min(round(4 * np.sqrt(n_rows)), n_rows // ROWS_PER_CENTRE))
         index: Any = faiss.IndexIVFPQ(
@@ -206,7 +207,8 @@ def _pq(items: np.ndarray, n_parts: int, *, in_lists: bool) -> tuple[Search, int
         index.nprobe = min(16, n_lists)
     else:
         index = faiss.IndexPQ(width, n_parts, n_bits, faiss.METRIC_INNER_PRODUCT)
-    index.train(filled)
+    n_enough = ROWS_PER_CENTRE * max(2**n_bits, n_lists)  # more rows take longer and place centres no better
+    index.train(np.ascontiguousarray(filled[:: max(1, n_rows // n_enough)]))
     index.add(filled)
 
     def search(query: np.ndarray, k: int) -> np.ndarray:
