@@ -410,19 +410,10 @@ def recall_lines(kind: Kind) -> Iterator[str]:
     start = time.perf_counter()
     index = NeighbourIndex(embeddings, LayerGeometry.fit(vectors, evidence), kind=kind)
     build_s = time.perf_counter() - start
-    head = f"{kind:>5} {build_s:8.1f} {size_bytes(index) / 1e6:6.0f}"
+    head = f"{kind:>5} {build_s:8.1f} {index.rows.size_bytes / 1e6:6.0f}"
     for found in measure_recall(index):
         yield f"{head}  {found.weighting:22}  {found.share:9.3f} {found.median_s * 1e3:10.3f}"
         head = " " * len(head)
-
-
-def size_bytes(index: NeighbourIndex) -> int:
-    """What the index takes in memory: the numbers, and whatever leads to them."""
-    import faiss
-
-    if index.rows.kind == "flat":
-        return index.rows.n_rows * index.rows.n_columns * 4
-    return int(faiss.serialize_index(index.rows._index).nbytes)
 
 
 # --- the table --------------------------------------------------------------------------------------------------

@@ -11,7 +11,9 @@ question.
       -> pool segments (n_layers, dim), one per track              embeddings/extraction.py, kept by embeddings/store.py
       -> neighbours                                                search/answers.py
 
-What people import from here comes when it is first used: `Embedder`, `open_library`, `Library`, `probe_layers`.
+What people import from here comes when it is first used: `open_library`, `Library`, `Embedder`, `probe_layers`, and for
+an encoder of one's own `register_encoder` and `encoder_from_hf`; for scikit-learn `Embed`, `GroupedFolds`, and
+`gain_beyond` for what a layer adds beyond a baseline.
 """
 
 from __future__ import annotations
@@ -21,18 +23,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mess_core.embeddings.embedder import Embedder as Embedder
+    from mess_core.encoders.own import register_encoder as register_encoder
+    from mess_core.encoders.speech import encoder_from_hf as encoder_from_hf
     from mess_core.library import Library as Library
     from mess_core.library import open_library as open_library
+    from mess_core.probing.banded import gain_beyond as gain_beyond
     from mess_core.probing.probe import probe_layers as probe_layers
+    from mess_core.probing.splitting import GroupedFolds as GroupedFolds
+    from mess_core.workspace.transformer import Embed as Embed
 
 __version__ = "0.1.0"
-__all__ = ["Embedder", "Library", "open_library", "probe_layers"]
+__all__ = [
+    "Embed", "Embedder", "GroupedFolds", "Library", "encoder_from_hf", "gain_beyond", "open_library", "probe_layers",
+    "register_encoder",
+]  # fmt: skip
 
 _WHERE = {
+    "Embed": "mess_core.workspace.transformer",
     "Embedder": "mess_core.embeddings.embedder",
+    "GroupedFolds": "mess_core.probing.splitting",
     "Library": "mess_core.library",
+    "encoder_from_hf": "mess_core.encoders.speech",
     "open_library": "mess_core.library",
+    "gain_beyond": "mess_core.probing.banded",
     "probe_layers": "mess_core.probing.probe",
+    "register_encoder": "mess_core.encoders.own",
 }
 
 

@@ -12,28 +12,35 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mess_core.catalogue.catalogue import Track
+import numpy as np
+
+from mess_core.catalogue.frames import TrackList, metadata_of
 from mess_core.catalogue.opinions import ME
+from mess_core.embeddings.arrays import EmbeddingTable, Grain, gather_arrays, raw_frames
 from mess_core.embeddings.embedder import Embedder
-from mess_core.embeddings.store import EmbeddingSet
+from mess_core.embeddings.hidden_states import RawFrames
 from mess_core.encoders.registry import DEFAULT
 from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.evaluation.blending import weigh_sources, weights_of
+from mess_core.handover.datasets import TakenDataset, annotate, take_hugging_face, take_mirdata
+from mess_core.handover.vectors import ImportedVectors, take_vectors
 from mess_core.learning.course import Source
 from mess_core.learning.kept import LearnReport
 from mess_core.probing.discovery import Discovery, Group
 from mess_core.probing.result import Level, ProbeSettings
 from mess_core.recommend.for_you import ForYou, recommend
-from mess_core.search.answers import Answer, Plan, Query, build_index, make_plan
+from mess_core.search.answers import Answer, Plan, Query, answer, build_index, make_plan
 from mess_core.search.asking import find_query
 from mess_core.search.inquiry import answer_plan
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.paths import MOST_STEPS, TrackPath, check_length, find_path, question_of_path
 from mess_core.search.question import Question
+from mess_core.storage.dataframe import frame_of
 from mess_core.storage.jobs import Failure
 from mess_core.words import counted
 from mess_core.work.add import AddRequest
@@ -44,6 +51,9 @@ from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import Request
 from mess_core.workspace.scope import Scope, scope_of, scope_to_listen
 from mess_core.workspace.workspace import DEMO, Workspace
+
+if TYPE_CHECKING:
+    import pandas
 
 
 def open_library(name: str = DEMO, encoder: str = DEFAULT, home: str | os.PathLike[str] | None = None) -> Library:
@@ -66,6 +76,17 @@ def open_library(name: str = DEMO, encoder: str = DEFAULT, home: str | os.PathLi
     return Library(scope_of(Workspace(Path(home) if home is not None else None), name, encoder))
 
 
+class AnswerList(list[Answer]):
+    """Answers to many queries, in order; `to_frame` is the table of all of them."""
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row for each answer of each query, as `Answer.to_frame`."""
+        import pandas
+
+        frames = [each.to_frame() for each in self if each.found]
+        return pandas.concat(frames, ignore_index=True) if frames else frame_of([], ["query", "rank", "track_id"])
+
+
 class Library:
     """A named set of recordings, heard by one encoder; `scope` is what the rest of MESS knows of it."""
 
@@ -81,9 +102,9 @@ class Library:
         return self.scope.workspace.catalogue.n_tracks(self.scope.library)
 
     @property
-    def tracks(self) -> list[Track]:
-        """Its recordings."""
-        return self.scope.tracks
+    def tracks(self) -> TrackList:
+        """Its recordings, a list; `tracks.to_frame()` is the table of all that is known of them."""
+        return TrackList(self.scope.tracks, self.scope.workspace.catalogue)
 
     def add(self, path: str | os.PathLike[str], *, renders: bool = False, progress: bool = False) -> list[Failure]:
         """Register a file, a folder or a collection; nothing is copied.
@@ -111,9 +132,137 @@ class Library:
         """Embed what is not embedded yet; what was done stays if it is interrupted. Returns what could not be done."""
         return self._do(ExtractRequest(self.scope.library, self.scope.info.id), progress)
 
-    def embeddings(self) -> EmbeddingSet:
-        """`vectors` (n_tracks, n_layers, dim) of its embedded recordings, `track_ids` beside them."""
-        return self.scope.embeddings()
+    def add_dataset(
+        self,
+        dataset: Any,
+        *,
+        audio: str = "",
+        folder: str | os.PathLike[str] | None = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> TakenDataset:
+        """Register a data set of mirdata, or of Hugging Face (one split with an audio column).
+
+        Parameters
+        ----------
+        dataset : mirdata.core.Dataset or datasets.Dataset
+        audio : str
+            The attribute with the path, or the audio column, where that is not plain.
+        folder : path or None
+            Of Hugging Face: where audio goes that the data set holds as bytes.
+        columns : mapping of our name to theirs
+            `{"work": "piece_id"}`; what else they say can be probed and grouped by.
+
+        Returns
+        -------
+        TakenDataset
+            `refused` is what was left out, and why.
+
+        Raises
+        ------
+        InputError
+            If it is neither, or no recording of it can be used.
+        """
+        workspace, library = self.scope.workspace, self.scope.library
+        if callable(getattr(dataset, "load_tracks", None)):
+            return take_mirdata(workspace, dataset, library, audio=audio or "audio_path", columns=columns)
+        where = None if folder is None else Path(folder).expanduser().resolve()
+        return take_hugging_face(workspace, dataset, library, column=audio, folder=where, columns=columns)
+
+    def annotate(self, *files: str | os.PathLike[str]) -> tuple[tuple[str, str], ...]:
+        """Take in JAMS files, or layers of Sonic Visualiser (`piece.<layer>.csv`), as columns that can be probed.
+
+        Returns
+        -------
+        tuple of (file, why)
+            What was left out.
+
+        Raises
+        ------
+        InputError
+            If none can be used.
+        """
+        return annotate(self.scope.workspace, self.scope.library, [Path(file) for file in files])[1]
+
+    def take_vectors(
+        self,
+        name: str,
+        vectors: np.ndarray,
+        ids: Sequence[str],
+        *,
+        starts_s: np.ndarray | None = None,
+        segment_s: float | None = None,
+    ) -> ImportedVectors:
+        """Take in vectors of another program as the encoder `imported:<name>`.
+
+        Parameters
+        ----------
+        vectors : ndarray, shape (n, dim) or (n, n_layers, dim)
+        ids : sequence of str
+            What each row is of: a track id, a title, or a file name.
+        starts_s : ndarray, shape (n,), seconds, or None
+            When each row begins in its track: a row is a segment then, and a track has several.
+        segment_s : float or None
+            How long a row is; None: as long as it is from one to the next.
+
+        Returns
+        -------
+        ImportedVectors
+            `info` is the encoder, for `open_library(…, encoder=info.id)`; `refused` the rows left out, and why.
+
+        Raises
+        ------
+        InputError
+            If they do not fit each other, no row can be used, or the name stands for other vectors.
+        """
+        return take_vectors(
+            self.scope.workspace, name, vectors, ids, self.scope.library, starts_s=starts_s, segment_s=segment_s
+        )
+
+    def embeddings(
+        self, encoder: str | None = None, level: Grain = "track", layers: int | Sequence[int] | None = None
+    ) -> EmbeddingTable:
+        """The embeddings of its recordings as an array, `vectors`, with `track_ids` and metadata beside it.
+
+        Parameters
+        ----------
+        encoder : str or None
+            By another encoder than it is heard by.
+        level : "track", "segment" or "frame"
+            One row a track; a segment, with `starts_s` and `ends_s`; or a frame, where `extract --keep-raw` kept them.
+        layers : int, sequence of int or None
+            None is all.
+
+        Returns
+        -------
+        EmbeddingTable
+            `vectors` (n_rows, n_layers, dim); `to_frame()` has a row for each, with all that is known of its track.
+
+        Raises
+        ------
+        InputError
+            If there is no such encoder, level or layer.
+        DataMissingError
+            If frames are asked for and none were kept.
+        """
+        scope = self._scope_by(encoder)
+        catalogue = scope.workspace.catalogue
+        table = gather_arrays(scope.workspace.store, catalogue.track_ids(scope.library), scope.info, level, layers)
+        known = metadata_of(catalogue, catalogue.tracks_of(sorted(set(table.track_ids))).values())
+        return replace(table, metadata={row["track_id"]: row for row in known})
+
+    def frames(self, track_id: str, encoder: str | None = None) -> RawFrames:
+        """The frames of one recording that `extract --keep-raw` kept, memory-mapped: `layer(5)`, `times_s`.
+
+        Raises
+        ------
+        DataMissingError
+            If they were not kept.
+        """
+        scope = self._scope_by(encoder)
+        return raw_frames(scope.workspace.store, scope.workspace.catalogue.track(track_id).track_id, scope.info)
+
+    def _scope_by(self, encoder: str | None) -> Scope:
+        return self.scope if encoder is None else scope_of(self.scope.workspace, self.scope.library, encoder)
 
     def discover(
         self,
@@ -195,6 +344,42 @@ class Library:
             None if query is None else lambda plan: self._query(plan.scope, query, measures=plan.measured is not None)
         )
         return answer_plan(plan, find, passage, index_of=self._index_of)
+
+    def similar_to_each(
+        self,
+        queries: Iterable[str | os.PathLike[str]],
+        aspects: Mapping[str, float] | None = None,
+        avoid: Sequence[str] = (),
+        k: int = 10,
+        *,
+        with_moments: bool = False,
+        **question: Any,
+    ) -> AnswerList:
+        """The nearest recordings to each of many queries, which are asked of one plan and one index.
+
+        Parameters
+        ----------
+        queries : iterable of path or track id
+        aspects, avoid, k, **question
+            As of `similar`.
+        with_moments : bool
+            Also where query and answer resemble each other most: most of the time that `similar` takes.
+
+        Returns
+        -------
+        AnswerList
+            An `Answer` for each query, in order; `to_frame()` is one table of all.
+        """
+        asked = Question(aspects=dict(aspects or {}), avoid=tuple(avoid), k=k, **question)
+        plan = make_plan(self.scope, asked, self.scope.discovery_for_search())
+        index = self._index_of(plan)
+        return AnswerList(
+            answer(
+                index, plan, self._query(plan.scope, query, measures=plan.measured is not None),
+                with_moments=with_moments,
+            )
+            for query in queries
+        )  # fmt: skip
 
     def path(
         self,

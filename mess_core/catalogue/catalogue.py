@@ -791,6 +791,27 @@ class Catalogue:
                 write_files(each.track_id, each.companions)
                 connection.execute("INSERT OR IGNORE INTO library_tracks VALUES (?, ?)", (library, each.track_id))
 
+    def add_details(self, details: Mapping[str, Mapping[str, str]]) -> None:
+        """Track id -> column -> text, beside what is known of tracks; a column that is there is written over."""
+        with self.database.transaction() as connection:
+            for track_id, columns in details.items():
+                connection.executemany(
+                    "DELETE FROM details WHERE track_id = ? AND name = ?", [(track_id, name) for name in columns]
+                )
+                connection.executemany(
+                    "INSERT INTO details VALUES (?, ?, ?)", [(track_id, *pair) for pair in columns.items()]
+                )
+
+    def called(self, library: str) -> dict[str, set[str]]:
+        """What each track of a library may be called -> whose name it is. An id is only ever its own track's."""
+        known: dict[str, set[str]] = {}
+        tracks = self.tracks(library)
+        for track in tracks:
+            files = self.file_paths(track.track_id)
+            for name in {track.title, *(path.name for path in files), *(path.stem for path in files)}:
+                known.setdefault(name, set()).add(track.track_id)
+        return {**known, **{track.track_id: {track.track_id} for track in tracks}}
+
     def edit(self, track_id: str, **names: str | None) -> None:
         """Write over a track's names; they stay when its folder or collection is read again.
 

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from mess_core import plugins
 from mess_core.catalogue.catalogue import ALL, FILTERS
 from mess_core.catalogue.listening import ACTIONS
 from mess_core.catalogue.opinions import ME
@@ -27,6 +28,7 @@ from mess_core.cli import engines, serving, study, tracking
 from mess_core.cli.saying import DONE, SOME_FAILED, report, say, say_document, show_progress, work_on
 from mess_core.cli.tables import (
     answer_table,
+    index_table,
     leak_table,
     learn_table,
     map_table,
@@ -50,10 +52,12 @@ from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, hear
 from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.evaluation.blending import weigh_sources, weights_of
 from mess_core.evaluation.faithfulness import Faithfulness
+from mess_core.evaluation.indexes import study_indexes
 from mess_core.evaluation.kept import load_evaluation
 from mess_core.evaluation.recommendation import K, evaluate_sequences
 from mess_core.evaluation.tagging import check_tags
 from mess_core.evaluation.taste import TasteStudy
+from mess_core.handover.datasets import annotate
 from mess_core.handover.events import export_events, import_events
 from mess_core.handover.exports import (
     as_document,
@@ -144,6 +148,8 @@ def _main(arguments: Sequence[str]) -> int:
         print(f"{error.usage}mess: {harmless(str(error))}", file=sys.stderr)
         raise SystemExit(WRONG_USE) from None
     try:
+        for path in options.plugins:
+            plugins.run_file(path)
         workspace = Workspace(options.home)
         code: int = options.run(workspace, options)
     except MessError as error:
@@ -190,6 +196,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m mess_core", description="Music Embedding Similarity Search.")
     parser.add_argument("--home", type=_path, help="data folder (default: $MESS_HOME, or data/ in the repository)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--plugin", dest="plugins", action="append", type=_path, default=[], metavar="FILE.py",
+                        help=f"run this file, which adds an encoder; repeatable; or {plugins.FILES}")  # fmt: skip
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
     def verb(name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
@@ -338,7 +346,7 @@ def _parser() -> argparse.ArgumentParser:
     tags.add_argument("--check", action="store_true", help="how well they are heard, by the names of the library")
 
     evaluate = verb("evaluate", _evaluate, "How well search does what it says, with intervals and chance.")
-    evaluate.add_argument("what", choices=["similarity", "faithfulness", "taste", "sessions", "sequences"])
+    evaluate.add_argument("what", choices=["similarity", "faithfulness", "taste", "sessions", "sequences", "indexes"])
     evaluate.add_argument("file", nargs="?", type=_path, metavar="FILE",
                           help="of sequences: lines `user item item …`, to try recommenders on")  # fmt: skip
     evaluate.add_argument("-k", type=int, default=K, help="of sequences: how many are recommended")
@@ -423,7 +431,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--library", help="what the tracks join; with --vectors, where they are looked for")
     sub.add_argument("--vectors", type=_path, metavar="FILE.npy", help="(n, dim) or (n, n_layers, dim)")
     sub.add_argument("--ids", type=_path, metavar="FILE.txt", help="a track id, title or file name per row")
+    sub.add_argument("--starts", type=_path, metavar="FILE.npy",
+                     help="with --vectors: when each row begins in its track (s), if it is a segment")  # fmt: skip
+    sub.add_argument("--segment", type=float, metavar="SECONDS", help="with --starts: how long a row is")
     sub.add_argument("--name", help="what they are called here: imported:NAME")
+
+    sub = verb("annotate", _annotate, "Take in annotations of other programs as columns that can be probed.")
+    sub.add_argument("files", nargs="+", type=_path, metavar="FILE",
+                     help="piece.jams, or piece.LAYER.csv of Sonic Visualiser, or a folder of such files")  # fmt: skip
+    sub.add_argument("--library", default=ALL)
 
     serving.add_verb(verb, _path)
     sub = verb("merge", _merge, "Join data folders of several machines into one; nothing there is written over.")
@@ -764,6 +780,10 @@ def _evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
     scope = scope_of(workspace, options.library, options.encoder or usual)
     scope.require_library()
     _require_embeddings(scope)
+    if options.what == "indexes":
+        measured = study_indexes(scope)
+        say(options, measured.as_document(), [*index_table(measured), *measured.notices])
+        return DONE
     if options.what == "sessions":
         trial = learn_from_sessions(scope)
         say(options, trial.as_document(), trial.verdict)
@@ -896,17 +916,32 @@ def _export(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def _import(workspace: Workspace, options: argparse.Namespace) -> int:
     asked = (options.vectors, options.ids, options.name)
-    if options.folder is not None and not any(asked):
+    if options.folder is not None and not any((*asked, options.starts, options.segment)):
         taken = import_library(workspace, options.folder, options.library, show_progress)
         say(options, vars(taken), taken.summary)
         return DONE
     if options.folder is not None or not all(asked):
         raise InputError("Nothing to import.", "Name a FOLDER, or all three of --vectors, --ids and --name.")
-    found = import_vectors(workspace, options.name, options.vectors, options.ids, options.library or ALL, show_progress)
+    found = import_vectors(
+        workspace, options.name, options.vectors, options.ids, options.library or ALL, show_progress,
+        starts_path=options.starts, segment_s=options.segment,
+    )  # fmt: skip
     refused = [{"name": name, "reason": why} for name, why in found.refused]
     facts = {"encoder": found.info.id, "fingerprint": found.info.fingerprint, "library": found.library}
     document = {**facts, "n_rows": found.n_rows, "n_new": found.n_new, "n_known": found.n_known, "refused": refused}
     say(options, document, [found.summary, *(f"  {name}: {why}" for name, why in found.refused)])
+    return SOME_FAILED if refused else DONE
+
+
+def _annotate(workspace: Workspace, options: argparse.Namespace) -> int:
+    n_annotated, refused = annotate(workspace, options.library, options.files)
+    document = {
+        "library": options.library,
+        "n_annotated": n_annotated,
+        "refused": [{"name": name, "reason": why} for name, why in refused],
+    }
+    lines = [f"{counted(n_annotated, 'recording')} annotated.", *(f"  {name}: {why}" for name, why in refused)]
+    say(options, document, lines)
     return SOME_FAILED if refused else DONE
 
 

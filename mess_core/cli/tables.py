@@ -9,6 +9,7 @@ import numpy as np
 from mess_core.catalogue.catalogue import Track
 from mess_core.encoders.vocabulary import GROUPS, VOCABULARY, WORDS
 from mess_core.evaluation.faithfulness import MEASURED, NOT, ORACLE, Faithfulness, Ratio
+from mess_core.evaluation.indexes import IndexStudy
 from mess_core.evaluation.recommendation import (
     COVERAGE,
     HIT_RATE,
@@ -266,6 +267,23 @@ def recommender_table(study: RecommendationStudy) -> list[str]:
     if study.results:
         chances = [number(study.results[0].figure(metric).chance, 4) for metric in (HIT_RATE, NDCG, MRR)]
         lines.append(f"{'chance':<11}  {chances[0]:<25}  {chances[1]:<25}  {chances[2]}")
+    return lines
+
+
+def index_table(study: IndexStudy) -> list[str]:
+    """One line for each index: what it finds, how fast, how large."""
+    lines = [
+        f"{counted(study.n_tracks, 'track')} by {study.encoder}, {study.n_columns:,} numbers each; "
+        f"{counted(study.n_queries, 'of them', 'of them')} asked for their ten nearest, one after the other.",
+        "index   setting             recall@10               in 100   median     95 %       size    built in",
+    ]
+    for each in study.figures:
+        recall = f"{number(each.recall, 3)} {interval(each.low, each.high, 3)}"
+        size = f"{each.size_bytes / 1e6:.2f} MB"
+        lines.append(
+            f"{each.name:<7} {each.setting:<19} {recall:<22}  {number(each.recall_in_100, 3):>7}  "
+            f"{each.median_ms:6.2f} ms  {each.p95_ms:6.2f} ms  {size:>10}  {each.build_s:6.1f} s"
+        )
     return lines
 
 

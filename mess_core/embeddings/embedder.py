@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from mess_core.embeddings.arrays import layers_asked
 from mess_core.embeddings.extraction import (
     ExtractedTrack,
     FailedTrack,
@@ -17,6 +20,7 @@ from mess_core.embeddings.extraction import (
     extract,
     use_all_cores,
 )
+from mess_core.embeddings.hear import scene_embeddings, timestamp_embeddings
 from mess_core.embeddings.hidden_states import read_raw
 from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
@@ -34,6 +38,8 @@ class Embedder:
         Its id; `mess_core.encoders.registry.encoder_ids()` lists them.
     device : "cpu", "cuda", "mps" or None
         None is the fastest there is.
+    layers : sequence of int or None
+        Which of its layers `get_scene_embeddings` and `get_timestamp_embeddings` tell; None is all.
     home : path or None
         The data folder, which knows imported encoders and where weights lie; None is the usual one.
 
@@ -52,11 +58,17 @@ class Embedder:
     """
 
     def __init__(
-        self, encoder: str = DEFAULT, *, device: str | None = None, home: str | os.PathLike[str] | None = None
+        self,
+        encoder: str = DEFAULT,
+        *,
+        device: str | None = None,
+        layers: int | Sequence[int] | None = None,
+        home: str | os.PathLike[str] | None = None,
     ) -> None:
         paths = Paths(Path(home).expanduser().resolve()) if home is not None else Paths.default()
         use_all_cores()
         self._encoder = load_encoder(encoder, paths, device or choose_device())
+        self.layers = layers_asked(layers, self._encoder.info)
 
     @property
     def info(self) -> EncoderInfo:
@@ -82,6 +94,45 @@ class Embedder:
         """
         return encode_in_halves(self._encoder, np.asarray(waveforms, np.float32))
 
+    @property
+    def sample_rate(self) -> int:
+        """In Hz: what HEAR asks a model for."""
+        return self.info.sample_rate_hz
+
+    @property
+    def scene_embedding_size(self) -> int:
+        return len(self.layers) * self.info.embedding_dim
+
+    @property
+    def timestamp_embedding_size(self) -> int:
+        return len(self.layers) * self.info.dim
+
+    def get_scene_embeddings(self, audio: Any) -> Any:
+        """One embedding of each sound, as HEAR asks for it; see `hear.py`.
+
+        Parameters
+        ----------
+        audio : tensor or ndarray, shape (n_sounds, n_samples)
+            Mono, at `sample_rate`, all of one length; nothing is left out of it.
+
+        Returns
+        -------
+        tensor or ndarray, shape (n_sounds, scene_embedding_size), float32
+            The layers one after the other.
+        """
+        return scene_embeddings(audio, self.embed, self.info, self.layers)
+
+    def get_timestamp_embeddings(self, audio: Any) -> tuple[Any, Any]:
+        """Embeddings through time of each sound, as HEAR asks for them; see `hear.py`.
+
+        Returns
+        -------
+        tensor or ndarray, shape (n_sounds, n_timestamps, timestamp_embedding_size), float32
+        tensor or ndarray, shape (n_sounds, n_timestamps), float32, ms
+            The middle of each frame.
+        """
+        return timestamp_embeddings(audio, self.embed, self.info, self.layers)
+
     def embed_file(self, path: str | os.PathLike[str], *, raw: bool = False) -> TrackEmbedding | np.ndarray:
         """The embedding of an audio file of any format and length, as a library would keep it.
 
@@ -95,7 +146,7 @@ class Embedder:
         TrackEmbedding
             `segments` (n_segments, n_layers, dim), `starts_s`, `mean` and `std` (n_layers, dim).
         ndarray, shape (n_segments, n_layers, n_frames, dim), float16
-            If `raw`.
+            If `raw`. A segment shorter than the others has NaN for the frames that it lacks.
 
         Raises
         ------

@@ -3,6 +3,8 @@
 A safetensors file written segment by segment: how many there are is known only at the end, so room is left for the
 header, and the header is written last. It holds the sha256 of the numbers behind it.
 
+A segment of a span that is shorter than the others has fewer frames: what it lacks is NaN.
+
     hidden_states (n_segments, n_layers, n_frames, dim)
     hidden_states (n_segments, n_frames, n_numbers)       where layers are not equally wide (`encoders.widths`)
 """
@@ -15,19 +17,21 @@ import json
 import os
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.widths import with_padding, without_padding
 from mess_core.errors import ArtefactMismatchError, StorageError
 from mess_core.storage.files import TMP_SUFFIX
 from mess_core.storage.kept import Kind
 from mess_core.storage.untrusted import (
     MOST_TENSOR_HEADER_BYTES,
+    map_array,
     open_untrusted,
     parse_json_value,
-    parse_safetensors,
     printable,
     tensor_facts,
     tensor_metadata,
@@ -40,7 +44,7 @@ WIDTH_BYTES = 10  # of the largest of an encoder's widths, in digits, and what p
 
 
 class RawWriter:
-    """Collects hidden states (n_layers, n_frames, dim) of equal shape into one float16 tensor `hidden_states`.
+    """Collects hidden states (n_layers, n_frames, dim) into one float16 tensor `hidden_states`.
 
     `widths` of the layers, where they differ.
     """
@@ -54,19 +58,42 @@ class RawWriter:
         self._digest = hashlib.sha256()
         with self._explaining():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = self._temporary.open("wb")
+            self._stream = self._temporary.open("w+b")
             self._stream.write(b" " * (8 + _header_bytes(self.widths)))
 
     def add(self, hidden_states: np.ndarray) -> None:
         """One segment."""
         if self.widths:
             hidden_states = without_padding(hidden_states.swapaxes(0, 1), self.widths)
-        self._shape = hidden_states.shape
-        self._n_segments += 1
-        data = np.ascontiguousarray(hidden_states, dtype=np.float16).tobytes()
-        self._digest.update(data)
         with self._explaining():
-            self._stream.write(data)
+            if self._n_segments and hidden_states.shape[self._frames] > self._shape[self._frames]:
+                self._lengthen(hidden_states.shape)
+            self._shape = self._shape or hidden_states.shape
+            self._n_segments += 1
+            self._append(hidden_states)
+
+    @property
+    def _frames(self) -> int:
+        """The axis of frames."""
+        return 0 if self.widths else 1
+
+    def _append(self, hidden_states: np.ndarray) -> None:
+        segment = np.full(self._shape, np.nan, np.float16)
+        n_frames = hidden_states.shape[self._frames]
+        segment[(slice(None),) * self._frames + (slice(n_frames),)] = hidden_states
+        data = segment.tobytes()
+        self._digest.update(data)
+        self._stream.write(data)
+
+    def _lengthen(self, shape: tuple[int, ...]) -> None:
+        """The shorter segments that came first are written once more, with what they lack; they are few."""
+        before, n_bytes = self._shape, int(np.prod(self._shape)) * 2
+        self._stream.seek(8 + _header_bytes(self.widths))
+        written = [self._stream.read(n_bytes) for _ in range(self._n_segments)]
+        self._stream.seek(8 + _header_bytes(self.widths))
+        self._shape, self._digest = shape, hashlib.sha256()
+        for data in written:
+            self._append(np.frombuffer(data, np.float16).reshape(before))
 
     def close(self) -> None:
         """Write the header and give the file its name."""
@@ -118,10 +145,101 @@ def verify_raw(path: Path) -> None:
 def read_raw(path: Path) -> np.ndarray:
     """The frames of a track, (n_segments, n_layers, n_frames, dim) float16; ArtefactMismatchError if it is damaged."""
     verify_raw(path)
-    with open_untrusted(path, MOST_RAW_BYTES, name=path.name) as stream:
-        data = stream.read()
-    hidden_states, widths = parse_safetensors(data, path.name)["hidden_states"], _widths_in(data, path.name)
+    mapped, widths = _mapped(path)
+    hidden_states = np.array(mapped)
+    if np.isinf(hidden_states).any():
+        raise ArtefactMismatchError(f"{path.name} is damaged: hidden_states holds numbers that cannot be.")
     return with_padding(hidden_states, widths).swapaxes(1, 2) if widths else hidden_states
+
+
+@dataclass(frozen=True, eq=False)
+class RawFrames:
+    """The frames of one track on the disk.
+
+    numbers : (n_segments, n_layers, n_frames, dim) float16, or (n_segments, n_frames, n_numbers) where widths differ
+    times_s : (n_segments, n_frames) float64, the middle of each frame in its track; segments overlap
+
+    A segment that is shorter than the others lacks frames at its end: they are NaN.
+
+    frame_s : from one frame to the next
+    """
+
+    numbers: np.ndarray
+    widths: tuple[int, ...]
+    times_s: np.ndarray
+    frame_s: float
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_segments, n_layers, n_frames, dim)"""
+        if not self.widths:
+            return self.numbers.shape
+        return (len(self.numbers), len(self.widths), self.numbers.shape[1], max(self.widths))
+
+    def layer(self, layer: int) -> np.ndarray:
+        """(n_segments, n_frames, width), read from the disk as far as it is looked at."""
+        if not self.widths:
+            view: np.ndarray = self.numbers[:, layer]
+            return view
+        first = sum(self.widths[:layer])
+        part: np.ndarray = self.numbers[..., first : first + self.widths[layer]]
+        return part
+
+    def of_layers(self, layers: Sequence[int]) -> np.ndarray:
+        """(n_rows, n_layers, dim) float16, in memory, of frames that are there; a narrow layer is 0 at its end."""
+        n_segments, _, n_frames, dim = self.shape
+        rows = np.zeros((n_segments * n_frames, len(layers), dim), np.float16)
+        for place, layer in enumerate(layers):
+            one = self.layer(layer)
+            rows[:, place, : one.shape[-1]] = one.reshape(-1, one.shape[-1])
+        return rows[self.is_there.ravel()]
+
+    @property
+    def is_there(self) -> np.ndarray:
+        """(n_segments, n_frames) bool: which frames a segment has."""
+        found: np.ndarray = ~np.isnan(self.layer(0)[..., 0])
+        return found
+
+
+def open_raw(path: Path, starts_s: np.ndarray, info: EncoderInfo) -> RawFrames:
+    """The frames of a track, memory-mapped; what its header says is checked, its numbers are not hashed.
+
+    Parameters
+    ----------
+    starts_s : ndarray, shape (n_segments,)
+        When each segment begins, of the track's embedding.
+
+    Raises
+    ------
+    ArtefactMismatchError
+        If it is no such file, or not of these segments.
+    """
+    numbers, widths = _mapped(path)
+    if len(numbers) != len(starts_s):
+        raise ArtefactMismatchError(
+            f"The file of hidden states {printable(path.name)} has {len(numbers)} segments, "
+            f"and {len(starts_s)} segments were heard."
+        )
+    n_frames = numbers.shape[1 if widths else 2]
+    frame_s = 1 / info.frame_rate_hz if info.frame_rate_hz else info.segment_s / n_frames
+    times_s = starts_s.astype(float)[:, None] + (np.arange(n_frames) + 0.5) * frame_s
+    return RawFrames(numbers, widths, times_s, frame_s)
+
+
+def _mapped(path: Path) -> tuple[np.ndarray, tuple[int, ...]]:
+    """The numbers of a file as they lie there, and the widths of layers."""
+    name = f"The file of hidden states {printable(path.name)}"
+    with open_untrusted(path, MOST_RAW_BYTES, name=name) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        start = stream.read(8)
+        n_header = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        start += stream.read(min(n_header, MOST_TENSOR_HEADER_BYTES))
+    with understanding(name):
+        dtype, shape, first, _ = tensor_facts(start, size, name)["hidden_states"]
+        widths = _widths_in(start, name)
+        if len(shape) != (3 if widths else 4) or 0 in shape:
+            raise ValueError(f"it has numbers of the shape {shape}")
+    return map_array(path, dtype, shape, first, MOST_RAW_BYTES, name=name), widths
 
 
 def _header(shape: list[int], sha256: str, widths: tuple[int, ...]) -> bytes:

@@ -217,6 +217,7 @@ class EncoderEntry:
 
     load : callable (info, paths, device) -> Encoder; the weights, verified
     untrained : callable (info, device) -> Encoder, the network with random weights; None if there is no such twin
+    untrained_revision : what tells this twin from another of the same encoder; "" where a seed says it all
     notice : on whose terms the weights come, said before they are fetched
     consent : what a person agrees to before they are fetched; "" if nothing is asked
     """
@@ -226,6 +227,7 @@ class EncoderEntry:
     untrained: Callable[[EncoderInfo, str], Encoder] | None = None
     notice: str = ""
     consent: str = ""
+    untrained_revision: str = ""
 
 
 def check_waveforms(waveforms: np.ndarray, info: EncoderInfo) -> np.ndarray:

@@ -1,13 +1,14 @@
 """Every encoder MESS knows, by id: a table. One model, one file, which carries its entry.
 
-A model of ours is added to `OWN`; one of another package comes by itself once that is installed (`mess_core.plugins`).
+A model of ours is added to `OWN`; one of another package comes by itself once that is installed, one of the user's own
+once it is registered (`own.py`, `mess_core.plugins`).
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mess_core import plugins
 from mess_core.encoders import chroma, clap, mel, mert, music2vec, musicfm, musicnn, nano
@@ -15,7 +16,7 @@ from mess_core.encoders.base import Encoder, EncoderEntry, EncoderInfo, random_t
 from mess_core.encoders.hearings import HEARINGS, PREFIX, hearing_info
 from mess_core.encoders.imported import IMPORTED, imported_ids, imported_info, info_of
 from mess_core.encoders.weights import WeightsState, resolve, weights_state
-from mess_core.errors import DataMissingError, InputError
+from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.storage.paths import Paths
 
 # MERT first, then what needs no download, what else can be fetched, and the controls.
@@ -59,8 +60,10 @@ def encoder_info(encoder_id: str, paths: Paths) -> EncoderInfo:
     if encoder_id.startswith(IMPORTED):
         return imported_info(encoder_id, paths)
     if encoder_id not in _table():
+        known = f"Choose one of: {', '.join(encoder_ids(paths))}."
         raise InputError(
-            f"There is no encoder called {encoder_id!r}.", f"Choose one of: {', '.join(encoder_ids(paths))}."
+            f"There is no encoder called {encoder_id!r}.",
+            f"{known} One of your own is there where its file is named: --plugin, or {plugins.FILES} for the app.",
         )
     return resolve(_table()[encoder_id].info, paths)
 
@@ -101,9 +104,13 @@ def load_encoder(encoder_id: str, paths: Paths, device: str = "cpu") -> Encoder:
     return _table()[encoder_id].load(info, paths, device)
 
 
-@functools.cache
 def _table() -> Mapping[str, EncoderEntry]:
-    entries = (*OWN, *_added().entries)
+    return _table_with(plugins.registered(GROUP))
+
+
+@functools.lru_cache(maxsize=4)
+def _table_with(registered: tuple[EncoderEntry, ...]) -> Mapping[str, EncoderEntry]:
+    entries = (*OWN, *_added_with(registered).entries)
     return {entry.info.id: entry for entry in (*entries, *(twin for entry in entries for twin in _twins(entry)))}
 
 
@@ -112,12 +119,30 @@ def _twins(entry: EncoderEntry) -> list[EncoderEntry]:
     untrained = entry.untrained
     if untrained is None:
         return []
-    return [EncoderEntry(random_twin(entry.info, seed=0), lambda info, paths, device: untrained(entry.info, device))]
+    twin = random_twin(entry.info, seed=0)
+    if entry.untrained_revision:
+        twin = replace(twin, revision=entry.untrained_revision)
+    return [EncoderEntry(twin, lambda info, paths, device: untrained(entry.info, device))]
 
 
-@functools.cache
 def _added() -> plugins.Added[EncoderEntry]:
+    return _added_with(plugins.registered(GROUP))
+
+
+@functools.lru_cache(maxsize=4)
+def _added_with(registered: tuple[EncoderEntry, ...]) -> plugins.Added[EncoderEntry]:
+    """`registered` is what `plugins.added` will find; a tuple that is another asks again."""
     return plugins.added(GROUP, EncoderEntry, _check)
+
+
+def check_own(entry: EncoderEntry) -> None:
+    """Refuse a user's own encoder that has the name of one of ours, or cannot be one."""
+    try:
+        _check(entry, ())
+    except MessError as error:
+        raise InputError(
+            f"{entry.info.id!r} cannot be registered: {error.message.rstrip('.')}.", "Correct it, or rename it."
+        ) from error
 
 
 def _check(entry: EncoderEntry, before: tuple[EncoderEntry, ...]) -> None:

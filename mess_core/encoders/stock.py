@@ -13,11 +13,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from mess_core.encoders.base import Encoder, EncoderInfo, check_waveforms
+from mess_core.encoders.base import Encoder, EncoderInfo, Precision, check_waveforms
 from mess_core.errors import ArtefactMismatchError, DataMissingError
 from mess_core.storage.untrusted import MOST_TENSORS_BYTES, parse_safetensors, read_json, read_untrusted
 
@@ -52,7 +52,7 @@ class StockEncoder(Encoder):
         "cpu", "cuda", "cuda:1", "mps".
     """
 
-    precisions = ("float32", "bfloat16")
+    precisions: ClassVar[tuple[Precision, ...]] = ("float32", "bfloat16")
 
     def __init__(self, info: EncoderInfo, model: Any, device: str) -> None:
         self.info = info

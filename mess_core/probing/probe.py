@@ -26,11 +26,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from mess_core.probing.data import TRAIN_MEAN, Block, Matrix, ProbeData, blocks_of, matrices_of, narrowed
 from mess_core.probing.folds import assign_folds
+from mess_core.probing.regressor import RegressorProbe
 from mess_core.probing.resampling import adjusted_p, permute_blocks
 from mess_core.probing.result import (
     ALPHAS,
@@ -53,6 +55,7 @@ SIGNIFICANT_DIGITS = 5  # of a target's spread, kept of predictions
 DETAILS = ("r2_between", "r2_within", "spearman", "mae")  # of `Scores`, as they are called in a cell
 
 OnProgress = Callable[[int, int], None]
+Predict = Callable[..., OutOfFold]  # as `predict_out_of_fold`
 
 
 def no_progress(n_done: int, n_total: int) -> None:
@@ -71,18 +74,33 @@ def probe_layers(
     n_folds: int = 5,
     n_repeats: int = 1,
     n_bootstraps: int = 2000,
-    n_permutations: int = 1000,
+    n_permutations: int | None = None,
     seed: int = 0,
+    probe: Any = None,
     on_progress: OnProgress = no_progress,
 ) -> ProbeResult:
-    """Probe every layer for every target: `fit_cells`, then `add_null`. See `ProbeData` and `ProbeSettings`."""
+    """Probe every layer for every target: `fit_cells`, then `add_null`. See `ProbeData` and `ProbeSettings`.
+
+    `probe` is any regressor of scikit-learn in the place of ridge; see `regressor.py` for what then holds and what does
+    not. The null is 1000 permutations by default, with `probe` none: each fits everything once more.
+    """
+    if n_permutations is None:
+        n_permutations = ProbeSettings.n_permutations if probe is None else 0
     data = ProbeData(vectors, targets, groups, baselines or {}, identities or {}, tracks)
     settings = ProbeSettings(tuple(map(float, alphas)), n_folds, n_repeats, n_bootstraps, n_permutations, seed)
+    if probe is not None:
+        settings, predict = replace(settings, alphas=(1.0,)), RegressorProbe(probe)
+        return add_null(fit_cells(data, settings, on_progress, predict), data, on_progress, predict)
     return add_null(fit_cells(data, settings, on_progress), data, on_progress)
 
 
 @one_blas_thread()
-def fit_cells(data: ProbeData, settings: ProbeSettings, on_progress: OnProgress = no_progress) -> ProbeResult:
+def fit_cells(
+    data: ProbeData,
+    settings: ProbeSettings,
+    on_progress: OnProgress = no_progress,
+    predict: Predict = predict_out_of_fold,
+) -> ProbeResult:
     """Everything but p: R² and its parts, intervals, gain over baselines, best layers.
 
     Parameters
@@ -91,6 +109,8 @@ def fit_cells(data: ProbeData, settings: ProbeSettings, on_progress: OnProgress 
     settings : ProbeSettings
     on_progress : callable (n_done, n_total)
         Counts fitted feature matrices. What it raises ends the work.
+    predict : callable
+        What predicts out of fold.
 
     Returns
     -------
@@ -108,7 +128,8 @@ def fit_cells(data: ProbeData, settings: ProbeSettings, on_progress: OnProgress 
     matrices = matrices_of(data)
     n_total, n_done = len(blocks) * settings.n_repeats * len(matrices), itertools.count(1)
     fitted = [
-        _fit_block(block, matrices, n_layers, settings, lambda: on_progress(next(n_done), n_total)) for block in blocks
+        _fit_block(block, matrices, n_layers, settings, lambda: on_progress(next(n_done), n_total), predict)
+        for block in blocks
     ]
     columns = [
         (block, fits, column, _rivals(fits, column, target, data))
@@ -142,7 +163,12 @@ def fit_cells(data: ProbeData, settings: ProbeSettings, on_progress: OnProgress 
 
 
 @one_blas_thread()
-def add_null(result: ProbeResult, data: ProbeData, on_progress: OnProgress = no_progress) -> ProbeResult:
+def add_null(
+    result: ProbeResult,
+    data: ProbeData,
+    on_progress: OnProgress = no_progress,
+    predict: Predict = predict_out_of_fold,
+) -> ProbeResult:
     """Add p: how often groups that exchanged their targets give as high an R².
 
     Everything is repeated for each permutation, the choice of alpha included, in the folds of the first repeat; alpha
@@ -158,6 +184,8 @@ def add_null(result: ProbeResult, data: ProbeData, on_progress: OnProgress = no_
         The same as given there.
     on_progress : callable (n_done, n_total)
         Counts layers times batches of permutations. What it raises ends the work.
+    predict : callable
+        What `fit_cells` was given.
     """
     settings, n_layers, n_arrangements = result.settings, result.n_layers, result.settings.n_permutations + 1
     blocks, _ = blocks_of(data, settings.n_folds)
@@ -181,7 +209,7 @@ def add_null(result: ProbeResult, data: ProbeData, on_progress: OnProgress = no_
                 inner = "trace"
             elif inner == "folds":
                 alphas = alphas[::COARSE]
-            out = predict_out_of_fold(folded, permuted, alphas, inner=inner, dtype=np.float32)
+            out = predict(folded, permuted, alphas, inner=inner, dtype=np.float32)
             errors = block.weights @ (permuted - out.predicted) ** 2
             totals = block.weights @ (permuted - out.train_means[folds]) ** 2
             r2 = np.nan_to_num(r_squared(errors, totals), nan=0.0).reshape(-1, len(block.targets))
@@ -245,7 +273,12 @@ class _Fits:
 
 
 def _fit_block(
-    block: Block, matrices: list[Matrix], n_layers: int, settings: ProbeSettings, report: Callable[[], None]
+    block: Block,
+    matrices: list[Matrix],
+    n_layers: int,
+    settings: ProbeSettings,
+    report: Callable[[], None],
+    predict: Predict = predict_out_of_fold,
 ) -> _Fits:
     alphas = np.array(settings.alphas)
     errors: dict[tuple[str, int | None], list[np.ndarray]] = {(matrix.name, matrix.layer): [] for matrix in matrices}
@@ -258,7 +291,7 @@ def _fit_block(
         for matrix in matrices:
             inner = _inner(block, settings, is_error_needed=matrix.is_layer)
             folded = FoldedFeatures(matrix.features[block.rows], folds, block.weights)
-            out = predict_out_of_fold(folded, block.values, alphas, inner=inner)
+            out = predict(folded, block.values, alphas, inner=inner)
             of_groups, total = _squared_sums(block, out, folds)
             errors[matrix.name, matrix.layer].append(of_groups)
             if matrix.is_layer:
@@ -377,7 +410,7 @@ def _cells(
                 gain=_number(rivals.least(rivals.gains.value)[layer]),
                 gain_low=_number(gain_low[layer]),
                 gain_high=_number(gain_high[layer]),
-                alpha=float(np.quantile(alphas, 0.5, method="lower")),
+                alpha=_number(np.quantile(alphas, 0.5, method="lower")),
                 n=len(block.rows),
                 n_groups=block.n_groups,
                 n_eff=n_effective,

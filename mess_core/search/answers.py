@@ -14,13 +14,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soxr
 
 from mess_core.audio.decode import read_excerpt
 from mess_core.catalogue.catalogue import FILTERS, Track
+from mess_core.catalogue.frames import metadata_of
 from mess_core.embeddings.store import TrackEmbedding
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, MessError, UnknownTrackError
 from mess_core.probing.aspects import AspectEvidence
@@ -53,10 +54,14 @@ from mess_core.search.selection import POOL_AT_LEAST, POOL_PER_RESULT, Candidate
 from mess_core.search.tagged import require_tags, without_tags
 from mess_core.search.track_facts import facts_of
 from mess_core.search.words import LIKENESS, parse_words, points_of, ranks, shares_of
+from mess_core.storage.dataframe import frame_of
 from mess_core.storage.packed import read_packed, write_packed
 from mess_core.targets.base import TargetValue
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas
 
 LOCATED = 10  # the best finds of a passage are heard again: 24 ms of a core each (WAV), 70 ms (Ogg)
 PASSAGES_BY_FAISS = "Passages are looked for in this process, by FAISS."
@@ -137,6 +142,22 @@ class FoundTrack:
     path: Path
     moment: Moment | None
 
+    @property
+    def row(self) -> dict[str, Any]:
+        """Its figures by name, as a row of a table."""
+        told = self.neighbour
+        row: dict[str, Any] = {
+            name: getattr(told, name)
+            for name in ("rank", "track_id", "similarity", "percentile", "nearness", "semitones", "value")
+        }
+        for aspect, score in (told.aspects or {}).items():
+            row |= {f"{aspect}:similarity": score.similarity, f"{aspect}:percentile": score.percentile}
+        row |= {f"hearing:{name}": share for name, share in (told.hearings or {}).items()}
+        row |= {f"word:{name}": share for name, share in (told.words or {}).items()}
+        if self.moment is not None:
+            row |= {f"moment:{name}": value for name, value in asdict(self.moment).items()}
+        return row | {"path": str(self.path)}
+
 
 @dataclass(frozen=True, eq=False)
 class Answer:
@@ -157,6 +178,13 @@ class Answer:
     passage: tuple[float, float] | None = None
     dial: Dial | None = None
     answered_by: AnsweredBy | None = None
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row an answer: whose query it is, rank and figures, then all that is known of the track."""
+        query = {"query": self.asked, "query_track_id": None if self.query is None else self.query.track_id}
+        metadata = metadata_of(self.plan.scope.workspace.catalogue, [found.track for found in self.found])
+        rows = [query | found.row | told for found, told in zip(self.found, metadata, strict=True)]
+        return frame_of(rows, ["query", "query_track_id", "rank", "track_id", "title", "similarity", "percentile"])
 
     @property
     def asked(self) -> str:
@@ -471,8 +499,10 @@ def _fit(kind: type[Geometry], plan: Plan, vectors: np.ndarray) -> Geometry:
 # --- answering ----------------------------------------------------------------------------------------------
 
 
-def answer(index: NeighbourIndex, plan: Plan, query: Query) -> Answer:
+def answer(index: NeighbourIndex, plan: Plan, query: Query, *, with_moments: bool = True) -> Answer:
     """The tracks that come first for a query; the query itself, byte for byte, never comes back.
+
+    Without moments no segment is read: what takes most of the time where many queries are answered.
 
     Raises
     ------
@@ -496,9 +526,11 @@ def answer(index: NeighbourIndex, plan: Plan, query: Query) -> Answer:
         onsets_of=lambda track_id: _onsets_of(workspace, query, track_id),
         corrects_hubs=correction_helps(plan.scope, plan.geometry),
     )
-    with_moments = _with_moments(index, plan, query, found.neighbours)
+    moments: list[tuple[Neighbour, Moment | None]] = [(neighbour, None) for neighbour in found.neighbours]
+    if with_moments:
+        moments = _with_moments(index, plan, query, found.neighbours)
     return Answer(
-        query, plan, _found_tracks(workspace, with_moments), found.is_strange, index.rows.kind,
+        query, plan, _found_tracks(workspace, moments), found.is_strange, index.rows.kind,
         answered_by=index.answered_by,
     )  # fmt: skip
 

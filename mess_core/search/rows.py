@@ -93,6 +93,11 @@ class RowIndex:
         """Of what answers, as a person reads it."""
         return "FAISS"
 
+    @property
+    def size_bytes(self) -> int:
+        """Of the rows in memory, and of whatever leads to them."""
+        return sum(own.nbytes for own in self._blocks) if self.kind == "flat" else size_of(self._index)
+
     def open(self) -> None:
         """Make ready what answers, where that is something else than these rows; it is not timed as a lookup."""
 
@@ -237,6 +242,21 @@ class RowIndex:
         )  # fmt: skip
         lists.train(training)
         return lists
+
+
+def size_of(index: Any) -> int:
+    """Bytes of an index of faiss, counted as it would be written; nothing of that is kept."""
+    import faiss
+
+    total = 0
+
+    def count(data: bytes) -> int:
+        nonlocal total
+        total += len(data)
+        return len(data)
+
+    faiss.write_index(index, faiss.PyCallbackIOWriter(count))  # type: ignore[attr-defined]
+    return total
 
 
 def _largest(products: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -463,6 +463,24 @@ def tensor_facts(
     return found
 
 
+def map_array(
+    path: Path,
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    offset: int,
+    most_bytes: int,
+    *,
+    name: str = "",
+    cure: str = "",
+    error: Refusal = ArtefactMismatchError,
+) -> np.ndarray:
+    """Numbers of a file that lie at an offset, read-only and in no memory before they are looked at."""
+    with open_untrusted(path, most_bytes, name=name, cure=cure, error=error) as stream:
+        if offset + math.prod(shape) * dtype.itemsize > os.fstat(stream.fileno()).st_size:
+            raise error(f"{name or printable(Path(path).name)} breaks off.", cure)
+        return np.memmap(stream, dtype, "r", offset, shape)
+
+
 def tensor_metadata(start: bytes, name: str, cure: str = "", error: Refusal = ArtefactMismatchError) -> dict[str, str]:
     """What a safetensors file says of itself; empty where it says nothing. `start` as of `tensor_facts`."""
     metadata = _tensor_header(start, len(start), name, cure, error)[0].get("__metadata__") or {}

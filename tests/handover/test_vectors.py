@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mess_core import open_library
 from mess_core.cli.main import main
 from mess_core.encoders.registry import encoder_ids, encoder_info, load_encoder
 from mess_core.errors import DataMissingError, InputError
@@ -133,6 +134,66 @@ def test_vectors_that_cannot_be_used_are_refused(home, tmp_path, vectors, n_name
     with pytest.raises(InputError, match=text):
         import_vectors(home, "bad", *files)
     assert encoder_ids(home.paths) == encoder_ids()
+
+
+def test_segments_come_with_their_times(home, tmp_path):
+    """A track has its rows in order of time, and their mean; the file, the array and the command line say the same."""
+    ids = plant_heard_library(home, TWO_LAYERS)[:3]
+    rng = np.random.default_rng(2)
+    names = [ids[0], ids[1], ids[0], ids[2], ids[0]]
+    starts_s, vectors = np.array([4.0, 0.0, 0.0, 1.5, 2.0]), rng.standard_normal((5, 3, 4))
+    np.save(tmp_path / "starts.npy", starts_s)
+    files = write_vectors(tmp_path, vectors, names)
+    found = import_vectors(home, "parts", *files, "planted", starts_path=tmp_path / "starts.npy", segment_s=3.0)
+    assert (found.n_rows, found.n_new, found.info.segment_s, found.info.hop_s) == (5, 3, 3.0, 2.0)
+    kept = home.store.read(ids[0], found.info)
+    assert kept.starts_s.tolist() == [0.0, 2.0, 4.0]
+    np.testing.assert_allclose(kept.segments, vectors[[2, 4, 0]], rtol=1e-3)
+    np.testing.assert_allclose(kept.mean, vectors[[2, 4, 0]].mean(axis=0), rtol=1e-5)
+    assert home.store.read(ids[2], found.info).starts_s.tolist() == [1.5]
+    assert check(home) == []
+    library = open_library("planted", home=home.paths.root)
+    again = library.take_vectors("parts", vectors, names, starts_s=starts_s, segment_s=3.0)
+    assert (again.n_known, again.info) == (3, found.info)
+    options = ["--vectors", *map(str, files[:1]), "--ids", str(files[1]), "--starts", str(tmp_path / "starts.npy")]
+    options += ["--segment", "3", "--name", "parts", "--json"]
+    assert main(["--home", str(home.paths.root), "import", *options]) == 0
+    with pytest.raises(InputError, match="stands for other vectors"):
+        library.take_vectors("parts", vectors, names, starts_s=starts_s + 1, segment_s=3.0)
+
+
+@pytest.mark.parametrize(
+    ("starts_s", "text"),
+    [
+        (np.array([0.0, 0.0, 1.0]), "begin at one time"),
+        (np.array([0.0, 1.0]), r"\(2,\), expected \(3,\)"),
+        (np.array([-1.0, np.nan, np.inf]), "it begins at -1 s"),
+        (np.zeros((3, 1)), "expected"),
+    ],
+)
+def test_times_that_cannot_be_are_refused(home, tmp_path, starts_s, text):
+    ids = plant_heard_library(home, TWO_LAYERS)
+    np.save(tmp_path / "starts.npy", starts_s)
+    files = write_vectors(tmp_path, np.ones((3, 2)), [ids[0]] * 3)
+    with pytest.raises(InputError, match=text):
+        import_vectors(home, "bad", *files, starts_path=tmp_path / "starts.npy")
+    assert encoder_ids(home.paths) == encoder_ids()
+
+
+def test_arrays_that_do_not_fit_are_refused(home):
+    ids = plant_heard_library(home, TWO_LAYERS)
+    library = open_library("planted", home=home.paths.root)
+    for vectors, names, starts_s, text in (
+        (np.ones((3, 2)), ids[:2], None, "3 rows, beside 2 names"),
+        (np.ones((2, 2)), ids[:2], np.zeros(3), "2 names and 3 times"),
+        (np.ones(2), ids[:2], None, r"shape \(2,\)"),
+        (np.array([["a"], ["b"]]), ids[:2], None, "real numbers"),
+        (np.ones((2, 2)), [ids[0], ids[0]], None, "are of one track"),
+    ):
+        with pytest.raises(InputError, match=text):
+            library.take_vectors("bad", vectors, names, starts_s=starts_s)
+    with pytest.raises(InputError, match="cannot be -1"):
+        library.take_vectors("bad", np.ones((2, 2)), ids[:2], starts_s=np.zeros(2), segment_s=-1.0)
 
 
 def test_files_and_names_that_cannot_be_are_refused(home, tmp_path):
