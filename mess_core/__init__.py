@@ -11,7 +11,8 @@ question.
       -> pool segments (n_layers, dim), one per track              embeddings/extraction.py, kept by embeddings/store.py
       -> neighbours                                                search/answers.py
 
-What people import from here comes when it is first used: `Embedder`, `open_library`, `Library`, `probe_layers`.
+What people import from here comes when it is first used. `__all__` is what is public and keeps its meaning; everything
+else may change from one version to the next.
 """
 
 from __future__ import annotations

@@ -188,7 +188,9 @@ def _path(text: str) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m mess_core", description="Music Embedding Similarity Search.")
-    parser.add_argument("--home", type=_path, help="data folder (default: $MESS_HOME, or data/ in the repository)")
+    parser.add_argument(
+        "--home", type=_path, help="data folder (default: $MESS_HOME, or data/ in a clone, or your own)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 

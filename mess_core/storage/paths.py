@@ -23,6 +23,8 @@ from urllib.parse import quote
 
 from platformdirs import user_data_path
 
+from mess_core.installation import PACKAGE, clone
+
 HOME_VARIABLE = "MESS_HOME"
 UPLOADS, COPIES, TRASH, CACHE = "uploads", "copies", "trash", "cache"
 
@@ -39,10 +41,8 @@ class Paths:
         home = os.environ.get(HOME_VARIABLE)
         if home:
             return cls(Path(home).expanduser().resolve())
-        repository = Path(__file__).resolve().parents[2]
-        return cls(
-            repository / "data" if (repository / "app.py").is_file() else user_data_path("mess", appauthor=False)
-        )
+        repository = clone()
+        return cls(user_data_path(PACKAGE, appauthor=False) if repository is None else repository / "data")
 
     # --- what cannot be made again --------------------------------------------------------------------------
 
