@@ -87,6 +87,13 @@ lint: setup-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+notebooks: setup-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m notebooks.run
+
+# Built from docs/ and the docstrings, without the network; a link that leads nowhere ends it.
+docs: setup-dev
+	$(BIN)/mkdocs build --strict --quiet
+
 graph: setup-dev
 	$(BIN)/python -m tests.test_architecture
 

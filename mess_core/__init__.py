@@ -22,16 +22,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mess_core.embeddings.embedder import Embedder as Embedder
+    from mess_core.errors import MessError as MessError
     from mess_core.library import Library as Library
     from mess_core.library import open_library as open_library
     from mess_core.probing.probe import probe_layers as probe_layers
+    from mess_core.probing.result import ProbeSettings as ProbeSettings
 
 __version__ = "0.1.0"
-__all__ = ["Embedder", "Library", "open_library", "probe_layers"]
+__all__ = ["Embedder", "Library", "MessError", "ProbeSettings", "open_library", "probe_layers"]
 
 _WHERE = {
     "Embedder": "mess_core.embeddings.embedder",
     "Library": "mess_core.library",
+    "MessError": "mess_core.errors",
+    "ProbeSettings": "mess_core.probing.result",
     "open_library": "mess_core.library",
     "probe_layers": "mess_core.probing.probe",
 }
