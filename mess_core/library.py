@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mess_core.catalogue.catalogue import Track
@@ -26,21 +25,23 @@ from mess_core.evaluation.blending import weigh_sources, weights_of
 from mess_core.learning.course import Source
 from mess_core.learning.kept import LearnReport
 from mess_core.probing.discovery import Discovery, Group
-from mess_core.probing.result import Level, ProbeSettings
+from mess_core.probing.result import Level, ProbeSettings, check_settings
 from mess_core.recommend.for_you import ForYou, recommend
 from mess_core.search.answers import Answer, Plan, Query, build_index, make_plan
-from mess_core.search.asking import find_query
-from mess_core.search.inquiry import answer_plan
+from mess_core.search.asking import find_query, find_track
+from mess_core.search.inquiry import answer_plan, check_narrowed
+from mess_core.search.matching import seconds_of
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.paths import MOST_STEPS, TrackPath, check_length, find_path, question_of_path
-from mess_core.search.question import Question
+from mess_core.search.question import question_of
 from mess_core.storage.jobs import Failure
+from mess_core.storage.paths import path_named
 from mess_core.words import counted
 from mess_core.work.add import AddRequest
 from mess_core.work.doing import do_now
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.learn import LADDER, LearnRequest, report_on
-from mess_core.work.probe import ProbeRequest
+from mess_core.work.probe import ProbeRequest, check_probed
 from mess_core.work.request import Request
 from mess_core.workspace.scope import Scope, scope_of, scope_to_listen
 from mess_core.workspace.workspace import DEMO, Workspace
@@ -63,7 +64,10 @@ def open_library(name: str = DEMO, encoder: str = DEFAULT, home: str | os.PathLi
     InputError
         If there is no such encoder.
     """
-    return Library(scope_of(Workspace(Path(home) if home is not None else None), name, encoder))
+    if not isinstance(name, str):
+        kind = type(name).__name__
+        raise InputError(f"A library is a {kind}, expected its name.", "A folder is taken in by library.add(folder).")
+    return Library(scope_of(Workspace(path_named(home) if home is not None else None), name, encoder))
 
 
 class Library:
@@ -82,7 +86,8 @@ class Library:
 
     @property
     def tracks(self) -> list[Track]:
-        """Its recordings."""
+        """Its recordings; UnknownTrackError if nothing of that name was ever added to."""
+        self.scope.require_library()
         return self.scope.tracks
 
     def add(self, path: str | os.PathLike[str], *, renders: bool = False, progress: bool = False) -> list[Failure]:
@@ -105,14 +110,18 @@ class Library:
         InputError
             If there is nothing at the path.
         """
-        return self._do(AddRequest(Path(path).expanduser().resolve(), self.scope.library, renders=renders), progress)
+        return self._do(
+            AddRequest(path_named(path).expanduser().resolve(), self.scope.library, renders=renders), progress
+        )
 
     def embed(self, *, progress: bool = False) -> list[Failure]:
         """Embed what is not embedded yet; what was done stays if it is interrupted. Returns what could not be done."""
+        self.scope.require_library()
         return self._do(ExtractRequest(self.scope.library, self.scope.info.id), progress)
 
     def embeddings(self) -> EmbeddingSet:
         """`vectors` (n_tracks, n_layers, dim) of its embedded recordings, `track_ids` beside them."""
+        self.scope.require_library()
         return self.scope.embeddings()
 
     def discover(
@@ -137,6 +146,9 @@ class Library:
             If nothing is embedded yet.
         """
         settings = settings or ProbeSettings()
+        self.scope.require_library()
+        check_settings(settings)
+        check_probed(self.scope, group, level, settings.columns)
         self._do(ProbeRequest(self.scope.library, self.scope.info.id, group, level, settings), progress)
         found = self.scope.discovery(group, level, settings)
         if found is None:
@@ -145,7 +157,7 @@ class Library:
 
     def similar(
         self,
-        query: str | os.PathLike[str] | None = None,
+        query: str | os.PathLike[str] | Track | None = None,
         aspects: Mapping[str, float] | None = None,
         avoid: Sequence[str] = (),
         k: int = 10,
@@ -158,7 +170,7 @@ class Library:
 
         Parameters
         ----------
-        query : path or track id, or None
+        query : path, track id or Track, or None
             A file is embedded if it is not known, and not kept. None asks by words alone, or along an aspect.
         aspects : mapping of aspect to weight
             What matters, and how much; without any, everything.
@@ -188,8 +200,10 @@ class Library:
         """
         if query is None and not words and not question.get("along"):
             raise InputError("Nothing is asked for.", "Give a query, or words, or an aspect to put all in order along.")
-        texts = (words,) if words else ()
-        asked = Question(aspects=dict(aspects or {}), avoid=tuple(avoid), k=k, words=texts, **question)
+        asked = question_of(aspects, avoid, k, (words,) if words else (), **question)
+        passage = None if passage is None else seconds_of(passage)
+        self.scope.require_library()
+        check_narrowed(self.scope.workspace, self.scope.library, asked)
         plan = make_plan(self.scope, asked, self.scope.discovery_for_search(), is_of_passage=passage is not None)
         find = (
             None if query is None else lambda plan: self._query(plan.scope, query, measures=plan.measured is not None)
@@ -198,11 +212,11 @@ class Library:
 
     def path(
         self,
-        beginning: str | os.PathLike[str],
-        end: str | os.PathLike[str],
+        beginning: str | os.PathLike[str] | Track,
+        end: str | os.PathLike[str] | Track,
         n: int = 8,
         *,
-        via: Sequence[str | os.PathLike[str]] = (),
+        via: Sequence[str | os.PathLike[str] | Track] = (),
         aspects: Mapping[str, float] | None = None,
         avoid: Sequence[str] = (),
         **question: Any,
@@ -231,7 +245,12 @@ class Library:
         DataMissingError
             If nothing is embedded yet.
         """
-        asked = question_of_path(Question(aspects=dict(aspects or {}), avoid=tuple(avoid), **question))
+        asked = question_of_path(question_of(aspects, avoid, **question))
+        self.scope.require_library()
+        check_narrowed(self.scope.workspace, self.scope.library, asked)
+        if not isinstance(n, int):
+            raise InputError(f"n is {n!r}, expected a number of recordings.")
+        via = (via,) if isinstance(via, str | os.PathLike | Track) else via
         plan = make_plan(self.scope, asked, self.scope.discovery_for_search())
         index, named = self._index_of(plan), [beginning, *via, end]
         check_length(n, len(named), MOST_STEPS)
@@ -262,6 +281,7 @@ class Library:
         MessError
             If there is no such section, or hardly anything was embedded.
         """
+        self.scope.require_library()
         is_usual = self.scope.info.id == DEFAULT
         scope = scope_to_listen(self.scope.workspace, self.scope.library) if is_usual else self.scope
         return recommend(
@@ -299,6 +319,7 @@ class Library:
         MessError
             If there is too little to learn from: a sentence says what.
         """
+        self.scope.require_library()
         self._do(LearnRequest(self.scope.library, self.scope.info.id, source, student, n_seeds, activate), progress)
         self._index = None
         report = report_on(self.scope, source)
@@ -311,7 +332,12 @@ class Library:
             self._embedders[encoder_id] = Embedder(encoder_id, home=self.scope.workspace.paths.root)
         return self._embedders[encoder_id]
 
-    def _query(self, scope: Scope, query: str | os.PathLike[str], *, measures: bool = False) -> Query:
+    def _query(self, scope: Scope, query: str | os.PathLike[str] | Track, *, measures: bool = False) -> Query:
+        if isinstance(query, Track):
+            return find_track(scope, query.track_id, self._embedder, measures=measures)
+        if not isinstance(query, str | os.PathLike):
+            cure = "Waveforms are embedded by Embedder.embed, or written to a file first."
+            raise InputError(f"A query is a {type(query).__name__}, expected a path or a track id.", cure)
         return find_query(scope, os.fspath(query), self._embedder, measures=measures)
 
     def _do(self, request: Request, progress: bool) -> list[Failure]:

@@ -28,7 +28,7 @@ FLOORS = [
     {"encoders"},
     {"audio", "catalogue", "notes"},
     {"storage"},
-    {"config", "installation", "parallel", "plugins"},
+    {"config", "installation", "parallel", "plugins", "spelling"},
     {"errors", "glossary", "numbers", "words"},
 ]
 CORE = sorted((ROOT / "mess_core").rglob("*.py"))

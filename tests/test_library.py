@@ -154,4 +154,6 @@ def test_what_is_recommended_is_what_the_core_recommends(library, home):
     with pytest.raises(InputError, match="surprise is -1"):
         library.recommend(surprise=-1)
     with pytest.raises(MessError, match="has heard 0 recordings"):
+        open_library("music", encoder="mfcc", home=home.paths.root).recommend()
+    with pytest.raises(UnknownTrackError, match="no library called 'empty'"):
         open_library("empty", home=home.paths.root).recommend()

@@ -22,7 +22,7 @@ from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import DEFAULT, load_encoder
 from mess_core.errors import InputError
-from mess_core.storage.paths import Paths
+from mess_core.storage.paths import Paths, path_named
 
 
 class Embedder:
@@ -80,7 +80,7 @@ class Embedder:
         InputError
             If they have another shape, are too short, or are no numbers.
         """
-        return encode_in_halves(self._encoder, np.asarray(waveforms, np.float32))
+        return encode_in_halves(self._encoder, _floats(waveforms))
 
     def embed_file(self, path: str | os.PathLike[str], *, raw: bool = False) -> TrackEmbedding | np.ndarray:
         """The embedding of an audio file of any format and length, as a library would keep it.
@@ -103,14 +103,17 @@ class Embedder:
             If it is no audio, or silent.
         """
         if not raw:
-            return self.hear(Path(path)).embedding
+            return self.hear(path).embedding
         with tempfile.TemporaryDirectory(prefix="mess-") as folder:
             file = Path(folder) / "frames.safetensors"
-            self.hear(Path(path), raw=file)
+            self.hear(path, raw=file)
             return read_raw(file)
 
-    def hear(self, path: Path, track_id: str = "", title: str = "", raw: Path | None = None) -> ExtractedTrack:
+    def hear(
+        self, path: str | os.PathLike[str], track_id: str = "", title: str = "", raw: Path | None = None
+    ) -> ExtractedTrack:
         """A file's embedding with what decoding found out; its frames go to the file `raw`, if one is named."""
+        path = path_named(path)
         wanted = WantedTrack(track_id, title or path.name, path.expanduser(), raw)
         for event in extract([wanted], self._encoder):
             if isinstance(event, FailedTrack):
@@ -118,3 +121,18 @@ class Embedder:
             if isinstance(event, ExtractedTrack):
                 return event
         raise InputError(f"{path} holds no audio.")
+
+
+def _floats(waveforms: object) -> np.ndarray:
+    """Waveforms as float32; whole numbers, as a WAV file holds them, are no waveforms."""
+    try:
+        found = np.asarray(waveforms)
+    except ValueError as error:
+        raise InputError("Waveforms are of unequal length, expected an array (n, n_samples).") from error
+    if found.dtype.kind in "iu":
+        cure = f"Divide them by {2 ** (8 * found.dtype.itemsize - 1):,}."
+        raise InputError(f"Waveforms are {found.dtype.name}, expected numbers from -1 to 1.", cure)
+    if found.dtype.kind != "f":
+        cure = "A file is heard by embed_file." if found.dtype.kind in "UO" else ""
+        raise InputError(f"Waveforms are {found.dtype.name}, expected an array (n, n_samples) of numbers.", cure)
+    return found.astype(np.float32, copy=False)

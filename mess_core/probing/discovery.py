@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from mess_core.probing.data import ProbeData
 from mess_core.probing.directions import Directions, fit_directions
 from mess_core.probing.folds import connect_groups
 from mess_core.probing.result import Level, ProbeResult, ProbeSettings
+from mess_core.spelling import check_name, did_you_mean
 from mess_core.storage.files import read_sealed, write_atomically, write_sealed
 from mess_core.storage.kept import Beside, Kind, verify_document
 from mess_core.storage.paths import Paths, file_name
@@ -358,12 +359,16 @@ def check_columns(catalogue: Catalogue, library: str, group: Group, level: Level
     InputError
         With those that there are.
     """
+    check_name("level", level, get_args(Level))
     known = catalogue.detail_names(library)
     needed = [*([] if group in GROUPS else [group]), *(column for column in columns if column not in COMPARABLE)]
     for column in needed:
         if column not in known:
             there = ", ".join(known) or "none; a mess.csv in the folder gives some"
-            raise InputError(f"No track of {library!r} has a column {column!r}.", f"Columns of your table: {there}.")
+            near = did_you_mean(
+                column, [*known, *(GROUPS if column == group else COMPARABLE)], f"Columns of your table: {there}."
+            )
+            raise InputError(f"No track of {library!r} has a column {column!r}.", near)
     if columns and level != "track":
         raise InputError(
             "A column of your table or a track feature tells of whole tracks, not of segments.",

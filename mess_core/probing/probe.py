@@ -29,6 +29,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mess_core.probing.arguments import as_names, as_numbers, named_arrays
 from mess_core.probing.data import TRAIN_MEAN, Block, Matrix, ProbeData, blocks_of, matrices_of, narrowed
 from mess_core.probing.folds import assign_folds
 from mess_core.probing.resampling import adjusted_p, permute_blocks
@@ -75,8 +76,29 @@ def probe_layers(
     seed: int = 0,
     on_progress: OnProgress = no_progress,
 ) -> ProbeResult:
-    """Probe every layer for every target: `fit_cells`, then `add_null`. See `ProbeData` and `ProbeSettings`."""
-    data = ProbeData(vectors, targets, groups, baselines or {}, identities or {}, tracks)
+    """Probe every layer for every target: `fit_cells`, then `add_null`.
+
+    Parameters
+    ----------
+    vectors, targets, groups, baselines, identities, tracks
+        As of `ProbeData`; lists do as well.
+    alphas, n_folds, n_repeats, n_bootstraps, n_permutations, seed
+        As of `ProbeSettings`.
+
+    Raises
+    ------
+    InputError
+        If they do not fit each other, or are no numbers.
+    """
+    alphas = (alphas,) if isinstance(alphas, int | float) else alphas
+    data = ProbeData(
+        as_numbers("vectors", vectors),
+        named_arrays("targets", targets),
+        as_names("groups", groups),
+        {name: as_numbers(name, values) for name, values in named_arrays("baselines", baselines or {}).items()},
+        {name: as_numbers(name, values) for name, values in named_arrays("identities", identities or {}).items()},
+        None if tracks is None else as_names("tracks", tracks),
+    )
     settings = ProbeSettings(tuple(map(float, alphas)), n_folds, n_repeats, n_bootstraps, n_permutations, seed)
     return add_null(fit_cells(data, settings, on_progress), data, on_progress)
 
