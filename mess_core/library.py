@@ -114,10 +114,41 @@ class Library:
             AddRequest(path_named(path).expanduser().resolve(), self.scope.library, renders=renders), progress
         )
 
-    def embed(self, *, progress: bool = False) -> list[Failure]:
-        """Embed what is not embedded yet; what was done stays if it is interrupted. Returns what could not be done."""
+    def embed(
+        self,
+        *,
+        device: str | None = None,
+        batch_size: int | None = None,
+        n_threads: int | None = None,
+        progress: bool = False,
+    ) -> list[Failure]:
+        """Embed what is not embedded yet; what was done stays if it is interrupted. Returns what could not be done.
+
+        Parameters
+        ----------
+        device : "cpu", "cuda", "cuda:1", "mps" or None
+            None is the fastest there is.
+        batch_size : int or None
+            Segments at a time; None is what suits the device. Another number may round otherwise in the last digits.
+        n_threads : int or None
+            Of the processor; None is all of it, or OMP_NUM_THREADS.
+        progress : bool
+            Show a line on standard error meanwhile.
+
+        Raises
+        ------
+        InputError
+            If there is no such device here, or its driver is missing.
+        """
         self.scope.require_library()
-        return self._do(ExtractRequest(self.scope.library, self.scope.info.id), progress)
+        for name, value in (("batch_size", batch_size), ("n_threads", n_threads)):
+            if value == 0:
+                raise InputError(f"{name} is 0, expected 1 or more.", "None is what suits this machine.")
+        request = ExtractRequest(
+            self.scope.library, self.scope.info.id,
+            device=device or "", batch_size=batch_size or 0, n_threads=n_threads or 0,
+        )  # fmt: skip
+        return self._do(request, progress)
 
     def embeddings(self) -> EmbeddingSet:
         """`vectors` (n_tracks, n_layers, dim) of its embedded recordings, `track_ids` beside them."""

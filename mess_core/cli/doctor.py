@@ -15,7 +15,8 @@ from pathlib import Path
 from mess_core import __version__
 from mess_core.catalogue.catalogue import ALL
 from mess_core.embeddings.cluster import is_installed
-from mess_core.embeddings.extraction import choose_device
+from mess_core.embeddings.device import why_no_gpu
+from mess_core.embeddings.extraction import BATCH_SIZE_CPU, BATCH_SIZE_GPU, choose_device
 from mess_core.embeddings.precision import computes_bfloat16, read_certificate
 from mess_core.encoders.registry import encoder_choices, encoder_ids, encoder_info, encoder_problems
 from mess_core.errors import ArtefactMismatchError, MessError
@@ -102,8 +103,23 @@ def _versions(workspace: Workspace) -> list[Finding]:
         Finding("mess", f"{__version__}, Python {platform.python_version()}, {platform.system()}", True),
         *(_package(name) for name in PACKAGES),
         _app(),
-        Finding("compute device", choose_device(), True),
+        Finding("compute device", _computing(), True),
     ]
+
+
+def _computing() -> str:
+    """What computes here, how, why no GPU does, and how `extract` is told otherwise."""
+    import torch
+
+    device = choose_device()
+    if device == "cpu":
+        threads = counted(torch.get_num_threads(), "thread")
+        how = f"{threads}, {BATCH_SIZE_CPU} segments at a time; no GPU: {why_no_gpu()}"
+    elif device == "cuda":
+        how = f"{torch.cuda.get_device_name()}, {BATCH_SIZE_GPU} segments at a time."
+    else:
+        how = f"{BATCH_SIZE_GPU} segments at a time."
+    return f"{device}, {how} To change it: extract --device, --threads, --batch-size"
 
 
 def _folder(workspace: Workspace) -> list[Finding]:

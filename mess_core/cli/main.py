@@ -44,6 +44,7 @@ from mess_core.collections.collection import Collection
 from mess_core.collections.playlist import library_name
 from mess_core.collections.published import AUTO, COLLECTIONS
 from mess_core.embeddings import cluster
+from mess_core.embeddings.device import check_device
 from mess_core.embeddings.extraction import use_all_cores
 from mess_core.embeddings.shards import parse_shard
 from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, hearing_ids, load_encoder
@@ -179,6 +180,12 @@ def _time(text: str) -> float:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
+def _above_0(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
+    return int(text)
+
+
 def _path(text: str) -> Path:
     """A path that was typed; the empty one, as of a variable that is not set, is not the current folder."""
     if not text:
@@ -250,6 +257,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--read-from", default="", metavar="FOLDER=PLACE",
                      help="with --cluster: where workers find the music, another path or s3://…")  # fmt: skip
     sub.add_argument("--workers", type=int, default=0, metavar="N", help="with --cluster: at most so many")
+    sub.add_argument("--device", default="", metavar="cpu|cuda|cuda:N|mps", help="what computes (default: the fastest)")
+    sub.add_argument("--batch-size", type=_above_0, default=0, metavar="N",
+                     help="segments at a time (default: what suits the device); rounds otherwise")  # fmt: skip
+    sub.add_argument("--threads", type=_above_0, default=0, metavar="N",
+                     help="of the processor (default: all, or OMP_NUM_THREADS)")  # fmt: skip
     mlflow_option(sub)
 
     sub = verb("targets", _targets, "Measure the proxy targets that are not measured yet.")
@@ -531,6 +543,8 @@ def _remove_missing(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
     use_all_cores()
+    if options.device:
+        check_device(options.device)
     if options.cluster:
         cluster.allow(options.cluster)
     scope = scope_of(workspace, options.library, options.encoder)
@@ -545,6 +559,7 @@ def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
     request = ExtractRequest(
         options.library, options.encoder, keep_raw=options.keep_raw, shard=options.shard,
         cluster=options.cluster, read_from=options.read_from, n_workers=options.workers,
+        device=options.device, batch_size=options.batch_size, n_threads=options.threads,
     )  # fmt: skip
     job = work_on(workspace, request)
     if options.mlflow and job.state == "done":

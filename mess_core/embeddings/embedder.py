@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mess_core.embeddings.device import check_batch_size, check_device
 from mess_core.embeddings.extraction import (
     ExtractedTrack,
     FailedTrack,
@@ -32,15 +33,17 @@ class Embedder:
     ----------
     encoder : str
         Its id; `mess_core.encoders.registry.encoder_ids()` lists them.
-    device : "cpu", "cuda", "mps" or None
+    device : "cpu", "cuda", "cuda:1", "mps" or None
         None is the fastest there is.
+    batch_size : int or None
+        Segments that are heard at a time; None is what suits the device.
     home : path or None
         The data folder, which knows imported encoders and where weights lie; None is the usual one.
 
     Raises
     ------
     InputError
-        If there is no such encoder.
+        If there is no such encoder, or no such device here.
     DataMissingError
         If its weights are not here; the hint says how to get them.
 
@@ -52,11 +55,19 @@ class Embedder:
     """
 
     def __init__(
-        self, encoder: str = DEFAULT, *, device: str | None = None, home: str | os.PathLike[str] | None = None
+        self,
+        encoder: str = DEFAULT,
+        *,
+        device: str | None = None,
+        batch_size: int | None = None,
+        home: str | os.PathLike[str] | None = None,
     ) -> None:
         paths = Paths(Path(home).expanduser().resolve()) if home is not None else Paths.default()
         use_all_cores()
-        self._encoder = load_encoder(encoder, paths, device or choose_device())
+        if batch_size is not None:
+            check_batch_size(batch_size)
+        self.batch_size = batch_size
+        self._encoder = load_encoder(encoder, paths, check_device(device) if device else choose_device())
 
     @property
     def info(self) -> EncoderInfo:
@@ -80,7 +91,12 @@ class Embedder:
         InputError
             If they have another shape, are too short, or are no numbers.
         """
-        return encode_in_halves(self._encoder, _floats(waveforms))
+        heard = _floats(waveforms)
+        size = self.batch_size or len(heard)
+        if heard.ndim != 2 or len(heard) <= size:
+            return encode_in_halves(self._encoder, heard)
+        parts = [encode_in_halves(self._encoder, heard[at : at + size]) for at in range(0, len(heard), size)]
+        return np.concatenate(parts)
 
     def embed_file(self, path: str | os.PathLike[str], *, raw: bool = False) -> TrackEmbedding | np.ndarray:
         """The embedding of an audio file of any format and length, as a library would keep it.
@@ -115,7 +131,7 @@ class Embedder:
         """A file's embedding with what decoding found out; its frames go to the file `raw`, if one is named."""
         path = path_named(path)
         wanted = WantedTrack(track_id, title or path.name, path.expanduser(), raw)
-        for event in extract([wanted], self._encoder):
+        for event in extract([wanted], self._encoder, batch_size=self.batch_size):
             if isinstance(event, FailedTrack):
                 raise event.error
             if isinstance(event, ExtractedTrack):
