@@ -90,11 +90,21 @@ class Library:
         self.scope.require_library()
         return self.scope.tracks
 
-    def add(self, path: str | os.PathLike[str], *, renders: bool = False, progress: bool = False) -> list[Failure]:
-        """Register a file, a folder or a collection; nothing is copied.
+    def add(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        columns: Mapping[str, str] | None = None,
+        renders: bool = False,
+        progress: bool = False,
+    ) -> list[Failure]:
+        """Register a file, a folder, a collection or a table of recordings; nothing is copied.
 
         Parameters
         ----------
+        columns : mapping of column to what it holds
+            Of a table of your own, where columns are called otherwise: {"file": "audio", "piece": "work"}. All others
+            are kept as they are.
         renders : bool
             Recordings of which there is only MIDI are played.
         progress : bool
@@ -110,9 +120,9 @@ class Library:
         InputError
             If there is nothing at the path.
         """
-        return self._do(
-            AddRequest(path_named(path).expanduser().resolve(), self.scope.library, renders=renders), progress
-        )
+        place = path_named(path).expanduser().resolve()
+        meant = tuple((columns or {}).items())
+        return self._do(AddRequest(place, self.scope.library, renders=renders, columns=meant), progress)
 
     def embed(
         self,

@@ -41,6 +41,7 @@ from mess_core.cli.tables import (
     taste_table,
 )
 from mess_core.collections.collection import Collection
+from mess_core.collections.manifest import parse_columns
 from mess_core.collections.playlist import library_name
 from mess_core.collections.published import AUTO, COLLECTIONS
 from mess_core.embeddings import cluster
@@ -226,6 +227,8 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("paths", nargs="+", type=_path, metavar="PATH")
     add.add_argument("--dataset", choices=[AUTO, *COLLECTIONS], default=AUTO, help="what the folder holds")
     add.add_argument("--library", help="name of the library (default: the folder's name)")
+    add.add_argument("--columns", default="", metavar="THEIRS=OURS,…",
+                     help="what columns of your own table hold: file=audio,piece=work")  # fmt: skip
     add.add_argument("--render", action="store_true", help="play performances of which there is only MIDI")
 
     fetch = verb("fetch", _fetch, "Download a published collection into a folder of yours, and register it.")
@@ -472,10 +475,12 @@ def _add(workspace: Workspace, options: argparse.Namespace) -> int:
         if options.dataset != AUTO and path.is_dir():
             _check_dataset(path, COLLECTIONS[options.dataset])
     library = options.library or library_name(options.paths[0])
-    jobs = [
-        work_on(workspace, AddRequest(path.resolve(), library, collection=options.dataset, renders=options.render))
+    columns = tuple(parse_columns(options.columns).items()) if options.columns else ()
+    requests = [
+        AddRequest(path.resolve(), library, collection=options.dataset, renders=options.render, columns=columns)
         for path in options.paths
     ]
+    jobs = [work_on(workspace, request) for request in requests]
     return report(workspace, jobs, options, library=library)
 
 
@@ -597,6 +602,8 @@ def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
     found = scope.discovery(options.group, options.level, settings)
     if job.state != "done" or found is None:
         return report(workspace, [job], options, library=scope.library, encoder=scope.info.id)
+    for notice in found.notices:
+        print(f"mess: {notice}", file=sys.stderr)
     if options.mlflow:
         tracking.log_probe(workspace.paths, found, time.monotonic() - started_s)
     document, lines = found.as_document(), [job.message, *probe_table(found.result)]
