@@ -16,7 +16,7 @@ PINS = {
     "recommenders": "requirements-extra.txt",
     "cluster": "requirements-cluster.txt",
     "engines": "requirements-engines.txt",
-    "publication": "requirements-dev.txt",
+    "publication": "requirements-extra.txt",
 }
 
 
