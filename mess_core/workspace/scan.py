@@ -37,10 +37,7 @@ from mess_core.words import counted
 from mess_core.workspace.workspace import Workspace, check_path
 
 COMMIT_EVERY_S = 1.0
-WITHOUT_WORKS = (
-    "None of them names its work, so each counts as a work of its own: performances of one piece would be on both sides"
-    " of a split. A column work says what belongs together (--columns piece=work, if it is called otherwise)."
-)
+WITHOUT_WORKS = "None names its work, so each counts as a work of its own: a column work says what belongs together."
 MOST_NAMED = 2000  # of what a table or a playlist names and cannot be used: each becomes a row
 
 Progress = Callable[[int, int, str], None]
