@@ -1,4 +1,6 @@
 # make run    set up and start the app                make test   set up and run the tests (2 minutes)
+#             with TORCH=cpu without the 4.5 GB of CUDA libraries
+# make notebooks   run notebooks/ from the first cell to the last     make docs   the documentation as pages, in site/
 # make test-slow   the tests that kill, decode and simulate (15 minutes)
 # make lock   pin the requirements anew               make soak   the slow tests
 # make graph  the rooms of the core and their arrows  make mutants   do the tests notice code that is wrong? (10 minutes)
@@ -9,6 +11,7 @@
 PYTHON ?= python3
 UV_VERSION = 0.13.8
 VENV = .venv
+TORCH ?=
 BIN = $(VENV)/bin
 PORT ?= 8501
 COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
@@ -20,7 +23,7 @@ NANO_RUN ?= first
 NANO_DATA ?=
 NANO_WEIGHTS ?= mess_core/encoders
 
-.PHONY: run setup setup-dev setup-engines setup-cluster test test-slow test-browser pictures lint lock graph calibrate mutants soak nano nano-evaluate clean
+.PHONY: run notebooks docs setup setup-dev setup-engines setup-cluster test test-slow test-browser pictures lint lock graph calibrate mutants soak nano nano-evaluate clean
 
 run: setup
 	$(BIN)/python -m streamlit run app.py --server.port $(PORT)
@@ -34,9 +37,16 @@ $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
 
+# The pins hold the hashes of PyTorch as PyPI has it, with CUDA; of another build they are not asked, of all else they are.
 # A stamp per requirements file: nothing is installed twice, and a changed pin is installed by the next `make`.
 $(VENV)/.app: requirements.txt | $(BIN)/uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt
+ifneq ($(TORCH),)
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --torch-backend $(TORCH) --no-verify-hashes \
+		-c requirements.txt torch torchaudio
+	grep -oE '^(torch|torchaudio|triton|nvidia-[a-z0-9-]+|cuda-[a-z-]+)' requirements.txt > $(VENV)/of-torch.txt
+endif
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt \
+		$(if $(TORCH),--excludes $(VENV)/of-torch.txt)
 	touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.app
@@ -77,6 +87,13 @@ lint: setup-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+notebooks: setup-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m notebooks.run
+
+# Built from docs/ and the docstrings, without the network; a link that leads nowhere ends it.
+docs: setup-dev
+	$(BIN)/mkdocs build --strict --quiet
+
 graph: setup-dev
 	$(BIN)/python -m tests.test_architecture
 
@@ -88,10 +105,10 @@ mutants: setup-dev
 
 lock: | $(BIN)/uv
 	$(COMPILE) requirements.in -o requirements.txt
-	$(COMPILE) requirements-dev.in -o requirements-dev.txt
-	$(COMPILE) requirements-extra.in -o requirements-extra.txt
-	$(COMPILE) requirements-engines.in -o requirements-engines.txt
-	$(COMPILE) requirements-cluster.in -o requirements-cluster.txt
+	$(COMPILE) -c requirements.txt requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) -c requirements.txt requirements-extra.in -o requirements-extra.txt
+	$(COMPILE) -c requirements.txt requirements-engines.in -o requirements-engines.txt
+	$(COMPILE) -c requirements.txt requirements-cluster.in -o requirements-cluster.txt
 
 # Both go on where they were stopped. NANO_DATA takes further options of training.data, such as --soundfont PATH.
 nano: setup

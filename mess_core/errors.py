@@ -46,7 +46,7 @@ class AudioError(InputError):
 
 
 class UnknownTrackError(MessError, KeyError):
-    """No such track, library or encoder here."""
+    """No such track, library or result here."""
 
     __str__ = MessError.__str__  # KeyError would print the text in quotes
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mess_core.catalogue.catalogue import Track
 from mess_core.catalogue.frames import TrackList, metadata_of
 from mess_core.catalogue.opinions import ME
 from mess_core.embeddings.arrays import EmbeddingTable, Grain, gather_arrays, raw_frames
@@ -32,22 +33,24 @@ from mess_core.handover.vectors import ImportedVectors, take_vectors
 from mess_core.learning.course import Source
 from mess_core.learning.kept import LearnReport
 from mess_core.probing.discovery import Discovery, Group
-from mess_core.probing.result import Level, ProbeSettings
+from mess_core.probing.result import Level, ProbeSettings, check_settings
 from mess_core.recommend.for_you import ForYou, recommend
 from mess_core.search.answers import Answer, Plan, Query, answer, build_index, make_plan
-from mess_core.search.asking import find_query
-from mess_core.search.inquiry import answer_plan
+from mess_core.search.asking import find_query, find_track
+from mess_core.search.inquiry import answer_plan, check_narrowed
+from mess_core.search.matching import seconds_of
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.paths import MOST_STEPS, TrackPath, check_length, find_path, question_of_path
-from mess_core.search.question import Question
+from mess_core.search.question import question_of
 from mess_core.storage.dataframe import frame_of
 from mess_core.storage.jobs import Failure
+from mess_core.storage.paths import path_named
 from mess_core.words import counted
 from mess_core.work.add import AddRequest
 from mess_core.work.doing import do_now
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.learn import LADDER, LearnRequest, report_on
-from mess_core.work.probe import ProbeRequest
+from mess_core.work.probe import ProbeRequest, check_probed
 from mess_core.work.request import Request
 from mess_core.workspace.scope import Scope, scope_of, scope_to_listen
 from mess_core.workspace.workspace import DEMO, Workspace
@@ -73,7 +76,10 @@ def open_library(name: str = DEMO, encoder: str = DEFAULT, home: str | os.PathLi
     InputError
         If there is no such encoder.
     """
-    return Library(scope_of(Workspace(Path(home) if home is not None else None), name, encoder))
+    if not isinstance(name, str):
+        kind = type(name).__name__
+        raise InputError(f"A library is a {kind}, expected its name.", "A folder is taken in by library.add(folder).")
+    return Library(scope_of(Workspace(path_named(home) if home is not None else None), name, encoder))
 
 
 class AnswerList(list[Answer]):
@@ -103,14 +109,31 @@ class Library:
 
     @property
     def tracks(self) -> TrackList:
-        """Its recordings, a list; `tracks.to_frame()` is the table of all that is known of them."""
+        """Its recordings, a list; `tracks.to_frame()` is the table of all that is known of them.
+
+        Raises
+        ------
+        UnknownTrackError
+            If nothing of that name was ever added to.
+        """
+        self.scope.require_library()
         return TrackList(self.scope.tracks, self.scope.workspace.catalogue)
 
-    def add(self, path: str | os.PathLike[str], *, renders: bool = False, progress: bool = False) -> list[Failure]:
-        """Register a file, a folder or a collection; nothing is copied.
+    def add(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        columns: Mapping[str, str] | None = None,
+        renders: bool = False,
+        progress: bool = False,
+    ) -> list[Failure]:
+        """Register a file, a folder, a collection or a table of recordings; nothing is copied.
 
         Parameters
         ----------
+        columns : mapping of column to what it holds
+            Of a table of your own, where columns are called otherwise: {"file": "audio", "piece": "work"}. All others
+            are kept as they are.
         renders : bool
             Recordings of which there is only MIDI are played.
         progress : bool
@@ -126,11 +149,45 @@ class Library:
         InputError
             If there is nothing at the path.
         """
-        return self._do(AddRequest(Path(path).expanduser().resolve(), self.scope.library, renders=renders), progress)
+        place = path_named(path).expanduser().resolve()
+        meant = tuple((columns or {}).items())
+        return self._do(AddRequest(place, self.scope.library, renders=renders, columns=meant), progress)
 
-    def embed(self, *, progress: bool = False) -> list[Failure]:
-        """Embed what is not embedded yet; what was done stays if it is interrupted. Returns what could not be done."""
-        return self._do(ExtractRequest(self.scope.library, self.scope.info.id), progress)
+    def embed(
+        self,
+        *,
+        device: str | None = None,
+        batch_size: int | None = None,
+        n_threads: int | None = None,
+        progress: bool = False,
+    ) -> list[Failure]:
+        """Embed what is not embedded yet; what was done stays if it is interrupted. Returns what could not be done.
+
+        Parameters
+        ----------
+        device : "cpu", "cuda", "cuda:1", "mps" or None
+            None is the fastest there is.
+        batch_size : int or None
+            Segments at a time; None is what suits the device. Another number may round otherwise in the last digits.
+        n_threads : int or None
+            Of the processor; None is all of it, or OMP_NUM_THREADS.
+        progress : bool
+            Show a line on standard error meanwhile.
+
+        Raises
+        ------
+        InputError
+            If there is no such device here, or its driver is missing.
+        """
+        self.scope.require_library()
+        for name, value in (("batch_size", batch_size), ("n_threads", n_threads)):
+            if value == 0:
+                raise InputError(f"{name} is 0, expected 1 or more.", "None is what suits this machine.")
+        request = ExtractRequest(
+            self.scope.library, self.scope.info.id,
+            device=device or "", batch_size=batch_size or 0, n_threads=n_threads or 0,
+        )  # fmt: skip
+        return self._do(request, progress)
 
     def add_dataset(
         self,
@@ -246,6 +303,7 @@ class Library:
         """
         scope = self._scope_by(encoder)
         catalogue = scope.workspace.catalogue
+        scope.require_library()
         table = gather_arrays(scope.workspace.store, catalogue.track_ids(scope.library), scope.info, level, layers)
         known = metadata_of(catalogue, catalogue.tracks_of(sorted(set(table.track_ids))).values())
         return replace(table, metadata={row["track_id"]: row for row in known})
@@ -286,6 +344,9 @@ class Library:
             If nothing is embedded yet.
         """
         settings = settings or ProbeSettings()
+        self.scope.require_library()
+        check_settings(settings)
+        check_probed(self.scope, group, level, settings.columns)
         self._do(ProbeRequest(self.scope.library, self.scope.info.id, group, level, settings), progress)
         found = self.scope.discovery(group, level, settings)
         if found is None:
@@ -294,7 +355,7 @@ class Library:
 
     def similar(
         self,
-        query: str | os.PathLike[str] | None = None,
+        query: str | os.PathLike[str] | Track | None = None,
         aspects: Mapping[str, float] | None = None,
         avoid: Sequence[str] = (),
         k: int = 10,
@@ -307,7 +368,7 @@ class Library:
 
         Parameters
         ----------
-        query : path or track id, or None
+        query : path, track id or Track, or None
             A file is embedded if it is not known, and not kept. None asks by words alone, or along an aspect.
         aspects : mapping of aspect to weight
             What matters, and how much; without any, everything.
@@ -337,8 +398,10 @@ class Library:
         """
         if query is None and not words and not question.get("along"):
             raise InputError("Nothing is asked for.", "Give a query, or words, or an aspect to put all in order along.")
-        texts = (words,) if words else ()
-        asked = Question(aspects=dict(aspects or {}), avoid=tuple(avoid), k=k, words=texts, **question)
+        asked = question_of(aspects, avoid, k, (words,) if words else (), **question)
+        passage = None if passage is None else seconds_of(passage)
+        self.scope.require_library()
+        check_narrowed(self.scope.workspace, self.scope.library, asked)
         plan = make_plan(self.scope, asked, self.scope.discovery_for_search(), is_of_passage=passage is not None)
         find = (
             None if query is None else lambda plan: self._query(plan.scope, query, measures=plan.measured is not None)
@@ -370,7 +433,8 @@ class Library:
         AnswerList
             An `Answer` for each query, in order; `to_frame()` is one table of all.
         """
-        asked = Question(aspects=dict(aspects or {}), avoid=tuple(avoid), k=k, **question)
+        asked = question_of(aspects, avoid, k, **question)
+        check_narrowed(self.scope.workspace, self.scope.library, asked)
         plan = make_plan(self.scope, asked, self.scope.discovery_for_search())
         index = self._index_of(plan)
         return AnswerList(
@@ -383,11 +447,11 @@ class Library:
 
     def path(
         self,
-        beginning: str | os.PathLike[str],
-        end: str | os.PathLike[str],
+        beginning: str | os.PathLike[str] | Track,
+        end: str | os.PathLike[str] | Track,
         n: int = 8,
         *,
-        via: Sequence[str | os.PathLike[str]] = (),
+        via: Sequence[str | os.PathLike[str] | Track] = (),
         aspects: Mapping[str, float] | None = None,
         avoid: Sequence[str] = (),
         **question: Any,
@@ -416,7 +480,12 @@ class Library:
         DataMissingError
             If nothing is embedded yet.
         """
-        asked = question_of_path(Question(aspects=dict(aspects or {}), avoid=tuple(avoid), **question))
+        asked = question_of_path(question_of(aspects, avoid, **question))
+        self.scope.require_library()
+        check_narrowed(self.scope.workspace, self.scope.library, asked)
+        if not isinstance(n, int):
+            raise InputError(f"n is {n!r}, expected a number of recordings.")
+        via = (via,) if isinstance(via, str | os.PathLike | Track) else via
         plan = make_plan(self.scope, asked, self.scope.discovery_for_search())
         index, named = self._index_of(plan), [beginning, *via, end]
         check_length(n, len(named), MOST_STEPS)
@@ -447,6 +516,7 @@ class Library:
         MessError
             If there is no such section, or hardly anything was embedded.
         """
+        self.scope.require_library()
         is_usual = self.scope.info.id == DEFAULT
         scope = scope_to_listen(self.scope.workspace, self.scope.library) if is_usual else self.scope
         return recommend(
@@ -484,6 +554,7 @@ class Library:
         MessError
             If there is too little to learn from: a sentence says what.
         """
+        self.scope.require_library()
         self._do(LearnRequest(self.scope.library, self.scope.info.id, source, student, n_seeds, activate), progress)
         self._index = None
         report = report_on(self.scope, source)
@@ -496,7 +567,12 @@ class Library:
             self._embedders[encoder_id] = Embedder(encoder_id, home=self.scope.workspace.paths.root)
         return self._embedders[encoder_id]
 
-    def _query(self, scope: Scope, query: str | os.PathLike[str], *, measures: bool = False) -> Query:
+    def _query(self, scope: Scope, query: str | os.PathLike[str] | Track, *, measures: bool = False) -> Query:
+        if isinstance(query, Track):
+            return find_track(scope, query.track_id, self._embedder, measures=measures)
+        if not isinstance(query, str | os.PathLike):
+            cure = "Waveforms are embedded by Embedder.embed, or written to a file first."
+            raise InputError(f"A query is a {type(query).__name__}, expected a path or a track id.", cure)
         return find_query(scope, os.fspath(query), self._embedder, measures=measures)
 
     def _do(self, request: Request, progress: bool) -> list[Failure]:

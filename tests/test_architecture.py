@@ -28,7 +28,7 @@ FLOORS = [
     {"encoders"},
     {"audio", "catalogue", "notes"},
     {"storage"},
-    {"config", "parallel", "plugins"},
+    {"config", "installation", "parallel", "plugins", "spelling"},
     {"errors", "glossary", "numbers", "words"},
 ]
 CORE = sorted((ROOT / "mess_core").rglob("*.py"))

@@ -128,12 +128,13 @@ def test_progress_is_shown_only_where_it_is_asked_for(library, capsys):
 @pytest.mark.skipif(sys.platform == "win32", reason="no HOME there")
 def test_an_installed_package_keeps_its_data_where_programs_do(monkeypatch, tmp_path):
     """In a clone it is the folder `data`; `MESS_HOME` goes before both."""
+    from mess_core import installation
     from mess_core.storage import paths
 
     monkeypatch.delenv("MESS_HOME", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     assert paths.Paths.default().root.name == "data"
-    monkeypatch.setattr(paths, "__file__", str(tmp_path / "site-packages" / "mess_core" / "storage" / "paths.py"))
+    monkeypatch.setattr(installation, "__file__", str(tmp_path / "site-packages" / "mess_core" / "installation.py"))
     assert paths.Paths.default().root.name == "mess" and not paths.Paths.default().root.exists()
     monkeypatch.setenv("MESS_HOME", str(tmp_path / "own"))
     assert paths.Paths.default().root == (tmp_path / "own").resolve()
@@ -153,4 +154,6 @@ def test_what_is_recommended_is_what_the_core_recommends(library, home):
     with pytest.raises(InputError, match="surprise is -1"):
         library.recommend(surprise=-1)
     with pytest.raises(MessError, match="has heard 0 recordings"):
+        open_library("music", encoder="mfcc", home=home.paths.root).recommend()
+    with pytest.raises(UnknownTrackError, match="no library called 'empty'"):
         open_library("empty", home=home.paths.root).recommend()

@@ -23,6 +23,7 @@ from mess_core.catalogue.takeover import CarriedEmbedding, Changed, Place, audio
 from mess_core.config import ALL as ALL
 from mess_core.config import SHORT_S, UPLOAD_KEEP_S
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, MessError, UnknownTrackError
+from mess_core.spelling import did_you_mean
 from mess_core.storage.database import Database, Guard
 from mess_core.storage.files import inside
 from mess_core.storage.paths import Paths
@@ -390,7 +391,7 @@ class Catalogue:
     def values_of(self, library: str, name: str) -> list[str]:
         """What tracks of a library have as one of their names, or in a column of the user's own table, in order."""
         said = {details[name] for details in self.details(library).values() if name in details}
-        if name in NAMES:
+        if name in (*NAMES, *FILTERS):
             rows = self.database.connection.execute(
                 f"SELECT DISTINCT {name} AS value FROM tracks WHERE track_id IN"
                 " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))",
@@ -425,7 +426,7 @@ class Catalogue:
             known = ", ".join(names) or "none yet"
             raise UnknownTrackError(
                 f"There is no library called {library!r}; there is: {known}.",
-                "Make the demo library with: python -m mess_core demo",
+                did_you_mean(library, [*names, ALL], otherwise="Make the demo library with: python -m mess_core demo"),
             )
 
     def track(self, track_id: str) -> Track:

@@ -14,12 +14,14 @@ from pathlib import Path
 
 from mess_core import __version__
 from mess_core.catalogue.catalogue import ALL
-from mess_core.embeddings.cluster import REQUIREMENTS, is_installed
-from mess_core.embeddings.extraction import choose_device
+from mess_core.embeddings.cluster import is_installed
+from mess_core.embeddings.device import why_no_gpu
+from mess_core.embeddings.extraction import BATCH_SIZE_CPU, BATCH_SIZE_GPU, choose_device
 from mess_core.embeddings.precision import computes_bfloat16, read_certificate
 from mess_core.encoders.registry import encoder_choices, encoder_ids, encoder_info, encoder_problems
 from mess_core.errors import ArtefactMismatchError, MessError
 from mess_core.evaluation.kept import KINDS, load_evaluation
+from mess_core.installation import clone, how_to_add
 from mess_core.search.answers import make_plan
 from mess_core.search.engines.chosen import ENGINES, FAISS, engine_of
 from mess_core.search.engines.trial import try_engine
@@ -36,7 +38,7 @@ from mess_core.words import counted
 from mess_core.workspace.scope import Scope, scope_of, scope_to_listen
 from mess_core.workspace.workspace import Workspace
 
-PACKAGES = ("streamlit", "torch", "transformers", "faiss-cpu", "soundfile", "soxr", "pyloudnorm", "librosa")
+PACKAGES = ("torch", "transformers", "faiss-cpu", "soundfile", "soxr", "pyloudnorm", "librosa")
 LOW_DISK_BYTES = 2 * 1024**3
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "9p"}
 
@@ -100,8 +102,24 @@ def _versions(workspace: Workspace) -> list[Finding]:
     return [
         Finding("mess", f"{__version__}, Python {platform.python_version()}, {platform.system()}", True),
         *(_package(name) for name in PACKAGES),
-        Finding("compute device", choose_device(), True),
+        _app(),
+        Finding("compute device", _computing(), True),
     ]
+
+
+def _computing() -> str:
+    """What computes here, how, why no GPU does, and how `extract` is told otherwise."""
+    import torch
+
+    device = choose_device()
+    if device == "cpu":
+        threads = counted(torch.get_num_threads(), "thread")
+        how = f"{threads}, {BATCH_SIZE_CPU} segments at a time; no GPU: {why_no_gpu()}"
+    elif device == "cuda":
+        how = f"{torch.cuda.get_device_name()}, {BATCH_SIZE_GPU} segments at a time."
+    else:
+        how = f"{BATCH_SIZE_GPU} segments at a time."
+    return f"{device}, {how} To change it: extract --device, --threads, --batch-size"
 
 
 def _folder(workspace: Workspace) -> list[Finding]:
@@ -205,7 +223,7 @@ def _clusters(workspace: Workspace) -> list[Finding]:
     """Ray is asked for by `extract --cluster` alone: that it is not here is no fault."""
     if is_installed():
         return [Finding("clusters", f"ray {importlib.metadata.version('ray')}", True)]
-    return [Finding("clusters", f"no Ray, which `extract --cluster` needs: pip install -r {REQUIREMENTS}", True)]
+    return [Finding("clusters", f"no Ray, which `extract --cluster` needs: {how_to_add('cluster')}", True)]
 
 
 def _libraries(workspace: Workspace) -> list[Finding]:
@@ -323,7 +341,16 @@ def _package(name: str) -> Finding:
     try:
         return Finding(name, importlib.metadata.version(name), True)
     except importlib.metadata.PackageNotFoundError:
-        return Finding(name, "not installed", False, "pip install -r requirements.txt")
+        return Finding(name, "not installed", False, f"pip install {name}")
+
+
+def _app() -> Finding:
+    """Streamlit, which the pages need and the core does not: in a clone it is missed, beside the package alone not."""
+    try:
+        return Finding("streamlit", importlib.metadata.version("streamlit"), True)
+    except importlib.metadata.PackageNotFoundError:
+        state = "not installed; only the pages need it, which are in a clone of the repository"
+        return Finding("streamlit", state, clone() is None, how_to_add("app") if clone() is not None else "")
 
 
 def _file_system(path: Path) -> str:

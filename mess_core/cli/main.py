@@ -43,9 +43,11 @@ from mess_core.cli.tables import (
     taste_table,
 )
 from mess_core.collections.collection import Collection
+from mess_core.collections.manifest import parse_columns
 from mess_core.collections.playlist import library_name
 from mess_core.collections.published import AUTO, COLLECTIONS
 from mess_core.embeddings import cluster
+from mess_core.embeddings.device import check_device
 from mess_core.embeddings.extraction import use_all_cores
 from mess_core.embeddings.shards import parse_shard
 from mess_core.encoders.registry import DEFAULT, encoder_ids, encoder_info, hearing_ids, load_encoder
@@ -185,6 +187,12 @@ def _time(text: str) -> float:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
+def _above_0(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
+    return int(text)
+
+
 def _path(text: str) -> Path:
     """A path that was typed; the empty one, as of a variable that is not set, is not the current folder."""
     if not text:
@@ -194,7 +202,9 @@ def _path(text: str) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m mess_core", description="Music Embedding Similarity Search.")
-    parser.add_argument("--home", type=_path, help="data folder (default: $MESS_HOME, or data/ in the repository)")
+    parser.add_argument(
+        "--home", type=_path, help="data folder (default: $MESS_HOME, or data/ in a clone, or your own)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--plugin", dest="plugins", action="append", type=_path, default=[], metavar="FILE.py",
                         help=f"run this file, which adds an encoder; repeatable; or {plugins.FILES}")  # fmt: skip
@@ -225,6 +235,8 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("paths", nargs="+", type=_path, metavar="PATH")
     add.add_argument("--dataset", choices=[AUTO, *COLLECTIONS], default=AUTO, help="what the folder holds")
     add.add_argument("--library", help="name of the library (default: the folder's name)")
+    add.add_argument("--columns", default="", metavar="THEIRS=OURS,…",
+                     help="what columns of your own table hold: file=audio,piece=work")  # fmt: skip
     add.add_argument("--render", action="store_true", help="play performances of which there is only MIDI")
 
     fetch = verb("fetch", _fetch, "Download a published collection into a folder of yours, and register it.")
@@ -256,6 +268,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--read-from", default="", metavar="FOLDER=PLACE",
                      help="with --cluster: where workers find the music, another path or s3://…")  # fmt: skip
     sub.add_argument("--workers", type=int, default=0, metavar="N", help="with --cluster: at most so many")
+    sub.add_argument("--device", default="", metavar="cpu|cuda|cuda:N|mps", help="what computes (default: the fastest)")
+    sub.add_argument("--batch-size", type=_above_0, default=0, metavar="N",
+                     help="segments at a time (default: what suits the device); rounds otherwise")  # fmt: skip
+    sub.add_argument("--threads", type=_above_0, default=0, metavar="N",
+                     help="of the processor (default: all, or OMP_NUM_THREADS)")  # fmt: skip
     mlflow_option(sub)
 
     sub = verb("targets", _targets, "Measure the proxy targets that are not measured yet.")
@@ -474,10 +491,12 @@ def _add(workspace: Workspace, options: argparse.Namespace) -> int:
         if options.dataset != AUTO and path.is_dir():
             _check_dataset(path, COLLECTIONS[options.dataset])
     library = options.library or library_name(options.paths[0])
-    jobs = [
-        work_on(workspace, AddRequest(path.resolve(), library, collection=options.dataset, renders=options.render))
+    columns = tuple(parse_columns(options.columns).items()) if options.columns else ()
+    requests = [
+        AddRequest(path.resolve(), library, collection=options.dataset, renders=options.render, columns=columns)
         for path in options.paths
     ]
+    jobs = [work_on(workspace, request) for request in requests]
     return report(workspace, jobs, options, library=library)
 
 
@@ -545,6 +564,8 @@ def _remove_missing(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
     use_all_cores()
+    if options.device:
+        check_device(options.device)
     if options.cluster:
         cluster.allow(options.cluster)
     scope = scope_of(workspace, options.library, options.encoder)
@@ -559,6 +580,7 @@ def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
     request = ExtractRequest(
         options.library, options.encoder, keep_raw=options.keep_raw, shard=options.shard,
         cluster=options.cluster, read_from=options.read_from, n_workers=options.workers,
+        device=options.device, batch_size=options.batch_size, n_threads=options.threads,
     )  # fmt: skip
     job = work_on(workspace, request)
     if options.mlflow and job.state == "done":
@@ -596,6 +618,8 @@ def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
     found = scope.discovery(options.group, options.level, settings)
     if job.state != "done" or found is None:
         return report(workspace, [job], options, library=scope.library, encoder=scope.info.id)
+    for notice in found.notices:
+        print(f"mess: {notice}", file=sys.stderr)
     if options.mlflow:
         tracking.log_probe(workspace.paths, found, time.monotonic() - started_s)
     document, lines = found.as_document(), [job.message, *probe_table(found.result)]

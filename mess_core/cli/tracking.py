@@ -19,6 +19,7 @@ from typing import Any
 
 from mess_core.encoders.registry import encoder_info
 from mess_core.errors import DependencyMissingError, StorageError
+from mess_core.installation import how_to_add
 from mess_core.probing.discovery import Discovery, path_of
 from mess_core.storage.paths import Paths
 from mess_core.study.kept import StudyFacts, load_row
@@ -100,7 +101,7 @@ def require_tensorboard() -> Any:
             from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         message = f"--tensorboard needs TensorBoard, which is not installed here ({error})."
-        raise DependencyMissingError(message, "pip install -r requirements-extra.txt") from error
+        raise DependencyMissingError(message, how_to_add("recommenders")) from error
     return SummaryWriter
 
 
@@ -163,7 +164,7 @@ def _client(paths: Paths) -> Iterator[Any]:
             from sqlalchemy.exc import SQLAlchemyError
         except ImportError as error:
             message = f"--mlflow needs MLflow, which is not installed here ({error})."
-            raise DependencyMissingError(message, "pip install -r requirements-extra.txt") from error
+            raise DependencyMissingError(message, how_to_add("mlflow")) from error
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.WARNING)
         try:

@@ -9,9 +9,10 @@ The table is called `mess.csv`, `manifest.csv` or `mess.parquet` and lies in the
     album, album_artist, disc               names
     name, track title, artist, …            other names for these
 
-All other columns are kept as the track's details. Capitals, spaces and underscores in a column's name do not count, nor
-does how a path is written: with backslashes, in other case or with accents composed otherwise, it finds its file. A row
-that cannot be used is refused by its number; the others stay.
+What columns hold that are called otherwise is said when a folder is added (`--columns piece=work`), and a table of any
+name can be added itself. All other columns are kept as the track's details. Capitals, spaces and underscores in a
+column's name do not count, nor does how a path is written: with backslashes, in other case or with accents composed
+otherwise, it finds its file. A row that cannot be used is refused by its number; the others stay.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mess_core.catalogue.catalogue import NAMES
@@ -28,9 +30,11 @@ from mess_core.collections.collection import MOST_DETAILS, Collection, Descripti
 from mess_core.collections.table import read_header, read_table
 from mess_core.collections.walking import find_music
 from mess_core.errors import InputError, MessError
+from mess_core.spelling import check_name, did_you_mean
 from mess_core.storage.untrusted import MOST_ROWS, MOST_TABLE_BYTES, open_parquet, printable
 
 TABLES = ("mess.csv", "mess.tsv", "mess.txt", "manifest.csv", "mess.parquet")
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")  # of a table that is added itself
 OWN = "mess"  # a table of this stem is meant for MESS, whatever is in it
 GONE = "The file that it names is not there."
 FILES = ("audio", "midi", "score")
@@ -89,13 +93,51 @@ def _tables(folder: Path) -> list[Path]:
     return [names[name] for name in TABLES if name in names]
 
 
-def table_in(folder: Path) -> Path | None:
+def table_in(folder: Path, meant: Mapping[str, str] = MappingProxyType({})) -> Path | None:
     """The first table of the folder that names audio or MIDI, and in more than its header."""
-    return next((table for table in _tables(folder) if _names_files(table) and not _is_without_rows(table)), None)
+    found = (table for table in _tables(folder) if _names_files(table, meant) and not _is_without_rows(table))
+    return next(found, None)
 
 
-def _names_files(table: Path) -> bool:
-    return not {*ALIASES["audio"], *ALIASES["midi"]}.isdisjoint(map(_key, header_of(table)))
+def is_table(path: Path) -> bool:
+    """Whether a path is called as tables are."""
+    return path.suffix.lower() in TABLE_SUFFIXES
+
+
+def _names_files(table: Path, meant: Mapping[str, str] = MappingProxyType({})) -> bool:
+    keys = {_key(column) for column, role in meant.items() if role in ("audio", "midi")}
+    return not {*ALIASES["audio"], *ALIASES["midi"], *keys}.isdisjoint(map(_key, header_of(table)))
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """`file=audio,piece=work`, as on the command line: what a column of a table is called, and what it holds.
+
+    Raises
+    ------
+    InputError
+        If it has another form, or nothing is called so here.
+
+    Examples
+    --------
+    >>> parse_columns("file=audio, piece = work")
+    {'file': 'audio', 'piece': 'work'}
+    """
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        column, equals, role = (each.strip() for each in part.rpartition("="))
+        if not (equals and column and role):
+            raise InputError(f"{part.strip()!r} does not say what a column holds.", "Write THEIR=OURS: piece=work.")
+        if column in found:
+            raise InputError(f"The column {column!r} is named twice.", "Once will do.")
+        found[column] = role
+    check_meant(found)
+    return found
+
+
+def check_meant(meant: Mapping[str, str]) -> None:
+    """InputError for what no column can hold."""
+    for role in meant.values():
+        check_name("name for a column here", role, (*FILES, *NAMES))
 
 
 def _is_without_rows(table: Path) -> bool:
@@ -202,17 +244,51 @@ def _recording(folder: Path, row: Mapping[str, str], roles: Mapping[str, list[st
     return Recording(files.get("audio"), midi=files.get("midi"), score=files.get("score"), details=kept, **names)
 
 
-def _roles(columns: list[str]) -> dict[str, list[str]]:
-    """Which columns hold what, the best first."""
+def _roles(columns: list[str], meant: Mapping[str, str]) -> dict[str, list[str]]:
+    """Which columns hold what, the best first: what was said of them, then how they are called.
+
+    Raises
+    ------
+    InputError
+        If something was said of a column that there is not.
+    """
     by_key: dict[str, list[str]] = {}
     for column in columns:
         by_key.setdefault(_key(column), []).append(column)
+    said: dict[str, list[str]] = {}
+    for column, role in meant.items():
+        if _key(column) not in by_key:
+            raise InputError(f"The table has no column {column!r}.", did_you_mean(column, columns))
+        said.setdefault(role, []).extend(by_key.pop(_key(column)))
     asked = {name: ALIASES.get(_key(name), (_key(name),)) for name in (*FILES, *NAMES)}
-    return {name: [column for key in keys for column in by_key.get(key, ())] for name, keys in asked.items()}
+    return {
+        name: [*said.get(name, ()), *(column for key in keys for column in by_key.get(key, ()))]
+        for name, keys in asked.items()
+    }
 
 
-def _describe(folder: Path) -> Description:
-    table = table_in(folder)
+def describe_table(
+    folder: Path, table: Path | None = None, meant: Mapping[str, str] = MappingProxyType({})
+) -> Description:
+    """What a table says of the recordings below its folder.
+
+    Parameters
+    ----------
+    table : Path or None
+        None is the one that the folder has by its name.
+    meant : mapping of column to what it holds
+        As `parse_columns` reads it; other columns are told by what they are called.
+
+    Raises
+    ------
+    InputError
+        If there is no table, or it cannot be used.
+    """
+    if table is not None and not _names_files(table, meant):
+        shown = ", ".join(filter(None, (tidy(name) for name in header_of(table)[:10]))) or "none"
+        cure = "Say which one holds the files: --columns COLUMN=audio."
+        raise InputError(f"{printable(table.name)} has no column audio or midi. Its columns: {shown}.", cure)
+    table = table or table_in(folder, meant)
     if table is None and (unusable := unusable_table(folder)):
         raise InputError(unusable[1])
     if table is None:
@@ -223,8 +299,12 @@ def _describe(folder: Path) -> Description:
     rows = _rows_of(table)
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     numbers = {column for column in columns if _key(column) == "track" and _is_numbering(rows.values(), column)}
-    roles = _roles([column for column in columns if column not in numbers])
+    roles = _roles([column for column in columns if column not in numbers], meant)
     refused: list[tuple[str, str]] = []
+    n_own = len(columns) - sum(map(len, roles.values()))
+    if n_own > MOST_DETAILS:
+        why = f"It has {n_own} columns of its own; of a recording the first {MOST_DETAILS} that say anything are kept."
+        refused.append((printable(table.name), why))
     recordings: list[Recording] = []
     first_row: dict[Path, int] = {}
     for number, row in rows.items():
@@ -259,5 +339,5 @@ MANIFEST = Collection(
     title="Folder with a table",
     summary="Recordings of your own, described by mess.csv or mess.parquet: work, performer, instrument, session.",
     is_at=lambda folder: table_in(folder) is not None,
-    read=_describe,
+    read=describe_table,
 )

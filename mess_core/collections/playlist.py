@@ -7,6 +7,7 @@ from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote, urlsplit
 
 from mess_core.collections.collection import Description, Recording
+from mess_core.collections.manifest import is_table
 from mess_core.config import AUDIO_SUFFIXES
 from mess_core.errors import InputError
 from mess_core.storage.legacy_text import decode
@@ -23,8 +24,10 @@ def is_playlist(path: Path) -> bool:
 
 
 def library_name(path: Path) -> str:
-    """What a library is called by default: as its folder, its file, or its playlist without the suffix."""
+    """What a library is called by default: as its folder or its table's, or its file or playlist without the suffix."""
     resolved = path.resolve()
+    if is_table(resolved) and resolved.is_file():
+        return resolved.parent.name
     return resolved.stem if is_playlist(resolved) and resolved.is_file() else resolved.name
 
 

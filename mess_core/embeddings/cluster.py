@@ -56,6 +56,7 @@ from mess_core.errors import (
     MessError,
     StorageError,
 )
+from mess_core.installation import how_to_add
 from mess_core.storage.paths import Paths
 from mess_core.storage.remote import Elsewhere, parse_elsewhere
 from mess_core.storage.untrusted import printable
@@ -63,7 +64,6 @@ from mess_core.words import counted
 
 LOCAL = "local"  # a cluster of this machine alone, for as long as it is asked
 ALLOWED = "MESS_CLUSTERS"  # addresses, by commas, that a process may ask
-REQUIREMENTS = "requirements-cluster.txt"
 ANSWER_S = 5.0  # that an address may take
 START_S = 300.0  # that all workers may take to begin, their weights read
 POLL_S = 1.0
@@ -149,7 +149,7 @@ def check_settings(settings: ClusterSettings) -> None:
     """
     parse_elsewhere(settings.read_from)
     if not is_installed():
-        raise DependencyMissingError("Ray is not installed, on which clusters run.", f"pip install -r {REQUIREMENTS}")
+        raise DependencyMissingError("Ray is not installed, on which clusters run.", how_to_add("cluster"))
     if settings.address == LOCAL:
         return
     host, _, port = settings.address.rpartition(":")

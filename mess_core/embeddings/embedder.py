@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mess_core.embeddings.arrays import layers_asked
+from mess_core.embeddings.device import check_batch_size, check_device
 from mess_core.embeddings.extraction import (
     ExtractedTrack,
     FailedTrack,
@@ -26,7 +27,7 @@ from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.registry import DEFAULT, load_encoder
 from mess_core.errors import InputError
-from mess_core.storage.paths import Paths
+from mess_core.storage.paths import Paths, path_named
 
 
 class Embedder:
@@ -36,8 +37,10 @@ class Embedder:
     ----------
     encoder : str
         Its id; `mess_core.encoders.registry.encoder_ids()` lists them.
-    device : "cpu", "cuda", "mps" or None
+    device : "cpu", "cuda", "cuda:1", "mps" or None
         None is the fastest there is.
+    batch_size : int or None
+        Segments that are heard at a time; None is what suits the device.
     layers : sequence of int or None
         Which of its layers `get_scene_embeddings` and `get_timestamp_embeddings` tell; None is all.
     home : path or None
@@ -46,7 +49,7 @@ class Embedder:
     Raises
     ------
     InputError
-        If there is no such encoder.
+        If there is no such encoder, or no such device here.
     DataMissingError
         If its weights are not here; the hint says how to get them.
 
@@ -62,12 +65,16 @@ class Embedder:
         encoder: str = DEFAULT,
         *,
         device: str | None = None,
+        batch_size: int | None = None,
         layers: int | Sequence[int] | None = None,
         home: str | os.PathLike[str] | None = None,
     ) -> None:
         paths = Paths(Path(home).expanduser().resolve()) if home is not None else Paths.default()
         use_all_cores()
-        self._encoder = load_encoder(encoder, paths, device or choose_device())
+        if batch_size is not None:
+            check_batch_size(batch_size)
+        self.batch_size = batch_size
+        self._encoder = load_encoder(encoder, paths, check_device(device) if device else choose_device())
         self.layers = layers_asked(layers, self._encoder.info)
 
     @property
@@ -92,7 +99,12 @@ class Embedder:
         InputError
             If they have another shape, are too short, or are no numbers.
         """
-        return encode_in_halves(self._encoder, np.asarray(waveforms, np.float32))
+        heard = _floats(waveforms)
+        size = self.batch_size or len(heard)
+        if heard.ndim != 2 or len(heard) <= size:
+            return encode_in_halves(self._encoder, heard)
+        parts = [encode_in_halves(self._encoder, heard[at : at + size]) for at in range(0, len(heard), size)]
+        return np.concatenate(parts)
 
     @property
     def sample_rate(self) -> int:
@@ -154,18 +166,36 @@ class Embedder:
             If it is no audio, or silent.
         """
         if not raw:
-            return self.hear(Path(path)).embedding
+            return self.hear(path).embedding
         with tempfile.TemporaryDirectory(prefix="mess-") as folder:
             file = Path(folder) / "frames.safetensors"
-            self.hear(Path(path), raw=file)
+            self.hear(path, raw=file)
             return read_raw(file)
 
-    def hear(self, path: Path, track_id: str = "", title: str = "", raw: Path | None = None) -> ExtractedTrack:
+    def hear(
+        self, path: str | os.PathLike[str], track_id: str = "", title: str = "", raw: Path | None = None
+    ) -> ExtractedTrack:
         """A file's embedding with what decoding found out; its frames go to the file `raw`, if one is named."""
+        path = path_named(path)
         wanted = WantedTrack(track_id, title or path.name, path.expanduser(), raw)
-        for event in extract([wanted], self._encoder):
+        for event in extract([wanted], self._encoder, batch_size=self.batch_size):
             if isinstance(event, FailedTrack):
                 raise event.error
             if isinstance(event, ExtractedTrack):
                 return event
         raise InputError(f"{path} holds no audio.")
+
+
+def _floats(waveforms: object) -> np.ndarray:
+    """Waveforms as float32; whole numbers, as a WAV file holds them, are no waveforms."""
+    try:
+        found = np.asarray(waveforms)
+    except ValueError as error:
+        raise InputError("Waveforms are of unequal length, expected an array (n, n_samples).") from error
+    if found.dtype.kind in "iu":
+        cure = f"Divide them by {2 ** (8 * found.dtype.itemsize - 1):,}."
+        raise InputError(f"Waveforms are {found.dtype.name}, expected numbers from -1 to 1.", cure)
+    if found.dtype.kind != "f":
+        cure = "A file is heard by embed_file." if found.dtype.kind in "UO" else ""
+        raise InputError(f"Waveforms are {found.dtype.name}, expected an array (n, n_samples) of numbers.", cure)
+    return found.astype(np.float32, copy=False)

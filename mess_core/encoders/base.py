@@ -234,11 +234,14 @@ def check_waveforms(waveforms: np.ndarray, info: EncoderInfo) -> np.ndarray:
     """The door of every `encode`: shape, length and finiteness; returns contiguous float32, the input untouched."""
     waveforms = np.require(waveforms, np.float32, ["C", "W"])  # a copy of what is read-only, which torch warns of
     if waveforms.ndim != 2 or waveforms.shape[0] == 0:
-        raise InputError(f"{info.id} takes waveforms of shape (n, n_samples), got {waveforms.shape}.")
+        cure = "One alone: waveform[None]." if waveforms.ndim == 1 and len(waveforms) else ""
+        raise InputError(f"{info.id} takes waveforms of shape (n, n_samples), got {waveforms.shape}.", cure)
     if waveforms.shape[1] < info.min_samples:
+        is_turned = waveforms.shape[0] >= info.min_samples
         raise InputError(
             f"{info.id} takes at least {SHORT_S:g} s ({info.min_samples} samples at {info.sample_rate_hz} Hz), "
-            f"got {counted(waveforms.shape[1], 'sample')}."
+            f"got {counted(waveforms.shape[1], 'sample')}.",
+            "Are samples and waveforms exchanged? waveforms.T turns them." if is_turned else "",
         )
     if not np.isfinite(waveforms).all():
         raise InputError(f"{info.id} got a waveform with NaN or infinite samples.")

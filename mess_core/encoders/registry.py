@@ -17,6 +17,7 @@ from mess_core.encoders.hearings import HEARINGS, PREFIX, hearing_info
 from mess_core.encoders.imported import IMPORTED, imported_ids, imported_info, info_of
 from mess_core.encoders.weights import WeightsState, resolve, weights_state
 from mess_core.errors import DataMissingError, InputError, MessError
+from mess_core.spelling import did_you_mean
 from mess_core.storage.paths import Paths
 
 # MERT first, then what needs no download, what else can be fetched, and the controls.
@@ -55,16 +56,17 @@ def hearing_ids() -> tuple[str, ...]:
 
 def encoder_info(encoder_id: str, paths: Paths) -> EncoderInfo:
     """The facts of an encoder or a hearing, with the hashes recorded in this data folder."""
+    if not isinstance(encoder_id, str):
+        raise InputError(f"An encoder is {encoder_id!r}, expected its id.", f"For example {DEFAULT}.")
     if encoder_id.startswith(PREFIX):
         return hearing_info(encoder_id, lambda part: encoder_info(part, paths))
     if encoder_id.startswith(IMPORTED):
         return imported_info(encoder_id, paths)
     if encoder_id not in _table():
-        known = f"Choose one of: {', '.join(encoder_ids(paths))}."
-        raise InputError(
-            f"There is no encoder called {encoder_id!r}.",
-            f"{known} One of your own is there where its file is named: --plugin, or {plugins.FILES} for the app.",
-        )
+        ids = encoder_ids(paths)
+        own = f"One of your own is there where its file is named: --plugin, or {plugins.FILES} for the app."
+        hint = did_you_mean(encoder_id, ids, otherwise=f"Choose one of: {', '.join(ids)}. {own}")
+        raise InputError(f"There is no encoder called {encoder_id!r}.", hint)
     return resolve(_table()[encoder_id].info, paths)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 
 FORMAT = "mess-library-2"
+LICENCE = ("licence", "license")  # columns of the user's own table
 OLDER = ("mess-library-1",)  # the same without album, album artist, disc, movement, conductor and details
 NEIGHBOURS_UP_TO = 20_000  # tracks: every one is compared with every other
 N_NEIGHBOURS = 10
@@ -143,7 +145,7 @@ def export_library(
             "library": library,
             "counts": {**counts, "embeddings": n_total},
             "target_versions": dict(VERSIONS),
-            "collections": _collections(tracks),
+            "collections": _collections(tracks, workspace.catalogue.details(library)),
             "encoders": [
                 {
                     "fingerprint": each.info.fingerprint,
@@ -223,8 +225,8 @@ def _write_neighbours(scope: Scope, folder: Path) -> str | None:
     return None
 
 
-def _collections(tracks: Sequence[Track]) -> list[dict[str, Any]]:
-    """Who described the tracks, and under which licence the music is."""
+def _collections(tracks: Sequence[Track], details: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+    """Who described the tracks, and under which licence the music is: each by its own, where a table says it."""
     names = sorted({track.collection for track in tracks if track.collection})
     if not names:
         return []
@@ -234,11 +236,29 @@ def _collections(tracks: Sequence[Track]) -> list[dict[str, Any]]:
         {
             "id": name,
             "title": COLLECTIONS[name].title if name in COLLECTIONS else name,
-            "licence": COLLECTIONS[name].licence if name in COLLECTIONS else "unknown",
+            "licence": _licences(
+                [details.get(track.track_id, {}) for track in tracks if track.collection == name],
+                COLLECTIONS[name].licence if name in COLLECTIONS else "",
+            ),
             "n_tracks": sum(track.collection == name for track in tracks),
         }
         for name in names
     ]
+
+
+def _licences(details: Sequence[Mapping[str, str]], usual: str) -> str:
+    """Under which licences some recordings are: "CC0 (3), CC BY 4.0 (1)", or the one that all are under.
+
+    Examples
+    --------
+    >>> _licences([{"Licence": "CC0"}, {"license": "CC0"}, {"era": "late"}], "")
+    'CC0 (2), unknown (1)'
+    >>> _licences([{}, {}], "CC BY 4.0")
+    'CC BY 4.0'
+    """
+    own = ({name.casefold(): text for name, text in each.items()} for each in details)
+    found = Counter(next((each[name] for name in LICENCE if each.get(name)), usual or "unknown") for each in own)
+    return next(iter(found)) if len(found) == 1 else ", ".join(f"{name} ({n})" for name, n in found.most_common())
 
 
 # --- tables -------------------------------------------------------------------------------------------------

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mess_core.errors import InputError
+from mess_core.probing.result import UNTRAINED as UNTRAINED
 from mess_core.probing.result import Level
 from mess_core.words import counted
 
 TRAIN_MEAN = "train mean"  # the name of the dullest baseline, whose R² is 0
-UNTRAINED = "untrained"  # of the one that takes as long as the encoder itself: the same network, not trained
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,9 @@ class ProbeData:
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 3 or 0 in self.vectors.shape:
-            raise InputError(f"Vectors of shape {self.vectors.shape}, expected (n_rows, n_layers, dim), each above 0.")
+            cure = "Of one layer: vectors[:, None, :]." if self.vectors.ndim == 2 else ""
+            shape = self.vectors.shape
+            raise InputError(f"Vectors of shape {shape}, expected (n_rows, n_layers, dim), each above 0.", cure)
         n_rows, n_layers, _ = self.vectors.shape
         if not np.isfinite(self.vectors).all():
             bad = int((~np.isfinite(self.vectors)).any(axis=(1, 2)).sum())
@@ -77,7 +79,9 @@ class ProbeData:
             )
         for what, ids in (("groups", self.groups), ("tracks", self.tracks)):
             if ids is not None and len(ids) != n_rows:
-                raise InputError(f"{len(ids)} {what} for {counted(n_rows, 'row')}, expected one per row.")
+                is_turned = len(ids) == n_layers
+                cure = "Are rows and layers exchanged? vectors.swapaxes(0, 1) turns them." if is_turned else ""
+                raise InputError(f"{len(ids)} {what} for {counted(n_rows, 'row')}, expected one per row.", cure)
         group_of = dict(zip(() if self.tracks is None else self.tracks, self.groups, strict=False))
         for track, group in zip(() if self.tracks is None else self.tracks, self.groups, strict=False):
             if group_of[track] != group:
@@ -85,6 +89,8 @@ class ProbeData:
         for name, values in self.targets.items():
             if np.shape(values) != (n_rows,):
                 raise InputError(f"Target {name} has shape {np.shape(values)}, expected ({n_rows},).")
+            if np.asarray(values).dtype.kind not in "fiub":
+                raise InputError(f"Target {name} holds {np.asarray(values).dtype.name}, expected numbers.")
             if np.isinf(values).any():
                 raise InputError(f"Target {name} holds infinity; an undefined value is NaN.")
         for name, values in {**self.baselines, **self.identities}.items():

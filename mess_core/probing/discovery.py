@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from mess_core.catalogue.catalogue import Catalogue, Track
+from mess_core.catalogue.catalogue import NAMES, Catalogue, Track
 from mess_core.config import HOP_S, RATERS, SEGMENT_S, SPREAD
 from mess_core.embeddings.joining import same_time
 from mess_core.embeddings.store import EmbeddingStore, TrackEmbedding
@@ -32,6 +32,7 @@ from mess_core.probing.directions import Directions, fit_directions
 from mess_core.probing.folds import connect_groups
 from mess_core.probing.predictions import predictions_to_bytes, with_predictions, without_predictions
 from mess_core.probing.result import Level, ProbeResult, ProbeSettings
+from mess_core.spelling import check_name, did_you_mean
 from mess_core.storage.beside import beside, read_beside, sweep_beside, unnamed_beside, write_beside
 from mess_core.storage.files import read_sealed, write_sealed
 from mess_core.storage.kept import Beside, Kind, verify_document
@@ -61,6 +62,7 @@ NEED_A_SCORE = ("rubato", "tempo_variability")
 
 Group = str  # one of GROUPS, or a column of the user's own table
 GROUPS = ("work", "recording", "performer", "session")
+NAMED = (*NAMES, "collection")  # what the catalogue knows of every track, by which can be grouped as well
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,19 @@ class Discovery:
     def title(self) -> str:
         """What sets this run apart from others of its library."""
         return " · ".join([self.encoder, self.group, self.level, *in_words(self.result.settings)])
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What is to be known of its groups, a sentence each."""
+        if self.group != "work" or not self.n_without_work:
+            return ()
+        how_many = "None" if self.n_without_work == self.n_tracks else f"{self.n_without_work:,}"
+        of = f"{how_many} of {counted(self.n_tracks, 'track')}"
+        if how_many == "None":
+            said = f"{of} names its work, so each counts as one"
+        else:
+            said = f"{of} name no work, so each of these counts as one"
+        return (f"{said}: performances of one piece may be on both sides of a split.",)
 
     def why_again(self, content: str, n_embedded: int) -> str:
         """Why it should be run again, in a sentence; empty if what it rests on is as it was.
@@ -309,7 +324,7 @@ def groups_of(
 ) -> tuple[str, ...]:
     """The group of each track: what shares a work, a performer or a session is never on both sides of a split.
 
-    `details` by track id, where the group is a column of the user's own table.
+    `details` by track id, where the group is a column of the user's own table; another name of the catalogue does, too.
     """
     ids = [track.track_id for track in tracks]
     columns: dict[str, list[str | None]] = {
@@ -319,6 +334,8 @@ def groups_of(
         "session": [f"{track.performer}, {track.session}" if track.session else track.performer for track in tracks],
     }
     own = [details.get(track_id, {}).get(group) for track_id in ids]
+    if group in NAMED and not any(own):
+        own = [getattr(track, group) for track in tracks]
     return connect_groups(ids, columns.get(group, own))
 
 
@@ -365,12 +382,16 @@ def check_columns(catalogue: Catalogue, library: str, group: Group, level: Level
     InputError
         With those that there are.
     """
+    check_name("level", level, get_args(Level))
     known = catalogue.detail_names(library)
-    needed = [*([] if group in GROUPS else [group]), *(column for column in columns if column not in COMPARABLE)]
+    groups = (*GROUPS, *NAMED)
+    needed = [*([] if group in groups else [group]), *(column for column in columns if column not in COMPARABLE)]
     for column in needed:
         if column not in known:
             there = ", ".join(known) or "none; a mess.csv in the folder gives some"
-            raise InputError(f"No track of {library!r} has a column {column!r}.", f"Columns of your table: {there}.")
+            others = groups if column == group else COMPARABLE
+            near = did_you_mean(column, [*known, *others], f"Columns of your table: {there}.")
+            raise InputError(f"No track of {library!r} has a column {column!r}.", near)
     if columns and level != "track":
         raise InputError(
             "A column of your table or a track feature tells of whole tracks, not of segments.",

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from mess_core.probing.arguments import as_names, as_numbers, named_arrays
 from mess_core.probing.data import TRAIN_MEAN, Block, Matrix, ProbeData, blocks_of, matrices_of, narrowed
 from mess_core.probing.folds import assign_folds
 from mess_core.probing.regressor import RegressorProbe
@@ -79,14 +80,33 @@ def probe_layers(
     probe: Any = None,
     on_progress: OnProgress = no_progress,
 ) -> ProbeResult:
-    """Probe every layer for every target: `fit_cells`, then `add_null`. See `ProbeData` and `ProbeSettings`.
+    """Probe every layer for every target: `fit_cells`, then `add_null`.
 
-    `probe` is any regressor of scikit-learn in the place of ridge; see `regressor.py` for what then holds and what does
-    not. The null is 1000 permutations by default, with `probe` none: each fits everything once more.
+    Parameters
+    ----------
+    vectors, targets, groups, baselines, identities, tracks
+        As of `ProbeData`; lists do as well.
+    alphas, n_folds, n_repeats, n_bootstraps, n_permutations, seed
+        As of `ProbeSettings`; the null is 1000 permutations, with `probe` none: each of them fits everything once more.
+    probe : regressor of scikit-learn or None
+        In the place of ridge; see `regressor.py` for what then holds and what does not.
+
+    Raises
+    ------
+    InputError
+        If they do not fit each other, or are no numbers.
     """
     if n_permutations is None:
         n_permutations = ProbeSettings.n_permutations if probe is None else 0
-    data = ProbeData(vectors, targets, groups, baselines or {}, identities or {}, tracks)
+    alphas = (alphas,) if isinstance(alphas, int | float) else alphas
+    data = ProbeData(
+        as_numbers("vectors", vectors),
+        named_arrays("targets", targets),
+        as_names("groups", groups),
+        {name: as_numbers(name, values) for name, values in named_arrays("baselines", baselines or {}).items()},
+        {name: as_numbers(name, values) for name, values in named_arrays("identities", identities or {}).items()},
+        None if tracks is None else as_names("tracks", tracks),
+    )
     settings = ProbeSettings(tuple(map(float, alphas)), n_folds, n_repeats, n_bootstraps, n_permutations, seed)
     if probe is not None:
         settings, predict = replace(settings, alphas=(1.0,)), RegressorProbe(probe)

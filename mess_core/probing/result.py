@@ -16,14 +16,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mess_core.errors import ArtefactMismatchError, InputError
+from mess_core.errors import ArtefactMismatchError, InputError, UnknownTrackError
 from mess_core.probing.uncertainty import MIN_GROUPS
+from mess_core.spelling import check_name, did_you_mean
 from mess_core.storage.untrusted import build, understanding
 from mess_core.words import counted
 
 FORMAT = "mess-probe-2"
 TOO_SURE = "mess-probe-1"  # the same with intervals that covered .75 to .85 instead of .95: these are not read
 ALPHAS = tuple(float(alpha) for alpha in np.logspace(-2, 7, 28))  # on standardised features
+UNTRAINED = "untrained"  # the baseline that takes as long as the encoder itself: the same network, not trained
 LABELS = (("high", 0.8), ("medium", 0.5), ("experimental", 0.2))  # from the lower end of R²'s interval
 MAX_P = 0.05
 LEAST_PERMUTATIONS = 199  # below it p is too rough for the word "encodes"
@@ -173,18 +175,20 @@ class ProbeResult:
         return any(cell.r2_low is not None for cell in self.cells)
 
     def cell(self, layer: int, target: str) -> ProbeCell:
-        """The cell of one layer and target; KeyError if there is none."""
+        """The cell of one layer and target; UnknownTrackError, a KeyError, if there is none."""
         for cell in self.cells:
             if (cell.layer, cell.target) == (layer, target):
                 return cell
-        raise KeyError((layer, target))
+        self.target(target)
+        raise UnknownTrackError(f"There is no layer {layer!r}.", f"Layers are 0 to {self.n_layers - 1}.")
 
     def target(self, target: str) -> TargetProbe:
-        """The summary of one target; KeyError if it was not probed."""
+        """The summary of one target; UnknownTrackError, a KeyError, if it was not probed."""
         for summary in self.targets:
             if summary.target == target:
                 return summary
-        raise KeyError(target)
+        probed = [summary.target for summary in self.targets]
+        raise UnknownTrackError(f"The target {target!r} was not probed.", did_you_mean(str(target), probed))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, in types that strict JSON knows."""
@@ -236,6 +240,10 @@ def check_settings(settings: ProbeSettings) -> None:
     InputError
         If alphas are not positive, finite and ascending, or a number is below its least value.
     """
+    if not isinstance(settings, ProbeSettings):
+        raise InputError(f"Settings are a {type(settings).__name__}, expected ProbeSettings(n_folds=5, …).")
+    for name in settings.without:
+        check_name("baseline to leave out", name, [UNTRAINED])
     alphas = np.array(settings.alphas)
     if len(alphas) == 0 or not (np.isfinite(alphas) & (alphas > 0)).all() or (np.diff(alphas) <= 0).any():
         raise InputError(f"Alphas {settings.alphas}, expected at least one, each above 0, ascending.")

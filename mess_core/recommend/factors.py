@@ -18,9 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mess_core.errors import DependencyMissingError
+from mess_core.installation import how_to_add
 from mess_core.recommend.columns import Interactions
-
-INSTALL = "pip install implicit==0.7.3"
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,9 @@ def why_no_factors() -> DependencyMissingError | None:
     """What keeps factors from being learned; None where nothing does."""
     if importlib.util.find_spec("implicit") is not None:
         return None
-    return DependencyMissingError("The package implicit, which learns factors, is not installed.", INSTALL)
+    return DependencyMissingError(
+        "The package implicit, which learns factors, is not installed.", how_to_add("recommenders")
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,6 +31,7 @@ from mess_core.recommend.places import places_of
 from mess_core.recommend.profile import Profile, weigh_by
 from mess_core.recommend.sections import SECTIONS, Section, choose_next, most_liked_lately, week_began_s
 from mess_core.recommend.simulated import is_simulated
+from mess_core.spelling import did_you_mean
 from mess_core.workspace.scope import Scope
 
 
@@ -124,7 +125,9 @@ def recommend(
     """
     section = SECTIONS.get(section_id)
     if section is None:
-        raise InputError(f"There is no section {section_id!r}.", f"Choose one of: {', '.join(SECTIONS)}.")
+        raise InputError(f"There is no section {section_id!r}.", did_you_mean(str(section_id), SECTIONS))
+    if not isinstance(k, int):
+        raise InputError(f"k is {k!r}, expected a number of recordings.")
     if k < 1:
         raise InputError(f"{k} recommendations were asked for, expected 1 or more.")
     if not 0.0 <= surprise <= 1.0:  # false of NaN too

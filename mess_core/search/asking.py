@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
-from mess_core.catalogue.catalogue import Track
+from mess_core.catalogue.catalogue import ALL, Track
 from mess_core.collections.opening import read_track
 from mess_core.embeddings.embedder import Embedder
 from mess_core.embeddings.store import side_by_side
@@ -14,11 +16,15 @@ from mess_core.errors import UnknownTrackError
 from mess_core.search.answers import Query, query_of
 from mess_core.search.selection import Facts
 from mess_core.search.track_facts import facts_of
+from mess_core.spelling import MOST_COMPARED
 from mess_core.targets.measurements import Files, measure_track
+from mess_core.words import listed
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 
 EmbedderOf = Callable[[str], Embedder]
+MOST_NAMED = 3  # recordings of one title
+NEAR_ID = 0.85  # of 16 digits: two slips
 
 
 def find_named(workspace: Workspace, text: str) -> str:
@@ -34,9 +40,8 @@ def find_named(workspace: Workspace, text: str) -> str:
     path = Path(text).expanduser()
     track_id = read_track(path).track.track_id if path.is_file() else text
     if not workspace.catalogue.has(track_id):
-        raise UnknownTrackError(
-            f"{text!r} is no recording of the catalogue.", "Name a track id, or add the file first."
-        )
+        hint = _meant(workspace, ALL, text) or "Name a track id, or add the file first."
+        raise UnknownTrackError(f"{text!r} is no recording of the catalogue.", hint)
     return track_id
 
 
@@ -63,9 +68,18 @@ def find_query(scope: Scope, text: str, embedder: EmbedderOf | None = None, *, m
     try:
         return find_track(scope, text, embedder, measures=measures)
     except UnknownTrackError as error:
-        raise UnknownTrackError(
-            f"{text!r} is neither a file nor a track id of the catalogue.", "Give the path of an audio file."
-        ) from error
+        hint = _meant(scope.workspace, scope.library, text) or "Give the path of an audio file."
+        raise UnknownTrackError(f"{text!r} is neither a file nor a track id of the catalogue.", hint) from error
+
+
+def _meant(workspace: Workspace, library: str, text: str) -> str:
+    """Which recording a text may have meant, by its title or a slip in its id; empty where none is near."""
+    titles = {track_id: label.split(" · ")[0] for track_id, label in workspace.catalogue.labels(library).items()}
+    called = [track_id for track_id, title in titles.items() if title.casefold() == text.casefold()]
+    if called:
+        return f"It is the title of {listed(called, most=MOST_NAMED, joint='or')}: name that."
+    near = difflib.get_close_matches(text, list(islice(titles, MOST_COMPARED)), 1, cutoff=NEAR_ID)
+    return f"Did you mean {near[0]}, {titles[near[0]]!r}?" if near else ""
 
 
 def find_track(scope: Scope, track_id: str, embedder: EmbedderOf | None = None, *, measures: bool = False) -> Query:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mess_core.catalogue.catalogue import ALL, NAMES
+from mess_core.catalogue.catalogue import ALL, FILTERS, NAMES
 from mess_core.errors import InputError
 from mess_core.probing.discovery import Discovery
 from mess_core.search.answers import (
@@ -31,6 +31,7 @@ from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.question import Copies, Hubs, Question, Wanted, parse_between, parse_heard_as, parse_where
 from mess_core.search.segments import SegmentIndex
 from mess_core.search.words import parse_words
+from mess_core.spelling import check_name, did_you_mean
 from mess_core.workspace.scope import Scope, scope_of, scope_to_listen
 from mess_core.workspace.workspace import Workspace
 
@@ -134,7 +135,7 @@ def plan_inquiry(
         along=asked.along,
         reverse=asked.reverse,
     )
-    _check_values(workspace, asked.library, question.where)
+    check_narrowed(workspace, asked.library, question)
     is_of_passage = asked.passage is not None
     return make_plan(scope, question, discovery_of(scope), is_of_passage=is_of_passage, engine=asked.engine)
 
@@ -172,11 +173,22 @@ def answer_plan(
     return answer_passage(segments, plan, query_of(plan), passage)
 
 
-def _check_values(workspace: Workspace, library: str, where: Sequence[tuple[str, str]]) -> None:
-    """Refuse what no track of the library says: a slip of the pen, where an empty answer would look like one."""
-    for name, wanted in where:
-        said = workspace.catalogue.values_of(library, name)
+def check_narrowed(workspace: Workspace, library: str, question: Question) -> None:
+    """Refuse what no track of the library says: a slip of the pen, where an empty answer would look like one.
+
+    Raises
+    ------
+    InputError
+        If there is no such column, or none of its tracks says that.
+    """
+    catalogue = workspace.catalogue
+    columns = [*NAMES, *catalogue.detail_names(library)] if question.where else []
+    for name, _ in question.where:
+        check_name("column", name, columns)
+    filters = ((name, wanted) for name in FILTERS for wanted in getattr(question, f"{name}s"))
+    for name, wanted in (*question.where, *filters):
+        said = catalogue.values_of(library, name)
         if wanted.casefold() not in {value.casefold() for value in said}:
             more = f" and {len(said) - MOST_VALUES_NAMED:,} more" if len(said) > MOST_VALUES_NAMED else ""
             there_is = f"There is: {', '.join(said[:MOST_VALUES_NAMED])}{more}." if said else "No track has any."
-            raise InputError(f"No track has {wanted!r} as its {name}.", there_is)
+            raise InputError(f"No track has {wanted!r} as its {name}.", did_you_mean(wanted, said, there_is))

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -336,6 +337,29 @@ def parse_passage(text: str) -> tuple[float, float]:
         raise InputError(
             f"The passage {text!r} cannot be read, expected START:END in seconds, for example 12.5:20."
         ) from error
+    _check_passage(start_s, end_s)
+    return start_s, end_s
+
+
+def seconds_of(passage: Any) -> tuple[float, float]:
+    """A passage as it is given in Python, (start, end) in seconds, or as it is typed.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+
+    Examples
+    --------
+    >>> seconds_of((1, 2.5)), seconds_of("1:2.5")
+    ((1.0, 2.5), (1.0, 2.5))
+    """
+    if isinstance(passage, str):
+        return parse_passage(passage)
+    try:
+        start_s, end_s = (float(part) for part in passage)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"The passage is {passage!r}, expected (start, end) in seconds.") from error
     _check_passage(start_s, end_s)
     return start_s, end_s
 

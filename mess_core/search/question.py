@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
+from typing import Any, Literal, get_args
 
 from mess_core.encoders.vocabulary import VOCABULARY, meaning
 from mess_core.errors import InputError
 from mess_core.numbers import plain_number
 from mess_core.probing.aspects import ASPECTS
+from mess_core.spelling import check_name
 from mess_core.targets.base import CIRCLE
 from mess_core.targets.key import NAMES as PITCH_CLASSES
 from mess_core.targets.registry import TARGETS, name_of
@@ -20,6 +21,8 @@ Wanted = Literal["auto", "layer", "direction", "measured", "learned"]
 Copies = Literal["keep", "collapse", "exclude"]
 Hubs = Literal["auto", "on", "off"]
 COPIES: tuple[Copies, ...] = ("keep", "collapse", "exclude")
+CAPS = ("max_per_work", "max_per_performer", "max_per_album")
+SEVERAL = frozenset({"composers", "performers", "instruments", "collections", "splits", "heard_as", "like", "unlike"})
 CALLED = {target.title.casefold(): target.id for target in reversed(TARGETS.values())} | {"key": "key_pitch_class"}
 MOST_NAMED = 20  # recordings to be like, and to be unlike: more are a collection, not a question
 
@@ -144,6 +147,10 @@ def check_question(question: Question) -> None:
     """
     for aspect in [*question.aspects, *question.avoid]:
         check_name("aspect", aspect, ASPECTS)
+    check_name("geometry", question.geometry, get_args(Wanted))
+    check_name("way with near-duplicates", question.duplicates, COPIES)
+    check_name("way with other recordings of a work", question.versions, COPIES)
+    check_name("way with hubs", question.hubs, get_args(Hubs))
     for word in question.heard_as:
         check_name("tag", word, VOCABULARY)
     for each in question.between:
@@ -185,19 +192,60 @@ def check_question(question: Question) -> None:
             raise InputError("A recording that answers should be like, or should not, is named twice.", "Once will do.")
         if len(named) > MOST_NAMED:
             raise InputError(f"{len(named)} recordings are named at once, expected at most {MOST_NAMED}.")
-    for name in ("work", "performer", "album"):
-        cap = getattr(question, f"max_per_{name}")
+    for name in CAPS:
+        cap = getattr(question, name)
         if cap is not None and cap < 1:
-            raise InputError(f"At most {cap} per {name} would leave nothing.", "Expected 1 or more.")
+            of = name.removeprefix("max_per_")
+            raise InputError(f"At most {cap} per {of} would leave nothing.", "Expected 1 or more.")
 
 
-def check_name(kind: str, name: str, known: Collection[str]) -> None:
-    """InputError for a name that does not exist, with the nearest one that does."""
-    if name in known:
-        return
-    near = difflib.get_close_matches(name, list(known), 1)
-    hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
-    raise InputError(f"There is no {kind} {name!r}.", hint)
+def question_of(
+    aspects: Any = None, avoid: Any = (), k: Any = 10, words: tuple[str, ...] = (), **further: Any
+) -> Question:
+    """The question that somebody asks in Python, its kinds of values looked at; `check_question` looks at the values.
+
+    Raises
+    ------
+    InputError
+        If there is no such part of a question, or a value is of another kind than it takes.
+    """
+    for name in further:
+        check_name("option of a question", name, [each.name for each in fields(Question)])
+    if not isinstance(aspects or {}, Mapping):
+        raise InputError(f"Aspects are a {type(aspects).__name__}, expected their weights: {{'brightness': 1}}.")
+    for aspect, weight in (aspects or {}).items():
+        if not isinstance(weight, Real):
+            raise InputError(f"The weight of {aspect} is {weight!r}, expected a number.")
+    for name, value in {"k": k, **{name: further[name] for name in CAPS if further.get(name) is not None}}.items():
+        if not isinstance(value, Integral):
+            raise InputError(f"{name} is {value!r}, expected a whole number.")
+    if not isinstance(further.get("diversity", 0), Real):
+        raise InputError(f"diversity is {further['diversity']!r}, expected 0 to 1.")
+    for name in SEVERAL & further.keys():
+        further[name] = _several(name, further[name])
+    if "where" in further:
+        further["where"] = _pairs(further["where"])
+    if any(not isinstance(each, Between) for each in further.get("between", ())):
+        further["between"] = parse_between(_several("between", further["between"]))
+    return Question(aspects=dict(aspects or {}), avoid=_several("avoid", avoid), k=int(k), words=words, **further)
+
+
+def _several(name: str, value: Any) -> tuple[str, ...]:
+    """Names; one alone is one, and not its letters."""
+    found = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
+    if not all(isinstance(each, str) for each in found):
+        raise InputError(f"{name} is {value!r}, expected one or several names.")
+    return found
+
+
+def _pairs(where: Any) -> tuple[tuple[str, str], ...]:
+    """What must be said of a track: a mapping, pairs, or texts as on the command line."""
+    asked = where.items() if isinstance(where, Mapping) else [where] if isinstance(where, str) else where
+    try:
+        pairs = [each.split("=", 1) if isinstance(each, str) else each for each in asked]
+        return tuple((str(name).strip(), str(value).strip()) for name, value in pairs)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"where is {where!r}.", "Write what a track must be: {'era': 'late'}.") from error
 
 
 def parse_aspects(text: str) -> dict[str, float]:

@@ -17,11 +17,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from platformdirs import user_data_path
+
+from mess_core.errors import InputError
+from mess_core.installation import PACKAGE, clone
 
 HOME_VARIABLE = "MESS_HOME"
 UPLOADS, COPIES, TRASH, CACHE = "uploads", "copies", "trash", "cache"
@@ -39,10 +43,8 @@ class Paths:
         home = os.environ.get(HOME_VARIABLE)
         if home:
             return cls(Path(home).expanduser().resolve())
-        repository = Path(__file__).resolve().parents[2]
-        return cls(
-            repository / "data" if (repository / "app.py").is_file() else user_data_path("mess", appauthor=False)
-        )
+        repository = clone()
+        return cls(user_data_path(PACKAGE, appauthor=False) if repository is None else repository / "data")
 
     # --- what cannot be made again --------------------------------------------------------------------------
 
@@ -163,3 +165,23 @@ def file_name(name: str) -> str:
     """
     quoted = quote(name, safe=" ")
     return quoted if len(quoted) <= 100 else f"{quoted[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def path_named(path: object) -> Path:
+    """A path that somebody gave in Python, text or Path.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+
+    Examples
+    --------
+    >>> path_named(["a.wav", "b.wav"])
+    Traceback (most recent call last):
+    mess_core.errors.InputError: A path is a list, expected text or a Path. Several are given one by one.
+    """
+    if isinstance(path, str | os.PathLike):
+        return Path(path)
+    cure = "Several are given one by one." if isinstance(path, Iterable) else ""
+    raise InputError(f"A path is a {type(path).__name__}, expected text or a Path.", cure)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mess_core.catalogue.catalogue import check_library_name
+from mess_core.collections.manifest import check_meant
 from mess_core.collections.published import AUTO
 from mess_core.storage.jobs import ONLY_MIDI, PRIORITY_SOON, Job
 from mess_core.work.request import Done, Request, library_words, short
@@ -21,6 +22,7 @@ class AddRequest(Request):
     """Register a folder or file; where an encoder is named, that goes on with it.
 
     renders : what has only MIDI is played
+    columns : pairs of a column of the user's own table and what it holds, where it is not called so
     """
 
     path: Path
@@ -28,6 +30,7 @@ class AddRequest(Request):
     encoder_id: str | None = None
     collection: str = AUTO
     renders: bool = False
+    columns: tuple[tuple[str, str], ...] = ()
 
     kind: ClassVar[str] = "add"
     priority: ClassVar[int] = PRIORITY_SOON  # before all that takes long
@@ -35,11 +38,18 @@ class AddRequest(Request):
 
     @classmethod
     def _read(cls, entries: Mapping[str, Any]) -> dict[str, Any]:
-        return {"path": Path(entries["path"])}
+        columns = tuple((str(column), str(role)) for column, role in entries.get("columns", ()))
+        return {"path": Path(entries["path"]), "columns": columns}
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Without columns, where nothing is said of them."""
+        return {name: value for name, value in super().arguments.items() if value or name != "columns"}
 
     def begin(self, workspace: Workspace) -> None:
         check_library_name(self.library)
         check_path(self.path)
+        check_meant(dict(self.columns))
 
     def resource(self, workspace: Workspace) -> str:
         return f"add {self.library}"
@@ -61,6 +71,7 @@ class AddRequest(Request):
             self.library,
             self.collection,
             renders=self.renders,
+            columns=dict(self.columns),
             on_progress=on_progress,
             on_refused=task.fail_item,
             guard=task.guard_unless_cancelled,

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from mess_core.catalogue.catalogue import Track
 from mess_core.embeddings.cluster import ClusterSettings, check_settings, extract_on_cluster, require_allowed
+from mess_core.embeddings.device import check_batch_size, check_device, check_threads, computing_threads
 from mess_core.embeddings.extraction import (
     BatchDone,
     Event,
@@ -46,7 +47,8 @@ from mess_core.workspace.workspace import Workspace
 
 NOTHING = "Nothing to do: every track is embedded."
 SPEED_EVERY_S = 5.0  # how often the speed of an encoder is noted while it runs: estimates go by it
-RARE = ("shard", "cluster", "read_from", "n_workers")  # fields that most requests leave empty
+# Fields that most requests leave empty.
+RARE = ("shard", "cluster", "read_from", "n_workers", "device", "batch_size", "n_threads")
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class ExtractRequest(Request):
     shard : "I/N", of the tracks only the I-th of N parts (see `shards`); "" is all of them
     cluster, read_from, n_workers : as `ClusterSettings`, of a cluster that computes it; "" is this machine
     goes_on : discovery follows, if the library is large enough and nothing was discovered yet
+    device, batch_size, n_threads : what computes, how many segments at a time, on how many threads; "" and 0 are what
+        suits this machine
     """
 
     library: str
@@ -67,6 +71,9 @@ class ExtractRequest(Request):
     cluster: str = ""
     read_from: str = ""
     n_workers: int = 0
+    device: str = ""
+    batch_size: int = 0
+    n_threads: int = 0
 
     kind: ClassVar[str] = "extract"
     may_go_well_again: ClassVar[bool] = True
@@ -83,6 +90,15 @@ class ExtractRequest(Request):
             raise InputError("Raw hidden states never leave their machine.", "Leave out --keep-raw, or --cluster.")
         if not self.cluster and (self.read_from or self.n_workers):
             raise InputError("Without a cluster, music is read where it is.", "Add --cluster local, or an address.")
+        if self.cluster and (self.device or self.batch_size or self.n_threads):
+            cure = "Leave out --device, --batch-size and --threads, or --cluster."
+            raise InputError("Workers of a cluster compute on what they find.", cure)
+        if self.device:
+            check_device(self.device)
+        if self.batch_size:
+            check_batch_size(self.batch_size)
+        if self.n_threads:
+            check_threads(self.n_threads)
         if self.cluster:
             require_allowed(self.cluster)
             check_settings(ClusterSettings(self.cluster, self.read_from))
@@ -103,6 +119,13 @@ class ExtractRequest(Request):
         return f"embedding for “{by}”" if self.encoder_id.startswith(PREFIX) else f"embedding with {by}"
 
     def run(self, task: Task) -> Done:
+        if self.device:
+            check_device(self.device)  # whoever goes on with it may be another process, without that device
+        task.device, task.batch_size = self.device, self.batch_size
+        with computing_threads(self.n_threads):
+            return self._embed(task)
+
+    def _embed(self, task: Task) -> Done:
         scope = scope_of(task.workspace, self.library, self.encoder_id)
         scope.require_library()
         messages = []
@@ -308,7 +331,8 @@ def embed_tracks(
             return extract_on_cluster(list(wanted()), list(encoders), cluster)
         loaded = [encoder for encoder in encoders.values() if encoder]
         by = {encoder.info: encoder for encoder in loaded}
-        return extract(wanted(), *(Together([by[info] for info in group]) for group in groups))
+        together = (Together([by[info] for info in group]) for group in groups)
+        return extract(wanted(), *together, batch_size=task.batch_size or None)
 
     with closing(heard()) as events:
         for event in events:

@@ -15,6 +15,7 @@ from mess_core.learning.students import PLAIN, STUDENTS, TRIED_ONLY
 from mess_core.learning.trial import TrialResult, hiding_curve, learning_curve, require_searchable, run_trial, teach
 from mess_core.numbers import number
 from mess_core.search.learned import LearnedMetric, save_metric
+from mess_core.spelling import did_you_mean
 from mess_core.storage.provenance import digest, provenance
 from mess_core.work.courses import gather, segments_of
 from mess_core.work.request import Done, Request, encoder_words, library_words
@@ -60,9 +61,11 @@ class LearnRequest(Request):
 
     def begin(self, workspace: Workspace) -> None:
         if self.source not in SOURCES:
-            raise InputError(f"Nothing is learned from {self.source!r}.", f"Choose one of: {', '.join(SOURCES)}.")
+            raise InputError(f"Nothing is learned from {self.source!r}.", did_you_mean(self.source, SOURCES))
         if self.student not in (LADDER, EVERYONE, *STUDENTS):
-            raise InputError(f"There is no student {self.student!r}.", f"Choose one of: all, {', '.join(STUDENTS)}.")
+            raise InputError(
+                f"There is no student {self.student!r}.", did_you_mean(self.student, [EVERYONE, *STUDENTS])
+            )
         if self.activates:
             require_searchable(self.student)
         if not 1 <= self.n_seeds <= MOST_SEEDS:

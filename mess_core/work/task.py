@@ -41,11 +41,15 @@ class Task:
     Parameters
     ----------
     encoders : dict
-        Loaded encoders by fingerprint, shared by the tasks of one process.
+        Loaded encoders by fingerprint and, where it is not the usual one, device; shared by the tasks of one process.
     is_stopping : threading.Event
         Set when the process should end.
     on_pause : callable
         Called between batches: the moment to do something urgent first.
+    device : str
+        What its encoders compute on; "" is the fastest there is.
+    batch_size : int
+        Segments that they hear at a time; 0 is what suits the device.
     """
 
     workspace: Workspace
@@ -54,6 +58,8 @@ class Task:
     encoders: dict[str, Encoder] = field(default_factory=dict)
     is_stopping: threading.Event = field(default_factory=threading.Event)
     on_pause: Callable[[], None] = lambda: None
+    device: str = ""
+    batch_size: int = 0
     _is_cancelled: threading.Event = field(default_factory=threading.Event)
     _is_lost: threading.Event = field(default_factory=threading.Event)
     _last_progress: float = 0.0
@@ -115,11 +121,12 @@ class Task:
         At most two stay in memory, one for the library and one for queries.
         """
         fingerprint = encoder_info(encoder_id, self.workspace.paths).fingerprint
-        if fingerprint not in self.encoders:
+        key = f"{fingerprint} {self.device}".rstrip()
+        if key not in self.encoders:
             while len(self.encoders) >= 2:
                 self.encoders.pop(next(iter(self.encoders)))
-            self.encoders[fingerprint] = load_encoder(encoder_id, self.workspace.paths, choose_device())
-        return as_certified(self.encoders[fingerprint], self.workspace.database)
+            self.encoders[key] = load_encoder(encoder_id, self.workspace.paths, self.device or choose_device())
+        return as_certified(self.encoders[key], self.workspace.database)
 
     def _beat(self, is_over: threading.Event) -> None:
         """The heartbeat thread: renews the lease, and looks often whether an end was asked for."""

@@ -12,16 +12,18 @@ is not there is never deleted: a disk may be unmounted. One file that cannot be 
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
-from mess_core.catalogue.catalogue import Described, Lost, NewTrack
+from mess_core.catalogue.catalogue import Described, Lost, NewTrack, readable
 from mess_core.collections.collection import Collection, Description, Recording
 from mess_core.collections.folder import FOLDER
-from mess_core.collections.manifest import MANIFEST
+from mess_core.collections.manifest import MANIFEST, check_meant, describe_table, is_table
 from mess_core.collections.opening import midi_beside, open_recording
 from mess_core.collections.playlist import is_playlist, read_playlist
 from mess_core.collections.published import AUTO, detect
@@ -30,11 +32,12 @@ from mess_core.collections.walking import MIDI_SUFFIXES, find_music, unread_sent
 from mess_core.errors import InputError, MessError, of_item
 from mess_core.storage.database import Guard
 from mess_core.storage.paths import Paths
-from mess_core.storage.untrusted import printable
+from mess_core.storage.untrusted import parse_json_value, printable, understanding
 from mess_core.words import counted
 from mess_core.workspace.workspace import Workspace, check_path
 
 COMMIT_EVERY_S = 1.0
+WITHOUT_WORKS = "None names its work, so each counts as a work of its own: a column work says what belongs together."
 MOST_NAMED = 2000  # of what a table or a playlist names and cannot be used: each becomes a row
 
 Progress = Callable[[int, int, str], None]
@@ -48,6 +51,7 @@ class Scanned:
     n_silent : have only MIDI, which was not rendered
     unread : files of other kinds that may be music, by kind
     n_unlisted : files of music that the user's own table, or a published collection, does not name
+    is_without_works : no recording of a table names its work
     """
 
     collection: Collection
@@ -58,6 +62,7 @@ class Scanned:
     n_silent: int
     unread: Mapping[str, int]
     n_unlisted: int
+    is_without_works: bool = False
 
     @property
     def summary(self) -> str:
@@ -72,6 +77,8 @@ class Scanned:
         if self.n_unlisted:
             where = "in the table" if self.collection is MANIFEST else "part of it: --dataset folder takes everything"
             text += f" {self.n_unlisted} other {'file is' if self.n_unlisted == 1 else 'files are'} not {where}."
+        if self.is_without_works:
+            text += f" {WITHOUT_WORKS}"
         return f"{text} {unread_sentence(self.unread)}".strip()
 
 
@@ -94,6 +101,7 @@ def scan(
     collection_id: str = AUTO,
     *,
     renders: bool = False,
+    columns: Mapping[str, str] = MappingProxyType({}),
     on_progress: Progress = lambda n_done, n_total, name: None,
     on_refused: Refuse = lambda name, error: None,
     guard: Guard | None = None,
@@ -103,11 +111,13 @@ def scan(
     Parameters
     ----------
     path : Path
-        A folder, one audio file, or a playlist.
+        A folder, one audio file, a playlist, or a table of recordings.
     collection_id : str
         How its folders and tables are to be read; "auto" judges by them.
     renders : bool
         Whether performances of which there is only MIDI are played by our synthesiser.
+    columns : mapping of column to what it holds
+        Of the user's own table, where columns are called otherwise than ours; it is remembered with the folder.
     on_progress : callable (n_done, n_total, name)
         Called for every recording; an exception it raises ends the scan, and what was committed stays.
     on_refused : callable (name, error)
@@ -121,7 +131,14 @@ def scan(
         If there is nothing at the path, or nothing that MESS reads.
     """
     check_path(path)
-    collection, description = _describe(path, collection_id)
+    table, meant = _meant(workspace, path, columns)
+    if table is not None or meant:
+        folder = path.parent if path.is_file() else path
+        collection, description = MANIFEST, replace(describe_table(folder, table, meant), root=folder)
+        remembered = {"table": None if table is None else table.name, "columns": dict(meant)}
+        workspace.database.set_setting(_setting_of(folder), json.dumps(remembered))
+    else:
+        collection, description = _describe(path, collection_id)
     recordings, root, n_refused = description.recordings, description.root or path, len(description.refused)
     for name, why in description.refused[:MOST_NAMED]:
         on_refused(name, InputError(why))
@@ -182,7 +199,35 @@ def scan(
         len(recordings) - len(wanted),
         description.unread,
         description.n_unlisted or (0 if collection in (FOLDER, MANIFEST) else _n_beside(path, recordings)),
+        collection is MANIFEST and len(recordings) > 1 and not any(recording.work for recording in recordings),
     )
+
+
+def _meant(workspace: Workspace, path: Path, columns: Mapping[str, str]) -> tuple[Path | None, Mapping[str, str]]:
+    """Which table says what lies at a path, and what its columns hold: as it is said now, or was said before."""
+    check_meant(columns)
+    if path.is_file():
+        if is_table(path):
+            return path, columns
+        if columns:
+            raise InputError(
+                f"{printable(path.name)} is no table, so it has no columns.", "Name a table or its folder."
+            )
+        return None, {}
+    if columns:
+        return None, columns
+    text = workspace.database.setting(_setting_of(path))
+    if text is None:
+        return None, {}
+    with understanding("What was said of a table"):
+        said = parse_json_value(text, "what was said of a table")
+        table = None if said["table"] is None else path / Path(str(said["table"])).name
+        known = {str(column): str(role) for column, role in said["columns"].items()}
+        return (table, known) if table is None or table.is_file() else (None, {})
+
+
+def _setting_of(folder: Path) -> str:
+    return f"table of {readable(str(folder.resolve()))}"
 
 
 def _describe(path: Path, collection_id: str) -> tuple[Collection, Description]:

@@ -600,7 +600,10 @@ def test_columns_of_a_table_on_the_command_line(run, write_wav, monkeypatch):
     for seed, name in enumerate("bc", start=2):
         write_wav(name, seconds=6, seed=seed)
     (folder / "mess.csv").write_text("audio,era\na.wav,late\nb.wav,late\nc.wav,early\n", "utf-8")
-    assert run("add", folder, "--library", "music") == (0, "Folder with a table: 3 of 3 recordings registered.\n")
+    code, out = run("add", folder, "--library", "music")
+    assert code == 0 and out.startswith(
+        "Folder with a table: 3 of 3 recordings registered. None names its work, so each"
+    )
     run("extract", "--encoder", "mel", "--library", "music")
     asked = ("similar", folder / "a.wav", "--encoder", "mel", "--library", "music")
     _, out = run(*asked, "--where", "era=late", "--json")

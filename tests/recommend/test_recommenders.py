@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mess_core.errors import DependencyMissingError, InputError
-from mess_core.recommend import factors
+from mess_core.installation import how_to_add
 from mess_core.recommend.base import NOBODY, recommend_items
 from mess_core.recommend.columns import Interactions, interactions_of, leave_one_out, read_sequences
 from mess_core.recommend.controls import AlikeToLast, AnyItem, NextItem, Popular
@@ -18,7 +18,7 @@ from mess_core.recommend.knn import MOST_ITEMS_DENSE, Ease, ItemNeighbours
 N_ITEMS = 24
 HAS_IMPLICIT = importlib.util.find_spec("implicit") is not None
 needs_implicit = pytest.mark.skipif(
-    not HAS_IMPLICIT, reason=f"the package implicit is not installed: {factors.INSTALL}"
+    not HAS_IMPLICIT, reason=f"the package implicit is not installed: {how_to_add('recommenders')}"
 )
 
 
@@ -225,7 +225,7 @@ def test_factors_are_at_the_least_of_what_they_minimise():
 
 def test_without_the_package_it_is_said_how_to_get_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(DependencyMissingError, match=r"pip install implicit==0\.7\.3"):
+    with pytest.raises(DependencyMissingError, match=r"pip install -r requirements-extra\.txt"):
         ImplicitFactors().fit(two_camps())
 
 

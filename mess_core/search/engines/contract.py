@@ -33,7 +33,6 @@ import numpy as np
 
 from mess_core.errors import InputError
 
-INSTALL = "pip install -r requirements-engines.txt"  # or: make setup-engines
 SPARE = 8  # rows asked for beyond k
 GROWTH = 4  # how many times more, where these do not settle who is among the k nearest
 ROUNDING = 2e-6  # of inner products in single precision, relative to the lengths of query and row

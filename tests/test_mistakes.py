@@ -1,0 +1,227 @@
+"""Mistakes in Python answer as on the command line: one sentence with what was meant, never a silent NaN or []."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import mess_core
+from mess_core import Embedder, MessError, ProbeSettings, open_library, probe_layers
+from mess_core.encoders.mel import MEL
+from mess_core.errors import InputError, UnknownTrackError
+
+ROOT = Path(__file__).parent.parent
+VECTORS = np.random.default_rng(0).standard_normal((24, 2, 3))
+NUMBERS, WORKS = np.arange(24.0), list("abcdef" * 4)
+QUICK = {"n_permutations": 0, "n_bootstraps": 0, "n_repeats": 1}
+ROW = "0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """Four recordings by the control that needs no weights; no mistake changes them."""
+    folder = tmp_path_factory.mktemp("music")
+    for seed in range(4):
+        samples = np.random.default_rng(seed).uniform(-0.5, 0.5, 3 * MEL.sample_rate_hz)
+        soundfile.write(folder / f"t{seed}.wav", samples, MEL.sample_rate_hz)
+    library = open_library("music", encoder=MEL.id, home=tmp_path_factory.mktemp("home"))
+    library.add(folder)
+    library.embed()
+    return library
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda lib: lib.tracks,
+        lambda lib: lib.embed(),
+        lambda lib: lib.embeddings(),
+        lambda lib: lib.discover(),
+        lambda lib: lib.similar(ROW),
+        lambda lib: lib.path(ROW, ROW[::-1]),
+        lambda lib: lib.recommend(),
+        lambda lib: lib.learn("works"),
+    ],
+)
+def test_a_library_that_is_not_there_is_said_to_be_none(use, library):
+    with pytest.raises(UnknownTrackError, match=r"no library called 'musik'.* Did you mean music\?"):
+        use(open_library("musik", encoder=MEL.id, home=library.scope.workspace.paths.root))
+
+
+def test_what_is_no_name_of_a_library_or_encoder_is_a_sentence(tmp_path):
+    with pytest.raises(InputError, match=r"A library is a \w*Path, expected its name\. .*library\.add"):
+        open_library(tmp_path)
+    with pytest.raises(InputError, match=r"no encoder called 'nanoo'\. Did you mean nano\?"):
+        open_library("music", encoder="nanoo")
+    with pytest.raises(InputError, match=r"no encoder called 'mert-95'\. Did you mean mert-95m\?"):
+        Embedder("mert-95")
+    with pytest.raises(InputError, match="An encoder is None, expected its id"):
+        Embedder(None)
+    with pytest.raises(AttributeError, match=r"no attribute 'Embeder'\. Did you mean Embedder\?"):
+        mess_core.Embeder  # noqa: B018
+
+
+WAVEFORMS = np.random.default_rng(0).uniform(-1, 1, (2, MEL.segment_samples)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("waveforms", "sentence"),
+    [
+        (WAVEFORMS[0], r"shape \(n, n_samples\), got .*\. One alone: waveform\[None\]"),
+        (WAVEFORMS.T, r"got 2 samples\. Are samples and waveforms exchanged\? waveforms\.T"),
+        ((WAVEFORMS * 32767).astype(np.int16), r"are int16, expected numbers from -1 to 1\. Divide them by 32,768"),
+        ("a.wav", r"expected an array .* A file is heard by embed_file"),
+        ([[1.0, 2.0], [1.0]], "of unequal length"),
+        (WAVEFORMS * np.nan, "NaN or infinite"),
+        (WAVEFORMS > 0, "are bool, expected"),
+    ],
+)
+def test_waveforms_that_are_none(waveforms, sentence):
+    with pytest.raises(InputError, match=sentence):
+        Embedder(MEL.id).embed(waveforms)
+
+
+def test_paths_are_text_or_paths(library, write_wav):
+    embedder, path = Embedder(MEL.id), write_wav("a", 3.0)
+    heard, as_text = embedder.hear(path), embedder.hear(str(path))
+    np.testing.assert_array_equal(heard.embedding.segments, as_text.embedding.segments)
+    for use in (embedder.embed_file, embedder.hear, library.add):
+        with pytest.raises(InputError, match=r"A path is a list, .* one by one"):
+            use([path])
+        with pytest.raises(InputError, match="A path is a NoneType, expected text or a Path"):
+            use(None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"group": "performr"}, r"No track of 'music' has a column 'performr'\. Did you mean performer\?"),
+        ({"level": "tracks"}, r"There is no level 'tracks'\. Did you mean track\?"),
+        ({"settings": {"n_folds": 3}}, r"Settings are a dict, expected ProbeSettings"),
+        ({"settings": ProbeSettings(columns=("difficulti",))}, "has a column 'difficulti'"),
+        ({"settings": ProbeSettings(columns=("energi",))}, r"Did you mean energy\?"),
+        ({"settings": ProbeSettings(without=("untraind",))}, r"Did you mean untrained\?"),
+    ],
+)
+def test_what_cannot_be_discovered(library, asked, sentence):
+    with pytest.raises(InputError, match=sentence):
+        library.discover(**asked)
+
+
+QUESTIONS = {
+    "aspect": ({"aspects": {"britness": 1}}, r"no aspect 'britness'\. Did you mean brightness\?"),
+    "aspects in a list": ({"aspects": ["brightness"]}, r"Aspects are a list, expected their weights"),
+    "a weight in words": ({"aspects": {"brightness": "much"}}, r"weight of brightness is 'much', expected a number"),
+    "avoided": ({"avoid": ["tmpo"]}, r"Did you mean tempo\?"),
+    "avoided alone": ({"avoid": "tmpo"}, r"no aspect 'tmpo'\. Did you mean tempo\?"),
+    "k as text": ({"k": "3"}, "k is '3', expected a whole number"),
+    "half a neighbour": ({"k": 2.5}, r"k is 2\.5, expected a whole number"),
+    "cap": ({"max_per_work": "one"}, "max_per_work is 'one', expected a whole number"),
+    "option": ({"lik": (ROW,)}, r"no option of a question 'lik'\. Did you mean like\?"),
+    "geometry": ({"geometry": "layr"}, r"no geometry 'layr'\. Did you mean layer\?"),
+    "copies": ({"duplicates": "drop"}, "Known: keep, collapse, exclude"),
+    "versions": ({"versions": "colapse"}, r"Did you mean collapse\?"),
+    "hubs": ({"hubs": "maybe"}, "Known: auto, on, off"),
+    "diversity": ({"diversity": "much"}, "diversity is 'much', expected 0 to 1"),
+    "passage turned round": ({"passage": (3.0, 1.0)}, r"START < END"),
+    "passage of one": ({"passage": (1.0,)}, r"expected \(start, end\) in seconds"),
+    "word": ({"words": "violn"}, r"Did you mean violin\?"),
+    "column": ({"where": {"titel": "t1"}}, r"no column 'titel'\. Did you mean title\?"),
+    "value": ({"where": {"title": "t11"}}, r"No track has 't11' as its title\. Did you mean t\d\?"),
+    "filter": ({"composers": "Chopn"}, r"No track has 'Chopn' as its composer\. No track has any"),
+    "numbers for names": ({"composers": 3}, "composers is 3, expected one or several names"),
+    "where as a number": ({"where": 3}, r"Write what a track must be: \{'era': 'late'\}"),
+    "limits": ({"between": "tmpo=90:110"}, r"no measured value 'tmpo'\. Did you mean tempo\?"),
+}
+
+
+@pytest.mark.parametrize(("asked", "sentence"), QUESTIONS.values(), ids=QUESTIONS)
+def test_questions_that_cannot_be_meant(library, asked, sentence):
+    with pytest.raises(MessError, match=sentence):
+        library.similar(library.tracks[0].track_id, **asked)
+
+
+def test_a_recording_is_named_by_itself_its_id_or_its_path_and_a_slip_is_said(library):
+    """A title finds the id that goes by it; what is no text is refused."""
+    track = library.tracks[0]
+    ranked = [found.track for found in library.similar(track.track_id).found]
+    assert [found.track for found in library.similar(track).found] == ranked != []
+    assert len(library.similar(track, like=library.tracks[1].track_id).found) == 2  # one name is one, not its letters
+    assert library.similar(track, passage="0:2").found != []
+    with pytest.raises(UnknownTrackError, match=rf"It is the title of {track.track_id}: name that"):
+        library.similar(track.title)
+    with pytest.raises(UnknownTrackError, match=rf"Did you mean {track.track_id}, '{track.title}'\?"):
+        library.similar(track.track_id[:-1])
+    for query in (3, WAVEFORMS):
+        with pytest.raises(InputError, match="expected a path or a track id"):
+            library.similar(query)
+
+
+def test_paths_recommendations_and_lessons_that_cannot_be_meant(library):
+    first, second, third, _ = library.tracks
+    assert len(library.path(first, second, 4, via=third.track_id).steps) == 4
+    with pytest.raises(InputError, match="n is '4', expected a number"):
+        library.path(first, second, "4")
+    with pytest.raises(InputError, match=r"no option of a question 'aspcts'\. Did you mean aspects\?"):
+        library.path(first, second, aspcts={})
+    with pytest.raises(InputError, match=r"no section 'quickpicks'\. Did you mean quick-picks\?"):
+        library.recommend(section="quickpicks")
+    with pytest.raises(InputError, match="k is '3', expected"):
+        library.recommend(k="3")
+    with pytest.raises(MessError, match=r"from 'work'\. Did you mean works\?"):
+        library.learn("work")
+    with pytest.raises(MessError, match=r"no student 'diagonl'\. Did you mean diagonal\?"):
+        library.learn("works", "diagonl")
+
+
+ARRAYS = {
+    "one layer": ((VECTORS[:, 0], {"x": NUMBERS}, WORKS), r"Of one layer: vectors\[:, None, :\]"),
+    "turned": ((VECTORS.swapaxes(0, 1), {"x": NUMBERS}, list("ab")[:1] * 24), "24 groups for 2 rows"),
+    "exchanged": ((VECTORS, {"x": NUMBERS}, list("ab")), r"exchanged\? vectors\.swapaxes\(0, 1\)"),
+    "a file": (("v.npy", {"x": NUMBERS}, WORKS), r"A file is read by numpy\.load"),
+    "words": ((VECTORS.astype(str), {"x": NUMBERS}, WORKS), "vectors hold str.*, expected numbers"),
+    "ragged": (([[1.0], [1.0, 2.0]], {"x": NUMBERS}, WORKS), "rows of unequal length"),
+    "targets without names": ((VECTORS, NUMBERS, WORKS), "targets are a ndarray, expected arrays by name"),
+    "targets in words": ((VECTORS, {"x": ["a"] * 24}, WORKS), "Target x holds .*, expected numbers"),
+    "too few": ((VECTORS, {"x": NUMBERS[:3]}, WORKS), r"Target x has shape \(3,\), expected \(24,\)"),
+    "groups as text": ((VECTORS, {"x": NUMBERS}, "abcdef" * 4), "groups are str, expected one name per row"),
+    "no groups": ((VECTORS, {"x": NUMBERS}, None), "groups are NoneType"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), ARRAYS.values(), ids=ARRAYS)
+def test_arrays_that_cannot_be_probed(arguments, sentence):
+    with pytest.raises(InputError, match=sentence):
+        probe_layers(*arguments, **QUICK)
+
+
+def test_lists_do_as_arrays_and_what_was_not_probed_is_said():
+    """One penalty alone, too; a target without any value has a reason in place of a number."""
+    expected = probe_layers(VECTORS, {"bright": NUMBERS, "gone": NUMBERS * np.nan}, WORKS, alphas=(1.0,), **QUICK)
+    found = probe_layers(VECTORS.tolist(), {"bright": NUMBERS.tolist()}, WORKS, alphas=1.0, **QUICK)
+    assert found.cell(0, "bright").r2 == expected.cell(0, "bright").r2
+    assert expected.cell(0, "gone").r2 is None and expected.cell(0, "gone").reason == "undefined for every row"
+    with pytest.raises(UnknownTrackError, match=r"'brigt' was not probed\. Did you mean bright\?"):
+        found.cell(0, "brigt")
+    with pytest.raises(KeyError, match=r"'brigt' was not probed"):
+        found.target("brigt")
+    with pytest.raises(UnknownTrackError, match=r"no layer 9\. Layers are 0 to 1"):
+        found.cell(9, "bright")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise there")
+@pytest.mark.parametrize("verb", ["probe --encoder mel --permutations 0 --without untrained --library music", "doctor"])
+def test_who_stops_reading_gets_no_traceback(verb, library):
+    """As after `| head -1`: whatever the verb has to say is said to nobody, and it ends as one expects of a program."""
+    command = [sys.executable, "-m", "mess_core", "--home", str(library.scope.workspace.paths.root), *verb.split()]
+    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running.stdout.close()
+    said = running.stderr.read()
+    running.stderr.close()
+    assert running.wait(120) == 141 and "Traceback" not in said and "BrokenPipe" not in said
