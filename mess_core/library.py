@@ -23,6 +23,7 @@ from mess_core.embeddings.store import EmbeddingSet
 from mess_core.encoders.registry import DEFAULT
 from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.evaluation.blending import weigh_sources, weights_of
+from mess_core.handover.own_targets import TakenTarget, take_target
 from mess_core.learning.course import Source
 from mess_core.learning.kept import LearnReport
 from mess_core.probing.discovery import Discovery, Group
@@ -114,6 +115,46 @@ class Library:
     def embeddings(self) -> EmbeddingSet:
         """`vectors` (n_tracks, n_layers, dim) of its embedded recordings, `track_ids` beside them."""
         return self.scope.embeddings()
+
+    def add_target(
+        self,
+        name: str,
+        values: Any,
+        *,
+        signal: str = "audio",
+        kind: str = "",
+        title: str = "",
+        unit: str = "",
+        summary: str = "",
+    ) -> TakenTarget:
+        """Bring a target of one's own: `discover(settings=ProbeSettings(columns=(name,)))` probes it.
+
+        Parameters
+        ----------
+        name : str
+            What it is called; one of that name is replaced.
+        values : mapping or pandas Series of track id to value; or callable
+            Numbers are told by ridge regression, text by logistic regression as classes. A callable is called once for
+            each recording, with its sound, its MIDI or its `Track`, and gives a number, a class or None.
+        signal : "audio", "midi" or "track"
+            What a callable is given.
+        kind : "numbers", "classes" or ""
+            By default numbers, if every value is one.
+
+        Returns
+        -------
+        TakenTarget
+            `target` as it is kept, `refused` what gives no value and why.
+
+        Raises
+        ------
+        InputError
+            If no recording has a value.
+        """
+        return take_target(
+            self.scope.workspace, name, values, library=self.scope.library, signal=signal, kind=kind, title=title,
+            unit=unit, summary=summary,
+        )  # fmt: skip
 
     def discover(
         self,

@@ -69,6 +69,8 @@ from mess_core.handover.judgements import export_judgements, export_strengths, i
 from mess_core.handover.merging import merge
 from mess_core.handover.metrics import export_metric
 from mess_core.handover.outgoing import export_library
+from mess_core.handover.own_targets import TakenTarget, import_target
+from mess_core.handover.own_targets import as_document as own_document
 from mess_core.handover.recognising import FUZZY_LOW
 from mess_core.handover.served import export_index
 from mess_core.handover.vectors import import_vectors
@@ -96,6 +98,7 @@ from mess_core.search.paths import MOST_STEPS, check_length, find_path
 from mess_core.search.question import COPIES, Question, parse_aspects
 from mess_core.search.tagged import read_tags, require_tags
 from mess_core.storage.untrusted import harmless
+from mess_core.targets.own import CLASSES, NUMBERS, forget_own, own_targets, summary_of
 from mess_core.upkeep.backup import back_up
 from mess_core.upkeep.check import check
 from mess_core.upkeep.rebuild import rebuild
@@ -250,18 +253,27 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--workers", type=int, default=0, metavar="N", help="with --cluster: at most so many")
     mlflow_option(sub)
 
-    sub = verb("targets", _targets, "Measure the proxy targets that are not measured yet.")
+    sub = verb("targets", _targets, "Measure the proxy targets that are not measured yet; or take in your own.")
     sub.add_argument("--library", default=ALL)
+    sub.add_argument("--csv", type=_path, metavar="FILE", help="take in a column of a table (CSV or Parquet) instead: "
+                     "one of its columns is track_id, path, file or title")  # fmt: skip
+    sub.add_argument("--column", metavar="NAME", help="which column, with --csv")
+    sub.add_argument("--name", default="", help="what it is called here (default: as the column)")
+    sub.add_argument("--kind", choices=[NUMBERS, CLASSES], default="", help="by default numbers, if all of it is")
+    sub.add_argument("--unit", default="", help="of the numbers")
+    sub.add_argument("--list", action="store_true", help="say which targets of your own there are")
+    sub.add_argument("--forget", metavar="NAME", help="forget a target of your own; what was found of it stays")
 
     probe = verb("probe", _probe, "Discovery: what of the targets each layer tells, with intervals and baselines.")
     encoder_option(probe)
     probe.add_argument("--library", default=ALL)
     probe.add_argument("--group", default="work", metavar="|".join([*GROUPS, "COLUMN"]),
                        help="what is never on both sides of a split; COLUMN is one of your own table")  # fmt: skip
-    probe.add_argument("--target", dest="columns", action="append", default=[], metavar="COLUMN",
-                       help="probe the numbers in a column of your own table instead, or how strongly recordings are "
-                       "heard as a word (violin, slow, rock: see tags), or a track feature "
-                       "(energy, danceability, mode, …); repeatable")  # fmt: skip
+    probe.add_argument("--target", dest="columns", action="append", default=[], metavar="NAME",
+                       help="probe a target of your own instead (see targets --csv), or a column of your own table, "
+                       "or a name that is kept (instrument, performer, …), or how strongly recordings are heard as a "
+                       "word (violin, slow, rock: see tags), or a track feature (energy, mode, …): numbers as numbers, "
+                       "text as classes; repeatable")  # fmt: skip
     probe.add_argument("--level", choices=["track", "segment"], default="track")
     probe.add_argument("--alpha", type=float, help="one ridge penalty instead of a grid")
     probe.add_argument("--folds", type=int, default=ProbeSettings.n_folds)
@@ -554,6 +566,24 @@ def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def _targets(workspace: Workspace, options: argparse.Namespace) -> int:
+    if (options.csv is None) != (options.column is None):
+        raise InputError("A column is one of a table.", "Give both, --csv FILE and --column NAME, or neither.")
+    if options.forget is not None:
+        forget_own(workspace.paths, options.forget)
+        say(options, {"forgotten": options.forget}, f"{options.forget} forgotten; what was found of it stays.")
+        return DONE
+    if options.list:
+        own = own_targets(workspace.paths).values()
+        document = [{**own_document(TakenTarget(each)), "title": each.described.title} for each in own]
+        say(options, {"targets": document}, [summary_of(each) for each in own] or "There is no target of your own yet.")
+        return DONE
+    if options.csv is not None:
+        taken = import_target(
+            workspace, options.csv, options.column, name=options.name, kind=options.kind, unit=options.unit
+        )
+        lines = [taken.summary, *(f"  {name}: {why}" for name, why in taken.refused)]
+        say(options, dict(own_document(taken)), lines)
+        return SOME_FAILED if taken.refused else DONE
     workspace.catalogue.require_library(options.library)
     job = work_on(workspace, TargetsRequest(options.library))
     return report(workspace, [job], options, library=options.library)

@@ -24,7 +24,7 @@ from mess_core.evaluation.taste import Mean, TasteStudy
 from mess_core.learning.trial import TrialResult
 from mess_core.maps.drawing import MapView
 from mess_core.numbers import NONE, interval, number, percent
-from mess_core.probing.result import ProbeResult, label_of
+from mess_core.probing.result import ClassFacts, ProbeResult, label_of
 from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
 from mess_core.recommend.for_you import ForYou
 from mess_core.search.along import Dial
@@ -36,7 +36,7 @@ from mess_core.search.seeds import how_alike
 from mess_core.search.tagged import top_words
 from mess_core.search.transposed import in_key
 from mess_core.search.words import in_shares
-from mess_core.targets.registry import name_of
+from mess_core.targets.registry import OWN, name_of
 from mess_core.words import counted
 
 MOST_OF_A_GROUP = 5  # words of a track, printed
@@ -121,7 +121,9 @@ def probe_table(result: ProbeResult) -> list[str]:
     """
     lines = ["property             target                   R²  interval         label          layer   gain  interval"]
     for summary in result.targets:
-        named = f"{name_of(summary.target):<20} {summary.target:<22}"
+        about = result.about(summary.target)
+        title = about.title if about.dimension == OWN else name_of(summary.target)
+        named = f"{title:<20} {summary.target:<22}"
         if summary.best_layer is None:
             lines.append(f"{named}  {'–':>4}  {summary.reason}")
             continue
@@ -134,9 +136,13 @@ def probe_table(result: ProbeResult) -> list[str]:
         )
         if summary.ceiling is not None:
             lines.append(f"{'':<43} {number(summary.ceiling):>5}  is the ceiling: so far its raters agree")
+        if summary.classes is not None:
+            lines += _class_lines(summary.classes)
     lines.append(
         "R²: on works not trained on, the layer chosen in training. Gain: of the layer named, over every baseline."
     )
+    if any(summary.classes is not None for summary in result.targets):
+        lines.append("Of classes R² is the share of the errors of guessing that is avoided, each class counting alike.")
     if result.why_no_word:
         lines.append(f"Nothing is said to encode: {result.why_no_word}.")
     else:
@@ -145,6 +151,25 @@ def probe_table(result: ProbeResult) -> list[str]:
         more = counted(groups_for_half(result.n_groups), "more group")
         lines.append(f"{counted(result.n_groups, 'group')}: the intervals are wide; {more} would halve them.")
     return lines
+
+
+def _class_lines(facts: ClassFacts) -> list[str]:
+    """The shares that are right, the layer chosen in training, beside guessing; then the classes that are left out."""
+    told, indent = facts.nested, " " * 21
+
+    def share(name: str) -> str:
+        value, low, high = (getattr(told, f"{name}{end}") for end in ("", "_low", "_high"))
+        each = [None if figure is None else 100 * figure for figure in (value, low, high)]
+        return f"{percent(each[0])} {interval(each[1], each[2], 0)}".rstrip()
+
+    guessed = percent(None if facts.commonest is None else 100 * facts.commonest)
+    n_classes = len(facts.names)
+    return [
+        f"{indent}right: {share('accuracy')}, guessing the commonest {guessed}",
+        f"{indent}right, as a mean over its {n_classes} classes: {share('balanced')}, guessing {100 / n_classes:.0f} %",
+        f"{indent}AUC: {number(told.auc)} {interval(told.auc_low, told.auc_high)}".rstrip(),
+        *(f"{indent}{left_out}" for left_out in facts.left_out),
+    ]
 
 
 def leak_table(result: Faithfulness) -> list[str]:

@@ -39,6 +39,7 @@ from mess_core.probing.result import Level, ProbeSettings
 from mess_core.probing.transfer import FEWEST, MOST, borrowed, transfer
 from mess_core.probing.uncertainty import MIN_GROUPS
 from mess_core.targets.measurements import probe_scale
+from mess_core.targets.own import OwnTarget, load_own
 from mess_core.workspace.workspace import Workspace
 
 Made = TypeVar("Made")
@@ -231,8 +232,13 @@ class Scope:
         missing = [name for name in controls if name not in here]
         return gather(
             workspace.catalogue, workspace.store, workspace.measurements,
-            self.library, self.info, here, group, level, columns, missing, heard,
+            self.library, self.info, here, group, level, columns, missing, heard, self.own_targets(columns),
         )  # fmt: skip
+
+    def own_targets(self, columns: Sequence[str]) -> dict[str, OwnTarget]:
+        """Of some columns those that are targets of one's own."""
+        found = {column: load_own(self.workspace.paths, column) for column in columns}
+        return {column: target for column, target in found.items() if target is not None}
 
     def controls(self) -> dict[str, EncoderInfo]:
         """Baseline name -> the encoder that makes it; a hearing, which is not probed, has no untrained twin."""
