@@ -23,11 +23,14 @@ from mess_core.embeddings.store import EmbeddingSet
 from mess_core.encoders.registry import DEFAULT
 from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.evaluation.blending import weigh_sources, weights_of
+from mess_core.handover.citing import as_bibtex, references
 from mess_core.handover.own_targets import TakenTarget, take_target
 from mess_core.learning.course import Source
 from mess_core.learning.kept import LearnReport
 from mess_core.probing.discovery import Discovery, Group
+from mess_core.probing.paired import RunComparison, compare_runs
 from mess_core.probing.result import Level, ProbeSettings
+from mess_core.probing.runs import Run, find_run, kept_runs
 from mess_core.recommend.for_you import ForYou, recommend
 from mess_core.search.answers import Answer, Plan, Query, build_index, make_plan
 from mess_core.search.asking import find_query
@@ -184,6 +187,39 @@ class Library:
             raise DataMissingError(f"Nothing was found in {self.scope.library!r}.", "Probe again.")
         return found
 
+    def runs(self) -> list[Run]:
+        """Every kept run of discovery of this library, by any encoder and with any settings.
+
+        Each has `run_id`, `discovery`, `to_frame()`, `to_latex()` and `heatmap(path)`. One that cannot be read is left
+        out; `mess runs` and `check` name it.
+        """
+        return kept_runs(self.scope.workspace.paths, self.scope.library)[0]
+
+    def run(self, run_id: str) -> Run:
+        """The run of an id, or of its first digits.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        return find_run(self.scope.workspace.paths, run_id)
+
+    def cite(self, run: str = "") -> str:
+        """What to cite, as BibTeX: its encoder and data sets, MESS, and for a run of discovery its methods."""
+        discovery = self.run(run).discovery if run else None
+        return as_bibtex(references(self.scope, discovery))
+
+    def compare(self, first: str, second: str) -> RunComparison:
+        """What one run tells better than another, over the same recordings and folds.
+
+        Raises
+        ------
+        InputError
+            If there is no such run, or they are not of the same recordings, groups and folds.
+        """
+        return compare_runs(self.run(first).discovery, self.run(second).discovery)
+
     def similar(
         self,
         query: str | os.PathLike[str] | None = None,
@@ -193,6 +229,7 @@ class Library:
         *,
         passage: tuple[float, float] | None = None,
         words: str = "",
+        run: str = "",
         **question: Any,
     ) -> Answer:
         """The nearest recordings to a query; or to several, the furthest, or all in order along an aspect.
@@ -210,6 +247,8 @@ class Library:
             Look for these seconds of the query inside other recordings.
         words : str
             What it is to be heard as, too: "solo violin, slow, not piano".
+        run : str
+            The id of a run of discovery: aspects are what that one found.
         **question
             Whatever else `mess_core.search.question.Question` knows: `like` and `unlike` (track ids), `reverse` (the
             furthest first), `along` (an aspect), `diversity`, `max_per_work`, `composers`, …
@@ -231,7 +270,8 @@ class Library:
             raise InputError("Nothing is asked for.", "Give a query, or words, or an aspect to put all in order along.")
         texts = (words,) if words else ()
         asked = Question(aspects=dict(aspects or {}), avoid=tuple(avoid), k=k, words=texts, **question)
-        plan = make_plan(self.scope, asked, self.scope.discovery_for_search(), is_of_passage=passage is not None)
+        discovery = self.scope.discovery_by_run(run) if run else self.scope.discovery_for_search()
+        plan = make_plan(self.scope, asked, discovery, is_of_passage=passage is not None)
         find = (
             None if query is None else lambda plan: self._query(plan.scope, query, measures=plan.measured is not None)
         )

@@ -23,7 +23,7 @@ import numpy as np
 from mess_core.catalogue.catalogue import ALL, FILTERS
 from mess_core.catalogue.listening import ACTIONS
 from mess_core.catalogue.opinions import ME
-from mess_core.cli import engines, serving, study, tracking
+from mess_core.cli import engines, runs, serving, study, tracking
 from mess_core.cli.saying import DONE, SOME_FAILED, report, say, say_document, show_progress, work_on
 from mess_core.cli.tables import (
     answer_table,
@@ -79,9 +79,10 @@ from mess_core.learning.students import STUDENTS
 from mess_core.maps.drawing import MapView, check_layer, load_view
 from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.data import UNTRAINED
-from mess_core.probing.discovery import GROUPS
+from mess_core.probing.discovery import GROUPS, Discovery
 from mess_core.probing.replication import replicate
 from mess_core.probing.result import ProbeSettings
+from mess_core.probing.runs import find_run
 from mess_core.recommend.explaining import why_not_of
 from mess_core.recommend.for_you import recommend
 from mess_core.recommend.profile import CONTEXTS
@@ -329,6 +330,9 @@ def _parser() -> argparse.ArgumentParser:
     similar.add_argument("--playlist", type=_path, metavar="FILE.m3u8", help="also write the answer as a playlist")
     similar.add_argument("--explain", action="store_true", help="also in what each answer is like the query, and not")
     similar.add_argument("--hubs", choices=["auto", "on", "off"], default="auto", help="correct for hubs (CSLS)")
+    similar.add_argument(
+        "--run", metavar="ID", dest="by_run", help="aspects as this run of discovery found them (see runs)"
+    )
     similar.add_argument("--engine", choices=list(ENGINES), default="",
                          help="what is asked for the nearest; by default what the verb engine has chosen")  # fmt: skip
 
@@ -411,6 +415,7 @@ def _parser() -> argparse.ArgumentParser:
     events.add_argument("--to", dest="to_s", type=_time, metavar="DATE", help="with forget: only what is before (UTC)")
     events.add_argument("--yes", action="store_true", help="with forget: do it")
 
+    runs.add_verbs(verb, mlflow_option, _path)
     study.add_verb(verb, mlflow_option)
     engines.add_verbs(verb)
 
@@ -612,7 +617,7 @@ def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
         return report(workspace, [job], options, library=scope.library, encoder=scope.info.id)
     if options.mlflow:
         tracking.log_probe(workspace.paths, found, time.monotonic() - started_s)
-    document, lines = found.as_document(), [job.message, *probe_table(found.result)]
+    document, lines = found.as_document(), [job.message, *probe_table(found.result), f"Run {found.run_id}."]
     if options.replicate_on:
         elsewhere = scope_of(workspace, options.replicate_on, options.encoder)
         elsewhere.require_library()
@@ -709,8 +714,10 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
     said["passage"] = parse_passage(options.passage) if options.passage else None
     for name in ("like", "unlike"):
         said[name] = [find_named(workspace, text) for text in said[name]]
+    if options.by_run and said["encoder"] is None:
+        said["encoder"] = find_run(workspace.paths, options.by_run).discovery.encoder
     asked = Inquiry(**said)
-    plan = plan_inquiry(workspace, asked)
+    plan = plan_inquiry(workspace, asked, functools.partial(_discovery_of, options.by_run))
     for notice in plan.notices:
         print(f"mess: {harmless(notice)}", file=sys.stderr)
     index_of = functools.cache(build_index)
@@ -738,6 +745,11 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
     else:
         say(options, as_document(found), answer_table(found, usual))
     return DONE
+
+
+def _discovery_of(run_id: str | None, scope: Scope) -> Discovery | None:
+    """What a search goes by: the run that was asked for, or what searches go by."""
+    return scope.discovery_by_run(run_id) if run_id else scope.discovery_for_search()
 
 
 def _path_between(workspace: Workspace, options: argparse.Namespace) -> int:

@@ -60,6 +60,7 @@ def as_document(answer: Answer) -> dict[str, Any]:
         "basis": answer.plan.basis or None,
         "n_left_out": answer.plan.measured.n_left_out if answer.plan.measured else 0,
         "discovered_on": answer.plan.discovery.library if answer.plan.discovery else None,
+        "run": answer.plan.discovery.run_id if answer.plan.discovery else None,
         "index": answer.kind,
         "is_strange": answer.is_strange,
         "notices": list(answer.plan.notices),

@@ -48,6 +48,7 @@ PROBE_AGAIN = "Probe again, or measure again: `check --repair` deletes it, nothi
 MEASURED_OTHERWISE = "How properties are measured has changed since, and what stands here went by the old way"
 MIN_TRACKS = 30  # below this, and below as many works as an interval needs, discovery does not run by itself
 DENSITY = "onset_density"
+RUN_DIGITS = 8
 COMPOSER = "composer"  # who is known by it; asked for as a target, it is no leak
 NUISANCES = {"track": ("duration_s", "loudness_lufs", "mean_pitch"), "segment": ("loudness_lufs", "mean_pitch")}
 # What the document says of a target: its best layer, and R² if the layer, too, is chosen in training.
@@ -88,6 +89,12 @@ class Discovery:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def run_id(self) -> str:
+        """By which it is asked for: of where its file lies, so that the same asked again has the same."""
+        folder = f"{self.encoder.replace(':', '-')}-{self.fingerprint[:8]}"  # as `EncoderInfo.folder`
+        return run_id_of(folder, _stem(self.library, self.group, self.level, self.result.settings))
+
+    @property
     def title(self) -> str:
         """What sets this run apart from others of its library."""
         return " · ".join([self.encoder, self.group, self.level, *in_words(self.result.settings)])
@@ -110,6 +117,7 @@ class Discovery:
     def as_document(self) -> dict[str, Any]:
         """The shape of `probe --json`: other programs rely on it; keys may be added, not renamed."""
         return {
+            "run": self.run_id,
             "encoder": self.encoder,
             "fingerprint": self.fingerprint,
             "library": self.library,
@@ -356,6 +364,16 @@ def path_of(
     paths: Paths, library: str, info: EncoderInfo, group: Group, level: Level, settings: ProbeSettings | None = None
 ) -> Path:
     """Where the result lies; runs with other than the default settings lie beside it, under a hash of theirs."""
+    return paths.probing / info.folder / f"{_stem(library, group, level, settings)}.json"
+
+
+def run_id_of(folder: str, stem: str) -> str:
+    """The id of the run whose file lies in that folder of `probing/` under that name."""
+    return hashlib.sha256(f"{folder}/{stem}".encode()).hexdigest()[:RUN_DIGITS]
+
+
+def _stem(library: str, group: Group, level: Level, settings: ProbeSettings | None) -> str:
+    """The name of the file without its ending."""
     named = group if group in GROUPS else f"={file_name(group)}"  # no name of a library holds this sign
     name = f"{file_name(library)}-{named}-{level}"
     if settings is not None and settings != ProbeSettings():
@@ -363,7 +381,7 @@ def path_of(
         # Runs without these keep the names they had.
         plain = {key: value for key, value in plain.items() if value or key not in ("columns", "without")}
         name += f"-{hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:8]}"
-    return paths.probing / info.folder / f"{name}.json"
+    return name
 
 
 def kept_paths(paths: Paths, library: str) -> list[Path]:
@@ -524,7 +542,7 @@ def _composers(composer_of: Mapping[str, str | None], row_tracks: Sequence[str])
 # --- kept files -----------------------------------------------------------------------------------------------
 
 
-def _is_discovery(path: Path) -> bool:
+def is_discovery(path: Path) -> bool:
     """By its name, as `path_of` gives it: evaluations lie in the same folder."""
     return re.search("-(track|segment)(-[0-9a-f]{8})?$", path.stem) is not None
 
@@ -542,7 +560,7 @@ def _unnamed_directions(paths: Paths) -> list[Path]:
     for folder in paths.probing.glob("*"):
         named = set()
         try:
-            for path in filter(_is_discovery, folder.glob("*.json")):
+            for path in filter(is_discovery, folder.glob("*.json")):
                 sha256 = read_sealed(path, unsealed=UNSEALED).get("directions_sha256")
                 if isinstance(sha256, str):
                     named.add(directions_path(path, sha256))
@@ -554,7 +572,7 @@ def _unnamed_directions(paths: Paths) -> list[Path]:
 
 KEPT = Kind(
     "discovery",
-    lambda paths: filter(_is_discovery, paths.probing.glob("*/*.json")),
+    lambda paths: filter(is_discovery, paths.probing.glob("*/*.json")),
     lambda path: verify_document(path, PROBE_AGAIN, UNSEALED, _understand),
     orphans=_unnamed_directions,
 )

@@ -285,3 +285,23 @@ def test_classes_are_said_first_and_shown_as_what_is_taken_for_what(home, launch
     text = words(at)
     assert "right where guessing the commonest gives" in text and "values given in Python" in text
     assert "As a mean over the 2 classes" in text and not at.exception
+
+
+@pytest.mark.slow
+def test_two_runs_side_by_side_say_what_one_tells_better(home, launch):
+    """Over the same recordings and folds, with an interval; runs that deal other folds are not compared."""
+    plant_discovery(home, NANO, replace(QUICK, alphas=(0.1,)))
+    gathered = Scope(home, "planted", NANO).gather("work", "track")
+    for settings in (replace(QUICK, alphas=(1e6,)), replace(QUICK, seed=4)):
+        save(home.paths, NANO, gathered, fit_cells(gathered.data, settings), "planted", "work")
+    at = launch(
+        "pages/2_Layers.py", library="planted", encoder="nano", run=", ".join(in_words(replace(QUICK, alphas=(0.1,))))
+    )
+    beside = next(box for box in at.selectbox if box.label == "Beside it")
+    at = beside.set_value(next(title for title in beside.options if "1e+06" in title)).run()
+    assert not at.exception and "The first tells spectral_centroid (layer 1) better than the second." in words(at)
+    table = next(frame.value for frame in at.dataframe if "p (Holm)" in frame.value.columns)
+    assert table["difference"].max() > 0.3
+    beside = next(box for box in at.selectbox if box.label == "Beside it")
+    at = beside.set_value(next(title for title in beside.options if "seed 4" in title)).run()
+    assert "Nothing can be compared: the runs deal the groups to other folds" in words(at)

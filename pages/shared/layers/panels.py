@@ -24,6 +24,7 @@ from mess_core.probing.columns import names_kept
 from mess_core.probing.data import UNTRAINED
 from mess_core.probing.discovery import GROUPS, MIN_TRACKS, Discovery, in_words
 from mess_core.probing.findings import NOUNS, Findings, findings_of
+from mess_core.probing.paired import compare_runs
 from mess_core.probing.replication import replicate
 from mess_core.probing.result import ClassFacts, ProbeResult, ProbeSettings, TargetProbe
 from mess_core.probing.rows import Row
@@ -254,9 +255,39 @@ def compare(found: Discovery) -> None:
         with st.container(border=True):
             st.markdown(f"**The other run**: {frame.plain(beside)}")
             _say(_findings(others[beside]), others[beside].result)
+            _say_what_differs(found, others[beside])
             show_heatmap(others[beside], is_beside=True)
             show_scope(others[beside])
             st.caption("All that follows below is of the first run.")
+
+
+def _say_what_differs(found: Discovery, other: Discovery) -> None:
+    """What this run tells better than the other, over the same recordings and folds; or why that cannot be said."""
+    try:
+        compared = compare_runs(found, other)
+    except InputError as error:
+        st.caption(frame.plain(f"Not compared cell by cell: {error}"))
+        return
+    for sentence in compared.sentences():
+        st.text(sentence)
+    if compared.cells:
+        with st.expander("Where the difference is the surest, in numbers"):
+            show_table(
+                [
+                    {
+                        "property": found.result.about(cell.target).title,
+                        "layer": str(cell.layer) if compared.by_layer else f"{cell.layer}, {cell.other_layer}",
+                        "this run": settled(cell.r2, 2),
+                        "the other": settled(cell.other_r2, 2),
+                        "difference": settled(cell.delta, 2),
+                        "interval": interval(cell.delta_low, cell.delta_high, signed=True),
+                        "p (Holm)": settled(cell.p_holm, 3),
+                    }
+                    for cell in compared.clearest
+                ],
+                alt="Where the difference is the surest",
+            )
+            st.caption("Intervals of differences are so wide that all of them hold at once; p is for all cells, too.")
 
 
 def ask_elsewhere(scope: Scope, found: Discovery) -> None:
