@@ -23,8 +23,10 @@ from mess_core.embeddings.store import EmbeddingSet
 from mess_core.encoders.registry import DEFAULT
 from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.evaluation.blending import weigh_sources, weights_of
+from mess_core.evaluation.relevance import RelevanceStudy
 from mess_core.handover.citing import as_bibtex, references
 from mess_core.handover.own_targets import TakenTarget, take_target
+from mess_core.handover.relevance import study_relevance
 from mess_core.learning.course import Source
 from mess_core.learning.kept import LearnReport
 from mess_core.probing.discovery import Discovery, Group
@@ -209,6 +211,18 @@ class Library:
         """What to cite, as BibTeX: its encoder and data sets, MESS, and for a run of discovery its methods."""
         discovery = self.run(run).discovery if run else None
         return as_bibtex(references(self.scope, discovery))
+
+    def evaluate_relevance(self, table: str | os.PathLike[str], k: int = 10) -> RelevanceStudy:
+        """Which way of comparing finds what a table says is relevant (`mess_core/handover/relevance.py`).
+
+        Raises
+        ------
+        InputError
+            If it is no such table.
+        DataMissingError
+            If none of its recordings is embedded here.
+        """
+        return study_relevance(self.scope, Path(table).expanduser(), k)
 
     def compare(self, first: str, second: str) -> RunComparison:
         """What one run tells better than another, over the same recordings and folds.

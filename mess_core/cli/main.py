@@ -35,6 +35,7 @@ from mess_core.cli.tables import (
     reasons_table,
     recommended_table,
     recommender_table,
+    relevance_table,
     study_table,
     tag_check_table,
     tags_table,
@@ -72,6 +73,7 @@ from mess_core.handover.outgoing import export_library
 from mess_core.handover.own_targets import TakenTarget, import_target
 from mess_core.handover.own_targets import as_document as own_document
 from mess_core.handover.recognising import FUZZY_LOW
+from mess_core.handover.relevance import study_relevance
 from mess_core.handover.served import export_index
 from mess_core.handover.vectors import import_vectors
 from mess_core.learning.kept import SOURCES
@@ -357,7 +359,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("what", choices=["similarity", "faithfulness", "taste", "sessions", "sequences"])
     evaluate.add_argument("file", nargs="?", type=_path, metavar="FILE",
                           help="of sequences: lines `user item item …`, to try recommenders on")  # fmt: skip
-    evaluate.add_argument("-k", type=int, default=K, help="of sequences: how many are recommended")
+    evaluate.add_argument("--relevance", type=_path, metavar="FILE",
+                          help="of similarity: what is relevant, in a table with the columns query, track (and gain), "
+                          "or a track and its group, or anchor, positive, negative")  # fmt: skip
+    evaluate.add_argument("-k", type=int, default=K, help="of sequences and relevance: how many of a list count")
     encoder_option(evaluate, None, f"{DEFAULT}; of a taste or sessions, as with recommend")
     evaluate.add_argument("--library", default=ALL)
     evaluate.add_argument("--listener", metavar="NAME", help="of a taste: replay this one's history, not the simulated")
@@ -806,6 +811,12 @@ def _evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
     scope = scope_of(workspace, options.library, options.encoder or usual)
     scope.require_library()
     _require_embeddings(scope)
+    if options.relevance is not None:
+        if options.what != "similarity":
+            raise InputError(f"Relevance is what similarity should find; {options.what} has none.", "Leave it out.")
+        relevant = study_relevance(scope, options.relevance, options.k, on_progress=show_progress)
+        say(options, relevant.as_document(), relevance_table(relevant))
+        return DONE
     if options.what == "sessions":
         trial = learn_from_sessions(scope)
         say(options, trial.as_document(), trial.verdict)

@@ -18,6 +18,8 @@ from mess_core.evaluation.recommendation import (
     RecommendationFigure,
     RecommendationStudy,
 )
+from mess_core.evaluation.relevance import RelevanceStudy, said_of
+from mess_core.evaluation.retrieval import RetrievalScore
 from mess_core.evaluation.similarity import RETRIEVAL, SimilarityFigure, SimilarityStudy
 from mess_core.evaluation.tagging import FEWEST, TagFigure
 from mess_core.evaluation.taste import Mean, TasteStudy
@@ -233,6 +235,28 @@ def study_table(study: SimilarityStudy) -> list[str]:
     centred = [pair[1] for pair in study.anisotropy]
     as_they_are, as_centred = (f"{number(min(each))} to {number(max(each))}" for each in (raw, centred))
     lines.append(f"mean cosine of pairs: {as_they_are}, centred {as_centred}")
+    return lines
+
+
+def relevance_table(study: RelevanceStudy) -> list[str]:
+    """Each metric by each measure: the layer chosen on other works, its best layer, and over all layers."""
+    lines = [said_of(study)]
+    lines += [f"{'metric':<16}{'measure':<14}{'layer':<20}{'value':>6}  {'interval':<14}{'chance':>7}"]
+
+    def line(metric: str, measure: str, layer: str, score: RetrievalScore) -> str:
+        within = interval(score.low, score.high)
+        return f"{metric:<16}{measure:<14}{layer:<20}{number(score.value):>6}  {within:<14}{number(score.chance):>7}"
+
+    for metric in study.metrics:
+        for each in study.nested:
+            if each.metric == metric:
+                lines.append(line(metric, each.measure, "chosen elsewhere", each.score))
+        layered = [each for each in study.figures if each.metric == metric and each.layer is not None]
+        best = max(layered, key=lambda each: each.score.value or 0.0)
+        lines.append(line(metric, best.measure, f"{best.layer}, the best", best.score))
+        whole = (each for each in study.figures if each.metric == metric and each.layer is None)
+        lines += [line(metric, each.measure, "all", each.score) for each in whole]
+    lines.append("Chosen elsewhere: on the queries of other works. The best of all flatters itself.")
     return lines
 
 
