@@ -99,19 +99,24 @@ class Discovery:
         """What sets this run apart from others of its library."""
         return " · ".join([self.encoder, self.group, self.level, *in_words(self.result.settings)])
 
-    def why_again(self, content: str, n_embedded: int) -> str:
+    def why_again(self, content: str, n_embedded: int, own: Mapping[str, str] = MappingProxyType({})) -> str:
         """Why it should be run again, in a sentence; empty if what it rests on is as it was.
 
         Parameters
         ----------
         content, n_embedded : str, int
             The embeddings as they are now (`Scope.content`), and of how many tracks.
+        own : mapping of name to hash
+            Of the targets of one's own that it probed, as they are now.
         """
         if self.content != content:
             now = counted(n_embedded, "embedded track")
             return f"Measured on {self.n_tracks} of now {now}; run it again to include all."
         if self.target_versions != VERSIONS:
             return f"{MEASURED_OTHERWISE}: run it again."
+        then = self.provenance.get("own_targets", {})
+        if changed := [name for name, content in own.items() if then.get(name) != content]:
+            return f"The values of {', '.join(changed)} have changed since: run it again."
         return ""
 
     def as_document(self) -> dict[str, Any]:
@@ -152,6 +157,7 @@ class Gathered:
     n_without_work: int
     baselines: Mapping[str, str] = field(default_factory=dict)  # name -> fingerprint and hash of its embeddings
     audio: str = ""  # hash of what was heard
+    own: Mapping[str, str] = field(default_factory=dict)  # target of one's own -> hash of its values
 
 
 def gather(
@@ -255,6 +261,7 @@ def gather(
         sum(not track.work for track in tracks),
         {name: f"{each.fingerprint} {store.content(track_ids, each)}" for name, each in controls.items()},
         digest(track.samples_sha256 or track.sha256 for track in tracks),
+        {name: target.content for name, target in own.items()},
     )
 
 
@@ -416,7 +423,7 @@ def save(
         directions_sha256=sha256,
         result=result,
         aspects=weigh_aspects(result),
-        provenance=provenance(audio=gathered.audio, baselines=dict(gathered.baselines)),
+        provenance=provenance(audio=gathered.audio, baselines=dict(gathered.baselines), own_targets=dict(gathered.own)),
     )
     plain = {name: getattr(discovery, name) for name in Discovery.__dataclass_fields__}
     plain |= {"format": FORMAT, "result": result.to_dict()}

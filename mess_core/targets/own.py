@@ -19,6 +19,7 @@ from mess_core.errors import ArtefactMismatchError, InputError, of_item
 from mess_core.storage.files import own_files, read_sealed, write_sealed
 from mess_core.storage.kept import Kind, aside, verify_document
 from mess_core.storage.paths import Paths, file_name
+from mess_core.storage.provenance import digest
 from mess_core.storage.untrusted import LARGEST, build, printable, understanding
 from mess_core.targets.base import Target, TargetValue
 from mess_core.targets.registry import OWN, TRACK
@@ -49,6 +50,11 @@ class OwnTarget:
     unit: str = ""
     summary: str = ""
     values: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def content(self) -> str:
+        """A hash of its values: another one where any is."""
+        return digest(f"{self.kind} {track_id} {value}" for track_id, value in self.values.items())
 
     @property
     def described(self) -> Target:

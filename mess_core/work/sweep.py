@@ -118,7 +118,7 @@ def _kept(scope: Scope, request: ProbeRequest, *, only_whole: bool = False) -> R
         lacks_intervals = found.result.n_groups >= MIN_GROUPS and not found.result.has_intervals
         if not is_done or (lacks_intervals and request.settings.n_bootstraps):
             return None
-        if found.why_again(scope.content, scope.n_embedded):
+        if scope.why_again(found):
             return None
     path = path_of(scope.workspace.paths, scope.library, scope.info, request.group, request.level, request.settings)
     return Run(found.run_id, path, found)

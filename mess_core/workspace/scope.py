@@ -242,6 +242,11 @@ class Scope:
         found = {column: load_own(self.workspace.paths, column) for column in columns}
         return {column: target for column, target in found.items() if target is not None}
 
+    def why_again(self, discovery: Discovery) -> str:
+        """Why a run of this library should be made again; empty if what it rests on is as it was."""
+        own = {name: each.content for name, each in self.own_targets(discovery.result.settings.columns).items()}
+        return discovery.why_again(self.content, self.n_embedded, own)
+
     def controls(self) -> dict[str, EncoderInfo]:
         """Baseline name -> the encoder that makes it; a hearing, which is not probed, has no untrained twin."""
         names = {"log-mel": MEL.id, "MFCC": MFCC.id, "chroma": CHROMA.id, UNTRAINED: f"{RANDOM}{self.info.id}"}

@@ -11,7 +11,11 @@ import pytest
 
 from mess_core.encoders.mel import MEL
 from mess_core.errors import DataMissingError, InputError
+from mess_core.handover.exports import cells_as_csv
 from mess_core.handover.own_targets import import_target, take_target
+from mess_core.library import open_library
+from mess_core.probing.discovery import load, save
+from mess_core.probing.probe import fit_cells
 from mess_core.probing.result import ProbeSettings
 from mess_core.storage.files import write_atomically
 from mess_core.targets.base import TargetValue
@@ -84,8 +88,6 @@ def test_what_cannot_be_taken_in_is_one_sentence(home, ids, tmp_path):
 def test_a_function_is_called_once_for_every_recording(home, write_wav):
     folder = write_wav("a", 3.0, seed=1).parent
     write_wav("b", 4.0, seed=2)
-    from mess_core.library import open_library
-
     library = open_library("music", encoder=MEL.id, home=home.paths.root)
     library.add(folder)
     taken = library.add_target("length", lambda sound: sound.duration_s)
@@ -135,9 +137,6 @@ def test_own_targets_and_names_are_probed(home):
     again = Scope(home, "planted", MEL).gather("work", "track", ("level",))
     np.testing.assert_allclose(again.data.targets["level"], told(ids))
     settings = ProbeSettings(columns=columns, n_repeats=1, n_permutations=0, n_bootstraps=50, without=("untrained",))
-    from mess_core.probing.discovery import load, save
-    from mess_core.probing.probe import fit_cells
-
     result = fit_cells(gathered.data, settings)
     found = save(home.paths, MEL, gathered, result, "planted", "work")
     assert load(home.paths, "planted", MEL, "work", "track", settings).as_document() == found.as_document()
@@ -145,3 +144,11 @@ def test_own_targets_and_names_are_probed(home):
     assert level["about"]["title"] == "My level" and level["about"]["source"] == "values given in Python"
     assert sign["classes"]["names"] == ("high", "low") and performer["about"]["kind"] == CLASSES
     assert replace(found.result, described={}).about("sign").dimension == "own"
+    scope = Scope(home, "planted", MEL)
+    assert scope.why_again(found) == ""
+    take_target(home, "sign", dict.fromkeys(ids, "high"))
+    assert "The values of sign have changed since" in scope.why_again(found)
+    header, row = cells_as_csv(found).splitlines()[:2]
+    assert header.endswith("in_best_set,accuracy,accuracy_low,accuracy_high,balanced,balanced_low,balanced_high,auc,"
+                           "auc_low,auc_high") and row.endswith(",,,,,,,,,")  # fmt: skip
+    assert len([line for line in cells_as_csv(found).splitlines() if ",sign," in line and not line.endswith(",,")]) == 1

@@ -73,13 +73,27 @@ def test_chance_is_not_told(told):
 @pytest.mark.slow
 def test_numbers_beside_classes_are_as_without_them(told):
     """One target does not move another, but for the reach that all gains share."""
-    assert told.target("level").classes is None and told.cell(0, "level").classes is None
+    rng = np.random.default_rng(7)
+    vectors = rng.standard_normal((40, 2, 4)).astype(np.float32)
+    level, labels = {"level": vectors[:, 0, 0].astype(float)}, {"x": np.array(["a", "b"] * 20)}
+    alone, beside = (probe_layers(vectors, each, groups_of(40, 1), **QUICK) for each in (level, level | labels))
+    for layer in range(2):
+        one, other = alone.cell(layer, "level"), beside.cell(layer, "level")
+        assert (one.r2, one.r2_low, one.alpha, one.p) == (other.r2, other.r2_low, other.alpha, other.p)
+        assert one.classes is None and other.gain_low <= one.gain_low
+    assert told.target("level").classes is None
 
 
 @pytest.mark.slow
 def test_a_result_comes_back(told):
     again = ProbeResult.from_dict(json.loads(json.dumps(told.to_dict())))
     assert again.to_dict() == told.to_dict() and again.target("instrument").classes == told.target("instrument").classes
+    earlier = json.loads(json.dumps(told.to_dict()))  # as it was written before there were classes
+    del earlier["described"]
+    for part in (*earlier["cells"], *earlier["targets"]):
+        del part["classes"]
+    old = ProbeResult.from_dict(earlier)
+    assert old.cell(1, "level").r2 == told.cell(1, "level").r2 and old.about("tempo").unit == "BPM"
 
 
 @pytest.mark.slow

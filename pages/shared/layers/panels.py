@@ -127,7 +127,7 @@ def say_what_was_found(scope: Scope, found: Discovery | None, group: str, level:
         )
         return
     _say(_findings(found), found.result)
-    if why := found.why_again(scope.content, scope.n_embedded):
+    if why := scope.why_again(found):
         st.caption(f":material/info: {why}")
 
 
