@@ -51,6 +51,8 @@ from mess_core.words import counted
 
 PAIRS, GROUPED, TRIPLETS = "pairs", "groups", "triplets"
 MAP, MRR, RECALL, NDCG, RIGHT = "MAP", "MRR", "Recall", "nDCG", "triplets right"
+WORK, WORK_OR_GROUP = "work", "work or group"  # what is drawn together
+DRAWN = {WORK: ("work",), WORK_OR_GROUP: ("work or group", "works or groups")}
 ANY = "any"  # measure: chosen, too
 N_FOLDS = 5
 MOST_QUERIES, MOST_TRIPLETS = 1000, 5000  # of more a sample is scored
@@ -74,7 +76,7 @@ class Relevance:
     triplets: np.ndarray
     groups: np.ndarray
     n_vanished: int = 0
-    drawn: str = "work"
+    drawn: str = WORK
 
 
 @dataclass(frozen=True)
@@ -302,9 +304,9 @@ def relevance_of_groups(
     gains = ((names[rows, None] == names) & known & (rows[:, None] != np.arange(len(names)))).astype(np.float32)
     together = connect_groups([str(row) for row in range(len(names))], [str(work) for work in works], labels)
     clusters = np.unique(np.array(together), return_inverse=True)[1]
-    drawn = "work or group"
+    drawn = WORK_OR_GROUP
     if len(np.unique(clusters[rows])) < MIN_GROUPS:
-        clusters, drawn = works, "work"
+        clusters, drawn = works, WORK
     return Relevance(GROUPED, rows, gains, np.empty((0, 2), int), clusters[rows], n_vanished, drawn)
 
 
@@ -329,9 +331,8 @@ def said_of(study: RelevanceStudy) -> str:
     """What it was scored on, in a sentence."""
     what = {PAIRS: "query", GROUPED: "query", TRIPLETS: "triplet"}[study.kind]
     plural = {"query": "queries", "triplet": "triplets"}[what]
-    said = (
-        f"{counted(study.n_queries, what, plural)} of {counted(study.n_groups, study.drawn)}, by {study.kind}, among "
-    )
+    works = counted(study.n_groups, *DRAWN[study.drawn])
+    said = f"{counted(study.n_queries, what, plural)} of {works}, by {study.kind}, among "
     said += f"{counted(study.n_tracks, 'recording')}."
     if study.n_vanished:
         said += f" {counted(study.n_vanished, 'line')} name what is not embedded here, and are left out."

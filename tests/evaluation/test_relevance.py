@@ -20,6 +20,7 @@ from mess_core.evaluation.relevance import (
     relevance_of_groups,
     relevance_of_pairs,
     relevance_of_triplets,
+    said_of,
 )
 from mess_core.evaluation.similarity import MEASURES
 from mess_core.handover.relevance import read_relevance, study_relevance
@@ -51,6 +52,7 @@ def test_planted_groups_are_found_in_the_planted_layer(planted):
     assert nested[MAP, "cosine"].chosen == ("layer 1",) * 5 and "layer 1" in nested[MAP, ANY].chosen[0]
     assert nested[MAP, "cosine"].score.value == pytest.approx(study.score(MAP, "cosine", 1).value)
     json.dumps(study.as_document(), allow_nan=False)
+    assert said_of(study) == "60 queries of 15 works or groups, by groups, among 60 recordings."
 
 
 def test_the_nested_choice_does_not_flatter_itself():
