@@ -7,6 +7,7 @@ Libraries are drawn from populations whose truth is known, probed as any other, 
     coverage   how often the 95 % interval of R² holds the R² that such libraries have on average; how wide it is
     false      in how many libraries any of 13 x 22 cells gains over every baseline, where no layer does
     power      in how many of those cells in which a layer does gain, it is said so
+    classes    the same of shares that are right, where targets are classes; `--classes` counts these alone
 
 Every row is a population of its own: works of one or several recordings that resemble each other, normal values or
 such with heavy tails (Student's t with three degrees of freedom). Everything follows from the seed.
@@ -25,7 +26,7 @@ import numpy as np
 from mess_core.parallel import work_through
 from mess_core.probing import uncertainty
 from mess_core.probing.data import ProbeData
-from mess_core.probing.probe import fit_cells
+from mess_core.probing.probe import add_null, fit_cells
 from mess_core.probing.result import ProbeCell, ProbeResult, ProbeSettings
 from mess_core.probing.uncertainty import DEALING, TRAINING
 
@@ -145,6 +146,42 @@ def planted_gain(population: Population, rng: np.random.Generator) -> ProbeData:
     return ProbeData(layers, targets, population.groups().astype(str).tolist(), baselines)
 
 
+N_CLASSES = 3
+LEANING = np.array([0.6, 0.0, -0.2])  # some classes are commoner
+SCORES = ("accuracy", "balanced", "auc")
+COARSELY = tuple(float(alpha) for alpha in np.logspace(0, 6, 9))  # three are tried: nulls cost a minute each with all
+
+
+def told_classes(population: Population, rng: np.random.Generator) -> ProbeData:
+    """One layer, and a target of three classes of each strength; the last is noise. Recordings of a work differ."""
+    fixed = np.random.default_rng(4)
+    latent = population.draw(rng, N_LATENT)
+    directions = fixed.standard_normal((N_LATENT, N_CLASSES))
+    signals = latent @ directions / np.linalg.norm(directions, axis=0) + LEANING
+
+    def argmax(values: np.ndarray) -> np.ndarray:
+        return values.argmax(axis=1).astype(np.float64)
+
+    targets = {f"noise {noise:g}": argmax(signals + noise * population.draw(rng, N_CLASSES)) for noise in NOISE}
+    targets["nothing"] = argmax(population.draw(rng, N_CLASSES) + LEANING)
+    return ProbeData(
+        view(latent, rng, fixed)[:, None], targets, population.groups().astype(str).tolist(),
+        classes=dict.fromkeys(targets, ("a", "b", "c")),
+    )  # fmt: skip
+
+
+def classes_in_another_view(population: Population, rng: np.random.Generator) -> ProbeData:
+    """Null: four layers and a baseline are views of the same, equally good, and tell three classes alike."""
+    data = told_classes(population, rng)
+    return replace(
+        data,
+        vectors=np.concatenate(
+            [data.vectors + 0.5 * rng.standard_normal(data.vectors.shape) for _ in range(4)], axis=1
+        ),
+        baselines={"log-mel": data.vectors[:, 0] + 0.5 * rng.standard_normal(data.vectors[:, 0].shape)},
+    )
+
+
 # --- counting -------------------------------------------------------------------------------------------------
 
 Kind = Callable[[Population, np.random.Generator], ProbeData]
@@ -197,6 +234,64 @@ def power(population: Population, n_libraries: int, simulate: Simulate) -> tuple
     return gain, float(found.mean()), int(found.any(axis=1).sum())
 
 
+def class_coverage(
+    population: Population, n_libraries: int, simulate: Simulate
+) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """Target -> score -> (mean of such libraries, share of intervals that hold it, median width)."""
+    results = simulate(told_classes, population, n_libraries)
+    found: dict[str, dict[str, tuple[float, float, float]]] = {}
+    for target in (summary.target for summary in results[0].targets):
+        told = [classes for result in results if (classes := result.cell(0, target).classes) is not None]
+        for name in SCORES:
+            value, low, high = (
+                np.array([getattr(each, f"{name}{end}") for each in told], float) for end in ("", "_low", "_high")
+            )
+            is_held = (low <= value.mean()) & (value.mean() <= high)
+            found.setdefault(target, {})[name] = (
+                float(value.mean()),
+                float(is_held.mean()),
+                float(np.median(high - low)),
+            )
+    return found
+
+
+def false_classes(population: Population, n_libraries: int) -> tuple[int, int, int]:
+    """Libraries in which (noise has p below .05, any layer is said to gain over one as good, noise is encoded)."""
+    settings = replace(SETTINGS, n_permutations=199, n_repeats=2, alphas=COARSELY)
+    n_significant = n_gains = n_encoded = 0
+    for _, outcome in work_through(partial(_null_of_classes, population, settings), range(n_libraries)):
+        if isinstance(outcome, Exception):
+            raise outcome
+        p, gain, encodes = outcome
+        n_significant, n_gains, n_encoded = n_significant + (p < 0.05), n_gains + gain, n_encoded + encodes
+    return n_significant, n_gains, n_encoded
+
+
+def _null_of_classes(population: Population, settings: ProbeSettings, number: int) -> tuple[float, bool, bool]:
+    rng = np.random.default_rng([number, population.n_works, population.n_each])
+    data = classes_in_another_view(population, rng)
+    result = add_null(fit_cells(data, settings), data)
+    noise = [cell for cell in result.cells if cell.target == "nothing" and cell.p is not None]
+    p = result.target("nothing").p_best
+    return 1.0 if p is None else p, any(map(is_gain, result.cells)), any(cell.encodes for cell in noise)
+
+
+def count_classes(n_libraries: int, simulate: Simulate) -> None:
+    """Print what intervals of shares cover, and how often chance is taken for more."""
+    print(f"\nCoverage of 95 % intervals of {', '.join(SCORES)}, three classes, {n_libraries} libraries a row\n")
+    print("| library | told by | " + " | ".join(f"{name} | coverage | width" for name in SCORES) + " |")
+    print("|---|---|" + "---:|" * 9)
+    populations = [Population(24, 5, "normal"), Population(24, 1, "normal"), Population(60, 5, "normal")]
+    for population in populations:
+        for target, scores in class_coverage(population, n_libraries, simulate).items():
+            cells = " | ".join(f"{truth:.2f} | {held:.3f} | {width:.2f}" for truth, held, width in scores.values())
+            print(f"| {population.words} | {target} | {cells} |", flush=True)
+    print(f"\nFalse claims of classes, {n_libraries} libraries a row\n")
+    print("| library | noise with p < .05 | a gain over what is as good | noise that encodes |\n|---|---:|---:|---:|")
+    for population in populations[:1]:
+        print(f"| {population.words} | {' | '.join(map(str, false_classes(population, n_libraries)))} |", flush=True)
+
+
 def is_gain(cell: ProbeCell) -> bool:
     """Whether it is said to exceed every baseline; chance (p) apart, which would make it rarer still."""
     return cell.gain_low is not None and cell.gain_low > 0
@@ -235,6 +330,7 @@ def _probe_with(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--libraries", type=int, default=240, help="per row of coverage; a quarter for the others")
+    parser.add_argument("--classes", action="store_true", help="count those of classes alone; --libraries per row")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--training", type=float, default=TRAINING, help="another factor for what training adds")
     parser.add_argument("--dealing", type=float, default=DEALING, help="another for the spread over fold assignments")
@@ -242,6 +338,10 @@ def main() -> None:
     n_few = max(options.libraries // 4, 1)
     started_s = time.monotonic()
     simulate = on_all_cores(options.seed, options.training, options.dealing)
+    if options.classes:
+        count_classes(options.libraries, simulate)
+        print(f"\n{time.monotonic() - started_s:.0f} s; seed {options.seed}")
+        return
     print(f"Coverage of 95 % intervals of R², {options.libraries} libraries a row\n")
     print("| library | R² | coverage | width | R² | coverage | width | R² | coverage | width | no signal: above 0 |")
     print("|---|" + "---:|" * 10)

@@ -13,8 +13,8 @@ question.
 
 What people import from here comes when it is first used: `open_library`, `Library`, `Embedder`, `probe_layers`, and for
 an encoder of one's own `register_encoder` and `encoder_from_hf`; for scikit-learn `Embed`, `GroupedFolds`, and
-`gain_beyond` for what a layer adds beyond a baseline. `__all__` is what is public and keeps its meaning; everything else
-may change from one version to the next.
+`gain_beyond` for what a layer adds beyond a baseline. `__all__` is what is public and keeps its meaning; everything
+else may change from one version to the next.
 """
 
 from __future__ import annotations

@@ -28,12 +28,18 @@ from mess_core.embeddings.hidden_states import RawFrames
 from mess_core.encoders.registry import DEFAULT
 from mess_core.errors import DataMissingError, InputError, MessError
 from mess_core.evaluation.blending import weigh_sources, weights_of
+from mess_core.evaluation.relevance import RelevanceStudy
+from mess_core.handover.citing import as_bibtex, references
 from mess_core.handover.datasets import TakenDataset, annotate, take_hugging_face, take_mirdata
+from mess_core.handover.own_targets import TakenTarget, take_target
+from mess_core.handover.relevance import study_relevance
 from mess_core.handover.vectors import ImportedVectors, take_vectors
 from mess_core.learning.course import Source
 from mess_core.learning.kept import LearnReport
 from mess_core.probing.discovery import Discovery, Group
+from mess_core.probing.paired import RunComparison, compare_runs
 from mess_core.probing.result import Level, ProbeSettings, check_settings
+from mess_core.probing.runs import Run, find_run, kept_runs
 from mess_core.recommend.for_you import ForYou, recommend
 from mess_core.search.answers import Answer, Plan, Query, answer, build_index, make_plan
 from mess_core.search.asking import find_query, find_track
@@ -322,6 +328,46 @@ class Library:
     def _scope_by(self, encoder: str | None) -> Scope:
         return self.scope if encoder is None else scope_of(self.scope.workspace, self.scope.library, encoder)
 
+    def add_target(
+        self,
+        name: str,
+        values: Any,
+        *,
+        signal: str = "audio",
+        kind: str = "",
+        title: str = "",
+        unit: str = "",
+        summary: str = "",
+    ) -> TakenTarget:
+        """Bring a target of one's own: `discover(settings=ProbeSettings(columns=(name,)))` probes it.
+
+        Parameters
+        ----------
+        name : str
+            What it is called; one of that name is replaced.
+        values : mapping or pandas Series of track id to value; or callable
+            Numbers are told by ridge regression, text by logistic regression as classes. A callable is called once for
+            each recording, with its sound, its MIDI or its `Track`, and gives a number, a class or None.
+        signal : "audio", "midi" or "track"
+            What a callable is given.
+        kind : "numbers", "classes" or ""
+            By default numbers, if every value is one.
+
+        Returns
+        -------
+        TakenTarget
+            `target` as it is kept, `refused` what gives no value and why.
+
+        Raises
+        ------
+        InputError
+            If no recording has a value.
+        """
+        return take_target(
+            self.scope.workspace, name, values, library=self.scope.library, signal=signal, kind=kind, title=title,
+            unit=unit, summary=summary,
+        )  # fmt: skip
+
     def discover(
         self,
         group: Group = "work",
@@ -353,6 +399,51 @@ class Library:
             raise DataMissingError(f"Nothing was found in {self.scope.library!r}.", "Probe again.")
         return found
 
+    def runs(self) -> list[Run]:
+        """Every kept run of discovery of this library, by any encoder and with any settings.
+
+        Each has `run_id`, `discovery`, `to_frame()`, `to_latex()` and `heatmap(path)`. One that cannot be read is left
+        out; `mess runs` and `check` name it.
+        """
+        return kept_runs(self.scope.workspace.paths, self.scope.library)[0]
+
+    def run(self, run_id: str) -> Run:
+        """The run of an id, or of its first digits.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        return find_run(self.scope.workspace.paths, run_id)
+
+    def cite(self, run: str = "") -> str:
+        """What to cite, as BibTeX: its encoder and data sets, MESS, and for a run of discovery its methods."""
+        discovery = self.run(run).discovery if run else None
+        return as_bibtex(references(self.scope, discovery))
+
+    def evaluate_relevance(self, table: str | os.PathLike[str], k: int = 10) -> RelevanceStudy:
+        """Which way of comparing finds what a table says is relevant (`mess_core/handover/relevance.py`).
+
+        Raises
+        ------
+        InputError
+            If it is no such table.
+        DataMissingError
+            If none of its recordings is embedded here.
+        """
+        return study_relevance(self.scope, Path(table).expanduser(), k)
+
+    def compare(self, first: str, second: str) -> RunComparison:
+        """What one run tells better than another, over the same recordings and folds.
+
+        Raises
+        ------
+        InputError
+            If there is no such run, or they are not of the same recordings, groups and folds.
+        """
+        return compare_runs(self.run(first).whole, self.run(second).whole)
+
     def similar(
         self,
         query: str | os.PathLike[str] | Track | None = None,
@@ -362,6 +453,7 @@ class Library:
         *,
         passage: tuple[float, float] | None = None,
         words: str = "",
+        run: str = "",
         **question: Any,
     ) -> Answer:
         """The nearest recordings to a query; or to several, the furthest, or all in order along an aspect.
@@ -379,6 +471,8 @@ class Library:
             Look for these seconds of the query inside other recordings.
         words : str
             What it is to be heard as, too: "solo violin, slow, not piano".
+        run : str
+            The id of a run of discovery: aspects are what that one found.
         **question
             Whatever else `mess_core.search.question.Question` knows: `like` and `unlike` (track ids), `reverse` (the
             furthest first), `along` (an aspect), `diversity`, `max_per_work`, `composers`, …
@@ -402,7 +496,8 @@ class Library:
         passage = None if passage is None else seconds_of(passage)
         self.scope.require_library()
         check_narrowed(self.scope.workspace, self.scope.library, asked)
-        plan = make_plan(self.scope, asked, self.scope.discovery_for_search(), is_of_passage=passage is not None)
+        discovery = self.scope.discovery_by_run(run) if run else self.scope.discovery_for_search()
+        plan = make_plan(self.scope, asked, discovery, is_of_passage=passage is not None)
         find = (
             None if query is None else lambda plan: self._query(plan.scope, query, measures=plan.measured is not None)
         )

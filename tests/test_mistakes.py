@@ -187,7 +187,6 @@ ARRAYS = {
     "words": ((VECTORS.astype(str), {"x": NUMBERS}, WORKS), "vectors hold str.*, expected numbers"),
     "ragged": (([[1.0], [1.0, 2.0]], {"x": NUMBERS}, WORKS), "rows of unequal length"),
     "targets without names": ((VECTORS, NUMBERS, WORKS), "targets are a ndarray, expected arrays by name"),
-    "targets in words": ((VECTORS, {"x": ["a"] * 24}, WORKS), "Target x holds .*, expected numbers"),
     "too few": ((VECTORS, {"x": NUMBERS[:3]}, WORKS), r"Target x has shape \(3,\), expected \(24,\)"),
     "groups as text": ((VECTORS, {"x": NUMBERS}, "abcdef" * 4), "groups are str, expected one name per row"),
     "no groups": ((VECTORS, {"x": NUMBERS}, None), "groups are NoneType"),

@@ -24,7 +24,7 @@ from mess_core import plugins
 from mess_core.catalogue.catalogue import ALL, FILTERS
 from mess_core.catalogue.listening import ACTIONS
 from mess_core.catalogue.opinions import ME
-from mess_core.cli import engines, serving, study, tracking
+from mess_core.cli import engines, runs, serving, study, tracking
 from mess_core.cli.saying import DONE, SOME_FAILED, report, say, say_document, show_progress, work_on
 from mess_core.cli.tables import (
     answer_table,
@@ -37,6 +37,7 @@ from mess_core.cli.tables import (
     reasons_table,
     recommended_table,
     recommender_table,
+    relevance_table,
     study_table,
     tag_check_table,
     tags_table,
@@ -75,7 +76,10 @@ from mess_core.handover.judgements import export_judgements, export_strengths, i
 from mess_core.handover.merging import merge
 from mess_core.handover.metrics import export_metric
 from mess_core.handover.outgoing import export_library
+from mess_core.handover.own_targets import TakenTarget, import_target
+from mess_core.handover.own_targets import as_document as own_document
 from mess_core.handover.recognising import FUZZY_LOW
+from mess_core.handover.relevance import study_relevance
 from mess_core.handover.served import export_index
 from mess_core.handover.vectors import import_vectors
 from mess_core.learning.kept import SOURCES
@@ -83,9 +87,10 @@ from mess_core.learning.students import STUDENTS
 from mess_core.maps.drawing import MapView, check_layer, load_view
 from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.data import UNTRAINED
-from mess_core.probing.discovery import GROUPS
+from mess_core.probing.discovery import GROUPS, Discovery
 from mess_core.probing.replication import replicate
 from mess_core.probing.result import ProbeSettings
+from mess_core.probing.runs import find_run
 from mess_core.recommend.explaining import why_not_of
 from mess_core.recommend.for_you import recommend
 from mess_core.recommend.profile import CONTEXTS
@@ -102,6 +107,7 @@ from mess_core.search.paths import MOST_STEPS, check_length, find_path
 from mess_core.search.question import COPIES, Question, parse_aspects
 from mess_core.search.tagged import read_tags, require_tags
 from mess_core.storage.untrusted import harmless
+from mess_core.targets.own import CLASSES, NUMBERS, forget_own, own_targets, summary_of
 from mess_core.upkeep.backup import back_up
 from mess_core.upkeep.check import check
 from mess_core.upkeep.rebuild import rebuild
@@ -275,18 +281,27 @@ def _parser() -> argparse.ArgumentParser:
                      help="of the processor (default: all, or OMP_NUM_THREADS)")  # fmt: skip
     mlflow_option(sub)
 
-    sub = verb("targets", _targets, "Measure the proxy targets that are not measured yet.")
+    sub = verb("targets", _targets, "Measure the proxy targets that are not measured yet; or take in your own.")
     sub.add_argument("--library", default=ALL)
+    sub.add_argument("--csv", type=_path, metavar="FILE", help="take in a column of a table (CSV or Parquet) instead: "
+                     "one of its columns is track_id, path, file or title")  # fmt: skip
+    sub.add_argument("--column", metavar="NAME", help="which column, with --csv")
+    sub.add_argument("--name", default="", help="what it is called here (default: as the column)")
+    sub.add_argument("--kind", choices=[NUMBERS, CLASSES], default="", help="by default numbers, if all of it is")
+    sub.add_argument("--unit", default="", help="of the numbers")
+    sub.add_argument("--list", action="store_true", help="say which targets of your own there are")
+    sub.add_argument("--forget", metavar="NAME", help="forget a target of your own; what was found of it stays")
 
     probe = verb("probe", _probe, "Discovery: what of the targets each layer tells, with intervals and baselines.")
     encoder_option(probe)
     probe.add_argument("--library", default=ALL)
     probe.add_argument("--group", default="work", metavar="|".join([*GROUPS, "COLUMN"]),
                        help="what is never on both sides of a split; COLUMN is one of your own table")  # fmt: skip
-    probe.add_argument("--target", dest="columns", action="append", default=[], metavar="COLUMN",
-                       help="probe the numbers in a column of your own table instead, or how strongly recordings are "
-                       "heard as a word (violin, slow, rock: see tags), or a track feature "
-                       "(energy, danceability, mode, …); repeatable")  # fmt: skip
+    probe.add_argument("--target", dest="columns", action="append", default=[], metavar="NAME",
+                       help="probe a target of your own instead (see targets --csv), or a column of your own table, "
+                       "or a name that is kept (instrument, performer, …), or how strongly recordings are heard as a "
+                       "word (violin, slow, rock: see tags), or a track feature (energy, mode, …): numbers as numbers, "
+                       "text as classes; repeatable")  # fmt: skip
     probe.add_argument("--level", choices=["track", "segment"], default="track")
     probe.add_argument("--alpha", type=float, help="one ridge penalty instead of a grid")
     probe.add_argument("--folds", type=int, default=ProbeSettings.n_folds)
@@ -342,6 +357,9 @@ def _parser() -> argparse.ArgumentParser:
     similar.add_argument("--playlist", type=_path, metavar="FILE.m3u8", help="also write the answer as a playlist")
     similar.add_argument("--explain", action="store_true", help="also in what each answer is like the query, and not")
     similar.add_argument("--hubs", choices=["auto", "on", "off"], default="auto", help="correct for hubs (CSLS)")
+    similar.add_argument(
+        "--run", metavar="ID", dest="by_run", help="aspects as this run of discovery found them (see runs)"
+    )
     similar.add_argument("--engine", choices=list(ENGINES), default="",
                          help="what is asked for the nearest; by default what the verb engine has chosen")  # fmt: skip
 
@@ -366,7 +384,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("what", choices=["similarity", "faithfulness", "taste", "sessions", "sequences", "indexes"])
     evaluate.add_argument("file", nargs="?", type=_path, metavar="FILE",
                           help="of sequences: lines `user item item …`, to try recommenders on")  # fmt: skip
-    evaluate.add_argument("-k", type=int, default=K, help="of sequences: how many are recommended")
+    evaluate.add_argument("--relevance", type=_path, metavar="FILE",
+                          help="of similarity: what is relevant, in a table with the columns query, track (and gain), "
+                          "or a track and its group, or anchor, positive, negative")  # fmt: skip
+    evaluate.add_argument("-k", type=int, default=K, help="of sequences and relevance: how many of a list count")
     encoder_option(evaluate, None, f"{DEFAULT}; of a taste or sessions, as with recommend")
     evaluate.add_argument("--library", default=ALL)
     evaluate.add_argument("--listener", metavar="NAME", help="of a taste: replay this one's history, not the simulated")
@@ -424,6 +445,7 @@ def _parser() -> argparse.ArgumentParser:
     events.add_argument("--to", dest="to_s", type=_time, metavar="DATE", help="with forget: only what is before (UTC)")
     events.add_argument("--yes", action="store_true", help="with forget: do it")
 
+    runs.add_verbs(verb, mlflow_option, _path)
     study.add_verb(verb, mlflow_option)
     engines.add_verbs(verb)
 
@@ -592,6 +614,24 @@ def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def _targets(workspace: Workspace, options: argparse.Namespace) -> int:
+    if (options.csv is None) != (options.column is None):
+        raise InputError("A column is one of a table.", "Give both, --csv FILE and --column NAME, or neither.")
+    if options.forget is not None:
+        forget_own(workspace.paths, options.forget)
+        say(options, {"forgotten": options.forget}, f"{options.forget} forgotten; what was found of it stays.")
+        return DONE
+    if options.list:
+        own = own_targets(workspace.paths).values()
+        document = [{**own_document(TakenTarget(each)), "title": each.described.title} for each in own]
+        say(options, {"targets": document}, [summary_of(each) for each in own] or "There is no target of your own yet.")
+        return DONE
+    if options.csv is not None:
+        taken = import_target(
+            workspace, options.csv, options.column, name=options.name, kind=options.kind, unit=options.unit
+        )
+        lines = [taken.summary, *(f"  {name}: {why}" for name, why in taken.refused)]
+        say(options, dict(own_document(taken)), lines)
+        return SOME_FAILED if taken.refused else DONE
     workspace.catalogue.require_library(options.library)
     job = work_on(workspace, TargetsRequest(options.library))
     return report(workspace, [job], options, library=options.library)
@@ -622,7 +662,7 @@ def _probe(workspace: Workspace, options: argparse.Namespace) -> int:
         print(f"mess: {notice}", file=sys.stderr)
     if options.mlflow:
         tracking.log_probe(workspace.paths, found, time.monotonic() - started_s)
-    document, lines = found.as_document(), [job.message, *probe_table(found.result)]
+    document, lines = found.as_document(), [job.message, *probe_table(found.result), f"Run {found.run_id}."]
     if options.replicate_on:
         elsewhere = scope_of(workspace, options.replicate_on, options.encoder)
         elsewhere.require_library()
@@ -719,8 +759,10 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
     said["passage"] = parse_passage(options.passage) if options.passage else None
     for name in ("like", "unlike"):
         said[name] = [find_named(workspace, text) for text in said[name]]
+    if options.by_run and said["encoder"] is None:
+        said["encoder"] = find_run(workspace.paths, options.by_run).discovery.encoder
     asked = Inquiry(**said)
-    plan = plan_inquiry(workspace, asked)
+    plan = plan_inquiry(workspace, asked, functools.partial(_discovery_of, options.by_run))
     for notice in plan.notices:
         print(f"mess: {harmless(notice)}", file=sys.stderr)
     index_of = functools.cache(build_index)
@@ -748,6 +790,11 @@ def _similar(workspace: Workspace, options: argparse.Namespace) -> int:
     else:
         say(options, as_document(found), answer_table(found, usual))
     return DONE
+
+
+def _discovery_of(run_id: str | None, scope: Scope) -> Discovery | None:
+    """What a search goes by: the run that was asked for, or what searches go by."""
+    return scope.discovery_by_run(run_id) if run_id else scope.discovery_for_search()
 
 
 def _path_between(workspace: Workspace, options: argparse.Namespace) -> int:
@@ -804,6 +851,12 @@ def _evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
     scope = scope_of(workspace, options.library, options.encoder or usual)
     scope.require_library()
     _require_embeddings(scope)
+    if options.relevance is not None:
+        if options.what != "similarity":
+            raise InputError(f"Relevance is what similarity should find; {options.what} has none.", "Leave it out.")
+        relevant = study_relevance(scope, options.relevance, options.k, on_progress=show_progress)
+        say(options, relevant.as_document(), relevance_table(relevant))
+        return DONE
     if options.what == "indexes":
         measured = study_indexes(scope)
         say(options, measured.as_document(), [*index_table(measured), *measured.notices])

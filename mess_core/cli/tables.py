@@ -19,13 +19,15 @@ from mess_core.evaluation.recommendation import (
     RecommendationFigure,
     RecommendationStudy,
 )
+from mess_core.evaluation.relevance import RelevanceStudy, said_of
+from mess_core.evaluation.retrieval import RetrievalScore
 from mess_core.evaluation.similarity import RETRIEVAL, SimilarityFigure, SimilarityStudy
 from mess_core.evaluation.tagging import FEWEST, TagFigure
 from mess_core.evaluation.taste import Mean, TasteStudy
 from mess_core.learning.trial import TrialResult
 from mess_core.maps.drawing import MapView
 from mess_core.numbers import NONE, interval, number, percent
-from mess_core.probing.result import ProbeResult, label_of
+from mess_core.probing.result import ClassFacts, ProbeResult, label_of
 from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
 from mess_core.recommend.for_you import ForYou
 from mess_core.search.along import Dial
@@ -37,7 +39,7 @@ from mess_core.search.seeds import how_alike
 from mess_core.search.tagged import top_words
 from mess_core.search.transposed import in_key
 from mess_core.search.words import in_shares
-from mess_core.targets.registry import name_of
+from mess_core.targets.registry import OWN, name_of
 from mess_core.words import counted
 
 MOST_OF_A_GROUP = 5  # words of a track, printed
@@ -122,7 +124,9 @@ def probe_table(result: ProbeResult) -> list[str]:
     """
     lines = ["property             target                   R²  interval         label          layer   gain  interval"]
     for summary in result.targets:
-        named = f"{name_of(summary.target):<20} {summary.target:<22}"
+        about = result.about(summary.target)
+        title = about.title if about.dimension == OWN else name_of(summary.target)
+        named = f"{title:<20} {summary.target:<22}"
         if summary.best_layer is None:
             lines.append(f"{named}  {'–':>4}  {summary.reason}")
             continue
@@ -135,9 +139,13 @@ def probe_table(result: ProbeResult) -> list[str]:
         )
         if summary.ceiling is not None:
             lines.append(f"{'':<43} {number(summary.ceiling):>5}  is the ceiling: so far its raters agree")
+        if summary.classes is not None:
+            lines += _class_lines(summary.classes)
     lines.append(
         "R²: on works not trained on, the layer chosen in training. Gain: of the layer named, over every baseline."
     )
+    if any(summary.classes is not None for summary in result.targets):
+        lines.append("Of classes R² is the share of the errors of guessing that is avoided, each class counting alike.")
     if result.why_no_word:
         lines.append(f"Nothing is said to encode: {result.why_no_word}.")
     else:
@@ -146,6 +154,25 @@ def probe_table(result: ProbeResult) -> list[str]:
         more = counted(groups_for_half(result.n_groups), "more group")
         lines.append(f"{counted(result.n_groups, 'group')}: the intervals are wide; {more} would halve them.")
     return lines
+
+
+def _class_lines(facts: ClassFacts) -> list[str]:
+    """The shares that are right, the layer chosen in training, beside guessing; then the classes that are left out."""
+    told, indent = facts.nested, " " * 21
+
+    def share(name: str) -> str:
+        value, low, high = (getattr(told, f"{name}{end}") for end in ("", "_low", "_high"))
+        each = [None if figure is None else 100 * figure for figure in (value, low, high)]
+        return f"{percent(each[0])} {interval(each[1], each[2], 0)}".rstrip()
+
+    guessed = percent(None if facts.commonest is None else 100 * facts.commonest)
+    n_classes = len(facts.names)
+    return [
+        f"{indent}right: {share('accuracy')}, guessing the commonest {guessed}",
+        f"{indent}right, as a mean over its {n_classes} classes: {share('balanced')}, guessing {100 / n_classes:.0f} %",
+        f"{indent}AUC: {number(told.auc)} {interval(told.auc_low, told.auc_high)}".rstrip(),
+        *(f"{indent}{left_out}" for left_out in facts.left_out),
+    ]
 
 
 def leak_table(result: Faithfulness) -> list[str]:
@@ -209,6 +236,28 @@ def study_table(study: SimilarityStudy) -> list[str]:
     centred = [pair[1] for pair in study.anisotropy]
     as_they_are, as_centred = (f"{number(min(each))} to {number(max(each))}" for each in (raw, centred))
     lines.append(f"mean cosine of pairs: {as_they_are}, centred {as_centred}")
+    return lines
+
+
+def relevance_table(study: RelevanceStudy) -> list[str]:
+    """Each metric by each measure: the layer chosen on other works, its best layer, and over all layers."""
+    lines = [said_of(study)]
+    lines += [f"{'metric':<16}{'measure':<14}{'layer':<20}{'value':>6}  {'interval':<14}{'chance':>7}"]
+
+    def line(metric: str, measure: str, layer: str, score: RetrievalScore) -> str:
+        within = interval(score.low, score.high)
+        return f"{metric:<16}{measure:<14}{layer:<20}{number(score.value):>6}  {within:<14}{number(score.chance):>7}"
+
+    for metric in study.metrics:
+        for each in study.nested:
+            if each.metric == metric:
+                lines.append(line(metric, each.measure, "chosen elsewhere", each.score))
+        layered = [each for each in study.figures if each.metric == metric and each.layer is not None]
+        best = max(layered, key=lambda each: each.score.value or 0.0)
+        lines.append(line(metric, best.measure, f"{best.layer}, the best", best.score))
+        whole = (each for each in study.figures if each.metric == metric and each.layer is None)
+        lines += [line(metric, each.measure, "all", each.score) for each in whole]
+    lines.append("Chosen elsewhere: on the queries of other works. The best of all flatters itself.")
     return lines
 
 

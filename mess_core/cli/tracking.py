@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -21,14 +22,16 @@ from mess_core.encoders.registry import encoder_info
 from mess_core.errors import DependencyMissingError, StorageError
 from mess_core.installation import how_to_add
 from mess_core.probing.discovery import Discovery, path_of
+from mess_core.probing.paired import RunComparison
 from mess_core.storage.paths import Paths
 from mess_core.study.kept import StudyFacts, load_row
 from mess_core.workspace.scope import Scope
 
-PROBING, EXTRACTION, STUDY = "MESS probing", "MESS extraction", "MESS study"
+PROBING, EXTRACTION, STUDY, COMPARING = "MESS probing", "MESS extraction", "MESS study", "MESS comparing"
 CURVES = ("loss", "figure")  # of an epoch
 METRICS_PER_CALL = 1000  # MLflow refuses more in one call
 OF_CELL = ("r2", "gain", "p_adj")  # step = layer
+OF_CLASSES = ("accuracy", "balanced", "auc")
 OF_TARGET = ("nested_r2", "nested_r2_low", "nested_r2_high")
 SILENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet"}
 
@@ -57,12 +60,33 @@ def log_probe(paths: Paths, discovery: Discovery, seconds: float) -> str:
     parameters |= {"n_groups": result.n_groups, "n_rows": result.n_rows}
     parameters["target_versions"] = json.dumps(discovery.target_versions)
     metrics: Metrics = [("seconds", seconds, 0), ("n_encoded", len({c.target for c in result.cells if c.encodes}), 0)]
-    metrics += [(f"{name}.{cell.target}", getattr(cell, name), cell.layer) for name in OF_CELL for cell in result.cells]
-    metrics += [(f"{name}.{t.target}", getattr(t, name), 0) for name in OF_TARGET for t in result.targets]
+    metrics += [
+        (f"{name}.{_plain(cell.target)}", getattr(cell, name), cell.layer) for name in OF_CELL for cell in result.cells
+    ]
+    metrics += [
+        (f"{name}.{_plain(cell.target)}", getattr(cell.classes, name), cell.layer)
+        for name in OF_CLASSES
+        for cell in result.cells
+        if cell.classes is not None
+    ]
+    metrics += [(f"{name}.{_plain(t.target)}", getattr(t, name), 0) for name in OF_TARGET for t in result.targets]
     info = encoder_info(discovery.encoder, paths)
     artefact = path_of(paths, discovery.library, info, discovery.group, discovery.level, result.settings)
     title = f"{discovery.library}, {discovery.encoder}, {discovery.group}, {discovery.level}"
     return _log(paths, PROBING, title, parameters, metrics, artefact)
+
+
+def log_comparison(paths: Paths, found: RunComparison, first: str, second: str) -> str:
+    """Log by how much one run tells each target better than another, step by layer; returns the id of the run."""
+    parameters: dict[str, Any] = {"first": first, "second": second, "by_layer": found.by_layer}
+    parameters |= {"first_title": found.first, "second_title": found.second}
+    metrics: Metrics = [("n_differ", sum(cell.differs for cell in found.cells), 0)]
+    metrics += [
+        (f"{name}.{_plain(cell.target)}", getattr(cell, name), cell.layer)
+        for name in ("delta", "delta_low", "delta_high", "p_holm")
+        for cell in found.cells
+    ]
+    return _log(paths, COMPARING, f"{first} beside {second}", parameters, metrics)
 
 
 def log_extraction(scope: Scope, n_tracks: int, n_segments: int, seconds: float) -> str:
@@ -123,7 +147,7 @@ def write_curves(paths: Paths, study: StudyFacts, folder: Path) -> None:
 
 def _plain(name: str) -> str:
     """As MLflow lets metrics be called."""
-    return name.replace(" ", "_")
+    return re.sub(r"[^0-9A-Za-z_\-./:]", "_", name)
 
 
 def _log(

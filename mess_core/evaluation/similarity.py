@@ -208,7 +208,7 @@ def evaluate_similarity(
     keys: list[tuple[str, int | None]] = []
     parts: dict[str, list[np.ndarray]] = {name: [] for name in tasks}
     hubness = {}
-    for measure, layer, similarities in _similarities(vectors, rows, extra, info):
+    for measure, layer, similarities in similarities_of(vectors, rows, extra, info):
         order = ranking(similarities)
         for name, task in tasks.items():
             parts[name].append(task.parts(order))
@@ -318,7 +318,7 @@ MEASURES: dict[str, Measure] = {
 }
 
 
-def _similarities(
+def similarities_of(
     vectors: np.ndarray, rows: np.ndarray, extra: Mapping[str, np.ndarray], info: EncoderInfo | None
 ) -> Iterator[tuple[str, int | None, np.ndarray]]:
     """Measure, layer, similarities (n_queries, n_tracks); one at a time, for memory."""

@@ -20,7 +20,7 @@ from mess_core.catalogue.catalogue import NAMES, Track
 from mess_core.encoders.vocabulary import WORDS, raw_names
 from mess_core.maps.drawing import MapView
 from mess_core.probing.discovery import Discovery
-from mess_core.probing.result import ProbeCell
+from mess_core.probing.result import ClassScores, ProbeCell
 from mess_core.recommend.for_you import ForYou
 from mess_core.recommend.reasons import WhyNot
 from mess_core.search.answers import Answer
@@ -60,6 +60,7 @@ def as_document(answer: Answer) -> dict[str, Any]:
         "basis": answer.plan.basis or None,
         "n_left_out": answer.plan.measured.n_left_out if answer.plan.measured else 0,
         "discovered_on": answer.plan.discovery.library if answer.plan.discovery else None,
+        "run": answer.plan.discovery.run_id if answer.plan.discovery else None,
         "index": answer.kind,
         "is_strange": answer.is_strange,
         "notices": list(answer.plan.notices),
@@ -332,13 +333,16 @@ def map_as_csv(view: MapView, titles: Mapping[str, str]) -> str:
 
 
 def cells_as_csv(discovery: Discovery) -> str:
-    """One row per layer and target."""
+    """One row per layer and target; the shares of classes in columns of their own, empty for numbers."""
     text = io.StringIO()
-    columns = list(ProbeCell.__dataclass_fields__)
+    columns = [column for column in ProbeCell.__dataclass_fields__ if column != "classes"]
+    shares = list(ClassScores.__dataclass_fields__)
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(columns)
+    writer.writerow([*columns, *shares])
     for cell in discovery.result.cells:
-        writer.writerow([defused(getattr(cell, column)) for column in columns])
+        told = cell.classes or ClassScores()
+        cells = [*(getattr(cell, column) for column in columns), *(getattr(told, share) for share in shares)]
+        writer.writerow([defused(each) for each in cells])
     return text.getvalue()
 
 

@@ -23,16 +23,16 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mess_core.catalogue.comparisons import QUESTION, SIDES, Comparison
-from mess_core.collections.table import read_table
 from mess_core.errors import DataMissingError, InputError
+from mess_core.handover.naming import PARQUET, RecordingNames, read_rows
 from mess_core.learning.aggregate import strengths
 from mess_core.learning.judging import listenings
-from mess_core.storage.cells import defused, undefused
+from mess_core.storage.cells import defused
 from mess_core.storage.files import write_atomically
-from mess_core.storage.untrusted import MOST_ROWS, open_parquet, printable
+from mess_core.storage.untrusted import printable
 from mess_core.words import counted
 from mess_core.workspace.workspace import Workspace
 
@@ -44,7 +44,6 @@ VOTES = tuple(f"clip{n}_numvotes" for n in (1, 2, 3))
 CLIP_FILES = tuple(f"clip{n}_mp3_path" for n in (1, 2, 3))
 ODD_ONE_OUT = "which is the odd one out?"
 MOST_VOTES = 10_000  # for one clip: the file has up to some dozens
-PARQUET = ".parquet"
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def import_judgements(workspace: Workspace, path: Path) -> TakenJudgements:
     DataMissingError
         If none of its recordings is here.
     """
-    rows = _read(path)
+    rows = read_rows(path)
     columns = {name for row in rows[:1] for name in row[1]}
     is_of_clips = columns >= {*CLIPS, *VOTES}
     if not is_of_clips and not columns >= set(NEEDED):
@@ -89,7 +88,7 @@ def import_judgements(workspace: Workspace, path: Path) -> TakenJudgements:
             f"{printable(path.name)} has no columns {', '.join(NEEDED)}.",
             f"Expected these and, if known, {', '.join(COLUMNS[3:])}; or MagnaTagATune's comparisons.",
         )
-    known = _Names(workspace)
+    known = RecordingNames(workspace)
     found: list[Comparison] = []
     refused: list[tuple[str, str]] = []
     n_vanished = 0
@@ -192,33 +191,6 @@ def pair_votes(workspace: Workspace) -> list[Comparison]:
     ]
 
 
-class _Names:
-    """What recordings are called here."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        rows = workspace.database.connection.execute(
-            "SELECT track_id, title, relative_path FROM tracks LEFT JOIN files USING (track_id)"
-            " WHERE role = 'audio' OR role IS NULL"
-        ).fetchall()
-        self._ids = {row["track_id"] for row in rows}
-        self._by: list[dict[str, str | None]] = [{}, {}, {}]
-        for row in rows:
-            path = PurePosixPath((row["relative_path"] or "").replace("\\", "/"))
-            for names, name in zip(self._by, (str(path), path.stem, row["title"]), strict=True):
-                is_taken = name in names and names[name] != row["track_id"]
-                names[name] = None if is_taken else row["track_id"]
-
-    def id_of(self, name: str) -> str | None:
-        """The track of a name; None if there is none, or several."""
-        if name in self._ids:
-            return name
-        path = PurePosixPath(name.replace("\\", "/"))
-        for names, key in zip(self._by, (str(path), path.stem, name), strict=True):
-            if names.get(key):
-                return names[key]
-        return None
-
-
 def _answers(row: Mapping[str, str], is_of_clips: bool) -> Iterator[tuple[Sequence[str], dict[str, object]]]:
     """Three names and the other facts, for each answer of a row."""
     if not is_of_clips:
@@ -271,21 +243,6 @@ def _seconds(text: str) -> float:
 
 def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else ""
-
-
-def _read(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a table as text, with their numbers."""
-    if path.suffix.lower() != PARQUET:
-        return [
-            (number, {name: undefused(cell) for name, cell in row.items()}) for number, row in read_table(path).items()
-        ]
-    with open_parquet(path, MOST_ROWS, error=InputError) as table:
-        rows: list[tuple[int, dict[str, str]]] = []
-        for batch in table.batches():
-            for cells in batch:
-                text = ("" if cell is None else str(cell) for cell in cells)
-                rows.append((len(rows) + 1, dict(zip(table.names, text, strict=True))))
-        return rows
 
 
 def _parquet(rows: Sequence[Sequence[str]]) -> bytes:

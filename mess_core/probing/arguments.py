@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mess_core.errors import InputError
+from mess_core.probing.data import encode_classes
 
 
 def as_numbers(name: str, values: Any) -> np.ndarray:
@@ -37,6 +38,15 @@ def named_arrays(what: str, values: Any) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         raise InputError(f"{what} are a {type(values).__name__}, expected arrays by name: {{'difficulty': numbers}}.")
     return {str(name): np.asarray(each) for name, each in values.items()}
+
+
+def numbers_and_classes(targets: Any) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
+    """Targets by name as numbers; those of text as codes, with what their classes are called."""
+    values, classes = named_arrays("targets", targets), {}
+    for name, each in values.items():
+        if each.dtype.kind in "OUS" and any(isinstance(label, str) for label in each.ravel()):
+            values[name], classes[name] = encode_classes([None if label is None else str(label) for label in each])
+    return values, classes
 
 
 def as_names(what: str, values: Any) -> Any:

@@ -16,9 +16,11 @@ import numpy as np
 from mess_core.errors import InputError
 from mess_core.probing.result import UNTRAINED as UNTRAINED
 from mess_core.probing.result import Level
+from mess_core.targets.base import Target
 from mess_core.words import counted
 
 TRAIN_MEAN = "train mean"  # the name of the dullest baseline, whose R² is 0
+MIN_FOLDS = 3  # of classes: one is tested on, one judges the penalty, and one is left to train on
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +50,15 @@ class ProbeData:
         The highest R² that can be expected of anybody (`ceiling.py`), where that is known.
     conditions : mapping of target id to text
         Which rows of a target count, where not all that are measured do; said where too few are left.
+    classes : mapping of target id to names
+        Targets that have classes and no order: their values are codes, places in these names (`encode_classes`).
+    described : mapping of target id to Target
+        What a target is, where the registry does not know it.
 
     Raises
     ------
     InputError
-        If shapes do not agree, the vectors hold NaN, or a track is in several groups.
+        If shapes do not agree, the vectors hold NaN, a track is in several groups, or a code is that of no class.
     """
 
     vectors: np.ndarray
@@ -65,6 +71,8 @@ class ProbeData:
     conditions: Mapping[str, str] = field(default_factory=dict)
     missing: Sequence[str] = ()
     ceilings: Mapping[str, float] = field(default_factory=dict)
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    described: Mapping[str, Target] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 3 or 0 in self.vectors.shape:
@@ -100,6 +108,13 @@ class ProbeData:
                 raise InputError(f"{name} has shape {values.shape}, expected ({n_rows}, n_features){layered}.")
             if np.isinf(values).any():
                 raise InputError(f"{name} holds infinity; an undefined value is NaN.")
+        for name, names in self.classes.items():
+            codes = np.asarray(self.targets.get(name, ()), np.float64)
+            codes = codes[np.isfinite(codes)]
+            if name not in self.targets or not np.isin(codes, np.arange(len(names))).all():
+                raise InputError(f"Target {name} has codes that are none of its {len(names)} classes.")
+            if self.tracks is not None:
+                raise InputError(f"{name} has classes, which are told of whole tracks.", "Leave `tracks` out.")
         clash = ({TRAIN_MEAN} | set(self.identities)) & set(self.baselines)
         if clash:
             raise InputError(f"The name {min(clash)!r} is taken.", "Give the baseline another name.")
@@ -137,6 +152,8 @@ def blocks_of(data: ProbeData, n_folds: int) -> tuple[list[Block], dict[str, str
     by_rows: dict[bytes, list[str]] = {}
     reasons: dict[str, str] = {}
     for target, values in data.targets.items():
+        if target in data.classes:
+            continue
         is_defined = np.isfinite(values)
         reason = _reason(np.asarray(values)[is_defined], group_ids[is_defined], n_folds)
         if reason:
@@ -154,6 +171,66 @@ def blocks_of(data: ProbeData, n_folds: int) -> tuple[list[Block], dict[str, str
             weights = 1.0 / np.bincount(units)[units]
         values = np.stack([np.asarray(data.targets[target], np.float64)[rows] for target in targets], axis=1)
         blocks.append(Block(tuple(targets), rows, values, weights, groups, all_groups[rows], units, group_ids[rows]))
+    return blocks, reasons
+
+
+@dataclass(frozen=True, eq=False)
+class ClassBlock:
+    """One target of classes. block : of it alone, its values the codes of `names`; left_out : a sentence each"""
+
+    block: Block
+    names: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def encode_classes(labels: Sequence[str | None]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels as codes, (n_rows,) float64, NaN where there is none, and the names of the codes in alphabetical order.
+
+    Examples
+    --------
+    >>> encode_classes(["piano", None, "cello", "piano"])
+    (array([ 1., nan,  0.,  1.]), ('cello', 'piano'))
+    """
+    names = tuple(sorted({label for label in labels if label}))
+    code_of = {name: float(code) for code, name in enumerate(names)}
+    return np.array([code_of[label] if label else np.nan for label in labels], np.float64), names
+
+
+def class_blocks_of(data: ProbeData, n_folds: int) -> tuple[list[ClassBlock], dict[str, str]]:
+    """The targets of classes, each without the classes that are in fewer groups than there are folds; why others not.
+
+    A class in fewer groups cannot be in every training set and every test set.
+    """
+    group_ids = np.asarray(data.groups, dtype=str)
+    all_groups = np.unique(group_ids, return_inverse=True)[1]
+    blocks: list[ClassBlock] = []
+    reasons: dict[str, str] = {}
+    for target, names in data.classes.items():
+        codes = np.asarray(data.targets[target], np.float64)
+        n_groups = [len(np.unique(all_groups[codes == code])) for code in range(len(names))]
+        is_kept = [n >= n_folds for n in n_groups]
+        left_out = tuple(
+            f"{name} is left out: in {counted(n, 'group')}, fewer than the {n_folds} folds"
+            for name, n in zip(names, n_groups, strict=True)
+            if 0 < n < n_folds
+        )
+        kept = tuple(name for name, is_in in zip(names, is_kept, strict=True) if is_in)
+        if not any(n_groups):
+            reasons[target] = "undefined for every row"
+        elif n_folds < MIN_FOLDS:
+            reasons[target] = f"{n_folds} folds leave none to choose the penalty with: at least {MIN_FOLDS} are needed"
+        elif not kept:
+            reasons[target] = f"each of its classes is in fewer groups than the {n_folds} folds"
+        elif len(kept) == 1:
+            others = f", and {counted(len(left_out), 'other')} in fewer" if left_out else ""
+            reasons[target] = f"only one class, {kept[0]}, is in at least {counted(n_folds, 'group')}{others}"
+        else:
+            rows = np.flatnonzero(np.isin(codes, np.flatnonzero(is_kept)))
+            values = (np.cumsum(is_kept) - 1)[codes[rows].astype(int)].astype(np.float64)
+            groups = np.unique(all_groups[rows], return_inverse=True)[1]
+            weights = np.ones(len(rows))
+            block = Block((target,), rows, values[:, None], weights, groups, all_groups[rows], groups, group_ids[rows])
+            blocks.append(ClassBlock(block, kept, left_out))
     return blocks, reasons
 
 

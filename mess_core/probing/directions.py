@@ -127,10 +127,10 @@ def fit_directions(data: ProbeData, result: ProbeResult) -> Directions:
     Returns
     -------
     Directions
-        Of the targets that could be probed, in the order of `result.targets`.
+        Of the targets that could be probed and are numbers, in the order of `result.targets`.
     """
     blocks, _ = blocks_of(data, result.settings.n_folds)
-    probed = [summary for summary in result.targets if summary.best_layer is not None]
+    probed = [each for each in result.targets if each.best_layer is not None and each.classes is None]
     number_of = {summary.target: number for number, summary in enumerate(probed)}
     _, n_layers, dim = data.vectors.shape
     weights = np.zeros((len(probed), n_layers, dim), np.float32)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -19,14 +19,14 @@ from typing import Any, get_args
 import numpy as np
 
 from mess_core.catalogue.catalogue import NAMES, Catalogue, Track
-from mess_core.config import HOP_S, RATERS, SEGMENT_S, SPREAD
+from mess_core.config import HOP_S, SEGMENT_S
 from mess_core.embeddings.joining import same_time
 from mess_core.embeddings.store import EmbeddingStore, TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.probing.aspects import ASPECTS, AspectEvidence, weigh_aspects
 from mess_core.probing.aspects import LABELS as EVIDENCE
-from mess_core.probing.ceiling import ceiling
+from mess_core.probing.columns import Columns, names_kept, read_columns
 from mess_core.probing.data import ProbeData
 from mess_core.probing.directions import Directions, fit_directions
 from mess_core.probing.folds import connect_groups
@@ -38,9 +38,10 @@ from mess_core.storage.files import read_sealed, write_sealed
 from mess_core.storage.kept import Beside, Kind, verify_document
 from mess_core.storage.paths import Paths, file_name
 from mess_core.storage.provenance import digest, provenance
-from mess_core.storage.untrusted import LARGEST, build, printable, understanding
+from mess_core.storage.untrusted import build, printable, understanding
 from mess_core.targets.measurements import Measurements, probe_scale, probed_targets
-from mess_core.targets.registry import COMPARABLE, VERSIONS, own_name
+from mess_core.targets.own import OwnTarget
+from mess_core.targets.registry import COMPARABLE, TARGETS, VERSIONS
 from mess_core.words import counted
 
 FORMAT = "mess-discovery-5"
@@ -52,6 +53,8 @@ PROBE_AGAIN = "Probe again, or measure again: `check --repair` deletes it, nothi
 MEASURED_OTHERWISE = "How properties are measured has changed since, and what stands here went by the old way"
 MIN_TRACKS = 30  # below this, and below as many works as an interval needs, discovery does not run by itself
 DENSITY = "onset_density"
+RUN_DIGITS = 8
+COMPOSER = "composer"  # who is known by it; asked for as a target, it is no leak
 NUISANCES = {"track": ("duration_s", "loudness_lufs", "mean_pitch"), "segment": ("loudness_lufs", "mean_pitch")}
 # What the document says of a target: its best layer, and R² if the layer, too, is chosen in training.
 OF_TARGET = (
@@ -95,6 +98,12 @@ class Discovery:
     predictions_sha256: str = ""
 
     @property
+    def run_id(self) -> str:
+        """By which it is asked for: of where its file lies, so that the same asked again has the same."""
+        folder = f"{self.encoder.replace(':', '-')}-{self.fingerprint[:8]}"  # as `EncoderInfo.folder`
+        return run_id_of(folder, _stem(self.library, self.group, self.level, self.result.settings))
+
+    @property
     def title(self) -> str:
         """What sets this run apart from others of its library."""
         return " · ".join([self.encoder, self.group, self.level, *in_words(self.result.settings)])
@@ -112,24 +121,30 @@ class Discovery:
             said = f"{of} name no work, so each of these counts as one"
         return (f"{said}: performances of one piece may be on both sides of a split.",)
 
-    def why_again(self, content: str, n_embedded: int) -> str:
+    def why_again(self, content: str, n_embedded: int, own: Mapping[str, str] = MappingProxyType({})) -> str:
         """Why it should be run again, in a sentence; empty if what it rests on is as it was.
 
         Parameters
         ----------
         content, n_embedded : str, int
             The embeddings as they are now (`Scope.content`), and of how many tracks.
+        own : mapping of name to hash
+            Of the targets of one's own that it probed, as they are now.
         """
         if self.content != content:
             now = counted(n_embedded, "embedded track")
             return f"Measured on {self.n_tracks} of now {now}; run it again to include all."
         if self.target_versions != VERSIONS:
             return f"{MEASURED_OTHERWISE}: run it again."
+        then = self.provenance.get("own_targets", {})
+        if changed := [name for name, content in own.items() if then.get(name) != content]:
+            return f"The values of {', '.join(changed)} have changed since: run it again."
         return ""
 
     def as_document(self) -> dict[str, Any]:
         """The shape of `probe --json`: other programs rely on it; keys may be added, not renamed."""
         return {
+            "run": self.run_id,
             "encoder": self.encoder,
             "fingerprint": self.fingerprint,
             "library": self.library,
@@ -139,7 +154,14 @@ class Discovery:
             "n_groups": self.result.n_groups,
             "has_null": self.result.has_null,
             "missing_baselines": list(self.result.missing_baselines),
-            "targets": [{name: getattr(summary, name) for name in OF_TARGET} for summary in self.result.targets],
+            "targets": [
+                {name: getattr(summary, name) for name in OF_TARGET}
+                | {
+                    "classes": None if summary.classes is None else asdict(summary.classes),
+                    "about": asdict(self.result.about(summary.target)),
+                }
+                for summary in self.result.targets
+            ],
             "cells": [asdict(cell) for cell in self.result.cells],
             "aspects": {name: asdict(evidence) for name, evidence in self.aspects.items()},
             "provenance": dict(self.provenance),
@@ -157,6 +179,7 @@ class Gathered:
     n_without_work: int
     baselines: Mapping[str, str] = field(default_factory=dict)  # name -> fingerprint and hash of its embeddings
     audio: str = ""  # hash of what was heard
+    own: Mapping[str, str] = field(default_factory=dict)  # target of one's own -> hash of its values
 
 
 def gather(
@@ -171,6 +194,7 @@ def gather(
     columns: Sequence[str] = (),
     missing: Sequence[str] = (),
     heard: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+    own: Mapping[str, OwnTarget] = MappingProxyType({}),
 ) -> Gathered:
     """Bring together embeddings, targets, groups and baselines of the tracks that have all of them.
 
@@ -179,12 +203,13 @@ def gather(
     controls : mapping of baseline name to EncoderInfo
         Encoders whose embeddings are baselines; one with as many layers is compared layer by layer.
     columns : sequence of str
-        Columns of the user's own table to be probed in place of the measured targets; one that no track has may be
-        a track feature, which is probed as it was measured.
+        What is probed in place of the measured targets (`columns.py`).
     missing : sequence of str
         Controls that should be here and are not.
     heard : mapping of column to a mapping of track id to number
         Of those columns that no table tells: words, as which recordings are heard.
+    own : mapping of column to OwnTarget
+        Those columns that are targets of one's own.
 
     Raises
     ------
@@ -212,12 +237,12 @@ def gather(
             each.id: {track_id: store.read(track_id, each) for track_id in track_ids}
             for each in (info, *controls.values())
         }
-        own = kept[info.id]
-        rows = [(track_id, number) for track_id in track_ids for number in range(len(own[track_id].segments))]
+        of_encoder = kept[info.id]
+        rows = [(track_id, number) for track_id in track_ids for number in range(len(of_encoder[track_id].segments))]
         row_ids = tuple(f"{track_id}:{number}" for track_id, number in rows)
-        vectors = np.concatenate([own[track_id].segments for track_id in track_ids]).astype(np.float32)
+        vectors = np.concatenate([of_encoder[track_id].segments for track_id in track_ids]).astype(np.float32)
         baselines = {
-            name: _squeezed(_at_the_same_time(own, info, kept[control.id], control))
+            name: _squeezed(_at_the_same_time(of_encoder, info, kept[control.id], control))
             for name, control in controls.items()
         }
         measured = _measured_at_the_same_time(measurements, info, controls, kept)
@@ -230,41 +255,25 @@ def gather(
     details = catalogue.details(library)
     groups = dict(zip(track_ids, groups_of(tracks, group, details), strict=True))
     targets = {target: probe_scale(column, target) for target, column in values.items()}
-    ceilings: dict[str, float] = {}
+    asked = Columns()
     if columns:
-        cells = {
-            name: [details.get(track_id, {}).get(name, "") for track_id in track_ids]
-            for column in columns
-            if column not in heard
-            for name in (column, column + SPREAD, column + RATERS)
-        }
-        features = {name for name in columns if name in COMPARABLE and not any(cells.get(name, ()))}
-        targets = {
-            own_name(name): np.array([heard[name].get(track_id, np.nan) for track_id in track_ids])
-            if name in heard
-            else numbers_of(name, cells[name])
-            for name in columns
-            if name not in features
-        }
-        targets |= {name: probe_scale(measurements.values(track_ids, name), name) for name in sorted(features)}
-        for name in columns:
-            if name in heard or name in features:
-                continue
-            spreads, n_raters = (as_numbers(cells[name + end]) for end in (SPREAD, RATERS))
-            if (highest := ceiling(targets[own_name(name)], spreads, n_raters)) is not None:
-                ceilings[own_name(name)] = highest
+        asked = read_columns(columns, tracks, details, measurements, heard, own)
+        targets = dict(asked.targets)
+    described = {target: TARGETS[target] for target in targets if target in TARGETS} | dict(asked.described)
     row_tracks = [track_id for track_id, _ in rows]
     data = ProbeData(
         vectors=vectors,
         targets=targets,
         groups=[groups[track_id] for track_id in row_tracks],
         baselines=baselines,
-        identities=_composers({track.track_id: track.composer for track in tracks}, row_tracks),
+        identities={} if COMPOSER in columns else _composers({t.track_id: t.composer for t in tracks}, row_tracks),
         tracks=row_tracks if level == "segment" else None,
         not_for={DENSITY: ["nuisances"]},
         conditions=dict.fromkeys(NEED_A_SCORE, "only what was measured with a score counts"),
         missing=tuple(missing),
-        ceilings=ceilings,
+        ceilings=asked.ceilings,
+        classes=asked.classes,
+        described=described,
     )
     return Gathered(
         data,
@@ -274,6 +283,7 @@ def gather(
         sum(not track.work for track in tracks),
         {name: f"{each.fingerprint} {store.content(track_ids, each)}" for name, each in controls.items()},
         digest(track.samples_sha256 or track.sha256 for track in tracks),
+        {name: target.content for name, target in own.items()},
     )
 
 
@@ -347,35 +357,15 @@ def in_words(settings: ProbeSettings) -> list[str]:
     ]
 
 
-def numbers_of(column: str, cells: Sequence[str]) -> np.ndarray:
-    """The numbers in a column of a table, shape (n_tracks,); NaN where there is none. A comma is taken for a point.
-
-    Raises
-    ------
-    InputError
-        If there is no number in it.
-    """
-    numbers = as_numbers(cells)
-    if not np.isfinite(numbers).any():
-        raise InputError(f"The column {column!r} holds no numbers.", "Text can say what is kept apart, as a group.")
-    return numbers
-
-
-def as_numbers(cells: Sequence[str]) -> np.ndarray:
-    """What a table says as numbers, shape (n_tracks,); NaN where there is none."""
-
-    def number(cell: str) -> float:
-        try:
-            value = float(cell.replace(",", ".") if cell.count(",") == 1 else cell)
-        except ValueError:
-            return np.nan
-        return value if abs(value) <= LARGEST else np.nan
-
-    return np.array([number(cell) for cell in cells], dtype=np.float64)
-
-
-def check_columns(catalogue: Catalogue, library: str, group: Group, level: Level, columns: Sequence[str]) -> None:
-    """Refuse a grouping or a column that no track of a library has, and that is no track feature.
+def check_columns(
+    catalogue: Catalogue,
+    library: str,
+    group: Group,
+    level: Level,
+    columns: Sequence[str],
+    own: Collection[str] = (),
+) -> None:
+    """Refuse a grouping or a column that no track of a library has, and that is no track feature or target of `own`.
 
     Raises
     ------
@@ -384,13 +374,16 @@ def check_columns(catalogue: Catalogue, library: str, group: Group, level: Level
     """
     check_name("level", level, get_args(Level))
     known = catalogue.detail_names(library)
-    groups = (*GROUPS, *NAMED)
-    needed = [*([] if group in groups else [group]), *(column for column in columns if column not in COMPARABLE)]
+    groups, kept = (*GROUPS, *NAMED), names_kept(catalogue.tracks(library)) if columns else []
+    targets = (*COMPARABLE, *own, *kept)
+    needed = [*([] if group in groups else [group]), *(column for column in columns if column not in targets)]
     for column in needed:
         if column not in known:
             there = ", ".join(known) or "none; a mess.csv in the folder gives some"
-            others = groups if column == group else COMPARABLE
-            near = did_you_mean(column, [*known, *others], f"Columns of your table: {there}.")
+            also = f" Names that are kept: {', '.join(kept)}." if kept else ""
+            also += f" Targets of your own: {', '.join(own)}." if own else ""
+            others = groups if column == group else targets
+            near = did_you_mean(column, [*known, *others], f"Columns of your table: {there}.{also}")
             raise InputError(f"No track of {library!r} has a column {column!r}.", near)
     if columns and level != "track":
         raise InputError(
@@ -403,6 +396,16 @@ def path_of(
     paths: Paths, library: str, info: EncoderInfo, group: Group, level: Level, settings: ProbeSettings | None = None
 ) -> Path:
     """Where the result lies; runs with other than the default settings lie beside it, under a hash of theirs."""
+    return paths.probing / info.folder / f"{_stem(library, group, level, settings)}.json"
+
+
+def run_id_of(folder: str, stem: str) -> str:
+    """The id of the run whose file lies in that folder of `probing/` under that name."""
+    return hashlib.sha256(f"{folder}/{stem}".encode()).hexdigest()[:RUN_DIGITS]
+
+
+def _stem(library: str, group: Group, level: Level, settings: ProbeSettings | None) -> str:
+    """The name of the file without its ending."""
     named = group if group in GROUPS else f"={file_name(group)}"  # no name of a library holds this sign
     name = f"{file_name(library)}-{named}-{level}"
     if settings is not None and settings != ProbeSettings():
@@ -410,7 +413,7 @@ def path_of(
         # Runs without these keep the names they had.
         plain = {key: value for key, value in plain.items() if value or key not in ("columns", "without")}
         name += f"-{hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:8]}"
-    return paths.probing / info.folder / f"{name}.json"
+    return name
 
 
 def kept_paths(paths: Paths, library: str) -> list[Path]:
@@ -445,7 +448,7 @@ def save(
         predictions_sha256=predictions_sha256,
         result=result,
         aspects=weigh_aspects(result),
-        provenance=provenance(audio=gathered.audio, baselines=dict(gathered.baselines)),
+        provenance=provenance(audio=gathered.audio, baselines=dict(gathered.baselines), own_targets=dict(gathered.own)),
     )
     plain = {name: getattr(discovery, name) for name in Discovery.__dataclass_fields__}
     plain |= {"format": FORMAT, "result": without_predictions(result).to_dict()}
@@ -566,13 +569,13 @@ def _composers(composer_of: Mapping[str, str | None], row_tracks: Sequence[str])
     names = sorted({name for name in composer_of.values() if name})
     if len(names) < 2:
         return {}
-    return {"composer": np.array([[composer_of[track_id] == name for name in names] for track_id in row_tracks], float)}
+    return {COMPOSER: np.array([[composer_of[track_id] == name for name in names] for track_id in row_tracks], float)}
 
 
 # --- kept files -----------------------------------------------------------------------------------------------
 
 
-def _is_discovery(path: Path) -> bool:
+def is_discovery(path: Path) -> bool:
     """By its name, as `path_of` gives it: evaluations lie in the same folder."""
     return re.search("-(track|segment)(-[0-9a-f]{8})?$", path.stem) is not None
 
@@ -591,7 +594,7 @@ def _unnamed(paths: Paths) -> list[Path]:
 
 KEPT = Kind(
     "discovery",
-    lambda paths: filter(_is_discovery, paths.probing.glob("*/*.json")),
+    lambda paths: filter(is_discovery, paths.probing.glob("*/*.json")),
     lambda path: verify_document(path, PROBE_AGAIN, UNSEALED, _understand),
     orphans=_unnamed,
 )

@@ -20,8 +20,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from mess_core.numbers import interval, percent
 from mess_core.probing.data import UNTRAINED
-from mess_core.probing.result import ProbeResult, TargetProbe, label_of
+from mess_core.probing.result import ClassScores, ProbeResult, TargetProbe, label_of
 from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
 from mess_core.targets.registry import name_of
 from mess_core.words import counted, listed, spans
@@ -62,6 +63,37 @@ class Told:
 
 
 @dataclass(frozen=True)
+class ToldClasses:
+    """A target of classes that can be told off some layers, with the layer, too, chosen in training.
+
+    scores : shares that are right; commonest : when the commonest class is guessed
+    layers : those within one standard error of the best
+    encodes : whether some layer is better than every baseline
+    """
+
+    target: str
+    layers: tuple[int, ...]
+    scores: ClassScores
+    commonest: float
+    encodes: bool
+
+    def sentence(self, name: str) -> str:
+        """How much of it is right, and what guessing gives."""
+        right = f"{percent(100 * (self.scores.accuracy or 0.0))} {_in_percent(self.scores)}".rstrip()
+        better = ", better than anything plainer does" if self.encodes else ""
+        return (
+            f"{name} can be told off {spans('layer', self.layers)}: {right} right where guessing the commonest gives "
+            f"{percent(100 * self.commonest)}{better}."
+        )
+
+
+def _in_percent(scores: ClassScores) -> str:
+    if scores.accuracy_low is None or scores.accuracy_high is None:
+        return ""
+    return interval(100 * scores.accuracy_low, 100 * scores.accuracy_high, 0)
+
+
+@dataclass(frozen=True)
 class Findings:
     """What a discovery says.
 
@@ -72,6 +104,8 @@ class Findings:
     n_more : how many more works (or what `noun` says) would halve the intervals
     doubts : sentences on what the reader must know before believing anything
     may_compare : whether anything may be said of baselines
+    classes : targets of classes that can be told; others are among `untold`
+    left_out : classes that are in too few groups, a sentence each
     """
 
     noun: str
@@ -83,10 +117,12 @@ class Findings:
     n_more: int
     doubts: tuple[str, ...]
     may_compare: bool
+    classes: tuple[ToldClasses, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def sentences(self, name: Callable[[str], str] = name_of) -> tuple[str, ...]:
         """Two to four sentences, the most telling first; `name` says how a target is written in them."""
-        said = []
+        said = [told.sentence(_begun(name(told.target))) for told in self.classes]
         if self.better:
             said.append(f"{self._told_better(name)} better than anything plainer does.")
         if self.readable:
@@ -104,6 +140,10 @@ class Findings:
 
     def verdict(self, target: str) -> str:
         """What is found of one target, in a few words; "" where nothing may be claimed."""
+        for classes in self.classes:
+            if classes.target == target:
+                better = "better than anything plainer" if classes.encodes else "told"
+                return f"{better}: {spans('layer', classes.layers)}"
         for told in self.better:
             if told.target == target:
                 return f"better than anything plainer: {spans('layer', told.layers)}"
@@ -152,10 +192,14 @@ def findings_of(result: ProbeResult, group: str = "work", *, is_under_way: bool 
     is_done = result.has_null or result.settings.n_permutations == 0  # without permutations chance is never asked
     may_claim = is_done and result.has_intervals
     may_compare = may_claim and not result.why_no_word
-    better, readable, untold = [], [], []
+    better, readable, untold, classes = [], [], [], []
     for summary in result.targets if may_claim else ():
         layers = [cell.layer for cell in result.cells if cell.target == summary.target and cell.encodes]
-        if layers and may_compare:
+        if summary.classes is not None and (layers or label_of(summary.nested_r2_low) != "none"):
+            nested, commonest = summary.classes.nested, summary.classes.commonest or 0.0
+            told = tuple(layers) if layers and may_compare else summary.best_set
+            classes.append(ToldClasses(summary.target, told, nested, commonest, bool(layers) and may_compare))
+        elif layers and may_compare:
             better.append(Told(summary.target, tuple(layers)))
         elif label_of(summary.nested_r2_low) != "none":
             readable.append(Told(summary.target, summary.best_set, _rival(result, summary) if may_compare else ""))
@@ -171,12 +215,21 @@ def findings_of(result: ProbeResult, group: str = "work", *, is_under_way: bool 
         n_more=groups_for_half(result.n_groups) if result.n_groups >= FEW_GROUPS else 0,
         doubts=doubts(result, noun, is_under_way=is_under_way),
         may_compare=may_compare,
+        classes=tuple(classes),
+        left_out=tuple(said for each in result.targets if each.classes for said in each.classes.left_out),
     )
+
+
+def _begun(name: str) -> str:
+    """A name that begins a sentence, which may be HTML: then its first letter is that of the text."""
+    at = name.find(">") + 1 if name.startswith("<") else 0
+    return f"{name[:at]}{name[at : at + 1].upper()}{name[at + 1 :]}"
 
 
 def doubts(result: ProbeResult, noun: str, *, is_under_way: bool = True) -> tuple[str, ...]:
     """What the reader must know of the intervals and of the word "encodes", in one sentence each."""
     n_groups, n_permutations = counted(result.n_groups, noun), result.settings.n_permutations
+    left_out = [said for each in result.targets if each.classes for said in each.classes.left_out]
     is_unfinished = not result.has_null and (n_permutations > 0 or not result.has_intervals)
     said = []
     if all(summary.best_layer is None for summary in result.targets):
@@ -201,6 +254,8 @@ def doubts(result: ProbeResult, noun: str, *, is_under_way: bool = True) -> tupl
     elif result.n_groups < FEW_GROUPS:
         more = counted(groups_for_half(result.n_groups), f"more {noun}")
         said.append(f"Only {n_groups}: the intervals are wide. {more} would halve them.")
+    if left_out:
+        said.append(f"{listed(left_out[:MOST_NAMES], joint='and')}.")
     if result.has_intervals and result.why_no_word and not is_unfinished:
         said.append(f"Nothing here may be said to “encode”: {result.why_no_word}.")
     return tuple(said)

@@ -4,6 +4,7 @@
       -> rows where a target is defined, dealt to folds by group          folds.py
       -> out-of-fold ridge predictions, alpha chosen inside training      ridge.py
       -> R² between, within and pooled, Spearman, error                   scores.py
+      or out-of-fold probabilities of classes, likewise                   classes.py
       -> intervals, gain over every baseline                              uncertainty.py
       -> how often chance does as well                                    resampling.py
       -> one cell per layer and target                                    result.py
@@ -30,13 +31,37 @@ from typing import Any
 
 import numpy as np
 
-from mess_core.probing.arguments import as_names, as_numbers, named_arrays
-from mess_core.probing.data import TRAIN_MEAN, Block, Matrix, ProbeData, blocks_of, matrices_of, narrowed
+from mess_core.errors import InputError
+from mess_core.probing.arguments import as_names, as_numbers, named_arrays, numbers_and_classes
+from mess_core.probing.classes import (
+    MOST_REPEATS,
+    ClassPredictions,
+    Naming,
+    avoided,
+    class_totals,
+    least_error,
+    null_shares,
+    predict_classes,
+    score_classes,
+    some_alphas,
+)
+from mess_core.probing.data import (
+    TRAIN_MEAN,
+    Block,
+    ClassBlock,
+    Matrix,
+    ProbeData,
+    blocks_of,
+    class_blocks_of,
+    matrices_of,
+    narrowed,
+)
 from mess_core.probing.folds import assign_folds
 from mess_core.probing.regressor import RegressorProbe
 from mess_core.probing.resampling import adjusted_p, permute_blocks
 from mess_core.probing.result import (
     ALPHAS,
+    ClassFacts,
     ProbeCell,
     ProbeResult,
     ProbeSettings,
@@ -47,7 +72,14 @@ from mess_core.probing.result import (
 )
 from mess_core.probing.ridge import FoldedFeatures, Inner, OutOfFold, one_blas_thread, predict_out_of_fold
 from mess_core.probing.scores import Scores, effective_n, r_squared, score, squared_sums
-from mess_core.probing.uncertainty import MIN_GROUPS, Gains, gains, r_squared_intervals, simultaneous_quantile
+from mess_core.probing.uncertainty import (
+    MIN_GROUPS,
+    Gains,
+    gains,
+    r_squared_intervals,
+    simultaneous_quantile,
+    t_quantile,
+)
 
 BOOTSTRAP, PERMUTATION = 1, 2  # each use of chance has its own stream, so that none shifts another
 NULL_ELEMENTS = 1 << 23  # rows x permuted targets held at a time
@@ -85,11 +117,11 @@ def probe_layers(
     Parameters
     ----------
     vectors, targets, groups, baselines, identities, tracks
-        As of `ProbeData`; lists do as well.
+        As of `ProbeData`; lists do as well. A target of text has classes: logistic regression tells it, not ridge.
     alphas, n_folds, n_repeats, n_bootstraps, n_permutations, seed
         As of `ProbeSettings`; the null is 1000 permutations, with `probe` none: each of them fits everything once more.
     probe : regressor of scikit-learn or None
-        In the place of ridge; see `regressor.py` for what then holds and what does not.
+        In the place of ridge; see `regressor.py` for what then holds and what does not. It tells no classes.
 
     Raises
     ------
@@ -99,13 +131,18 @@ def probe_layers(
     if n_permutations is None:
         n_permutations = ProbeSettings.n_permutations if probe is None else 0
     alphas = (alphas,) if isinstance(alphas, int | float) else alphas
+    values, classes = numbers_and_classes(targets)
+    if classes and probe is not None:
+        name = next(iter(classes))
+        raise InputError(f"The target {name!r} has classes, which a regressor does not tell.", "Leave `probe` out.")
     data = ProbeData(
         as_numbers("vectors", vectors),
-        named_arrays("targets", targets),
+        named_arrays("targets", values),
         as_names("groups", groups),
         {name: as_numbers(name, values) for name, values in named_arrays("baselines", baselines or {}).items()},
         {name: as_numbers(name, values) for name, values in named_arrays("identities", identities or {}).items()},
         None if tracks is None else as_names("tracks", tracks),
+        classes=classes,
     )
     settings = ProbeSettings(tuple(map(float, alphas)), n_folds, n_repeats, n_bootstraps, n_permutations, seed)
     if probe is not None:
@@ -146,11 +183,17 @@ def fit_cells(
     n_rows, n_layers, _ = data.vectors.shape
     blocks, reasons = blocks_of(data, settings.n_folds)
     matrices = matrices_of(data)
-    n_total, n_done = len(blocks) * settings.n_repeats * len(matrices), itertools.count(1)
-    fitted = [
-        _fit_block(block, matrices, n_layers, settings, lambda: on_progress(next(n_done), n_total), predict)
-        for block in blocks
-    ]
+    class_blocks, of_classes = class_blocks_of(data, settings.n_folds)
+    reasons |= of_classes
+    n_repeats = len(blocks) * settings.n_repeats + len(class_blocks) * _class_repeats(settings)
+    n_total, n_done = n_repeats * len(matrices), itertools.count(1)
+
+    def report() -> None:
+        on_progress(next(n_done), n_total)
+
+    fitted = [_fit_block(block, matrices, n_layers, settings, report, predict) for block in blocks]
+    fitted += [_fit_classes(each, matrices, n_layers, settings, report) for each in class_blocks]
+    blocks += [each.block for each in class_blocks]
     columns = [
         (block, fits, column, _rivals(fits, column, target, data))
         for block, fits in zip(blocks, fitted, strict=True)
@@ -179,6 +222,7 @@ def fit_cells(
         missing_baselines=tuple(data.missing),
         cells=tuple(cell for target in data.targets for cell in cells[target]),
         targets=tuple(summaries[target] for target in data.targets),
+        described={target: data.described[target] for target in data.targets if target in data.described},
     )
 
 
@@ -209,15 +253,18 @@ def add_null(
     """
     settings, n_layers, n_arrangements = result.settings, result.n_layers, result.settings.n_permutations + 1
     blocks, _ = blocks_of(data, settings.n_folds)
+    class_blocks, _ = class_blocks_of(data, settings.n_folds)
     if settings.n_permutations == 0:
         return result
-    if not blocks:
+    if not blocks and not class_blocks:
         return replace(result, has_null=True)
     keys = np.random.default_rng([settings.seed, PERMUTATION]).random((n_arrangements, result.n_groups))
     keys[0] = np.linspace(0.0, 0.5, result.n_groups)  # ascending: everything stays in place
     batches = [(block, part) for block in blocks for part in _batches(block, n_arrangements)]
-    n_total, n_done = len(batches) * n_layers, itertools.count(1)
-    null = {target: np.empty((n_arrangements, n_layers)) for block in blocks for target in block.targets}
+    of_classes = [(each, part) for each in class_blocks for part in _batches(each.block, n_arrangements, each.names)]
+    n_total, n_done = (len(batches) + len(of_classes)) * n_layers, itertools.count(1)
+    every = [*blocks, *(each.block for each in class_blocks)]
+    null = {target: np.empty((n_arrangements, n_layers)) for block in every for target in block.targets}
     for block, part in batches:
         rows = permute_blocks(block.all_groups, keys[part])
         permuted = block.values[rows.T].reshape(len(block.rows), -1)  # (n_rows, n_in_part x n_targets)
@@ -235,6 +282,15 @@ def add_null(
             r2 = np.nan_to_num(r_squared(errors, totals), nan=0.0).reshape(-1, len(block.targets))
             for column, target in enumerate(block.targets):
                 null[target][part, layer] = r2[:, column]
+            on_progress(next(n_done), n_total)
+    for each, part in of_classes:
+        block, (target,) = each.block, each.block.targets
+        permuted = block.values[:, 0].astype(int)[permute_blocks(block.all_groups, keys[part]).T]
+        folds, is_single = _folds(block, settings, 0), _inner(block, settings) == "rows"
+        alphas = np.array(settings.alphas)[:: 1 if is_single else COARSE]
+        for layer in range(n_layers):
+            folded = FoldedFeatures(narrowed(data.vectors[block.rows, layer]), folds)
+            null[target][part, layer] = null_shares(folded, permuted, len(each.names), alphas, is_single=is_single)
             on_progress(next(n_done), n_total)
     return _with_p(result, null)
 
@@ -264,6 +320,8 @@ class _Fits:
     scores : layer -> the scores of each repeat
     alphas : layer -> (n_repeats x n_folds, n_targets)
     predicted : (n_layers, n_rows, n_targets) and folds (n_rows,), of the first repeat
+    classes : of a target of classes, what layers come to in shares that are right; facts : what it is
+    least_error : of a gain: where all is right no group pulls, and it is not sure for that
     """
 
     errors: dict[tuple[str, int | None], np.ndarray]
@@ -274,6 +332,9 @@ class _Fits:
     alphas: list[np.ndarray]
     predicted: np.ndarray
     folds: np.ndarray
+    classes: tuple[Naming, ...] = ()
+    facts: ClassFacts | None = None
+    least_error: float = 0.0
 
     @property
     def n_layers(self) -> int:
@@ -318,7 +379,7 @@ def _fit_block(
                 outs.append(out)
             report()
         totals.append(total)
-        layers = _choose_layers(outs)
+        layers = _choose_layers([out.errors for out in outs])
         if len(layers):
             picked = np.take_along_axis(np.stack([out.predicted for out in outs]), layers[folds][None], axis=0)[0]
             nested_errors.append(_squared_sums(block, replace(outs[0], predicted=picked), folds)[0])
@@ -335,9 +396,75 @@ def _fit_block(
     )
 
 
-def _choose_layers(outs: list[OutOfFold]) -> np.ndarray:
+def _class_repeats(settings: ProbeSettings) -> int:
+    return min(settings.n_repeats, MOST_REPEATS)
+
+
+def _fit_classes(
+    each: ClassBlock, matrices: list[Matrix], n_layers: int, settings: ProbeSettings, report: Callable[[], None]
+) -> _Fits:
+    """As `_fit_block`, of one target of classes."""
+    block, n_classes, alphas = each.block, len(each.names), some_alphas(settings.alphas)
+    codes = block.values[:, 0].astype(int)
+    dealt = [_folds(block, settings, repeat) for repeat in range(_class_repeats(settings))]
+
+    def naming(said: Sequence[ClassPredictions], *, is_shown: bool) -> Naming:
+        with_intervals = is_shown and settings.n_bootstraps > 0
+        return score_classes(codes, said, dealt, block.groups, n_classes, with_intervals=with_intervals)
+
+    said: dict[tuple[str, int | None], list[ClassPredictions]] = {}
+    for matrix in matrices:
+        said[matrix.name, matrix.layer] = of_repeats = []
+        for folds in dealt:
+            folded = FoldedFeatures(matrix.features[block.rows], folds)
+            of_repeats.append(predict_classes(folded, codes, n_classes, alphas, is_error_needed=matrix.is_layer))
+            report()
+    namings = {of: naming(predictions, is_shown=of[0] == "") for of, predictions in said.items()}
+    layers = [_choose_layers([said["", layer][repeat].errors[:, None] for layer in range(n_layers)])
+              for repeat in range(len(dealt))]  # fmt: skip
+    picked = [
+        _of_layers([said["", layer][repeat] for layer in range(n_layers)], chosen[:, 0], folds)
+        for repeat, (chosen, folds) in enumerate(zip(layers, dealt, strict=True))
+    ]
+    nested = naming(picked, is_shown=True)
+    totals = class_totals(codes, block.groups, n_classes)
+    guesses = [(said["", 0][repeat].shares.argmax(axis=1)[folds] == codes).mean() for repeat, folds in enumerate(dealt)]
+    return _Fits(
+        errors={of: found.errors[:, :, None] for of, found in namings.items()},
+        totals=np.tile(totals[:, None], (len(dealt), 1, 1)),
+        nested_errors=nested.errors[:, :, None],
+        nested_layers=np.concatenate(layers),
+        scores=[[_class_score(errors, totals) for errors in namings["", layer].errors] for layer in range(n_layers)],
+        alphas=[np.concatenate([each.alphas for each in said["", layer]])[:, None] for layer in range(n_layers)],
+        predicted=np.stack([said["", layer][0].named()[:, None].astype(float) for layer in range(n_layers)]),
+        folds=dealt[0],
+        classes=tuple(namings["", layer] for layer in range(n_layers)),
+        least_error=least_error(codes, block.groups, n_classes),
+        facts=ClassFacts(
+            names=each.names,
+            counts=tuple(np.bincount(codes, minlength=n_classes).tolist()),
+            left_out=each.left_out,
+            commonest=float(np.mean(guesses)),
+            nested=nested.scores,
+        ),
+    )
+
+
+def _class_score(errors: np.ndarray, totals: np.ndarray) -> Scores:
+    """Of one repeat: what has no order has neither rank correlation nor parts."""
+    none = np.full(1, np.nan)
+    return Scores(1.0 - errors.sum(keepdims=True) / totals.sum(), none, none, none, none)
+
+
+def _of_layers(said: Sequence[ClassPredictions], layers: np.ndarray, folds: np.ndarray) -> ClassPredictions:
+    """What the layer said that was chosen for each fold, (n_folds,)."""
+    probabilities = np.stack([each.probabilities for each in said])
+    return replace(said[0], probabilities=probabilities[layers[folds], np.arange(len(folds))])
+
+
+def _choose_layers(errors_of: Sequence[np.ndarray]) -> np.ndarray:
     """The layer with the least inner error in each training set, (n_folds, n_targets); empty if none was judged."""
-    errors = np.stack([out.errors for out in outs])
+    errors = np.stack(errors_of)
     if np.isnan(errors).any():
         return np.empty((0, errors.shape[2]), int)
     layers: np.ndarray = errors.argmin(axis=0)
@@ -376,7 +503,8 @@ def _rivals(fits: _Fits, column: int, target: str, data: ProbeData) -> _Rivals:
     own = np.tile(fits.of_layers("", column), len(names))
     r2 = fits.r2(errors, column).reshape(len(names), fits.n_layers)
     r2[0] = 0.0  # the training mean, without what rounding makes of it
-    return _Rivals(names, r2, gains(own, errors, fits.totals[:, :, [column]]))
+    found = gains(own, errors, fits.totals[:, :, [column]])
+    return _Rivals(names, r2, replace(found, error=np.maximum(found.error, fits.least_error)))
 
 
 def _reach(rivals: Sequence[tuple[Block, _Rivals]], n_groups: int, settings: ProbeSettings) -> float:
@@ -387,7 +515,8 @@ def _reach(rivals: Sequence[tuple[Block, _Rivals]], n_groups: int, settings: Pro
     shares = (
         (np.unique(block.all_groups), each.gains.shares) for block, each in rivals if block.n_groups >= MIN_GROUPS
     )
-    return simultaneous_quantile(shares, n_groups, settings.n_bootstraps, rng)
+    reach = simultaneous_quantile(shares, n_groups, settings.n_bootstraps, rng)
+    return reach if np.isfinite(reach) else t_quantile(n_groups)  # no group pulls anywhere: all right, or all alike
 
 
 # --- from fits to cells ---------------------------------------------------------------------------------------
@@ -401,13 +530,14 @@ def _cells(
     own = fits.of_layers("", column)
     totals = fits.totals[:, :, [column]]
     r2 = fits.r2(own, column)
-    low, high = _intervals(own, totals, settings)
+    low, high = _intervals(own, totals, settings, fits)
     gain_low, gain_high = map(rivals.least, rivals.gains.intervals(reach if block.n_groups >= MIN_GROUPS else np.nan))
     best_rival = rivals.r2.argmax(axis=0)
     behind = gains(np.repeat(own[:, :, [r2.argmax()]], n_layers, axis=2), own, totals)
     is_best = behind.value <= np.sqrt((behind.shares**2).mean(axis=0) / block.n_groups)
-    n_effective = float(effective_n(block.values[:, [column]], block.groups)[0])
-    edges = {settings.alphas[0], settings.alphas[-1]} if len(settings.alphas) > 1 else set()
+    n_effective = None if fits.classes else float(effective_n(block.values[:, [column]], block.groups)[0])
+    tried = some_alphas(settings.alphas).tolist() if fits.classes else settings.alphas
+    edges = {tried[0], tried[-1]} if len(tried) > 1 else set()
     cells = []
     for layer in range(n_layers):
         alphas = fits.alphas[layer][:, column]
@@ -424,7 +554,7 @@ def _cells(
                 r2=_number(r2[layer]),
                 r2_low=_number(low[layer]),
                 r2_high=_number(high[layer]),
-                r2_sd=float(np.std(r2_of_repeats, ddof=1)) if settings.n_repeats > 1 else None,
+                r2_sd=float(np.std(r2_of_repeats, ddof=1)) if len(r2_of_repeats) > 1 else None,
                 baseline=_number(baseline),
                 baseline_name=rivals.names[best_rival[layer]],
                 gain=_number(rivals.least(rivals.gains.value)[layer]),
@@ -437,13 +567,22 @@ def _cells(
                 label=label_of(_number(low[layer])),
                 is_on_grid_edge=bool(edges & set(alphas.tolist())),
                 in_best_set=bool(is_best[layer]),
+                classes=fits.classes[layer].scores if fits.classes else None,
             )
         )
     return cells
 
 
-def _intervals(errors: np.ndarray, totals: np.ndarray, settings: ProbeSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Of R²; NaN where none were asked for."""
+def _intervals(
+    errors: np.ndarray, totals: np.ndarray, settings: ProbeSettings, fits: _Fits
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of R² in every layer; NaN where none were asked for. Of classes they are those of balanced accuracy."""
+    if fits.facts is not None:
+        n_classes = len(fits.facts.names)
+        scores = [each.scores for each in fits.classes]
+        ends = [[avoided(end, n_classes) for end in (each.balanced_low, each.balanced_high)] for each in scores]
+        low, high = np.array(ends, np.float64).T
+        return low, high
     if settings.n_bootstraps == 0:
         return np.full(errors.shape[2], np.nan), np.full(errors.shape[2], np.nan)
     return r_squared_intervals(errors, totals)
@@ -454,9 +593,12 @@ def _summary(
 ) -> TargetProbe:
     """The summary of one target."""
     nested_r2: list[float | None] = [None, None, None]
-    if fits.nested_errors is not None:
+    if fits.facts is not None:
+        nested, n_classes = fits.facts.nested, len(fits.facts.names)
+        nested_r2 = [avoided(each, n_classes) for each in (nested.balanced, nested.balanced_low, nested.balanced_high)]
+    elif fits.nested_errors is not None:
         errors = fits.nested_errors[:, :, [column]]
-        low, high = _intervals(errors, fits.totals[:, :, [column]], settings)
+        low, high = _intervals(errors, fits.totals[:, :, [column]], settings, fits)
         nested_r2 = [_number(figure) for figure in (fits.r2(errors, column)[0], low[0], high[0])]
     values, predicted, folds = _scatter(fits, column, block, len(data.vectors))
     return TargetProbe(
@@ -473,6 +615,7 @@ def _summary(
         values=values,
         predicted=predicted,
         folds=folds,
+        classes=fits.facts,
     )
 
 
@@ -503,9 +646,9 @@ def _number(value: float) -> float | None:
 # --- the null -------------------------------------------------------------------------------------------------
 
 
-def _batches(block: Block, n_arrangements: int) -> Iterator[slice]:
-    """Parts of all arrangements small enough to hold."""
-    step = max(1, NULL_ELEMENTS // (len(block.rows) * len(block.targets)))
+def _batches(block: Block, n_arrangements: int, classes: Sequence[str] = ()) -> Iterator[slice]:
+    """Parts of all arrangements small enough to hold; of classes each is a column."""
+    step = max(1, NULL_ELEMENTS // (len(block.rows) * (len(classes) or len(block.targets))))
     for start in range(0, n_arrangements, step):
         yield slice(start, min(start + step, n_arrangements))
 

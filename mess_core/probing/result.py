@@ -4,6 +4,9 @@ Conventions
 -----------
 None means "there is no such number", and `reason` says why when a cell has no R². Arrays hold NaN for it in memory and
 null in JSON. R² and everything derived from it is a fraction, 1 being perfect and 0 the training mean.
+
+Of a target of classes all that is called R² is the share of the (balanced) errors of guessing the commonest class that
+the layer avoids: 1 is perfect, 0 is guessing. `classes` has it as people say it, in shares that are right.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from mess_core.errors import ArtefactMismatchError, InputError, UnknownTrackErro
 from mess_core.probing.uncertainty import MIN_GROUPS
 from mess_core.spelling import check_name, did_you_mean
 from mess_core.storage.untrusted import build, understanding
+from mess_core.targets.base import Target
+from mess_core.targets.registry import target_of
 from mess_core.words import counted
 
 FORMAT = "mess-probe-2"
@@ -57,6 +62,43 @@ class ProbeSettings:
 
 
 @dataclass(frozen=True)
+class ClassScores:
+    """How well classes are told apart, out of fold, each with its interval (95 %, classes.py).
+
+    accuracy : share of rows that are right when the most probable class is named
+    balanced : mean over classes of the share that is right when the class is named that is most probable for its size
+    auc : mean over classes of how often a row of it looks more like it than a row of another one does
+    """
+
+    accuracy: float | None = None
+    accuracy_low: float | None = None
+    accuracy_high: float | None = None
+    balanced: float | None = None
+    balanced_low: float | None = None
+    balanced_high: float | None = None
+    auc: float | None = None
+    auc_low: float | None = None
+    auc_high: float | None = None
+
+
+@dataclass(frozen=True)
+class ClassFacts:
+    """The classes of one target.
+
+    names, counts : in the order of their codes, which `TargetProbe.values` and `predicted` hold; rows of each
+    left_out : a sentence for each class that is in too few groups
+    commonest : share of rows that are right when the commonest class of the training set is named
+    nested : when the layer, too, is chosen inside each training set
+    """
+
+    names: tuple[str, ...]
+    counts: tuple[int, ...]
+    left_out: tuple[str, ...] = ()
+    commonest: float | None = None
+    nested: ClassScores = dataclasses.field(default_factory=ClassScores)
+
+
+@dataclass(frozen=True)
 class ProbeCell:
     """How well one layer tells one target.
 
@@ -73,6 +115,7 @@ class ProbeCell:
     spearman, mae : rank correlation; mean absolute error in the unit of the (transformed) target
     r2_sd : standard deviation of R² over repeats
     in_best_set : its distance to the target's best layer is within one standard error of that (paired) difference
+    classes : the shares that are right, of a target of classes; None of numbers
     """
 
     layer: int
@@ -102,6 +145,7 @@ class ProbeCell:
     reason: str = ""
     is_on_grid_edge: bool = False
     in_best_set: bool = False
+    classes: ClassScores | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +160,9 @@ class TargetProbe:
     ceiling : the highest R² that can be expected of anybody, where the target is a mean of ratings; None if not known
     baselines, identities : name -> R² of each baseline (one, or one per layer) and of each leak detector
     values : (n_rows,), the target; predicted : (n_layers, n_rows) float32, out of fold; folds : (n_rows,) int, -1 where
-        not used; all three of the first repeat, and empty where they were left on the disk (predictions.py)
+        not used; all three of the first repeat, and empty where they were left on the disk (predictions.py). Of
+        classes, `values` and `predicted` are codes
+    classes : what they are called; None of numbers
     """
 
     target: str
@@ -134,6 +180,7 @@ class TargetProbe:
     values: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0))
     predicted: np.ndarray = dataclasses.field(default_factory=lambda: np.empty((0, 0)))
     folds: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
+    classes: ClassFacts | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +191,7 @@ class ProbeResult:
     cells : n_targets x n_layers, targets in the order given, layers ascending inside each
     has_null : whether p was computed; before that no cell `encodes` anything
     missing_baselines : what the layers should have been compared with and were not
+    described : target -> what it is (title, unit, kind, source, …), so that nobody needs the registry of that day
     """
 
     level: Level
@@ -157,6 +205,11 @@ class ProbeResult:
     targets: tuple[TargetProbe, ...]
     has_null: bool = False
     missing_baselines: tuple[str, ...] = ()
+    described: Mapping[str, Target] = dataclasses.field(default_factory=dict)
+
+    def about(self, target: str) -> Target:
+        """What a target is: as it was described when it was probed, else as the registry knows it."""
+        return self.described.get(target) or target_of(target)
 
     @property
     def why_no_word(self) -> str:
@@ -212,7 +265,7 @@ class ProbeResult:
                 raise ArtefactMismatchError(
                     f"A probe result of format {stored.get('format')!r}, expected {FORMAT}.", cure
                 )
-            plain = {name: stored[name] for name in _field_names(cls)}
+            plain = {"described": {}} | {name: stored[name] for name in _field_names(cls) if name in stored}
             alphas = tuple(float(alpha) for alpha in stored["settings"]["alphas"])
             texts = {
                 name: tuple(str(text) for text in stored["settings"].get(name, ())) for name in ("columns", "without")
@@ -224,8 +277,9 @@ class ProbeResult:
                 groups=tuple(str(group) for group in stored["groups"]),
                 tracks=None if stored["tracks"] is None else tuple(str(track) for track in stored["tracks"]),
                 missing_baselines=tuple(str(name) for name in stored["missing_baselines"]),
-                cells=tuple(build(ProbeCell, cell) for cell in stored["cells"]),
+                cells=tuple(_read_cell(cell) for cell in stored["cells"]),
                 targets=tuple(_read_target(summary) for summary in stored["targets"]),
+                described={name: _read_description(each) for name, each in plain["described"].items()},
             )
             if not all(0 <= cell.layer < result.n_layers for cell in result.cells):
                 raise ValueError("it has a cell of a layer that is not there")
@@ -291,6 +345,24 @@ def _field_names(cls: type) -> list[str]:
     return [field.name for field in dataclasses.fields(cls)]
 
 
+def _read_cell(stored: Mapping[str, Any]) -> ProbeCell:
+    classes = stored.get("classes")
+    return build(ProbeCell, stored, classes=None if classes is None else build(ClassScores, classes))
+
+
+def _read_classes(stored: Mapping[str, Any] | None) -> ClassFacts | None:
+    if stored is None:
+        return None
+    texts = {name: tuple(str(text) for text in stored[name]) for name in ("names", "left_out")}
+    counts = tuple(int(count) for count in stored["counts"])
+    return build(ClassFacts, stored, **texts, counts=counts, nested=build(ClassScores, stored["nested"]))
+
+
+def _read_description(stored: Mapping[str, Any]) -> Target:
+    more, less = (str(word) for word in stored["words"])
+    return build(Target, stored, levels=tuple(str(level) for level in stored["levels"]), words=(more, less))
+
+
 def _read_target(stored: Mapping[str, Any]) -> TargetProbe:
     values, predicted = np.array(stored["values"], np.float64), np.array(stored["predicted"], np.float32)
     return build(
@@ -303,6 +375,7 @@ def _read_target(stored: Mapping[str, Any]) -> TargetProbe:
         values=values,  # in which None became NaN
         predicted=predicted.reshape(len(stored["predicted"]), len(stored["values"])),
         folds=np.array(stored["folds"], np.int64),
+        classes=_read_classes(stored.get("classes")),
     )
 
 

@@ -25,7 +25,8 @@ from mess_core.catalogue.frames import metadata_of
 from mess_core.embeddings.store import TrackEmbedding
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, MessError, UnknownTrackError
 from mess_core.probing.aspects import AspectEvidence
-from mess_core.probing.discovery import Discovery, groups_of
+from mess_core.probing.discovery import Discovery, groups_of, kept_paths
+from mess_core.probing.result import ProbeSettings
 from mess_core.search import frames
 from mess_core.search.along import Dial, dial_of
 from mess_core.search.copies import HEARD_S, RATE_HZ, onsets
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     import pandas
 
 LOCATED = 10  # the best finds of a passage are heard again: 24 ms of a core each (WAV), 70 ms (Ogg)
+USUAL = ("work", ProbeSettings())  # how discovery runs by itself
 PASSAGES_BY_FAISS = "Passages are looked for in this process, by FAISS."
 LISTENERS = 2  # at a time: most of it is decoding
 
@@ -319,7 +321,12 @@ def make_plan(
             how = (
                 f"; how well they hold here (rank correlation): {held}" if held else "; not compared with anything here"
             )
-            notices.append(f"Aspects as discovered on the library {discovery.library}{how}.")
+            own = kept_paths(scope.workspace.paths, scope.library)
+            has_own = any(path.parent.name == scope.info.folder for path in own)
+            why = "; its own runs have evidence for nothing that is asked" if has_own else ""
+            notices.append(f"Aspects as discovered on the library {discovery.library}{how}{why}.")
+        elif (question.weights or question.avoid) and (discovery.group, discovery.result.settings) != USUAL:
+            notices.append(f"Aspects as found by the run {discovery.title}.")
     avoid = _targets_of(question.avoid, discovery.aspects if discovery else {})
     rests_on: list[object] = [scope.content, geometry.name, avoid]
     if scope.info.main is not None:

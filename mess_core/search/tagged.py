@@ -314,8 +314,8 @@ def read_tags(workspace: Workspace, library: str, track_ids: Sequence[str] = ())
 def heard_words(scope: Scope, columns: Sequence[str]) -> dict[str, dict[str, float]]:
     """Of columns that a probe asks for, those that are words: how strongly each recording is heard so, by its id.
 
-    A column of the user's own table of the same name comes first. Strengths are common logarithms, from that of
-    `HEARD_FROM` on: what is weaker is not heard at all.
+    A column of the user's own table of the same name, or a target of one's own, comes first. Strengths are common
+    logarithms, from that of `HEARD_FROM` on: what is weaker is not heard at all.
 
     Raises
     ------
@@ -324,7 +324,7 @@ def heard_words(scope: Scope, columns: Sequence[str]) -> dict[str, dict[str, flo
     InputError
         If the encoder is MusiCNN: tags are read off its last layer, so that it tells them says nothing.
     """
-    own = scope.workspace.catalogue.detail_names(scope.library)
+    own = {*scope.workspace.catalogue.detail_names(scope.library), *scope.own_targets(columns)}
     words = [column for column in columns if column in WORDS and column not in own]
     if not words:
         return {}

@@ -6,6 +6,7 @@ uploads/         what was dropped on a page                     our copies
 rendered/        what was played from MIDI                      can be played again
 demo/            the demo library                               can be made again
 probing/         discoveries, their arrays, evaluations         can be measured again
+targets/         values that a person brought, by target           truth
 imported/        what is known of imported encoders
 learned/         similarities that were learned, and how good they are, by encoder    can be learned again
 studies/         what recommenders came to on interactions, by plan                   can be run again
@@ -69,6 +70,11 @@ class Paths:
     def weights(self) -> Path:
         """Which weights the user has chosen or downloaded, with their hashes; the weights lie elsewhere."""
         return self.root / "weights.json"
+
+    @property
+    def own_targets(self) -> Path:
+        """Targets of one's own, a file each."""
+        return self.root / "targets"
 
     @property
     def trash(self) -> Path:

@@ -63,6 +63,8 @@ class Target:
     is_companion: bool = False  # measured and stored, but not one of the 22
     words: tuple[str, str] = ("higher", "lower")  # what has more of it is …, what has less is …
     term: str = ""  # as the literature calls it, where that is another word
+    kind: str = "numbers"  # or "classes", which have names and no order
+    source: str = ""  # where its values come from, if they are not measured here
 
     @property
     def measured_as(self) -> str:

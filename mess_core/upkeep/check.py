@@ -35,12 +35,14 @@ from mess_core.storage.kept import Kind, Problem, away
 from mess_core.storage.paths import UPLOADS
 from mess_core.storage.untrusted import parse_json_value, understanding
 from mess_core.study import kept as studies
+from mess_core.targets import own
 from mess_core.workspace import peaks
 from mess_core.workspace.workspace import Workspace
 
 KINDS: tuple[Kind, ...] = (
     discovery.KEPT, evaluations.KEPT, imported.KEPT, maps.KEPT, maps.KEPT_STABILITY, peaks.KEPT, recall.KEPT,
     hidden_states.KEPT, packed.KEPT, weights.KEPT, learned.KEPT, learning.KEPT, sessions.KEPT, studies.KEPT,
+    own.KEPT,
 )  # fmt: skip
 LAST_CHECK = "last_check"  # the setting that remembers it
 DEMO_AGAIN = "Run: python -m mess_core demo. It makes the damaged file again; `check --repair` deletes it."

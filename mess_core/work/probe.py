@@ -15,6 +15,7 @@ from mess_core.probing.discovery import Group, check_columns, in_words, path_of,
 from mess_core.probing.result import Level, ProbeSettings, check_settings
 from mess_core.search.tagged import heard_words
 from mess_core.storage.jobs import Job
+from mess_core.targets.own import own_targets
 from mess_core.words import counted
 from mess_core.work.extract import embed_tracks
 from mess_core.work.request import Done, Request, encoder_words, library_words, short
@@ -25,7 +26,7 @@ from mess_core.workspace.workspace import Workspace
 
 
 def check_probed(scope: Scope, group: Group, level: Level, columns: Sequence[str]) -> None:
-    """Refuse what cannot be probed in place of the 22 targets: what is no column, track feature or word here.
+    """Refuse what cannot be probed in place of the 22 targets: no column, target of one's own, track feature or word.
 
     Raises
     ------
@@ -35,9 +36,8 @@ def check_probed(scope: Scope, group: Group, level: Level, columns: Sequence[str
         If it is a word, and nothing was heard yet.
     """
     heard = heard_words(scope, columns)
-    check_columns(
-        scope.workspace.catalogue, scope.library, group, level, [column for column in columns if column not in heard]
-    )
+    asked = [column for column in columns if column not in heard]
+    check_columns(scope.workspace.catalogue, scope.library, group, level, asked, own_targets(scope.workspace.paths))
     if heard and level != "track":
         raise InputError("As what something is heard is probed of whole tracks.", "Probe it with level track.")
 

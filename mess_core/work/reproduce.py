@@ -6,6 +6,7 @@ saves as JSON, or `similar --json` prints. It holds the query, the question and 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Collection, Iterator, Mapping
@@ -164,7 +165,17 @@ def _discovery(workspace: Workspace, path: Path, kept: Discovery, on_progress: O
         then_found = load_predictions(path, kept)
     elif kept.predictions_sha256:
         again = without_predictions(again)
-    return Reproduction(*_compare(then_found.to_dict(), again.to_dict()), tuple(changed))
+    old, new = ({**each.to_dict(), "described": {}} for each in (then_found, again))  # words, not figures
+    return Reproduction(*_compare(old, new), tuple(changed))
+
+
+def _discovery_of(scope: Scope, kept: Mapping[str, Any]) -> Discovery | None:
+    """What an answer went by, if it says so and that is here; else what searches go by."""
+    asked = kept.get("run")
+    if isinstance(asked, str):
+        with contextlib.suppress(InputError):  # it was removed, or is of another version of the encoder
+            return scope.discovery_by_run(asked)
+    return scope.discovery_for_search()
 
 
 def _evaluation(workspace: Workspace, kept: Evaluation, what: What, on_progress: OnProgress) -> Reproduction:
@@ -200,7 +211,7 @@ def _answer(workspace: Workspace, kept: Mapping[str, Any], name: str) -> Reprodu
         passage = None if kept.get("passage_s") is None else (float(kept["passage_s"][0]), float(kept["passage_s"][1]))
         then = [str(found["track_id"]) for found in kept["results"]]
     scope = scope_of(workspace, said["library"], said["encoder"])
-    plan = make_plan(scope, question, scope.discovery_for_search(), is_of_passage=passage is not None)
+    plan = make_plan(scope, question, _discovery_of(scope, kept), is_of_passage=passage is not None)
     if has_no_query:
         again = as_document(answer_along(build_index(plan), plan) if question.along else answer_in_words(plan))
     else:

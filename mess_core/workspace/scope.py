@@ -20,7 +20,7 @@ from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.chroma import CHROMA
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.encoders.registry import DEFAULT, RANDOM, encoder_ids, encoder_info, hearing_ids
-from mess_core.errors import ArtefactMismatchError
+from mess_core.errors import ArtefactMismatchError, InputError
 from mess_core.probing.aspects import Transfer
 from mess_core.probing.data import UNTRAINED
 from mess_core.probing.directions import Directions
@@ -31,14 +31,17 @@ from mess_core.probing.discovery import (
     Group,
     gather,
     groups_of,
+    kept_paths,
     load,
     load_directions,
     path_of,
 )
 from mess_core.probing.result import Level, ProbeSettings
+from mess_core.probing.runs import find_run, kept_runs
 from mess_core.probing.transfer import FEWEST, MOST, borrowed, transfer
 from mess_core.probing.uncertainty import MIN_GROUPS
 from mess_core.targets.measurements import probe_scale
+from mess_core.targets.own import OwnTarget, load_own
 from mess_core.workspace.workspace import Workspace
 
 Made = TypeVar("Made")
@@ -231,8 +234,18 @@ class Scope:
         missing = [name for name in controls if name not in here]
         return gather(
             workspace.catalogue, workspace.store, workspace.measurements,
-            self.library, self.info, here, group, level, columns, missing, heard,
+            self.library, self.info, here, group, level, columns, missing, heard, self.own_targets(columns),
         )  # fmt: skip
+
+    def own_targets(self, columns: Sequence[str]) -> dict[str, OwnTarget]:
+        """Of some columns those that are targets of one's own."""
+        found = {column: load_own(self.workspace.paths, column) for column in columns}
+        return {column: target for column, target in found.items() if target is not None}
+
+    def why_again(self, discovery: Discovery) -> str:
+        """Why a run of this library should be made again; empty if what it rests on is as it was."""
+        own = {name: each.content for name, each in self.own_targets(discovery.result.settings.columns).items()}
+        return discovery.why_again(self.content, self.n_embedded, own)
 
     def controls(self) -> dict[str, EncoderInfo]:
         """Baseline name -> the encoder that makes it; a hearing, which is not probed, has no untrained twin."""
@@ -249,8 +262,9 @@ class Scope:
     def discovery_for_search(self) -> Discovery | None:
         """What searches go by: the library's own discovery, else the largest of another library; None without any.
 
-        Its own also gives way where it has evidence for nothing: three tracks can be probed, too. Aspects that are
-        borrowed say how well they hold in this library, and have no evidence where they do not.
+        Its own is that with the usual settings, else the run of most tracks that was made of it with others. It gives
+        way where it has evidence for nothing: three tracks can be probed, too. Aspects that are borrowed say how well
+        they hold in this library, and have no evidence where they do not.
         A result of another version counts as none: searching goes on without aspects until it is made again.
         A hearing goes by what the encoder that explains it tells.
         """
@@ -269,6 +283,10 @@ class Scope:
         own = readable(self.library)
         if is_of_use(own):
             return own
+        with_others = [run.discovery for run in kept_runs(self.workspace.paths, self.library)[0]]
+        with_others = [each for each in with_others if self._is_searched_by(each) and is_of_use(each)]
+        if with_others:
+            return max(with_others, key=lambda each: each.n_tracks)
         names = [ALL, *(other.name for other in self.workspace.catalogue.libraries())]
         others = [readable(name) for name in names if name != self.library]
         known = [other for other in others if other is not None and is_of_use(other)]
@@ -277,11 +295,42 @@ class Scope:
             return found
         return replace(found, aspects=borrowed(found.aspects, self._transfer(found)))
 
+    def _is_searched_by(self, discovery: Discovery) -> bool:
+        """Whether a run can say what aspects are: by this encoder, of whole tracks, of what is measured."""
+        is_whole = discovery.level == "track" and not discovery.result.settings.columns
+        return discovery.fingerprint == self.info.fingerprint and is_whole
+
+    def discovery_by_run(self, asked: str) -> Discovery:
+        """What searches go by where a run is asked for by its id; of another library it says how well it holds here.
+
+        Raises
+        ------
+        InputError
+            If there is no such run, or it cannot say what aspects are.
+        """
+        if self.info.explained_by is not None:
+            return self.for_aspects.discovery_by_run(asked)
+        run = find_run(self.workspace.paths, asked)
+        found = run.discovery
+        if found.fingerprint != self.info.fingerprint:
+            raise InputError(
+                f"The run {run.run_id} is by {found.encoder}, not by {self.info.id} as it is now.",
+                f"Ask with --encoder {found.encoder}, or probe again.",
+            )
+        if not self._is_searched_by(found):
+            what = f"of {found.level}s" if found.level != "track" else "of columns, not of what is measured"
+            raise InputError(f"The run {run.run_id} is {what}: it cannot say what aspects are.", "Name another run.")
+        if found.library == self.library:
+            return found
+        return replace(found, aspects=borrowed(found.aspects, self._transfer(found)))
+
     def stamp_of_discovery(self) -> tuple[float | str, ...]:
         """Changes whenever `discovery_for_search` may: any library's default run, or what is known here, is another."""
         scope, workspace = self.for_aspects, self.workspace
         names = [ALL, *(known.name for known in workspace.catalogue.libraries())]
         paths = [path_of(workspace.paths, name, scope.info, "work", "track") for name in names]
+        own = kept_paths(workspace.paths, self.library)
+        paths += [path for path in own if path.parent.name == scope.info.folder and path not in paths]
         changed = (path.stat().st_mtime_ns for path in paths if path.is_file())
         return (*changed, scope.content, *workspace.measurements.stamp())
 

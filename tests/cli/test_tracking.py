@@ -14,6 +14,7 @@ from mess_core.encoders.registry import encoder_info
 from mess_core.errors import DependencyMissingError, StorageError
 from mess_core.probing.data import ProbeData
 from mess_core.probing.discovery import Discovery, Gathered, save
+from mess_core.probing.paired import compare_runs
 from mess_core.probing.probe import fit_cells
 from mess_core.probing.result import ProbeSettings
 from mess_core.workspace.scope import Scope
@@ -135,3 +136,12 @@ def test_without_mlflow_nothing_is_begun(verb, tmp_path, write_wav, without_mlfl
     assert main(["--home", folder, verb, "--encoder", "mel", "--mlflow"]) == 2
     assert "pip install -r requirements-extra.txt" in capsys.readouterr().err
     assert home.jobs.latest(verb) is None  # nothing was queued
+
+
+@pytest.mark.filterwarnings("ignore")  # MLflow's own
+def test_a_comparison_comes_back_layer_by_layer(home, discovery):
+    client = client_of(home)
+    run_id = tracking.log_comparison(home.paths, compare_runs(discovery, discovery), "aaaaaaaa", "bbbbbbbb")
+    assert client.get_run(run_id).data.params["second"] == "bbbbbbbb"
+    steps = {each.step: each.value for each in client.get_metric_history(run_id, "delta.tempo")}
+    assert steps == dict.fromkeys(range(N_LAYERS), 0.0)

@@ -11,10 +11,12 @@ from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.hearings import layer_hearing
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.encoders.nano import NANO
-from mess_core.probing.discovery import Discovery, save
+from mess_core.handover.own_targets import take_target
+from mess_core.probing.discovery import Discovery, in_words, save
 from mess_core.probing.probe import add_null, fit_cells
 from mess_core.probing.result import ProbeCell, ProbeResult, ProbeSettings, TargetProbe
-from mess_core.targets.registry import OWN, TARGETS
+from mess_core.targets.own import forget_own
+from mess_core.targets.registry import OWN, TARGETS, target_of
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit
 from mess_core.workspace.scope import Scope
@@ -24,7 +26,7 @@ from pages.shared.widgets.accents import ACCENTS
 from pages.shared.widgets.charts import SERIES, faded
 from tests.conftest import move_in
 from tests.pages.conftest import words
-from tests.planted import plant_library
+from tests.planted import plant_library, told
 
 QUICK = ProbeSettings(alphas=(10.0,), n_repeats=1, n_bootstraps=50, n_permutations=199)
 
@@ -190,10 +192,10 @@ def test_columns_stand_by_dimension_under_its_name_in_its_colour(theme):
     cells = [ProbeCell(0, target, "track", alpha=1.0, r2=0.5) for target in [*TARGETS, "a column of mine"][::-1]]
     figure = figures.heatmap(discovery(cells, 1), "r2").to_dict()
     order = sorted(zip(figure["data"][0]["x"], [target for _, target in figure["data"][0]["customdata"]], strict=True))
-    dimensions = [figures.dimension(target) for _, target in order]
+    dimensions = [target_of(target).dimension for _, target in order]
     assert len(set(dimensions)) == len([one for one, other in pairwise([None, *dimensions]) if one != other])
     for (here, one), (there, other) in pairwise(order):
-        is_same = figures.dimension(one) == figures.dimension(other)
+        is_same = target_of(one).dimension == target_of(other).dimension
         assert there - here == pytest.approx(1 if is_same else 1 + figures.GAP)
     headings = {each["text"]: each["font"]["color"] for each in figure["layout"]["annotations"]}
     assert headings["<b>timbre</b>"] == getattr(ACCENTS["timbre"], theme)
@@ -249,7 +251,7 @@ def test_the_groups_that_a_layer_misses_most_have_a_colour_the_same_in_both_figu
     values = np.linspace(0, 1, 20)
     summary = TargetProbe("tempo", best_layer=0, best_set=(0,), values=values, predicted=(values + missed)[None])
     titles, names = {row: f"take {row}" for row in range(20)}, {group: f"the {group}" for group in groups}
-    points = figures.predicted_against_true(summary, 0, titles, groups, names).data[0]
+    points = figures.predicted_against_true(summary, target_of(summary.target), 0, titles, groups, names).data[0]
     colours = dict(zip(groups, points.marker.color, strict=True))
     assert [colours[f"work {n}"] for n in range(9, 3, -1)] == list(SERIES[:6])
     assert {colours[f"work {n}"] for n in range(4)} == {figures.GREY}
@@ -266,3 +268,40 @@ def test_a_view_that_was_asked_for_says_that_it_is_being_worked_out(home, launch
     next(button for button in at.button if button.label == "Run discovery").click().run()
     assert not at.exception and "Nothing probed yet" not in words(at)
     assert "What each layer tells is being worked out" in words(at) and "waits for its turn" in words(at)
+
+
+@pytest.mark.slow
+def test_classes_are_said_first_and_shown_as_what_is_taken_for_what(home, launch):
+    """A target of one's own, described by the result itself: the share that is right beside that of guessing."""
+    ids = plant_library(home, NANO, MFCC, n=100)
+    take_target(home, "mood", {t: "gay" if x > 0 else "grave" for t, x in zip(ids, told(ids), strict=True)})
+    settings = replace(QUICK, alphas=(0.1,), columns=("mood",), without=("untrained",))
+    gathered = Scope(home, "planted", NANO).gather("work", "track", ("mood",))
+    result = add_null(fit_cells(gathered.data, settings), gathered.data)
+    save(home.paths, NANO, gathered, result, "planted", "work")
+    forget_own(home.paths, "mood")
+    run = ", ".join(in_words(settings))
+    at = launch("pages/2_Layers.py", library="planted", encoder="nano", run=run, target="mood", at="1")
+    text = words(at)
+    assert "right where guessing the commonest gives" in text and "values given in Python" in text
+    assert "As a mean over the 2 classes" in text and not at.exception
+
+
+@pytest.mark.slow
+def test_two_runs_side_by_side_say_what_one_tells_better(home, launch):
+    """Over the same recordings and folds, with an interval; runs that deal other folds are not compared."""
+    plant_discovery(home, NANO, replace(QUICK, alphas=(0.1,)))
+    gathered = Scope(home, "planted", NANO).gather("work", "track")
+    for settings in (replace(QUICK, alphas=(1e6,)), replace(QUICK, seed=4)):
+        save(home.paths, NANO, gathered, fit_cells(gathered.data, settings), "planted", "work")
+    at = launch(
+        "pages/2_Layers.py", library="planted", encoder="nano", run=", ".join(in_words(replace(QUICK, alphas=(0.1,))))
+    )
+    beside = next(box for box in at.selectbox if box.label == "Beside it")
+    at = beside.set_value(next(title for title in beside.options if "1e+06" in title)).run()
+    assert not at.exception and "The first tells spectral_centroid (layer 1) better than the second." in words(at)
+    table = next(frame.value for frame in at.dataframe if "p (Holm)" in frame.value.columns)
+    assert table["difference"].max() > 0.3
+    beside = next(box for box in at.selectbox if box.label == "Beside it")
+    at = beside.set_value(next(title for title in beside.options if "seed 4" in title)).run()
+    assert "Nothing can be compared: the runs deal the groups to other folds" in words(at)

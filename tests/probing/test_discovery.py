@@ -76,7 +76,7 @@ pytestmark = pytest.mark.slow
 QUICK = ProbeSettings(n_repeats=2, n_bootstraps=200, n_permutations=199)
 # What `design.md` §7 promises to other programs, and what was added since.
 DOCUMENT = {"encoder", "library", "group", "n_tracks", "n_groups", "cells", "aspects"}
-DOCUMENT |= {"fingerprint", "level", "has_null", "missing_baselines", "targets", "provenance"}
+DOCUMENT |= {"fingerprint", "level", "has_null", "missing_baselines", "targets", "provenance", "run"}
 CELL = {"layer", "target", "level", "r2", "r2_low", "r2_high", "r2_within", "p_adj", "baseline", "baseline_name"}
 CELL |= {"gain", "gain_low", "gain_high", "alpha", "n", "label", "encodes"}
 

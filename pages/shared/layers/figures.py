@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from mess_core.numbers import number
+from mess_core.numbers import number, percent
 from mess_core.probing.discovery import Discovery
 from mess_core.probing.findings import plainer
-from mess_core.probing.result import ProbeCell, ProbeResult, TargetProbe
-from mess_core.targets.registry import OWN, TARGETS, target_of
+from mess_core.probing.result import ClassScores, ProbeCell, ProbeResult, TargetProbe
+from mess_core.targets.base import Target
+from mess_core.targets.registry import OWN, TARGETS
 from mess_core.words import counted
 from pages.shared.widgets.accents import Accent, accent_of_dimension, accent_of_target
 from pages.shared.widgets.charts import GREYS, SERIES, faded, plain
@@ -53,7 +54,7 @@ def heatmap(discovery: Discovery, quantity: str, opened: tuple[int, str] | None 
                 "line": {"color": INK.now, "width": [1.6 if is_gain(cell) else 0 for cell in cells]},
             },
             customdata=[[cell.layer, cell.target] for cell in cells],
-            text=[describe(cell) for cell in cells],
+            text=[describe(cell, discovery.result) for cell in cells],
             textposition="none",
             hovertemplate="%{text}<extra></extra>",
             unselected={"marker": {"opacity": 1}},
@@ -79,7 +80,7 @@ def heatmap(discovery: Discovery, quantity: str, opened: tuple[int, str] | None 
         barmode="overlay",
         xaxis={
             "title": None, "tickangle": -60, "tickvals": list(place.values()), "showgrid": False, "zeroline": False,
-            "ticktext": [plain(target_of(target).title) for target in place],
+            "ticktext": [plain(discovery.result.about(target).title) for target in place],
             "range": [-0.6, max(place.values(), default=0) + 0.6],
         },
         yaxis={
@@ -97,9 +98,10 @@ def _columns(discovery: Discovery) -> tuple[dict[str, float], dict[str, float]]:
     place: dict[str, float] = {}
     begins: dict[str, float] = {}
     for target in in_order(discovery.result):
-        n_gaps = len({*begins, dimension(target)}) - 1
+        of = discovery.result.about(target).dimension
+        n_gaps = len({*begins, of}) - 1
         place[target] = len(place) + GAP * n_gaps
-        begins.setdefault(dimension(target), place[target])
+        begins.setdefault(of, place[target])
     return place, begins
 
 
@@ -113,17 +115,14 @@ def _colour(cell: ProbeCell, quantity: str) -> str:
 
 
 def in_order(result: ProbeResult) -> list[str]:
-    """The targets, by musical dimension."""
-    order = list(DIMENSIONS)
-    return sorted((each.target for each in result.targets), key=lambda target: order.index(dimension(target)))
+    """The targets, by musical dimension; those of one that is not known here any more come last."""
+    place = {name: number for number, name in enumerate(DIMENSIONS)}
+    return sorted(
+        (each.target for each in result.targets), key=lambda id: place.get(result.about(id).dimension, len(place))
+    )
 
 
 DIMENSIONS = dict.fromkeys([*(target.dimension for target in TARGETS.values()), OWN])
-
-
-def dimension(target: str) -> str:
-    """The musical dimension of a target, by which the heatmap is ordered."""
-    return target_of(target).dimension
 
 
 def is_gain(cell: ProbeCell) -> bool:
@@ -131,15 +130,17 @@ def is_gain(cell: ProbeCell) -> bool:
     return cell.gain_low is not None and cell.gain_low > 0
 
 
-def describe(cell: ProbeCell) -> str:
+def describe(cell: ProbeCell, result: ProbeResult) -> str:
     """Everything that is known of one cell, for its hover."""
-    target = target_of(cell.target)
-    head = f"<b>{target.title}</b>, layer {cell.layer}"
+    target = result.about(cell.target)
+    head = f"<b>{plain(target.title)}</b>, layer {cell.layer}"
     if cell.r2 is None:
         return f"{head}<br>no value: {plain(cell.reason)}"
+    if cell.classes is not None:
+        return "<br>".join([head, *_describe_classes(cell, cell.classes, result), *_encodes(cell)])
     lines = [
         head,
-        f"measured as {target.measured_as}{f' ({target.unit})' if target.unit else ''}",
+        f"measured as {plain(target.measured_as)}{f' ({plain(target.unit)})' if target.unit else ''}",
         f"R² {number(cell.r2)}, interval {number(cell.r2_low)} to {number(cell.r2_high)}; evidence: {cell.label}",
         f"best of what is plainer, {plainer(cell.baseline_name or '')}: {number(cell.baseline)}",
         f"gain {number(cell.gain)}, interval {number(cell.gain_low)} to {number(cell.gain_high)}",
@@ -149,7 +150,60 @@ def describe(cell: ProbeCell) -> str:
     ]
     if cell.level == "segment":
         lines.insert(3, f"between tracks {number(cell.r2_between)}, inside them {number(cell.r2_within)}")
-    return "<br>".join([*lines, *(["<b>encodes</b>: exceeds every baseline on this library"] if cell.encodes else [])])
+    return "<br>".join([*lines, *_encodes(cell)])
+
+
+def _encodes(cell: ProbeCell) -> list[str]:
+    return ["<b>encodes</b>: exceeds every baseline on this library"] if cell.encodes else []
+
+
+def _describe_classes(cell: ProbeCell, told: ClassScores, result: ProbeResult) -> list[str]:
+    """The shares that are right, beside guessing, and what the cell's strength is."""
+    facts = result.target(cell.target).classes
+    guessed = None if facts is None or facts.commonest is None else 100 * facts.commonest
+    return [
+        f"{share(told.accuracy)} right, interval {share(told.accuracy_low)} to {share(told.accuracy_high)}; "
+        f"guessing the commonest {percent(guessed)}",
+        f"as a mean over classes {share(told.balanced)}, interval {share(told.balanced_low)} to "
+        f"{share(told.balanced_high)}",
+        f"AUC {number(told.auc)}, interval {number(told.auc_low)} to {number(told.auc_high)}",
+        f"errors of guessing that it avoids: {number(cell.r2)}; evidence: {cell.label}",
+        f"best of what is plainer, {plainer(cell.baseline_name or '')}: {number(cell.baseline)}",
+        f"gain {number(cell.gain)}, interval {number(cell.gain_low)} to {number(cell.gain_high)}",
+        f"p (best of all cells) {'not yet' if cell.p_adj is None else number(cell.p_adj)}",
+        _worth(cell),
+    ]
+
+
+def share(value: float | None) -> str:
+    """A share in percent."""
+    return percent(None if value is None else 100 * value)
+
+
+def confusion(summary: TargetProbe, layer: int) -> go.Figure:
+    """Which class is taken for which, in percent of the true one; out of fold."""
+    names = () if summary.classes is None else summary.classes.names
+    counts = [[0] * len(names) for _ in names]
+    for true, told in zip(summary.values, summary.predicted[layer], strict=True):
+        if true == true and told == told:  # NaN is not itself
+            counts[int(true)][int(told)] += 1
+    shares = [[100 * n / max(sum(row), 1) for n in row] for row in counts]
+    figure = go.Figure(
+        go.Heatmap(
+            z=shares, zmin=0, zmax=100, colorscale="Blues", showscale=False, xgap=1, ygap=1,
+            text=[[f"{n:,}" for n in row] for row in counts], texttemplate="%{text}",
+            hovertemplate="%{z:.0f} % of them, %{text}<extra></extra>",
+        )
+    )  # fmt: skip
+    labels = [plain(name[:40]) for name in names]
+    places = list(range(len(names)))
+    figure.update_layout(
+        xaxis={"title": f"told by layer {layer}", "tickvals": places, "ticktext": labels},
+        yaxis={"title": "what it is", "tickvals": places, "ticktext": labels, "autorange": "reversed"},
+        margin={"l": 50, "r": 10, "t": 10, "b": 40},
+        height=340,
+    )
+    return figure
 
 
 def _worth(cell: ProbeCell) -> str:
@@ -162,6 +216,7 @@ def _worth(cell: ProbeCell) -> str:
 
 def layer_profile(discovery: Discovery, summary: TargetProbe) -> go.Figure:
     """R² over depth with its interval, beside every baseline."""
+    what = "R² (out of fold)" if summary.classes is None else "errors of guessing avoided"
     cells = [cell for cell in discovery.result.cells if cell.target == summary.target]
     layers = [cell.layer for cell in cells]
     colour = accent_of_target(summary.target).now
@@ -183,7 +238,10 @@ def layer_profile(discovery: Discovery, summary: TargetProbe) -> go.Figure:
         )
     figure.update_layout(
         xaxis={"title": "layer", "dtick": 1},
-        yaxis={"title": "R² (out of fold)", "range": [min(-0.1, _least(cells)), 1]},
+        yaxis={
+            "title": what,
+            "range": [min(-0.1, _least(cells)), 1],
+        },
         margin={"l": 50, "r": 10, "t": 10, "b": 40},
         height=340,
         legend={"orientation": "h", "y": -0.25},
@@ -192,10 +250,14 @@ def layer_profile(discovery: Discovery, summary: TargetProbe) -> go.Figure:
 
 
 def predicted_against_true(
-    summary: TargetProbe, layer: int, titles: Mapping[int, str], groups: Sequence[str], names: Mapping[str, str]
+    summary: TargetProbe,
+    target: Target,
+    layer: int,
+    titles: Mapping[int, str],
+    groups: Sequence[str],
+    names: Mapping[str, str],
 ) -> go.Figure:
     """One point per row, out of fold; on the scale on which it was probed. Where the layer errs most has a colour."""
-    target = target_of(summary.target)
     defined = [row for row in titles if summary.values[row] == summary.values[row]]  # NaN is not itself
     step = max(1, math.ceil(len(defined) / MAX_POINTS))
     rows = defined[::step]
@@ -223,7 +285,7 @@ def predicted_against_true(
     scale = "" if target.transform == "id" else f", {target.transform}"
     left_out = "" if step == 1 else f"; {len(rows)} of {counted(len(defined), 'row')}"
     figure.update_layout(
-        xaxis={"title": f"measured ({target.unit}{scale}){left_out}"},
+        xaxis={"title": f"measured ({plain(target.unit)}{scale}){left_out}"},
         yaxis={"title": f"predicted from layer {layer}"},
         margin={"l": 50, "r": 10, "t": 10, "b": 40},
         height=340,

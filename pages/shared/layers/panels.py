@@ -20,15 +20,19 @@ from mess_core.handover.exports import cells_as_csv
 from mess_core.numbers import clock, interval, number, settled
 from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.ceiling import is_companion
+from mess_core.probing.columns import names_kept
 from mess_core.probing.data import UNTRAINED
 from mess_core.probing.discovery import GROUPS, MIN_TRACKS, Discovery, in_words
 from mess_core.probing.findings import NOUNS, Findings, findings_of
+from mess_core.probing.paired import compare_runs
 from mess_core.probing.replication import replicate
-from mess_core.probing.result import ProbeSettings, TargetProbe
+from mess_core.probing.result import ClassFacts, ProbeResult, ProbeSettings, TargetProbe
 from mess_core.probing.rows import Row
 from mess_core.probing.uncertainty import MIN_GROUPS
 from mess_core.search.tagged import tag_scope
 from mess_core.storage.jobs import Job
+from mess_core.targets.base import Target
+from mess_core.targets.own import own_targets
 from mess_core.targets.registry import COMPARABLE, OWN, name_of, target_of
 from mess_core.words import counted, listed, spans
 from mess_core.work.probe import ProbeRequest
@@ -122,14 +126,13 @@ def say_what_was_found(scope: Scope, found: Discovery | None, group: str, level:
             "" if n_embedded else "Embed it on the Library page first.",
         )
         return
-    _say(_findings(found))
-    if why := found.why_again(scope.content, scope.n_embedded):
+    _say(_findings(found), found.result)
+    if why := scope.why_again(found):
         st.caption(f":material/info: {why}")
 
 
-def _in_depth(target: str) -> str:
+def _in_depth(known: Target) -> str:
     """What a target measures, and what the literature calls it."""
-    known = target_of(target)
     return known.summary if known.dimension == OWN else f"{known.summary} Measured as {known.measured_as}."
 
 
@@ -141,12 +144,14 @@ def _findings(found: Discovery) -> Findings:
     return findings_of(found.result, found.group, is_under_way=job is not None)
 
 
-def _say(findings: Findings) -> None:
+def _say(findings: Findings, result: ProbeResult) -> None:
     """The sentences, what is told in the colour of its dimension; then what to doubt."""
 
     def name(target: str) -> str:
         """As HTML, what it measures on hover; the name of a column is untrusted."""
-        summary, told = html.escape(_in_depth(target)), html.escape(name_of(target))
+        about = result.about(target)
+        named = about.title if about.dimension == OWN else name_of(target)
+        summary, told = html.escape(_in_depth(about)), html.escape(named)
         if target in findings.untold:
             return f'<span title="{summary}">{told}</span>'
         return f'<b title="{summary}" style="color: {accent_of_target(target).css}">{told}</b>'
@@ -203,9 +208,10 @@ def _other_settings(scope: Scope, group: str, level: str) -> None:
             "nothing is said to encode.",
         )
         columns = st.multiselect(
-            "Instead of the 22 properties", _columns_and_words(scope), placeholder="own columns, features, or words",
-            help="The numbers in a column of your own table, a track feature such as energy, or how strongly "
-            "recordings are heard as a word.",
+            "Instead of the 22 properties", _columns_and_words(scope), placeholder="own targets, columns, words",
+            help="A target of your own, a column of your own table, a name such as the instrument, a track feature "
+            "such as energy, or how strongly recordings are heard as a word. Numbers are told as numbers, text as "
+            "classes.",
             disabled=level != "track",
         )  # fmt: skip
         if st.form_submit_button("Run", type="primary"):
@@ -227,7 +233,10 @@ def _columns_and_words(scope: Scope) -> list[str]:
     """What can be probed in place of the measured targets."""
     columns = scope.workspace.catalogue.detail_names(scope.library)
     offered = [column for column in columns if not is_companion(column, columns)]
-    offered += [feature for feature in COMPARABLE if feature not in offered]
+    own = own_targets(scope.workspace.paths)
+    offered = [*own, *(column for column in offered if column not in own)]
+    kept = [*names_kept(scope.tracks), *COMPARABLE]
+    offered += [name for name in kept if name not in offered]
     tags = tag_scope(scope.workspace, scope.library)
     if tags.n_embedded and scope.info not in tags.info.encoders:
         offered += [word for word in WORDS if word not in offered]
@@ -245,10 +254,40 @@ def compare(found: Discovery) -> None:
     if beside in others:
         with st.container(border=True):
             st.markdown(f"**The other run**: {frame.plain(beside)}")
-            _say(_findings(others[beside]))
+            _say(_findings(others[beside]), others[beside].result)
+            _say_what_differs(found, others[beside])
             show_heatmap(others[beside], is_beside=True)
             show_scope(others[beside])
             st.caption("All that follows below is of the first run.")
+
+
+def _say_what_differs(found: Discovery, other: Discovery) -> None:
+    """What this run tells better than the other, over the same recordings and folds; or why that cannot be said."""
+    try:
+        compared = compare_runs(*(replace(each, result=resources.predictions(each)) for each in (found, other)))
+    except InputError as error:
+        st.caption(frame.plain(f"Not compared cell by cell: {error}"))
+        return
+    for sentence in compared.sentences():
+        st.text(sentence)
+    if compared.cells:
+        with st.expander("Where the difference is the surest, in numbers"):
+            show_table(
+                [
+                    {
+                        "property": found.result.about(cell.target).title,
+                        "layer": str(cell.layer) if compared.by_layer else f"{cell.layer}, {cell.other_layer}",
+                        "this run": settled(cell.r2, 2),
+                        "the other": settled(cell.other_r2, 2),
+                        "difference": settled(cell.delta, 2),
+                        "interval": interval(cell.delta_low, cell.delta_high, signed=True),
+                        "p (Holm)": settled(cell.p_holm, 3),
+                    }
+                    for cell in compared.clearest
+                ],
+                alt="Where the difference is the surest",
+            )
+            st.caption("Intervals of differences are so wide that all of them hold at once; p is for all cells, too.")
 
 
 def ask_elsewhere(scope: Scope, found: Discovery) -> None:
@@ -373,9 +412,9 @@ def _show_table(found: Discovery, quantity: str) -> None:
     show_table(
         [
             {
-                "property": target_of(target).title,
-                "measured as": target_of(target).measured_as,
-                "dimension": figures.dimension(target),
+                "property": result.about(target).title,
+                "measured as": result.about(target).measured_as,
+                "dimension": result.about(target).dimension,
                 "found": findings.verdict(target),
                 **{str(layer): settled(cells[target, layer], 2) for layer in layers},
             }
@@ -453,22 +492,25 @@ def _named_rows(found: Discovery) -> dict[int, NamedRow]:
 def _show_cell(found: Discovery, layer: int, target: str, *, is_beside: bool) -> None:
     """One cell: its scatter, its target over depth, its residuals by group; a point can be heard."""
     result = resources.predictions(found)
-    summary, groups = result.target(target), result.groups
+    summary, groups, about = result.target(target), result.groups, result.about(target)
     named = _named_rows(found)
     titles = {place: row.title for place, row in named.items()}
     names = {groups[place]: row.group_name(found.group) for place, row in named.items()}
     with st.container(key="cell beside" if is_beside else "cell"):  # all that is brought into sight by a click
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(f"{target_of(target).title}, layer {layer}", anchor=False, width="content")
+            st.subheader(f"{_shown(about, about.title)}, layer {layer}", anchor=False, width="content")
             _offer_to_listen(found, layer)
-        st.caption(_in_depth(target))
+        st.caption(_shown(about, _in_depth(about)))
         if summary.best_layer is None:
-            st.caption(f"No value: {summary.reason}.")
+            st.caption(frame.plain(f"No value: {summary.reason}."))
+            return
+        if summary.classes is not None:
+            _show_classes(found, summary, summary.classes, layer)
             return
         left, right = st.columns(2, gap="medium")
         with left:
             event = st.plotly_chart(
-                figures.predicted_against_true(summary, layer, titles, groups, names),
+                figures.predicted_against_true(summary, about, layer, titles, groups, names),
                 key=f"scatter {found.title} {target} {layer}", on_select="rerun", selection_mode="points",
                 config=_camera(found, f"{target}-{layer}-scatter"), alt="Predicted against measured values",
             )  # fmt: skip
@@ -496,6 +538,35 @@ def _show_cell(found: Discovery, layer: int, target: str, *, is_beside: bool) ->
     rows = [int(point["customdata"]) for point in event.selection.points if "customdata" in point]
     if rows:
         _play(named[rows[0]], key=f"player {found.title}")
+
+
+def _shown(about: Target, text: str) -> str:
+    """What is said of a target: of one's own it is untrusted text."""
+    return frame.plain(text) if about.dimension == OWN else text
+
+
+def _show_classes(found: Discovery, summary: TargetProbe, facts: ClassFacts, layer: int) -> None:
+    """One cell of a target of classes: which class is taken for which, and how that goes over depth."""
+    left, right = st.columns(2, gap="medium")
+    target = summary.target
+    left.plotly_chart(
+        figures.confusion(summary, layer), key=f"confusion {found.title} {target} {layer}",
+        config=_camera(found, f"{target}-{layer}-confusion"), alt="Which class is taken for which",
+    )  # fmt: skip
+    right.plotly_chart(
+        figures.layer_profile(found, summary), key=f"profile {found.title} {target}",
+        config=_camera(found, f"{target}-profile"), alt="Errors of guessing avoided, over the layers",
+    )  # fmt: skip
+    told = found.result.cell(layer, target).classes
+    if told is not None:
+        st.caption(
+            f"{figures.share(told.accuracy)} right; guessing the commonest gives {figures.share(facts.commonest)}. "
+            f"As a mean over the {len(facts.names)} classes {figures.share(told.balanced)}. AUC {number(told.auc)} "
+            f"{interval(told.auc_low, told.auc_high)}".rstrip()
+            + "."
+        )
+    for left_out in facts.left_out:
+        st.caption(frame.plain(f"{left_out}."))
 
 
 def _how_sure(summary: TargetProbe) -> str:
