@@ -26,7 +26,7 @@ from mess_core.evaluation.tagging import FEWEST, TagFigure
 from mess_core.evaluation.taste import Mean, TasteStudy
 from mess_core.learning.trial import TrialResult
 from mess_core.maps.drawing import MapView
-from mess_core.numbers import NONE, interval, number, percent
+from mess_core.numbers import NONE, interval, number, percent, size
 from mess_core.probing.result import ClassFacts, ProbeResult, label_of
 from mess_core.probing.uncertainty import FEW_GROUPS, MIN_GROUPS, groups_for_half
 from mess_core.recommend.for_you import ForYou
@@ -169,7 +169,7 @@ def _class_lines(facts: ClassFacts) -> list[str]:
     n_classes = len(facts.names)
     return [
         f"{indent}right: {share('accuracy')}, guessing the commonest {guessed}",
-        f"{indent}right, as a mean over its {n_classes} classes: {share('balanced')}, guessing {100 / n_classes:.0f} %",
+        f"{indent}right, as a mean over its {n_classes} classes: {share('balanced')}, guessing {percent(100 / n_classes)}",
         f"{indent}AUC: {number(told.auc)} {interval(told.auc_low, told.auc_high)}".rstrip(),
         *(f"{indent}{left_out}" for left_out in facts.left_out),
     ]
@@ -328,10 +328,9 @@ def index_table(study: IndexStudy) -> list[str]:
     ]
     for each in study.figures:
         recall = f"{number(each.recall, 3)} {interval(each.low, each.high, 3)}"
-        size = f"{each.size_bytes / 1e6:.2f} MB"
         lines.append(
             f"{each.name:<7} {each.setting:<19} {recall:<22}  {number(each.recall_in_100, 3):>7}  "
-            f"{each.median_ms:6.2f} ms  {each.p95_ms:6.2f} ms  {size:>10}  {each.build_s:6.1f} s"
+            f"{each.median_ms:6.2f} ms  {each.p95_ms:6.2f} ms  {size(each.size_bytes):>10}  {each.build_s:6.1f} s"
         )
     return lines
 

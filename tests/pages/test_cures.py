@@ -9,7 +9,16 @@ import pytest
 from pages.shared.app.cures import BUTTONS, COMMAND, cure
 
 CORE = Path(__file__).parents[2] / "mess_core"
-NO_BUTTON = {"check", "doctor", "import", "judgements", "learn", "serve", "tags"}  # what only the command line does
+NO_BUTTON = {
+    "check",
+    "doctor",
+    "import",
+    "judgements",
+    "learn",
+    "runs",
+    "serve",
+    "tags",
+}  # what only the command line does
 
 
 @pytest.mark.parametrize(

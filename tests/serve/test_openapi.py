@@ -63,12 +63,17 @@ def test_every_field_of_an_inquiry_can_be_asked_for():
 
 
 def test_every_field_of_the_command_line_is_one_here():
-    """But for what only a person there needs: a playlist, how the answer is printed, what is asked for it."""
+    """But for what only a person there needs: a playlist, how the answer is printed, what is asked for it, which run.
+
+    And for what is of the whole program: its data folder, its plug-ins.
+    """
     from mess_core.cli.main import _parser
 
     options = vars(_parser().parse_args(["similar", "x"]))
     here = {field.to or field.name for field in QUESTION}
-    assert set(options) - here == {"home", "json", "run", "parser", "playlist", "explain", "engine"}
+    assert set(options) - here == {
+        "home", "plugins", "json", "run", "parser", "playlist", "explain", "engine", "by_run",
+    }  # fmt: skip
 
 
 def test_the_example_of_every_field_is_read(client, ids):
