@@ -167,9 +167,10 @@ def _class_lines(facts: ClassFacts) -> list[str]:
 
     guessed = percent(None if facts.commonest is None else 100 * facts.commonest)
     n_classes = len(facts.names)
+    at_random = 100 / n_classes
     return [
         f"{indent}right: {share('accuracy')}, guessing the commonest {guessed}",
-        f"{indent}right, as a mean over its {n_classes} classes: {share('balanced')}, guessing {percent(100 / n_classes)}",
+        f"{indent}right, as a mean over its {n_classes} classes: {share('balanced')}, guessing {percent(at_random)}",
         f"{indent}AUC: {number(told.auc)} {interval(told.auc_low, told.auc_high)}".rstrip(),
         *(f"{indent}{left_out}" for left_out in facts.left_out),
     ]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mess_core.errors import DependencyMissingError, InputError
+from mess_core.installation import how_to_add
 from mess_core.numbers import interval, number
 from mess_core.probing.discovery import Discovery
 from mess_core.probing.result import ProbeCell
@@ -28,7 +29,6 @@ MARGIN_INCHES = (2.4, 1.1)
 DPI = 200  # of PNG
 PALE = 0.35  # opacity of what is not shown to gain
 DARK = 0.6  # from here on the figure stands in white
-EXTRA = "pip install -r requirements-extra.txt"
 
 
 def draw_heatmap(discovery: Discovery, path: Path, quantity: str = "r2") -> Path:
@@ -56,10 +56,10 @@ def draw_heatmap(discovery: Discovery, path: Path, quantity: str = "r2") -> Path
         import matplotlib
     except ImportError as error:
         raise DependencyMissingError(
-            f"A figure needs Matplotlib, which is not installed here ({error}).", EXTRA
+            f"A figure needs Matplotlib, which is not installed here ({error}).", how_to_add("publication")
         ) from None
     stream = io.BytesIO()
-    plain = {"svg.hashsalt": "mess", "svg.fonttype": "none", "pdf.fonttype": 42, "font.size": 7}
+    plain: dict[Any, Any] = {"svg.hashsalt": "mess", "svg.fonttype": "none", "pdf.fonttype": 42, "font.size": 7}
     with matplotlib.rc_context(plain), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a title in a script that its fonts have not
         figure = _figure(discovery, quantity)

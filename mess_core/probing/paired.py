@@ -12,7 +12,8 @@ difference in errors of guessing avoided, by the class that each named.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,7 +24,11 @@ from mess_core.probing.resampling import holm_adjusted, two_sided_p
 from mess_core.probing.result import MAX_P, TargetProbe
 from mess_core.probing.scores import squared_sums
 from mess_core.probing.uncertainty import MIN_GROUPS, Gains, gains, simultaneous_quantile, t_quantile
+from mess_core.storage.dataframe import frame_of
 from mess_core.words import counted, listed, spans
+
+if TYPE_CHECKING:
+    import pandas
 
 N_DRAWS = 2000
 COMPARING = 3  # a stream of chance of its own, beside those of probe.py
@@ -82,6 +87,10 @@ class RunComparison:
             if _surer(cell) < _surer(best):
                 found[cell.target] = cell
         return list(found.values())
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row for each cell, a column for each field of `PairedCell`."""
+        return frame_of((asdict(cell) for cell in self.cells), [each.name for each in fields(PairedCell)])
 
     def sentences(self) -> list[str]:
         """What came out."""

@@ -123,6 +123,8 @@ def test_a_run_compared_with_itself_shows_no_difference(planted):
     compared = compare_runs(found, found)
     assert compared.by_layer and all(cell.delta == 0 and cell.p == 1 for cell in compared.cells)
     assert "No difference is shown." in compared.sentences()
+    frame = compared.to_frame()
+    assert len(frame) == len(compared.cells) and (frame["delta"] == 0).all() and frame["p_holm"].notna().all()
 
 
 def test_a_planted_difference_is_found_where_it_is(planted, home):
