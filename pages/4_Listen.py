@@ -52,13 +52,14 @@ with page("Listen"):
                 raise PageIsOver
         found = panels.answer(query, scope, question, passage)
         state.keep_found([item.track.track_id for item in found.found])
-        panels.show_notices(found)
         if not found.found:
+            panels.show_notices(found)
             panels.explain_nothing(found)
             raise PageIsOver
         with heading:
             panels.show_heading(found)
-        with st.container(gap="xxsmall"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="basis"):
+            panels.show_notices(found)
             panels.show_filters(question)
             panels.show_basis(found)
         reasons = panels.explain_neighbours(found)

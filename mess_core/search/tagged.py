@@ -343,7 +343,8 @@ def tags_in_common(
 ) -> dict[str, list[str]]:
     """As what each of some recordings of a library is clearly heard, and a query, too; nothing where one was not heard.
 
-    An instrument that, by what the catalogue knows, neither of them plays is not named: both sound like it, no more.
+    An instrument on which one of them is not played, by what the catalogue knows, is not named: it sounds like it, no
+    more.
 
     On the demo 9 of 100 pairs share a word so, and 41 of 100 recordings one with their nearest in "like this".
     """
@@ -354,16 +355,16 @@ def tags_in_common(
     tracks = workspace.catalogue.tracks_of([query_id, *track_ids])
     plays = {track_id: track.instrument for track_id, track in tracks.items()}
     return {
-        track_id: [word for word in words if not _is_neither(word, plays.get(query_id), plays.get(track_id))]
+        track_id: [word for word in words if not _is_another(word, plays.get(query_id), plays.get(track_id))]
         for track_id, words in tagged.in_common(strengths, track_ids).items()
     }
 
 
-def _is_neither(word: str, *instruments: str | None) -> bool:
-    """Whether a word names an instrument, and of each recording it is known that another one plays."""
+def _is_another(word: str, *instruments: str | None) -> bool:
+    """Whether a word names an instrument, and of a recording it is known that another one plays."""
     tag = VOCABULARY[word]
     names = {tag.name, *tag.synonyms}
-    return tag.group == "instrument" and all(
+    return tag.group == "instrument" and any(
         instrument and not names & set(re.findall(r"\w+", instrument.lower())) for instrument in instruments
     )
 

@@ -556,17 +556,15 @@ def test_a_measured_value_is_chosen_narrowed_and_let_go(visit, tracks):
     slider.focus()
     for _ in range(30):
         page.keyboard.press("ArrowLeft")
-    expect(page.get_by_text(re.compile("Only recordings that have a brightness of at most"))).to_be_visible(
-        timeout=PATIENCE_MS
-    )
+    expect(page.get_by_text(re.compile("Only with a brightness of at most"))).to_be_visible(timeout=PATIENCE_MS)
     settle(page)
     assert re.search(r"between=spectral_centroid%3D%3A\d+", page.url)
     page.get_by_role("link", name="Layers", exact=True).click()
     expect(page.get_by_role("heading", name="Layers", level=1)).to_be_visible(timeout=PATIENCE_MS)
     settle(page)
     page.go_back()
-    expect(page.get_by_text(re.compile("Only recordings that have a brightness"))).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text(re.compile("Only with a brightness"))).to_be_visible(timeout=PATIENCE_MS)
     page.get_by_role("button", name="All recordings").click()
-    expect(page.get_by_text(re.compile("Only recordings that have"))).to_have_count(0, timeout=PATIENCE_MS)
+    expect(page.get_by_text(re.compile("Only with"))).to_have_count(0, timeout=PATIENCE_MS)
     settle(page)
     assert "between" not in page.url and not page.get_by_test_id("stException").count()

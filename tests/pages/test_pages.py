@@ -204,9 +204,9 @@ def test_a_search_in_words_needs_no_query(launch, tagged, home, click_in_row):
 def test_a_filter_narrows_a_search_in_words_and_is_seen(launch, tagged, monkeypatch):
     monkeypatch.setattr("mess_core.search.tagged.HIGH_FROM", 60.0)
     at = launch("pages/4_Listen.py", library="music", encoder="nano", words="violin", heard_as="violin")
-    assert len(rows(at, "rank")) == 2 and "Only recordings that have the tag violin." in words(at)
+    assert len(rows(at, "rank")) == 2 and "Only with the tag violin." in words(at)
     at.button(key="no filters").click().run()
-    assert not at.exception and len(rows(at, "rank")) == 4 and "Only recordings" not in words(at)
+    assert not at.exception and len(rows(at, "rank")) == 4 and "Only with" not in words(at)
 
 
 @pytest.mark.parametrize(("text", "says"), [("violn", "Did you mean violin"), ("piano, not piano", "both asked for"),
@@ -743,11 +743,11 @@ def test_why_nothing_was_found_is_said(launch, bright, write_wav):
 def test_a_filter_is_seen_above_the_list_and_cleared_there(launch, bright):
     """The place where it was chosen may be closed, and another library takes it along."""
     at = launch("pages/4_Listen.py", query=bright[0], library="music")
-    assert "Only recordings that have" not in words(at)
+    assert "Only with" not in words(at)
     at = launch("pages/4_Listen.py", query=bright[0], library="music", performers="p1")
-    assert "Only recordings that have performer p1." in words(at)
+    assert "Only with performer p1." in words(at)
     at.button(key="no filters").click().run()
-    assert not at.exception and "Only recordings that have" not in words(at)
+    assert not at.exception and "Only with" not in words(at)
     assert "performers" not in at.query_params
 
 

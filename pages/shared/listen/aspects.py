@@ -63,24 +63,30 @@ STYLE = """<style>
   content: var(--said); position: absolute; inset: auto 0.375rem 0.125rem; font-size: 0.75rem; line-height: 1.2;
   color: color-mix(in srgb, light-dark(#101624, #e8ebf4) 72%, light-dark(#fcfcfd, #12151d));
 }
-.st-key-wishes { gap: 0.375rem; }
+.st-key-wishes { gap: 0.375rem; flex-wrap: nowrap; }
 .st-key-wishes button { min-height: 2rem; padding: 0.125rem 0.625rem; border-radius: 1rem; }
 .st-key-wishes p { white-space: nowrap; }
-[data-testid="stLayoutWrapper"]:has(> .st-key-wish-buttons), .st-key-wish-buttons { display: contents; }
-@media (max-width: 48rem) { /* on a phone what is found stays in sight: rows are pushed sideways, and fade */
-  [data-testid="stLayoutWrapper"]:has(> .st-key-wish-buttons) { display: block; flex: 1 0 100%; min-width: 0; }
-  .st-key-wish-buttons { display: flex; gap: 0.375rem; }
-  .st-key-dials, .st-key-wish-buttons {
-    flex-wrap: nowrap; overflow-x: auto; padding: 0 2.5rem 0.25rem 0;
-    mask-image: linear-gradient(to right, #000 calc(100% - 2.5rem), transparent);
-  }
-  .st-key-dials > *, .st-key-wish-buttons > * { flex-shrink: 0; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-wish-buttons) { flex: 1; min-width: 0; }
+/* What is found stays in sight: rows are pushed sideways, and fade. Of many dials those that count stand first. */
+.st-key-dials, .st-key-wish-buttons {
+  gap: 0.375rem; flex-wrap: nowrap; overflow-x: auto; scrollbar-width: thin; padding: 0 2.5rem 0.25rem 0;
+  mask-image: linear-gradient(to right, #000 calc(100% - 2.5rem), transparent);
+}
+.st-key-dials > *, .st-key-wish-buttons > * { flex-shrink: 0; }
+.st-key-basis { gap: 0 0.75rem; }
+.st-key-basis button { min-height: 1.75rem; }
+.st-key-basis [data-testid="stText"] { font-size: 0.875rem; }
+.st-key-dials:has(> :nth-child(9)) > .st-key-about-dials { order: -2; }
+@media (max-width: 48rem) {
+  .st-key-wishes { flex-wrap: wrap; }
+  [data-testid="stLayoutWrapper"]:has(> .st-key-wish-buttons) { flex: 1 0 100%; }
 }
 </style>"""
 NOT_YET = "Not known yet: the layers of this library are still being compared with chance."
 OF_ONE = (
     ".st-key-{key} {{ --dial: {colour}; --thumb: {thumb}; --from: {start:.2f}%; --to: {end:.2f}%; --said: '{said}'; }}"
 )
+COUNTS = ".st-key-dials:has(> :nth-child(9)) > .st-key-{key} {{ order: -1; }}"
 
 
 @dataclass(frozen=True)
@@ -220,7 +226,7 @@ def _choose_told(scope: Scope, discovery: Discovery | None) -> tuple[dict[str, f
         if unproven or discovery.library != scope.library:
             how = "told here" if discovery.result.has_null else "known yet"
             few = f"{DOTS['none']} {counted(len(hidden), 'aspect')} not {how}"
-            with st.popover(few if hidden else "About the dials", type="tertiary"):
+            with st.popover(few if hidden else "About the dials", type="tertiary", key="about-dials"):
                 _say_what_is_not_told(discovery, unproven)
                 _say_where_from(scope, discovery)
     return _asked(positions)
@@ -288,11 +294,12 @@ def _said(position: float) -> str:
 def _style(key: str, aspect: str, position: float) -> str:
     """Where the bar of a dial begins and ends; the positions stand side by side, so what has no tenth is between."""
     neutral, place = 100 / 11, 0.0 if position == NOT else 100 * (1 + 10 * position) / 11
-    colour = accent_of_aspect(aspect).css
-    return OF_ONE.format(
-        key=re.sub(r"[^a-zA-Z0-9_-]", "-", key), colour=colour, thumb=GREY.css if position == ANY else colour,
-        start=min(neutral, place), end=max(neutral, place), said=_said(position),
+    colour, name = accent_of_aspect(aspect).css, re.sub(r"[^a-zA-Z0-9_-]", "-", key)
+    style = OF_ONE.format(
+        key=name, colour=colour, thumb=GREY.css if position == ANY else colour, start=min(neutral, place),
+        end=max(neutral, place), said=_said(position),
     )  # fmt: skip
+    return style if position == ANY else style + COUNTS.format(key=name)
 
 
 def _meaning(evidence: AspectEvidence, caveat: str) -> str:

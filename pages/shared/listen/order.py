@@ -42,11 +42,11 @@ def choose_order(
         return replace(question, reverse=order == FURTHEST)
     aspect = state.sticky(
         st.selectbox, "Aspect", options=list(by), key="along", default=next(iter(by)), format_func=aspect_title,
-        width=200,
+        width=200, label_visibility="collapsed",
     )  # fmt: skip
     more, less = target_of(by[aspect][1]).words
     is_falling = state.sticky(
-        st.segmented_control, "From", options=[False, True], required=True, key="falling",
+        st.segmented_control, "From", options=[False, True], required=True, key="falling", label_visibility="collapsed",
         format_func={False: f"{less} to {more}", True: f"{more} to {less}"}.__getitem__,
     )  # fmt: skip
     if question.like or question.unlike:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -291,13 +291,12 @@ def show_filters(question: Question) -> None:
     wanted = _filters_in_words(question)
     if not wanted:
         return
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.text(f"Only recordings that have {listed(wanted)}.")
-        _offer_all()
+    st.text(f"Only with {listed(wanted)}.", width="content")
+    _offer_all(type="tertiary")
 
 
-def _offer_all() -> None:
-    st.button("All recordings", key="no filters", icon=":material/filter_alt_off:", on_click=_clear_filters)
+def _offer_all(type: Literal["secondary", "tertiary"] = "secondary") -> None:
+    st.button("All recordings", key="no filters", icon=":material/filter_alt_off:", on_click=_clear_filters, type=type)
 
 
 def _clear_filters() -> None:
@@ -309,7 +308,7 @@ def _clear_filters() -> None:
 def say(notices: Sequence[str]) -> None:
     """Sentences of the core, small; names in them are untrusted."""
     for sentence in notices:
-        st.caption(f":material/warning: {frame.plain(sentence)}")
+        st.caption(f":material/warning: {frame.plain(sentence)}", width="content")
 
 
 def show_notices(found: Answer) -> None:
@@ -332,11 +331,12 @@ def show_basis(found: Answer) -> None:
     """What it is ranked by, where that is not the encoder; or that it could be, where aspects are asked for."""
     plan = found.plan
     if plan.basis:
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.text(plan.basis if plan.learned is None else f"{plan.basis} {plan.learned.figure}")
-            st.button(
-                "Rank by what the encoder hears", key="by encoder", on_click=state.choose, args=("geometry", "auto")
-            )
+        basis = plan.basis if plan.learned is None else f"{plan.basis} {plan.learned.figure}"
+        st.text(basis, width="content")
+        st.button(
+            "Rank by what the encoder hears", key="by encoder", on_click=state.choose, args=("geometry", "auto"),
+            type="tertiary",
+        )  # fmt: skip
         return
     is_by_directions = plan.kind.has_directions and bool(plan.question.aspects)
     if found.query is None or not is_by_directions or found.passage is not None:
@@ -349,17 +349,17 @@ def show_basis(found: Answer) -> None:
     if values and any(target not in values or math.isnan(values[target].value) for target in needed):
         return
     measured = measured_library(plan.scope, sorted(needed))
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        n_all = measured.n_left_out + len(measured.track_ids)
-        asked = listed([aspect_title(aspect) for aspect in plan.question.weights])
-        st.caption(
-            f"{asked[:1].upper()}{asked[1:]} {'was' if len(plan.question.weights) == 1 else 'were'} measured in "
-            f"{len(measured.track_ids):,} of {counted(n_all, 'recording')} here: what was measured need not be guessed."
-        )
-        st.button(
-            "Rank by the measured values", key="by values", on_click=state.choose, args=("geometry", "measured"),
-            type="tertiary", help="By what was measured in the sound, not by what the encoder hears.",
-        )  # fmt: skip
+    n_all = measured.n_left_out + len(measured.track_ids)
+    asked = listed([aspect_title(aspect) for aspect in plan.question.weights])
+    st.caption(
+        f"{asked[:1].upper()}{asked[1:]} {'was' if len(plan.question.weights) == 1 else 'were'} measured in "
+        f"{len(measured.track_ids):,} of {counted(n_all, 'recording')} here: what was measured need not be guessed.",
+        width="content",
+    )
+    st.button(
+        "Rank by the measured values", key="by values", on_click=state.choose, args=("geometry", "measured"),
+        type="tertiary", help="By what was measured in the sound, not by what the encoder hears.",
+    )  # fmt: skip
 
 
 def usual_in_words(usual: Mapping[int, float]) -> str:
