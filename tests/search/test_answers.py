@@ -230,7 +230,7 @@ def test_lost_directions_stop_only_what_needs_them(own):
     assert ask(home, plan_of(home, discovery), ids[0]).found
     assert ask(home, plan_of(home, discovery, aspects={"tempo": 1}, geometry="layer"), ids[0]).found
     for request in ({"aspects": {"tempo": 1}}, {"avoid": ("tempo",)}):
-        with pytest.raises(ArtefactMismatchError, match="are gone"):
+        with pytest.raises(ArtefactMismatchError, match="is gone"):
             build_index(plan_of(home, discovery, **request))
 
 

@@ -341,7 +341,7 @@ def test_columns_of_the_own_table_are_probed_and_kept_apart(home):
     assert kept_paths(home.paths, "plant") == []
     for group, columns, level, why in (
         ("mood", (), "track", "column 'mood'.*level, era"),
-        ("work", ("mood",), "track", "column 'mood'.*Names that are kept: work"),
+        ("work", ("mood",), "track", "column 'mood'.*Did you mean mode"),
         ("work", ("level",), "segment", "whole tracks"), ("work", ("nosuch",), "track", "column 'nosuch'"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=why):
