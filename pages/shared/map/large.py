@@ -38,6 +38,7 @@ STYLE = """<style>
     position: sticky; top: 1.5rem; height: auto;
   }
 }
+@media (min-width: 48rem) { [data-testid="stMainBlockContainer"] { padding-inline: 1.5rem; } }
 @media (max-width: 48rem) { /* a finger on the map moves the map: there must be some page left to push */
   [data-testid="stLayoutWrapper"]:has(> .st-key-map-window), .st-key-map-window { height: 65dvh !important; }
 }
@@ -58,7 +59,7 @@ class Looks:
 def explore(view: MapView, scope: Scope, colour: Colour) -> None:
     """The large map, beside it what was clicked or drawn around; a click runs nothing else of the page."""
     st.html(STYLE)
-    map_place, side = st.columns([7, 3], gap="medium")
+    map_place, side = st.columns([3, 1], gap="medium")
     tracks = views.tracks_of(view)
     picked = _picked(tracks)
     with frame.explain_errors():  # a click runs this alone, without what explains those of the page
