@@ -165,6 +165,7 @@ class Library:
         device: str | None = None,
         batch_size: int | None = None,
         n_threads: int | None = None,
+        keep_raw: bool = False,
         progress: bool = False,
     ) -> list[Failure]:
         """Embed what is not embedded yet; what was done stays if it is interrupted. Returns what could not be done.
@@ -177,6 +178,8 @@ class Library:
             Segments at a time; None is what suits the device. Another number may round otherwise in the last digits.
         n_threads : int or None
             Of the processor; None is all of it, or OMP_NUM_THREADS.
+        keep_raw : bool
+            Also keep every frame, for `embeddings(level="frame")` and `frames`; what was embedded without is again.
         progress : bool
             Show a line on standard error meanwhile.
 
@@ -191,7 +194,7 @@ class Library:
                 raise InputError(f"{name} is 0, expected 1 or more.", "None is what suits this machine.")
         request = ExtractRequest(
             self.scope.library, self.scope.info.id,
-            device=device or "", batch_size=batch_size or 0, n_threads=n_threads or 0,
+            device=device or "", batch_size=batch_size or 0, n_threads=n_threads or 0, keep_raw=keep_raw,
         )  # fmt: skip
         return self._do(request, progress)
 
@@ -405,9 +408,10 @@ class Library:
         Each has `run_id`, `discovery`, `to_frame()`, `to_latex()` and `heatmap(path)`. One that cannot be read is left
         out; `mess runs` and `check` name it.
         """
+        self.scope.require_library()
         return kept_runs(self.scope.workspace.paths, self.scope.library)[0]
 
-    def run(self, run_id: str) -> Run:
+    def run(self, run_id: str | Run) -> Run:
         """The run of an id, or of its first digits.
 
         Raises
@@ -415,6 +419,10 @@ class Library:
         InputError
             If there is none.
         """
+        if isinstance(run_id, Run):
+            return run_id
+        if not isinstance(run_id, str):
+            raise InputError(f"A run is a {type(run_id).__name__}, expected its id.", "library.runs() lists them.")
         return find_run(self.scope.workspace.paths, run_id)
 
     def cite(self, run: str = "") -> str:
@@ -422,8 +430,16 @@ class Library:
         discovery = self.run(run).discovery if run else None
         return as_bibtex(references(self.scope, discovery))
 
-    def evaluate_relevance(self, table: str | os.PathLike[str], k: int = 10) -> RelevanceStudy:
-        """Which way of comparing finds what a table says is relevant (`mess_core/handover/relevance.py`).
+    def evaluate_relevance(self, table: str | os.PathLike[str] | pandas.DataFrame, k: int = 10) -> RelevanceStudy:
+        """Which way of comparing finds what a table says is relevant.
+
+        Parameters
+        ----------
+        table : path or pandas.DataFrame
+            Columns `query, track` (and `gain`); or `track_id, group`; or `anchor, positive, negative`. A recording is
+            named by its id, its file or its title.
+        k : int
+            How many of the nearest Recall and nDCG look at.
 
         Raises
         ------
@@ -432,9 +448,13 @@ class Library:
         DataMissingError
             If none of its recordings is embedded here.
         """
-        return study_relevance(self.scope, Path(table).expanduser(), k)
+        if type(k) is not int or k < 1:
+            raise InputError(f"k is {k!r}, expected a whole number from 1 on.")
+        if not hasattr(table, "to_dict"):
+            table = path_named(table).expanduser()
+        return study_relevance(self.scope, table, k)
 
-    def compare(self, first: str, second: str) -> RunComparison:
+    def compare(self, first: str | Run, second: str | Run) -> RunComparison:
         """What one run tells better than another, over the same recordings and folds.
 
         Raises
@@ -528,6 +548,8 @@ class Library:
         AnswerList
             An `Answer` for each query, in order; `to_frame()` is one table of all.
         """
+        if isinstance(queries, str | os.PathLike):
+            raise InputError(f"{str(queries)!r} is one query, expected a sequence of them.", "Put it into a list.")
         asked = question_of(aspects, avoid, k, **question)
         check_narrowed(self.scope.workspace, self.scope.library, asked)
         plan = make_plan(self.scope, asked, self.scope.discovery_for_search())

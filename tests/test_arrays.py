@@ -220,3 +220,22 @@ def test_sounds_that_are_none_are_said(library):
         hear(library).get_timestamp_embeddings(np.full((1, RATE_HZ), np.nan))
     with pytest.raises(InputError, match="no layer 7"):
         hear(library, layers=[7])
+
+
+def test_frames_are_kept_of_what_was_embedded_without_them(home, write_wav, monkeypatch):
+    """Once more, and only of what lacks them; the embeddings are the same."""
+    monkeypatch.setattr(plugins, "_registered", {})
+    register()
+    fresh = open_library("later", encoder="steps", home=home.paths.root)
+    fresh.add(write_wav("later", 6.0, 3, folder="later").parent)
+    fresh.embed()
+    before = fresh.embeddings().vectors
+    with pytest.raises(DataMissingError, match=r"keep_raw=True"):
+        fresh.embeddings(level="frame")
+    fresh.embed(keep_raw=True)
+    assert len(fresh.embeddings(level="frame")) > 0
+    path = fresh.scope.workspace.store.raw_path(fresh.tracks[0].track_id, fresh.scope.info)
+    written = path.stat().st_mtime_ns
+    fresh.embed(keep_raw=True)
+    assert path.stat().st_mtime_ns == written
+    np.testing.assert_array_equal(fresh.embeddings().vectors, before)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 import soundfile
 
@@ -46,11 +47,44 @@ def library(tmp_path_factory):
         lambda lib: lib.path(ROW, ROW[::-1]),
         lambda lib: lib.recommend(),
         lambda lib: lib.learn("works"),
+        lambda lib: lib.runs(),
     ],
 )
 def test_a_library_that_is_not_there_is_said_to_be_none(use, library):
     with pytest.raises(UnknownTrackError, match=r"no library called 'musik'.* Did you mean music\?"):
         use(open_library("musik", encoder=MEL.id, home=library.scope.workspace.paths.root))
+
+
+@pytest.mark.parametrize(
+    ("use", "says"),
+    [
+        (lambda lib: lib.similar_to_each(lib.tracks[0].track_id), "is one query, expected a sequence"),
+        (lambda lib: lib.run(3), "A run is a int, expected its id"),
+        (lambda lib: lib.evaluate_relevance("labels.csv", k="5"), "k is '5', expected a whole number"),
+        (
+            lambda lib: lib.evaluate_relevance(pandas.DataFrame({"a": [1]})),
+            r"The data frame does not say .*query, track",
+        ),
+        (lambda lib: lib.evaluate_relevance(pandas.DataFrame({"query": []})), "The data frame has no rows"),
+        (lambda lib: lib.add_target("x", {lib.tracks[0].track_id: np.inf}), "'x' holds inf, expected finite numbers"),
+    ],
+)
+def test_what_is_handed_to_a_library_and_cannot_be_meant(library, use, says):
+    with pytest.raises(InputError, match=says):
+        use(library)
+
+
+def test_relevance_may_be_a_data_frame(library):
+    first, second, *_ = library.tracks.to_frame()["track_id"]
+    study = library.evaluate_relevance(pandas.DataFrame({"query": [first], "track": [second], "gain": [None]}), k=1)
+    assert study.n_queries == 1
+
+
+def test_what_to_know_of_an_answer_is_on_it(library):
+    """Aspects that cannot be told are not left out in silence."""
+    assert library.similar(library.tracks[0], k=1).notices == ()
+    (said,) = library.similar(library.tracks[0], aspects={"brightness": 1}, k=1, geometry="layer").notices
+    assert "No discovery yet" in said
 
 
 def test_what_is_no_name_of_a_library_or_encoder_is_a_sentence(tmp_path):

@@ -168,16 +168,17 @@ def gather_arrays(
         starts.append(starts_s)
         ends.append(ends_s)
     if level == "frame" and not parts:
-        raise DataMissingError(
-            f"Of no track here were the frames kept by {info.id}.",
-            f"python -m mess_core extract --encoder {info.id} --keep-raw",
-        )
+        raise DataMissingError(f"Of no track here were the frames kept by {info.id}.", _keep_raw(info))
     width = info.dim if level == "frame" else info.embedding_dim
     return EmbeddingTable(
         info, tuple(ids), np.concatenate(parts) if parts else np.empty((0, len(asked), width), np.float32),
         tracks.content, starts_s=np.concatenate(starts or [np.empty(0)]), ends_s=np.concatenate(ends or [np.empty(0)]),
         missing=tuple(missing), **facts,  # type: ignore[arg-type]
     )  # fmt: skip
+
+
+def _keep_raw(info: EncoderInfo) -> str:
+    return f"library.embed(keep_raw=True), or python -m mess_core extract --encoder {info.id} --library NAME --keep-raw"
 
 
 def raw_frames(store: EmbeddingStore, track_id: str, info: EncoderInfo) -> RawFrames:
@@ -192,8 +193,5 @@ def raw_frames(store: EmbeddingStore, track_id: str, info: EncoderInfo) -> RawFr
     """
     path = store.raw_path(track_id, info)
     if not path.is_file():
-        raise DataMissingError(
-            f"The frames of {track_id} by {info.id} were not kept.",
-            f"python -m mess_core extract --encoder {info.id} --keep-raw",
-        )
+        raise DataMissingError(f"The frames of {track_id} by {info.id} were not kept.", _keep_raw(info))
     return open_raw(path, store.read(track_id, info).starts_s, info)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,15 +34,21 @@ from mess_core.storage.untrusted import printable
 from mess_core.targets.own import number_of
 from mess_core.workspace.scope import Scope
 
+if TYPE_CHECKING:
+    import pandas
+
 TRIPLET = ("anchor", "positive", "negative")
 PAIR, GAIN, GROUP = ("query", "track"), "gain", "group"
 MOST_GAIN = 30.0  # 2 to its power is what it counts as
+COLUMNS = f"Expected the columns {', '.join(PAIR)} (and {GAIN}), or {', '.join(TRIPLET)}, or track_id and {GROUP}."
 
 Row = tuple[int, Mapping[str, str]]
 
 
-def study_relevance(scope: Scope, path: Path, k: int = 10, *, on_progress: OnProgress = no_progress) -> RelevanceStudy:
-    """Read a table of relevance and score every measure by it.
+def study_relevance(
+    scope: Scope, table: Path | pandas.DataFrame, k: int = 10, *, on_progress: OnProgress = no_progress
+) -> RelevanceStudy:
+    """Score every measure by a table of relevance, a file or a data frame.
 
     Raises
     ------
@@ -51,15 +58,17 @@ def study_relevance(scope: Scope, path: Path, k: int = 10, *, on_progress: OnPro
         If nothing is embedded, or none of the table's recordings is here.
     """
     embedded = scope.embeddings()
-    relevance = read_relevance(scope, path, embedded.track_ids)
+    relevance = read_relevance(scope, table, embedded.track_ids)
     return evaluate_relevance(
         embedded.vectors, relevance, k, info=scope.info, library=scope.library, on_progress=on_progress
     )
 
 
-def read_relevance(scope: Scope, path: Path, track_ids: Sequence[str]) -> Relevance:
+def read_relevance(scope: Scope, table: Path | pandas.DataFrame, track_ids: Sequence[str]) -> Relevance:
     """What a table says is relevant among some tracks; errors as `study_relevance`."""
-    rows: list[Row] = list(read_rows(path))
+    rows, name = _rows_of(table)
+    if not rows:
+        raise InputError(f"{name} has no rows.", f"Expected one for each pair, recording or triplet. {COLUMNS}")
     columns = {name for _, row in rows for name in row}
     naming = next((each for wanted in NAMING for each in sorted(columns) if each.lower() == wanted), None)
     names, place = RecordingNames(scope.workspace), {track_id: row for row, track_id in enumerate(track_ids)}
@@ -73,20 +82,27 @@ def read_relevance(scope: Scope, path: Path, track_ids: Sequence[str]) -> Releva
     if columns >= set(TRIPLET):
         relevance = _triplets(rows, row_of, of_work)
     elif columns >= set(PAIR):
-        relevance = _pairs(rows, row_of, of_work, printable(path.name))
+        relevance = _pairs(rows, row_of, of_work, name)
     elif GROUP in columns and naming is not None:
         relevance = _groups(rows, naming, row_of, of_work)
     else:
-        raise InputError(
-            f"{printable(path.name)} does not say what is relevant.",
-            f"Expected the columns {', '.join(PAIR)} (and {GAIN}), or {', '.join(TRIPLET)}, or track_id and {GROUP}.",
-        )
+        raise InputError(f"{name} does not say what is relevant.", COLUMNS)
     if not len(relevance.rows):
         raise DataMissingError(
-            f"None of the recordings in {printable(path.name)} is embedded by {scope.info.id} in {scope.library!r}.",
+            f"None of the recordings in {name} is embedded by {scope.info.id} in {scope.library!r}.",
             "Add and extract them first.",
         )
     return relevance
+
+
+def _rows_of(table: Path | pandas.DataFrame) -> tuple[list[Row], str]:
+    """Numbered rows, cells as text, and what to call the table."""
+    if isinstance(table, Path):
+        return list(read_rows(table)), printable(table.name)
+    records = enumerate(table.to_dict("records"), 1)
+    cells = ((number, {str(column): "" if cell is None or cell != cell else str(cell) for column, cell in row.items()})
+             for number, row in records)  # fmt: skip
+    return list(cells), "The data frame"
 
 
 def _codes(names: Sequence[str]) -> np.ndarray:

@@ -37,7 +37,7 @@ LEAST_COUNT = 5  # tracks that must have a name, or a target, for it to be looke
 PERMUTATIONS, PERMUTATIONS_MANY, MANY = 999, 199, 3000
 PERMUTED_VALUES = 2_000_000  # held at once
 TARGET = "target"
-IN_THE_MIDDLE = 0.35  # of the map's radius
+IN_THE_MIDDLE = 0.35  # of the way from the centre of the picture to its edge
 SECTORS = ("right", "top right", "top", "top left", "left", "bottom left", "bottom", "bottom right")
 TOWARDS = (
     "to the right", "to the top right", "to the top", "to the top left",
@@ -198,11 +198,15 @@ def find_regions(
     regions.sort(key=lambda rows: (-len(rows), rows[0]))
     named = _over_represented(regions, labels, len(points))
     grown = _of_higher_rank(regions, targets, groups, len(points), seed)
+    low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
     result = []
     for number, rows in enumerate(regions):
-        x, y = points[rows].mean(axis=0, dtype=np.float64)
+        centre = points[rows].mean(axis=0, dtype=np.float64)
+        # As one sees it: the picture ends where the outermost points lie, wherever most of them are.
+        seen = (2 * centre - low - high) / np.maximum(high - low, 1e-12)
         findings = (*named[number], *grown[number])
-        result.append(Region(tuple(rows.tolist()), float(x), float(y), _place(x, y), findings))
+        x, y = map(float, centre)
+        result.append(Region(tuple(rows.tolist()), x, y, _place(*map(float, seen)), findings))
     return tuple(result)
 
 

@@ -189,6 +189,12 @@ class Answer:
         return frame_of(rows, ["query", "query_track_id", "rank", "track_id", "title", "similarity", "percentile"])
 
     @property
+    def notices(self) -> tuple[str, ...]:
+        """What to know before trusting it: aspects that cannot be told, recordings left out, a failed engine."""
+        problem = self.answered_by.problem if self.answered_by is not None else ""
+        return (*self.plan.notices, *([problem] if problem else []))
+
+    @property
     def asked(self) -> str:
         """What was asked, as the person gave it."""
         return self.query.text if self.query is not None else ", ".join(self.plan.question.words)

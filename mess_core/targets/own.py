@@ -90,6 +90,9 @@ def own_target(
     known = {track_id: value for track_id, value in values.items() if not _is_nothing(value)}
     numbers = {track_id: number_of(value) for track_id, value in known.items()}
     is_number = {track_id: math.isfinite(number) for track_id, number in numbers.items()}
+    endless = next((each for each in known.values() if not isinstance(each, str) and _is_endless(each)), None)
+    if endless is not None:
+        raise InputError(f"{name!r} holds {endless!r}, expected finite numbers.", "Leave such recordings out.")
     kind = kind or (NUMBERS if all(is_number.values()) else CLASSES)
     if kind == NUMBERS:
         found: dict[str, Value] = {track_id: number for track_id, number in numbers.items() if is_number[track_id]}
@@ -128,6 +131,13 @@ def measure_own(
     if not values and failed:
         raise InputError(f"{name!r} could not be measured on any recording: {failed[0][1]}")
     return values, failed
+
+
+def _is_endless(value: Any) -> bool:
+    try:
+        return math.isinf(value)
+    except TypeError:
+        return False
 
 
 def number_of(value: Any) -> float:

@@ -55,7 +55,7 @@ RARE = ("shard", "cluster", "read_from", "n_workers", "device", "batch_size", "n
 class ExtractRequest(Request):
     """Embed what is missing in a library, one commit per track.
 
-    keep_raw : also keep the hidden states of all frames
+    keep_raw : also keep the hidden states of all frames; what was embedded without them is embedded again
     shard : "I/N", of the tracks only the I-th of N parts (see `shards`); "" is all of them
     cluster, read_from, n_workers : as `ClusterSettings`, of a cluster that computes it; "" is this machine
     goes_on : discovery follows, if the library is large enough and nothing was discovered yet
@@ -151,7 +151,11 @@ class ExtractRequest(Request):
         Raw states are kept of one encoder at a time.
         """
         infos = scope.info.encoders
+        store = scope.workspace.store
         missing = {info: {t.track_id for t in replace(scope, info=info).missing_tracks} for info in infos}
+        if self.keep_raw:
+            for info in infos:
+                missing[info] |= {t.track_id for t in scope.tracks if not store.raw_path(t.track_id, info).is_file()}
         lacking: dict[tuple[EncoderInfo, ...], list[Track]] = {}
         for track in self._asked(in_order_of_use(scope.tracks, scope.tracks)):
             if by := tuple(info for info in infos if track.track_id in missing[info]):
@@ -305,10 +309,10 @@ def embed_tracks(
 
     def wanted() -> Iterator[WantedTrack]:
         for track in tracks:
-            # an urgent job may have done it meanwhile
-            if all(workspace.store.has(track.track_id, info) for info in encoders):
-                continue
             raw = workspace.store.raw_path(track.track_id, groups[0][0]) if keep_raw else None
+            # an urgent job may have done it meanwhile
+            if all(workspace.store.has(track.track_id, info) for info in encoders) and (raw is None or raw.is_file()):
+                continue
             audio = workspace.catalogue.likely_audio_path(track.track_id)
             yield WantedTrack(track.track_id, track.title, audio, raw, track.sha256)
 

@@ -536,6 +536,16 @@ def test_planted_regions_are_named():
     assert sentences["bottom left"].startswith("bottom left: flute (15 of 15)")
 
 
+def test_where_a_region_is_goes_by_what_is_seen():
+    """Most lie at the right: what stands in the middle of the picture is called so, wherever the centre of mass is."""
+    rng = np.random.default_rng(1)
+    at = [(-3, 0)] * 10 + [(0, 0)] * 10 + [(3, 0)] * 40
+    points = normalise(np.array(at) + 0.2 * rng.standard_normal((60, 2)))
+    labels = {"instrument": [["piano", "flute", "organ"][row // 10 if row < 30 else 2] for row in range(60)]}
+    found = find_regions(points, {}, labels, [str(row) for row in range(60)])
+    assert {region.findings[0].name: region.place for region in found if region.findings}["flute"] == "in the middle"
+
+
 def test_noise_has_no_regions_worth_a_name():
     """k-means cuts what has no clusters; nothing is said of the pieces."""
     points, rng = np.random.default_rng(3).uniform(-1, 1, (80, 2)), np.random.default_rng(4)
