@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 import mess_core
-from mess_core import Embedder, MessError, ProbeSettings, open_library, probe_layers
+from mess_core import Embedder, MessError, ProbeSettings, gain_beyond, open_library, probe_layers
 from mess_core.encoders.mel import MEL
 from mess_core.errors import InputError, UnknownTrackError
 
@@ -84,6 +84,31 @@ WAVEFORMS = np.random.default_rng(0).uniform(-1, 1, (2, MEL.segment_samples)).as
 def test_waveforms_that_are_none(waveforms, sentence):
     with pytest.raises(InputError, match=sentence):
         Embedder(MEL.id).embed(waveforms)
+
+
+SECOND = WAVEFORMS[:, : MEL.sample_rate_hz]
+SOUNDS = {
+    "turned": (WAVEFORMS.T, r"Are sounds and samples exchanged\? x\.T"),
+    "a short one turned": (SECOND[:, :100].T, r"got \(100, 2\)\. Are sounds and samples exchanged\? x\.T"),
+    "one": (SECOND[0], r"One alone: sound\[None\]"),
+    "none": (SECOND[:0], "nothing to hear: leave it out"),
+    "no samples": (SECOND[:, :0], "nothing to hear: leave it out"),
+    "stereo": (SECOND[None], "the mean over channels is mono"),
+    "whole numbers": ((SECOND * 32767).astype(np.int16), r"Sounds are int16, expected .* Divide them by 32,768"),
+    "a file": ("a.wav", r"expected an array \(n_sounds, n_samples\) .* A file is heard by embed_file"),
+    "ragged": ([[1.0, 2.0], [1.0]], "Sounds are of unequal length"),
+}
+
+
+@pytest.mark.parametrize(("sounds", "sentence"), SOUNDS.values(), ids=SOUNDS)
+def test_sounds_that_are_none(sounds, sentence, monkeypatch):
+    """Before anything is heard: columns taken for sounds would be repeated to a second each, for minutes."""
+    embedder = Embedder(MEL.id)
+    monkeypatch.setattr(embedder, "_encoder", None)
+    monkeypatch.setattr(Embedder, "info", MEL)
+    for use in (embedder.get_scene_embeddings, embedder.get_timestamp_embeddings):
+        with pytest.raises(InputError, match=sentence):
+            use(sounds)
 
 
 def test_paths_are_text_or_paths(library, write_wav):
@@ -197,6 +222,27 @@ ARRAYS = {
 def test_arrays_that_cannot_be_probed(arguments, sentence):
     with pytest.raises(InputError, match=sentence):
         probe_layers(*arguments, **QUICK)
+
+
+BASE, LAYER, TARGETS = VECTORS[:, 0], VECTORS[:, 1], {"x": NUMBERS}
+BEYOND = {
+    "NaN in the base": ((BASE * np.nan, LAYER, TARGETS, WORKS), "the base of 24 of 24 rows hold NaN or infinity"),
+    "infinity in the layer": ((BASE, LAYER * np.inf, TARGETS, WORKS), "the layer of 24 of 24 rows hold NaN"),
+    "targets without names": ((BASE, LAYER, NUMBERS, WORKS), "targets are a ndarray, expected arrays by name"),
+    "all layers": ((BASE, VECTORS, TARGETS, WORKS), r"shape \(24, 2, 3\).* one of its layers: layer\[:, 1\]"),
+    "all layers of 13": ((BASE, np.ones((24, 13, 3)), TARGETS, WORKS), r"layer\[:, 5\]"),
+    "a base of layers": ((VECTORS[:, :1], LAYER, TARGETS, WORKS), r"base\[:, 0\]"),
+    "classes": ((BASE, LAYER, {"x": WORKS}, WORKS), "'x' has classes, .* Use probe_layers"),
+    "a file": (("v.npy", LAYER, TARGETS, WORKS), r"vectors of the base are a str.* numpy\.load"),
+    "too few": ((BASE[:3], LAYER, TARGETS, WORKS), "The bands have the shapes"),
+    "no groups": ((BASE, LAYER, TARGETS, None), "groups are NoneType"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), BEYOND.values(), ids=BEYOND)
+def test_arrays_without_a_gain(arguments, sentence):
+    with pytest.raises(InputError, match=sentence):
+        gain_beyond(*arguments)
 
 
 def test_lists_do_as_arrays_and_what_was_not_probed_is_said():
