@@ -121,7 +121,7 @@ def test_what_cannot_be_asked_is_one_sentence(library):
         ({"layers": [3]}, "no layer 3: steps has layers 0 to 2"),
         ({"layers": [-1]}, "no layer -1"),
         ({"layers": []}, "No layer is asked for"),
-        ({"layers": ["5"]}, "no layer '5'"),
+        ({"layers": ["5"]}, "A layer is '5', expected a whole number from 0 to 2"),
         ({"encoder": "nosuch"}, "no encoder called 'nosuch'"),
     ):
         with pytest.raises(InputError, match=said):

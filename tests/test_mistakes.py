@@ -12,9 +12,21 @@ import pytest
 import soundfile
 
 import mess_core
-from mess_core import Embedder, MessError, ProbeSettings, open_library, probe_layers
+from mess_core import (
+    Embedder,
+    GroupedFolds,
+    MessError,
+    ProbeSettings,
+    encoder_from_hf,
+    gain_beyond,
+    open_library,
+    probe_layers,
+    register_encoder,
+)
+from mess_core.cli.main import main
 from mess_core.encoders.mel import MEL
-from mess_core.errors import InputError, UnknownTrackError
+from mess_core.errors import InputError, StorageError, UnknownTrackError
+from mess_core.search.rows import RowIndex
 
 ROOT = Path(__file__).parent.parent
 VECTORS = np.random.default_rng(0).standard_normal((24, 2, 3))
@@ -118,6 +130,31 @@ WAVEFORMS = np.random.default_rng(0).uniform(-1, 1, (2, MEL.segment_samples)).as
 def test_waveforms_that_are_none(waveforms, sentence):
     with pytest.raises(InputError, match=sentence):
         Embedder(MEL.id).embed(waveforms)
+
+
+SECOND = WAVEFORMS[:, : MEL.sample_rate_hz]
+SOUNDS = {
+    "turned": (WAVEFORMS.T, r"Are sounds and samples exchanged\? x\.T"),
+    "a short one turned": (SECOND[:, :100].T, r"got \(100, 2\)\. Are sounds and samples exchanged\? x\.T"),
+    "one": (SECOND[0], r"One alone: sound\[None\]"),
+    "none": (SECOND[:0], "nothing to hear: leave it out"),
+    "no samples": (SECOND[:, :0], "nothing to hear: leave it out"),
+    "stereo": (SECOND[None], "the mean over channels is mono"),
+    "whole numbers": ((SECOND * 32767).astype(np.int16), r"Sounds are int16, expected .* Divide them by 32,768"),
+    "a file": ("a.wav", r"expected an array \(n_sounds, n_samples\) .* A file is heard by embed_file"),
+    "ragged": ([[1.0, 2.0], [1.0]], "Sounds are of unequal length"),
+}
+
+
+@pytest.mark.parametrize(("sounds", "sentence"), SOUNDS.values(), ids=SOUNDS)
+def test_sounds_that_are_none(sounds, sentence, monkeypatch):
+    """Before anything is heard: columns taken for sounds would be repeated to a second each, for minutes."""
+    embedder = Embedder(MEL.id)
+    monkeypatch.setattr(embedder, "_encoder", None)
+    monkeypatch.setattr(Embedder, "info", MEL)
+    for use in (embedder.get_scene_embeddings, embedder.get_timestamp_embeddings):
+        with pytest.raises(InputError, match=sentence):
+            use(sounds)
 
 
 def test_paths_are_text_or_paths(library, write_wav):
@@ -231,6 +268,102 @@ ARRAYS = {
 def test_arrays_that_cannot_be_probed(arguments, sentence):
     with pytest.raises(InputError, match=sentence):
         probe_layers(*arguments, **QUICK)
+
+
+BASE, LAYER, TARGETS = VECTORS[:, 0], VECTORS[:, 1], {"x": NUMBERS}
+BEYOND = {
+    "NaN in the base": ((BASE * np.nan, LAYER, TARGETS, WORKS), "the base of 24 of 24 rows hold NaN or infinity"),
+    "infinity in the layer": ((BASE, LAYER * np.inf, TARGETS, WORKS), "the layer of 24 of 24 rows hold NaN"),
+    "targets without names": ((BASE, LAYER, NUMBERS, WORKS), "targets are a ndarray, expected arrays by name"),
+    "all layers": ((BASE, VECTORS, TARGETS, WORKS), r"shape \(24, 2, 3\).* one of its layers: layer\[:, 1\]"),
+    "all layers of 13": ((BASE, np.ones((24, 13, 3)), TARGETS, WORKS), r"layer\[:, 5\]"),
+    "a base of layers": ((VECTORS[:, :1], LAYER, TARGETS, WORKS), r"base\[:, 0\]"),
+    "classes": ((BASE, LAYER, {"x": WORKS}, WORKS), "'x' has classes, .* Use probe_layers"),
+    "a file": (("v.npy", LAYER, TARGETS, WORKS), r"vectors of the base are a str.* numpy\.load"),
+    "too few": ((BASE[:3], LAYER, TARGETS, WORKS), "The bands have the shapes"),
+    "no groups": ((BASE, LAYER, TARGETS, None), "groups are NoneType"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), BEYOND.values(), ids=BEYOND)
+def test_arrays_without_a_gain(arguments, sentence):
+    with pytest.raises(InputError, match=sentence):
+        gain_beyond(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"n_splits": "3"}, "n_splits is '3', expected a whole number from 2"),
+        ({"n_splits": 1}, "n_splits is 1, expected a whole number from 2"),
+        ({"n_repeats": 1.5}, r"n_repeats is 1\.5, expected a whole number from 1"),
+        ({"seed": None}, "seed is None, expected a whole number from 0"),
+    ],
+)
+def test_folds_that_cannot_be(settings, sentence):
+    for use in (lambda folds: list(folds.split(NUMBERS, groups=WORKS)), GroupedFolds.get_n_splits):
+        with pytest.raises(InputError, match=sentence):
+            use(GroupedFolds(**settings))
+
+
+@pytest.mark.parametrize(
+    ("layers", "sentence"),
+    [
+        (["5"], "A layer is '5', expected a whole number from 0 to 0"),
+        ([0.0], r"A layer is 0\.0, expected a whole number"),
+        ([True], "A layer is True, expected a whole number"),
+        ("all", r"layers are 'all', expected whole numbers, as \[0, 5\]\. None stands for all"),
+        (5.0, r"layers are 5\.0, expected whole numbers"),
+        ([1], "There is no layer 1: mel has layers 0 to 0"),
+    ],
+)
+def test_layers_that_are_none(layers, sentence):
+    with pytest.raises(InputError, match=sentence):
+        Embedder(MEL.id, layers=layers)
+
+
+def test_encoders_that_cannot_be_registered():
+    facts = {"sample_rate_hz": 16_000, "n_layers": 1, "dim": 2, "licence": "MIT"}
+    with pytest.raises(InputError, match=r"its id is 'My Enc!', expected small letters, digits and \. _ -"):
+        register_encoder("My Enc!", **facts)(lambda waveforms: waveforms)
+    with pytest.raises(InputError, match="A checkpoint is None, expected a folder, or a model as the hub calls it"):
+        encoder_from_hf(None)
+
+
+def test_tables_go_where_there_is_no_folder_yet(library, tmp_path):
+    found = library.embeddings()
+    found.to_parquet(tmp_path / "new" / "folder" / "e.parquet")
+    assert (tmp_path / "new" / "folder" / "e.parquet").is_file()
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"e\.parquet could not be written to .*\. Name another path"):
+        found.to_parquet(tmp_path / "file" / "e.parquet")
+    with pytest.raises(InputError, match="A path is a NoneType"):
+        found.to_parquet(None)
+
+
+def test_annotations_that_fit_nothing_say_what_they_are_called(library, tmp_path):
+    with pytest.raises(InputError, match=r"There is no file or folder at .*nosuch"):
+        library.annotate(tmp_path / "nosuch")
+    with pytest.raises(InputError, match=r"none in .*\. Expected files called piece\.jams or piece\.<layer>\.csv"):
+        library.annotate(tmp_path)
+
+
+@pytest.mark.parametrize("n_rows", [81, 119, 200, 700])
+def test_lists_of_a_few_rows_are_placed_without_a_warning(n_rows, capfd):
+    """FAISS writes one itself where it is given fewer rows than it wants to place a list by."""
+    rows = np.random.default_rng(0).standard_normal((n_rows, 8)).astype(np.float32)
+    RowIndex(n_rows, 8, lambda start, stop: rows[start:stop], "ivf")
+    assert "".join(capfd.readouterr()) == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "called"), [("/usr/bin/mess", "mess"), ("mess.exe", "mess"), ("__main__.py", "python -m mess_core")]
+)
+def test_usage_names_the_command_as_it_was_typed(typed, called, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [typed])
+    with pytest.raises(SystemExit):
+        main(["similar", "--help"])
+    assert capsys.readouterr().out.startswith(f"usage: {called} similar ")
 
 
 def test_lists_do_as_arrays_and_what_was_not_probed_is_said():

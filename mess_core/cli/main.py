@@ -207,7 +207,8 @@ def _path(text: str) -> Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m mess_core", description="Music Embedding Similarity Search.")
+    called = "mess" if Path(sys.argv[0]).stem == "mess" else "python -m mess_core"  # as it was typed
+    parser = _Parser(prog=called, description="Music Embedding Similarity Search.")
     parser.add_argument(
         "--home", type=_path, help="data folder (default: $MESS_HOME, or data/ in a clone, or your own)"
     )

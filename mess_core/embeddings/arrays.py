@@ -8,7 +8,7 @@ frame      (n_frames, n_layers, dim)      of `extract --keep-raw`, with the time
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,8 +17,9 @@ import numpy as np
 from mess_core.embeddings.hidden_states import RawFrames, open_raw
 from mess_core.embeddings.store import EmbeddingSet, EmbeddingStore
 from mess_core.encoders.base import EncoderInfo
-from mess_core.errors import DataMissingError, InputError
+from mess_core.errors import DataMissingError, InputError, StorageError
 from mess_core.storage.dataframe import frame_of
+from mess_core.storage.paths import path_named
 
 if TYPE_CHECKING:
     import pandas
@@ -84,10 +85,27 @@ class EmbeddingTable(EmbeddingSet):
         return table.replace_schema_metadata({**(table.schema.metadata or {}), **told})
 
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
-        """Write it for any other program."""
+        """Write it for any other program; the folder is made where there is none.
+
+        Raises
+        ------
+        InputError
+            If the path is none.
+        StorageError
+            If the disk refuses it.
+        """
         import pyarrow.parquet as pq
 
-        pq.write_table(self.to_arrow(), os.fspath(path))
+        file = path_named(path).expanduser()
+        table = self.to_arrow()
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(table, file)
+        except OSError as error:
+            raise StorageError(
+                f"{file.name} could not be written to {file.parent}: {error.strerror or error}.",
+                "Name another path, or check the folder's permissions and the disk's space.",
+            ) from error
 
 
 def layers_asked(layers: int | Sequence[int] | None, info: EncoderInfo) -> tuple[int, ...]:
@@ -96,7 +114,7 @@ def layers_asked(layers: int | Sequence[int] | None, info: EncoderInfo) -> tuple
     Raises
     ------
     InputError
-        If the encoder has none of that number, or none are asked for.
+        If the encoder has none of that number, what is asked for is no whole number, or none are asked for.
 
     Examples
     --------
@@ -106,10 +124,13 @@ def layers_asked(layers: int | Sequence[int] | None, info: EncoderInfo) -> tuple
     """
     if layers is None:
         return tuple(range(info.n_layers))
+    if isinstance(layers, str) or not isinstance(layers, int | np.integer | Iterable):
+        raise InputError(f"layers are {layers!r}, expected whole numbers, as [0, 5].", "None stands for all.")
     found = (layers,) if isinstance(layers, int | np.integer) else tuple(layers)
     for layer in found:
-        is_number = isinstance(layer, int | np.integer) and not isinstance(layer, bool)
-        if not is_number or not 0 <= layer < info.n_layers:
+        if not isinstance(layer, int | np.integer) or isinstance(layer, bool):
+            raise InputError(f"A layer is {layer!r}, expected a whole number from 0 to {info.n_layers - 1}.")
+        if not 0 <= layer < info.n_layers:
             raise InputError(f"There is no layer {layer!r}: {info.id} has layers 0 to {info.n_layers - 1}.")
     if not found:
         raise InputError("No layer is asked for.", "Name some, or leave out layers for all.")

@@ -21,7 +21,7 @@ from mess_core.embeddings.extraction import (
     extract,
     use_all_cores,
 )
-from mess_core.embeddings.hear import scene_embeddings, timestamp_embeddings
+from mess_core.embeddings.hear import as_waveforms, scene_embeddings, timestamp_embeddings
 from mess_core.embeddings.hidden_states import read_raw
 from mess_core.embeddings.store import TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
@@ -99,7 +99,7 @@ class Embedder:
         InputError
             If they have another shape, are too short, or are no numbers.
         """
-        heard = _floats(waveforms)
+        heard = as_waveforms(waveforms)
         size = self.batch_size or len(heard)
         if heard.ndim != 2 or len(heard) <= size:
             return encode_in_halves(self._encoder, heard)
@@ -131,6 +131,11 @@ class Embedder:
         -------
         tensor or ndarray, shape (n_sounds, scene_embedding_size), float32
             The layers one after the other.
+
+        Raises
+        ------
+        InputError
+            If they have another shape, or are no numbers from -1 to 1.
         """
         return scene_embeddings(audio, self.embed, self.info, self.layers)
 
@@ -184,18 +189,3 @@ class Embedder:
             if isinstance(event, ExtractedTrack):
                 return event
         raise InputError(f"{path} holds no audio.")
-
-
-def _floats(waveforms: object) -> np.ndarray:
-    """Waveforms as float32; whole numbers, as a WAV file holds them, are no waveforms."""
-    try:
-        found = np.asarray(waveforms)
-    except ValueError as error:
-        raise InputError("Waveforms are of unequal length, expected an array (n, n_samples).") from error
-    if found.dtype.kind in "iu":
-        cure = f"Divide them by {2 ** (8 * found.dtype.itemsize - 1):,}."
-        raise InputError(f"Waveforms are {found.dtype.name}, expected numbers from -1 to 1.", cure)
-    if found.dtype.kind != "f":
-        cure = "A file is heard by embed_file." if found.dtype.kind in "UO" else ""
-        raise InputError(f"Waveforms are {found.dtype.name}, expected an array (n, n_samples) of numbers.", cure)
-    return found.astype(np.float32, copy=False)

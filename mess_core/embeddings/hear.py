@@ -75,12 +75,35 @@ def _batches(sounds: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _checked(audio: Any, info: EncoderInfo) -> np.ndarray:
-    sounds = np.asarray(audio.detach().cpu() if hasattr(audio, "detach") else audio, np.float32)
-    if sounds.ndim != 2 or 0 in sounds.shape:
-        raise InputError(
-            f"Sounds are (n_sounds, n_samples) at {info.sample_rate_hz} Hz, got {sounds.shape}.", "Add a first axis."
-        )
+    """Sounds as float32; the axes are looked at here, as a short sound is repeated before any encoder sees it."""
+    sounds = as_waveforms(audio.detach().cpu() if hasattr(audio, "detach") else audio, "Sounds", "n_sounds, n_samples")
+    cure = None
+    if sounds.ndim == 1 and len(sounds):
+        cure = "One alone: sound[None]."
+    elif 0 in sounds.shape or sounds.ndim == 0:
+        cure = "There is nothing to hear: leave it out."
+    elif sounds.ndim > 2:
+        cure = "One channel each: the mean over channels is mono."
+    elif sounds.shape[1] < min(len(sounds), info.min_samples):
+        cure = "Are sounds and samples exchanged? x.T turns them."
+    if cure is not None:
+        raise InputError(f"Sounds are (n_sounds, n_samples) at {info.sample_rate_hz} Hz, got {sounds.shape}.", cure)
     return sounds
+
+
+def as_waveforms(waveforms: object, what: str = "Waveforms", axes: str = "n, n_samples") -> np.ndarray:
+    """Waveforms as float32; whole numbers, as a WAV file holds them, are no waveforms."""
+    try:
+        found = np.asarray(waveforms)
+    except ValueError as error:
+        raise InputError(f"{what} are of unequal length, expected an array ({axes}).") from error
+    if found.dtype.kind in "iu":
+        cure = f"Divide them by {2 ** (8 * found.dtype.itemsize - 1):,}."
+        raise InputError(f"{what} are {found.dtype.name}, expected numbers from -1 to 1.", cure)
+    if found.dtype.kind != "f":
+        cure = "A file is heard by embed_file." if found.dtype.kind in "UO" else ""
+        raise InputError(f"{what} are {found.dtype.name}, expected an array ({axes}) of numbers.", cure)
+    return found.astype(np.float32, copy=False)
 
 
 def _like(audio: Any, numbers: np.ndarray) -> Any:

@@ -18,13 +18,14 @@ from mess_core.storage.files import read_sealed, write_sealed
 from mess_core.storage.kept import Kind, verify_document
 from mess_core.storage.paths import Paths
 from mess_core.storage.untrusted import build, printable
-from mess_core.words import counted
+from mess_core.words import counted, listed
 
 IMPORTED = "imported:"
 FORMAT = "mess-imported-1"
 IMPORT_AGAIN = "`check --repair` deletes what is known of these vectors; then import them again under this name."
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")  # it becomes the name of a folder
 ID = re.compile(r"[a-z0-9][a-z0-9._:-]{0,127}")
+ID_IN_WORDS = "small letters, digits and . _ -, a letter or digit first"  # the colon parts off what is not one's own
 POOLINGS = ("mean", "mean+std")
 MOST_LAYERS, MOST_NUMBERS = 1000, 1_000_000  # of a vector
 MOST_RATE_HZ, MOST_SEGMENT_S = 1_000_000, 3600.0
@@ -100,8 +101,10 @@ def info_of(facts: object, where: str) -> EncoderInfo:
             raise TypeError("an encoder has other facts")
         files = tuple(build(WeightFile, file) for file in facts["files"])
         info = build(EncoderInfo, facts, files=files, widths=tuple(facts.get("widths", ())))
-        if not ID.fullmatch(info.id) or info.pooling not in POOLINGS:
-            raise ValueError(f"{info.id!r} is pooled by {info.pooling!r}")
+        if not ID.fullmatch(info.id):
+            raise ValueError(f"its id is {printable(info.id)!r}, expected {ID_IN_WORDS}")
+        if info.pooling not in POOLINGS:
+            raise ValueError(f"{info.id!r} is pooled by {info.pooling!r}, expected {listed(POOLINGS, joint='or')}")
         if not (1 <= info.n_layers <= MOST_LAYERS and 1 <= info.dim <= MOST_NUMBERS):
             raise ValueError(f"it has {counted(info.n_layers, 'layer')} of {counted(info.dim, 'number')}")
         if info.widths and not _are_widths(info):

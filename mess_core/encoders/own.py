@@ -53,7 +53,7 @@ def register_encoder(
     Parameters
     ----------
     id : str
-        What it is called: small letters, digits, point, hyphen.
+        What it is called: small letters, digits, point, underscore, hyphen.
     sample_rate_hz : int
         Waveforms come at this rate, mono, 5 s each or what a shorter recording has, at least 1 s.
     n_layers, dim : int

@@ -105,6 +105,8 @@ def encoder_from_hf(
 
     Raises
     ------
+    InputError
+        If what is named, or the id, cannot be one.
     DataMissingError
         If it is not on this machine; the hint says how to get it.
     ArtefactMismatchError
@@ -154,6 +156,8 @@ class Speech(StockEncoder):
 
 def _folder_of(name: str | os.PathLike[str], revision: str | None) -> Path:
     """Where a checkpoint lies: a folder as it is, a name in the cache of the hub."""
+    if not isinstance(name, str | os.PathLike):
+        raise InputError(f"A checkpoint is {name!r}, expected a folder, or a model as the hub calls it.")
     folder = Path(name).expanduser()
     if folder.is_dir():
         if revision is not None:

@@ -28,7 +28,7 @@ from mess_core.handover.annotations import columns_beside, read_jams, read_layer
 from mess_core.handover.folders import OnProgress, no_progress
 from mess_core.storage.files import write_atomically
 from mess_core.storage.untrusted import printable
-from mess_core.words import counted
+from mess_core.words import counted, listed
 from mess_core.workspace.workspace import Workspace
 
 # What data sets call what we call otherwise; the first that is there counts.
@@ -220,8 +220,8 @@ def annotate(workspace: Workspace, library: str, files: list[Path]) -> tuple[int
     found: dict[str, dict[str, str]] = {}
     refused: list[tuple[str, str]] = []
     names = workspace.catalogue.called(library)
-    listed = [each for path in files for each in _below(path)]
-    for path in listed:
+    paths = [each for path in files for each in _below(path)]
+    for path in paths:
         stem, _, layer = path.stem.rpartition(".") if path.suffix.lower() == ".csv" else (path.stem, "", "")
         track_ids = names.get(stem, set()) or names.get(path.stem, set())
         if len(track_ids) != 1 or (path.suffix.lower() == ".csv" and not stem):
@@ -238,7 +238,11 @@ def annotate(workspace: Workspace, library: str, files: list[Path]) -> tuple[int
         found.setdefault(track_id, {}).update(texts_of(columns))
     if not found:
         examples = "; ".join(f"{printable(name)}: {why}" for name, why in refused[:3])
-        raise InputError(f"No annotation can be used ({examples or 'there is none'}).", "piece.jams, piece.beats.csv")
+        where = listed([printable(str(path)) for path in files[:3]])
+        raise InputError(
+            f"No annotation can be used ({examples or f'there is none in {where}'}).",
+            "Expected files called piece.jams or piece.<layer>.csv, where piece is a recording's file, title or id.",
+        )
     workspace.catalogue.add_details(found)
     return len(found), tuple(refused)
 

@@ -27,12 +27,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from mess_core.errors import InputError
+from mess_core.probing.arguments import as_names, as_numbers, numbers_and_classes
 from mess_core.probing.data import ProbeData, blocks_of
 from mess_core.probing.folds import assign_folds
 from mess_core.probing.result import ALPHAS, ProbeSettings, check_settings
 from mess_core.probing.ridge import one_blas_thread
 from mess_core.probing.scores import r_squared, squared_sums
 from mess_core.probing.uncertainty import MIN_GROUPS, gains, t_quantile
+from mess_core.words import counted
 
 SHARES = (0.0, 0.03, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 1.0)  # of the layer in the kernel
 KINDS = ("both", "base", "layer")
@@ -93,11 +95,18 @@ def gain_beyond(
     Raises
     ------
     InputError
-        If arrays do not fit each other or settings cannot be used.
+        If arrays do not fit each other, are no numbers, or hold NaN where none may be, if a target has classes, or
+        settings cannot be used.
     """
     settings = ProbeSettings(tuple(map(float, alphas)), n_folds, n_repeats, 0, 0, seed)
     check_settings(settings)
-    bands = [np.asarray(each, np.float64) for each in (base, layer)]
+    bands = [_band(name, each) for name, each in (("base", base), ("layer", layer))]
+    values, classes = numbers_and_classes(targets)
+    if classes:
+        name = next(iter(classes))
+        raise InputError(
+            f"The target {name!r} has classes, of which there is no gain beyond a base.", "Use probe_layers for it."
+        )
     if any(each.ndim != 2 for each in bands) or len(bands[0]) != len(bands[1]):
         raise InputError(f"The bands have the shapes {[each.shape for each in bands]}, expected (n_rows, …) of both.")
     if n_folds < 3:
@@ -105,7 +114,7 @@ def gain_beyond(
     tried = sorted({float(share) for share in shares} | {0.0, 1.0})
     if tried[0] < 0 or tried[-1] > 1:
         raise InputError(f"The shares are {list(shares)}, expected numbers from 0 to 1.")
-    data = ProbeData(bands[1][:, None].astype(np.float32), targets, groups, {})
+    data = ProbeData(bands[1][:, None].astype(np.float32), values, as_names("groups", groups), {})
     blocks, reasons = blocks_of(data, n_folds)
     found = {target: BandedGain(target, reason=reason) for target, reason in reasons.items()}
     for block in blocks:
@@ -144,6 +153,21 @@ def gain_beyond(
                 n_groups=block.n_groups,
             )
     return tuple(found[target] for target in data.targets)
+
+
+def _band(name: str, values: object) -> np.ndarray:
+    """The features of one band, (n_rows, n_features) float64."""
+    band = as_numbers(f"vectors of the {name}", values).astype(np.float64, copy=False)
+    if band.ndim == 3:
+        cure = f"Choose one of its layers: {name}[:, {min(5, max(band.shape[1] - 1, 0))}]."
+        raise InputError(f"The {name} has the shape {band.shape}, expected (n_rows, n_features).", cure)
+    if not (is_finite := np.isfinite(band)).all():
+        bad = int((~is_finite).reshape(len(band), -1).any(axis=1).sum())
+        raise InputError(
+            f"The vectors of the {name} of {bad} of {counted(len(band), 'row')} hold NaN or infinity.",
+            "Leave these rows out.",
+        )
+    return band
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,7 +36,15 @@ class GroupedFolds(BaseCrossValidator):
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Over all repeats."""
+        self._check()
         return self.n_splits * self.n_repeats
+
+    def _check(self) -> None:
+        """Numbers are looked at where they are used: scikit-learn sets them without asking."""
+        for name, least in (("n_splits", 2), ("n_repeats", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+                raise InputError(f"{name} is {value!r}, expected a whole number from {least}.")
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows to train on and rows to test on, (n_train,) and (n_test,) int, of each fold.
@@ -44,8 +52,9 @@ class GroupedFolds(BaseCrossValidator):
         Raises
         ------
         InputError
-            If there are no groups, not one for each row, or fewer than folds.
+            If there are no groups, not one for each row, or fewer than folds, or a number of the folds cannot be.
         """
+        self._check()
         if groups is None:
             raise InputError("Grouped folds need groups.", "Give groups=…: what is never on both sides of a split.")
         if X is not None and len(groups) != len(X):

@@ -233,7 +233,7 @@ class RowIndex:
             return graph
         n_lists = max(1, min(round(4 * np.sqrt(self.n_rows)), self.n_rows // IVF_ROWS_PER_LIST))
         step = 64  # rows at a time, spread over all of them
-        n_parts = min(self.n_rows // step, 2 * IVF_ROWS_PER_LIST * n_lists // step) or 1
+        n_parts = min(-(-self.n_rows // step), 2 * IVF_ROWS_PER_LIST * n_lists // step) or 1  # all rows of a few
         starts = np.linspace(0, max(self.n_rows - step, 0), n_parts, dtype=int)
         training = np.concatenate([block(start, min(start + step, self.n_rows)) for start in starts.tolist()])
         lists = faiss.IndexIVFScalarQuantizer(
