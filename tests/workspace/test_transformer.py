@@ -89,7 +89,7 @@ def test_what_cannot_be_heard_is_one_sentence(paths, tmp_path):
     for how, said in (
         ({"encoder": "nosuch"}, "nosuch"),
         ({"layer": 3}, "no layer 3"),
-        ({"layer": "x"}, "no layer 'x'"),
+        ({"layer": "x"}, "layers are 'x', expected whole numbers"),
     ):
         with pytest.raises(InputError, match=said):
             Embed(**({"encoder": "mel"} | how)).fit(paths)
