@@ -422,7 +422,7 @@ class Library:
         if isinstance(run_id, Run):
             return run_id
         if not isinstance(run_id, str):
-            raise InputError(f"A run is a {type(run_id).__name__}, expected its id.", "library.runs() lists them.")
+            raise InputError(f"A run is {run_id!r}, expected its id.", "library.runs() lists them.")
         return find_run(self.scope.workspace.paths, run_id)
 
     def cite(self, run: str = "") -> str:

@@ -71,7 +71,7 @@ def test_a_library_that_is_not_there_is_said_to_be_none(use, library):
     ("use", "says"),
     [
         (lambda lib: lib.similar_to_each(lib.tracks[0].track_id), "is one query, expected a sequence"),
-        (lambda lib: lib.run(3), "A run is a int, expected its id"),
+        (lambda lib: lib.run(3), "A run is 3, expected its id"),
         (lambda lib: lib.evaluate_relevance("labels.csv", k="5"), "k is '5', expected a whole number"),
         (
             lambda lib: lib.evaluate_relevance(pandas.DataFrame({"a": [1]})),

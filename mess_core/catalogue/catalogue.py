@@ -400,6 +400,20 @@ class Catalogue:
             said |= {row["value"] for row in rows if row["value"]}
         return sorted(said)
 
+    def names_said(self, library: str) -> list[str]:
+        """Which names (`NAMES`, `FILTERS`) any track of a library has."""
+
+        def read() -> list[str]:
+            known = dict.fromkeys((*NAMES, *FILTERS))
+            row = self.database.connection.execute(
+                f"SELECT {', '.join(f'max({name}) AS {name}' for name in known)} FROM tracks WHERE track_id IN"
+                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))",
+                (library, ALL),
+            ).fetchone()
+            return [name for name in known if row[name]]
+
+        return list(self.remembered(("names said", library), read, ROWS))
+
     def details_of(self, track_id: str) -> dict[str, str]:
         return self.details_of_many([track_id]).get(track_id, {})
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from mess_core.catalogue.catalogue import NAMES, Track
+from mess_core.catalogue.catalogue import NAMES, Catalogue, Track
 from mess_core.config import RATERS, SPREAD
 from mess_core.errors import InputError
 from mess_core.probing.ceiling import ceiling
@@ -114,9 +114,10 @@ def as_numbers(cells: Sequence[str]) -> np.ndarray:
     return np.array([number_of(cell) for cell in cells], dtype=np.float64)
 
 
-def names_kept(tracks: Sequence[Track]) -> list[str]:
-    """Those of `OF_TRACK` that any of some tracks has."""
-    return [name for name in OF_TRACK if any(_of_tracks(name, tracks))]
+def names_kept(catalogue: Catalogue, library: str) -> list[str]:
+    """Those of `OF_TRACK` that any track of a library has."""
+    said = catalogue.names_said(library)
+    return [name for name in OF_TRACK if name in said]
 
 
 def _of_tracks(name: str, tracks: Sequence[Track]) -> list[str]:

@@ -374,7 +374,7 @@ def check_columns(
     """
     check_name("level", level, get_args(Level))
     known = catalogue.detail_names(library)
-    groups, kept = (*GROUPS, *NAMED), names_kept(catalogue.tracks(library)) if columns else []
+    groups, kept = (*GROUPS, *NAMED), names_kept(catalogue, library) if columns else []
     targets = (*COMPARABLE, *own, *kept)
     needed = [*([] if group in groups else [group]), *(column for column in columns if column not in targets)]
     for column in needed:

@@ -21,12 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mess_core.errors import ArtefactMismatchError
-from mess_core.storage.files import read_sealed, write_atomically, write_sealed
+from mess_core.storage.beside import read_beside, sweep_beside, write_beside
+from mess_core.storage.files import read_sealed, write_sealed
 from mess_core.storage.untrusted import (
-    MOST_TENSORS_BYTES,
     parse_safetensors,
     printable,
-    read_untrusted,
     understanding,
 )
 
@@ -80,12 +79,9 @@ def save_checkpoint(
     for place, averages in optimiser.state_dict()["state"].items():
         tensors |= {f"adam.{place}.{name}": value for name, value in averages.items()}
     data = save({name: np.ascontiguousarray(value.detach().cpu().numpy()) for name, value in tensors.items()})
-    sha256 = hashlib.sha256(data).hexdigest()
-    write_atomically(_beside(path, sha256), data)
+    sha256 = write_beside(path, data)
     write_sealed(path, {"format": FORMAT, "about": dict(about), "notes": list(notes), "arrays_sha256": sha256})
-    for older in path.parent.glob(f"{path.stem}.*.safetensors"):
-        if older != _beside(path, sha256):
-            older.unlink(missing_ok=True)
+    sweep_beside(path, [sha256])
 
 
 def load_checkpoint(
@@ -120,24 +116,12 @@ def load_checkpoint(
 def forget_checkpoint(path: Path) -> None:
     """Take a checkpoint away; its document first, so that nobody reads half of it."""
     path.unlink(missing_ok=True)
-    for arrays in path.parent.glob(f"{path.stem}.*.safetensors"):
-        arrays.unlink(missing_ok=True)
-
-
-def _beside(path: Path, sha256: str) -> Path:
-    return path.with_name(f"{path.stem}.{sha256[:16]}.safetensors")
+    sweep_beside(path, [])
 
 
 def _arrays(path: Path, sha256: str) -> dict[str, np.ndarray]:
-    beside = _beside(path, sha256)
-    name = printable(beside.name)
-    try:
-        data = read_untrusted(beside, MOST_TENSORS_BYTES, cure=BEGIN_AGAIN)
-    except FileNotFoundError as error:
-        raise ArtefactMismatchError(f"{name} is gone, which belongs to {printable(path.name)}.", BEGIN_AGAIN) from error
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise ArtefactMismatchError(f"{name} is damaged: its sha256 changed.", BEGIN_AGAIN)
-    return parse_safetensors(data, name, BEGIN_AGAIN)
+    name = f"The arrays of {printable(path.name)}"
+    return parse_safetensors(read_beside(path, sha256, BEGIN_AGAIN), name, BEGIN_AGAIN)
 
 
 def _put_back(

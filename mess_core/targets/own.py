@@ -186,6 +186,11 @@ def own_targets(paths: Paths) -> dict[str, OwnTarget]:
     return found
 
 
+def own_stamp(paths: Paths) -> tuple[tuple[str, int], ...]:
+    """Another one where a target was brought, replaced or forgotten."""
+    return tuple((path.name, path.stat().st_mtime_ns) for path in sorted(_files(paths)))
+
+
 def forget_own(paths: Paths, name: str) -> None:
     """Forget one; what was found about it stays.
 

@@ -105,6 +105,7 @@ def reads_of(home, ask) -> set[str]:
         lambda home: home.catalogue.track_ids("music"),
         lambda home: home.catalogue.content("music"),
         lambda home: home.catalogue.n_tracks("music"),
+        lambda home: home.catalogue.names_said("music"),
         lambda home: home.catalogue.added_s("music"),
         lambda home: home.catalogue.details("music"),
         lambda home: home.store.known(MEL),

@@ -7,6 +7,7 @@ sessions and must not be changed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
@@ -17,6 +18,7 @@ from mess_core.errors import ArtefactMismatchError
 from mess_core.evaluation.kept import Evaluation, What, load_evaluation
 from mess_core.learning.ways import Ways, ways_of
 from mess_core.probing.discovery import Discovery, kept_paths, load_predictions, path_of, place_of, read
+from mess_core.probing.paired import RunComparison, compare_runs
 from mess_core.probing.result import ProbeResult
 from mess_core.probing.rows import Row, rows_of
 from mess_core.search.answers import Plan, build_index, build_segment_index
@@ -25,8 +27,10 @@ from mess_core.search.learned import LearnedMetric, load_metric, metric_path
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.search.segments import SegmentIndex
 from mess_core.search.tagged import TaggedLibrary, tagged_library
+from mess_core.storage.paths import Paths
 from mess_core.study.kept import StudyFacts, missing_rows, stamp_of, study_folder
 from mess_core.study.table import StudyTable, tabulate
+from mess_core.targets.own import own_stamp, own_targets
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 
@@ -136,6 +140,17 @@ def predictions(found: Discovery) -> ProbeResult:
     return _predictions(found.predictions_sha256, found) if found.predictions_sha256 else found.result
 
 
+def comparison(found: Discovery, other: Discovery) -> RunComparison:
+    """What one run tells better than another; InputError where they are not of the same rows and folds."""
+    return _comparison(found.run_id, found.predictions_sha256, other.run_id, other.predictions_sha256, found, other)
+
+
+def own_target_names() -> list[str]:
+    """What the targets of one's own are called; read again when one was brought, replaced or forgotten."""
+    paths = workspace().paths
+    return _own_target_names(own_stamp(paths), paths)
+
+
 def rows(found: Discovery) -> dict[int, Row]:
     """What each row of a discovery stands for; read again when one of its tracks was extracted again."""
     encoder, track_ids = info(found.encoder), sorted({row_id.partition(":")[0] for row_id in found.row_ids})
@@ -145,6 +160,18 @@ def rows(found: Discovery) -> dict[int, Row]:
 @st.cache_resource(max_entries=2, show_spinner="Reading what was predicted…")  # of a large library hundreds of MB
 def _predictions(sha256: str, _found: Discovery) -> ProbeResult:
     return load_predictions(place_of(workspace().paths, info(_found.encoder), _found), _found)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Comparing the two runs…")
+def _comparison(
+    run_id: str, sha256: str, other_id: str, other_sha256: str, _found: Discovery, _other: Discovery
+) -> RunComparison:
+    return compare_runs(*(replace(each, result=predictions(each)) for each in (_found, _other)))
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _own_target_names(stamp: tuple[tuple[str, int], ...], _paths: Paths) -> list[str]:
+    return list(own_targets(_paths))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

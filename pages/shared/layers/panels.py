@@ -24,7 +24,6 @@ from mess_core.probing.columns import names_kept
 from mess_core.probing.data import UNTRAINED
 from mess_core.probing.discovery import GROUPS, MIN_TRACKS, Discovery, in_words
 from mess_core.probing.findings import NOUNS, Findings, findings_of
-from mess_core.probing.paired import compare_runs
 from mess_core.probing.replication import replicate
 from mess_core.probing.result import ClassFacts, ProbeResult, ProbeSettings, TargetProbe
 from mess_core.probing.rows import Row
@@ -32,7 +31,6 @@ from mess_core.probing.uncertainty import MIN_GROUPS
 from mess_core.search.tagged import tag_scope
 from mess_core.storage.jobs import Job
 from mess_core.targets.base import Target
-from mess_core.targets.own import own_targets
 from mess_core.targets.registry import COMPARABLE, OWN, name_of, target_of
 from mess_core.words import counted, listed, spans
 from mess_core.work.probe import ProbeRequest
@@ -233,9 +231,9 @@ def _columns_and_words(scope: Scope) -> list[str]:
     """What can be probed in place of the measured targets."""
     columns = scope.workspace.catalogue.detail_names(scope.library)
     offered = [column for column in columns if not is_companion(column, columns)]
-    own = own_targets(scope.workspace.paths)
+    own = resources.own_target_names()
     offered = [*own, *(column for column in offered if column not in own)]
-    kept = [*names_kept(scope.tracks), *COMPARABLE]
+    kept = [*names_kept(scope.workspace.catalogue, scope.library), *COMPARABLE]
     offered += [name for name in kept if name not in offered]
     tags = tag_scope(scope.workspace, scope.library)
     if tags.n_embedded and scope.info not in tags.info.encoders:
@@ -264,7 +262,7 @@ def compare(found: Discovery) -> None:
 def _say_what_differs(found: Discovery, other: Discovery) -> None:
     """What this run tells better than the other, over the same recordings and folds; or why that cannot be said."""
     try:
-        compared = compare_runs(*(replace(each, result=resources.predictions(each)) for each in (found, other)))
+        compared = resources.comparison(found, other)
     except InputError as error:
         st.caption(frame.plain(f"Not compared cell by cell: {error}"))
         return
