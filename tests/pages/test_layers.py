@@ -20,6 +20,7 @@ from mess_core.targets.registry import OWN, TARGETS, target_of
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit
 from mess_core.workspace.scope import Scope
+from pages.shared.app import resources
 from pages.shared.layers import figures
 from pages.shared.widgets import accents
 from pages.shared.widgets.accents import ACCENTS
@@ -288,8 +289,10 @@ def test_classes_are_said_first_and_shown_as_what_is_taken_for_what(home, launch
 
 
 @pytest.mark.slow
-def test_two_runs_side_by_side_say_what_one_tells_better(home, launch):
-    """Over the same recordings and folds, with an interval; runs that deal other folds are not compared."""
+def test_two_runs_side_by_side_say_what_one_tells_better(home, launch, monkeypatch):
+    """Over the same recordings and folds, with an interval, once; runs that deal other folds are not compared."""
+    n_compared, real = [], resources.compare_runs
+    monkeypatch.setattr(resources, "compare_runs", lambda *runs: n_compared.append(1) or real(*runs))
     plant_discovery(home, NANO, replace(QUICK, alphas=(0.1,)))
     gathered = Scope(home, "planted", NANO).gather("work", "track")
     for settings in (replace(QUICK, alphas=(1e6,)), replace(QUICK, seed=4)):
@@ -302,6 +305,7 @@ def test_two_runs_side_by_side_say_what_one_tells_better(home, launch):
     assert not at.exception and "The first tells spectral_centroid (layer 1) better than the second." in words(at)
     table = next(frame.value for frame in at.dataframe if "p (Holm)" in frame.value.columns)
     assert table["difference"].max() > 0.3
+    assert not at.run().exception and len(n_compared) == 1
     beside = next(box for box in at.selectbox if box.label == "Beside it")
     at = beside.set_value(next(title for title in beside.options if "seed 4" in title)).run()
     assert "Nothing can be compared: the runs deal the groups to other folds" in words(at)
