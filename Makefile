@@ -1,4 +1,4 @@
-# make run    set up and start the app                make test   set up and run the tests (2 minutes)
+# make run    set up and start the app                make test   set up and run the tests (3 minutes)
 #             with TORCH=cpu without the 4.5 GB of CUDA libraries
 # make notebooks   run notebooks/ from the first cell to the last     make docs   the documentation as pages, in site/
 # make test-slow   the tests that kill, decode and simulate (15 minutes)
