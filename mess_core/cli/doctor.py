@@ -206,7 +206,7 @@ def _precision(workspace: Workspace) -> list[Finding]:
     if findings:
         return findings
     if computes_bfloat16(device):
-        state = "float32; bfloat16 is tried when MERT, or an encoder like it, first embeds 20 segments of a library"
+        state = "float32; bfloat16 is tried when a transformer, as nano or MERT, first embeds 20 segments of a library"
     else:
         state = "float32: what computes here has no bfloat16, or no faster one"
     return [Finding("precision", state, True)]

@@ -42,6 +42,7 @@ from mess_core.encoders.stock import (
     PREPROCESSOR_FILE,
     StockEncoder,
     fill,
+    in_float32,
     normalise,
     read_config,
     read_tensors,
@@ -164,7 +165,7 @@ class Mert(StockEncoder):
         # The positional convolution's weight is fixed now: compute it from its norm and direction once, not per call.
         positions = model.encoder.pos_conv_embed.conv
         torch.nn.utils.parametrize.remove_parametrizations(positions, "weight")
-        positions.forward = functools.partial(_in_float32, positions.forward)
+        positions.forward = functools.partial(in_float32, positions.forward)
         super().__init__(info, model, device)
         if torch.device(device).type == "cpu":
             extractor = model.feature_extractor
@@ -308,18 +309,6 @@ def _features(extractor: Any, matrices: tuple[Any, Any, list[Any]], waveforms: A
     if torch.is_autocast_enabled("cpu"):
         return type(extractor).forward(extractor, waveforms)
     return _extract_features(matrices, waveforms)
-
-
-def _in_float32(convolve: Any, features: Any) -> Any:
-    """The convolution that tells positions, in whatever precision the rest is computed.
-
-    On processors with AMX torch's grouped convolution in bfloat16 is wrong where a group has few channels (off by its
-    own size with 12; right with the 48 of the published sizes). It is a twentieth of the arithmetic.
-    """
-    import torch
-
-    with torch.autocast(features.device.type, enabled=False):
-        return convolve(features.float())
 
 
 def _conv_matrices(model: Any) -> tuple[Any, Any, list[Any]]:

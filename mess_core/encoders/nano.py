@@ -11,13 +11,17 @@ What it learned from. 20 hours of sound made from MIDI, each passage twice in ot
 how it sounds, 4 to 8 who plays and how, 5 to 12 which notes. The weights are ours, CC BY 4.0, and lie beside this file;
 docs/nano.md says what they can do and what not, training/ makes them again.
 
+How fast. Where a processor has bfloat16 the network takes some four sevenths of the time in it, front end and residual
+stream in float32; used where it is found to say the same (`embeddings.precision`).
+
 Source: Slaney's mel scale as in librosa.filters.mel; pre-norm blocks as in Xiong et al. 2020.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -25,12 +29,14 @@ from mess_core.encoders.base import (
     Encoder,
     EncoderEntry,
     EncoderInfo,
+    Precision,
     WeightFile,
     check_waveforms,
     random_twin,
     verify_file,
 )
 from mess_core.encoders.mel import MEL_NORMALISER, N_BANDS, LogMel
+from mess_core.encoders.stock import in_float32
 from mess_core.storage.untrusted import MOST_TENSORS_BYTES, parse_safetensors, read_json, read_untrusted
 
 if TYPE_CHECKING:
@@ -136,6 +142,7 @@ class Nano(Encoder):
     """
 
     threads_at_once = 2
+    precisions: ClassVar[tuple[Precision, ...]] = ("float32", "bfloat16")
 
     def __init__(self, info: EncoderInfo, network: torch.nn.Module, folder: Path, device: str = "cpu") -> None:
         norm = read_json(folder / NORM)
@@ -143,6 +150,7 @@ class Nano(Encoder):
         self.device = device
         self.log_mel = LogMel(np.asarray(norm["mean"]), np.asarray(norm["std"]), FFT_SAMPLES)
         self.network = network.to(device)
+        self.network.pos.forward = partial(in_float32, self.network.pos.forward)
 
     @classmethod
     def load(cls, device: str = "cpu") -> Nano:
@@ -181,9 +189,11 @@ class Nano(Encoder):
         import torch
 
         waveforms = check_waveforms(waveforms, self.info)
+        kind, is_coarse = torch.device(self.device).type, self.precision == "bfloat16"
         with torch.inference_mode():
-            log_mel = self.log_mel(torch.from_numpy(waveforms))
-            hidden_states = self.network(log_mel.to(self.device))
+            log_mel = self.log_mel(torch.from_numpy(waveforms)).to(self.device)
+            with torch.autocast(kind, torch.bfloat16, enabled=is_coarse):
+                hidden_states = self.network(log_mel)
             return torch.stack(hidden_states, dim=1).cpu().numpy()
 
 

@@ -139,7 +139,7 @@ def encoder_from_hf(
 class Speech(StockEncoder):
     """A transformer of the wav2vec 2.0 family, through transformers."""
 
-    # In bfloat16 torch's grouped convolution is wrong on some processors where groups are small (see `mert.py`).
+    # In bfloat16 torch's grouped convolution is wrong on some processors (see `stock.in_float32`).
     precisions: ClassVar[tuple[Precision, ...]] = ("float32",)
 
     def __init__(self, info: EncoderInfo, model: Any, device: str, *, normalises: bool) -> None:

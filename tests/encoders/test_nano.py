@@ -11,6 +11,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from safetensors.numpy import load_file
 from scipy.special import erf, softmax
 
+from mess_core.embeddings.precision import MIN_COSINE
+from mess_core.embeddings.store import pool_frames
 from mess_core.encoders import nano as module
 from mess_core.encoders.base import Encoder
 from mess_core.encoders.chroma import Chroma, chroma_filters
@@ -113,6 +115,20 @@ def test_threads_change_nothing(nano):
     finally:
         torch.set_num_threads(n_threads)
     assert np.abs(many - one).max() <= 1e-5 * np.abs(one).max()
+
+
+def test_bfloat16_is_close_and_leaves_nothing_behind(encoder):
+    """Where an encoder computes in it: as near as is asked of one that is used, and the same weights."""
+    if "bfloat16" not in encoder.precisions:
+        pytest.skip("computes in float32 alone")
+    waveforms = noise(2, 2.0, 24_000)
+    exact = encoder.encode(waveforms)
+    coarse = encoder.in_precision("bfloat16").encode(waveforms)
+    one, other = (pool_frames(states, "mean") for states in (exact, coarse))
+    cosines = (one * other).sum(-1) / np.linalg.norm(one, axis=-1) / np.linalg.norm(other, axis=-1)
+    assert coarse.dtype == np.float32 and coarse.shape == exact.shape
+    assert cosines.min() >= MIN_COSINE and abs(coarse - exact).max() > 1e-5
+    assert encoder.precision == "float32" and encoder.encode(waveforms).tobytes() == exact.tobytes()
 
 
 def test_random_twin_is_seeded_and_has_its_own_fingerprint():
