@@ -37,14 +37,15 @@ with page("Listen"):
             show_trail()
             if not is_searchable(scope) or not embed_query(query, scope):
                 raise PageIsOver
-            question = choose_alike(scope, question)
-            waits = st.container()  # sentences would squeeze the row
+            alike, waits = st.container(), st.container()  # sentences would squeeze the row
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 heading = st.container(width="stretch")  # said once the answer is there
                 question = choose_named(query, question, passage, waits)
                 ends = choose_path(query, passage, waits)
                 if not ends:
                     question = choose_order(scope, question, passage, waits)
+            with alike:
+                question = choose_alike(scope, question)
             if ends:
                 show_path(query, ends, scope, question)
                 raise PageIsOver

@@ -117,6 +117,20 @@ def test_the_library_in_order_along_an_aspect(launch, bright):
     )
 
 
+def test_an_order_along_an_aspect_has_no_dials_and_they_wait(launch, bright):
+    """Nothing is compared in it, whatever was asked, left out or named; Nearest first has all of it again."""
+    at = launch(
+        LISTEN, query=bright[3], library="music", order="along", along="brightness", **{"not": "brightness"}, k="11"
+    )
+    assert titles(at) == titles_of(expected(bright[3], along="brightness", k=11)) and not at.select_slider
+    assert "nothing is compared: the dials wait meanwhile." in words(at)
+    at.segmented_control(key="order").set_value("nearest").run()
+    assert not at.exception and at.select_slider(key="dial-brightness").value == -1.0
+    assert titles(at) == titles_of(expected(bright[3], avoid=("brightness",), k=11))
+    named = launch(LISTEN, query=bright[3], library="music", order="along", like=bright[5], brightness="0.5")
+    assert "the dials wait and what was named with + and − waits meanwhile." in words(named)
+
+
 def test_an_order_along_what_is_not_offered_falls_back(launch, bright):
     at = launch(LISTEN, query=bright[3], library="music", order="along", along="nosuch")
     assert not at.exception and at.selectbox(key="along").value == "brightness"

@@ -109,6 +109,8 @@ class Alike:
 def choose_alike(scope: Scope, question: Question) -> Question:
     """The question with what must be alike and what must not count; all of it in the URL.
 
+    An order along an aspect compares nothing, so nothing is asked there.
+
     Parameters
     ----------
     scope : Scope
@@ -116,6 +118,9 @@ def choose_alike(scope: Scope, question: Question) -> Question:
     question : Question
         Its geometry says whether measured values are compared.
     """
+    st.html(STYLE)
+    if question.along:
+        return question
     kind = GEOMETRIES.get(question.geometry)
     by_values = kind is not None and kind.compares_values
     discovery = resources.discovery(scope)
@@ -146,7 +151,6 @@ def _say_what_waits(weights: Mapping[str, float], avoid: Sequence[str], how: str
 def _offer_wishes(scope: Scope, aspects: Mapping[str, AspectEvidence], *, is_known: bool) -> None:
     """One row: who listens, and how the dials stand, as one thought."""
     asked = ({aspect: weight for aspect in ASPECTS if (weight := state.read(aspect))}, sorted(state.read("not")))
-    st.html(STYLE)
     with st.container(horizontal=True, vertical_alignment="center", key="wishes"):
         st.markdown("**What should be alike?**", width="content", help=define("aspect", "evidence", "leak"))
         with st.container(horizontal=True, key="wish-buttons"):

@@ -12,6 +12,7 @@ from mess_core.search.geometry import DirectionGeometry, MeasuredGeometry
 from mess_core.search.measured import measured_aspects
 from mess_core.search.question import Question
 from mess_core.targets.registry import target_of
+from mess_core.words import listed
 from mess_core.workspace.scope import Scope
 from pages.shared.app import resources, state
 from pages.shared.app.frame import aspect_title
@@ -49,11 +50,11 @@ def choose_order(
         st.segmented_control, "From", options=[False, True], required=True, key="falling", label_visibility="collapsed",
         format_func={False: f"{less} to {more}", True: f"{more} to {less}"}.__getitem__,
     )  # fmt: skip
-    if question.like or question.unlike:
-        said.caption("In an order along an aspect nothing is compared: what was named with + and − waits meanwhile.")
-    return replace(
-        question, along=aspect, reverse=is_falling, geometry=by[aspect][0], like=(), unlike=(), aspects={}
-    )  # fmt: skip
+    dials = ("the dials wait",) if any(map(state.read, ASPECTS)) or state.read("not") else ()
+    named = ("what was named with + and − waits",) if question.like or question.unlike else ()
+    if waiting := listed([*dials, *named]):
+        said.caption(f"In an order along an aspect nothing is compared: {waiting} meanwhile.")
+    return replace(question, along=aspect, reverse=is_falling, geometry=by[aspect][0], like=(), unlike=())
 
 
 def _possible(scope: Scope, question: Question) -> dict[str, tuple[str, str]]:
@@ -66,8 +67,6 @@ def _possible(scope: Scope, question: Question) -> dict[str, tuple[str, str]]:
     for aspect in ASPECTS:
         evidence = discovery.aspects.get(aspect) if discovery else None
         is_told = evidence is not None and evidence.has_evidence
-        if aspect in question.avoid:
-            continue
         if evidence is not None and is_told and question.geometry != MeasuredGeometry.name:
             found[aspect] = (DirectionGeometry.name, evidence.searched[0])
         elif measured[aspect].searched:
