@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -150,7 +150,8 @@ class Nano(Encoder):
         self.device = device
         self.log_mel = LogMel(np.asarray(norm["mean"]), np.asarray(norm["std"]), FFT_SAMPLES)
         self.network = network.to(device)
-        self.network.pos.forward = partial(in_float32, self.network.pos.forward)
+        positions: Any = self.network.pos
+        positions.forward = partial(in_float32, positions.forward)
 
     @classmethod
     def load(cls, device: str = "cpu") -> Nano:
