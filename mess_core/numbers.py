@@ -9,6 +9,7 @@ fault. Of shares that were counted only nothing is 0 %, and only all is 100 %.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 NONE = "–"
 
@@ -50,6 +51,21 @@ def percent(of_hundred: float | None, digits: int = 0) -> str:
     ('97 %', '97.2 %', '0 %', '–')
     """
     return NONE if of_hundred is None else f"{number(of_hundred, digits)} %"
+
+
+def whole_parts(parts: Sequence[float], total: int) -> list[int]:
+    """Whole numbers that add up to `total`, as parts that do nearly: rounded down, then one more for the largest rests.
+
+    Examples
+    --------
+    >>> whole_parts([2.5, 1.5, 1.0], 5), whole_parts([5.6, 3.4, 12.3, 8.5, 47.6], 77), whole_parts([], 3)
+    ([3, 1, 1], [6, 3, 12, 8, 48], [])
+    """
+    found = [int(part) for part in parts]
+    order = sorted(range(len(parts)), key=lambda number: (found[number] - parts[number], number))
+    for number in order[: total - sum(found)] if parts else []:
+        found[number] += 1
+    return found
 
 
 def share_percent(share: float) -> int:

@@ -21,7 +21,7 @@ from pathlib import Path
 from mess_core.catalogue.passages import Passages, ScoreTimes
 from mess_core.catalogue.takeover import CarriedEmbedding, Changed, Place, audio_places, current_id, is_gone, settle
 from mess_core.config import ALL as ALL
-from mess_core.config import SHORT_S, UPLOAD_KEEP_S
+from mess_core.config import MIN_DURATION_S, SHORT_S, UPLOAD_KEEP_S
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError, MessError, UnknownTrackError
 from mess_core.spelling import did_you_mean
 from mess_core.storage.database import Database, Guard
@@ -87,7 +87,8 @@ class Track:
             said.append("The file breaks off before its header says it should.")
         if self.downmix == "energy":
             said.append("Its channels cancel each other: one was turned over before they were mixed.")
-        if 0 < sounding_s < SHORT_S or (not spans_s and self.duration_s < SHORT_S):
+        length_s = sounding_s or self.duration_s
+        if MIN_DURATION_S <= length_s < SHORT_S:
             said.append(f"It sounds for less than {SHORT_S:g} s: encoders hear it repeated.")
         elif spans_s and self.duration_s - sounding_s >= MIN_SILENCE_S:
             said.append(f"{self.duration_s - sounding_s:.0f} s of it are silence, which takes no part in a comparison.")

@@ -89,9 +89,9 @@ def _dial_table(answer: Answer, dial: Dial) -> list[str]:
 
 def reasons_table(answer: Answer, reasons: Mapping[str, Sequence[Reason]]) -> list[str]:
     """One line per neighbour: in what it is like the query, and in what not."""
-    asked = list(answer.plan.question.weights)
+    asked, left_out = list(answer.plan.question.weights), answer.plan.question.avoid
     said = {found.neighbour.rank: reasons.get(found.track.track_id, ()) for found in answer.found}
-    return [f"{rank:3d}  {in_one_line(each, asked=asked) or NONE}" for rank, each in said.items()]
+    return [f"{rank:3d}  {in_one_line(each, asked=asked, left_out=left_out) or NONE}" for rank, each in said.items()]
 
 
 def path_table(path: TrackPath) -> list[str]:

@@ -103,7 +103,7 @@ def explained_document(answer: Answer, reasons: Mapping[str, Sequence[Reason]]) 
     for result in document["results"]:
         found = reasons.get(result["track_id"], ())
         result["reasons"] = [asdict(reason) for reason in found]
-        result["in_words"] = in_one_line(found, asked=asked)
+        result["in_words"] = in_one_line(found, asked=asked, left_out=answer.plan.question.avoid)
     return document
 
 

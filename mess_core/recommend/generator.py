@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mess_core.numbers import whole_parts
 from mess_core.recommend.places import places_of
 from mess_core.recommend.shelf import Shelf
 from mess_core.recommend.taste import Taste
@@ -153,7 +154,7 @@ def choose(
     place = np.zeros(len(shelf))
     place[rows] = places_of(worth[rows])
     rows = rows[np.lexsort((rows, -worth[rows]))]
-    quotas = _quotas([interest.share for interest in taste.interests], wanted.n)
+    quotas = whole_parts([interest.share * wanted.n for interest in taste.interests], wanted.n)
     own_rows = [rows[taste.best[rows] == number] for number in range(len(quotas))]
     taken = _List(shelf, wanted)
     chosen: list[Chosen] = []
@@ -183,22 +184,6 @@ def _next(ordered: np.ndarray, worth: np.ndarray, taken: _List) -> int | None:
     likest = (points[open_to] @ points[taken.rows].T).max(axis=1) if taken.rows else np.zeros(len(open_to))
     adds = RELEVANCE * worth[open_to] - (1 - RELEVANCE) * likest
     return int(open_to[int(np.argmax(adds))])
-
-
-def _quotas(shares: list[float], n: int) -> list[int]:
-    """How many of n rows each share gets: the whole parts, then the largest remainders.
-
-    Examples
-    --------
-    >>> _quotas([0.5, 0.3, 0.2], 5)
-    [3, 1, 1]
-    """
-    exact = [share * n for share in shares]
-    found = [int(each) for each in exact]
-    order = sorted(range(len(shares)), key=lambda number: (found[number] - exact[number], number))
-    for number in order[: n - sum(found)] if shares else []:
-        found[number] += 1
-    return found
 
 
 def _turns(quotas: list[int]) -> list[int]:

@@ -51,6 +51,7 @@ class Example:
     passage : of the query, from and to in seconds; None for all of it
     hearing : what is listened for; empty for what is usual
     n_answers : how many recordings that keep the promise can be found by now; None where any can
+    is_of_one_work : they all play one work, so that none should stand under another
     waits_for : what has to happen before it can be asked, as "as soon as …"; empty if it can
     """
 
@@ -63,6 +64,7 @@ class Example:
     hearing: str = ""
     question: Question = field(default_factory=Question)
     n_answers: int | None = None
+    is_of_one_work: bool = False
     waits_for: str = ""
 
     @property
@@ -192,6 +194,7 @@ def _instrument(workspace: Workspace, library: str, instance: _Instance) -> Exam
         "instrument", "The same piece, another instrument",
         f"{query.work} on {query.instrument}. Ask for the same music: who else plays it?",
         "harmony", query.track_id, hearing=SAME_MUSIC, n_answers=len(instance.answers),
+        is_of_one_work=True,
     )  # fmt: skip
 
 
@@ -225,7 +228,7 @@ def _passage(workspace: Workspace, library: str, instance: _Instance) -> Example
         "passage", "These bars, by others",
         f"{what[:1].upper()}{what[1:]} of {query.work}, found wherever they are played.",
         "expression", query.track_id, passage=(round(start_s, 1), round(end_s, 1)), hearing=SAME_MUSIC,
-        n_answers=len(instance.answers),
+        n_answers=len(instance.answers), is_of_one_work=True,
     )  # fmt: skip
 
 

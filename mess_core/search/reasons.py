@@ -164,6 +164,7 @@ def in_one_line(
     reasons: Sequence[Reason],
     family: Callable[[str], Sequence[str]] = lambda aspect: (),
     asked: Collection[str] = (),
+    left_out: Collection[str] = (),
 ) -> str:
     """First what was asked for, then the most telling of the rest; of aspects that go together only one is named.
 
@@ -173,6 +174,8 @@ def in_one_line(
     family : callable (aspect) -> aspects that cannot be told apart from it
     asked : collection of str
         Aspects that the search went by: each is answered, alike or not.
+    left_out : collection of str
+        Aspects that must not count: nothing is named for them.
 
     Examples
     --------
@@ -183,8 +186,11 @@ def in_one_line(
     >>> in_one_line([Reason("tempo", 95.0, 0.1, "faster", 40.0), Reason("legato", 70.0, -0.6, "shorter", 30.0)],
     ...             asked=["legato"])
     'similar legato; same tempo'
+    >>> in_one_line([Reason("tempo", 95.0, 0.1, "faster", 40.0), Reason("warmth", 99.0, 0.0, "warmer", 60.0)],
+    ...             left_out=["warmth"])
+    'same tempo'
     """
-    known = [reason for reason in reasons if reason.percentile is not None]
+    known = [each for each in reasons if each.percentile is not None and each.aspect not in left_out]
     answers = [reason for reason in known if reason.aspect in asked]
     named = [reason.aspect for reason in answers]
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from mess_core.encoders.vocabulary import LONGEST_SHOWN, OPPOSITES, WORDS, meaning, spellings
 from mess_core.errors import InputError
+from mess_core.numbers import whole_parts
 from mess_core.search.tagged import TaggedLibrary
 from mess_core.storage.untrusted import printable
 from mess_core.words import counted
@@ -156,8 +157,12 @@ def in_shares(shares: Mapping[str, float]) -> str:
     --------
     >>> in_shares({"violin": 48.6, "not piano": 20.2})
     'violin 49, not piano 20: together 69 of 100'
+    >>> in_shares({"violin": 8.5, "slow": 8.5, "like the query": 8.5})
+    'violin 9, slow 9, like the query 8: together 26 of 100'
     >>> in_shares({"slow": 86.2})
     'slow 86 of 100'
     """
-    said = ", ".join(f"{name} {share:.0f}" for name, share in shares.items())
-    return f"{said} of 100" if len(shares) == 1 else f"{said}: together {sum(shares.values()):.0f} of 100"
+    total = round(sum(shares.values()))
+    parts = whole_parts([*shares.values()], total)
+    said = ", ".join(f"{name} {part}" for name, part in zip(shares, parts, strict=True))
+    return f"{said} of 100" if len(shares) == 1 else f"{said}: together {total} of 100"

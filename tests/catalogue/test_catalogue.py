@@ -215,6 +215,7 @@ def test_what_is_remembered_is_read_again_after_any_change(home, write_wav):
         ({"is_truncated": True}, ("breaks off",)),
         ({"downmix": "energy", "sounding_s": "[[0.0, 60.0]]"}, ("cancel each other",)),
         ({"duration_s": 0.4}, ("less than 1 s",)),
+        ({"duration_s": 0.05}, ()),  # cannot be heard at all, which is said elsewhere
         ({"sounding_s": "[[0.0, 0.4]]"}, ("less than 1 s",)),
         ({"sounding_s": "[[10.0, 20.0], [30.0, 35.5]]"}, ("44 s of it are silence",)),
         ({"sounding_s": "[[0.0, 59.0]]"}, ()),

@@ -45,7 +45,7 @@ def plays(page: Page) -> None:
 def test_a_card_on_home_comes_alive_and_leads_to_a_list_that_plays(app, open_page):
     page = open_page(app.url)
     card = page.locator(".st-key-example-instrument")
-    expect(card.get_by_role("link", name="hear two")).to_be_visible(timeout=PATIENCE_MS)  # nobody has reloaded
+    expect(card.get_by_role("link", name="hear them")).to_be_visible(timeout=PATIENCE_MS)  # nobody has reloaded
     card.get_by_text("The same piece, another instrument").click(force=True)  # all of the card is the link
     expect(page).to_have_url(re.compile(r"/Listen\?.*query=.*hearing=hearing"), timeout=PATIENCE_MS)
     plays(page)
@@ -55,7 +55,7 @@ def test_a_card_on_home_comes_alive_and_leads_to_a_list_that_plays(app, open_pag
 
 def test_a_card_on_listen_asks_there(app, open_page):
     page = open_page(f"{app.url}/Listen?library={DEMO}&k=2")
-    page.locator(".st-key-example-instrument").get_by_role("button", name="hear two").click()
+    page.locator(".st-key-example-instrument").get_by_role("button", name="hear them").click()
     expect(page).to_have_url(re.compile("query=.*"), timeout=PATIENCE_MS)
     assert "k=2" not in page.url
     plays(page)

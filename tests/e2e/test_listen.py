@@ -139,6 +139,37 @@ def test_a_row_is_heard_at_its_moment_and_a_second_click_ends_it(listen, tracks)
     page.wait_for_function(f"() => {player}.isRunning", timeout=PATIENCE_MS)
 
 
+def test_a_key_never_lands_in_silence(listen, tracks):
+    """At the end of one row another has no such place left: it begins at its best moment, as by a click."""
+    page = listen(tracks[4])
+    rows, player = page.locator("section.player").first.get_by_role("radio"), "window.__messPlayer.player"
+    page.get_by_role("heading", level=1).click()
+    page.keyboard.press("a")
+    page.keyboard.press("End")
+    page.keyboard.press(" ")
+    for key in "123456789":
+        page.keyboard.press(key)
+        expect(rows.nth(int(key))).to_have_attribute("aria-checked", "true")
+        assert page.evaluate(f"{player}.duration - {player}.position") > 0.5, key
+        page.keyboard.press("a")
+        page.keyboard.press("End")
+
+
+def test_escape_clears_a_passage_whatever_row_is_heard(listen, tracks):
+    """Also one that came by a link, and where another row plays in its own time."""
+    page = listen(tracks[5])
+    draw(page, 0.1, 0.6)
+    expect(page).to_have_url(re.compile("passage=0.6"), timeout=PATIENCE_MS)
+    settle(page)
+    page.reload()
+    expect(page.get_by_role("heading", name="Why?")).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+    page.locator("section.player").first.get_by_role("radio").nth(2).click()
+    page.get_by_role("heading", level=1).click()
+    page.keyboard.press("Escape")
+    expect(page).not_to_have_url(re.compile("passage="), timeout=PATIENCE_MS)
+
+
 def test_a_row_kept_in_place_is_compared_at_the_same_second(listen, tracks):
     """Shift-click, or Compare: another recording goes on where this one was, to the sample."""
     page = listen(tracks[4])

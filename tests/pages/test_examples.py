@@ -86,7 +86,7 @@ def test_with_twenty_three_cards_are_links_and_the_fourth_says_what_it_waits_for
 
 
 def test_with_all_every_card_is_a_link_that_asks_its_question_and_no_other(launch, home, works):
-    """Whatever was chosen before, such as another hearing, is not in it."""
+    """Whatever was chosen before, such as another hearing, is not in it; rows of one promised work stand apart."""
     embed_works(home, works)
     measure_brightness(home, works)
     at = launch(library="planted", hearing=DEFAULT, k="3")
@@ -95,10 +95,10 @@ def test_with_all_every_card_is_a_link_that_asks_its_question_and_no_other(launc
     player = home.catalogue.track(by_kind["player"].track_id).performer
     played = {"legato": ["1"], "rubato": ["0.5"], "expressiveness": ["0.5"]}
     assert links(at) == [
-        common[0] | {"hearing": [SAME_MUSIC]},
+        common[0] | {"hearing": [SAME_MUSIC], "together": ["false"]},
         common[1] | {"performers": [player], "versions": ["exclude"], "geometry": ["measured"]} | played,
         common[2] | {"brightness": ["1"], "geometry": ["measured"], "versions": ["exclude"]},
-        common[3] | {"hearing": [SAME_MUSIC], "passage": ["5:13"]},
+        common[3] | {"hearing": [SAME_MUSIC], "passage": ["5:13"], "together": ["false"]},
     ]
     assert " as soon as " not in words(at)
 

@@ -752,6 +752,19 @@ def test_a_filter_is_seen_above_the_list_and_cleared_there(launch, bright):
 
 
 @pytest.mark.slow
+def test_what_is_left_out_of_a_list_is_said_and_comes_back_with_all_recordings(launch, bright):
+    """Whoever came by a link that leaves out other recordings of a work has never seen where that is chosen."""
+    link = {"query": bright[0], "library": "music", "versions": "exclude", "max_per_performer": "2"}
+    at = launch("pages/4_Listen.py", **link)
+    assert "Without other recordings of this work, at most 2 recordings of one performer." in words(at)
+    both = launch("pages/4_Listen.py", **link, performers="p1")
+    assert "Only with performer p1, without other recordings of this work, at most 2" in words(both)
+    both.button(key="no filters").click().run()
+    assert not both.exception and not {"versions", "max_per_performer", "performers"} & {*both.query_params}
+    assert "ithout other recordings" not in words(both)
+
+
+@pytest.mark.slow
 def test_a_passage_is_explained_by_the_layer_it_is_looked_for_in(launch, bright):
     plain = "averaged over layers"
     at = launch("pages/4_Listen.py", query=bright[0], library="music", geometry="layer")

@@ -10,6 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mess_core.encoders.mel import MEL
+from mess_core.encoders.registry import DEFAULT
 from mess_core.search.answers import Answer, answer, build_index, make_plan, query_of
 from mess_core.search.engines.chosen import keep_engine
 from mess_core.search.paths import TrackPath, find_path, question_of_path
@@ -17,7 +18,7 @@ from mess_core.search.question import Question
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 from tests.pages.conftest import RowClicks, words
-from tests.planted import plant_targets
+from tests.planted import embed_works, plant_targets, plant_tracks, tracks_of_works
 
 pytestmark = pytest.mark.slow
 LISTEN = "pages/4_Listen.py"
@@ -281,3 +282,20 @@ def test_all_recordings_come_back_with_a_click(launch, bright, home):
 def test_limits_that_cannot_be_meant_are_said_and_left_out(launch, bright, nonsense):
     at = launch(LISTEN, query=bright[0], library="music", between=nonsense)
     assert f"The link asks for between={nonsense}" in words(at).replace("\\", "") and titles(at)
+
+
+def test_a_query_far_from_all_is_said_and_a_usual_one_is_not(launch, home, monkeypatch):
+    """Of the nearest of all alone: what a filter leaves says nothing of what is here."""
+    said = "Even the nearest is further away than"
+    works = tracks_of_works()
+    plant_tracks(home, works)
+    embed_works(home, works)
+    link = {"query": works[5].track_id, "library": "planted", "encoder": DEFAULT}
+    at = launch(LISTEN, **link)
+    assert said not in words(at)
+    nearest = at.dataframe[0].value["nearness"][0]
+    monkeypatch.setattr("pages.shared.listen.panels.FAR", 101.0)
+    at = launch(LISTEN, **link)
+    assert f"{said} {100 - nearest:.0f} % of the recordings here are from theirs." in words(at).replace("\\", "")
+    assert said not in words(launch(LISTEN, **link, performers=works[6].performer))
+    assert said not in words(launch(LISTEN, **link, order="furthest"))

@@ -87,6 +87,12 @@ def test_a_single_aspect_is_the_number_itself_and_several_have_their_own():
     assert two[0].colour != two[1].colour
 
 
+def test_no_share_of_a_library_is_all_of_it():
+    """Rounded, the nearest passage would be nearer than 100 % of a library that it belongs to."""
+    assert rows._whole(99.96, "% are further") == 99 == rows._whole(100.0, "% have less")
+    assert rows._whole(99.96, "of 100") == 100 and rows._whole(3.4, "% are nearer") == 3
+
+
 def test_of_the_furthest_the_number_says_how_far_and_along_an_aspect_how_much():
     far = row_of(Neighbour(1, "ab", -0.4, 2.0, nearness=0.0), question=Question(reverse=True))
     assert far.score == 98 and far.score_words == "Further than 98.0 in 100 of all pairs here."

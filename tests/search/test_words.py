@@ -265,7 +265,7 @@ def run(home, capsys, *arguments: str) -> tuple[int, str, str]:
 @pytest.mark.slow
 def test_words_on_the_command_line(home, library, capsys, tmp_path) -> None:
     code, out, _ = run(home, capsys, "--words", "violin, not slow", "-k", "2")
-    assert code == 0 and "(violin 49, not slow 49: together 97 of 100)" in out and len(out.splitlines()) == 3
+    assert code == 0 and "(violin 49, not slow 48: together 97 of 100)" in out and len(out.splitlines()) == 3
     code, out, _ = run(home, capsys, library[0], "--words", "violin", "--json")
     document = json.loads(out)
     assert code == 0 and set(document["results"][0]["words"]) == {"violin", LIKENESS}

@@ -208,7 +208,8 @@ def _choose_told(scope: Scope, discovery: Discovery | None) -> tuple[dict[str, f
     """A dial for each aspect that the encoder tells; those without evidence only if somebody wants them."""
     if discovery is None and jobs.is_under_way(scope.library, *jobs.TELLING):
         st.caption(
-            "What can be asked for apart, as brightness or tempo, is being found out: until then all layers count."
+            "Which aspects can be asked for by themselves, such as brightness or tempo, is still being found out: "
+            "until then all layers count."
         )
         return {}, ()
     if discovery is None:
@@ -229,8 +230,10 @@ def _choose_told(scope: Scope, discovery: Discovery | None) -> tuple[dict[str, f
         hidden = [aspect for aspect in unproven if aspect not in shown]
         if unproven or discovery.library != scope.library:
             how = "told here" if discovery.result.has_null else "known yet"
-            few = f"{DOTS['none']} {counted(len(hidden), 'aspect')} not {how}"
-            with st.popover(few if hidden else "About the dials", type="tertiary", key="about-dials"):
+            few = [f"{DOTS['none']} {counted(len(hidden), 'aspect')} not {how}"] if hidden else []
+            if discovery.library != scope.library:
+                few = [f"evidence is that of {_library_of(discovery)}", *few]
+            with st.popover(frame.plain(" · ".join(few)) or "About the dials", type="tertiary", key="about-dials"):
                 _say_what_is_not_told(discovery, unproven)
                 _say_where_from(scope, discovery)
     return _asked(positions)
@@ -335,7 +338,6 @@ def _say_where_from(scope: Scope, discovery: Discovery) -> None:
     if discovery.library == scope.library:
         return
     ours = "all libraries together" if frame.library() == ALL else "this library"
-    theirs = "all libraries together" if discovery.library == ALL else f"the library {discovery.library}"
     own = resources.own_discovery(scope)
     if own is None:
         why = "nothing is measured yet"
@@ -343,8 +345,12 @@ def _say_where_from(scope: Scope, discovery: Discovery) -> None:
         why = "no aspect has evidence"
     else:
         why = "discovery has not ended"
-    st.text(f"In {ours} {why}; these aspects were discovered in {theirs}.")
+    st.text(f"In {ours} {why}; these aspects were discovered in {_library_of(discovery)}.")
     frame.link("pages/2_Layers.py", "See that discovery", library=discovery.library)
+
+
+def _library_of(discovery: Discovery) -> str:
+    return "all libraries together" if discovery.library == ALL else f"the library {discovery.library}"
 
 
 def measured_faithfulness(scope: Scope, discovery: Discovery) -> Faithfulness | None:

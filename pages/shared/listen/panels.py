@@ -32,7 +32,7 @@ from pages.shared.app.frame import aspect_title
 from pages.shared.app.table import show_table
 from pages.shared.listen.aspects import measured_faithfulness
 from pages.shared.listen.rows import is_early
-from pages.shared.listen.rules import HOW_NEAR
+from pages.shared.listen.rules import CAPS, HOW_NEAR
 from pages.shared.widgets import between
 
 INDEXES = {
@@ -44,6 +44,12 @@ WHY = {
     False: "along the directions of all aspects with evidence",
     True: "in the measured values that were asked for",
 }  # by whether measured values are compared
+LEFT_OUT = {
+    "duplicates": {"collapse": "near-duplicates shown once", "exclude": "without near-duplicates of the query"},
+    "versions": {"collapse": "each work once", "exclude": "without other recordings of this work"},
+}
+MOST_OF = {f"max_per_{name}": f"one {name}" for name in CAPS}
+FAR = 10.0  # of 100: a tenth of the library has its nearest further away than that
 HOW_WORDS = (
     "*Score*: a recording has points in each word: how many in 100 of this library are heard less as that; in a word "
     "that is not wanted, how many are heard more as it. The score is their mean. Beside a query, half of it is "
@@ -77,12 +83,12 @@ def in_lines(found: Answer, reasons: dict[str, list[Reason]]) -> dict[str, str]:
     if found.query is None:
         return {item.track.track_id: _of_words(found, item, tagged) for item in found.found}
     tags = tags_in_common(scope.workspace, tagged, found.query.track_id, track_ids)
-    lines = {}
+    lines, question = {}, found.plan.question
     for item in found.found:
         said = [_of_words(found, item, tagged)] if item.neighbour.words else []
         said += [f"same {name}" for name in names_in_common(found.query.facts, item.track)]
         family = measured.family if measured else lambda aspect: ()
-        said.append(in_one_line(reasons[item.track.track_id], family, found.plan.question.aspects))
+        said.append(in_one_line(reasons[item.track.track_id], family, question.aspects, question.avoid))
         if both := tags[item.track.track_id]:
             said.append(f"both heard as {listed(both)}")
         lines[item.track.track_id] = "; ".join(filter(None, said))
@@ -259,6 +265,16 @@ def _filters_in_words(question: Question) -> list[str]:
     return wanted + [each.words for each in question.between]
 
 
+def _left_out_in_words(question: Question) -> list[str]:
+    """What is in no list though it is near."""
+    said = [words[how] for key, words in LEFT_OUT.items() if (how := getattr(question, key)) in words]
+    return said + [
+        f"at most {counted(most, 'recording')} of {of}"
+        for key, of in MOST_OF.items()
+        if (most := getattr(question, key)) is not None
+    ]
+
+
 def show_heading(found: Answer) -> None:
     """How many there are, of what kind."""
     n, question = len(found.found), found.plan.question
@@ -288,10 +304,12 @@ def show_heading(found: Answer) -> None:
 
 def show_filters(question: Question) -> None:
     """That the list is of some recordings only, and a click that makes it one of all."""
-    wanted = _filters_in_words(question)
-    if not wanted:
+    wanted, left_out = _filters_in_words(question), _left_out_in_words(question)
+    if not wanted and not left_out:
         return
-    st.text(f"Only with {listed(wanted)}.", width="content")
+    parts = [f"only with {listed(wanted)}"] if wanted else []
+    said = ", ".join([*parts, *left_out])
+    st.text(f"{said[:1].upper()}{said[1:]}.", width="content")
     _offer_all(type="tertiary")
 
 
@@ -302,6 +320,8 @@ def _offer_all(type: Literal["secondary", "tertiary"] = "secondary") -> None:
 def _clear_filters() -> None:
     for key in (*(f"{name}s" for name in FILTERS), "where", "heard_as"):
         state.choose(key, [])
+    for key in (*LEFT_OUT, *MOST_OF):
+        state.choose(key, state.KEYS[key])
     between.clear()
 
 
@@ -325,6 +345,21 @@ def show_notices(found: Answer) -> None:
         else:
             text = f"Even {further} What follows is the least unlike it, which does not make it alike."
         frame.notice("This query is unlike everything here", text)
+    elif (share := _further_than_usual(found)) is not None and not is_early(found):
+        say([f"Even the nearest is further away than {share} of the recordings here are from theirs."])
+
+
+def _further_than_usual(found: Answer) -> str | None:
+    """Of which share of the library the nearest is nearer than here, where that is nearly all of it; else None.
+
+    Of the nearest of all alone: what was left out might have been near.
+    """
+    question = found.plan.question
+    is_of_all = not (_filters_in_words(question) or _left_out_in_words(question) or question.reverse or question.words)
+    nearness = [item.neighbour.nearness for item in found.found if item.neighbour.nearness is not None]
+    if not is_of_all or found.dial is not None or len(_seeds(found)) != 1 or found.passage is not None:
+        return None
+    return percent(100 - max(nearness)) if nearness and max(nearness) < FAR else None
 
 
 def show_basis(found: Answer) -> None:

@@ -117,7 +117,7 @@ def steps_in_lines(path: TrackPath) -> list[str]:
         said = ["a wide step"] if step.is_wide else []
         if before.track.track_id in facts:
             said += [f"same {name}" for name in names_in_common(facts[before.track.track_id], step.track)]
-        said.append(in_one_line(why, family))
+        said.append(in_one_line(why, family, left_out=path.plan.question.avoid))
         both = tags_in_common(scope.workspace, tagged, before.track.track_id, [step.track.track_id])
         if words := both[step.track.track_id]:
             said.append(f"both heard as {listed(words)}")

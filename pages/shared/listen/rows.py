@@ -42,6 +42,7 @@ ALONG = "{} in 100 of the recordings here have less of it."
 BESIDE = "{}: nearer than {} in 100 of the pairs that recordings here form with their nearest."
 STEP = "Nearer to the one before than {} in 100 of the pairs that recordings here form with their nearest."
 STEP_CLOSER = "Closer to the one before than {} in 100 of all pairs here."
+MOST_PERCENT = 99  # than all of a library that it belongs to nothing is nearer
 MANY = 100  # recordings that are many also while a library grows
 OPENED = "opened rows"  # under which others are shown, of this visitor
 TAKEN_ANEW = "a row was taken"  # so that the list is another one
@@ -63,6 +64,7 @@ def show_rows(found: Answer, lines: Mapping[str, str]) -> None:
         on_follow=state.follow,
         on_take=_take,
         on_open=_open,
+        on_clear=_clear_passage,
     )
     if any(item.moment for item in found.found):
         st.toggle(
@@ -201,7 +203,7 @@ def _row(
     return PlayerRow(
         number=str(neighbour.rank),
         verdict_words=words,
-        score=None if score is None else round(score),
+        score=None if score is None else _whole(score, unit),
         unit=unit,
         score_words=meaning.format("" if score is None else number(score, 1)),
         scores=_beside(neighbour)
@@ -217,6 +219,11 @@ def _row(
         ),
         verdict=verdict,
     )
+
+
+def _whole(score: float, unit: str) -> int:
+    """No recording of a library is nearer than all of it: a share is at most 99 %."""
+    return min(round(score), MOST_PERCENT) if unit.startswith("%") else round(score)
 
 
 def is_early(found: Answer) -> bool:
@@ -269,6 +276,12 @@ def _use_passage(report: PlayerReport, query_id: str | None) -> None:
             state.follow(track_id)
         state.set_passage((round(start_s, 1), round(end_s, 1)))
     st.rerun()
+
+
+def _clear_passage() -> None:
+    """Escape, of a passage that came by a link."""
+    state.set_passage(None)
+    st.session_state[TAKEN_ANEW] = True
 
 
 def _judge(found: Answer, track_id: str, verdict: str) -> None:

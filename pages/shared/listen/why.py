@@ -15,15 +15,17 @@ from mess_core.search.reasons import Reason
 from mess_core.targets.registry import TARGETS
 from mess_core.work.request import latest, submit
 from mess_core.work.targets import MeasureRequest
-from pages.shared.app import frame, resources, state
+from pages.shared.app import frame, jobs, resources, state
 from pages.shared.app.frame import aspect_title
 from pages.shared.app.table import show_table
+from pages.shared.listen.aspects import NOT_YET
 from pages.shared.widgets import charts
 from pages.shared.widgets.player.player import PlayerTrack, keep_heard, player
 
 MOST_CELLS = 40  # on either side of the map of moments: each is an element of the page
 HEARD_S = 10.0  # of a moment that is clicked
 STRETCH = "#e0803a"
+NOTHING = "Nothing was discovered for this library, so there are no directions to compare along."
 
 
 @st.fragment
@@ -58,7 +60,8 @@ def _show_aspects(found: Answer, item: FoundTrack, reasons: list[Reason]) -> Non
             + (" 0 is the same: what is long keeps it away." if found.plan.kind.has_directions else "")
         )
     if not reasons:
-        st.caption("Nothing was discovered for this library, so there are no directions to compare along.")
+        is_coming = jobs.is_under_way(found.plan.scope.library, *jobs.TELLING)
+        st.caption(NOT_YET if is_coming else NOTHING)
         return
     show_table(
         [

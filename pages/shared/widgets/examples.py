@@ -15,7 +15,6 @@ from pages.shared.widgets.accents import accent_of_dimension
 
 POLL_S = 1.0
 ICON = ":material/play_arrow:"
-N_IN_WORDS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 CARD = """
 .st-key-example-{kind} {{ position: relative; border-inline-start: 0.3rem solid {colour}; gap: 0.5rem; }}
 """
@@ -81,9 +80,7 @@ def _card(example: Example, *, on_this_page: bool) -> None:
         return
     st.markdown(f"**{example.title}**")
     st.caption(frame.plain(example.says))
-    n = example.n_answers
-    many = "the nearest" if n is None else N_IN_WORDS[n] if n < len(N_IN_WORDS) else str(n)
-    label = f":primary[**hear {many}**]"
+    label = f":primary[**hear {'the nearest' if example.n_answers is None else 'them'}**]"
     asked = _choices(example)
     if on_this_page:
         st.button(
@@ -103,6 +100,7 @@ def _choices(example: Example) -> dict[str, Any]:
         "hearing": example.hearing,
         "geometry": question.geometry,
         "versions": question.versions,
+        "together": not example.is_of_one_work,
         "performers": list(question.performers),
         "not": list(question.avoid),
         **question.aspects,

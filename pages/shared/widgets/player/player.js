@@ -10,6 +10,7 @@ import { View } from "./view.js";
 
 const REPORT_CALM_MS = 700; // quick comparing (1 2 1 2 ...) makes one report, not ten
 const PASSAGE_MIN = toFrames(1); // as in player.py
+const SOUND_LEFT = toFrames(1); // less is no place to go on from: a key would be answered by silence
 const ECHO_TOLERANCE = toFrames(0.06); // a passage comes back from Python rounded, to tenths of a second at most
 
 class Player {
@@ -178,13 +179,15 @@ class Player {
     this.#loadPeaks();
   }
 
-  /** Each row has its own time: the same place of the music is another second of it. */
+  /** Each row has its own time: the same place of the music is another second of it; where it has none, its moment. */
   #goOnBeside(before) {
     const besideOf = ({ track }) => toFrames(track.beside_s);
     const { voice, position } = this.engine;
     if (voice === before) return;
     this.engine.fit();
-    this.engine.moveTo(Math.max(0, Math.min(position - besideOf(before) + besideOf(voice), voice.length - 1)));
+    const place = position - besideOf(before) + besideOf(voice);
+    const isThere = place >= 0 && place + SOUND_LEFT <= voice.length;
+    this.engine.moveTo(isThere ? place : toFrames(this.#momentOf(voice)?.[0] ?? 0));
     this.#showRegion();
   }
 
@@ -221,7 +224,7 @@ class Player {
 
   get #hasPassage() {
     const { dragged, marks } = this.#selection;
-    return Boolean(dragged || this.engine.clock.region || marks.from !== null || marks.to !== null);
+    return Boolean(dragged || this.#region || marks.from !== null || marks.to !== null);
   }
 
   /** The passage begins or ends where the listener is; with its other end it is chosen. */
@@ -250,10 +253,12 @@ class Player {
   /** Escape: a drag is given up; else the region goes, and with it the passage that Python knows of. */
   #clearPassage() {
     if (!this.#selection.drop()) {
+      const isFromPython = this.#region?.trackId === null; // it was asked about by a link: nothing was told from here
       this.#region = null;
       this.#showRegion();
       this.#selection.follow(null);
       this.#sendPassage(null);
+      if (isFromPython) this.trigger("clear", true);
     }
     this.#refresh();
   }

@@ -189,6 +189,7 @@ def player(
     on_follow: Callable[[str], None] | None = None,
     on_take: Callable[[str, str], None] | None = None,
     on_open: Callable[[str], None] | None = None,
+    on_clear: Callable[[], None] | None = None,
 ) -> PlayerReport | None:
     """Show the player; the first track is the query, if there is one.
 
@@ -225,6 +226,8 @@ def player(
         of a path, or "ignore", no reason for anything.
     on_open : callable, optional
         Likewise, with the id of the track under whose row others are to be shown, or hidden.
+    on_clear : callable, optional
+        Likewise, without arguments, where the `region` that was given is cleared.
 
     Returns
     -------
@@ -258,6 +261,7 @@ def player(
         on_judge_change=lambda: _tell_judgement(st.session_state[key].judge, ids, on_judge),
         on_follow_change=lambda: _tell_follow(st.session_state[key].follow, ids, on_follow),
         on_open_change=lambda: _tell_follow(st.session_state[key].open, ids, on_open),
+        on_clear_change=on_clear if on_clear else lambda: None,
         on_take_change=lambda: _tell_taken(st.session_state[key].take, ids, on_take),
     )
     report, passage = _read_report(result.report), _read_passage(result.passage, tracks)
