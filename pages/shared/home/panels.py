@@ -13,6 +13,7 @@ from mess_core.workspace.workspace import DEMO
 from pages.shared.app import frame, jobs, resources
 from pages.shared.app.table import show_table
 from pages.shared.widgets.examples import show_examples
+from pages.shared.widgets.removal import offer_to_remove
 
 FLOW = """\
 audio (n_samples,)
@@ -72,6 +73,10 @@ def what_is_here() -> None:
         _show_libraries()
     if any(library.name == DEMO for library in libraries):
         _offer_to_remove_demo()
+    elif not jobs.is_under_way(DEMO, DemoRequest.kind):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("The demo library is not here. MESS makes it on this machine, in about half a minute.")
+            _demo_button()
 
 
 def _show_libraries() -> None:
@@ -96,19 +101,23 @@ def _show_libraries() -> None:
 
 
 def _offer_to_remove_demo() -> None:
+    is_whole = not jobs.is_under_way(DEMO, DemoRequest.kind)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
-            "The demo library was made on this machine by MESS itself: 24 short pieces, each by five invented "
-            "performers whose tempo, rubato, dynamics and articulation differ in known ways."
+            "The demo library is made on this machine by MESS itself: 24 short pieces, each by five invented "
+            "performers whose tempo, rubato, dynamics and articulation differ in known ways"
+            f"{'' if is_whole else '; the first of these 120 recordings are here, the others follow'}."
         )
-        if st.button("Remove the demo"):
-            resources.workspace().remove_library(DEMO)
-            st.rerun()
+        offer_to_remove(DEMO, "Remove the demo")
 
 
 def _offer_demo() -> None:
     frame.notice("No music yet", "Make the demo library (about half a minute), or add a folder of your own.")
-    if st.button("Make the demo library", type="primary"):
+    _demo_button(is_first=True)
+
+
+def _demo_button(*, is_first: bool = False) -> None:
+    if st.button("Make the demo library", type="primary" if is_first else "secondary"):
         submit(resources.workspace(), DemoRequest(DEFAULT))
         st.rerun()
 
