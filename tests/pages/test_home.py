@@ -52,3 +52,11 @@ def test_while_the_demo_is_made_home_says_that_more_of_it_follows(launch, home, 
     assert "the others follow" not in words(launch())
     submit(home, DemoRequest(DEFAULT))
     assert "the first of these 120 recordings are here, the others follow" in words(launch())
+
+
+def test_how_it_works_is_told_in_words_before_shapes(launch):
+    at = launch()
+    (opened,) = [each for each in at.expander if each.label == "How it works"]
+    kinds = [element.type for element in opened.children.values()]
+    assert kinds.index("markdown") < kinds.index("code")
+    assert "n_segments" not in words(at)
