@@ -407,6 +407,17 @@ class Opinions:
         ).fetchone()
         return int(row[0])
 
+    def n_on_library_alone(self, library: str) -> int:
+        """How many plays and verdicts of anybody are on tracks that are in this library and in no other."""
+        row = self.database.connection.execute(
+            "WITH alone AS (SELECT track_id FROM library_tracks GROUP BY track_id"
+            " HAVING count(*) = 1 AND max(library) = :library)"
+            " SELECT (SELECT count(*) FROM plays WHERE track_id IN alone)"
+            " + (SELECT count(*) FROM judgements WHERE track_id IN alone)",
+            {"library": library},
+        ).fetchone()
+        return int(row[0])
+
     def export(self, listener: str = ME) -> list[dict[str, Any]]:
         """Return everything kept of a listener, history included, oldest first, as JSON can hold it.
 

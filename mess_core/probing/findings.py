@@ -28,6 +28,7 @@ from mess_core.targets.registry import name_of
 from mess_core.words import counted, listed, spans
 
 MOST_NAMES = 6  # in one sentence
+NOT_YET = "not known yet"  # of what an unfinished discovery will say
 NOUNS = {"work": "work", "recording": "recording", "performer": "performer", "session": "session"}
 SPECTRA = ("log-mel", "MFCC")
 PLAINER = {  # what a baseline is, to somebody who has not read how probing is done
@@ -104,6 +105,7 @@ class Findings:
     n_more : how many more works (or what `noun` says) would halve the intervals
     doubts : sentences on what the reader must know before believing anything
     may_compare : whether anything may be said of baselines
+    is_unfinished : whether what is missing may still come: then nothing is told and nothing is untold
     classes : targets of classes that can be told; others are among `untold`
     left_out : classes that are in too few groups, a sentence each
     """
@@ -117,6 +119,7 @@ class Findings:
     n_more: int
     doubts: tuple[str, ...]
     may_compare: bool
+    is_unfinished: bool = False
     classes: tuple[ToldClasses, ...] = ()
     left_out: tuple[str, ...] = ()
 
@@ -139,7 +142,11 @@ class Findings:
         return tuple(said)
 
     def verdict(self, target: str) -> str:
-        """What is found of one target, in a few words; "" where nothing may be claimed."""
+        """What is found of one target, in a few words; "" where nothing may be claimed, and nothing will be."""
+        if target in dict(self.unprobed):
+            return dict(self.unprobed)[target]
+        if self.is_unfinished:
+            return NOT_YET
         for classes in self.classes:
             if classes.target == target:
                 better = "better than anything plainer" if classes.encodes else "told"
@@ -151,7 +158,7 @@ class Findings:
             if told.target == target:
                 rivals = _plainer([told.rival])
                 return f"told; not shown to be better than {rivals}" if rivals else "told"
-        return "no layer tells it reliably" if target in self.untold else dict(self.unprobed).get(target, "")
+        return "no layer tells it reliably" if target in self.untold else ""
 
     def _told_better(self, name: Callable[[str], str]) -> str:
         """By which layers: said once where they are the same."""
@@ -215,6 +222,7 @@ def findings_of(result: ProbeResult, group: str = "work", *, is_under_way: bool 
         n_more=groups_for_half(result.n_groups) if result.n_groups >= FEW_GROUPS else 0,
         doubts=doubts(result, noun, is_under_way=is_under_way),
         may_compare=may_compare,
+        is_unfinished=is_unfinished(result),
         classes=tuple(classes),
         left_out=tuple(said for each in result.targets if each.classes for said in each.classes.left_out),
     )
@@ -226,11 +234,16 @@ def _begun(name: str) -> str:
     return f"{name[:at]}{name[at : at + 1].upper()}{name[at + 1 :]}"
 
 
+def is_unfinished(result: ProbeResult) -> bool:
+    """Whether intervals, baselines or chance are still to be worked out. With too few groups none ever are."""
+    is_without = not result.has_null and (result.settings.n_permutations > 0 or not result.has_intervals)
+    return is_without and result.n_groups >= MIN_GROUPS
+
+
 def doubts(result: ProbeResult, noun: str, *, is_under_way: bool = True) -> tuple[str, ...]:
     """What the reader must know of the intervals and of the word "encodes", in one sentence each."""
-    n_groups, n_permutations = counted(result.n_groups, noun), result.settings.n_permutations
+    n_groups = counted(result.n_groups, noun)
     left_out = [said for each in result.targets if each.classes for said in each.classes.left_out]
-    is_unfinished = not result.has_null and (n_permutations > 0 or not result.has_intervals)
     said = []
     if all(summary.best_layer is None for summary in result.targets):
         reasons = Counter(summary.reason for summary in result.targets if summary.reason)
@@ -238,9 +251,9 @@ def doubts(result: ProbeResult, noun: str, *, is_under_way: bool = True) -> tupl
         return (f"Nothing could be probed{why}.",)
     if result.n_groups < MIN_GROUPS:
         said.append(f"Only {n_groups}: no interval can be given below {MIN_GROUPS}.")
-    elif is_unfinished and not is_under_way:
+    elif is_unfinished(result) and not is_under_way:
         said.append("Provisional: this discovery was ended before it was done. Run it again to finish it.")
-    elif is_unfinished:
+    elif is_unfinished(result):
         said.append(
             "The comparison with chance is not done yet: the word “encodes” waits for it."
             if result.has_intervals
@@ -256,7 +269,7 @@ def doubts(result: ProbeResult, noun: str, *, is_under_way: bool = True) -> tupl
         said.append(f"Only {n_groups}: the intervals are wide. {more} would halve them.")
     if left_out:
         said.append(f"{listed(left_out[:MOST_NAMES], joint='and')}.")
-    if result.has_intervals and result.why_no_word and not is_unfinished:
+    if result.has_intervals and result.why_no_word and not is_unfinished(result):
         said.append(f"Nothing here may be said to “encode”: {result.why_no_word}.")
     return tuple(said)
 

@@ -14,7 +14,9 @@ from mess_core.encoders.registry import DEFAULT
 from mess_core.search.examples import TRY_FROM, examples_of, served_first
 from mess_core.work.demo import DemoRequest
 from mess_core.work.extract import ExtractRequest
+from mess_core.work.map import MapRequest
 from mess_core.work.request import submit
+from mess_core.work.targets import TargetsRequest
 from pages.shared.widgets import examples
 from tests.pages.conftest import words
 from tests.planted import embed_works, plant_targets, plant_tracks, tracks_of_works
@@ -42,6 +44,10 @@ def links(at: AppTest) -> list[dict[str, list[str]]]:
     return [parse_qs(link.proto.query_string) for link in at.get("page_link") if "**hear" in link.proto.label]
 
 
+def ways_on(at: AppTest) -> list[str]:
+    return [link.proto.label for link in at.get("page_link")]
+
+
 def tries(at: AppTest) -> list[str]:
     return [button.key.removeprefix("try ") for button in at.button if (button.key or "").startswith("try ")]
 
@@ -67,22 +73,39 @@ def test_before_twenty_are_embedded_cards_are_grey_with_the_reason(launch, home,
     submit(home, ExtractRequest("planted", DEFAULT))
     at = launch(page, library="planted")
     assert all(title in words(at) for title in TITLES)
-    assert words(at).count("as soon as 20 recordings can be compared") == 5  # once a card, and in the line below
+    assert words(at).count("as soon as 20 recordings can be compared") == 1  # in the line below, for all cards
+    assert "These can be asked as soon as 20 recordings can be compared." in words(at)
     assert not links(at) and not tries(at)
 
 
 @pytest.mark.parametrize("page", [None, LISTEN])
 def test_where_nobody_works_on_it_the_line_says_what_to_do(launch, home, works, page):
-    assert "Embed them on the Library page" in words(launch(page, library="planted"))
+    at = launch(page, library="planted")
+    assert "Nobody is embedding them." in words(at) and "Embed them on Library" in ways_on(at)
 
 
 def test_with_twenty_three_cards_are_links_and_the_fourth_says_what_it_waits_for(launch, home, works):
     embed_works(home, works[:TRY_FROM])
     at = launch(library="planted")
     assert len(links(at)) == 3
-    assert "“As bright as this” can be asked as soon as brightness is measured. Discovery, on the Layers page" in words(
-        at
-    )
+    assert "“As bright as this” can be asked as soon as brightness is measured. Discovery measures it" in words(at)
+    assert "Run discovery on Layers" in ways_on(at)
+
+
+@pytest.mark.parametrize("page", [None, LISTEN])
+def test_in_a_small_library_one_card_is_not_these_and_other_work_does_not_measure(launch, home, page):
+    """Six recordings that nothing will probe by itself, while something else is being done."""
+    named = tracks_of_works()[:6]
+    plant_tracks(home, [replace(track, work=None, performer=None, instrument=None) for track in named])
+    embed_works(home, named)
+    submit(home, MapRequest("planted", DEFAULT))
+    at = launch(page, library="planted")
+    assert "“As bright as this” can be asked as soon as brightness is measured. Discovery measures it" in words(at)
+    assert "These" not in words(at) and "Run discovery on Layers" in ways_on(at)
+    submit(home, TargetsRequest("planted", DEFAULT))
+    at = launch(page, library="planted")
+    assert "“As bright as this” can be asked as soon as brightness is measured." in words(at)
+    assert "Discovery measures it" not in words(at) and "Run discovery on Layers" not in ways_on(at)
 
 
 def test_with_all_every_card_is_a_link_that_asks_its_question_and_no_other(launch, home, works):

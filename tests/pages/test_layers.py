@@ -12,6 +12,7 @@ from mess_core.encoders.hearings import layer_hearing
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.encoders.nano import NANO
 from mess_core.handover.own_targets import take_target
+from mess_core.probing.aspects import ASPECTS
 from mess_core.probing.discovery import Discovery, in_words, save
 from mess_core.probing.probe import add_null, fit_cells
 from mess_core.probing.result import ProbeCell, ProbeResult, ProbeSettings, TargetProbe
@@ -21,7 +22,8 @@ from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit
 from mess_core.workspace.scope import Scope
 from pages.shared.app import resources
-from pages.shared.layers import figures
+from pages.shared.app.table import show_table
+from pages.shared.layers import figures, panels
 from pages.shared.widgets import accents
 from pages.shared.widgets.accents import ACCENTS
 from pages.shared.widgets.charts import SERIES, faded
@@ -173,14 +175,18 @@ def test_the_table_has_the_numbers_of_the_picture(home, launch):
 # --- the heatmap -----------------------------------------------------------------------------------------------
 
 
-def discovery(cells: list[ProbeCell], n_layers: int, n_rows: int = 0) -> Discovery:
-    """A discovery by hand, of which figures need the result."""
+def discovery(cells: list[ProbeCell], n_layers: int, n_rows: int = 0, told: str = "", **result) -> Discovery:
+    """A discovery by hand, of which figures need the result; the target `told` is told with the layer chosen, too."""
     targets = list(dict.fromkeys(cell.target for cell in cells))
-    summaries = tuple(TargetProbe(target, best_layer=0, best_set=(0,)) for target in targets)
-    result = ProbeResult(
-        "track", n_rows, n_layers, 30, ProbeSettings(), ("g",) * n_rows, None, tuple(cells), summaries, True
+    summaries = tuple(
+        TargetProbe(target, best_layer=0, best_set=(0,), nested_r2_low=0.5 if target == told else -0.1)
+        for target in targets
     )
-    return Discovery("music", "nano", "f", "work", "track", (), "c", {}, n_rows, 0, "", result, {})
+    facts = {"has_null": True, **result}
+    found = ProbeResult(
+        "track", n_rows, n_layers, 30, ProbeSettings(), ("g",) * n_rows, None, tuple(cells), summaries, **facts
+    )
+    return Discovery("music", "nano", "f", "work", "track", (), "c", {}, n_rows, 0, "", found, {})
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -203,30 +209,96 @@ def test_columns_stand_by_dimension_under_its_name_in_its_colour(theme):
     assert headings["<b>your own</b>"] == getattr(ACCENTS[OWN], theme) and len(headings) == len(ACCENTS)
 
 
-def test_what_is_proven_is_full_and_outlined_and_the_rest_is_faded(theme):
-    """In either theme the accent, the stronger the more is told: what tells nothing is nearly the page itself."""
+def cell_of(target: str, layer: int, r2: float, **facts) -> ProbeCell:
+    return ProbeCell(layer, target, "track", alpha=1.0, r2=r2, r2_low=r2 - 0.2, **facts)
+
+
+def drawn(found: Discovery, quantity: str = "r2") -> list[tuple[str, float, str, float]]:
+    """Of each cell the colour, its strength, the colour of its line and how wide that is."""
+    marker = figures.heatmap(found, quantity).to_dict()["data"][0]["marker"]
+    parts = [(colour.rpartition(",")[0], float(colour.rpartition(",")[2].rstrip(")"))) for colour in marker["color"]]
+    lines = zip(marker["line"]["color"], marker["line"]["width"], strict=True)
+    return [(*part, *line) for part, line in zip(parts, lines, strict=True)]
+
+
+def test_proven_told_and_not_told_are_drawn_apart(theme):
+    """Proven is full and outlined; told is fainter with a fine line; not told is grey, however high its R²."""
     cells = [
-        ProbeCell(0, "tempo", "track", alpha=1.0, r2=1.0, gain_low=0.1),
-        ProbeCell(1, "tempo", "track", alpha=1.0, r2=1.0, gain_low=-0.1),
-        ProbeCell(2, "tempo", "track", alpha=1.0, r2=0.4, gain_low=0.1),
-        ProbeCell(3, "tempo", "track", alpha=1.0, r2=-0.5, gain_low=None),
-        ProbeCell(4, "tempo", "track", reason="undefined for every row"),
+        cell_of("tempo", 0, 1.0, label="high", gain_low=0.1),
+        cell_of("tempo", 1, 1.0, label="high", gain_low=-0.1),
+        cell_of("tempo", 2, 0.4, label="high", gain_low=0.1),
+        cell_of("tempo", 3, 0.4, label="none"),
+        cell_of("rubato", 0, 1.0, label="high"),  # of one layer, chosen because it looks best: it flatters itself
+        cell_of("rubato", 1, -0.5, label="none"),
+        ProbeCell(2, "rubato", "track", reason="undefined for every row"),
     ]
-    bars = figures.heatmap(discovery(cells, 5), "r2").to_dict()["data"][0]
-    accent, strengths = getattr(ACCENTS["rhythm"], theme), []
-    for colour in bars["marker"]["color"][:4]:
-        assert colour.rpartition(",")[0] == faded(accent, 1).rpartition(",")[0]
-        strengths.append(float(colour.rpartition(",")[2].rstrip(")")))
-    assert strengths[0] == 1 > strengths[1] > strengths[2] > strengths[3] > 0 and strengths[3] < 0.1
-    assert bars["marker"]["color"][4] == "rgba(0, 0, 0, 0)"
-    assert [width > 0 for width in bars["marker"]["line"]["width"]] == [True, False, True, False, False]
-    assert [list(each) for each in bars["customdata"]] == [[layer, "tempo"] for layer in range(5)]
+    shown = drawn(discovery(cells, 4, told="tempo"))
+    accent, grey = (faded(getattr(each, theme), 1).rpartition(",")[0] for each in (ACCENTS["rhythm"], accents.GREY))
+    assert [colour for colour, *_ in shown[:6]] == [accent, accent, accent, grey, grey, grey]
+    strengths = [strength for _, strength, *_ in shown]
+    assert strengths[0] == 1 > strengths[1] > strengths[2] > strengths[3] > strengths[5] > 0
+    assert strengths[1] > 1.5 * strengths[4] and shown[6][0] == "rgba(0, 0, 0" and strengths[6] == 0
+    widths = [width for *_, width in shown]
+    assert widths[0] == widths[2] > widths[1] > 0 == max(widths[3:])
+    assert shown[0][2] == getattr(figures.INK, theme) and shown[1][2] == getattr(ACCENTS["rhythm"], theme)
+
+
+@pytest.mark.parametrize("quantity", ["gain", "r2"])
+def test_what_is_told_stands_out_whatever_is_shown(theme, quantity):
+    """Gains are small where nothing is proven: the picture is not blank all the same."""
+    told, untold = cell_of("tempo", 0, 0.6, label="medium", gain=0.1), cell_of("rubato", 0, 0.6, label="none", gain=0.1)
+    one, other = drawn(discovery([told, untold], 1, told="tempo"), quantity)
+    assert one[3] > 0 == other[3] and one[1] > 1.2 * other[1] > 0.1
+
+
+def test_while_nothing_is_compared_no_cell_is_called_told_or_untold(theme):
+    cells = [ProbeCell(layer, "tempo", "track", alpha=1.0, r2=0.6 * layer) for layer in (0, 1)]
+    found = discovery(cells, 2, has_null=False)
+    accent = faded(getattr(ACCENTS["rhythm"], theme), 1).rpartition(",")[0]
+    assert [(colour, width) for colour, _, _, width in drawn(found)] == [(accent, 0), (accent, 0)]
+    assert "how sure that is, and better than what, is not known yet" in figures.describe(cells[1], found.result)
+    assert "evidence" not in figures.describe(cells[1], found.result)
+
+
+@pytest.mark.slow
+def test_a_provisional_result_says_of_nothing_that_it_is_not_told(home, launch):
+    """R² alone: neither the heatmap nor the table of aspects nor a cell takes what is not known for a no."""
+    plant_library(home, NANO, MFCC)
+    gathered = Scope(home, "planted", NANO).gather("work", "track")
+    bare = replace(gathered.data, baselines={}, identities={})
+    quick = fit_cells(bare, replace(QUICK, n_bootstraps=0))
+    save(home.paths, NANO, gathered, replace(quick, settings=ProbeSettings()), "planted", "work")
+    submit(home, ProbeRequest("planted", NANO.id, "work", "track"))
+    at = launch("pages/2_Layers.py", library="planted", encoder="nano", target="spectral_centroid", at="1")
+    said = words(at)
+    assert "Provisional: R² alone so far" in said and "better than something plainer, is not known yet" in said
+    assert "No cell is shown" not in said and "Told best" not in said
+    assert "Whether it is told, and where best, is not known yet." in said
+    table = next(frame.value for frame in at.dataframe if "aspect" in frame.value.columns)
+    assert set(table["evidence"]) == {"not known yet"} and not table["best in"].any()
+    (view,) = [each for each in at.segmented_control if (each.key or "").startswith("view ")]
+    view.set_value("Table").run()
+    table = next(frame.value for frame in at.dataframe if "property" in frame.value.columns).set_index("property")
+    assert table.loc["Brightness", "found"] == "not known yet"
+
+
+@pytest.mark.slow
+def test_every_aspect_is_in_sight_and_evidence_is_kept_apart_from_gain(home, launch, monkeypatch):
+    """Below its tenth row a table would hide legato."""
+    plant_discovery(home, NANO, ProbeSettings())
+    options = {}
+    monkeypatch.setattr(panels, "show_table", lambda rows, **given: options.update(given) or show_table(rows, **given))
+    at = launch("pages/2_Layers.py", library="planted", encoder="nano")
+    table = next(frame for frame in at.dataframe if "aspect" in frame.value.columns)
+    assert list(table.value["aspect"]) == [aspect.replace("_", " ") for aspect in ASPECTS]
+    assert options["height"] == "content"
+    assert "That it does so better than something plainer, such as a spectrum, is another question" in words(at)
 
 
 def test_another_run_has_the_same_colours_on_the_same_scale():
     """What a cell looks like depends on nothing but itself."""
-    one = ProbeCell(0, "tempo", "track", alpha=1.0, r2=0.3, gain_low=-0.1)
-    others = [ProbeCell(layer, "tempo", "track", alpha=1.0, r2=0.9, gain_low=0.5) for layer in (1, 2)]
+    one = cell_of("tempo", 0, 0.3, gain_low=-0.1)
+    others = [cell_of("tempo", layer, 0.9, gain_low=0.5) for layer in (1, 2)]
     alone, among = (figures.heatmap(discovery(cells, len(cells)), "r2") for cells in ([one], [one, *others]))
     assert alone.data[0].marker.color[0] == among.data[0].marker.color[0]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +26,12 @@ from mess_core.work.map import MapRequest
 from mess_core.work.request import submit
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
-from pages.shared.map import chosen, large, packs
+from pages.shared.map import chosen, large, packs, panels
+from pages.shared.map import figures as map_figures
+from pages.shared.map.figures import Colour
 from pages.shared.map.points import points
 from pages.shared.widgets import pickers
+from pages.shared.widgets.charts import MOST_APART, PALETTE
 from tests.conftest import move_in, work
 from tests.pages.conftest import figures, words
 from tests.planted import plant_tags
@@ -311,3 +316,74 @@ def test_on_a_map_of_very_many_a_recording_is_found_by_words(launch, home, monke
     assert found.startswith("nocturne 17")
     at.text_input(key="words to find").set_value("mazurka").run()
     assert "Nothing here is called so." in words(at) and not at.exception
+
+
+# --- what is not to be taken at its face ------------------------------------------------------------------------
+
+
+def test_a_map_of_few_says_that_they_are_few_and_where_pca_is_better_that_it_is(launch, drawn):
+    assert "12 recordings are too few for a map" in words(launch("pages/3_Map.py", library="music"))
+    view = load_view(Scope(drawn, "music", MEL), 0)
+    many = replace(view, track_ids=tuple(f"t{n}" for n in range(40)))
+    worse, better = (replace(view.pca_trust, trustworthiness=view.trust.trustworthiness + by) for by in (-0.1, 0.1))
+    assert panels._doubts(replace(many, pca_trust=worse)) == []
+    (said,) = panels._doubts(replace(many, pca_trust=better))
+    assert "PCA's plain picture is the more trustworthy one here" in said
+
+
+def test_a_map_that_waits_is_not_said_to_be_drawn(launch, home, bright):
+    submit(home, MapRequest("music", MEL.id))
+    said = words(launch("pages/3_Map.py", library="music", encoder=MEL.id))
+    assert "It waits for its turn" in said and "stands here then" not in said
+
+
+# --- colours of names ---------------------------------------------------------------------------------------------
+
+
+SEEN_BY = {  # linear RGB as such eyes see it (Machado, Oliveira and Fernandes 2009, severity 1)
+    "most": np.eye(3),
+    "protanopes": np.array([
+        [0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998],
+    ]),
+    "deuteranopes": np.array([
+        [0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881],
+    ]),
+    "tritanopes": np.array([
+        [1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900],
+    ]),
+}  # fmt: skip
+TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.119192, 0.9503041]]
+)
+
+
+def linear(colour: str) -> np.ndarray:
+    values = np.array([int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)])
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    """CIELAB of linear RGB: a distance of 2.3 is just seen where two colours touch."""
+    x, y, z = np.cbrt(TO_XYZ @ rgb.clip(0, 1) / (TO_XYZ @ np.ones(3)))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("eyes", SEEN_BY)
+def test_the_eight_most_frequent_names_are_told_apart(eyes):
+    seen = [lab(SEEN_BY[eyes] @ linear(colour)) for colour in PALETTE[:MOST_APART]]
+    assert min(np.linalg.norm(one - other) for one, other in combinations(seen, 2)) > 25
+    assert len(set(PALETTE)) == len(PALETTE)
+
+
+@pytest.mark.parametrize("page", ["#ffffff", "#12151d"])
+def test_they_stand_out_from_the_page(page):
+    light = [float(TO_XYZ[1] @ linear(colour)) for colour in (*PALETTE, page)]
+    for each in light[:-1]:
+        assert (max(each, light[-1]) + 0.05) / (min(each, light[-1]) + 0.05) > 2
+
+
+def test_rare_names_do_not_take_the_colours_of_frequent_ones():
+    names = [f"a{n}" for n in range(4)] + [f"b{n % 8}" for n in range(16)]  # the rare ones come first in the alphabet
+    shade = map_figures.shades(Colour("instrument", names=names))
+    assert {shade[f"b{n}"] for n in range(8)} == set(PALETTE[:MOST_APART]) and list(shade) == sorted(shade)
+    assert len(set(shade.values())) == 12

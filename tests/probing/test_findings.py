@@ -65,7 +65,7 @@ def test_where_nothing_may_be_claimed_its_sentence_stands_alone(planted, forbid,
     found = findings_of(forbid(planted))
     assert not (found.better or found.readable or found.untold) and found.sentences() == ()
     assert said in found.doubts[0]
-    assert found.verdict("onset_density") == ""
+    assert found.verdict("onset_density") == ("not known yet" if "not done yet" in said else "")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import streamlit as st
 
 from mess_core.catalogue.catalogue import ALL
 from mess_core.errors import MessError
-from mess_core.storage.jobs import Job
+from mess_core.storage.jobs import PRIORITY_WAITED_FOR, Job
 from mess_core.work.kinds import asked
 from mess_core.work.request import Request, short
 from mess_core.workspace.workspace import DEMO, Workspace
@@ -61,7 +61,14 @@ def follow(sentence: Callable[[], str], job: Job, n_before: int = 0, n_jobs: int
 def _follow(sentence: Callable[[], str], job_id: int, n_before: int, n_jobs: int) -> None:
     with frame.explain_errors():
         job = resources.workspace().jobs.get(job_id)
-        st.progress((n_before + share_of(job)) / n_jobs, text=frame.plain(sentence()))
+        st.progress((n_before + share_of(job)) / n_jobs, text=frame.plain(_as_it_stands(sentence(), job)))
+
+
+def _as_it_stands(sentence: str, job: Job) -> str:
+    """A line on work, which may not have begun; what somebody waits for begins in a moment."""
+    if job.state != "queued" or job.priority >= PRIORITY_WAITED_FOR:
+        return sentence
+    return f"{sentence} It waits for its turn." if sentence.endswith(".") else f"{sentence} · waits for its turn"
 
 
 def share_of(job: Job) -> float:

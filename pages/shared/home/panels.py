@@ -13,13 +13,21 @@ from mess_core.workspace.workspace import DEMO
 from pages.shared.app import frame, jobs, resources
 from pages.shared.app.table import show_table
 from pages.shared.widgets.examples import show_examples
+from pages.shared.widgets.removal import offer_to_remove
 
-FLOW = """\
+STEPS = """\
+1. A recording is cut into **segments** of five seconds, a new one every two and a half.
+2. An **encoder**, which was trained once and is frozen, listens to each and writes down numbers: some for each of its
+   layers. The first layers are near to the sound, later ones to what it was trained to hear.
+3. The numbers of all segments are averaged: one row of numbers for each layer is what is kept of a **recording**.
+4. Rows are compared, layer by layer, with those of every other recording of the library.
+"""
+SHAPES = """\
 audio (n_samples,)
-  → segments of 5 s, one every 2.5 s      (n_segments, segment_samples)
-  → hidden states of a frozen encoder     (n_segments, n_layers, n_frames, dim)
-  → mean over frames, then over segments  (n_layers, dim) for every track
-  → cosine, layer by layer, to every other track of the library
+  → segments            (n_segments, segment_samples)
+  → hidden states       (n_segments, n_layers, n_frames, dim)
+  → mean over frames, then over segments    (n_layers, dim)
+  → cosine, layer by layer, to every other track
 """
 
 
@@ -72,6 +80,10 @@ def what_is_here() -> None:
         _show_libraries()
     if any(library.name == DEMO for library in libraries):
         _offer_to_remove_demo()
+    elif not jobs.is_under_way(DEMO, DemoRequest.kind):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("The demo library is not here. MESS makes it on this machine, in about half a minute.")
+            _demo_button()
 
 
 def _show_libraries() -> None:
@@ -96,29 +108,34 @@ def _show_libraries() -> None:
 
 
 def _offer_to_remove_demo() -> None:
+    is_whole = not jobs.is_under_way(DEMO, DemoRequest.kind)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
-            "The demo library was made on this machine by MESS itself: 24 short pieces, each by five invented "
-            "performers whose tempo, rubato, dynamics and articulation differ in known ways."
+            "The demo library is made on this machine by MESS itself: 24 short pieces, each by five invented "
+            "performers whose tempo, rubato, dynamics and articulation differ in known ways"
+            f"{'' if is_whole else '; the first of these 120 recordings are here, the others follow'}."
         )
-        if st.button("Remove the demo"):
-            resources.workspace().remove_library(DEMO)
-            st.rerun()
+        offer_to_remove(DEMO, "Remove the demo")
 
 
 def _offer_demo() -> None:
     frame.notice("No music yet", "Make the demo library (about half a minute), or add a folder of your own.")
-    if st.button("Make the demo library", type="primary"):
+    _demo_button(is_first=True)
+
+
+def _demo_button(*, is_first: bool = False) -> None:
+    if st.button("Make the demo library", type="primary" if is_first else "secondary"):
         submit(resources.workspace(), DemoRequest(DEFAULT))
         st.rerun()
 
 
 def how_it_works() -> None:
-    """The one picture."""
+    """In words, and for those who compute with it, in shapes."""
     with st.expander("How it works"):
-        st.code(FLOW, language=None, wrap_lines=True)
+        st.markdown(STEPS)
         st.write(
-            "The encoder was trained once and is frozen; what it hears differs with depth. Similarity is measured "
-            "after the part that all recordings share was removed, and placed among the pairs of the library itself, "
-            "so that a number means something."
+            "Similarity is measured after the part that all recordings share was removed, and placed among the pairs "
+            "of the library itself, so that a number means something."
         )
+        st.caption("The same in the shapes of its arrays:")
+        st.code(SHAPES, language=None, wrap_lines=True)

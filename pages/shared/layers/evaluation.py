@@ -15,7 +15,9 @@ from mess_core.probing.aspects import ASPECTS
 from mess_core.search.hubness import HUB_SKEWNESS
 from mess_core.words import counted, listed
 from mess_core.work.evaluate import PLAIN, EvaluateRequest
+from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit, under_way
+from mess_core.work.targets import TargetsRequest
 from mess_core.workspace.scope import Scope
 from pages.shared.app import jobs, resources, state
 from pages.shared.app.frame import aspect_title, plain
@@ -36,7 +38,13 @@ NEAR = Accent("#3559c7", "#7d9bff")  # in the leak matrix
 def show_faithfulness(scope: Scope) -> None:
     """In a sentence, and the leak matrix: what a search by one aspect finds in every other."""
     st.subheader("Do aspects find what they say?", anchor=False, help=define("leak", "direction"))
-    kept = _kept(scope, "faithfulness", "This is measured by itself after discovery.")
+    leading = [under_way(scope.workspace, kind, **_of(scope)) for kind in (ProbeRequest, TargetsRequest)]
+    hint = (
+        "It is measured by itself after discovery, which has not ended."
+        if any(leading)
+        else "Recordings are searched for by every aspect, and what is found is looked at in all others."
+    )
+    kept = _kept(scope, "faithfulness", hint)
     if kept is None or not isinstance(kept.result, Faithfulness):
         return
     result = kept.result
@@ -251,16 +259,21 @@ def _show_hubs(study: SimilarityStudy) -> None:
     )
 
 
+def _of(scope: Scope) -> dict[str, str]:
+    return {"library": scope.library, "encoder_id": scope.info.id}
+
+
 def _kept(scope: Scope, what: What, hint: str) -> Evaluation | None:
     """The kept evaluation, with the way to make it, or make it again."""
     kept = resources.evaluation(scope, what)
-    why = f"Not measured yet. {hint}" if kept is None else kept.why_again(scope.content)
+    request = EvaluateRequest(scope.library, scope.info.id, what)
+    job = under_way(scope.workspace, EvaluateRequest, **vars(request))
+    why = f"{'Not measured yet' if job is None else 'It is not there yet'}. {hint}"
+    why = why if kept is None else kept.why_again(scope.content)
     if why and what == "faithfulness" and resources.own_discovery(scope) is None:
         st.caption("Aspects are judged by a discovery with the usual settings: run that first, above.")
     elif why:
         st.caption(why)
-        request = EvaluateRequest(scope.library, scope.info.id, what)
-        job = under_way(scope.workspace, EvaluateRequest, **vars(request))
         if jobs.work_button("Measure", job, key=f"evaluate {what}"):
             submit(scope.workspace, request)
             st.rerun()

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import plotly.graph_objects as go
 
 from mess_core.numbers import number, percent
 from mess_core.probing.discovery import Discovery
-from mess_core.probing.findings import plainer
+from mess_core.probing.findings import NOT_YET, findings_of, is_unfinished, plainer
 from mess_core.probing.result import ClassScores, ProbeCell, ProbeResult, TargetProbe
 from mess_core.targets.base import Target
 from mess_core.targets.registry import OWN, TARGETS
 from mess_core.words import counted
+from pages.shared.widgets.accents import GREY as UNTOLD_GREY
 from pages.shared.widgets.accents import Accent, accent_of_dimension, accent_of_target
 from pages.shared.widgets.charts import GREYS, SERIES, faded, plain
 
 # What a cell shows: its title, and what that is.
 QUANTITIES = {
     "r2": ("R²", "the share of the differences between recordings that the layer tells (R²)"),
-    "gain": ("Gain", "how much larger a share of them it tells than the best of what is plainer (gain in R²)"),
-    "r2_low": ("At least", "the share of them that it tells at least (lower end of the 95 % interval of R²)"),
+    "gain": (
+        "Gain",
+        "how much more of the differences between recordings the layer tells than the best of what is plainer (gain in "
+        "R²)",
+    ),
+    "r2_low": (
+        "At least",
+        "the share of the differences between recordings that the layer tells at least (lower end of the 95 % interval "
+        "of R²)",
+    ),
 }
 GREY = GREYS[0]
 MAX_GROUPS = 15  # boxes in one figure
@@ -31,18 +40,23 @@ MAX_POINTS = 2000  # in one scatter: each is an element of the page
 CELL_PX = 23  # height of a row
 GAP = 0.7  # between the columns of two dimensions, in columns
 FAINTEST, UNPROVEN = 0.05, 0.6  # of a cell that tells nothing; and how strong a cell is that is not proven
+UNTOLD = 0.08, 0.36  # the faintest and strongest grey of a cell that does not tell its property reliably
+FULL = {"gain": 0.2}  # the value at which a cell is as strong as it gets, where that is not 1: gains are small
 HEADINGS = {OWN: "your own"}  # of a dimension that is not called by its name
 INK, OPENED = Accent("#101624", "#e8ebf4"), Accent("#3559c7", "#7d9bff")  # of outlines; of the one around what is open
 
 
 def heatmap(discovery: Discovery, quantity: str, opened: tuple[int, str] | None = None) -> go.Figure:
-    """Layers upward, targets side by side by musical dimension, in its colour; what is proven is full and outlined.
+    """Layers upward, targets side by side by musical dimension; what is proven is full and outlined.
 
+    What is told, but not proven, has the colour of its dimension and a fine line; what is not told is grey.
     The cells are bars: these carry the hover and the click, which the cells of Plotly's heatmap do not.
     """
     place, begins = _columns(discovery)
     cells = [cell for cell in discovery.result.cells if cell.target in place]
     n_layers = discovery.result.n_layers
+    untold = {cell.target for cell in cells} - told_of(discovery)
+    states = [_state(cell, discovery.result, untold) for cell in cells]
     figure = go.Figure(
         go.Bar(
             x=[place[cell.target] for cell in cells],
@@ -50,8 +64,14 @@ def heatmap(discovery: Discovery, quantity: str, opened: tuple[int, str] | None 
             y=[0.9] * len(cells),
             width=0.92,
             marker={
-                "color": [_colour(cell, quantity) for cell in cells],
-                "line": {"color": INK.now, "width": [1.6 if is_gain(cell) else 0 for cell in cells]},
+                "color": [_colour(cell, quantity, state) for cell, state in zip(cells, states, strict=True)],
+                "line": {
+                    "color": [
+                        INK.now if state == PROVEN else accent_of_target(cell.target).now
+                        for cell, state in zip(cells, states, strict=True)
+                    ],
+                    "width": [LINES_PX.get(state, 0) for state in states],
+                },
             },
             customdata=[[cell.layer, cell.target] for cell in cells],
             text=[describe(cell, discovery.result) for cell in cells],
@@ -105,13 +125,34 @@ def _columns(discovery: Discovery) -> tuple[dict[str, float], dict[str, float]]:
     return place, begins
 
 
-def _colour(cell: ProbeCell, quantity: str) -> str:
-    """The accent of the target's dimension: as strong as the cell tells, fainter where that proves nothing."""
+PROVEN, TOLD, GUESSED = "proven", "told", "not known yet"  # of a cell; one that is none of these tells nothing reliably
+LINES_PX = {PROVEN: 1.8, TOLD: 0.8}
+
+
+def _state(cell: ProbeCell, result: ProbeResult, untold: Collection[str]) -> str:
+    if is_unfinished(result) or not result.has_intervals:
+        return GUESSED
+    if is_gain(cell):
+        return PROVEN
+    return TOLD if cell.label != "none" and cell.target not in untold else ""
+
+
+def told_of(discovery: Discovery) -> set[str]:
+    """The targets that can be told from some layer, as the first sentences of the page say it."""
+    found = findings_of(discovery.result, discovery.group)
+    return {each.target for each in (*found.classes, *found.better, *found.readable)}
+
+
+def _colour(cell: ProbeCell, quantity: str, state: str) -> str:
+    """The accent of the target's dimension, as strong as the cell tells; grey where it does not do so reliably."""
     value = getattr(cell, quantity)
     if value is None:
         return "rgba(0, 0, 0, 0)"
-    strength = FAINTEST + (1 - FAINTEST) * min(max(value, 0.0), 1.0)
-    return faded(accent_of_target(cell.target).now, strength if is_gain(cell) else UNPROVEN * strength)
+    share = min(max(value / FULL.get(quantity, 1.0), 0.0), 1.0)
+    if not state:
+        return faded(UNTOLD_GREY.now, UNTOLD[0] + (UNTOLD[1] - UNTOLD[0]) * share)
+    strength = FAINTEST + (1 - FAINTEST) * share
+    return faded(accent_of_target(cell.target).now, strength if state == PROVEN else UNPROVEN * strength)
 
 
 def in_order(result: ProbeResult) -> list[str]:
@@ -136,12 +177,16 @@ def describe(cell: ProbeCell, result: ProbeResult) -> str:
     head = f"<b>{plain(target.title)}</b>, layer {cell.layer}"
     if cell.r2 is None:
         return f"{head}<br>no value: {plain(cell.reason)}"
+    if cell.r2_low is None and is_unfinished(result):
+        told = "R²" if cell.classes is None else "errors of guessing that it avoids:"
+        return f"{head}<br>{told} {number(cell.r2)}; how sure that is, and better than what, is {NOT_YET}"
     if cell.classes is not None:
         return "<br>".join([head, *_describe_classes(cell, cell.classes, result), *_encodes(cell)])
+    evidence = NOT_YET if is_unfinished(result) else cell.label
     lines = [
         head,
         f"measured as {plain(target.measured_as)}{f' ({plain(target.unit)})' if target.unit else ''}",
-        f"R² {number(cell.r2)}, interval {number(cell.r2_low)} to {number(cell.r2_high)}; evidence: {cell.label}",
+        f"R² {number(cell.r2)}, interval {number(cell.r2_low)} to {number(cell.r2_high)}; evidence: {evidence}",
         f"best of what is plainer, {plainer(cell.baseline_name or '')}: {number(cell.baseline)}",
         f"gain {number(cell.gain)}, interval {number(cell.gain_low)} to {number(cell.gain_high)}",
         f"p (best of all cells) {'not yet' if cell.p_adj is None else number(cell.p_adj)}",
@@ -161,13 +206,14 @@ def _describe_classes(cell: ProbeCell, told: ClassScores, result: ProbeResult) -
     """The shares that are right, beside guessing, and what the cell's strength is."""
     facts = result.target(cell.target).classes
     guessed = None if facts is None or facts.commonest is None else 100 * facts.commonest
+    evidence = NOT_YET if is_unfinished(result) else cell.label
     return [
         f"{share(told.accuracy)} right, interval {share(told.accuracy_low)} to {share(told.accuracy_high)}; "
         f"guessing the commonest {percent(guessed)}",
         f"as a mean over classes {share(told.balanced)}, interval {share(told.balanced_low)} to "
         f"{share(told.balanced_high)}",
         f"AUC {number(told.auc)}, interval {number(told.auc_low)} to {number(told.auc_high)}",
-        f"errors of guessing that it avoids: {number(cell.r2)}; evidence: {cell.label}",
+        f"errors of guessing that it avoids: {number(cell.r2)}; evidence: {evidence}",
         f"best of what is plainer, {plainer(cell.baseline_name or '')}: {number(cell.baseline)}",
         f"gain {number(cell.gain)}, interval {number(cell.gain_low)} to {number(cell.gain_high)}",
         f"p (best of all cells) {'not yet' if cell.p_adj is None else number(cell.p_adj)}",

@@ -23,7 +23,7 @@ from mess_core.probing.ceiling import is_companion
 from mess_core.probing.columns import names_kept
 from mess_core.probing.data import UNTRAINED
 from mess_core.probing.discovery import GROUPS, MIN_TRACKS, Discovery, in_words
-from mess_core.probing.findings import NOUNS, Findings, findings_of
+from mess_core.probing.findings import NOT_YET, NOUNS, Findings, findings_of, is_unfinished
 from mess_core.probing.replication import replicate
 from mess_core.probing.result import ClassFacts, ProbeResult, ProbeSettings, TargetProbe
 from mess_core.probing.rows import Row
@@ -108,7 +108,7 @@ def say_what_was_found(scope: Scope, found: Discovery | None, group: str, level:
     """The first words of the page: what this discovery says, and whatever changes how far to believe it."""
     if found is None:
         if (job := _asked(scope, group, level)) is not None:
-            jobs.wait_for(job, "What each layer tells is being worked out, and is then shown here.")
+            jobs.wait_for(job, "What each layer tells is worked out, and is then shown here.")
             return
         n_tracks, n_embedded = scope.workspace.catalogue.n_tracks(scope.library), scope.n_embedded
         if resources.own_discovery(scope) is not None:
@@ -386,20 +386,40 @@ def show_heatmap(found: Discovery, *, is_beside: bool = False) -> None:
                 config=_camera(found, quantity),
                 alt="How well every layer tells every property",
             )
-        is_any_proven = any(figures.is_gain(each) for each in found.result.cells)
-        outlined = (
-            "Full and outlined: better than everything plainer that it was compared with; faded: not shown to be."
-        )
-        none = "No cell is shown to be better than everything plainer that it was compared with, so all are faded."
-        st.caption(
-            f"{outlined if is_any_proven else none} "
-            f"Colour: the musical dimension; its strength: {figures.QUANTITIES[quantity][1]}. "
-            "Click a cell to look closer."
-        )
+        st.caption(f"{_what_cells_say(found)} {_what_strength_says(found, quantity)} Click a cell to look closer.")
     if opened:
         _show_cell(found, *opened, is_beside=is_beside)
         if not is_beside and REVEALED in st.session_state:
             _reveal(key="reveal", data={"click": st.session_state[REVEALED]})
+
+
+def _what_cells_say(found: Discovery) -> str:
+    """How what is shown, what is told and what is not told look apart; only of what there is."""
+    result, told = found.result, figures.told_of(found)
+    if is_unfinished(result):
+        return f"What of this is told, and better than something plainer, is {NOT_YET}: colours are R² alone."
+    if not result.has_intervals:
+        return "Of what of this is told nothing can be said: colours are R² alone."
+    untold = {each.target for each in result.targets if each.best_layer is not None} - told
+    said = []
+    if any(figures.is_gain(each) for each in result.cells):
+        said.append("Full and outlined: better than everything plainer that it was compared with.")
+    elif told:
+        said.append("No cell is shown to be better than everything plainer that it was compared with.")
+    if told:
+        said.append("With a fine line: told, but not shown to be better.")
+    if untold or any(each.label == "none" for each in result.cells):
+        said.append("Grey: not told reliably.")
+    return " ".join(said)
+
+
+def _what_strength_says(found: Discovery, quantity: str) -> str:
+    """What the colour of a cell is, and how strong it is."""
+    gains = [cell.gain for cell in found.result.cells if cell.gain is not None]
+    scale = f"; full from {number(figures.FULL[quantity])} on" if quantity in figures.FULL else ""
+    if quantity == "gain" and gains:
+        scale += f", the largest here is {number(max(gains))}" if max(gains) > 0 else ", and here none is above 0"
+    return f"Colour: the musical dimension; its strength: {figures.QUANTITIES[quantity][1]}{scale}."
 
 
 def _show_table(found: Discovery, quantity: str) -> None:
@@ -530,9 +550,13 @@ def _show_cell(found: Discovery, layer: int, target: str, *, is_beside: bool) ->
         alt="Residuals of each group",
     )
     which = "; which of them is best cannot be told" if len(summary.best_set) > 1 else ""
-    st.caption(f"Told best in {spans('layer', summary.best_set)}{which}.")
+    if is_unfinished(result):
+        st.caption(f"Whether it is told, and where best, is {NOT_YET}.")
+    else:
+        best = "Told best" if target in figures.told_of(found) else "Not told reliably; highest"
+        st.caption(f"{best} in {spans('layer', summary.best_set)}{which}.")
     with st.expander("Details: how sure that is"):
-        st.caption(_how_sure(summary))
+        st.caption(_how_sure(summary, is_open=is_unfinished(result)))
     rows = [int(point["customdata"]) for point in event.selection.points if "customdata" in point]
     if rows:
         _play(named[rows[0]], key=f"player {found.title}")
@@ -567,9 +591,11 @@ def _show_classes(found: Discovery, summary: TargetProbe, facts: ClassFacts, lay
         st.caption(frame.plain(f"{left_out}."))
 
 
-def _how_sure(summary: TargetProbe) -> str:
+def _how_sure(summary: TargetProbe, *, is_open: bool) -> str:
     """What the figures of one target rest on, for who knows how probing is done."""
     said = []
+    if summary.nested_r2_low is None and is_open:
+        return f"How sure it is, is {NOT_YET}."
     if len(summary.best_set) > 1:
         said.append("The best layers are within one standard error of each other.")
     said.append(
@@ -605,17 +631,25 @@ def _play(named: NamedRow, key: str) -> None:
 def show_aspects(found: Discovery) -> None:
     """What a listener may ask for, and what supports it."""
     st.subheader("What one can ask for", anchor=False, help=define("aspect", "evidence", "target"))
+    is_open = is_unfinished(found.result)
     show_table(
         [
             {
                 "aspect": frame.aspect_title(name),
-                "evidence": evidence.label,
-                "best in": spans("layer", evidence.layers) if evidence.has_evidence else "",
+                "evidence": NOT_YET if is_open else evidence.label,
+                "best in": spans("layer", evidence.layers) if evidence.has_evidence and not is_open else "",
                 "measured by": listed([target_of(target).measured_as for target in evidence.targets]),
             }
             for name, evidence in found.aspects.items()
         ],
+        height="content",  # all of them: what is below the edge of a table nobody finds
+        alt="What one can ask for, with its evidence",
     )
+    if not is_open:
+        st.caption(
+            "Evidence says how surely this encoder tells it at all. That it does so better than something plainer, "
+            "such as a spectrum, is another question: that is the gain."
+        )
 
 
 def show_exports(found: Discovery) -> None:

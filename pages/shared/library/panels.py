@@ -29,6 +29,7 @@ from mess_core.workspace.workspace import DEMO
 from pages.shared.app import frame, jobs, resources, state
 from pages.shared.app.table import show_table
 from pages.shared.widgets.pickers import READY, embed_button, embedding_of, is_ready
+from pages.shared.widgets.removal import offer_to_remove
 from pages.shared.widgets.upload.upload import upload
 
 STATES = {"embedded": "comes with MESS", "present": "here", "missing": "not here yet", "damaged": "damaged"}
@@ -255,11 +256,7 @@ def show_tracks(encoder_id: str) -> None:
         )
     _forget_missing(library)
     if library in [summary.name for summary in workspace.catalogue.libraries()]:
-        with st.popover("Remove this library"):
-            st.write("Its tracks and their embeddings are forgotten. Music files stay where they are.")
-            if st.button("Remove it", type="primary", key="remove-library"):
-                workspace.remove_library(library)
-                st.rerun()
+        offer_to_remove(library, "Remove this library")
 
 
 def _forget_missing(library: str) -> None:

@@ -45,7 +45,7 @@ def choose_colour(view: MapView, scope: Scope) -> Colour:
         names: list[str | None] = [None] * len(view.track_ids)
         for number, region in enumerate(regions, start=1):
             for row in region.rows:
-                names[row] = region.sentence or f"region {number}"
+                names[row] = region.sentence or f"region {number}, which nothing measured sets apart"
         return Colour(REGION, names=names)
     if chosen == DISTANCE:
         return Colour("similarity", numbers=_similarities(view, scope))

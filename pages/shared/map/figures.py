@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from mess_core.maps.drawing import MapView
 from pages.shared.widgets.accents import Accent
-from pages.shared.widgets.charts import PALETTE
+from pages.shared.widgets.charts import MOST_APART, PALETTE
 
 MOST_NAMES = 12  # values of a name that have a colour of their own; the rest is grey
 MOST_SMALL = 300  # points of a small map
@@ -41,13 +41,14 @@ def markers(colour: Colour, rows: Sequence[int]) -> dict:
 
 
 def shades(colour: Colour) -> dict[str, str]:
-    """The most frequent names and their colours."""
+    """The most frequent names and their colours, by alphabet; the most frequent have those that are told apart best."""
     counts: dict[str, int] = {}
     for name in colour.names or ():
         if name:
             counts[name] = counts.get(name, 0) + 1
     frequent = sorted(counts, key=lambda name: (-counts[name], name))[:MOST_NAMES]
-    return {name: PALETTE[number % len(PALETTE)] for number, name in enumerate(sorted(frequent))}
+    by_colour = [*sorted(frequent[:MOST_APART]), *sorted(frequent[MOST_APART:])]
+    return dict(sorted(zip(by_colour, PALETTE, strict=False)))
 
 
 def small_maps(views: Sequence[MapView], colour: Colour, query: str | None, current: int | None) -> go.Figure:

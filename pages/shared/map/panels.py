@@ -23,6 +23,7 @@ from pages.shared.map.figures import Colour
 from pages.shared.widgets import charts
 
 ASPECTS = "aspects"
+FEWEST = 20  # recordings, of which a map begins to show more than chance
 
 
 def choose_settings() -> MapSettings:
@@ -63,7 +64,7 @@ def offer_to_draw(scope: Scope, settings: MapSettings) -> None:
     if jobs.work_button("Draw the map", job, type="primary", disabled=n_embedded < 5):
         _draw(scope, settings)
     if job is not None:
-        jobs.wait_for(job, "The map is drawn, layer after layer; it stands here then.")
+        jobs.wait_for(job, "The map is drawn layer after layer, and shown here once all of them are.")
 
 
 def _asked(scope: Scope, settings: MapSettings, **others: bool) -> Job | None:
@@ -103,6 +104,8 @@ def show_trust(view: MapView, scope: Scope, settings: MapSettings) -> None:
         f"continuity {number(trust.continuity)} (PCA {number(pca.continuity)}){stability}",
         help=define("trustworthiness", "continuity"),
     )
+    if doubts := _doubts(view):
+        st.caption(f":material/warning: {' '.join(doubts)}")
     st.caption("Distances between far groups mean nothing.")
     if view.n_placed:
         st.caption(f"Added since and placed beside their nearest (diamonds): {counted(view.n_placed, 'recording')}.")
@@ -122,6 +125,23 @@ def show_trust(view: MapView, scope: Scope, settings: MapSettings) -> None:
             "CSV", partial(map_as_csv, view, titles), f"map-{view.name.replace(' ', '-')}.csv", "text/csv",
             on_click="ignore", key="map-csv",
         )  # fmt: skip
+
+
+def _doubts(view: MapView) -> list[str]:
+    """What the figures of trust mean where they should not be taken at their face."""
+    said = []
+    n, k = len(view.track_ids), view.trust.k
+    if n < FEWEST:
+        said.append(
+            f"{n} recordings are too few for a map to show what is alike: of each only {counted(k, 'neighbour')} can "
+            "be looked at, and the figures above are a matter of luck."
+        )
+    if view.pca_trust.trustworthiness > view.trust.trustworthiness:
+        said.append(
+            "PCA's plain picture is the more trustworthy one here: fewer of the neighbours it shows are none. "
+            "*PCA instead*, beside the map, shows it."
+        )
+    return said
 
 
 def show_names(view: MapView, scope: Scope) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 BLUES = "Blues"
 SERIES = ("#3559c7", "#e0803a", "#4f9d83", "#b0567a", "#b28a3e", "#6f7bd0", "#8a8f9c")
 PALETTE = (  # where seven are not enough: names, recordings
-    "#3559c7", "#e0803a", "#4f9d83", "#b0567a", "#b28a3e", "#6f7bd0",
-    "#2f8fb3", "#a34f3c", "#7aa33c", "#8c5bb0", "#c9a227", "#5c6370",
+    # told apart by every kind of eye, on a light page and on a dark one (test_map.py): CIE76 above 25 in all of them
+    "#3559c7", "#ed9d18", "#13bfaa", "#bf2913", "#a6a6ed", "#844d8c", "#bfaa69", "#8c3843",
+    "#2f8fb3", "#7aa33c", "#c96f9b", "#5c6370",  # of what is rarer
 )  # fmt: skip
+MOST_APART = 8  # of the palette, the first: any two of them are told apart
 GREYS = ("#8a8f9c", "#b28a3e", "#4f9d83", "#b0567a", "#6f7bd0")
 IMAGE_FORMATS = ("png", "svg")
 

@@ -7,14 +7,20 @@ from typing import Any
 
 import streamlit as st
 
+from mess_core.catalogue.catalogue import ALL
 from mess_core.encoders.registry import DEFAULT
 from mess_core.search.examples import Example, examples_of
 from mess_core.words import listed
-from pages.shared.app import frame, resources, state
+from mess_core.work.probe import ProbeRequest
+from mess_core.work.targets import TargetsRequest
+from pages.shared.app import frame, jobs, resources, state
 from pages.shared.widgets.accents import accent_of_dimension
 
 POLL_S = 1.0
 ICON = ":material/play_arrow:"
+MEASURED = "measured"  # how what waits for discovery ends; all else waits for recordings to be embedded
+TO_MEASURE = ("pages/2_Layers.py", "Discovery measures it, once somebody asks for it.", "Run discovery on Layers")
+TO_EMBED = ("pages/1_Library.py", "Nobody is embedding them.", "Embed them on Library")
 CARD = """
 .st-key-example-{kind} {{ position: relative; border-inline-start: 0.3rem solid {colour}; gap: 0.5rem; }}
 """
@@ -44,8 +50,7 @@ def show_examples(*, on_this_page: bool = False) -> None:
                 _card(example, on_this_page=on_this_page)
     is_working = bool(resources.workspace().jobs.active())
     waiting = [example for example in found if not example.is_live]
-    if waiting:
-        st.caption(_what_when(waiting, len(found), is_working=is_working))
+    _say_what_when(waiting, len(found))
     if is_working and (waiting or not found):
         _poll(_liveness(found))
 
@@ -72,11 +77,10 @@ def _style(example: Example) -> str:
 
 
 def _card(example: Example, *, on_this_page: bool) -> None:
-    """What it asks, about whom, and the way there; in its place what it waits for. Names are untrusted."""
+    """What it asks, about whom, and the way there. Names are untrusted; what it waits for is said below, once."""
     if not example.is_live:
-        st.caption(f"**{example.title}**")
+        st.caption(f":material/hourglass_empty: **{example.title}**")
         st.caption(frame.plain(example.says))
-        st.caption(f":material/hourglass_empty: {example.waits_for}")
         return
     st.markdown(f"**{example.title}**")
     st.caption(frame.plain(example.says))
@@ -107,17 +111,30 @@ def _choices(example: Example) -> dict[str, Any]:
     }
 
 
-def _what_when(waiting: Sequence[Example], n_all: int, *, is_working: bool) -> str:
-    """In one line what can be tried when; where nothing is being done for it, what to do."""
+def _say_what_when(waiting: Sequence[Example], n_all: int) -> None:
+    """What can be tried when, once for each reason; where nothing is being done for it, what to do, and the way."""
     by_reason: dict[str, list[str]] = {}
     for example in waiting:
         by_reason.setdefault(example.waits_for, []).append(f"“{example.title}”")
-    parts = [
-        f"{listed(titles) if len(titles) < n_all else 'These'} can be asked {reason}"
-        for reason, titles in by_reason.items()
-    ]
-    if is_working:
-        return f"{'; '.join(parts)}."
-    is_measuring = all(example.kind == "brightness" for example in waiting)
-    cure = "Discovery, on the Layers page, measures it." if is_measuring else "Embed them on the Library page."
-    return f"{'; '.join(parts)}. {cure}"
+    for reason, titles in by_reason.items():
+        which = "These" if 1 < len(titles) == n_all else listed(titles)
+        is_measuring = reason.endswith(MEASURED)
+        if _is_being_done(is_measuring=is_measuring):
+            st.caption(f"{which} can be asked {reason}.")
+            continue
+        path, cure, label = TO_MEASURE if is_measuring else TO_EMBED
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.caption(f"{which} can be asked {reason}. {cure}", width="content")
+            frame.link(path, label)
+
+
+def _is_being_done(*, is_measuring: bool) -> bool:
+    """Whether work is under way that leads to what the cards of this library wait for."""
+    workspace, library = resources.workspace(), frame.library()
+    is_filling = jobs.is_filling(workspace, library)
+    if not is_measuring:
+        return is_filling
+    if is_filling and frame.scope(DEFAULT).will_discover:
+        return True
+    measuring = (job for job in workspace.jobs.active() if job.kind in (TargetsRequest.kind, ProbeRequest.kind))
+    return any(library == ALL or job.arguments.get("library") in (library, ALL) for job in measuring)
