@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from mess_core.catalogue.passages import Passages, ScoreTimes
 from mess_core.catalogue.takeover import CarriedEmbedding, Changed, Place, audio_places, current_id, is_gone, settle
@@ -182,6 +183,7 @@ OF_THE_FILE = ("sha256", "duration_s", "sample_rate_hz", "n_channels", "codec")
 UNKNOWN_CODEC = "unknown"  # of a track of which only embeddings are known, until its file is met again
 TRACK_FIELDS = tuple(f.name for f in fields(Track))
 LENGTHS = "tracks INDEXED BY tracks_by_length USING (track_id)"  # of which no more is read than id and duration_s
+MOST_LISTED = 50_000  # found tracks whose rows are noted before they are put in order
 MOST_PASSED = 4  # rows of a table are passed over as fast as one of them is found by its id
 AMONG = "IN (SELECT value FROM json_each(?))"  # of a JSON list: any number of ids in one question
 ROWS = ("tracks", "library_tracks")  # the tables that say which tracks a library has, and all that a Track tells
@@ -208,16 +210,19 @@ def members(library: str) -> str:
     return f"(SELECT {'DISTINCT ' if library == ALL else ''}track_id FROM library_tracks{of})"
 
 
-def is_member(library: str) -> str:
-    """Whether a row of `tracks` is of a library, as a condition; asked likewise.
-
-    Of a library that holds all tracks no row is looked for: that takes ten times as long as reading them.
-    """
+def is_member(library: str, column: str = "tracks.track_id") -> str:
+    """Whether a track is of a library, as a condition on the column of its id; asked likewise. For a few rows."""
     of = "" if library == ALL else "library = :library AND "
-    return (
-        f"((SELECT count(*) FROM {members(library)}) = (SELECT count(*) FROM tracks) OR EXISTS"
-        f" (SELECT 1 FROM library_tracks AS own WHERE {of}own.track_id = tracks.track_id))"
-    )
+    return f"EXISTS (SELECT 1 FROM library_tracks AS own WHERE {of}own.track_id = {column})"
+
+
+def is_member_of_many(library: str, column: str = "tracks.track_id") -> str:
+    """The same for all rows: where the library holds every track, which is counted once, none of them is looked for.
+
+    That would take ten times as long as reading them.
+    """
+    all_are = f"(SELECT count(*) FROM {members(library)}) = (SELECT count(*) FROM tracks)"
+    return f"({all_are} OR {is_member(library, column)})"
 
 
 class Catalogue:
@@ -248,7 +253,7 @@ class Catalogue:
 
         def read() -> float:
             (seconds,) = self.database.connection.execute(
-                f"SELECT total(duration_s) FROM tracks INDEXED BY tracks_by_length WHERE {is_member(library)}",
+                f"SELECT total(duration_s) FROM tracks INDEXED BY tracks_by_length WHERE {is_member_of_many(library)}",
                 {"library": library},
             ).fetchone()
             return float(seconds)
@@ -273,19 +278,27 @@ class Catalogue:
         limit : int, optional
             How many are read at most.
         """
-        words = text.split()
-        asked = {"library": library, "limit": -1 if limit is None else limit}
+        connection, words = self.database.connection, text.split()
+        asked: dict[str, Any] = {"library": library, "limit": -1 if limit is None else limit}
         for n, word in enumerate(words):
             asked |= {f"word{n}": word, f"part{n}": f"%{_literal(word)}%"}
-        where = "".join(f" AND {_has_word(n)}" for n in range(len(words)))
-        connection = self.database.connection
-        tracks = f"tracks WHERE {is_member(library)}" if self._is_most(library) else self._tracks_of(library)
-        rows = connection.execute(
-            f"SELECT {TRACK_COLUMNS} FROM {tracks}{where} ORDER BY title, track_id LIMIT :limit", asked
-        )
+        here, where = self._tracks_of(library), "".join(f" AND {_has_word(n)}" for n in range(len(words)))
+        is_here = is_member_of_many(library) if limit is None else is_member(library)
+        by_title = f"tracks WHERE {is_here}" if self._is_most(library) else here
         n_found = self.n_tracks(library)
         if words:
-            (n_found,) = connection.execute(f"SELECT count(*) FROM {self._tracks_of(library)}{where}", asked).fetchone()
+            # Names are read once: what has the words is counted by finding it, unless it is much. Of much, the first by
+            # title come soon where the index of titles is gone along.
+            found = connection.execute(f"SELECT tracks.rowid FROM {here}{where} LIMIT {MOST_LISTED}", asked).fetchall()
+            n_found = len(found)
+            if n_found < MOST_LISTED:
+                by_title, where = "tracks WHERE rowid IN (SELECT value FROM json_each(:found))", ""
+                asked["found"] = json.dumps([rowid for (rowid,) in found])
+            else:
+                (n_found,) = connection.execute(f"SELECT count(*) FROM {here}{where}", asked).fetchone()
+        rows = connection.execute(
+            f"SELECT {TRACK_COLUMNS} FROM {by_title}{where} ORDER BY title, track_id LIMIT :limit", asked
+        )
         return [_track(row) for row in rows], n_found
 
     def added_s(self, library: str) -> Mapping[str, float]:
@@ -348,7 +361,7 @@ class Catalogue:
     def _tracks_of(self, library: str) -> str:
         """The tracks of a library in no order, with a condition to which others may be added; asked as `members`."""
         if self._is_most(library):
-            return f"tracks NOT INDEXED WHERE {is_member(library)}"
+            return f"tracks NOT INDEXED WHERE {is_member_of_many(library)}"
         return f"{members(library)} CROSS JOIN tracks USING (track_id) WHERE TRUE"
 
     def labels(self, library: str) -> Mapping[str, str]:
@@ -387,8 +400,8 @@ class Catalogue:
 
         def read() -> dict[str, dict[str, str]]:
             rows = self.database.connection.execute(
-                "SELECT track_id, name, value FROM details WHERE track_id IN"
-                f" (SELECT track_id FROM {members(library)}) ORDER BY track_id, rowid",
+                "SELECT track_id, name, value FROM details"
+                f" WHERE {is_member_of_many(library, 'details.track_id')} ORDER BY track_id, rowid",
                 {"library": library},
             )
             found: dict[str, dict[str, str]] = {}
@@ -404,8 +417,8 @@ class Catalogue:
 
         def read() -> list[str]:
             rows = self.database.connection.execute(
-                "SELECT name, rowid, min(track_id) AS first FROM details WHERE track_id IN"
-                f" (SELECT track_id FROM {members(library)}) GROUP BY name ORDER BY first, rowid",
+                "SELECT name, rowid, min(track_id) AS first FROM details"
+                f" WHERE {is_member_of_many(library, 'details.track_id')} GROUP BY name ORDER BY first, rowid",
                 {"library": library},
             )
             return [row["name"] for row in rows]

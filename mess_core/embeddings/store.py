@@ -554,6 +554,13 @@ class EmbeddingStore:
             connection.execute("DELETE FROM embeddings WHERE track_id = ? AND fingerprint = ?", (track_id, fingerprint))
         self.remove_files([row["path"]])
 
+    def has_other_versions(self, info: EncoderInfo) -> bool:
+        """Whether another version of an encoder was ever used here."""
+        row = self.database.connection.execute(
+            "SELECT 1 FROM encoders WHERE encoder = ? AND fingerprint != ?", (info.id, info.fingerprint)
+        ).fetchone()
+        return row is not None
+
     def size_of_other_versions(self, info: EncoderInfo) -> int:
         """Bytes of what other versions of an encoder have embedded. Nothing reads it any more."""
         row = self.database.connection.execute(

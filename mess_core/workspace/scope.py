@@ -134,6 +134,8 @@ class Scope:
         """How many embeddings of its tracks are by other versions of the encoder, or of those of a hearing."""
         if self.info.parts:
             return sum(replace(self, info=each).n_by_other_versions for each in self.info.encoders)
+        if not self.workspace.store.has_other_versions(self.info):  # known at once, where counting all is not
+            return 0
         return sum(
             n
             for (encoder, version), n in self._numbers_embedded().items()
@@ -342,8 +344,8 @@ class Scope:
         paths = [path_of(workspace.paths, name, scope.info, "work", "track") for name in names]
         own = kept_paths(workspace.paths, self.library)
         paths += [path for path in own if path.parent.name == scope.info.folder and path not in paths]
-        changed = (path.stat().st_mtime_ns for path in paths if path.is_file())
-        return (*changed, scope.content, *workspace.measurements.stamp())
+        changed = [path.stat().st_mtime_ns for path in paths if path.is_file()]
+        return (*changed, scope.content, *workspace.measurements.stamp()) if changed else ()
 
     def _transfer(self, discovery: Discovery) -> dict[str, Transfer]:
         """How well another library's directions hold here, by target; none of tracks that were probed there."""
