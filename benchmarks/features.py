@@ -41,7 +41,7 @@ from mess_core.storage.untrusted import read_json
 from mess_core.targets import audio, character
 from mess_core.targets.base import TargetValue
 from mess_core.targets.frames import SAMPLE_RATE_HZ
-from mess_core.targets.key import key_in_words
+from mess_core.targets.key_names import key_in_words
 
 DATA = PERFORMANCES.parent
 SECONDS = 90.0

@@ -206,6 +206,22 @@ def test_importing_the_core_is_quick_and_silent():
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "[]", "")
 
 
+@pytest.mark.slow
+def test_the_server_starts_with_all_that_pages_are_made_of_and_no_more():
+    """Who opens the first page waits for no import; what takes long is loaded where somebody asks for it."""
+    code = """
+import sys, app
+heavy = {"torch", "transformers", "librosa", "numba", "umap", "faiss", "scipy", "sklearn"} & set(sys.modules)
+before = set(sys.modules)
+import pages.shared.app.page
+for name in app.PANELS: __import__(f"pages.shared.{name}.panels")
+print(sorted(heavy), len(set(sys.modules) - before), sorted(app.PANELS))
+"""
+    folders = sorted(path.parent.name for path in (ROOT / "pages" / "shared").glob("*/panels.py"))
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == f"[] 0 {folders}", done.stderr
+
+
 # Whoever parses what may come from elsewhere does it by `mess_core.storage.untrusted`, which looks before it reads.
 BY_THE_DOOR = {"json": {"load", "loads"}, "np": {"load", "fromfile", "loadtxt", "genfromtxt", "memmap"},
                "pq": {"ParquetFile", "read_table", "read_schema", "read_metadata", "ParquetDataset"},

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from mess_core.catalogue.passages import Passages, ScoreTimes
 from mess_core.catalogue.takeover import CarriedEmbedding, Changed, Place, audio_places, current_id, is_gone, settle
@@ -172,7 +173,6 @@ class LibrarySummary:
 
     name: str
     n_tracks: int
-    duration_s: float
 
 
 NAMES = (  # what a person may write over
@@ -183,6 +183,9 @@ FILTERS = ("composer", "performer", "instrument", "collection", "split")  # by w
 OF_THE_FILE = ("sha256", "duration_s", "sample_rate_hz", "n_channels", "codec")
 UNKNOWN_CODEC = "unknown"  # of a track of which only embeddings are known, until its file is met again
 TRACK_FIELDS = tuple(f.name for f in fields(Track))
+LENGTHS = "tracks INDEXED BY tracks_by_length USING (track_id)"  # of which no more is read than id and duration_s
+MOST_LISTED = 50_000  # found tracks whose rows are noted before they are put in order
+MOST_PASSED = 4  # rows of a table are passed over as fast as one of them is found by its id
 AMONG = "IN (SELECT value FROM json_each(?))"  # of a JSON list: any number of ids in one question
 ROWS = ("tracks", "library_tracks")  # the tables that say which tracks a library has, and all that a Track tells
 TRACK_COLUMNS = ", ".join(f"tracks.{name}" for name in TRACK_FIELDS)
@@ -202,6 +205,27 @@ def track_id_of(sha256: str) -> str:
     return sha256[:TRACK_ID_DIGITS]
 
 
+def members(library: str) -> str:
+    """The ids of a library's tracks, each once, as what is selected from; asked with `{"library": library}`."""
+    of = "" if library == ALL else " WHERE library = :library"
+    return f"(SELECT {'DISTINCT ' if library == ALL else ''}track_id FROM library_tracks{of})"
+
+
+def is_member(library: str, column: str = "tracks.track_id") -> str:
+    """Whether a track is of a library, as a condition on the column of its id; asked likewise. For a few rows."""
+    of = "" if library == ALL else "library = :library AND "
+    return f"EXISTS (SELECT 1 FROM library_tracks AS own WHERE {of}own.track_id = {column})"
+
+
+def is_member_of_many(library: str, column: str = "tracks.track_id") -> str:
+    """The same for all rows: where the library holds every track, which is counted once, none of them is looked for.
+
+    That would take ten times as long as reading them.
+    """
+    all_are = f"(SELECT count(*) FROM {members(library)}) = (SELECT count(*) FROM tracks)"
+    return f"({all_are} OR {is_member(library, column)})"
+
+
 class Catalogue:
     """Tracks, files and libraries of one data folder."""
 
@@ -218,26 +242,31 @@ class Catalogue:
 
         def read() -> list[LibrarySummary]:
             rows = self.database.connection.execute(
-                "SELECT library AS name, count(*) AS n_tracks, total(duration_s) AS duration_s"
-                " FROM library_tracks JOIN tracks USING (track_id) GROUP BY library ORDER BY n_tracks DESC, library"
+                "SELECT library AS name, count(*) AS n_tracks FROM library_tracks GROUP BY library"
+                " ORDER BY n_tracks DESC, library"
             )
             return [LibrarySummary(**row) for row in rows]
 
-        return list(self.remembered("libraries", read, ROWS))
+        return list(self.remembered("libraries", read, ("library_tracks",)))
+
+    def length_s(self, library: str) -> float:
+        """How long all tracks of a library are together, in seconds."""
+
+        def read() -> float:
+            (seconds,) = self.database.connection.execute(
+                f"SELECT total(duration_s) FROM tracks INDEXED BY tracks_by_length WHERE {is_member_of_many(library)}",
+                {"library": library},
+            ).fetchone()
+            return float(seconds)
+
+        return float(self.remembered(("length_s", library), read, ROWS))
 
     def tracks(self, library: str) -> list[Track]:
         """The tracks of a library, ordered by track id: the order of every array made from them."""
-        if library == ALL:
-            rows = self.database.connection.execute(
-                f"SELECT {TRACK_COLUMNS} FROM tracks WHERE track_id IN (SELECT track_id FROM library_tracks)"
-                " ORDER BY track_id"
-            )
-        else:
-            rows = self.database.connection.execute(
-                f"SELECT {TRACK_COLUMNS} FROM tracks JOIN library_tracks USING (track_id) WHERE library = ?"
-                " ORDER BY track_id",
-                (library,),
-            )
+        rows = self.database.connection.execute(
+            f"SELECT {TRACK_COLUMNS} FROM {members(library)} JOIN tracks USING (track_id) ORDER BY track_id",
+            {"library": library},
+        )
         return [_track(row) for row in rows]
 
     def find(self, library: str, text: str = "", limit: int | None = None) -> tuple[list[Track], int]:
@@ -250,47 +279,35 @@ class Catalogue:
         limit : int, optional
             How many are read at most.
         """
-        names = " || ' ' || ".join(
-            [*(f"coalesce({name}, '')" for name in NAMES),
-             "coalesce((SELECT group_concat(value, ' ') FROM details WHERE details.track_id = tracks.track_id), '')"]
-        )  # fmt: skip
-        words = text.split()
-        where = " AND ".join(["track_id IN (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))"]
-                             + [f"(({names}) LIKE ? ESCAPE '!' OR track_id = ?)"] * len(words))  # fmt: skip
-        asked = [library, ALL, *(part for word in words for part in (f"%{_literal(word)}%", word))]
-        connection = self.database.connection
-        rows = connection.execute(
-            f"SELECT {TRACK_COLUMNS} FROM tracks WHERE {where} ORDER BY title, track_id LIMIT ?",
-            (*asked, -1 if limit is None else limit),
-        )
+        connection, words = self.database.connection, text.split()
+        asked: dict[str, Any] = {"library": library, "limit": -1 if limit is None else limit}
+        for n, word in enumerate(words):
+            asked |= {f"word{n}": word, f"part{n}": f"%{_literal(word)}%"}
+        here, where = self._tracks_of(library), "".join(f" AND {_has_word(n)}" for n in range(len(words)))
+        is_here = is_member_of_many(library) if limit is None else is_member(library)
+        by_title = f"tracks WHERE {is_here}" if self._is_most(library) else here
         n_found = self.n_tracks(library)
         if words:
-            n_found = connection.execute(f"SELECT count(*) FROM tracks WHERE {where}", asked).fetchone()[0]
+            # Names are read once: what has the words is counted by finding it, unless it is much. Of much, the first by
+            # title come soon where the index of titles is gone along.
+            found = connection.execute(f"SELECT tracks.rowid FROM {here}{where} LIMIT {MOST_LISTED}", asked).fetchall()
+            n_found = len(found)
+            if n_found < MOST_LISTED:
+                by_title, where = "tracks WHERE rowid IN (SELECT value FROM json_each(:found))", ""
+                asked["found"] = json.dumps([rowid for (rowid,) in found])
+            else:
+                (n_found,) = connection.execute(f"SELECT count(*) FROM {here}{where}", asked).fetchone()
+        rows = connection.execute(
+            f"SELECT {TRACK_COLUMNS} FROM {by_title}{where} ORDER BY title, track_id LIMIT :limit", asked
+        )
         return [_track(row) for row in rows], n_found
-
-    def durations_s(self, library: str) -> Mapping[str, float]:
-        """The length of every track of a library, by track id, in order."""
-
-        def read() -> dict[str, float]:
-            rows = self.database.connection.execute(
-                "SELECT track_id, duration_s FROM tracks WHERE track_id IN"
-                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?)) ORDER BY track_id",
-                (library, ALL),
-            )
-            return {row["track_id"]: row["duration_s"] for row in rows}
-
-        of = self.content(library)
-        durations_s: dict[str, float] = self.remembered.made_of(("durations_s", library), of, read)
-        return durations_s
 
     def added_s(self, library: str) -> Mapping[str, float]:
         """When each track of a library was registered, seconds since 1970, by track id."""
 
         def read() -> dict[str, float]:
             rows = self.database.connection.execute(
-                "SELECT track_id, added_at FROM tracks WHERE track_id IN"
-                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))",
-                (library, ALL),
+                f"SELECT track_id, added_at FROM {self._tracks_of(library)}", {"library": library}
             )
             return dict(map(tuple, rows))
 
@@ -302,20 +319,26 @@ class Catalogue:
 
         def read() -> list[str]:
             rows = self.database.connection.execute(
-                "SELECT DISTINCT track_id FROM library_tracks WHERE ? IN (library, ?) ORDER BY track_id", (library, ALL)
+                f"SELECT track_id FROM {members(library)} ORDER BY track_id", {"library": library}
             )
             return [track_id for (track_id,) in rows]
 
         return list(self.remembered(("track_ids", library), read, ROWS))
+
+    def first_ids(self, library: str, most: int) -> list[str]:
+        """The first of `track_ids`."""
+        rows = self.database.connection.execute(
+            f"SELECT track_id FROM {members(library)} ORDER BY track_id LIMIT :most", {"library": library, "most": most}
+        )
+        return [track_id for (track_id,) in rows]
 
     def content(self, library: str) -> int:
         """A number, of this process, that is another where anything that `tracks` gives is."""
 
         def read() -> int:
             rows = self.database.connection.execute(
-                f"SELECT {TRACK_COLUMNS} FROM tracks WHERE track_id IN"
-                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?)) ORDER BY track_id",
-                (library, ALL),
+                f"SELECT {TRACK_COLUMNS} FROM {members(library)} JOIN tracks USING (track_id) ORDER BY track_id",
+                {"library": library},
             )
             return hash(tuple(map(tuple, rows)))
 
@@ -325,12 +348,22 @@ class Catalogue:
         """How many tracks a library has."""
 
         def read() -> int:
-            row = self.database.connection.execute(
-                "SELECT count(DISTINCT track_id) FROM library_tracks WHERE ? IN (library, ?)", (library, ALL)
+            (n_tracks,) = self.database.connection.execute(
+                f"SELECT count(*) FROM {members(library)}", {"library": library}
             ).fetchone()
-            return int(row[0])
+            return int(n_tracks)
 
-        return int(self.remembered(("n_tracks", library), read, ROWS))
+        return int(self.remembered(("n_tracks", library), read, ("library_tracks",)))
+
+    def _is_most(self, library: str) -> bool:
+        """Whether its rows are found sooner by passing over those of other libraries than by looking for each."""
+        return self.n_tracks(library) * MOST_PASSED > self.n_tracks(ALL)
+
+    def _tracks_of(self, library: str) -> str:
+        """The tracks of a library in no order, with a condition to which others may be added; asked as `members`."""
+        if self._is_most(library):
+            return f"tracks NOT INDEXED WHERE {is_member_of_many(library)}"
+        return f"{members(library)} CROSS JOIN tracks USING (track_id) WHERE TRUE"
 
     def labels(self, library: str) -> Mapping[str, str]:
         """What one finds a track of a library by, by track id: its title, then who plays it, on what, and whose it is.
@@ -340,13 +373,14 @@ class Catalogue:
 
         def read() -> dict[str, str]:
             rows = self.database.connection.execute(
-                "SELECT track_id, title, performer, instrument, composer FROM tracks WHERE track_id IN"
-                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?)) ORDER BY title, track_id",
-                (library, ALL),
+                "SELECT track_id, title, performer, instrument, composer"
+                f" FROM {self._tracks_of(library)} ORDER BY title, track_id",
+                {"library": library},
             )
             return {track_id: _label(title, names) for track_id, title, *names in rows}
 
-        labels: dict[str, str] = self.remembered.made_of(("labels", library), self.content(library), read)
+        of = self.remembered.version_of(*ROWS)
+        labels: dict[str, str] = self.remembered.made_of(("labels", library), of, read)
         return labels
 
     def names(self, library: str) -> Mapping[str, Sequence[str]]:
@@ -354,13 +388,12 @@ class Catalogue:
 
         def read() -> dict[str, list[str]]:
             rows = self.database.connection.execute(
-                f"SELECT DISTINCT {', '.join(FILTERS)} FROM tracks WHERE track_id IN"
-                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))",
-                (library, ALL),
+                f"SELECT DISTINCT {', '.join(FILTERS)} FROM {self._tracks_of(library)}", {"library": library}
             ).fetchall()
             return {kind: sorted({row[kind] for row in rows if row[kind]}) for kind in FILTERS}
 
-        names: dict[str, list[str]] = self.remembered.made_of(("names", library), self.content(library), read)
+        of = self.remembered.version_of(*ROWS)
+        names: dict[str, list[str]] = self.remembered.made_of(("names", library), of, read)
         return names
 
     def details(self, library: str) -> Mapping[str, Mapping[str, str]]:
@@ -368,9 +401,9 @@ class Catalogue:
 
         def read() -> dict[str, dict[str, str]]:
             rows = self.database.connection.execute(
-                "SELECT track_id, name, value FROM details WHERE track_id IN"
-                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?)) ORDER BY track_id, rowid",
-                (library, ALL),
+                "SELECT track_id, name, value FROM details"
+                f" WHERE {is_member_of_many(library, 'details.track_id')} ORDER BY track_id, rowid",
+                {"library": library},
             )
             found: dict[str, dict[str, str]] = {}
             for row in rows:
@@ -382,7 +415,16 @@ class Catalogue:
 
     def detail_names(self, library: str) -> list[str]:
         """The columns of which any track of a library has a value, in order."""
-        return list(dict.fromkeys(name for details in self.details(library).values() for name in details))
+
+        def read() -> list[str]:
+            rows = self.database.connection.execute(
+                "SELECT name, rowid, min(track_id) AS first FROM details"
+                f" WHERE {is_member_of_many(library, 'details.track_id')} GROUP BY name ORDER BY first, rowid",
+                {"library": library},
+            )
+            return [row["name"] for row in rows]
+
+        return list(self.remembered(("detail_names", library), read, ("details", *ROWS)))
 
     def detail_values(self, library: str) -> list[tuple[str, str]]:
         """What the columns say that tell recordings apart: pairs of column and text that at least two tracks share."""
@@ -394,9 +436,7 @@ class Catalogue:
         said = {details[name] for details in self.details(library).values() if name in details}
         if name in (*NAMES, *FILTERS):
             rows = self.database.connection.execute(
-                f"SELECT DISTINCT {name} AS value FROM tracks WHERE track_id IN"
-                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))",
-                (library, ALL),
+                f"SELECT DISTINCT {name} AS value FROM {self._tracks_of(library)}", {"library": library}
             )
             said |= {row["value"] for row in rows if row["value"]}
         return sorted(said)
@@ -407,9 +447,8 @@ class Catalogue:
         def read() -> list[str]:
             known = dict.fromkeys((*NAMES, *FILTERS))
             row = self.database.connection.execute(
-                f"SELECT {', '.join(f'max({name}) AS {name}' for name in known)} FROM tracks WHERE track_id IN"
-                " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))",
-                (library, ALL),
+                f"SELECT {', '.join(f'max({name}) AS {name}' for name in known)} FROM {self._tracks_of(library)}",
+                {"library": library},
             ).fetchone()
             return [name for name in known if row[name]]
 
@@ -550,9 +589,9 @@ class Catalogue:
         """
         rows = self.database.connection.execute(
             "SELECT track_id, title, root_id, relative_path FROM files JOIN tracks USING (track_id)"
-            " WHERE role = 'audio' AND track_id IN (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))"
+            f" WHERE role = 'audio' AND track_id IN (SELECT track_id FROM {members(library)})"
             " ORDER BY track_id, root_id, relative_path",
-            (library, ALL),
+            {"library": library},
         ).fetchall()
         stored = {row["root_id"]: self._root(row["path"]) for row in self._roots()}
         given_up = [root.resolve() for root in roots]
@@ -1026,6 +1065,13 @@ def _label(title: str, names: Sequence[str]) -> str:
     """
     further = [name for name in names if name and name.casefold() not in title.casefold()]
     return " · ".join([title, *dict.fromkeys(further)])
+
+
+def _has_word(n: int) -> str:
+    """Whether the n-th word that is looked for is in a name of a track or in its details, or is its id."""
+    names = " OR ".join(f"tracks.{name} LIKE :part{n} ESCAPE '!'" for name in NAMES)
+    told = f"SELECT details.track_id FROM details WHERE value LIKE :part{n} ESCAPE '!'"
+    return f"({names} OR tracks.track_id = :word{n} OR tracks.track_id IN ({told}))"
 
 
 def _literal(word: str) -> str:

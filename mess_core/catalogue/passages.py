@@ -161,8 +161,8 @@ class Passages:
         self, score: str, track_id: str, from_beat: float, to_beat: float, tempo: float, library: str
     ) -> tuple[Passage, ...]:
         rows = self.database.connection.execute(
-            "SELECT * FROM score_times WHERE score = ? AND track_id != ? AND track_id IN"
-            " (SELECT track_id FROM library_tracks WHERE ? IN (library, ?))",
+            "SELECT * FROM score_times WHERE score = ? AND track_id != ? AND EXISTS"
+            " (SELECT 1 FROM library_tracks AS own WHERE own.track_id = score_times.track_id AND ? IN (library, ?))",
             (score, track_id, library, ALL),
         )
         found = []

@@ -232,7 +232,7 @@ def _libraries(workspace: Workspace) -> list[Finding]:
         findings.append(
             Finding(
                 f"library {library.name}",
-                f"{counted(library.n_tracks, 'track')}, {library.duration_s / 3600:.1f} h",
+                f"{counted(library.n_tracks, 'track')}, {workspace.catalogue.length_s(library.name) / 3600:.1f} h",
                 True,
             )
         )

@@ -34,6 +34,7 @@ import numpy as np
 from mess_core.audio.decode import DecodeFacts
 from mess_core.catalogue.takeover import CarriedEmbedding
 from mess_core.config import MAX_DURATION_S
+from mess_core.embeddings.coverage import fingerprints, is_embedded
 from mess_core.embeddings.joining import same_time
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.widths import with_padding, without_padding
@@ -453,6 +454,14 @@ class EmbeddingStore:
         known = self.database.remembered(key, read, ("embeddings",))
         return known
 
+    def among(self, info: EncoderInfo, track_ids: Sequence[str]) -> set[str]:
+        """Those of some tracks that are embedded by this encoder, or by all of a hearing."""
+        rows = self.database.connection.execute(
+            f"SELECT value FROM json_each(:asked) AS asked WHERE {is_embedded(info, 'asked.value')}",
+            {"asked": json.dumps(list(track_ids)), **fingerprints(info)},
+        )
+        return {track_id for (track_id,) in rows}
+
     def content(self, track_ids: Sequence[str], info: EncoderInfo) -> str:
         """What `load` would return, as a key: it changes when a track is added, removed or extracted again."""
         known = self.known(info)
@@ -544,6 +553,13 @@ class EmbeddingStore:
         with self.database.transaction() as connection:
             connection.execute("DELETE FROM embeddings WHERE track_id = ? AND fingerprint = ?", (track_id, fingerprint))
         self.remove_files([row["path"]])
+
+    def has_other_versions(self, info: EncoderInfo) -> bool:
+        """Whether another version of an encoder was ever used here."""
+        row = self.database.connection.execute(
+            "SELECT 1 FROM encoders WHERE encoder = ? AND fingerprint != ?", (info.id, info.fingerprint)
+        ).fetchone()
+        return row is not None
 
     def size_of_other_versions(self, info: EncoderInfo) -> int:
         """Bytes of what other versions of an encoder have embedded. Nothing reads it any more."""

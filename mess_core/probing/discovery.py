@@ -104,6 +104,11 @@ class Discovery:
         return run_id_of(folder, _stem(self.library, self.group, self.level, self.result.settings))
 
     @property
+    def has_evidence(self) -> bool:
+        """Whether it shows of any aspect that the encoder tells it: else searches can do nothing with it."""
+        return any(aspect.has_evidence for aspect in self.aspects.values())
+
+    @property
     def title(self) -> str:
         """What sets this run apart from others of its library."""
         return " · ".join([self.encoder, self.group, self.level, *in_words(self.result.settings)])

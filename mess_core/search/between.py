@@ -39,14 +39,14 @@ def with_values(workspace: Workspace, facts: Mapping[str, Facts], targets: Colle
 
 def commonly_known(workspace: Workspace, library: str) -> list[str]:
     """Targets that the first recordings of a library have values of, features first: what there is to go by."""
-    some = tuple(workspace.catalogue.track_ids(library)[:LOOKED_AT])
 
     def read() -> set[str]:
+        some = workspace.catalogue.first_ids(library, LOOKED_AT)
         measured = (item for track_id in some for item in workspace.measurements.of_track(track_id).items())
         return {target for target, value in measured if not math.isnan(value.value)}
 
-    of = (some, workspace.measurements.stamp())
-    known: set[str] = workspace.database.remembered.made_of(("commonly known", library), of, read)
+    key, tables = ("commonly known", library), ("library_tracks", "targets")
+    known: set[str] = workspace.database.remembered(key, read, tables)
     return [target for target in (*FEATURES, *(id for id in TARGETS if id not in FEATURES)) if target in known]
 
 

@@ -17,7 +17,7 @@ from mess_core.search.answers import Plan, Query
 from mess_core.search.matching import Moment, align, best_moments, passage_rows
 from mess_core.search.neighbours import NeighbourIndex
 from mess_core.targets.base import TargetValue, error_in_units
-from mess_core.targets.key import KEY, key_in_words
+from mess_core.targets.key_names import KEY, key_in_words
 from mess_core.targets.registry import FEATURES, TARGETS
 from mess_core.workspace.workspace import Workspace
 

@@ -15,13 +15,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import numpy as np
-
 from mess_core.catalogue.catalogue import Track
 from mess_core.encoders.hearings import SAME_MUSIC
 from mess_core.encoders.registry import DEFAULT
 from mess_core.probing.discovery import Discovery
-from mess_core.search.measured import commonly_measured, measured_aspects, measured_library
+from mess_core.search.measured import commonly_measured, has_values, measured_aspects, standing_at
 from mess_core.search.question import Question
 from mess_core.search.track_facts import work_of
 from mess_core.words import counted
@@ -33,7 +31,7 @@ MOST_SEEN = 5_000  # recordings, by title, among which examples are looked for
 MOST_TRIED = 20  # recordings of a piece, as the one to ask about
 MOST_ANSWERS = 9  # that are embedded first, and that a list of ten can show
 PLAYING = {"legato": 1.0, "rubato": 0.5, "expressiveness": 0.5}  # how somebody plays, where all of it was measured
-BRIGHT_FROM = 0.8  # a recording that is brighter than this share of the library: plain to hear, and still in company
+BRIGHT_FROM = 0.8  # a recording that is brighter than this share of others: plain to hear, and still in company
 PASSAGE_S = 8.0
 PASSAGE_BEATS = 16.0
 
@@ -81,26 +79,30 @@ class _Instance:
     answers: tuple[Track, ...]
 
 
-def examples_of(workspace: Workspace, library: str, discovery: Discovery | None = None) -> list[Example]:
+def examples_of(
+    workspace: Workspace, library: str, discovery: Callable[[], Discovery | None] = lambda: None
+) -> list[Example]:
     """The examples of a library, those that are live and those that wait; none that its names rule out.
 
     Parameters
     ----------
-    discovery : Discovery or None
-        What searches of the library by the default encoder go by: with evidence for brightness it need not be measured.
+    discovery : callable
+        Gives what searches of the library by the default encoder go by: with evidence for brightness it need not be
+        measured. Asked only where it was not, since of a large library it takes seconds to read.
     """
     scope = scope_of(workspace, library, DEFAULT)
     n_tracks = workspace.catalogue.n_tracks(library)
     if not n_tracks:
         return []
     least = min(TRY_FROM, n_tracks)
-    waits_for = "" if scope.n_embedded >= least else f"as soon as {counted(least, 'recording')} can be compared"
+    is_enough = len(scope.some_embedded_ids(least)) >= least
+    waits_for = "" if is_enough else f"as soon as {counted(least, 'recording')} can be compared"
 
     def read() -> dict[Kind, tuple[_Instance, bool]]:
         """Of those that can be compared; one that never can, because its file is damaged, is not waited for."""
         tracks, _ = workspace.catalogue.find(library, limit=MOST_SEEN)
-        known = workspace.store.known(scope.info)
-        embedded = [] if waits_for else [track for track in tracks if track.track_id in known]
+        known = set() if waits_for else workspace.store.among(scope.info, [track.track_id for track in tracks])
+        embedded = [track for track in tracks if track.track_id in known]
         found = {}
         for kind, choose in _INSTANCES.items():
             now = choose(embedded)
@@ -206,7 +208,7 @@ def _player(workspace: Workspace, library: str, instance: _Instance) -> Example:
     if {*PLAYING} <= {*commonly_measured(scope)}:
         aspects = measured_aspects(scope)
         targets = sorted({target for aspect in PLAYING for target in aspects[aspect].searched})
-        if query.track_id in measured_library(scope, targets).track_ids:
+        if has_values(scope, query.track_id, targets):
             question = replace(question, aspects=PLAYING, geometry="measured")
     return Example(
         "player", "The same hands, other music",
@@ -232,22 +234,19 @@ def _passage(workspace: Workspace, library: str, instance: _Instance) -> Example
     )  # fmt: skip
 
 
-def _bright(workspace: Workspace, library: str, discovery: Discovery | None, waits_for: str) -> Example:
+def _bright(workspace: Workspace, library: str, discovery: Callable[[], Discovery | None], waits_for: str) -> Example:
     """By what was measured; by what the encoder hears, where a discovery has evidence that it does."""
     question = Question(aspects={"brightness": 1.0}, versions="exclude")
     scope = scope_of(workspace, library, DEFAULT)
     example = Example("brightness", "As bright as this", "Whatever it plays, and on what.", "timbre", question=question)
-    evidence = discovery.aspects.get("brightness") if discovery else None
     track_id = None
     if waits_for:
         return replace(example, waits_for=waits_for)
     if "brightness" in commonly_measured(scope):
-        measured = measured_library(scope, ["spectral_centroid"])
-        order = np.argsort(measured.raw[:, 0], kind="stable")
-        track_id = measured.track_ids[order[int(BRIGHT_FROM * (len(order) - 1))]]
+        track_id = standing_at(scope, "spectral_centroid", BRIGHT_FROM)
         question = replace(question, geometry="measured")
-    elif evidence is not None and evidence.has_evidence:
-        track_id = min(scope.embedded_tracks, key=lambda track: (track.title, track.track_id)).track_id
+    elif (found := discovery()) is not None and found.aspects["brightness"].has_evidence:
+        track_id = scope.first_embedded_id
     if track_id is None:
         return replace(example, waits_for="as soon as brightness is measured")
     query = workspace.catalogue.track(track_id)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,7 +31,8 @@ from mess_core.words import counted, listed
 from mess_core.workspace.scope import Scope
 
 ROUNDING = 1e-12  # relative, of values in double precision
-MOST_COUNTED = 2_000  # recordings, of which it is counted which values they have
+MOST_COUNTED = 1_000  # recordings of a library, of which it is counted which values they have
+VALUES_OF = ("targets", "embeddings", "library_tracks")  # the tables that say what was measured of a library
 COMMON = 0.9  # share of recordings that must have a value, for it to be asked for where nobody says what
 
 
@@ -218,25 +218,45 @@ def measured_library(scope: Scope, targets: Sequence[str]) -> MeasuredLibrary:
     return library
 
 
+def has_values(scope: Scope, track_id: str, targets: Sequence[str]) -> bool:
+    """Whether an embedded recording is among those of `measured_library` of these targets."""
+    values = [
+        scope.workspace.measurements.values([track_id], t, good_only=t in NEED_A_SCORE, current_only=True)
+        for t in targets
+    ]
+    return all(np.isfinite(probe_scale(value, target)).all() for value, target in zip(values, targets, strict=True))
+
+
+def standing_at(scope: Scope, target: str, share: float) -> str | None:
+    """The embedded recording than which this share of them, or of `MOST_COUNTED`, has less of a target.
+
+    None where it was measured of none.
+    """
+
+    def read() -> str | None:
+        ids = scope.some_embedded_ids(MOST_COUNTED)
+        is_strict = target in NEED_A_SCORE
+        raw = scope.workspace.measurements.values(ids, target, good_only=is_strict, current_only=True)
+        known = np.flatnonzero(np.isfinite(probe_scale(raw, target)))
+        order = known[np.argsort(raw[known], kind="stable")]
+        return ids[order[int(share * (len(order) - 1))]] if len(order) else None
+
+    key = ("standing at", scope.library, scope.info.fingerprint, target, share)
+    track_id: str | None = scope.workspace.database.remembered(key, read, VALUES_OF)
+    return track_id
+
+
 def _known(scope: Scope) -> dict[str, float]:
     """Of which share of a library's embedded recordings each target of an aspect is known; of many, of some of them."""
-    measurements = scope.workspace.measurements
 
     def read() -> dict[str, float]:
-        ids = scope.embedded_ids
-        some = ids[:: math.ceil(len(ids) / MOST_COUNTED) or 1]  # ids are hashes: every third is as good as chance
+        some = scope.some_embedded_ids(MOST_COUNTED)
         targets = {target for targets in ASPECTS.values() for target in targets}
-        n_known = dict.fromkeys(targets, 0)
-        for track_id in some:
-            for target, value in measurements.of_track(track_id, current_only=True).items():
-                is_usable = math.isfinite(value.value) and (target not in NEED_A_SCORE or value.quality == "good")
-                if target in n_known and is_usable:
-                    n_known[target] += 1
+        n_known = scope.workspace.measurements.n_known(some, targets, NEED_A_SCORE)
         return {target: n / max(len(some), 1) for target, n in n_known.items()}
 
-    stamp = measurements.stamp()
     key = ("shares measured", scope.library, scope.info.fingerprint)
-    known: dict[str, float] = scope.workspace.database.remembered.made_of(key, (scope.content, stamp), read)
+    known: dict[str, float] = scope.workspace.database.remembered(key, read, VALUES_OF)
     return known
 
 

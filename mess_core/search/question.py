@@ -14,7 +14,7 @@ from mess_core.numbers import plain_number
 from mess_core.probing.aspects import ASPECTS
 from mess_core.spelling import check_name
 from mess_core.targets.base import CIRCLE
-from mess_core.targets.key import NAMES as PITCH_CLASSES
+from mess_core.targets.key_names import NAMES as PITCH_CLASSES
 from mess_core.targets.registry import TARGETS, name_of
 
 Wanted = Literal["auto", "layer", "direction", "measured", "learned"]

@@ -221,6 +221,8 @@ def _tag_layer(training: str) -> TagLayer:
 
 def words_of(workspace: Workspace, library: str, track_ids: Sequence[str]) -> dict[str, list[str]]:
     """As what recordings of a library are heard most, by track id; without those not heard, or damaged."""
+    if not tag_scope(workspace, library).n_embedded:
+        return {}
     if len(track_ids) > MOST_READ:
         tagged = tagged_library(workspace, library)
         return {track_id: tagged.words(track_id) for track_id in track_ids if track_id in tagged.rows}

@@ -29,7 +29,7 @@ from mess_core.storage.remembered import Remembered
 
 Guard = Callable[[sqlite3.Connection], object]  # called inside a transaction; raises to refuse the write
 Watch = Callable[[sqlite3.Connection | None], object]  # raises to refuse a catalogue; None: one that is to be made
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 COUNTED = ("tracks", "library_tracks", "details", "encoders", "embeddings", "targets")  # see `remembered`
 BUSY_TIMEOUT_S = 30.0
 PREFIX, SUFFIX = "mess-", ".sqlite"  # of copies
@@ -75,6 +75,9 @@ CREATE TABLE tracks (
     downmix       TEXT                     -- mean | energy; these three are NULL until decoded once
 );
 CREATE INDEX tracks_by_samples ON tracks (samples_sha256);
+CREATE INDEX tracks_by_title ON tracks (title, track_id);
+CREATE INDEX tracks_by_length ON tracks    -- for what is counted of all of them
+    (track_id, duration_s);
 CREATE TABLE details (                     -- further columns of the user's own table, by their names there
     track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
     name          TEXT NOT NULL, value TEXT NOT NULL,
@@ -116,6 +119,7 @@ CREATE TABLE library_tracks (
     track_id      TEXT NOT NULL REFERENCES tracks ON DELETE CASCADE,
     PRIMARY KEY (library, track_id)
 );
+CREATE INDEX library_tracks_by_track ON library_tracks (track_id);
 CREATE TABLE encoders (                    -- what each fingerprint stands for, and how fast it was here
     fingerprint   TEXT PRIMARY KEY,
     encoder       TEXT NOT NULL, facts TEXT NOT NULL,
@@ -350,6 +354,11 @@ CREATE TABLE wishes (
 );
 """,
     _counting(("tracks", "library_tracks", "details", "encoders", "embeddings", "targets")),
+    """
+CREATE INDEX tracks_by_title ON tracks (title, track_id);
+CREATE INDEX tracks_by_length ON tracks (track_id, duration_s);
+CREATE INDEX library_tracks_by_track ON library_tracks (track_id);
+""",
 )
 
 

@@ -23,35 +23,15 @@ from __future__ import annotations
 import numpy as np
 
 from mess_core.targets.base import TargetValue
+from mess_core.targets.key_names import KEY, key_in_words
 from mess_core.targets.moments import MOMENT_S
 
-KEY = ("key_pitch_class", "mode")  # the targets that together say it, for `key_in_words`
 MAJOR = np.array([0.748, 0.060, 0.488, 0.082, 0.670, 0.460, 0.096, 0.715, 0.104, 0.366, 0.057, 0.400])
 MINOR = np.array([0.712, 0.084, 0.474, 0.618, 0.049, 0.460, 0.105, 0.747, 0.404, 0.067, 0.133, 0.330])
-NAMES = ("C", "D-flat", "D", "E-flat", "E", "F", "F-sharp", "G", "A-flat", "A", "B-flat", "B")
-NAMES_IN_MINOR = {1: "C-sharp", 8: "G-sharp"}  # where fewer accidentals are written so
 OPENING_MOMENTS = 40  # 20 s
 MIN_MOMENTS = 10  # 5 s
 LEAST_LIKENESS = 0.1  # of the best key: a correlation over twelve pitch classes below that is nothing
 CLEAR = 0.05  # of the likeness of the best key: below it, a key is wrong more often than right
-
-
-def key_in_words(pitch_class: float, mode: float) -> str:
-    """A key as musicians write it.
-
-    Parameters
-    ----------
-    pitch_class : float, 0..11, C first
-    mode : float, 1 of major, 0 of minor
-
-    Examples
-    --------
-    >>> key_in_words(3.0, 0.0), key_in_words(8.0, 1.0), key_in_words(8.0, 0.0)
-    ('E-flat minor', 'A-flat major', 'G-sharp minor')
-    """
-    tonic, is_major = round(pitch_class) % 12, mode >= 0.5
-    name = NAMES[tonic] if is_major else NAMES_IN_MINOR.get(tonic, NAMES[tonic])
-    return f"{name} {'major' if is_major else 'minor'}"
 
 
 def likenesses(chroma: np.ndarray) -> np.ndarray:

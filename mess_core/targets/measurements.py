@@ -6,21 +6,24 @@ changed formula or a changed MIDI file is noticed and measured again, and nothin
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mess_core.audio.decode import require_unchanged, sha256_file
-from mess_core.catalogue.catalogue import Catalogue
+from mess_core.catalogue.catalogue import AMONG, Catalogue
 from mess_core.catalogue.passages import ScoreTimes
 from mess_core.config import HOP_S, SEGMENT_S
 from mess_core.errors import AudioError, InputError, of_item
 from mess_core.storage.database import Guard
 from mess_core.targets.base import TargetValue, transform
 from mess_core.targets.registry import TARGETS, VERSIONS
+
+MOST_ASKED = 5_000  # tracks of which values are looked up; of more, those of every track are read
 
 
 @dataclass(frozen=True)
@@ -165,22 +168,43 @@ class Measurements:
 
         NaN also where weak, if `good_only`; where measured by other formulas than today's, if `current_only`.
         """
-        return _aligned(track_ids, self.by_track(target, good_only=good_only, current_only=current_only))
+        among = list(track_ids) if len(track_ids) <= MOST_ASKED else None
+        return _aligned(track_ids, self.by_track(target, good_only=good_only, current_only=current_only, among=among))
 
-    def by_track(self, target: str, *, good_only: bool = False, current_only: bool = False) -> dict[str, float | None]:
-        """Of every track of which it was measured; None where it is undefined, otherwise as `values`."""
+    def by_track(
+        self,
+        target: str,
+        *,
+        good_only: bool = False,
+        current_only: bool = False,
+        among: Sequence[str] | None = None,
+    ) -> dict[str, float | None]:
+        """Of every track of which it was measured, or of some; None where it is undefined, otherwise as `values`."""
+        where = "" if among is None else f" AND track_id {AMONG}"
         rows = self.database.connection.execute(
             "SELECT track_id, value FROM targets WHERE target = ? AND (quality = 'good' OR NOT ?)"
-            " AND (NOT ? OR version = ? OR version GLOB ?)",
-            (target, good_only, current_only, formulas(), f"{formulas()} *"),
+            f" AND (NOT ? OR version = ? OR version GLOB ?){where}",
+            (target, good_only, current_only, *_versions(), *([] if among is None else [json.dumps(among)])),
         )
         return {row["track_id"]: row["value"] for row in rows}
+
+    def n_known(self, track_ids: Sequence[str], targets: Collection[str], strict: Collection[str]) -> dict[str, int]:
+        """Of how many of these tracks each of these targets has a finite value by today's formulas.
+
+        Of those that are `strict` weak values do not count.
+        """
+        rows = self.database.connection.execute(
+            f"SELECT target, count(*) FROM targets WHERE track_id {AMONG} AND target {AMONG} AND abs(value) < 9e999"
+            f" AND (quality = 'good' OR target NOT {AMONG}) AND (version = ? OR version GLOB ?) GROUP BY target",
+            (*(json.dumps(list(each)) for each in (track_ids, targets, strict)), *_versions()),
+        )
+        return dict.fromkeys(targets, 0) | dict(map(tuple, rows))
 
     def of_track(self, track_id: str, *, current_only: bool = False) -> dict[str, TargetValue]:
         """What was measured of one track, by target; empty if nothing was yet, or not by today's formulas if asked."""
         rows = self.database.connection.execute(
             "SELECT * FROM targets WHERE track_id = ? AND (NOT ? OR version = ? OR version GLOB ?)",
-            (track_id, current_only, formulas(), f"{formulas()} *"),
+            (track_id, current_only, *_versions()),
         )
         return {
             row["target"]: TargetValue(
@@ -217,6 +241,11 @@ def probe_scale(values: np.ndarray, target: str) -> np.ndarray:
 def formulas() -> str:
     """Today's formulas, as the version of every value begins."""
     return " ".join(f"{signal}-{version}" for signal, version in VERSIONS.items())
+
+
+def _versions() -> tuple[str, str]:
+    """Today's, as a version is compared with: without files beside the audio, and, for GLOB, with some."""
+    return formulas(), f"{formulas()} *"
 
 
 def _version(midi: Path | None, score: Path | None) -> str:

@@ -32,7 +32,6 @@ from mess_core.learning.triplets import answers_of, halves_agreement, rated_trip
 from mess_core.probing.discovery import groups_of
 from mess_core.targets.base import TargetValue
 from mess_core.targets.measurements import probe_scale
-from mess_core.targets.midi import measure, read_performance
 from mess_core.targets.registry import NUISANCES, TARGETS
 from mess_core.words import counted
 from mess_core.workspace.scope import Scope
@@ -195,6 +194,8 @@ def _wholes(tracks: list[Track]) -> list[Span]:
 
 def _played(scope: Scope, spans: list[Span]) -> np.ndarray:
     """What teaches of each passage, by its MIDI, (n, n_scales); NaN where that is not known."""
+    from mess_core.targets import midi  # takes scipy, which no page needs
+
     measurements = scope.workspace.measurements
     found = np.full((len(spans), len(TEACHING)), np.nan)
     by_recording: dict[str, list[int]] = {}
@@ -205,16 +206,16 @@ def _played(scope: Scope, spans: list[Span]) -> np.ndarray:
         if files.midi is None:
             continue
         try:
-            performance = read_performance(files.midi)
+            performance = midi.read_performance(files.midi)
         except (InputError, OSError):
             continue
         for row in rows:
             span = spans[row]
             is_whole = span.start_s == 0.0 and "@" not in recording and len(rows) == 1
             values: Mapping[str, TargetValue] = (
-                measure(performance)
+                midi.measure(performance)
                 if is_whole
-                else measure(performance, start_s=span.start_s, length_s=span.end_s - span.start_s)
+                else midi.measure(performance, start_s=span.start_s, length_s=span.end_s - span.start_s)
             )
             found[row] = [float(probe_scale(np.array([values[target].value]), target)[0]) for target in TEACHING]
     # A scale that is unknown here and there (no chord, no pedal) says nothing there; one that mostly is, is left out.

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mess_core.audio.decode import n_segments
-from mess_core.catalogue.catalogue import ALL, Track
+from mess_core.catalogue.catalogue import ALL, Track, members
+from mess_core.embeddings.coverage import Coverage, coverage_of, first_embedded, some_embedded
 from mess_core.embeddings.store import EmbeddingSet, TrackEmbedding
 from mess_core.encoders.base import EncoderInfo
 from mess_core.encoders.chroma import CHROMA
@@ -121,15 +122,20 @@ class Scope:
     @property
     def n_embedded(self) -> int:
         """How many tracks of the library are embedded."""
-        if self.info.parts:  # no count of rows tells it
-            return len(self._embedded_ids())
-        return self._numbers_embedded().get((self.info.id, self.info.fingerprint), 0)
+        numbers = self._numbers_embedded()
+        n_each = [numbers.get((each.id, each.fingerprint), 0) for each in self.info.encoders]
+        # Of a hearing no such number tells it, unless one of its encoders has embedded nothing, or each all.
+        if len(n_each) == 1 or min(n_each) in (0, self.workspace.catalogue.n_tracks(self.library)):
+            return min(n_each)
+        return self.coverage.n_embedded
 
     @property
     def n_by_other_versions(self) -> int:
         """How many embeddings of its tracks are by other versions of the encoder, or of those of a hearing."""
         if self.info.parts:
             return sum(replace(self, info=each).n_by_other_versions for each in self.info.encoders)
+        if not self.workspace.store.has_other_versions(self.info):  # known at once, where counting all is not
+            return 0
         return sum(
             n
             for (encoder, version), n in self._numbers_embedded().items()
@@ -141,9 +147,10 @@ class Scope:
 
         def read() -> dict[tuple[str, str], int]:
             rows = self.workspace.database.connection.execute(
-                "SELECT encoder, fingerprint, count(*) AS n FROM embeddings JOIN encoders USING (fingerprint)"
-                " WHERE track_id IN (SELECT track_id FROM library_tracks WHERE ? IN (library, ?)) GROUP BY fingerprint",
-                (self.library, ALL),
+                "SELECT encoder, fingerprint, n FROM encoders JOIN (SELECT fingerprint, count(*) AS n"
+                f" FROM {members(self.library)} CROSS JOIN embeddings USING (track_id) GROUP BY fingerprint)"
+                " USING (fingerprint)",
+                {"library": self.library},
             )
             return {(row["encoder"], row["fingerprint"]): row["n"] for row in rows}
 
@@ -166,6 +173,20 @@ class Scope:
         """That of one track, be it of this library or not; errors as `EmbeddingStore.read`."""
         return self.workspace.store.read(track_id, self.info)
 
+    @property
+    def coverage(self) -> Coverage:
+        """How much of the library is embedded, in tracks and segments."""
+        return coverage_of(self.workspace.database, self.library, self.info)
+
+    def some_embedded_ids(self, most: int) -> list[str]:
+        """The ids of so many embedded tracks, or of all of fewer; always the same, and as good as chance."""
+        return some_embedded(self.workspace.database, self.library, self.info, most)
+
+    @property
+    def first_embedded_id(self) -> str | None:
+        """The id of the embedded track whose title is the first in the alphabet; None where nothing is embedded."""
+        return first_embedded(self.workspace.database, self.library, self.info)
+
     # --- embedding it -----------------------------------------------------------------------------------------
 
     def estimate(self) -> Estimate:
@@ -174,22 +195,21 @@ class Scope:
             each = [replace(self, info=encoder).estimate() for encoder in self.info.encoders]
             seconds = [one.seconds for one in each]
             return Estimate(
-                n_tracks=len(self.missing_tracks),
+                n_tracks=self.coverage.n_tracks - self.coverage.n_embedded,
                 n_segments=sum(one.n_segments for one in each),
                 seconds=None if None in seconds else sum(one for one in seconds if one is not None),
                 n_bytes=sum(one.n_bytes for one in each),
                 n_free_bytes=each[0].n_free_bytes,
             )
-        known, info = self.workspace.store.known(self.info), self.info
-        lengths_s = self.workspace.catalogue.durations_s(self.library)
-        durations_s = [s for track_id, s in lengths_s.items() if track_id not in known]
-        total = sum(count_segments(duration_s, info) for duration_s in durations_s)
+        info, coverage = self.info, self.coverage
+        n_tracks = coverage.n_tracks - coverage.n_embedded
+        total = coverage.n_segments - coverage.n_segments_embedded
         per_segment = self.workspace.store.speed(info)
         # segments in float16; mean and std in float32; a header of about a kilobyte
         n_bytes = total * info.n_numbers * 2
-        n_bytes += len(durations_s) * ((info.n_numbers + (sum(info.widths) or info.n_layers * info.dim)) * 4 + 1024)
+        n_bytes += n_tracks * ((info.n_numbers + (sum(info.widths) or info.n_layers * info.dim)) * 4 + 1024)
         return Estimate(
-            n_tracks=len(durations_s),
+            n_tracks=n_tracks,
             n_segments=total,
             seconds=None if per_segment is None else per_segment * total,
             n_bytes=n_bytes,
@@ -199,11 +219,7 @@ class Scope:
     @property
     def share_embedded(self) -> float:
         """How much of the library is embedded, 0 to 1, counted in segments as the bar of its extraction is."""
-        known = self.workspace.store.known(self.info)
-        durations_s = self.workspace.catalogue.durations_s(self.library)
-        segments = {track_id: count_segments(s, self.info) for track_id, s in durations_s.items()}
-        total = sum(segments.values())
-        return sum(n for track_id, n in segments.items() if track_id in known) / total if total else 0.0
+        return self.coverage.share
 
     # --- discovery --------------------------------------------------------------------------------------------
 
@@ -277,19 +293,16 @@ class Scope:
             except ArtefactMismatchError:
                 return None
 
-        def is_of_use(discovery: Discovery | None) -> bool:
-            return discovery is not None and any(aspect.has_evidence for aspect in discovery.aspects.values())
-
         own = readable(self.library)
-        if is_of_use(own):
+        if own is not None and own.has_evidence:
             return own
         with_others = [run.discovery for run in kept_runs(self.workspace.paths, self.library)[0]]
-        with_others = [each for each in with_others if self._is_searched_by(each) and is_of_use(each)]
+        with_others = [each for each in with_others if self._is_searched_by(each) and each.has_evidence]
         if with_others:
             return max(with_others, key=lambda each: each.n_tracks)
         names = [ALL, *(other.name for other in self.workspace.catalogue.libraries())]
         others = [readable(name) for name in names if name != self.library]
-        known = [other for other in others if other is not None and is_of_use(other)]
+        known = [other for other in others if other is not None and other.has_evidence]
         found = max(known, key=lambda other: other.n_tracks, default=own)
         if found is None or found.library == self.library:
             return found
@@ -331,8 +344,8 @@ class Scope:
         paths = [path_of(workspace.paths, name, scope.info, "work", "track") for name in names]
         own = kept_paths(workspace.paths, self.library)
         paths += [path for path in own if path.parent.name == scope.info.folder and path not in paths]
-        changed = (path.stat().st_mtime_ns for path in paths if path.is_file())
-        return (*changed, scope.content, *workspace.measurements.stamp())
+        changed = [path.stat().st_mtime_ns for path in paths if path.is_file()]
+        return (*changed, scope.content, *workspace.measurements.stamp()) if changed else ()
 
     def _transfer(self, discovery: Discovery) -> dict[str, Transfer]:
         """How well another library's directions hold here, by target; none of tracks that were probed there."""
@@ -388,4 +401,5 @@ def _is_enough(tracks: Sequence[Track]) -> bool:
 
 def count_segments(duration_s: float, info: EncoderInfo) -> int:
     """How many segments a recording of this length has."""
-    return n_segments(round(duration_s * info.sample_rate_hz), info.segment_samples, info.hop_samples)
+    n_samples = int(duration_s * info.sample_rate_hz + 0.5)  # as the database counts them (`coverage`)
+    return n_segments(n_samples, info.segment_samples, info.hop_samples)

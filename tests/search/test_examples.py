@@ -127,6 +127,14 @@ def test_what_is_as_bright_is_found_by_what_was_measured(home, planted):
     assert octaves[ids.index(query.track_id)] > np.median(octaves)  # bright, as one can hear
 
 
+def test_a_discovery_is_read_only_where_brightness_was_not_measured(home, planted):
+    embed_works(home, planted)
+    n_asked = []
+    offered(home, discovery=lambda: n_asked.append(1))
+    plant_targets(home, [t.track_id for t in planted], {"spectral_centroid": np.linspace(500, 4000, len(planted))})
+    assert offered(home, discovery=lambda: n_asked.append(1))["brightness"].is_live and len(n_asked) == 1
+
+
 @pytest.mark.slow
 def test_without_values_evidence_for_brightness_is_enough(home, planted):
     embed_works(home, planted)
@@ -137,7 +145,7 @@ def test_without_values_evidence_for_brightness_is_enough(home, planted):
     discovery = replace(discovery, aspects={**discovery.aspects, "brightness": known})
     with home.database.transaction() as connection:
         connection.execute("DELETE FROM targets")
-    example = offered(home, discovery=discovery)["brightness"]
+    example = offered(home, discovery=lambda: discovery)["brightness"]
     assert example.is_live and example.question.geometry == "auto" and asked(home, example, discovery)
 
 

@@ -28,7 +28,14 @@ from mess_core.search.asking import find_query
 from mess_core.search.comparisons import map_moments
 from mess_core.search.explaining import plan_of_reasons
 from mess_core.search.geometry import MeasuredGeometry
-from mess_core.search.measured import MeasuredLibrary, commonly_measured, measured_aspects, measured_library
+from mess_core.search.measured import (
+    MeasuredLibrary,
+    commonly_measured,
+    has_values,
+    measured_aspects,
+    measured_library,
+    standing_at,
+)
 from mess_core.search.question import Question
 from mess_core.search.reasons import find_reasons
 from mess_core.targets import base
@@ -242,6 +249,38 @@ def test_values_by_other_formulas_are_none(own):
     assert "2 of 40 recordings are left out" in plan.notices[0]
     with pytest.raises(DataMissingError, match="query was not measured yet"):
         ask(home, ids[1], aspects={"brightness": 1})
+
+
+def test_what_is_asked_of_single_recordings_is_what_all_of_them_say(own):
+    """Undefined, weak, of another formula, not measured: of each kind there is one, and neither way lets it in."""
+    home, ids = own
+    scope, targets = Scope(home, "planted", TWO_LAYERS), ["spectral_centroid", "dynamic_range", "rubato"]
+    forget(home, ids[:2], "dynamic_range")
+    with home.database.transaction() as connection:
+        connection.execute("UPDATE targets SET value = NULL WHERE track_id = ? AND target = ?", (ids[2], targets[0]))
+        connection.execute("UPDATE targets SET version = 'audio-0 midi-3' WHERE track_id = ?", (ids[3],))
+        connection.execute("UPDATE targets SET quality = 'weak' WHERE track_id = ?", (ids[4],))
+    for some in ([], targets[:1], targets[:2], targets):
+        whole = set(measured_library(scope, some).track_ids) if some else set(ids)
+        assert {track_id for track_id in ids if has_values(scope, track_id, some)} == whole
+    known = home.measurements.n_known(ids, targets, [targets[0]])
+    for target in targets:
+        values = home.measurements.values(ids, target, good_only=target == targets[0], current_only=True)
+        assert known[target] == np.isfinite(values).sum()
+    raw = dict(zip(ids, home.measurements.values(ids, targets[0], current_only=True), strict=True))
+    ordered = sorted((track_id for track_id in ids if np.isfinite(raw[track_id])), key=raw.__getitem__)
+    assert standing_at(scope, targets[0], 0.5) == ordered[int(0.5 * (len(ordered) - 1))]
+    forget(home, ids, "dynamic_range")
+    assert standing_at(scope, "dynamic_range", 0.5) is None
+
+
+def test_values_of_many_tracks_are_those_of_each(own, monkeypatch):
+    home, ids = own
+    asked = [*ids[::-1], "of nobody"]
+    few = home.measurements.values(asked, "spectral_centroid")
+    monkeypatch.setattr("mess_core.targets.measurements.MOST_ASKED", 3)
+    np.testing.assert_array_equal(home.measurements.values(asked, "spectral_centroid"), few)
+    assert np.isnan(few[-1]) and np.isfinite(few[:-1]).all()
 
 
 def test_what_nobody_measured_gets_one_sentence(own):

@@ -64,6 +64,9 @@ def info(encoder_id: str) -> EncoderInfo:
 def discovery(scope: Scope) -> Discovery | None:
     """What searches of a library go by; read again when any library's default run, or what is known here, changed."""
     scope = scope.for_aspects
+    own = own_discovery(scope)
+    if own is not None and own.fingerprint == scope.info.fingerprint and own.has_evidence:
+        return own  # which is what `discovery_for_search` gives then, whatever else is known here
     return _discovery_for_search(scope, scope.stamp_of_discovery())
 
 

@@ -11,7 +11,6 @@ from mess_core.work.request import submit, under_way
 from mess_core.workspace.scope import scope_of
 from mess_core.workspace.workspace import DEMO
 from pages.shared.app import frame, jobs, resources
-from pages.shared.app.table import show_table
 from pages.shared.widgets.examples import show_examples
 from pages.shared.widgets.removal import offer_to_remove
 
@@ -87,24 +86,14 @@ def what_is_here() -> None:
 
 
 def _show_libraries() -> None:
-    """Each with what can be searched of it."""
-    workspace = resources.workspace()
-    show_table(
-        [
-            {
-                "library": library.name,
-                "tracks": library.n_tracks,
-                "length": frame.seconds(library.duration_s),
-                "searchable": share_percent(scope_of(workspace, library.name, DEFAULT).share_embedded),
-            }
-            for library in workspace.catalogue.libraries()
-        ],
-        column_config={
-            "searchable": st.column_config.ProgressColumn(
-                f"embedded with {resources.info(DEFAULT).title}", format="%.0f %%", min_value=0, max_value=100
-            )
-        },
-    )
+    """Each with what can be searched of it: as text, for the browser would load two megabytes for a table to scroll."""
+    workspace, info = resources.workspace(), resources.info(DEFAULT)
+    lines = [f"| library | tracks | length | embedded with {frame.plain(info.title)} |", "| :-- | --: | --: | --: |"]
+    for library in workspace.catalogue.libraries():
+        length = frame.seconds(workspace.catalogue.length_s(library.name))
+        share = share_percent(scope_of(workspace, library.name, DEFAULT).share_embedded)
+        lines.append(f"| {frame.plain(library.name)} | {library.n_tracks:,} | {length} | {share} % |")
+    st.markdown("\n".join(lines))
 
 
 def _offer_to_remove_demo() -> None:
@@ -130,8 +119,14 @@ def _demo_button(*, is_first: bool = False) -> None:
 
 
 def how_it_works() -> None:
-    """In words, and for those who compute with it, in shapes."""
-    with st.expander("How it works"):
+    """In words, and for those who compute with it, in shapes; made where somebody looks.
+
+    What colours code is the largest thing that the browser loads.
+    """
+    place = st.expander("How it works", key="how it works", on_change="rerun")
+    if not place.open:
+        return
+    with place:
         st.markdown(STEPS)
         st.write(
             "Similarity is measured after the part that all recordings share was removed, and placed among the pairs "

@@ -16,6 +16,7 @@ from mess_core.encoders.weights import use_folder
 from mess_core.errors import InputError, MessError
 from mess_core.glossary import define
 from mess_core.probing.ceiling import is_companion
+from mess_core.search.tagged import words_of
 from mess_core.targets.registry import target_problems
 from mess_core.words import counted
 from mess_core.work.add import AddRequest
@@ -287,10 +288,11 @@ def _forget_missing(library: str) -> None:
 def _edit_tracks(tracks: Sequence[Track], encoder_id: str) -> None:
     """A table whose names can be changed; a change is kept at once."""
     workspace, info = resources.workspace(), resources.info(encoder_id)
-    known = workspace.store.known(info)
-    details = workspace.catalogue.details(frame.library())
+    track_ids = [track.track_id for track in tracks]
+    known = workspace.store.among(info, track_ids)
+    details = workspace.catalogue.details_of_many(track_ids)
     taken = {*NAMES, "collection", "length s", "loudness LUFS", "format", "embedded", "heard as", "notice", "track id"}
-    tagged = resources.tagged(frame.library())
+    heard_as = words_of(workspace, frame.library(), track_ids)
     columns = workspace.catalogue.detail_names(frame.library())
     own = [name for name in columns if name not in taken and not is_companion(name, columns)]
     rows = [
@@ -302,7 +304,7 @@ def _edit_tracks(tracks: Sequence[Track], encoder_id: str) -> None:
             "loudness LUFS": track.loudness_lufs,
             "format": f"{track.codec}, {track.sample_rate_hz / 1000:g} kHz",
             "embedded": track.track_id in known,
-            "heard as": ", ".join(tagged.words(track.track_id)) or None,
+            "heard as": ", ".join(heard_as.get(track.track_id, ())) or None,
             "notice": " ".join(track.notices) or None,
             "track id": track.track_id,
         }
@@ -320,7 +322,7 @@ def _edit_tracks(tracks: Sequence[Track], encoder_id: str) -> None:
         column_order=shown,
         disabled=[name for name in rows[0] if name not in NAMES],
         on_change=_keep_edits,
-        args=(key, [track.track_id for track in tracks]),
+        args=(key, track_ids),
         column_config={
             "title": st.column_config.TextColumn(width="large", required=True, max_chars=300),
             **{name: st.column_config.TextColumn(max_chars=300) for name in NAMES[1:]},

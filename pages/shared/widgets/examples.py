@@ -56,7 +56,7 @@ def show_examples(*, on_this_page: bool = False) -> None:
 
 
 def _examples() -> list[Example]:
-    return examples_of(resources.workspace(), frame.library(), resources.discovery(frame.scope(DEFAULT)))
+    return examples_of(resources.workspace(), frame.library(), lambda: resources.discovery(frame.scope(DEFAULT)))
 
 
 def _liveness(found: Sequence[Example]) -> list[tuple[str, str]]:
