@@ -34,6 +34,12 @@ EXCERPT_MAX_S = 60.0  # 60 s of stereo 48 kHz 16-bit is 11.5 MB: a browser decod
 EXCERPT_DEFAULT_S = 30.0
 PEAKS_BINS = 800  # bars of a waveform: about one per CSS pixel of the player
 
+# --- search -----------------------------------------------------------------------------------------------
+# Gigabytes (1e9 bytes) that the rows of one index may take in memory. A library of more is read from the disk, by codes
+# (`search.codes`). Vectors and the rows made of them are both there while an index is built: twice as much, half of a
+# laptop of 16 GB.
+SEARCH_MEMORY_GB = 4.0
+
 # --- jobs -------------------------------------------------------------------------------------------------
 LEASE_S = 30.0  # a worker that stays silent for this long has lost its job
 HEARTBEAT_S = LEASE_S / 5

@@ -27,9 +27,10 @@ from mess_core.search.engines.chosen import ENGINES, FAISS, engine_of
 from mess_core.search.engines.trial import try_engine
 from mess_core.search.question import Question
 from mess_core.search.recall import read_recall
-from mess_core.search.rows import kind_for
+from mess_core.search.rows import AGAIN, Kind, kind_for
 from mess_core.storage.custody import TRASH_KEEP_DAYS
 from mess_core.storage.database import RESTORE
+from mess_core.storage.far import MEMORY_VARIABLE, search_memory_bytes
 from mess_core.storage.files import own_files
 from mess_core.study.models import model_problems
 from mess_core.targets.registry import target_problems
@@ -39,6 +40,12 @@ from mess_core.workspace.scope import Scope, scope_of, scope_to_listen
 from mess_core.workspace.workspace import Workspace
 
 PACKAGES = ("torch", "transformers", "faiss-cpu", "soundfile", "soxr", "pyloudnorm", "librosa")
+HOW: dict[Kind, str] = {
+    "flat": "exact: every track compared",
+    "hnsw": "hnsw",
+    "ivf": "ivf",
+    "codes": f"by codes, the best {AGAIN} compared exactly, as the library is larger than {MEMORY_VARIABLE}",
+}  # a search goes
 LOW_DISK_BYTES = 2 * 1024**3
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "9p"}
 
@@ -329,11 +336,14 @@ def _engines(workspace: Workspace) -> list[Finding]:
 def _search(scope: Scope) -> Finding:
     """Which index answers, and what it misses."""
     n_tracks = scope.n_embedded
-    kind = kind_for(n_tracks, scope.info.n_numbers + scope.info.n_layers)
+    kind = kind_for(n_tracks, scope.info.n_numbers + scope.info.n_layers, search_memory_bytes())
     by = ENGINES[engine_of(scope.workspace, scope.library)].title
-    state = f"{counted(n_tracks, 'track')}, by {by}, {'exact: every track compared' if kind == 'flat' else kind}"
+    state = f"{counted(n_tracks, 'track')}, by {by}, {HOW[kind]}"
     figures = read_recall(scope, "layer") if kind != "flat" else []
-    state += "".join(f"; {f.weighting}: {f.share:.1%} found in {f.median_s * 1e3:.1f} ms" for f in figures)
+    state += "".join(
+        f"; {f.weighting}: {f.share:.1%} ({f.low:.1%} to {f.high:.1%}) found in {f.median_s * 1e3:.1f} ms"
+        for f in figures
+    )
     return Finding(f"search {scope.library} {scope.info.id}", state, True)
 
 

@@ -41,9 +41,10 @@ from mess_core.encoders.widths import with_padding, without_padding
 from mess_core.errors import ArtefactMismatchError, DataMissingError, StorageError, UnknownTrackError
 from mess_core.storage.custody import Custody
 from mess_core.storage.database import Database, Guard
+from mess_core.storage.far import FarRows, Rows
 from mess_core.storage.files import TMP_SUFFIX, inside, own_files, write_all_atomically, write_atomically
 from mess_core.storage.kept import Problem
-from mess_core.storage.packed import read_packed, remove_packed, write_packed
+from mess_core.storage.packed import open_packed, read_packed, remove_packed, write_packed, write_packed_in_parts
 from mess_core.storage.paths import Paths
 from mess_core.storage.untrusted import (
     MOST_TENSORS_BYTES,
@@ -62,6 +63,7 @@ FORMAT = "mess-embedding-1"
 BATCH = 256  # embeddings that are written and entered together; or fewer,
 BATCH_BYTES = 64 * 2**20  # as 13 recordings of four minutes by the widest encoder have
 IN_LAYERS = ("segments", "mean", "frame_std")  # the parts of an embedding that have a row for each layer
+HALF, HALF_ROUNDING = "-half", 1e-3  # name of an array in half precision; what that may change, of a layer's length
 EMBEDDINGS = "embeddings"  # folder of the data folder
 PACKED_KEEP_S = 30 * 24 * 3600.0  # packed arrays of libraries as they were are made again if anybody wants them
 TMP_KEEP_S = 3600.0  # a temporary file older than this has no living writer
@@ -95,6 +97,16 @@ class EmbeddingSet:
     info: EncoderInfo
     track_ids: tuple[str, ...]
     vectors: np.ndarray
+    content: str
+
+
+@dataclass(frozen=True)
+class OpenedEmbeddings:
+    """As an `EmbeddingSet`; vectors that are too large for memory are `FarRows` of the same shape."""
+
+    info: EncoderInfo
+    track_ids: tuple[str, ...]
+    vectors: Rows
     content: str
 
 
@@ -202,6 +214,20 @@ def side_by_side(info: EncoderInfo, of: Mapping[EncoderInfo, TrackEmbedding]) ->
 def _nearest(starts_s: np.ndarray, others_s: np.ndarray) -> np.ndarray:
     """Where nothing sounds at the same time, as after the last whole segment: the one that begins nearest."""
     return np.abs(starts_s[:, None] - others_s).argmin(axis=1)
+
+
+class _NotInHalfError(Exception):
+    """Numbers are too large, or too small, for half precision."""
+
+
+def _halved(part: np.ndarray) -> np.ndarray:
+    """Vectors (n, n_layers, dim) in half precision."""
+    with np.errstate(over="ignore"):
+        halved = part.astype(np.float16)
+        changed = np.linalg.norm(halved.astype(np.float32) - part, axis=-1)
+    if not (changed <= HALF_ROUNDING * np.linalg.norm(part, axis=-1)).all():
+        raise _NotInHalfError
+    return halved
 
 
 class EmbeddingStore:
@@ -502,6 +528,63 @@ class EmbeddingStore:
         vectors.setflags(write=False)
         return EmbeddingSet(info, present, vectors, content)
 
+    def open(self, track_ids: Sequence[str], info: EncoderInfo, most_bytes: float) -> OpenedEmbeddings:
+        """As `load`, but vectors that would take more memory than this stay on the disk.
+
+        There they lie in half precision, which changes a vector by less than a thousandth of its length; where it would
+        by more, in single precision.
+
+        Raises
+        ------
+        StorageError
+            Besides those of `load`: if there is no room for them on the disk.
+        """
+        while True:
+            content = self.content(track_ids, info)
+            known = self.known(info)
+            present = tuple(track_id for track_id in sorted(track_ids) if track_id in known)
+            if len(present) * info.n_layers * info.embedding_dim * 4 <= most_bytes:
+                near = self.load(track_ids, info)
+                return OpenedEmbeddings(info, near.track_ids, near.vectors, near.content)
+            try:
+                return OpenedEmbeddings(info, present, self._far(present, info), content)
+            except (ArtefactMismatchError, DataMissingError):
+                if self.content(track_ids, info) == content:  # else something was removed while we read
+                    raise
+
+    def _far(self, present: Sequence[str], info: EncoderInfo) -> FarRows:
+        if info.parts:
+            far = {each: self._far(present, each) for each in info.encoders}
+            return FarRows(
+                (len(present), info.n_layers, info.dim),
+                lambda rows: layers_of(info, {each: own[rows] for each, own in far.items()}),
+            )
+        content = self.content(present, info)
+        shape = (len(present), *((info.n_numbers,) if info.widths else (info.n_layers, info.embedding_dim)))
+        paths = [self.paths.packed / f"{content}{how}.npy" for how in (HALF, "")]
+
+        def read() -> Iterator[np.ndarray]:
+            for start in range(0, len(present), BATCH):
+                yield np.stack([self.read(track_id, info).mean for track_id in present[start : start + BATCH]])
+
+        def packed(part: np.ndarray) -> np.ndarray:
+            return without_padding(part, info.widths) if info.widths else part
+
+        opened = open_packed(paths[0], shape) or open_packed(paths[1], shape)
+        if opened is None:
+            try:
+                write_packed_in_parts(paths[0], shape, np.float16, (packed(_halved(part)) for part in read()))
+            except _NotInHalfError:
+                write_packed_in_parts(paths[1], shape, np.float32, map(packed, read()))
+            opened = open_packed(paths[0], shape) or open_packed(paths[1], shape)
+        if opened is None:
+            raise StorageError(
+                f"{paths[0].name} is not what was written a moment ago.", "Look after the disk, then ask again."
+            )
+        if not info.widths:
+            return opened
+        return opened.changed((info.n_layers, info.embedding_dim), lambda part: with_padding(part, info.widths))
+
     def segment_counts(self, track_ids: Sequence[str], info: EncoderInfo) -> np.ndarray:
         """How many segments each of these embedded tracks has, (n_tracks,) int."""
         info = info.encoders[0]  # whose segments those of a hearing are
@@ -583,6 +666,10 @@ class EmbeddingStore:
         for packed in own_files(self.paths.root, self.paths.packed.glob("*.npy")):
             if now - packed.stat().st_mtime > PACKED_KEEP_S:
                 remove_packed(packed)
+        for left in own_files(self.paths.root, self.paths.packed.glob(f"*{TMP_SUFFIX}")):
+            with contextlib.suppress(OSError):
+                if now - left.stat().st_mtime > TMP_KEEP_S:
+                    left.unlink()
         known = {row["path"] for row in self.database.connection.execute("SELECT path FROM embeddings")}
         n_swept = 0
         for path in sorted(own_files(self.paths.root, self.paths.embeddings.rglob("*"))):

@@ -56,6 +56,7 @@ from mess_core.search.tagged import require_tags, without_tags
 from mess_core.search.track_facts import facts_of
 from mess_core.search.words import LIKENESS, parse_words, points_of, ranks, shares_of
 from mess_core.storage.dataframe import frame_of
+from mess_core.storage.far import Rows, search_memory_bytes
 from mess_core.storage.packed import read_packed, write_packed
 from mess_core.targets.base import TargetValue
 from mess_core.workspace.scope import Scope
@@ -424,7 +425,7 @@ def _targets_of(aspects: Sequence[str], known: Mapping[str, AspectEvidence]) -> 
 def build_index(plan: Plan) -> NeighbourIndex:
     """The index of a plan's library in its geometry. What an approximate one misses is measured and kept."""
     tracks = {track.track_id: track for track in plan.scope.tracks}
-    embeddings = plan.scope.workspace.store.load(list(tracks), plan.scope.info)
+    embeddings = plan.scope.workspace.store.open(list(tracks), plan.scope.info, search_memory_bytes())
     if plan.measured is not None:
         works = groups_of([tracks[track_id] for track_id in plan.measured.track_ids], "work")
         known = measured_aspects(plan.scope)
@@ -438,7 +439,7 @@ def build_index(plan: Plan) -> NeighbourIndex:
     asked = _engine_for(plan, [tracks[track_id] for track_id in embeddings.track_ids])
     index = NeighbourIndex(embeddings, _fit(plan.kind, plan, embeddings.vectors), works, **asked)
     if index.rows.kind != "flat":
-        keep_recall(plan.scope, index)
+        index.recall = keep_recall(plan.scope, index, plan.key)[0].words
     return index
 
 
@@ -467,7 +468,8 @@ def build_segment_index(plan: Plan) -> SegmentIndex:
             "Leave nothing out, or search the whole recording, or set how near is measured to auto.",
         )
     scope = plan.scope
-    embeddings = scope.embeddings()
+    track_ids = scope.workspace.catalogue.track_ids(scope.library)
+    embeddings = scope.workspace.store.open(track_ids, scope.info, search_memory_bytes())
     if not embeddings.track_ids:
         raise DataMissingError(
             f"No track of this library has an embedding by {scope.info.id} yet.",
@@ -497,7 +499,7 @@ def build_segment_index(plan: Plan) -> SegmentIndex:
     return SegmentIndex(embeddings.track_ids, items, starts_s, counts, scope.info.segment_s, geometry)
 
 
-def _fit(kind: type[Geometry], plan: Plan, vectors: np.ndarray) -> Geometry:
+def _fit(kind: type[Geometry], plan: Plan, vectors: Rows) -> Geometry:
     """The geometry of a plan's library, by what was discovered as far as it needs that."""
     info = plan.scope.info
     if plan.learned is not None and kind is LearnedGeometry:

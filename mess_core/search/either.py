@@ -34,6 +34,7 @@ from mess_core.probing.directions import Directions
 from mess_core.search.geometry import GEOMETRIES, Geometry, LayerGeometry, Lookup, library_pairs
 from mess_core.search.learned import LearnedGeometry
 from mess_core.search.transposed import TransposedGeometry
+from mess_core.storage.far import Rows
 
 MOST_PAIRS = 20_000  # by which rarity is told: 10 of them lie beyond one in two thousand
 STEPS_PER_DECADE = 10
@@ -96,7 +97,7 @@ class EitherGeometry(LayerGeometry):
     @classmethod
     def fit(
         cls,
-        vectors: np.ndarray,
+        vectors: Rows,
         evidence: Mapping[str, AspectEvidence] | None = None,
         directions: Directions | None = None,
         avoid: Sequence[str] = (),

@@ -38,6 +38,7 @@ Mu & Viswanath (2018) for centring. Belrose et al. (2023) for linear erasure.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,6 +51,7 @@ from mess_core.encoders.widths import without_padding
 from mess_core.errors import ArtefactMismatchError, DataMissingError, InputError
 from mess_core.probing.aspects import AspectEvidence
 from mess_core.probing.directions import Directions, Projection
+from mess_core.storage.far import FarRows, Rows, parts_of
 
 MAX_PAIRS = 100_000  # pairs that stand for a library: a percentile is exact to 0.3 points
 PAIR_SEED = 0
@@ -89,6 +91,7 @@ class Geometry(Protocol):
     parts : what a listener can give weight to, n_parts of them
     plain : (n_parts,) float64, the weights when nothing in particular is asked for
     n_columns : length of an item
+    compared : the columns that a query looks at, in blocks that have one weight each, such as layers
     """
 
     name: ClassVar[str]
@@ -103,6 +106,9 @@ class Geometry(Protocol):
     most_segments: ClassVar[int | None]
 
     @property
+    def compared(self) -> tuple[slice, ...]: ...
+
+    @property
     def parts(self) -> tuple[str, ...]: ...
 
     @property
@@ -114,7 +120,7 @@ class Geometry(Protocol):
     @classmethod
     def fit(
         cls,
-        vectors: np.ndarray,
+        vectors: Rows,
         evidence: Mapping[str, AspectEvidence] | None = None,
         directions: Directions | None = None,
         avoid: Sequence[str] = (),
@@ -124,7 +130,7 @@ class Geometry(Protocol):
 
         Parameters
         ----------
-        vectors : ndarray, shape (n_tracks, n_layers, dim), float32
+        vectors : ndarray or FarRows, shape (n_tracks, n_layers, dim), float32
             The library, or what was measured of it: whatever the geometry compares.
         evidence : mapping of aspect to AspectEvidence, or None
             By which layers and targets each aspect is searched.
@@ -242,7 +248,7 @@ class LayerGeometry(InOneKey):
     @classmethod
     def fit(
         cls,
-        vectors: np.ndarray,
+        vectors: Rows,
         evidence: Mapping[str, AspectEvidence] | None = None,
         directions: Directions | None = None,
         avoid: Sequence[str] = (),
@@ -257,13 +263,13 @@ class LayerGeometry(InOneKey):
         for number, layers in enumerate(layers_of.values()):
             shares[number] = 0.0
             shares[number, list(layers)] = 1.0 / len(layers)
-        squares = np.einsum("nld,nld->l", vectors, vectors, dtype=np.float64) / len(vectors)
+        squares = _sum_of(vectors, lambda part: np.einsum("nld,nld->l", part, part, dtype=np.float64)) / len(vectors)
         spread = np.sqrt((squares - (centre.astype(np.float64) ** 2).sum(axis=1)).clip(0.0))
         if avoid and directions is None:
             raise InputError(f"Nothing is known of {', '.join(avoid)} here, so it cannot be left out.")
         eraser = None
         if avoid and directions is not None:
-            eraser = Eraser.fit(directions, avoid, vectors, vectors.reshape(len(vectors), -1))
+            eraser = Eraser.fit(directions, avoid, vectors, vectors)
         return cls(
             centre=_fixed(centre),
             widths=(info.widths if info else ()) or (dim,) * n_layers,
@@ -275,10 +281,18 @@ class LayerGeometry(InOneKey):
         )
 
     @classmethod
-    def common_part(cls, vectors: np.ndarray) -> np.ndarray:
+    def common_part(cls, vectors: Rows) -> np.ndarray:
         """What is removed from every recording of a library, (n_layers, dim) float32: its mean."""
+        if isinstance(vectors, FarRows):
+            total = _sum_of(vectors, lambda part: part.sum(axis=0, dtype=np.float64))
+            return (total / len(vectors)).astype(np.float32)
         mean: np.ndarray = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
         return mean
+
+    @property
+    def compared(self) -> tuple[slice, ...]:
+        """Its layers."""
+        return self._layers
 
     @cached_property
     def n_columns(self) -> int:
@@ -365,7 +379,7 @@ class MainLayerGeometry(LayerGeometry):
     @classmethod
     def fit(
         cls,
-        vectors: np.ndarray,
+        vectors: Rows,
         evidence: Mapping[str, AspectEvidence] | None = None,
         directions: Directions | None = None,
         avoid: Sequence[str] = (),
@@ -376,7 +390,12 @@ class MainLayerGeometry(LayerGeometry):
             raise InputError(f"{', '.join(avoid)} cannot be left out of one layer.")
         layer = info.main_layer if info else vectors.shape[1] // 2
         width = info.width_of(layer) if info else vectors.shape[2]
-        own = vars(LayerGeometry.fit(vectors[:, [layer]])) | {"widths": (width,)}
+        own_layer: Rows
+        if isinstance(vectors, FarRows):
+            own_layer = vectors.changed((1, vectors.shape[2]), lambda part: part[:, [layer]])
+        else:
+            own_layer = vectors[:, [layer]]
+        own = vars(LayerGeometry.fit(own_layer)) | {"widths": (width,)}
         return cls(**own, layer=layer)
 
     def items(self, vectors: np.ndarray) -> np.ndarray:
@@ -422,7 +441,7 @@ class DirectionGeometry(InOneKey):
     @classmethod
     def fit(
         cls,
-        vectors: np.ndarray,
+        vectors: Rows,
         evidence: Mapping[str, AspectEvidence] | None = None,
         directions: Directions | None = None,
         avoid: Sequence[str] = (),
@@ -435,7 +454,7 @@ class DirectionGeometry(InOneKey):
         searched = {aspect: found.searched for aspect, found in evidence.items() if found.searched}
         targets = tuple(dict.fromkeys(target for own in searched.values() for target in own))
         projection = directions.projection(targets)
-        raw = projection(vectors)
+        raw = _projected(projection, vectors)
         mean, scale = raw.mean(axis=0), _or_one(raw.std(axis=0), LEAST_SPREAD)
         coordinates = (raw - mean) / scale
         eraser = None
@@ -470,6 +489,11 @@ class DirectionGeometry(InOneKey):
     @cached_property
     def n_columns(self) -> int:
         return int(self._starts[-1])
+
+    @property
+    def compared(self) -> tuple[slice, ...]:
+        """Its parts."""
+        return tuple(slice(*ends) for ends in zip(self._starts[:-1].tolist(), self._starts[1:].tolist(), strict=True))
 
     @cached_property
     def _widths(self) -> np.ndarray:
@@ -580,21 +604,22 @@ class Eraser:
     slopes: np.ndarray
 
     @classmethod
-    def fit(cls, directions: Directions, targets: Sequence[str], vectors: np.ndarray, numbers: np.ndarray) -> Self:
-        """The line from a library's vectors (n, n_layers, dim) to its numbers (n, n_numbers)."""
+    def fit(cls, directions: Directions, targets: Sequence[str], vectors: Rows, numbers: Rows) -> Self:
+        """The line from a library's vectors (n, n_layers, dim) to its numbers, of each (n_numbers,) or (…)."""
         projection = directions.projection(targets)
-        library = projection(vectors)
+        library = _projected(projection, vectors)
         mean = library.mean(axis=0)
         inverse = np.linalg.pinv(library - mean, rcond=1e-9)
-        slopes = np.zeros((len(targets), numbers.shape[1]))
+        slopes = np.zeros((len(targets), math.prod(numbers.shape[1:])))
         for start in range(0, len(numbers), ROWS_PER_BLOCK):  # in double precision, but never all at once
             part = slice(start, start + ROWS_PER_BLOCK)
-            slopes += inverse[:, part] @ numbers[part].astype(np.float64)
+            own = numbers[part]
+            slopes += inverse[:, part] @ own.reshape(len(own), -1).astype(np.float64)
         return cls(projection, _fixed(mean), _fixed(slopes))
 
-    def told(self, vectors: np.ndarray) -> np.ndarray:
+    def told(self, vectors: Rows) -> np.ndarray:
         """What the line says of others, (n, n_numbers) float64."""
-        told: np.ndarray = (self.projection(vectors) - self.mean) @ self.slopes
+        told: np.ndarray = (_projected(self.projection, vectors) - self.mean) @ self.slopes
         return told
 
 
@@ -607,6 +632,20 @@ def library_pairs(n: int, most: int | None = None) -> tuple[np.ndarray, np.ndarr
     rng = np.random.default_rng(PAIR_SEED)
     first = rng.integers(0, n, most)
     return first, (first + rng.integers(1, n, most)) % n
+
+
+def _projected(projection: Projection, vectors: Rows) -> np.ndarray:
+    """Coordinates of all rows, (n, n_targets) float64; of far ones, one part after the other."""
+    if isinstance(vectors, FarRows):
+        return np.concatenate([projection(part) for part in parts_of(vectors)])
+    return projection(vectors)
+
+
+def _sum_of(vectors: Rows, of_part: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """What all rows add up to; of far ones, one part after the other."""
+    if not isinstance(vectors, FarRows):
+        return of_part(vectors)
+    return np.sum([of_part(part) for part in parts_of(vectors)], axis=0)
 
 
 def as_it_is(value: float) -> float:

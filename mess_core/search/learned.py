@@ -29,6 +29,7 @@ from mess_core.probing.aspects import AspectEvidence
 from mess_core.probing.directions import Directions
 from mess_core.search.geometry import SIZE_UNIT, InOneKey, Lookup, as_it_is, library_pairs
 from mess_core.storage.beside import beside, read_beside, sweep_beside, unnamed_beside, write_beside
+from mess_core.storage.far import Rows
 from mess_core.storage.files import read_sealed, write_sealed
 from mess_core.storage.kept import Beside, Kind, verify_document
 from mess_core.storage.paths import Paths, file_name
@@ -192,7 +193,7 @@ class LearnedMetric:
         """What a search by it ranks by, in a sentence."""
         return f"Ranked by a similarity that was learned from {SOURCES.get(self.source, self.source)}."
 
-    def geometry(self, vectors: np.ndarray) -> LearnedGeometry:
+    def geometry(self, vectors: Rows) -> LearnedGeometry:
         """In which a library (n_tracks, n_layers, dim) is compared."""
         return LearnedGeometry.of(self.transform, vectors)
 
@@ -230,7 +231,7 @@ class LearnedGeometry(InOneKey):
     @classmethod
     def fit(
         cls,
-        vectors: np.ndarray,
+        vectors: Rows,
         evidence: Mapping[str, AspectEvidence] | None = None,
         directions: Directions | None = None,
         avoid: Sequence[str] = (),
@@ -240,7 +241,7 @@ class LearnedGeometry(InOneKey):
         raise DataMissingError("A learned similarity is not there before somebody taught it.", LEARN_AGAIN)
 
     @classmethod
-    def of(cls, transform: Transform, vectors: np.ndarray) -> Self:
+    def of(cls, transform: Transform, vectors: Rows) -> Self:
         """That of a transform and a library (n_tracks, n_layers, dim)."""
         first, second = library_pairs(len(vectors), FOR_SPREAD)
         if not len(first):
@@ -259,6 +260,11 @@ class LearnedGeometry(InOneKey):
     @cached_property
     def n_columns(self) -> int:
         return self.transform.n_out + 1
+
+    @property
+    def compared(self) -> tuple[slice, ...]:
+        """All at once."""
+        return (slice(0, self.n_columns),)
 
     def items(self, vectors: np.ndarray) -> np.ndarray:
         """Of a cosine, the unit vector and how long it was; of a distance, the point and its square."""

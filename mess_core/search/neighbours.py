@@ -31,9 +31,10 @@ It is not, however far out, if its nearest is as alike as neighbours usually are
 from __future__ import annotations
 
 import bisect
+import functools
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -49,9 +50,10 @@ from mess_core.search.engines.contract import Engine, Metadata, Wanted
 from mess_core.search.geometry import Geometry
 from mess_core.search.percentiles import Percentiles
 from mess_core.search.question import Question, check_question
-from mess_core.search.rows import Kind, RowIndex
+from mess_core.search.rows import FarItems, Kind, RowIndex, kind_for
 from mess_core.search.seeds import Seeds, Standing
 from mess_core.search.selection import Candidate, Facts, FactsOf, select
+from mess_core.storage.far import Rows, search_memory_bytes
 
 HUB_NEIGHBOURS = 10
 HUB_REFERENCES = 1000  # seeded recordings that stand for the library when r(x) is measured
@@ -194,11 +196,13 @@ class AnsweredBy:
     engine : as a person reads it
     median_s : how long it took, of the latest lookups; None if it was not asked
     problem : why it was not the one that was chosen; empty if it was
+    recall : what it finds of the nearest, in a sentence; empty where it finds all
     """
 
     engine: str
     median_s: float | None
     problem: str = ""
+    recall: str = ""
 
     @property
     def words(self) -> str:
@@ -213,9 +217,9 @@ class AnsweredBy:
 
     @property
     def words_of_speed(self) -> str:
-        """The last sentence of these."""
+        """The last of these, without the problem."""
         how_fast = "" if self.median_s is None else f", {self.median_s * 1e3:.1f} ms a lookup"
-        return f"Answered by {self.engine}{how_fast}."
+        return f"Answered by {self.engine}{how_fast}. {self.recall}".strip()
 
 
 class Vectors(Protocol):
@@ -223,7 +227,7 @@ class Vectors(Protocol):
 
     info : of the encoder
     track_ids : in order
-    vectors : (n_tracks, n_layers, dim)
+    vectors : (n_tracks, n_layers, dim); `FarRows` where they are not in memory
     """
 
     @property
@@ -233,7 +237,7 @@ class Vectors(Protocol):
     def track_ids(self) -> tuple[str, ...]: ...
 
     @property
-    def vectors(self) -> np.ndarray: ...
+    def vectors(self) -> Rows: ...
 
 
 class NeighbourIndex:
@@ -249,12 +253,17 @@ class NeighbourIndex:
         In which moments are compared; None: in the same.
     works : sequence of str, or None
         What is one work, a name per track: another recording of it is no measure of what is usually near.
-    kind : "flat", "hnsw", "ivf" or None
+    kind : "flat", "hnsw", "ivf", "codes" or None
         None chooses by size.
     open_engine : callable (widths) -> Engine, or None
         What is asked for the nearest; None: FAISS, here. See `EngineRows`.
     metadata : sequence of mapping, or None
         What recordings can be filtered by in it, of each.
+
+    Attributes
+    ----------
+    recall : str
+        What it finds of the nearest, in a sentence; empty where it finds all, or nobody has measured it.
     """
 
     def __init__(
@@ -283,10 +292,16 @@ class NeighbourIndex:
         def block(start: int, stop: int) -> np.ndarray:
             return geometry.items(vectors[start:stop])
 
+        far = FarItems(lambda rows: geometry.items(vectors[rows]), geometry.compared)
+        kind = kind or kind_for(len(self.track_ids), n_columns, search_memory_bytes())
         if open_engine is None:
-            self.rows = RowIndex(len(self.track_ids), n_columns, block, kind)
+            self.rows = RowIndex(len(self.track_ids), n_columns, block, kind, far)
         else:
-            self.rows = EngineRows(self.track_ids, n_columns, block, lambda: open_engine([n_columns]), metadata)
+            open_it = functools.partial(open_engine, [n_columns])
+            self.rows = EngineRows(
+                self.track_ids, n_columns, block, open_it, metadata, far if kind == "codes" else None
+            )
+        self.recall = ""
         self._lookups_s: deque[float] = deque(maxlen=N_TIMED)
         self.percentiles = Percentiles(geometry, self.rows)
         self._works = np.unique(list(works or self.track_ids), return_inverse=True)[1]
@@ -400,7 +415,13 @@ class NeighbourIndex:
 
     def _scores_of_all(self, seeds: Seeds, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As `Seeds.score`, of every row."""
-        scores = [seeds.score(self.geometry, self.rows.rows(block), weights) for block in self._blocks()]
+        return self._scores_of(self._blocks(), seeds, weights)
+
+    def _scores_of(
+        self, blocks: Iterable[np.ndarray], seeds: Seeds, weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Of rows that are looked at so many at a time."""
+        scores = [seeds.score(self.geometry, self.rows.rows(block), weights) for block in blocks]
         return np.concatenate([parts for parts, _ in scores]), np.concatenate([totals for _, totals in scores])
 
     def weights(self, question: Question) -> np.ndarray:
@@ -435,7 +456,7 @@ class NeighbourIndex:
         """What says who is nearest here, and how fast it was lately."""
         problem = self.rows.problem if isinstance(self.rows, EngineRows) else ""
         median_s = float(np.median(self._lookups_s)) if self._lookups_s else None
-        return AnsweredBy(self.rows.title, median_s, problem)
+        return AnsweredBy(self.rows.title, median_s, problem, self.recall)
 
     def _portion(self, seeds: Seeds, weights: np.ndarray, n: int, wanted: Wanted | None = None) -> _Portion:
         """The n rows that the index finds first by each lookup, with their exact scores; or all rows.
@@ -462,8 +483,12 @@ class NeighbourIndex:
             # Far from the mean, large numbers cancel.
             bounds.append(most(bound + ROUNDING * (1.0 + abs(bound) + abs(constant))))
         rows = found[0] if len(found) == 1 else np.unique(np.concatenate(found))
-        items = self.rows.rows(rows)
-        scores = seeds.score(self.geometry, items, weights)
+        if self.rows.kind == "codes" and len(rows) > SCANNED_AT_ONCE:  # as many as do not fit are not held
+            items = np.empty((0, self.geometry.n_columns), np.float32)
+            scores = self._scores_of(_in_blocks(rows), seeds, weights)
+        else:
+            items = self.rows.rows(rows)
+            scores = seeds.score(self.geometry, items, weights)
         return _Portion(n, rows, items, *scores, max(bounds, default=-np.inf), is_all)
 
     def _ranked(
@@ -717,12 +742,12 @@ class NeighbourIndex:
             return True
         if nearness >= USUAL_NEARNESS:
             return False
-        return bool(self.geometry.distances(item, nearest.items[similar]).min() > self._strange_above)
+        items = nearest.items[similar] if len(nearest.items) else self.rows.rows(nearest.rows[similar])
+        return bool(self.geometry.distances(item, items).min() > self._strange_above)
 
     def _blocks(self) -> list[np.ndarray]:
         """All rows, so many at a time."""
-        starts = range(0, len(self), SCANNED_AT_ONCE)
-        return [np.arange(start, min(start + SCANNED_AT_ONCE, len(self))) for start in starts]
+        return _in_blocks(np.arange(len(self)))
 
     def _sample(self, n: int) -> np.ndarray:
         """At most n rows, seeded, in order."""
@@ -750,6 +775,10 @@ class NeighbourIndex:
             )
         item: np.ndarray = self.geometry.items(query[None])[0]
         return item
+
+
+def _in_blocks(rows: np.ndarray) -> list[np.ndarray]:
+    return [rows[start : start + SCANNED_AT_ONCE] for start in range(0, len(rows), SCANNED_AT_ONCE)]
 
 
 def standing(values: np.ndarray, among: np.ndarray) -> np.ndarray:

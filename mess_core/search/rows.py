@@ -12,6 +12,9 @@ on rows as they are; the weights in the query decide where the walk goes, so the
 the further it must look: `share` says how much of the query is not zero. Picking candidates by another weighting and
 ranking them again finds a third of what it should (science §3.1), so that is not done.
 
+Rows that would take more memory than is set aside for them (`storage.far`) are not held at all, whatever their number:
+their codes are (`codes.py`), and what comes first by these, by the weights of the query, is read and compared as it is.
+
 Source
 ------
 Douze et al., The Faiss library (2024); Malkov & Yashunin (2018) for HNSW.
@@ -19,14 +22,17 @@ Douze et al., The Faiss library (2024); Malkov & Yashunin (2018) for HNSW.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, ClassVar, Literal
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from mess_core.errors import InputError
+from mess_core.search.codes import Codes, Largest
 from mess_core.search.short import MOST_POSSIBLE, ShortRows
 
-Kind = Literal["flat", "hnsw", "ivf"]
+Kind = Literal["flat", "hnsw", "ivf", "codes"]
 FLAT_UP_TO, HNSW_UP_TO = 200_000, 1_000_000  # rows
 NARROW = 512  # columns; a million such rows are read in 60 ms
 COLUMNS_PER_BLOCK = 768  # of wide rows
@@ -37,14 +43,30 @@ SHORT_FROM = (1024, 256)  # rows and columns from which rows are looked at by bo
 LOOKED_AT = 2  # rows at first, for each wanted
 MOST_LEFT = 0.5  # share of a query's square, as of one of few layers of a block; bounds of its products are loose
 
+AGAIN, AGAIN_PER_WANTED = 500, 4  # rows that codes name, which are compared as they are: at least, for each wanted
+MOST_AGAIN = 0.5  # share of the rows from which all are compared: to read them in order is quicker
+
 HNSW_LINKS, HNSW_EFFORT_TO_BUILD = 32, 200
 HNSW_EFFORT, HNSW_MOST = 64, 1024  # nodes looked at per query: at full share, at most
 IVF_EFFORT = 16  # lists looked at, likewise
 IVF_ROWS_PER_LIST = 40  # at least, to place a list by
 
 
-def kind_for(n_rows: int, n_columns: int) -> Kind:
-    """Which index answers at this size."""
+class FarItems(NamedTuple):
+    """How rows are had that are not held.
+
+    some : callable (rows) -> ndarray, shape (n, n_columns), float32
+    compared : columns that queries look at, in blocks, as of a geometry
+    """
+
+    some: Callable[[np.ndarray], np.ndarray]
+    compared: Sequence[slice]
+
+
+def kind_for(n_rows: int, n_columns: int, most_bytes: float = math.inf) -> Kind:
+    """Which index answers at this size, where rows may take so much memory."""
+    if 4 * n_rows * n_columns > most_bytes:
+        return "codes"
     if n_rows <= FLAT_UP_TO or n_columns <= NARROW:
         return "flat"
     return "hnsw" if n_rows <= HNSW_UP_TO else "ivf"
@@ -58,20 +80,34 @@ class RowIndex:
     n_rows, n_columns : int
     block : callable (start, stop) -> ndarray, shape (stop - start, n_columns), float32
         The rows, asked for in parts.
-    kind : "flat", "hnsw", "ivf" or None
-        None chooses by size.
+    kind : "flat", "hnsw", "ivf", "codes" or None
+        None chooses by size; "codes" alone does not hold the rows.
+    far : FarItems or None
+        How rows are had again; needed for codes.
     """
 
     can_filter: ClassVar[bool] = False  # whether rows that are not wanted are left out at once
 
     def __init__(
-        self, n_rows: int, n_columns: int, block: Callable[[int, int], np.ndarray], kind: Kind | None = None
+        self,
+        n_rows: int,
+        n_columns: int,
+        block: Callable[[int, int], np.ndarray],
+        kind: Kind | None = None,
+        far: FarItems | None = None,
     ) -> None:
         self.n_rows, self.n_columns = n_rows, n_columns
         self.kind: Kind = kind or kind_for(n_rows, n_columns)
         width = n_columns if n_columns <= NARROW else COLUMNS_PER_BLOCK
         self._columns = [slice(a, min(a + width, n_columns)) for a in range(0, n_columns, width)]
         self._blocks: list[np.ndarray] = []
+        self._short: list[ShortRows | None] = []
+        if self.kind == "codes":
+            if far is None:
+                raise InputError("Codes are kept of rows that can be had again.", "Say how, or hold the rows.")
+            self._block, self._some = block, far.some
+            self._codes = Codes(n_rows, far.compared, block, far.some)
+            return
         if self.kind == "flat":
             self._blocks = [np.empty((n_rows, own.stop - own.start), np.float32) for own in self._columns]
         else:
@@ -91,11 +127,15 @@ class RowIndex:
     @property
     def title(self) -> str:
         """Of what answers, as a person reads it."""
+        if self.kind == "codes":
+            return f"FAISS by codes, the best {AGAIN} compared exactly"
         return "FAISS"
 
     @property
     def size_bytes(self) -> int:
         """Of the rows in memory, and of whatever leads to them."""
+        if self.kind == "codes":
+            return self._codes.size_bytes
         return sum(own.nbytes for own in self._blocks) if self.kind == "flat" else size_of(self._index)
 
     def open(self) -> None:
@@ -112,6 +152,8 @@ class RowIndex:
 
         faiss.omp_set_num_threads(1)  # holds for the calling thread only; a second one waits more than it helps
         k = int(min(k, self.n_rows))
+        if self.kind == "codes":
+            return self._by_codes(queries, k)
         if self.kind == "flat":
             if not 0 < len(queries) <= FEW:
                 return self._scan(queries, k)
@@ -149,20 +191,37 @@ class RowIndex:
         """The vectors of these rows, (n, n_columns) float32."""
         if self.kind == "flat":
             return np.concatenate([own[rows] for own in self._blocks], axis=1)
+        if self.kind == "codes":
+            wanted = np.asarray(rows, np.int64)
+            return self._some(wanted) if wanted.size else np.empty((0, self.n_columns), np.float32)
         vectors: np.ndarray = self._index.reconstruct_batch(np.asarray(rows))
         return vectors
 
     def search_exactly(self, queries: np.ndarray, k: int) -> np.ndarray:
         """The rows that `search` should find, (n_queries, k), by looking at all of them: what recall is measured by."""
-        best = np.full((len(queries), 0), 0.0)
-        rows = np.full((len(queries), 0), 0)
+        return self._largest_of_all(queries, min(k, self.n_rows)).rows
+
+    def _largest_of_all(self, queries: np.ndarray, k: int) -> Largest:
+        best = Largest(len(queries), k)
         for start in range(0, self.n_rows, ROWS_PER_BLOCK):
-            here = np.arange(start, min(start + ROWS_PER_BLOCK, self.n_rows))
-            best = np.concatenate([best, queries @ self.rows(here).T], axis=1)
-            rows = np.concatenate([rows, np.broadcast_to(here, (len(queries), len(here)))], axis=1)
-            order = np.argsort(-best, axis=1, kind="stable")[:, :k]
-            best, rows = np.take_along_axis(best, order, 1), np.take_along_axis(rows, order, 1)
-        return rows
+            stop = min(start + ROWS_PER_BLOCK, self.n_rows)
+            rows = self._block(start, stop) if self.kind == "codes" else self.rows(np.arange(start, stop))
+            best.add(queries @ rows.T, start)
+        return best
+
+    def _by_codes(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """What codes name first, compared as it is; where that is most of the rows, all are, one after the other."""
+        n = max(AGAIN, AGAIN_PER_WANTED * k)
+        if n >= MOST_AGAIN * self.n_rows:
+            best = self._largest_of_all(queries, k)
+            return best.values.astype(np.float32), best.rows
+        products, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
+        for number, named in enumerate(np.sort(self._codes.nearest(queries, n), axis=1)):
+            parts = [named[start : start + ROWS_PER_BLOCK] for start in range(0, n, ROWS_PER_BLOCK)]
+            exact = np.concatenate([np.vecdot(self._some(part), queries[number]) for part in parts])
+            order = np.argsort(-exact, kind="stable")[:k]
+            products[number], rows[number] = exact[order], named[order]
+        return products, rows
 
     def _nearest(self, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """As `_scan`, of one query (1, n_columns), reading what is needed."""

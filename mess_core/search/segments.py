@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from mess_core.search.rows import Kind, RowIndex
 NEAREST_SEGMENTS = 500  # of each query segment
 MOST_TRACKS = 500  # compared in full
 ALIGNED_TRACKS = 100  # of these, aligned
+ROUNDING = 1e-5  # relative: which of two segments is nearer, single precision cannot say below that
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,11 @@ class SegmentIndex:
     def __len__(self) -> int:
         return len(self._track_of)
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Of each track among all."""
+        return {track_id: place for place, track_id in enumerate(self.track_ids)}
+
     def nearest(self, passage: np.ndarray, weights: np.ndarray, n: int = NEAREST_SEGMENTS) -> np.ndarray:
         """Rows of the n segments nearest to each item of a passage, (n_query_segments, n)."""
         lookups = [self.geometry.lookups(item, weights) for item in passage]
@@ -109,16 +116,22 @@ class SegmentIndex:
         exclude : collection of str
             Track ids that must not come back.
         """
-        is_excluded = np.isin(self.track_ids, list(exclude))[self._track_of]
-        n_wanted = NEAREST_SEGMENTS + int(is_excluded.sum())  # a query's own may be nearer than all others
-        rows = self.nearest(passage, weights, n_wanted)
-        tracks: dict[int, None] = {}  # in order of their nearest segment
-        for row in rows.T.ravel():
-            if row >= 0 and not is_excluded[row]:
-                tracks.setdefault(int(self._track_of[row]))
-        candidates = list(tracks)[:MOST_TRACKS]
-        if not candidates:
+        excluded = np.array([self._places[each] for each in {*exclude} if each in self._places], int)
+        n_own = int((self._first[excluded + 1] - self._first[excluded]).sum())  # may be nearer than all others
+        rows = self.nearest(passage, weights, NEAREST_SEGMENTS + n_own).T.ravel()
+        rows = rows[rows >= 0]
+        tracks = self._track_of[rows]
+        is_wanted = np.isin(tracks, excluded, invert=True)
+        rows, tracks = rows[is_wanted], tracks[is_wanted]
+        first = np.sort(np.unique(tracks, return_index=True)[1])[:MOST_TRACKS]  # in order of their nearest segment
+        if not len(first):
             return []
+        if len(passage) == 1 and not self.geometry.any_key:
+            # Its best pair in a track is that of the nearest segment, which is among these: the others need no look.
+            best = self.geometry.matrix(passage, self.rows.rows(rows[first]), weights)[0]
+            least = np.sort(best)[-min(k, len(best))]
+            first = first[best >= least - ROUNDING * (1 + abs(least))]
+        candidates = tracks[first].tolist()
         spans = [np.arange(self._first[track], self._first[track + 1]) for track in candidates]
         codes = np.repeat(np.arange(len(candidates)), [len(own) for own in spans])
         items = self.rows.rows(np.concatenate(spans))

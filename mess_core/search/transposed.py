@@ -35,6 +35,7 @@ from mess_core.errors import InputError
 from mess_core.probing.aspects import AspectEvidence
 from mess_core.probing.directions import Directions
 from mess_core.search.geometry import LayerGeometry, Lookup, as_it_is
+from mess_core.storage.far import FarRows, Rows
 
 # Higher by so many semitones, the nearest way round: of turns that are equal the one counts that comes first.
 TURNS = (0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6)
@@ -59,7 +60,7 @@ class TransposedGeometry(LayerGeometry):
     @classmethod
     def fit(
         cls,
-        vectors: np.ndarray,
+        vectors: Rows,
         evidence: Mapping[str, AspectEvidence] | None = None,
         directions: Directions | None = None,
         avoid: Sequence[str] = (),
@@ -72,10 +73,11 @@ class TransposedGeometry(LayerGeometry):
                 f"A comparison in any key needs one layer of {N_CLASSES} pitch classes, and leaves nothing out; "
                 f"got {n_layers} × {dim}."
             )
-        return super().fit(levelled(vectors), info=info)
+        level = vectors.changed((n_layers, dim), levelled) if isinstance(vectors, FarRows) else levelled(vectors)
+        return super().fit(level, info=info)
 
     @classmethod
-    def common_part(cls, vectors: np.ndarray) -> np.ndarray:
+    def common_part(cls, vectors: Rows) -> np.ndarray:
         """Nothing: each has lost what is the same in all keys, and what is not would not turn with it."""
         return np.zeros(vectors.shape[1:], np.float32)
 

@@ -305,7 +305,7 @@ def npy_facts(
     """Shape and kind of a `.npy` file, none of whose numbers is read; `kinds` are those of NumPy's dtypes."""
     name = name or printable(Path(path).name)
     with open_untrusted(path, MOST_ARRAY_BYTES, name=name, cure=cure, error=error) as stream:
-        return _npy_facts(stream, os.fstat(stream.fileno()).st_size, kinds, name, cure, error)
+        return npy_facts_in(stream, os.fstat(stream.fileno()).st_size, kinds, name, cure, error)
 
 
 def read_npy(
@@ -320,7 +320,7 @@ def read_npy(
     """The array of a `.npy` file, in C order: plain numbers, as many as its header says and it has bytes for."""
     name = name or printable(Path(path).name)
     with open_untrusted(path, most_bytes, name=name, cure=cure, error=error) as stream:
-        facts = _npy_facts(stream, os.fstat(stream.fileno()).st_size, kinds, name, cure, error)
+        facts = npy_facts_in(stream, os.fstat(stream.fileno()).st_size, kinds, name, cure, error)
         stream.seek(facts.offset)
         flat = np.fromfile(stream, facts.dtype, math.prod(facts.shape))
         if flat.size != math.prod(facts.shape):
@@ -352,7 +352,7 @@ def read_npz(
                         entry
                     )  # of no more than it says: it is cut off there, and its checksum is wrong
                     part = f"{name}, {printable(entry.filename)}"
-                    facts = _npy_facts(io.BytesIO(data), len(data), kinds, part, cure, error)
+                    facts = npy_facts_in(io.BytesIO(data), len(data), kinds, part, cure, error)
                     flat = np.frombuffer(data, facts.dtype, math.prod(facts.shape), facts.offset)
                     array = flat.reshape(facts.shape, order="F" if facts.is_fortran else "C")
                     arrays[entry.filename.removesuffix(".npy")] = np.ascontiguousarray(array)
@@ -361,7 +361,10 @@ def read_npz(
     return arrays
 
 
-def _npy_facts(stream: BinaryIO, size: int, kinds: str, name: str, cure: str, error: Refusal) -> NpyFacts:
+def npy_facts_in(
+    stream: BinaryIO, size: int, kinds: str, name: str, cure: str = "", error: Refusal = ArtefactMismatchError
+) -> NpyFacts:
+    """What the header of an opened `.npy` file of this size says, as far as it can be."""
     start = stream.read(12)
     if start[:6] != b"\x93NUMPY" or len(start) < 12:
         raise error(f"{name} is no .npy file.", cure)

@@ -243,7 +243,7 @@ def test_doctor_says_which_index_answers_and_what_it_misses(run, library, monkey
     assert findings()[name] == "3 tracks, by FAISS, hnsw"  # nobody has searched yet
     document = json.loads(run("similar", library[0], "--encoder", "mel", "--library", "music", "--json")[1])
     assert document["index"] == "hnsw" and len(document["results"]) == 2
-    assert "3 tracks, by FAISS, hnsw; nothing in particular: 100.0% found in" in findings()[name]
+    assert "3 tracks, by FAISS, hnsw; nothing in particular: 100.0% (100.0% to 100.0%) found in" in findings()[name]
 
 
 # --- with a discovery ---------------------------------------------------------------------------------------

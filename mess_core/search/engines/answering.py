@@ -19,7 +19,7 @@ import numpy as np
 
 from mess_core.errors import EngineError, MessError
 from mess_core.search.engines.contract import Engine, Metadata, Wanted, fill, plain
-from mess_core.search.rows import RowIndex
+from mess_core.search.rows import FarItems, RowIndex
 
 FEW_ROWS = 1000
 RETRY_S = 30.0  # after which an engine that did not answer is asked again
@@ -42,6 +42,8 @@ class EngineRows(RowIndex):
         The collection of exactly these rows, be it filled or not.
     metadata : sequence of mapping
         Words of each row, by which `wanted` goes.
+    far : FarItems or None
+        Where rows are not held, as of `RowIndex`.
     """
 
     can_filter: ClassVar[bool] = True
@@ -53,8 +55,9 @@ class EngineRows(RowIndex):
         block: Callable[[int, int], np.ndarray],
         open_engine: Callable[[], Engine],
         metadata: Sequence[Metadata] | None = None,
+        far: FarItems | None = None,
     ) -> None:
-        super().__init__(len(ids), n_columns, block, "flat")
+        super().__init__(len(ids), n_columns, block, "flat" if far is None else "codes", far)
         self._ids, self._metadata, self._open_engine = [plain(row_id) for row_id in ids], metadata, open_engine
         self._row_of = {row_id: row for row, row_id in enumerate(self._ids)}
         self._engine: Engine | None = None
