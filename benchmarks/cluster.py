@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mess_core.embeddings.cluster import LOCAL, ClusterSettings, extract_on_cluster
+from mess_core.cluster.settings import LOCAL, ClusterSettings
+from mess_core.embeddings.cluster import extract_on_cluster
 from mess_core.embeddings.extraction import (
     Event,
     ExtractedTrack,
