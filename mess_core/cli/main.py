@@ -288,6 +288,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = verb("targets", _targets, "Measure the proxy targets that are not measured yet; or take in your own.")
     sub.add_argument("--library", default=ALL)
+    cluster_options(sub)
     sub.add_argument("--csv", type=_path, metavar="FILE", help="take in a column of a table (CSV or Parquet) instead: "
                      "one of its columns is track_id, path, file or title")  # fmt: skip
     sub.add_argument("--column", metavar="NAME", help="which column, with --csv")
@@ -621,6 +622,8 @@ def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
 def _targets(workspace: Workspace, options: argparse.Namespace) -> int:
     if (options.csv is None) != (options.column is None):
         raise InputError("A column is one of a table.", "Give both, --csv FILE and --column NAME, or neither.")
+    if options.cluster and (options.csv is not None or options.forget is not None or options.list):
+        raise InputError("Targets of your own are not measured.", "Leave out --cluster.")
     if options.forget is not None:
         forget_own(workspace.paths, options.forget)
         say(options, {"forgotten": options.forget}, f"{options.forget} forgotten; what was found of it stays.")
@@ -638,7 +641,12 @@ def _targets(workspace: Workspace, options: argparse.Namespace) -> int:
         say(options, dict(own_document(taken)), lines)
         return SOME_FAILED if taken.refused else DONE
     workspace.catalogue.require_library(options.library)
-    job = work_on(workspace, TargetsRequest(options.library))
+    if options.cluster:
+        allow(options.cluster)
+    request = TargetsRequest(
+        options.library, cluster=options.cluster, read_from=options.read_from, n_workers=options.workers
+    )
+    job = work_on(workspace, request)
     return report(workspace, [job], options, library=options.library)
 
 

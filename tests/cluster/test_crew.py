@@ -9,6 +9,7 @@ from mess_core.cluster.settings import ClusterSettings
 from mess_core.embeddings.cluster import Embedding
 from mess_core.encoders.mel import MEL
 from mess_core.errors import InputError
+from mess_core.targets.cluster import Measuring
 from tests.machines import FakeRay, Node
 
 
@@ -21,3 +22,9 @@ def test_workers_are_one_for_each_gpu_or_for_so_many_cores():
     assert len(Crew(FakeRay([Node("a", 8)]), Embedding([MEL]), ClusterSettings(n_workers=3)).places) == 3
     with pytest.raises(InputError, match="No machine of the cluster has 2 cores for a worker"):
         Crew(FakeRay(), Embedding([MEL]), ClusterSettings(n_cores=2))
+
+
+def test_whoever_uses_no_gpu_has_all_cores():
+    """Of machines with GPUs, too; what measures leaves the GPUs alone."""
+    places = Crew(FakeRay([Node("a", 4, 2), Node("b", 1)]), Measuring(), ClusterSettings()).places
+    assert [(place.name, place.n_gpus, place.n_decoders) for place in places] == [("a", 0, 0)] * 4 + [("b", 0, 0)]
