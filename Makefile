@@ -5,7 +5,7 @@
 # make lock   pin the requirements anew               make soak   the slow tests
 # make graph  the rooms of the core and their arrows  make mutants   do the tests notice code that is wrong? (10 minutes)
 # make nano   train MESS-nano anew from MIDI          make nano-evaluate   its figures beside the controls
-# make setup-cluster  also install Ray, for `extract --cluster`
+# make setup-cluster  also install Ray, for `extract --cluster` and `targets --cluster`
 # make calibrate   what intervals cover (13 minutes)   make pictures   renew what pages are compared with
 # make setup-engines   databases that can be asked for the nearest (docs/scale.md), and what tests them
 PYTHON ?= python3

@@ -170,12 +170,17 @@ def compiling_alone() -> Iterator[None]:
         os.close(handle)
 
 
-def _begin() -> None:
-    """Threads that wait for each other's cores only lose time; a worker of a killed process would wait for ever."""
-    _die_with_parent()
+def on_one_thread() -> None:
+    """Let this process compute on one thread for as long as it lives; sums on several round otherwise."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     threadpool_limits(1)
+
+
+def _begin() -> None:
+    """Threads that wait for each other's cores only lose time; a worker of a killed process would wait for ever."""
+    _die_with_parent()
+    on_one_thread()
     threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
 
 

@@ -26,7 +26,7 @@ FLOORS = [
     {"collections", "probing"},
     {"embeddings", "targets"},
     {"encoders"},
-    {"audio", "catalogue", "notes"},
+    {"audio", "catalogue", "cluster", "notes"},
     {"storage"},
     {"config", "installation", "parallel", "plugins", "spelling"},
     {"errors", "glossary", "numbers", "words"},

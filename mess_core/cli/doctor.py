@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mess_core import __version__
 from mess_core.catalogue.catalogue import ALL
-from mess_core.embeddings.cluster import is_installed
+from mess_core.cluster.settings import is_installed
 from mess_core.embeddings.device import why_no_gpu
 from mess_core.embeddings.extraction import BATCH_SIZE_CPU, BATCH_SIZE_GPU, choose_device
 from mess_core.embeddings.precision import computes_bfloat16, read_certificate
@@ -227,10 +227,10 @@ def _packages(workspace: Workspace) -> list[Finding]:
 
 
 def _clusters(workspace: Workspace) -> list[Finding]:
-    """Ray is asked for by `extract --cluster` alone: that it is not here is no fault."""
+    """Ray is asked for by `extract --cluster` and `targets --cluster` alone: that it is not here is no fault."""
     if is_installed():
         return [Finding("clusters", f"ray {importlib.metadata.version('ray')}", True)]
-    return [Finding("clusters", f"no Ray, which `extract --cluster` needs: {how_to_add('cluster')}", True)]
+    return [Finding("clusters", f"no Ray, which --cluster needs: {how_to_add('cluster')}", True)]
 
 
 def _libraries(workspace: Workspace) -> list[Finding]:

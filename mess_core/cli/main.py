@@ -43,11 +43,11 @@ from mess_core.cli.tables import (
     tags_table,
     taste_table,
 )
+from mess_core.cluster.settings import allow
 from mess_core.collections.collection import Collection
 from mess_core.collections.manifest import parse_columns
 from mess_core.collections.playlist import library_name
 from mess_core.collections.published import AUTO, COLLECTIONS
-from mess_core.embeddings import cluster
 from mess_core.embeddings.device import check_device
 from mess_core.embeddings.extraction import use_all_cores
 from mess_core.embeddings.shards import parse_shard
@@ -236,6 +236,14 @@ def _parser() -> argparse.ArgumentParser:
     def mlflow_option(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--mlflow", action="store_true", help="also log the run to MLflow, in the data folder")
 
+    def cluster_options(sub: argparse.ArgumentParser) -> None:
+        at, place = "local|HOST:PORT", "FOLDER=PLACE"
+        what = "let workers of Ray compute: on this machine, or on the cluster it belongs to"
+        sub.add_argument("--cluster", default="", metavar=at, help=what)
+        where = "with --cluster: where workers find the music, another path or s3://…"
+        sub.add_argument("--read-from", default="", metavar=place, help=where)
+        sub.add_argument("--workers", type=_above_0, default=0, metavar="N", help="with --cluster: at most so many")
+
     verb("demo", _demo, "Make the demo library and register it.")
 
     add = verb("add", _add, "Register audio files, folders and collections; copies nothing.")
@@ -270,11 +278,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--keep-raw", action="store_true", help="also keep hidden states of all frames (very large)")
     sub.add_argument("--shard", default="", metavar="I/N",
                      help="only the I-th of N parts, on one of N machines with a data folder each")  # fmt: skip
-    sub.add_argument("--cluster", default="", metavar="local|HOST:PORT",
-                     help="let workers of Ray compute: on this machine, or on the cluster it belongs to")  # fmt: skip
-    sub.add_argument("--read-from", default="", metavar="FOLDER=PLACE",
-                     help="with --cluster: where workers find the music, another path or s3://…")  # fmt: skip
-    sub.add_argument("--workers", type=int, default=0, metavar="N", help="with --cluster: at most so many")
+    cluster_options(sub)
     sub.add_argument("--device", default="", metavar="cpu|cuda|cuda:N|mps", help="what computes (default: the fastest)")
     sub.add_argument("--batch-size", type=_above_0, default=0, metavar="N",
                      help="segments at a time (default: what suits the device); rounds otherwise")  # fmt: skip
@@ -284,6 +288,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = verb("targets", _targets, "Measure the proxy targets that are not measured yet; or take in your own.")
     sub.add_argument("--library", default=ALL)
+    cluster_options(sub)
     sub.add_argument("--csv", type=_path, metavar="FILE", help="take in a column of a table (CSV or Parquet) instead: "
                      "one of its columns is track_id, path, file or title")  # fmt: skip
     sub.add_argument("--column", metavar="NAME", help="which column, with --csv")
@@ -590,7 +595,7 @@ def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
     if options.device:
         check_device(options.device)
     if options.cluster:
-        cluster.allow(options.cluster)
+        allow(options.cluster)
     scope = scope_of(workspace, options.library, options.encoder)
     scope.require_library()
     for info in encoder_info(options.encoder, workspace.paths).encoders if not options.cluster else ():
@@ -617,6 +622,8 @@ def _extract(workspace: Workspace, options: argparse.Namespace) -> int:
 def _targets(workspace: Workspace, options: argparse.Namespace) -> int:
     if (options.csv is None) != (options.column is None):
         raise InputError("A column is one of a table.", "Give both, --csv FILE and --column NAME, or neither.")
+    if options.cluster and (options.csv is not None or options.forget is not None or options.list):
+        raise InputError("Targets of your own are not measured.", "Leave out --cluster.")
     if options.forget is not None:
         forget_own(workspace.paths, options.forget)
         say(options, {"forgotten": options.forget}, f"{options.forget} forgotten; what was found of it stays.")
@@ -634,7 +641,12 @@ def _targets(workspace: Workspace, options: argparse.Namespace) -> int:
         say(options, dict(own_document(taken)), lines)
         return SOME_FAILED if taken.refused else DONE
     workspace.catalogue.require_library(options.library)
-    job = work_on(workspace, TargetsRequest(options.library))
+    if options.cluster:
+        allow(options.cluster)
+    request = TargetsRequest(
+        options.library, cluster=options.cluster, read_from=options.read_from, n_workers=options.workers
+    )
+    job = work_on(workspace, request)
     return report(workspace, [job], options, library=options.library)
 
 

@@ -53,7 +53,10 @@ class Elsewhere:
             return
         name = path.relative_to(self.folder).as_posix()
         if not self.is_store:
-            yield Path(self.place) / name
+            there = Path(self.place) / name
+            if not there.exists() and not Path(self.place).is_dir():
+                raise _gone(self.place, "it is no folder on that machine.")
+            yield there
             return
         files, root = _opened(self.place)
         with tempfile.TemporaryDirectory(prefix="mess-") as folder:
@@ -78,11 +81,15 @@ class Elsewhere:
             except Exception:
                 is_there = False
             if not is_there:
-                raise DataMissingError(
-                    f"{shown} does not answer, or is not there any more: {_first_line(error)}",
-                    "Check its name and who may read it; what was embedded is kept, and the same command goes on.",
-                ) from error
+                raise _gone(self.place, _first_line(error)) from error
             raise AudioError(f"{printable(name)} could not be read from {shown}: {_first_line(error)}") from error
+
+
+def _gone(place: str, why: str) -> DataMissingError:
+    return DataMissingError(
+        f"{printable(place)} does not answer, or is not there any more: {why}",
+        "Check its name and who may read it; what was done is kept, and the same command goes on.",
+    )
 
 
 def parse_elsewhere(text: str) -> Elsewhere | None:

@@ -98,32 +98,45 @@ class Measurements:
         self.catalogue = catalogue
         self.database = catalogue.database
 
-    def files(self, track_id: str) -> Files:
-        """Where a track's audio is, and its MIDI and score if they are there."""
+    def files(self, track_id: str, others_see: Path | None = None) -> Files:
+        """Where a track's audio is, and its MIDI and score if they are there.
+
+        others_see : a folder that is read from elsewhere. Of a track in it whose audio is not here, what was registered
+            is taken to be there, and the version is "": only who reads the files can tell.
+        """
+        audio = self.catalogue.likely_audio_path(track_id)
+        folder = None if others_see is None or audio.is_file() or not audio.is_relative_to(others_see) else others_see
 
         def first(role: str) -> Path | None:
-            return next((path for path in self.catalogue.file_paths(track_id, role) if path.is_file()), None)
+            paths = self.catalogue.file_paths(track_id, role)
+            return next((path for path in paths if (path.is_relative_to(folder) if folder else path.is_file())), None)
 
         midi, score = first("midi"), first("score")
         row = self.database.connection.execute("SELECT sha256 FROM tracks WHERE track_id = ?", (track_id,)).fetchone()
-        audio, sha256 = self.catalogue.likely_audio_path(track_id), row["sha256"] if row else ""
-        return Files(track_id, audio, midi, score, _version(midi, score), sha256)
+        version, sha256 = "" if folder else version_of(midi, score), row["sha256"] if row else ""
+        return Files(track_id, audio, midi, score, version, sha256)
 
-    def missing(self, track_ids: Sequence[str]) -> list[Files]:
+    def missing(self, track_ids: Sequence[str], others_see: Path | None = None) -> list[Files]:
         """Tracks that are not measured with the current formulas on their current files.
 
-        What came measured with another library, and has no audio here, cannot be measured again.
+        What came measured with another library, and has no audio here, cannot be measured again; what has its audio
+        where others see it, can, but whether its MIDI has changed there is not known.
+
+        others_see : as in `files`
         """
         rows = self.database.connection.execute("SELECT DISTINCT track_id, version FROM targets")
         known: dict[str, set[str]] = {}
         for row in rows:
             known.setdefault(row["track_id"], set()).add(row["version"])
-        candidates = (self.files(track_id) for track_id in track_ids)
-        return [
-            files
-            for files in candidates
-            if known.get(files.track_id) != {files.version} and (files.track_id not in known or files.audio.exists())
-        ]
+
+        def is_missing(files: Files) -> bool:
+            if files.track_id not in known:
+                return True
+            if not files.version:
+                return not all(is_current(version) for version in known[files.track_id])
+            return known[files.track_id] != {files.version} and files.audio.exists()
+
+        return [files for track_id in track_ids if is_missing(files := self.files(track_id, others_see))]
 
     def write(self, files: Files, measured: Measured, guard: Guard) -> None:
         """Keep one track's targets in place of older ones."""
@@ -248,7 +261,13 @@ def _versions() -> tuple[str, str]:
     return formulas(), f"{formulas()} *"
 
 
-def _version(midi: Path | None, score: Path | None) -> str:
+def is_current(version: str) -> bool:
+    """Whether a value of this version was measured by today's formulas, whatever on."""
+    return f"{version} ".startswith(f"{formulas()} ")
+
+
+def version_of(midi: Path | None, score: Path | None) -> str:
+    """Today's formulas, and the files beside the audio that a value rests on."""
     parts = [formulas()]
     for path in (midi, score):
         if path is not None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from mess_core.catalogue.catalogue import Track
-from mess_core.embeddings.cluster import ClusterSettings, check_settings, extract_on_cluster, require_allowed
+from mess_core.cluster.settings import ClusterSettings, require_allowed
+from mess_core.embeddings.cluster import extract_on_cluster
 from mess_core.embeddings.device import check_batch_size, check_device, check_threads, computing_threads
 from mess_core.embeddings.extraction import (
     BatchDone,
@@ -40,6 +41,7 @@ from mess_core.search.examples import served_first
 from mess_core.search.tagged import tag_scope, tagged_library
 from mess_core.storage.jobs import PRIORITY_WAITED_FOR, Job
 from mess_core.words import counted
+from mess_core.work.cluster import ClusterRequest
 from mess_core.work.request import Done, Request, encoder_words, library_words, short, track_words
 from mess_core.work.task import Cancelled, Task
 from mess_core.workspace.scope import Scope, count_segments, scope_of
@@ -47,17 +49,14 @@ from mess_core.workspace.workspace import Workspace
 
 NOTHING = "Nothing to do: every track is embedded."
 SPEED_EVERY_S = 5.0  # how often the speed of an encoder is noted while it runs: estimates go by it
-# Fields that most requests leave empty.
-RARE = ("shard", "cluster", "read_from", "n_workers", "device", "batch_size", "n_threads")
 
 
 @dataclass(frozen=True)
-class ExtractRequest(Request):
+class ExtractRequest(ClusterRequest):
     """Embed what is missing in a library, one commit per track.
 
     keep_raw : also keep the hidden states of all frames; what was embedded without them is embedded again
     shard : "I/N", of the tracks only the I-th of N parts (see `shards`); "" is all of them
-    cluster, read_from, n_workers : as `ClusterSettings`, of a cluster that computes it; "" is this machine
     goes_on : discovery follows, if the library is large enough and nothing was discovered yet
     device, batch_size, n_threads : what computes, how many segments at a time, on how many threads; "" and 0 are what
         suits this machine
@@ -68,9 +67,6 @@ class ExtractRequest(Request):
     keep_raw: bool = False
     goes_on: bool = False
     shard: str = ""
-    cluster: str = ""
-    read_from: str = ""
-    n_workers: int = 0
     device: str = ""
     batch_size: int = 0
     n_threads: int = 0
@@ -78,18 +74,12 @@ class ExtractRequest(Request):
     kind: ClassVar[str] = "extract"
     may_go_well_again: ClassVar[bool] = True
     keys: ClassVar = {"encoder_id": "encoder", "goes_on": "then_discover"}
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Without what is not asked: a row is as it was before there were parts."""
-        return {name: value for name, value in super().arguments.items() if value or name not in RARE}
+    rare: ClassVar[tuple[str, ...]] = (*ClusterRequest.rare, "shard", "device", "batch_size", "n_threads")
 
     def begin(self, workspace: Workspace) -> None:
         parse_shard(self.shard)
         if self.cluster and self.keep_raw:
             raise InputError("Raw hidden states never leave their machine.", "Leave out --keep-raw, or --cluster.")
-        if not self.cluster and (self.read_from or self.n_workers):
-            raise InputError("Without a cluster, music is read where it is.", "Add --cluster local, or an address.")
         if self.cluster and (self.device or self.batch_size or self.n_threads):
             cure = "Leave out --device, --batch-size and --threads, or --cluster."
             raise InputError("Workers of a cluster compute on what they find.", cure)
@@ -99,9 +89,7 @@ class ExtractRequest(Request):
             check_batch_size(self.batch_size)
         if self.n_threads:
             check_threads(self.n_threads)
-        if self.cluster:
-            require_allowed(self.cluster)
-            check_settings(ClusterSettings(self.cluster, self.read_from))
+        super().begin(workspace)
 
     def resource(self, workspace: Workspace) -> str:
         return f"extract {encoder_info(self.encoder_id, workspace.paths).fingerprint}"

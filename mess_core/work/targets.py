@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import ClassVar
 
+from mess_core.cluster.settings import ClusterSettings, require_allowed
 from mess_core.errors import UnknownTrackError, of_item
 from mess_core.parallel import work_through
 from mess_core.storage.jobs import PRIORITY_WAITED_FOR, Job
-from mess_core.targets.measurements import measure_track
+from mess_core.storage.remote import parse_elsewhere
+from mess_core.targets.cluster import measure_on_cluster
+from mess_core.targets.measurements import Files, Measured, measure_track
 from mess_core.words import counted
+from mess_core.work.cluster import ClusterRequest
 from mess_core.work.extract import removed_meanwhile
 from mess_core.work.request import Done, Request, library_words, track_words
 from mess_core.work.task import Task
@@ -22,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TargetsRequest(Request):
+class TargetsRequest(ClusterRequest):
     """Measure what is not measured in a library; where an encoder is named, its discovery follows."""
 
     library: str
@@ -44,7 +48,11 @@ class TargetsRequest(Request):
 
     def run(self, task: Task) -> Done:
         task.workspace.catalogue.require_library(self.library)
-        return Done(measure_tracks(task, task.workspace.catalogue.track_ids(self.library)))
+        cluster = None
+        if self.cluster:
+            require_allowed(self.cluster)
+            cluster = ClusterSettings(self.cluster, self.read_from, self.n_workers)
+        return Done(measure_tracks(task, task.workspace.catalogue.track_ids(self.library), cluster))
 
     def is_left(self, workspace: Workspace, job: Job) -> bool:
         """Its row knows; asking the files takes a page too long."""
@@ -70,25 +78,36 @@ class MeasureRequest(Request):
         return Done(measure_tracks(task, [self.track_id]))
 
 
-def measure_tracks(task: Task, track_ids: Sequence[str]) -> str:
-    """Measure tracks in several processes; a failure is named and passed over."""
+def measure_tracks(task: Task, track_ids: Sequence[str], cluster: ClusterSettings | None = None) -> str:
+    """Measure tracks in several processes, or on a cluster; a failure is named and passed over."""
     workspace = task.workspace
-    todo = workspace.measurements.missing(track_ids)
+    elsewhere = parse_elsewhere(cluster.read_from) if cluster else None
+    todo = workspace.measurements.missing(track_ids, elsewhere.folder if elsewhere else None)
     if not todo:
         return "Nothing to do: every track is measured."
-    n_failed = n_gone = 0
+    n_done = n_failed = n_gone = 0
     task.progress(0, len(todo), "starting")
-    with closing(work_through(measure_track, todo)) as outcomes:
-        for n_done, (files, measured) in enumerate(outcomes, start=1):
+
+    def measured() -> Generator[tuple[Files, Measured | Exception] | None, None, None]:
+        return work_through(measure_track, todo) if cluster is None else measure_on_cluster(todo, cluster)
+
+    with closing(measured()) as outcomes:
+        for outcome in outcomes:
+            if outcome is None:  # of a cluster, where nothing has come for a while
+                task.on_pause()
+                task.check()
+                continue
+            files, found = outcome
+            n_done += 1
             if not workspace.catalogue.has(files.track_id):
                 n_gone += 1
-            elif isinstance(measured, Exception):  # whatever is in one file, the others are measured
-                log.info("measuring %s failed", files.track_id, exc_info=measured)
+            elif isinstance(found, Exception):  # whatever is in one file, the others are measured
+                log.info("measuring %s failed", files.track_id, exc_info=found)
                 n_failed += 1
-                task.fail_item(workspace.catalogue.track(files.track_id).title, of_item(measured))
+                task.fail_item(workspace.catalogue.track(files.track_id).title, of_item(found))
             else:
                 try:
-                    workspace.measurements.write(files, measured, task.guard)
+                    workspace.measurements.write(files, found, task.guard)
                 except UnknownTrackError:  # in this very moment
                     n_gone += 1
             task.on_pause()

@@ -2,182 +2,51 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import os
+import pickle
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-import mess_core
 from mess_core.cli.doctor import examine
 from mess_core.cli.main import main
+from mess_core.cluster import crew, settings
+from mess_core.cluster.crew import Crew
+from mess_core.cluster.settings import ClusterSettings
 from mess_core.collections.opening import read_track
-from mess_core.embeddings import cluster
-from mess_core.embeddings.cluster import (
-    ClusterSettings,
-    NodeFacts,
-    Worker,
-    _Crew,
-    check_nodes,
-    check_settings,
-    extract_on_cluster,
-)
+from mess_core.embeddings.cluster import Embedding, extract_on_cluster
 from mess_core.embeddings.extraction import BatchDone, ExtractedTrack, FailedTrack, WantedTrack, extract
 from mess_core.encoders.mel import MEL, MFCC
 from mess_core.encoders.registry import load_encoder
-from mess_core.errors import (
-    ArtefactMismatchError,
-    DataMissingError,
-    DependencyMissingError,
-    InputError,
-    StorageError,
-)
+from mess_core.errors import DataMissingError, DependencyMissingError, InputError, StorageError
 from mess_core.storage.paths import Paths
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.request import submit
 from mess_core.workspace.workspace import Workspace
+from tests import machines
 from tests.conftest import work, write_recording
-
-needs_ray = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="needs Ray: pip install -r requirements-cluster.txt"
+from tests.machines import (
+    SURROUNDINGS,
+    Dead,
+    FakeRay,
+    Full,
+    Node,
+    connect,
+    descendants,
+    needs_ray,
+    wait_until_gone,
 )
+
 N = 10
-
-
-# --- a cluster without Ray: its workers run here, and die when they are told to -----------------------------------
-
-
-class Dead(Exception):
-    """As Ray's own: a worker died."""
-
-
-class Full(Exception):
-    """As Ray's own: a disk is full."""
-
-
-@dataclass
-class Node:
-    name: str
-    n_cpus: int = 1
-    n_gpus: int = 0
-    is_alive: bool = True
-
-    @property
-    def facts(self) -> dict[str, object]:
-        resources = {"CPU": self.n_cpus, **({"GPU": self.n_gpus} if self.n_gpus else {})}
-        return {"NodeID": self.name, "NodeManagerHostname": self.name, "Alive": self.is_alive, "Resources": resources}
-
-
-@dataclass
-class Call:
-    """A method of an actor, called at once."""
-
-    act: object
-
-    def options(self, **how: object) -> Call:
-        return self
-
-    def remote(self, *arguments: object) -> Result:
-        try:
-            return Result(value=self.act(*arguments))
-        except Exception as error:
-            return Result(error=error)
-
-
-@dataclass(eq=False)
-class Result:
-    value: object = None
-    error: Exception | None = None
-
-    def __next__(self) -> Result:
-        """Of a generator: what is next; an error is raised when it is fetched."""
-        try:
-            return Result(value=next(self.value))
-        except StopIteration:
-            raise
-        except Exception as error:
-            return Result(error=error)
-
-
-@dataclass
-class FakeRay:
-    """As much of Ray as is asked, in one process.
-
-    faults : (worker, counted from 0; what it sends, from 0) -> what happens in its place
-    at : track id -> what happens to whoever is given it
-    """
-
-    all_nodes: list[Node] = field(default_factory=lambda: [Node("a"), Node("b")])
-    faults: dict[tuple[int, int], Exception] = field(default_factory=dict)
-    at: dict[str, Exception] = field(default_factory=dict)
-    at_begin: dict[str, Exception] = field(default_factory=dict)
-    worker_class: type = Worker
-    asked: list[list[str]] = field(default_factory=list)
-    begun: list[str] = field(default_factory=list)  # on which nodes
-    n_killed: int = 0
-
-    exceptions = SimpleNamespace(
-        RayError=Dead, RayActorError=Dead, ObjectLostError=Dead, WorkerCrashedError=Dead, OutOfMemoryError=Dead,
-        OutOfDiskError=Full,
-    )  # fmt: skip
-    util = SimpleNamespace(
-        scheduling_strategies=SimpleNamespace(NodeAffinitySchedulingStrategy=lambda node_id, soft: node_id)
-    )
-
-    def nodes(self) -> list[dict[str, object]]:
-        return [node.facts for node in self.all_nodes]
-
-    def remote(self, kind: type) -> FakeRay:
-        return self
-
-    def options(self, scheduling_strategy: str, **how: object) -> SimpleNamespace:
-        def make(*arguments: object) -> SimpleNamespace:
-            number, actor = len(self.begun), self.worker_class(*arguments)
-            self.begun.append(scheduling_strategy)
-            counted = itertools.count()
-
-            def begin(encoder_ids: list[str]) -> NodeFacts:
-                if scheduling_strategy in self.at_begin:
-                    raise self.at_begin[scheduling_strategy]
-                return actor.begin(encoder_ids)
-
-            def embed(tracks: list[WantedTrack]):
-                self.asked.append([track.track_id for track in tracks])
-                for track in tracks:
-                    if track.track_id in self.at:
-                        raise self.at[track.track_id]
-                for events in actor.embed(tracks):
-                    for event in events:  # one at a time, so that there is more to lose
-                        if error := self.faults.get((number, next(counted))):
-                            raise error
-                        yield [event]
-
-            return SimpleNamespace(begin=Call(begin), embed=Call(embed))
-
-        return SimpleNamespace(remote=make)
-
-    def wait(self, refs: list, num_returns: int, **how: object) -> tuple[list, list]:
-        return refs[:num_returns], refs[num_returns:]
-
-    def get(self, ref: Result) -> object:
-        if ref.error is not None:
-            raise ref.error
-        return ref.value
-
-    def kill(self, actor: object) -> None:
-        self.n_killed += 1
 
 
 @pytest.fixture(autouse=True)
@@ -206,8 +75,7 @@ def here(wanted) -> dict[str, ExtractedTrack]:
 
 
 def through(ray: FakeRay, tracks: list[WantedTrack], infos=(MEL,), **how: object) -> dict[str, object]:
-    crew = _Crew(ray, infos, ClusterSettings(**how))
-    events = [*crew.start(), *crew.work_through(tracks)]
+    events = machines.through(ray, Embedding(infos), tracks, **how)
     return {event.track.track_id: event for event in events if not isinstance(event, BatchDone)}
 
 
@@ -256,17 +124,17 @@ def test_a_track_that_kills_whoever_hears_it_fails_alone(wanted, here):
 def test_a_machine_that_dies_leaves_its_work_to_the_others(wanted, here):
     ray = FakeRay(faults={(0, 1): Dead()})
     ray.all_nodes[0].is_alive = True
-    crew = _Crew(ray, (MEL,), ClusterSettings())
+    crew = Crew(ray, Embedding([MEL]), ClusterSettings())
     list(crew.start())
     ray.all_nodes[0].is_alive = False
-    events = [event for event in crew.work_through(wanted) if not isinstance(event, BatchDone)]
+    events = [event for event in crew.work_through(wanted) if event and not isinstance(event, BatchDone)]
     assert_equal({event.track.track_id: event for event in events}, here)
     assert ray.begun == ["a", "b"] and [place.name for place in crew.places] == ["b"]
 
 
 def test_no_machine_that_is_left_ends_it_in_a_sentence(wanted):
     ray = FakeRay(faults={(0, 1): Dead(), (1, 1): Dead()})
-    crew = _Crew(ray, (MEL,), ClusterSettings())
+    crew = Crew(ray, Embedding([MEL]), ClusterSettings())
     list(crew.start())
     for node in ray.all_nodes:
         node.is_alive = False
@@ -318,64 +186,26 @@ def test_a_node_without_mess_is_named(wanted):
         through(FakeRay(at_begin={"a": Dead("\nthe worker was killed")}), wanted)
 
 
-def test_versions_that_differ_are_refused():
-    """Of MESS, of an encoder, of torch; the same torch for another kind of device is the same."""
-    facts = NodeFacts("a", mess_core.__version__, "2.11.0+cpu", "cpu", (MEL.fingerprint,))
-    check_nodes([facts, replace(facts, node="b", torch="2.11.0+cu130", device="cuda")], [MEL])
-    for change, words in {
-        ("mess", "0.0.1"): "The node b runs MESS 0.0.1, this machine",
-        ("torch", "2.10.0"): "The node b computes with torch 2.10.0, a with 2.11.0",
-        ("fingerprints", ("0" * 64,)): "The node b has another version of mel than this one",
-    }.items():
-        with pytest.raises(ArtefactMismatchError, match=words):
-            check_nodes([facts, replace(facts, node="b", **dict([change]))], [MEL])
-
-
-def test_workers_are_one_for_each_gpu_or_for_so_many_cores():
-    """A machine without a GPU has none where others have one: its cores decode."""
-    gpus = _Crew(FakeRay([Node("a", 16, 4), Node("b", 64)]), [MEL], ClusterSettings()).places
-    assert [(place.name, place.n_gpus, place.n_decoders) for place in gpus] == [("a", 1, 3)] * 4
-    cores = _Crew(FakeRay([Node("a", 5), Node("b", 1)]), [MEL], ClusterSettings(n_cores=2)).places
-    assert [(place.name, place.n_gpus, place.n_decoders) for place in cores] == [("a", 0, 0)] * 2
-    assert len(_Crew(FakeRay([Node("a", 8)]), [MEL], ClusterSettings(n_workers=3)).places) == 3
-    with pytest.raises(InputError, match="No machine of the cluster has 2 cores for a worker"):
-        _Crew(FakeRay(), [MEL], ClusterSettings(n_cores=2))
-
-
 def test_whoever_stops_asking_dismisses_all_workers(wanted, monkeypatch):
     """As a job that is cancelled; and so does an error here, as of a full disk."""
-    machines = FakeRay()
-    monkeypatch.setattr(cluster, "check_settings", lambda settings: None)
-    monkeypatch.setattr(cluster, "_connected", lambda settings: nullcontext(machines))
+    ray = FakeRay()
+    connect(ray, monkeypatch)
     events = extract_on_cluster(wanted, [MEL], ClusterSettings())
     while not isinstance(next(events), ExtractedTrack):
         pass
     events.close()
-    assert machines.n_killed == 2 and len(list(itertools.chain(*machines.asked))) < N
+    assert ray.n_killed == 2 and len(list(itertools.chain(*ray.asked))) < N
 
 
 # --- the door -----------------------------------------------------------------------------------------------------
 
 
-def test_an_address_that_does_not_answer_is_said_at_once(monkeypatch):
-    monkeypatch.setattr(cluster, "is_installed", lambda: True)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]  # which nobody listens to
-        with pytest.raises(InputError, match=f"No cluster answers at 127.0.0.1:{port}"):
-            check_settings(ClusterSettings(f"127.0.0.1:{port}"))
-    for address in ("here", "ray://127.0.0.1:10001", "127.0.0.1:port", ":6379", "127.0.0.1:99999"):
-        with pytest.raises(InputError, match="is no address of a cluster"):
-            check_settings(ClusterSettings(address))
-
-
 def test_a_job_from_elsewhere_leads_to_no_cluster(home, write_wav, monkeypatch):
     """The row of a data folder names one that nobody named here: nothing is connected to."""
     home.catalogue.add(home.paths.root, [read_track(write_wav("a", seconds=3))], "music")
-    monkeypatch.delenv(cluster.ALLOWED, raising=False)
-    for module in (cluster, sys.modules["mess_core.work.extract"]):
-        monkeypatch.setattr(module, "check_settings", lambda settings: None)
-    monkeypatch.setattr(cluster, "_connected", lambda settings: pytest.fail("it was connected to"))
+    monkeypatch.delenv(settings.ALLOWED, raising=False)
+    connect(FakeRay(), monkeypatch)
+    monkeypatch.setattr(crew, "connected", lambda settings: pytest.fail("it was connected to"))
     request = ExtractRequest("music", MEL.id, cluster="10.0.0.1:6379")
     with pytest.raises(InputError, match="was not named on this machine"):
         submit(home, request)
@@ -383,13 +213,13 @@ def test_a_job_from_elsewhere_leads_to_no_cluster(home, write_wav, monkeypatch):
     work(home)
     job = home.jobs.latest("extract")
     assert job.state == "failed" and "10.0.0.1:6379 was not named on this machine" in job.message
-    cluster.allow("10.0.0.1:6379")
-    cluster.require_allowed("10.0.0.1:6379"), cluster.require_allowed("local")
-    monkeypatch.delenv(cluster.ALLOWED)
+    settings.allow("10.0.0.1:6379")
+    settings.require_allowed("10.0.0.1:6379"), settings.require_allowed("local")
+    monkeypatch.delenv(settings.ALLOWED)
 
 
 def test_without_ray_the_command_that_installs_it_is_said(home, write_wav, monkeypatch, capsys):
-    monkeypatch.setattr(cluster, "is_installed", lambda: False)
+    monkeypatch.setattr(settings, "is_installed", lambda: False)
     new = read_track(write_wav("a"))
     home.catalogue.add(new.audio.parent, [new], "music")
     options = ["--home", str(home.paths.root), "extract", "--encoder", "mel"]
@@ -413,10 +243,7 @@ def test_a_job_on_a_cluster_keeps_what_comes_like_any(home, write_wav, monkeypat
     other = Workspace(tmp_path / "other")
     for each in (home, other):
         each.catalogue.add(paths[0].parent, map(read_track, paths), "music")
-    monkeypatch.setattr(cluster, "check_settings", lambda settings: None)
-    monkeypatch.setattr(sys.modules["mess_core.work.extract"], "check_settings", lambda settings: None)
-    machines = FakeRay([Node("a", 64)])
-    monkeypatch.setattr(cluster, "_connected", lambda settings: nullcontext(machines))
+    connect(FakeRay([Node("a", 64)]), monkeypatch)
     submit(home, ExtractRequest("music", MEL.id, cluster="local", n_workers=2))
     work(home)
     submit(other, ExtractRequest("music", MEL.id))
@@ -431,42 +258,7 @@ def test_a_job_on_a_cluster_keeps_what_comes_like_any(home, write_wav, monkeypat
     assert "Nothing to do" in home.jobs.latest("extract").message
 
 
-def test_what_a_killed_run_left_is_taken_away(tmp_path, monkeypatch):
-    """The folder of a process that is no more; never that of one that lives, or of another name."""
-    monkeypatch.setattr(cluster, "Path", lambda path: tmp_path if path == "/tmp" else Path(path))
-    done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
-    gone, *others = (tmp_path / f"mess-ray-{name}" for name in (f"{int(done.stdout)}-x", f"{os.getpid()}-x", "test-x"))
-    for folder in (gone, *others):
-        (folder / "session").mkdir(parents=True)
-    new = Path(cluster._new_folder())
-    assert new.parent == tmp_path and not gone.exists() and all(folder.is_dir() for folder in (new, *others))
-
-
 # --- Ray itself ---------------------------------------------------------------------------------------------------
-
-
-def descendants(pid: int) -> list[tuple[int, str]]:
-    """The processes that a process of ours has begun, with how each calls itself."""
-    parents, names = {}, {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            text = path.read_text()
-            names[int(path.parent.name)] = (path.parent / "cmdline").read_bytes().split(b"\0")[0].decode()
-        except OSError:
-            continue
-        parents[int(path.parent.name)] = int(text.rpartition(")")[2].split()[1])
-    found, new = [], [pid]
-    while new:
-        new = [child for child, parent in parents.items() if parent in new]
-        found += [(child, names[child]) for child in new]
-    return found
-
-
-def wait_until_gone(begun: list[tuple[int, str]]) -> None:
-    until = time.monotonic() + 150
-    while left := {pid for pid, _ in begun} & {int(path.name) for path in Path("/proc").glob("[0-9]*")}:
-        assert time.monotonic() < until, left
-        time.sleep(0.5)
 
 
 def library(folder: Path, n: int, seconds: float) -> Workspace:
@@ -478,9 +270,6 @@ def library(folder: Path, n: int, seconds: float) -> Workspace:
 
 def command(home: Workspace, *more: str) -> list[str]:
     return [sys.executable, "-m", "mess_core", "--home", str(home.paths.root), "extract", "--encoder", "nano", *more]
-
-
-SURROUNDINGS = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 @needs_ray
@@ -541,15 +330,14 @@ def test_tasks_that_decode_for_a_worker_change_nothing(wanted, here, tmp_path):
     """As beside a GPU; from a store of objects. In a process of its own, which Ray does not share."""
     code = f"""
 import pickle, sys
-from mess_core.embeddings.cluster import ClusterSettings, extract_on_cluster
+from mess_core.cluster.settings import ClusterSettings
+from mess_core.embeddings.cluster import extract_on_cluster
 from mess_core.encoders.mel import MEL
 tracks = pickle.load(open({str(tmp_path / "tracks")!r}, "rb"))
 settings = ClusterSettings(n_workers=1, n_decoders=2, read_from={f"/nowhere=file://{wanted[0].audio.parent}"!r})
 events = list(extract_on_cluster(tracks, [MEL], settings))
 pickle.dump(events, open({str(tmp_path / "events")!r}, "wb"))
 """
-    import pickle
-
     tracks = [replace(track, audio=Path("/nowhere") / track.audio.name) for track in wanted]
     (tmp_path / "tracks").write_bytes(pickle.dumps(tracks))
     subprocess.run([sys.executable, "-c", code], env=SURROUNDINGS, check=True, timeout=240)

@@ -28,13 +28,21 @@ def bucket():
     files.pseudo_dirs[:] = [""]
 
 
-def test_another_path_is_read_in_place():
+def test_another_path_is_read_in_place(tmp_path):
     """A folder that is mounted elsewhere; what lies outside of it stays where it is."""
-    elsewhere = parse_elsewhere("/music=/mnt/nfs")
-    for path, there in {"/music/x/a.wav": "/mnt/nfs/x/a.wav", "/other/a.wav": "/other/a.wav"}.items():
+    elsewhere = parse_elsewhere(f"/music={tmp_path}")
+    for path, there in {"/music/x/a.wav": f"{tmp_path}/x/a.wav", "/other/a.wav": "/other/a.wav"}.items():
         with elsewhere.local(Path(path)) as local:
             assert local == Path(there)
     assert parse_elsewhere("") is None
+
+
+def test_a_path_that_vanished_is_not_taken_for_a_file_that_did(tmp_path):
+    """As of a disk that is not mounted any more: it is said once, and not of every file."""
+    with pytest.raises(DataMissingError, match="gone does not answer, or is not there any more"):
+        read(Elsewhere(Path("/music"), f"{tmp_path}/gone"), "/music/a.wav")
+    with Elsewhere(Path("/music"), str(tmp_path)).local(Path("/music/a.wav")) as local:
+        assert not local.exists()
 
 
 @pytest.mark.parametrize("place", ["memory://bucket", "memory://bucket/"])

@@ -41,6 +41,8 @@ ROWS = [
      ExtractRequest("a", "mel", keep_raw=True, goes_on=True)),
     ("encode", {"track_id": "0123", "encoder": "mel"}, EncodeRequest("0123", "mel")),
     ("targets", {"library": "a", "then_probe": "mel"}, TargetsRequest("a", "mel")),
+    ("targets", {"library": "a", "then_probe": None, "cluster": "local", "read_from": "/a=/b", "n_workers": 2},
+     TargetsRequest("a", cluster="local", read_from="/a=/b", n_workers=2)),
     ("measure", {"track_id": "0123"}, MeasureRequest("0123")),
     ("probe", {"library": "a", "encoder": "mel", "group": "performer", "level": "segment",
                "settings": json.loads(json.dumps(vars(PROBE))), "then_evaluate": True},
