@@ -197,7 +197,7 @@ class AvSource:
             raise AudioError(f"{self._name} {error}.", "It is damaged: convert it.") from error
         except self._errors as error:
             raise AudioError(
-                f"{self._name} is no audio that MESS reads, whatever its name says.", "Convert it to WAV or FLAC."
+                f"{self._name} is no audio that MESS reads.", "Save it anew as WAV or FLAC, in a program that plays it."
             ) from error
         self._format = self._container.format.name.split(",")[0]
         try:

@@ -249,6 +249,15 @@ class Catalogue:
 
         return list(self.remembered("libraries", read, ("library_tracks",)))
 
+    def sharing(self, library: str) -> list[str]:
+        """The other libraries that hold some of its tracks, by name."""
+        rows = self.database.connection.execute(
+            "SELECT DISTINCT library FROM library_tracks WHERE library != ? AND track_id IN"
+            " (SELECT track_id FROM library_tracks WHERE library = ?) ORDER BY library",
+            (library, library),
+        )
+        return [str(row["library"]) for row in rows]
+
     def length_s(self, library: str) -> float:
         """How long all tracks of a library are together, in seconds."""
 

@@ -738,7 +738,7 @@ class NeighbourIndex:
         totals = nearest.totals
         similar = np.argsort(-totals, kind="stable")[:N_NEAREST]  # of several lookups, the rows come as they are
         nearness = self.nearness(totals[similar[:1]], self.geometry.plain)[0]  # NaN where none is told
-        if round(np.nan_to_num(nearness, nan=1.0)) == 0:
+        if round(np.nan_to_num(nearness, nan=100.0)) <= 100 * (1 - STRANGE_ABOVE):  # as it is shown
             return True
         if nearness >= USUAL_NEARNESS:
             return False

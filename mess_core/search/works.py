@@ -60,9 +60,9 @@ def others_in_words(n: int, is_by_notes: bool = False) -> str:
     Examples
     --------
     >>> others_in_words(0), others_in_words(3), others_in_words(1, is_by_notes=True)
-    ('', 'and 3 others of this work', 'and 1 other with the same notes')
+    ('', 'and 3 others of this work', 'and 1 other with much the same notes')
     """
-    said = "with the same notes" if is_by_notes else "of this work"
+    said = "with much the same notes" if is_by_notes else "of this work"
     return f"and {counted(n, 'other')} {said}" if n else ""
 
 

@@ -48,6 +48,19 @@ def test_the_demo_can_be_made_again_on_home(launch, home, demo):
     assert MAKE not in labels(at) and not at.exception
 
 
+def test_a_library_that_has_recordings_of_the_demo_is_named_before_and_explained_after(launch, home, demo):
+    home.catalogue.add_to_library("bright picks", demo[:2])
+    at = launch()
+    assert "“bright picks” has recordings of it, silent then." in words(at).replace("\\", "")
+    at.button(key="remove-library").click().run()
+    assert not at.exception and [each.name for each in home.catalogue.libraries()] == ["bright picks"]
+    with home.database.transaction() as connection:  # which stays as long as a recording of it is in a library
+        connection.execute("INSERT INTO roots (path) VALUES ('demo')")
+    assert home.catalogue.missing_roots() == [home.paths.demo]
+    said = words(launch())
+    assert "Some recordings here belong to the demo, which was removed" in said and "Mount the disk" not in said
+
+
 def test_while_the_demo_is_made_home_says_that_more_of_it_follows(launch, home, demo):
     assert "the others follow" not in words(launch())
     submit(home, DemoRequest(DEFAULT))
@@ -56,6 +69,8 @@ def test_while_the_demo_is_made_home_says_that_more_of_it_follows(launch, home, 
 
 def test_how_it_works_is_told_in_words_before_shapes(launch):
     at = launch()
+    at.session_state["how it works"] = True
+    at.run()
     (opened,) = [each for each in at.expander if each.label == "How it works"]
     kinds = [element.type for element in opened.children.values()]
     assert kinds.index("markdown") < kinds.index("code")

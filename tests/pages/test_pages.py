@@ -1009,7 +1009,8 @@ def test_the_query_is_changed_heard_and_compared(launch, bright):
     at.run()
     press = next(each for each in at.button if each.label == "Hear and compare")
     press.click().run()
-    assert "Nothing is changed yet." in words(at) and not at.exception
+    assert "Nothing is changed yet: move at least one slider." in words(at) and not at.exception
+    assert "did not work" not in words(at)
     pitch, tempo = (next(each for each in at.select_slider if each.label == name) for name in ("Pitch", "Tempo"))
     assert "as it is" in pitch.options and "+1 semitone" in pitch.options and "-2 semitones" in pitch.options
     assert "1.05 times as fast" in tempo.options and "as it is" in tempo.options

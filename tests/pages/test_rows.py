@@ -51,7 +51,7 @@ def test_the_number_is_nearness_or_what_stands_for_it():
         row_of(Neighbour(3, "ab", 0.8, 99.0)).score,
     ) == (42, 99, None)
     in_words = row_of(Neighbour(1, "ab", 0.87, 99.0, words={"violin": 87.0}))
-    assert (in_words.score, in_words.unit) == (87, "fits")
+    assert (in_words.score, in_words.unit) == (87, "of 100")
     nothing = row_of(Neighbour(1, "ab", 0.8, None))
     assert nothing.score is None and nothing.score_words == "" and nothing.number == "1"
     assert "41.6 in 100" in row_of(Neighbour(3, "ab", 0.8, 99.0, nearness=41.6)).score_words

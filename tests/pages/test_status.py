@@ -36,7 +36,8 @@ def end(home, request, state: str = "done", *failures: Failure) -> None:
 
 def links(at) -> list[str]:
     """What leads to what was done."""
-    return [link.proto.label for link in at.sidebar.get("page_link") if "→" in link.proto.label]
+    leading = [*(link.proto.label for link in at.sidebar.get("page_link")), *(each.label for each in at.sidebar.button)]
+    return [label for label in leading if "→" in label]
 
 
 def test_without_work_and_news_the_sidebar_says_nothing_of_either(launch, home, seen):
@@ -74,6 +75,20 @@ def test_what_is_done_leads_to_its_page_until_somebody_has_looked(launch, home, 
     assert links(launch(LAYERS, library="all")) == told
     assert links(launch(MAP, library="music")) == told[1:]
     assert links(launch(LAYERS, library="music")) == [] and links(launch()) == []
+
+
+def test_what_is_done_in_another_library_is_asked_for_by_itself_also_on_its_own_page(launch, home, seen):
+    """A link to the page one is on is no new question there, and a query of one library means nothing in another."""
+    home.catalogue.add_to_library("few", seen[:2])
+    end(home, ExtractRequest("few", NANO.id))
+    at = launch(LISTEN, library="music", query=seen[3], diversity="0.5")
+    (button,) = [each for each in at.sidebar.button if "embedded, listen →" in each.label]
+    button.click().run()
+    assert not at.exception and dict(at.query_params) == {"library": "few"}
+    end(home, ExtractRequest("few", MEL.id))
+    at = launch(MAP, library="music", query=seen[3])
+    (link,) = [each for each in at.sidebar.get("page_link") if "embedded, listen →" in each.proto.label]
+    assert link.proto.query_string == "library=few"
 
 
 def test_what_is_done_can_be_dismissed(launch, home, seen):

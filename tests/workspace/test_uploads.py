@@ -204,7 +204,7 @@ def test_the_same_recording_is_kept_once_under_its_first_name(home, write_wav):
         (b"", "'hum' is empty. Choose a file with sound in it."),
         (
             b"<html>" * 100,
-            "hum is no audio that MESS reads, whatever its name says. Convert it to WAV or FLAC.",
+            "hum is no audio that MESS reads. Save it anew as WAV or FLAC, in a program that plays it.",
         ),
         (b"RIFF\0\0\0\0WAVE", "hum has a damaged WAV header: "),
     ],

@@ -94,6 +94,10 @@ def page(title: str) -> Iterator[None]:
     notices = st.container()  # they come and go; what a page holds below stays in its place
     with notices:
         for root in missing:
+            if root == resources.workspace().paths.demo:  # which was removed, and another library has some of it
+                text = "Some recordings here belong to the demo, which was removed: they cannot be heard."
+                frame.notice("The demo is not there", text, "Make it again on Home, and they are the same.")
+                continue
             cure = "Mount the disk or move it back: nothing was forgotten."
             frame.notice("A music folder is not there", f"{root}", cure)
     with frame.explain_errors(), contextlib.suppress(frame.PageIsOver):

@@ -34,6 +34,7 @@ MOST_ENDED = 3
 DEFECT = "A defect in MESS"
 WAITED_FOR = ("encode", "measure")  # the page that waits for these says how they ended
 AWAITED_POLL_S = 0.25  # somebody looks at an empty list until they end, which takes a second or two
+HERE = "title of the page that is drawn"
 RESULTS = {  # kind: the page where what it made is seen, and what is said of it
     "extract": ("Listen", "pages/4_Listen.py", "embedded, listen"),
     "probe": ("Layers", "pages/2_Layers.py", "layers done, look"),
@@ -44,6 +45,7 @@ RESULTS = {  # kind: the page where what it made is seen, and what is said of it
 
 def look(title: str) -> None:
     """Before a page draws anything: what was done and is seen here has been looked at from now on."""
+    st.session_state[HERE] = title
     with contextlib.suppress(StorageError):  # a full disk is said where it matters
         for job in _news():
             if RESULTS[job.kind][0] == title and job.arguments.get("library") == frame.library():
@@ -149,7 +151,13 @@ def _link_to_result(job: Job) -> None:
     if isinstance(request, ProbeRequest):
         others |= {"group": request.group, "level": request.level, "run": ", ".join(in_words(request.settings))}
     label = f"{frame.plain(library_words(library))}: {words} →"
-    frame.link(path, label, ":material/check:", **others)
+    if library == frame.library():
+        frame.link(path, label, ":material/check:", **others)
+    elif title == st.session_state.get(HERE):  # a link to the page one is on would not be taken for a new question
+        st.button(label, key=f"look {job.job_id}", icon=":material/check:", type="tertiary", on_click=state.ask,
+                  args=(others,))  # fmt: skip
+    else:  # of another library than what was asked so far
+        st.page_link(path, label=label, icon=":material/check:", query_params=state.link_of(others))
 
 
 # --- how jobs ended -------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ STYLE = """<style>
   [data-testid="stLayoutWrapper"]:has(> .st-key-wish-buttons) { flex: 1 0 100%; }
 }
 </style>"""
-NOT_YET = "Not known yet: the layers of this library are still being compared with chance."
+NOT_YET = "Not known yet: the layers of this library have not been compared with chance so far."
 OF_ONE = (
     ".st-key-{key} {{ --dial: {colour}; --thumb: {thumb}; --from: {start:.2f}%; --to: {end:.2f}%; --said: '{said}'; }}"
 )
@@ -208,8 +208,8 @@ def _choose_told(scope: Scope, discovery: Discovery | None) -> tuple[dict[str, f
     """A dial for each aspect that the encoder tells; those without evidence only if somebody wants them."""
     if discovery is None and jobs.is_under_way(scope.library, *jobs.TELLING):
         st.caption(
-            "Which aspects can be asked for by themselves, such as brightness or tempo, is still being found out: "
-            "until then all layers count."
+            "Which aspects can be asked for by themselves, such as brightness or tempo, is not known yet: discovery "
+            "comes when the work before it is done. Until then all layers count."
         )
         return {}, ()
     if discovery is None:

@@ -70,7 +70,8 @@ def _choose() -> Change | None:
     noise_db = BOUNDS["snr_db"].none if snr_db == NO_NOISE else float(snr_db)
     change = Change(float(semitones), float(tempo), float(tilt_db), float(hall_s), noise_db, float(level_db))
     if change.is_none:
-        raise InputError("Nothing is changed yet.", "Move at least one slider.")
+        st.caption("Nothing is changed yet: move at least one slider.")
+        return None
     return change
 
 

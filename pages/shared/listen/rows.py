@@ -190,7 +190,7 @@ def _row(
     words = "; ".join(filter(None, (beside, near_in, key, lines[item.track.track_id])))
     score, unit, meaning = None, "of 100", ""
     if neighbour.words is not None:
-        score, unit, meaning = 100 * neighbour.similarity, "fits", FITS
+        score, meaning = 100 * neighbour.similarity, FITS
     elif found.dial is not None and neighbour.percentile is not None:
         score, unit, meaning = neighbour.percentile, "% have less", ALONG
     elif found.plan.question.reverse and neighbour.percentile is not None:

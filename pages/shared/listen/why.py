@@ -10,7 +10,7 @@ import streamlit as st
 
 from mess_core.numbers import brief, number
 from mess_core.search.answers import Answer, FoundTrack
-from mess_core.search.comparisons import MomentMap, compare_targets, key_of, map_moments
+from mess_core.search.comparisons import MomentMap, TargetPair, compare_targets, key_of, map_moments
 from mess_core.search.reasons import Reason
 from mess_core.targets.registry import TARGETS
 from mess_core.work.request import latest, submit
@@ -48,6 +48,10 @@ def show_why(found: Answer, reasons: dict[str, list[Reason]]) -> None:
     if moments.open:
         with moments:
             _show_moments(found, by_id[track_id])
+
+
+def _off_by(pair: TargetPair) -> str:
+    return "" if pair.error is None else f"± {brief(pair.error)} {pair.unit}"
 
 
 def _show_aspects(found: Answer, item: FoundTrack, reasons: list[Reason]) -> None:
@@ -131,6 +135,7 @@ def _show_values(found: Answer, item: FoundTrack) -> None:
     if not pairs:
         st.caption("Nothing was measured of these recordings yet; discovery on the Layers page measures the library.")
         return
+    is_told = any(pair.error is not None for pair in pairs)
     show_table(
         [
             {
@@ -139,8 +144,8 @@ def _show_values(found: Answer, item: FoundTrack) -> None:
                 "query": pair.query,
                 "this one": pair.track,
                 "unit": pair.unit,
-                "the encoder is off by": "" if pair.error is None else f"± {brief(pair.error)} {pair.unit}",
-                "": "estimate" if pair.is_weak else "",
+                **({"the encoder is off by": _off_by(pair)} if is_told else {}),
+                "how": "estimated" if pair.is_weak else "measured",
             }
             for pair in pairs
         ],
@@ -153,8 +158,13 @@ def _show_values(found: Answer, item: FoundTrack) -> None:
         "and speechiness are heuristic indices: rules of thumb."
     )
     st.caption(
-        "Measured in the audio, or in the MIDI where there is one. *Off by*: how far the best layer typically "
-        "is from the measured value on works it was not fitted on; differences below it cannot be told by searching."
+        "Measured in the audio, or in the MIDI where there is one."
+        + (
+            " *Off by*: how far the best layer typically is from the measured value on works it was not fitted on; "
+            "differences below it cannot be told by searching."
+            if is_told
+            else ""
+        )
     )
 
 

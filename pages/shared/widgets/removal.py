@@ -27,6 +27,9 @@ def offer_to_remove(library: str, label: str) -> None:
             )
         if resting:
             st.write(frame.plain(f"What rests on them is not shown without them: {listed(resting)}."))
+        if library == DEMO and (others := workspace.catalogue.sharing(library)):
+            names = listed([f"“{name}”" for name in others])
+            st.write(frame.plain(f"{names} {'has' if len(others) == 1 else 'have'} recordings of it, silent then."))
         if library == DEMO:
             st.caption(
                 "It can be made again, here and on the Library page, in about half a minute. The recordings are the "
