@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +16,18 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from benchmarks.planted_map import LIBRARY, plant_map
+from mess_core.catalogue.catalogue import Catalogue
 from mess_core.collections.opening import read_track
 from mess_core.encoders.mel import MEL
 from mess_core.maps.drawing import load_view
 from mess_core.maps.packed import CHOSEN, FOUND, LEFT_OUT
+from mess_core.maps.settings import MapSettings
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.map import MapRequest
 from mess_core.work.request import submit
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
-from pages.shared.map import chosen, large, packs
+from pages.shared.map import chosen, large, packs, views
 from pages.shared.map.points import points
 from pages.shared.widgets import pickers
 from tests.conftest import move_in, work
@@ -311,3 +314,18 @@ def test_on_a_map_of_very_many_a_recording_is_found_by_words(launch, home, monke
     assert found.startswith("nocturne 17")
     at.text_input(key="words to find").set_value("mazurka").run()
     assert "Nothing here is called so." in words(at) and not at.exception
+
+
+def test_of_a_large_library_only_what_is_drawn_is_read(drawn, monkeypatch):
+    """And what is called otherwise since is seen at once."""
+    ids, scope = drawn.catalogue.track_ids("music"), Scope(drawn, "music", MEL)
+    view = replace(load_view(scope, 0, MapSettings()), track_ids=tuple(ids[1:4]))
+    monkeypatch.setattr(Catalogue, "tracks", None)
+    assert list(views.tracks_of(view)) == ids[1:4]
+    before = views.titles_address(view, scope)
+    assert json.loads(fetched(before))["ids"] == ids[1:4] and views.titles_address(view, scope) == before
+    drawn.catalogue.edit(ids[5], title="Not on it")
+    assert views.titles_address(view, scope) == before
+    drawn.catalogue.edit(ids[2], title="Another")
+    assert views.tracks_of(view)[ids[2]].title == "Another"
+    assert "Another" in json.loads(fetched(views.titles_address(view, scope)))["titles"]
