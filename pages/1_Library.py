@@ -4,6 +4,7 @@ import streamlit as st
 
 from pages.shared.app.page import page
 from pages.shared.library import panels
+from pages.shared.library.engine import choose_engine
 
 with page("Library"):
     st.subheader("1 · Music", anchor=False)
@@ -16,3 +17,4 @@ with page("Library"):
     panels.embed(encoder_id)
     st.subheader("Tracks", anchor=False)
     panels.show_tracks(encoder_id)
+    choose_engine()

@@ -77,22 +77,26 @@ class TaggedLibrary:
     """The recordings of a library that both trainings have heard, in order of their ids.
 
     raw : (n_tracks, 100)
-    strengths, percentiles : (n_tracks, n_words)
+    strengths : (n_tracks, n_words)
     """
 
     track_ids: tuple[str, ...]
     raw: np.ndarray
     strengths: np.ndarray
-    percentiles: np.ndarray
 
     @classmethod
     def of(cls, track_ids: Sequence[str], raw: np.ndarray) -> TaggedLibrary:
         strengths = merged(raw)
-        heard = strengths.clip(min=HEARD_FROM)
-        tagged = cls(tuple(track_ids), raw, strengths, _percentiles(np.sort(heard, axis=0), heard))
-        for array in (raw, strengths, tagged.percentiles):
+        for array in (raw, strengths):
             array.setflags(write=False)
-        return tagged
+        return cls(tuple(track_ids), raw, strengths)
+
+    @functools.cached_property
+    def percentiles(self) -> np.ndarray:
+        """(n_tracks, n_words); of a large library they take longest, and naming words needs none of them."""
+        placed = _percentiles(self._sorted, self.strengths.clip(min=HEARD_FROM))
+        placed.setflags(write=False)
+        return placed
 
     @functools.cached_property
     def rows(self) -> Mapping[str, int]:

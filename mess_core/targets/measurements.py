@@ -23,7 +23,7 @@ from mess_core.storage.database import Guard
 from mess_core.targets.base import TargetValue, transform
 from mess_core.targets.registry import TARGETS, VERSIONS
 
-MOST_ASKED = 5_000  # tracks of which values are looked up; of more, those of every track are read
+MOST_ASKED = 20_000  # tracks of which values are looked up; of more, those of every track are read
 
 
 @dataclass(frozen=True)

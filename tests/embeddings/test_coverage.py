@@ -77,11 +77,12 @@ def test_what_is_counted_is_what_is_there(mixed, library):
 def test_what_is_counted_is_counted_again(mixed):
     home, (info, _) = mixed
     scope = Scope(home, "most", info)
-    before, gone = scope.coverage, scope.some_embedded_ids(1)
+    before, gone, n_before = scope.coverage, scope.some_embedded_ids(1), home.catalogue.n_tracks("most")
     home.catalogue.remove_tracks(gone)
     after = scope.coverage
     assert (after.n_tracks, after.n_embedded) == (before.n_tracks - 1, before.n_embedded - 1)
-    assert scope.some_embedded_ids(1) != gone
+    assert scope.some_embedded_ids(1) != gone and home.catalogue.n_tracks("most") == n_before - 1
+    assert {each.name: each.n_tracks for each in home.catalogue.libraries()}["most"] == n_before - 1
 
 
 def test_a_hearing_has_embedded_what_each_of_its_encoders_has(home):

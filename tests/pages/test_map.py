@@ -17,16 +17,18 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from benchmarks.planted_map import LIBRARY, plant_map
+from mess_core.catalogue.catalogue import Catalogue
 from mess_core.collections.opening import read_track
 from mess_core.encoders.mel import MEL
 from mess_core.maps.drawing import load_view
 from mess_core.maps.packed import CHOSEN, FOUND, LEFT_OUT
+from mess_core.maps.settings import MapSettings
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.map import MapRequest
 from mess_core.work.request import submit
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
-from pages.shared.map import chosen, large, packs, panels
+from pages.shared.map import chosen, large, packs, panels, views
 from pages.shared.map import figures as map_figures
 from pages.shared.map.figures import Colour
 from pages.shared.map.points import points
@@ -387,3 +389,18 @@ def test_rare_names_do_not_take_the_colours_of_frequent_ones():
     shade = map_figures.shades(Colour("instrument", names=names))
     assert {shade[f"b{n}"] for n in range(8)} == set(PALETTE[:MOST_APART]) and list(shade) == sorted(shade)
     assert len(set(shade.values())) == 12
+
+
+def test_of_a_large_library_only_what_is_drawn_is_read(drawn, monkeypatch):
+    """And what is called otherwise since is seen at once."""
+    ids, scope = drawn.catalogue.track_ids("music"), Scope(drawn, "music", MEL)
+    view = replace(load_view(scope, 0, MapSettings()), track_ids=tuple(ids[1:4]))
+    monkeypatch.setattr(Catalogue, "tracks", None)
+    assert list(views.tracks_of(view)) == ids[1:4]
+    before = views.titles_address(view, scope)
+    assert json.loads(fetched(before))["ids"] == ids[1:4] and views.titles_address(view, scope) == before
+    drawn.catalogue.edit(ids[5], title="Not on it")
+    assert views.titles_address(view, scope) == before
+    drawn.catalogue.edit(ids[2], title="Another")
+    assert views.tracks_of(view)[ids[2]].title == "Another"
+    assert "Another" in json.loads(fetched(views.titles_address(view, scope)))["titles"]

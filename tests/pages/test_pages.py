@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import fields, replace
 
 import numpy as np
@@ -533,14 +534,18 @@ def test_an_answer_has_one_index_and_all_share_that_of_their_reasons(home, brigh
 @pytest.mark.slow
 def test_what_explains_a_hearing_is_read_once_and_not_for_every_query(home, monkeypatch):
     """Of ten thousand tracks that takes seconds."""
-    ids, n_read, real = plant_heard_library(home, NANO, MEL), [0], Scope.discovery_for_search
+    ids, n_read = plant_heard_library(home, NANO, MEL), [0]
     discover(home, NANO)
 
-    def read(scope: Scope) -> Discovery | None:
-        n_read[0] += 1
-        return real(scope)
+    def counted(real: Callable) -> Callable:
+        def read(given: object) -> Discovery | None:
+            n_read[0] += 1
+            return real(given)
 
-    monkeypatch.setattr(Scope, "discovery_for_search", read)
+        return read
+
+    monkeypatch.setattr(Scope, "discovery_for_search", counted(Scope.discovery_for_search))
+    monkeypatch.setattr(resources, "read", counted(resources.read))
     scope = scope_of(home, "planted", "hearing:same-music")
     for track_id in ids[:3]:
         found = listen.answer(home.catalogue.track(track_id), scope, Question(), None)

@@ -70,6 +70,12 @@ def discovery(scope: Scope) -> Discovery | None:
     return _discovery_for_search(scope, scope.stamp_of_discovery())
 
 
+def has_discovery(scope: Scope) -> bool:
+    """Whether searches of a library have one to go by: its own does, with evidence or without."""
+    own = own_discovery(scope.for_aspects)
+    return (own is not None and own.fingerprint == scope.for_aspects.info.fingerprint) or discovery(scope) is not None
+
+
 def own_discovery(scope: Scope) -> Discovery | None:
     """A library's own discovery, with evidence or without; None where there is none that can be read."""
     path = path_of(workspace().paths, scope.library, scope.info, "work", "track")

@@ -292,7 +292,8 @@ def _edit_tracks(tracks: Sequence[Track], encoder_id: str) -> None:
     known = workspace.store.among(info, track_ids)
     details = workspace.catalogue.details_of_many(track_ids)
     taken = {*NAMES, "collection", "length s", "loudness LUFS", "format", "embedded", "heard as", "notice", "track id"}
-    heard_as = words_of(workspace, frame.library(), track_ids)
+    with st.spinner("Reading as what the recordings are heard…"):  # shown only where it takes a while
+        heard_as = words_of(workspace, frame.library(), track_ids)
     columns = workspace.catalogue.detail_names(frame.library())
     own = [name for name in columns if name not in taken and not is_companion(name, columns)]
     rows = [

@@ -79,7 +79,7 @@ def _wants_in_vain(key: str) -> None:
 def _choose_rules(scope: Scope) -> dict:
     """How many, by what, diversity, caps, copies and hubs."""
     rules: dict = {"k": state.sticky(st.number_input, "Neighbours, 1 to 200", 1, 200, key="k")}
-    is_discovered = resources.discovery(scope.for_aspects) is not None
+    is_discovered = resources.has_discovery(scope)
     possible = [
         name for name, kind in GEOMETRIES.items() if is_discovered or kind.compares_values or not kind.has_directions
     ]

@@ -15,7 +15,7 @@ from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import latest
 from mess_core.workspace.scope import Scope
-from pages.shared.app import frame, resources
+from pages.shared.app import resources
 from pages.shared.map.packs import address_of_made
 
 
@@ -44,10 +44,10 @@ def shows_all(scope: Scope, settings: MapSettings) -> bool:
 
 
 def tracks_of(view: MapView) -> dict[str, Track]:
-    """The recordings on a map by their ids, in its order."""
-    catalogue, library = resources.workspace().catalogue, frame.library()
-    known = _cached_tracks(str(resources.workspace().paths.root), library, catalogue.content(library))
-    return {track_id: known[track_id] for track_id in view.track_ids if track_id in known}
+    """The recordings on a map by their ids, in its order; of a large library no others are read."""
+    workspace = resources.workspace()
+    changed = workspace.database.remembered.version_of("tracks")
+    return _cached_tracks(str(workspace.paths.root), hash(view.track_ids), changed, view)
 
 
 def segments_of(view: MapView, scope: Scope, track_id: str | None) -> tuple[PathPoint, ...]:
@@ -65,14 +65,9 @@ def places_address(view: MapView, scope: Scope, *, is_pca: bool) -> str:
 
 def titles_address(view: MapView, scope: Scope) -> str:
     """Where it gets what they are called; the same for every layer that shows the same recordings."""
-    library = frame.library()
-    content = scope.workspace.catalogue.content(library)
-    key = ("titles", str(scope.workspace.paths.root), library, content, hash(view.track_ids))
-
-    def pack() -> bytes:
-        return pack_titles(view.track_ids, {track_id: track.title for track_id, track in tracks_of(view).items()})
-
-    return address_of_made(key, pack)
+    titles = {track_id: track.title for track_id, track in tracks_of(view).items()}
+    key = ("titles", str(scope.workspace.paths.root), hash(view.track_ids), hash(tuple(titles.items())))
+    return address_of_made(key, lambda: pack_titles(view.track_ids, titles))
 
 
 def _view(scope: Scope, layer: int | None, settings: MapSettings) -> MapView | None:
@@ -93,8 +88,9 @@ def _cached_view(scope: Scope, layer: int | None, settings: MapSettings, changed
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)  # 100 MB each of a hundred thousand recordings
-def _cached_tracks(root: str, library: str, content: int) -> dict[str, Track]:
-    return {track.track_id: track for track in resources.workspace().catalogue.tracks(library)}
+def _cached_tracks(root: str, ids: int, changed: tuple[int, ...], _view: MapView) -> dict[str, Track]:
+    known = resources.workspace().catalogue.tracks_of(_view.track_ids)
+    return {track_id: known[track_id] for track_id in _view.track_ids if track_id in known}
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=resources.BY_NAME)
