@@ -85,17 +85,17 @@ def write_packed_in_parts(path: Path, shape: tuple[int, ...], dtype: type, parts
         write_atomically(_hash_path(path), hashed.hexdigest().encode())  # first: no array without a hash
         temporary.replace(path)
         sync_folder(path.parent)
-    except StorageError:  # of what the parts are made of
-        raise
-    except OSError as error:
+    except BaseException as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError) or isinstance(error, StorageError):  # that is of what the parts are made of
+            raise
         raise StorageError(
             f"{path.name} could not be written to {path.parent}: {error.strerror or error}.",
             f"A library of this size needs {math.prod(shape) * np.dtype(dtype).itemsize / 1e9:.1f} GB for its vectors:"
             " free some disk space, then ask again.",
         ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def open_packed(path: Path, shape: tuple[int, ...]) -> FarRows | None:
