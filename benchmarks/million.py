@@ -23,6 +23,8 @@ runs in a process of its own, whose memory is the most that was ever resident, w
 The vectors are those of `benchmarks.search`: layers that show the same directions, each turned its own way, as unequal
 as those of music are. Nothing is clustered, so the nearest are hardly nearer than the next.
 
+What was measured is written beside the library, `figures.json`, for `benchmarks.growth`.
+
 `--memory` is MESS_SEARCH_GB, by default so little that all sizes go by codes. `--others` compares the same numbers of
 each row as PQ with four bits and as eight bits (FAISS): bytes, milliseconds, and which of the true ten are in the first
 500.
@@ -32,6 +34,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import json
 import os
 import resource
 import subprocess
@@ -60,8 +63,10 @@ from mess_core.storage.packed import write_packed_in_parts
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.workspace import Workspace
 
+FIGURES = "figures.json"
 LIBRARY, ROWS_AT_ONCE, N_QUERIES, N_ASKED = "million", 4096, 200, 50
 LAYERS = {"three layers": (2, 6, 10), "one layer": (6,), "all layers": range(NANO.n_layers)}
+PLAIN = "all layers"
 GOAL_P95_MS = 150
 
 
@@ -155,48 +160,58 @@ def lines(home: Path, n_tracks: int, with_others: bool) -> Iterator[str]:
     plan = make_plan(scope, Question(k=K), None)
     index = build_index(plan)
     built_s = time.perf_counter() - started_s
+    codes = index.rows._codes
     yield f"  index {built_s:.1f} s, {index.rows.size_bytes / 1e6:,.0f} MB, {index.rows.kind}; {peak()}"
     (path,) = workspace.paths.packed.glob(f"*{HALF}.npy")
     rng = np.random.default_rng(1)
-    asked = rng.choice(n_tracks, N_QUERIES + 1, replace=False)
-    opened = workspace.store.open(index.track_ids, NANO, 0.0)
+    asked = rng.choice(n_tracks, N_QUERIES + 1, replace=False).tolist()
+    vectors = workspace.store.open(index.track_ids, NANO, 0.0).vectors
 
-    def ask(row: int) -> float:
-        mean = opened.vectors[np.array([row])][0]
-        started_s = time.perf_counter()
-        index.search(mean, plan.question, exclude=[index.track_ids[row]])
-        return time.perf_counter() - started_s
+    def ask(row: int, question: Question = plan.question) -> float:
+        mean = vectors[np.array([row])][0]
+        return timed(lambda: index.search(mean, question, exclude=[index.track_ids[row]]))
 
-    yield f"  first {ask(int(asked[0])):.1f} s; {peak()}"
-    times_ms = 1e3 * np.array([ask(int(row)) for row in asked[1:]])
-    goal = f"(goal {GOAL_P95_MS})"
-    lookup_s = index.answered_by.median_s or 0.0
+    first_s = ask(asked[0])
+    yield f"  first {first_s:.1f} s; {peak()}"
+    times_ms = 1e3 * np.array([ask(row) for row in asked[1:]])
+    median_ms, p95_ms = float(np.median(times_ms)), float(np.quantile(times_ms, 0.95))
+    lookup_ms = 1e3 * (index.answered_by.median_s or 0.0)
     yield (
-        f"  query median {np.median(times_ms):.1f} ms, 95 % {np.quantile(times_ms, 0.95):.1f} ms {goal},"
-        f" lookup {1e3 * lookup_s:.1f} ms; {peak()}"
+        f"  query median {median_ms:.1f} ms, 95 % {p95_ms:.1f} ms (goal {GOAL_P95_MS}),"
+        f" lookup {lookup_ms:.1f} ms; {peak()}"
     )
-    cold_ms = []
-    for row in rng.choice(n_tracks, 10, replace=False):
-        if forget(path):
-            cold_ms.append(1e3 * ask(int(row)))
+    hubs_ms = [1e3 * ask(row, replace(plan.question, hubs="on")) for row in asked[1:11]]
+    yield f"  corrected for hubs: median {np.median(hubs_ms):.0f} ms"
+    cold_ms = [1e3 * ask(row) for row in rng.choice(n_tracks, 10, replace=False).tolist() if forget(path)]
     if cold_ms:
         yield f"  cold median {np.median(cold_ms):.1f} ms, most {max(cold_ms):.1f} ms"
     truth, queries, chosen = truth_of(index)
+    figures: dict[str, float] = {}
     for name, figure in zip(LAYERS, measured(index), strict=True):
-        alone = found_in(index.rows._codes.nearest, queries[name], truth[name], chosen, K + 1)
-        in_500 = found_in(index.rows._codes.nearest, queries[name], truth[name], chosen, AGAIN)
+        alone = found_in(codes.nearest, queries[name], truth[name], chosen, K + 1)
+        figures[f"recall, {name}"], figures[f"codes alone, {name}"] = figure.share, alone
         yield (
             f"  recall@{K} {name:>12}: codes {alone:.3f}, compared again {figure.share:.3f}"
-            f" ({figure.low:.3f} to {figure.high:.3f}); in the first {AGAIN} {in_500:.3f}"
+            f" ({figure.low:.3f} to {figure.high:.3f})"
         )
     if with_others:
-        yield from others(index, queries, truth, chosen)
-    yield baseline(path, n_tracks, index)
+        for line, own in others(index, queries, truth, chosen):
+            figures |= own
+            yield line
+    numpy_ms = baseline(path, n_tracks)
+    yield f"  NumPy, mapped: {numpy_ms:,.0f} ms"
     flat = np.zeros(max(index.rows.size_bytes // 4, 1), np.float32)
-    limits = [timed(lambda: flat.dot(flat)) for _ in range(5)]
-    rate = flat.nbytes / min(limits) / 1e9
-    yield f"  limit {1e3 * min(limits):.1f} ms to read as many bytes as the codes, {rate:.1f} GB/s"
+    limit_s = min(timed(lambda: flat.dot(flat)) for _ in range(5))
+    rate = flat.nbytes / limit_s / 1e9
+    yield f"  limit {1e3 * limit_s:.1f} ms to read as many bytes as the codes, {rate:.1f} GB/s"
     yield f"  {index.answered_by.words}"
+    figures |= {
+        "tracks": n_tracks, "index s": built_s, "first s": first_s, "query ms": median_ms, "query 95 % ms": p95_ms,
+        "lookup ms": lookup_ms, "NumPy ms": numpy_ms, "vectors B": path.stat().st_size,
+        "codes B": index.rows.size_bytes, "catalogue B": workspace.paths.database.stat().st_size,
+        "resident B": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }  # fmt: skip
+    (home / FIGURES).write_text(json.dumps(figures, indent=1))
     workspace.close()
 
 
@@ -265,8 +280,8 @@ def found_in(
 
 def others(
     index: NeighbourIndex, queries: dict[str, np.ndarray], truth: dict[str, np.ndarray], chosen: np.ndarray
-) -> Iterator[str]:
-    """The same numbers of each row, in other codes."""
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """The same numbers of each row, in other codes: a line for each, and its figures."""
     import faiss
 
     faiss.omp_set_num_threads(1)
@@ -293,18 +308,17 @@ def others(
             found: np.ndarray = other.search(codes._shortened(query), n)[1]
             return found
 
-        one = queries["all layers"]
-        took_s = [timed(lambda query=query: nearest(query[None], AGAIN)) for query in one]
-        within = ", ".join(f"{found_in(nearest, queries[each], truth[each], chosen, AGAIN):.3f}" for each in LAYERS)
-        n_bytes = other.code_size
+        took_ms = 1e3 * np.median([timed(lambda query=query: nearest(query[None], AGAIN)) for query in queries[PLAIN]])
+        within = {each: found_in(nearest, queries[each], truth[each], chosen, AGAIN) for each in LAYERS}
         yield (
-            f"  {name:>14}: {n_bytes} bytes a row, made in {built_s:.1f} s, {1e3 * np.median(took_s):.1f} ms,"
-            f" in the first {AGAIN}: {within}"
+            f"  {name:>14}: {other.code_size} bytes a row, made in {built_s:.1f} s, {took_ms:.1f} ms,"
+            f" in the first {AGAIN}: {', '.join(f'{share:.3f}' for share in within.values())}",
+            {f"{name}, ms": float(took_ms), f"{name}, bytes": other.code_size, f"{name}, in 500": within[PLAIN]},
         )
 
 
-def baseline(path: Path, n_tracks: int, index: NeighbourIndex) -> str:
-    """A product with every row of the mapped array."""
+def baseline(path: Path, n_tracks: int) -> float:
+    """Milliseconds of a product with every row of the mapped array."""
     mapped = np.load(path, mmap_mode="r").reshape(n_tracks, -1)
     vector = np.random.default_rng(3).standard_normal(mapped.shape[1], dtype=np.float32)
 
@@ -314,8 +328,7 @@ def baseline(path: Path, n_tracks: int, index: NeighbourIndex) -> str:
             products[start : start + ROWS_AT_ONCE] = mapped[start : start + ROWS_AT_ONCE].astype(np.float32) @ vector
         return np.argpartition(products, -K)[-K:]
 
-    took_s = [timed(ask) for _ in range(3)]
-    return f"  NumPy, mapped: {1e3 * min(took_s):,.0f} ms"
+    return 1e3 * min(timed(ask) for _ in range(2))
 
 
 if __name__ == "__main__":

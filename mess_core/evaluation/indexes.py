@@ -7,6 +7,8 @@ Recordings of the library are asked for their ten nearest, each alone and on one
     lsh      bits, the sides of random planes (Charikar 2002)         a bit each, compared by how many differ
     pq       parts of a vector, each as one of a few centres          a byte or less each (Jégou et al. 2011)
     ivf-pq   such codes in lists
+    codes    a few numbers of each row, and the best 500 rows compared exactly (`mess_core/search/codes.py`): what
+             searches use where rows do not fit in memory
 
 `recall` is the share of the true ten that come back; `recall_in_100` how many of them are among the first
 hundred, which is what whole vectors of a hundred candidates would make of it. Intervals are over the recordings
@@ -30,7 +32,9 @@ import numpy as np
 
 from mess_core.errors import DataMissingError, InputError
 from mess_core.search.geometry import LayerGeometry
-from mess_core.search.rows import FLAT_UP_TO, Kind, RowIndex, size_of
+from mess_core.search.recall import read_recall
+from mess_core.search.rows import AGAIN, FLAT_UP_TO, FarItems, Kind, RowIndex, size_of
+from mess_core.storage.far import search_memory_bytes
 from mess_core.words import counted
 from mess_core.workspace.scope import Scope
 
@@ -90,13 +94,29 @@ class IndexStudy:
 def study_indexes(scope: Scope, n_queries: int = N_QUERIES) -> IndexStudy:
     """Measure every index on the recordings of a library, compared as a whole (all layers weigh the same).
 
+    Of a library that is larger than the memory for its rows, so many seeded recordings are measured as it holds; what
+    its own search finds is among the notices.
+
     Raises
     ------
     DataMissingError
         If fewer than fifty of its recordings are embedded.
     """
-    embeddings = scope.embeddings()
-    n_tracks = len(embeddings.track_ids)
+    track_ids, aside = scope.embedded_ids, []
+    n_tracks = len(track_ids)
+    row_bytes = 4 * (scope.info.n_numbers + scope.info.n_layers)
+    if n_tracks * row_bytes > search_memory_bytes():
+        n_measured = max(int(search_memory_bytes() / row_bytes), FEWEST)
+        chosen = np.random.default_rng(SEED).choice(n_tracks, min(n_measured, n_tracks), replace=False)
+        track_ids = [track_ids[row] for row in np.sort(chosen).tolist()]
+        aside.append(
+            f"Measured on {counted(len(track_ids), 'seeded recording')} of {n_tracks:,}, as many as memory is set aside"
+            " for; among more, each index finds less."
+        )
+        if known := read_recall(scope, LayerGeometry.name):
+            aside.append(f"Searches of the whole library go by codes. {known[0].words}")
+        n_tracks = len(track_ids)
+    embeddings = scope.workspace.store.load(track_ids, scope.info) if aside else scope.embeddings()
     if n_tracks < FEWEST:
         raise DataMissingError(
             f"{counted(n_tracks, 'recording')} of {scope.library!r} embedded by {scope.info.id}, expected {FEWEST}.",
@@ -109,14 +129,18 @@ def study_indexes(scope: Scope, n_queries: int = N_QUERIES) -> IndexStudy:
         geometry.items(embeddings.vectors),
         lambda items: np.stack([geometry.query(item, geometry.plain)[0] for item in items]),
         n_queries,
+        geometry.compared,
     )
     n_asked = min(n_queries, n_tracks)
-    notices = tuple(dict.fromkeys(notices))  # one kind after the other says the same
+    notices = tuple(dict.fromkeys([*aside, *notices]))  # one kind after the other says the same
     return IndexStudy(scope.library, scope.info.id, n_tracks, geometry.n_columns, n_asked, figures, notices)
 
 
 def measure_indexes(
-    items: np.ndarray, queries_of: Callable[[np.ndarray], np.ndarray], n_queries: int = N_QUERIES
+    items: np.ndarray,
+    queries_of: Callable[[np.ndarray], np.ndarray],
+    n_queries: int = N_QUERIES,
+    blocks: Sequence[slice] | None = None,
 ) -> tuple[tuple[IndexFigure, ...], tuple[str, ...]]:
     """Figures of every index on rows, exact search first, and what should be known of them.
 
@@ -125,20 +149,23 @@ def measure_indexes(
     items : ndarray, shape (n_rows, n_columns), float32
     queries_of : callable (items) -> ndarray, shape (n, n_columns)
         What is looked up for rows.
+    blocks : sequence of slice, or None
+        Columns that have a weight of their own, as of a geometry; None: all have the same.
     """
     n_rows = len(items)
     asked = np.sort(np.random.default_rng(SEED).choice(n_rows, min(n_queries, n_rows), replace=False))
     queries = np.ascontiguousarray(queries_of(items[asked]), np.float32)
     is_compared = (queries != 0).any(axis=0)  # the rest are there for distances
     items, queries = np.ascontiguousarray(items[:, is_compared]), np.ascontiguousarray(queries[:, is_compared])
-    n_columns = items.shape[1]
+    n_columns, places = items.shape[1], np.concatenate([[0], np.cumsum(is_compared)]).tolist()
+    blocks = [slice(places[own.start], places[own.stop]) for own in blocks or [slice(0, len(is_compared))]]
     exact = RowIndex(n_rows, n_columns, lambda start, stop: items[start:stop], "flat")
     truth = [
         [row for row in rows.tolist() if row != own][:K]
         for rows, own in zip(exact.search_exactly(queries, K + 1), asked.tolist(), strict=True)
     ]
     figures, notices = [], []
-    for name, setting, make in _makers(items):
+    for name, setting, make in _makers(items, blocks):
         started = time.perf_counter()
         made = make()
         if isinstance(made, str):
@@ -155,14 +182,17 @@ def measure_indexes(
     return tuple(figures), tuple(notices)
 
 
-def _makers(items: np.ndarray) -> list[tuple[str, str, Callable[[], tuple[Search, int] | str]]]:
+def _makers(
+    items: np.ndarray, blocks: Sequence[slice]
+) -> list[tuple[str, str, Callable[[], tuple[Search, int] | str]]]:
     """Name, setting, and what makes an index: how it is searched and how large it is, or why it cannot be made."""
     kinds: tuple[tuple[str, str, Kind], ...] = (
-        ("exact", "every row", "flat"), ("hnsw", "as searches use it", "hnsw"), ("ivf", "as searches use it", "ivf")
+        ("exact", "every row", "flat"), ("hnsw", "as searches use it", "hnsw"), ("ivf", "as searches use it", "ivf"),
+        ("codes", f"the best {AGAIN} exactly", "codes"),
     )  # fmt: skip
     made: list[tuple[str, str, Callable[[], tuple[Search, int] | str]]] = []
     for name, setting, kind in kinds:
-        made.append((name, setting, lambda kind=kind: _of_rows(items, kind)))  # type: ignore[misc]
+        made.append((name, setting, lambda kind=kind: _of_rows(items, blocks, kind)))  # type: ignore[misc]
     for bits in LSH_BITS:
         made.append(("lsh", f"{bits} bits", lambda bits=bits: _lsh(items, bits)))  # type: ignore[misc]
     for parts in PQ_PARTS:
@@ -171,8 +201,9 @@ def _makers(items: np.ndarray) -> list[tuple[str, str, Callable[[], tuple[Search
     return made
 
 
-def _of_rows(items: np.ndarray, kind: Kind) -> tuple[Search, int]:
-    index = RowIndex(len(items), items.shape[1], lambda start, stop: items[start:stop], kind)
+def _of_rows(items: np.ndarray, blocks: Sequence[slice], kind: Kind) -> tuple[Search, int]:
+    far = FarItems(lambda rows: items[rows], blocks)
+    index = RowIndex(len(items), items.shape[1], lambda start, stop: items[start:stop], kind, far)
     return lambda query, k: index.search(query, k)[1][0], index.size_bytes
 
 

@@ -12,6 +12,7 @@ Hubs
 In many dimensions some points are near to everything. Cross-domain similarity local scaling ranks by
 s(q, x) - r(x) / 2, where r(x) is the mean similarity of x to its ten nearest (Conneau et al. 2018): who is near to
 everything must be nearer still. The same query vector finds them: candidates are taken until no other can do better.
+Where a library is larger than memory, the first two thousand by similarity are put in that order.
 
 Nearness
 --------
@@ -57,6 +58,7 @@ from mess_core.storage.far import Rows, search_memory_bytes
 
 HUB_NEIGHBOURS = 10
 HUB_REFERENCES = 1000  # seeded recordings that stand for the library when r(x) is measured
+N_CORRECTED = 2000  # the first by similarity, which are put in their corrected order where rows are not held
 STRANGE_ABOVE = 0.99  # quantile of the library's own least distances
 N_TYPICAL = 300  # recordings whose least distance is looked up
 FEWEST_TYPICAL = 20  # fewer say nothing of a tail
@@ -505,6 +507,9 @@ class NeighbourIndex:
         A correction for hubs is one of every pair: it has the share that the seeds have together, and is turned round
         with them.
         """
+        if is_corrected and self.rows.kind == "codes":
+            yield from self._corrected_among(seeds, weights, portion, exclude, wanted)
+            return
         corrections = None
         if is_corrected:
             corrections = -seeds.sign * float(seeds.shares.sum()) * self._hub_corrections(weights) / 2
@@ -528,6 +533,27 @@ class NeighbourIndex:
             if portion.is_all:
                 return
             portion = self._portion(seeds, weights, min(len(self), GROWTH * portion.n_wanted), wanted)
+
+    def _corrected_among(
+        self, seeds: Seeds, weights: np.ndarray, portion: _Portion, exclude: Collection[str], wanted: Wanted
+    ) -> Iterator[Candidate]:
+        """Where rows are not held: the first by similarity in their corrected order, and then all others as they come.
+
+        To correct all would be to read all.
+        """
+        first = portion
+        if portion.n_wanted < N_CORRECTED and not portion.is_all:
+            first = self._portion(seeds, weights, min(len(self), N_CORRECTED), wanted)
+        usual = self._usual_similarities(first.rows, weights)
+        scores = seeds.sign * (first.totals - float(seeds.shares.sum()) * usual / 2)
+        order = sorted(range(len(scores)), key=lambda n: (-scores[n], self.track_ids[first.rows[n]]))
+        given = {*exclude}
+        for n in order:
+            track_id = self.track_ids[first.rows[n]]
+            if track_id not in given:
+                given.add(track_id)
+                yield Candidate(int(first.rows[n]), track_id, float(scores[n]), float(first.totals[n]), first.parts[n])
+        yield from self._ranked(seeds, weights, first, given, False, wanted)
 
     def _describe(
         self, seeds: Seeds, chosen: list[Candidate], weights: np.ndarray, question: Question
@@ -646,19 +672,23 @@ class NeighbourIndex:
         if key not in self._corrections:
             while len(self._corrections) >= N_KEPT:
                 self._corrections.pop(next(iter(self._corrections)))
-            references = self._sample(HUB_REFERENCES)
-            asked = [self.geometry.query(item, weights) for item in self.rows.rows(references)]
-            vectors, constants = np.stack([a[0] for a in asked]), np.array([a[1] for a in asked])
-            k = min(HUB_NEIGHBOURS, max(1, len(references) - 1))
-            found = np.empty(len(self))
-            for start in range(0, len(self), 512):
-                here = np.arange(start, min(start + 512, len(self)))
-                similarities = self.rows.rows(here) @ vectors.T + constants
-                similarities[here[:, None] == references[None]] = -np.inf
-                nearest = np.partition(similarities, -k, axis=1)[:, -k:]
-                found[here] = np.where(np.isfinite(nearest), nearest, 0.0).mean(axis=1)
-            self._corrections[key] = found
+            self._corrections[key] = self._usual_similarities(np.arange(len(self)), weights)
         return self._corrections[key]
+
+    def _usual_similarities(self, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """r(x) of some tracks, (n,)."""
+        references = self._sample(HUB_REFERENCES)
+        asked = [self.geometry.query(item, weights) for item in self.rows.rows(references)]
+        vectors, constants = np.stack([a[0] for a in asked]), np.array([a[1] for a in asked])
+        k = min(HUB_NEIGHBOURS, max(1, len(references) - 1))
+        found = np.empty(len(rows))
+        for start in range(0, len(rows), 512):
+            here = rows[start : start + 512]
+            similarities = self.rows.rows(here) @ vectors.T + constants
+            similarities[here[:, None] == references[None]] = -np.inf
+            nearest = np.partition(similarities, -k, axis=1)[:, -k:]
+            found[start : start + 512] = np.where(np.isfinite(nearest), nearest, 0.0).mean(axis=1)
+        return found
 
     @cached_property
     def typical_least(self) -> np.ndarray:

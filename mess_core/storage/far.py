@@ -48,6 +48,10 @@ class FarRows:
         rows = np.asarray(rows, np.int64)
         if rows.size and not -len(self) <= rows.min() <= rows.max() < len(self):
             raise IndexError(f"rows from {rows.min()} to {rows.max()}, there are {len(self)}")
+        if not rows.size:
+            return self._make(slice(0, 0))
+        if rows[0] >= 0 and (np.diff(rows) > 0).all():
+            return self._make(rows)
         wanted, places = np.unique(rows % max(len(self), 1), return_inverse=True)
         return self._make(wanted)[places]
 

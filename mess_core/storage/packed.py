@@ -34,7 +34,6 @@ from mess_core.storage.paths import Paths
 from mess_core.storage.untrusted import npy_facts_in, open_untrusted, printable, read_npy, read_untrusted, sha256_of
 
 MOST_PACKED_BYTES = 2**38  # it is hashed in parts
-NEAR_ROWS = 8  # those that lie so near to each other are read at once, with what is between them
 
 
 def write_packed(path: Path, array: np.ndarray) -> None:
@@ -86,17 +85,17 @@ def write_packed_in_parts(path: Path, shape: tuple[int, ...], dtype: type, parts
         write_atomically(_hash_path(path), hashed.hexdigest().encode())  # first: no array without a hash
         temporary.replace(path)
         sync_folder(path.parent)
-    except StorageError:  # of what the parts are made of
-        raise
-    except OSError as error:
+    except BaseException as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError) or isinstance(error, StorageError):  # that is of what the parts are made of
+            raise
         raise StorageError(
             f"{path.name} could not be written to {path.parent}: {error.strerror or error}.",
             f"A library of this size needs {math.prod(shape) * np.dtype(dtype).itemsize / 1e9:.1f} GB for its vectors:"
             " free some disk space, then ask again.",
         ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def open_packed(path: Path, shape: tuple[int, ...]) -> FarRows | None:
@@ -119,15 +118,13 @@ def open_packed(path: Path, shape: tuple[int, ...]) -> FarRows | None:
 
     def read(first: int, into: np.ndarray) -> None:
         """Rows from this one on."""
-        view, done = memoryview(into.data).cast("B"), 0
+        view, at, done = memoryview(into.data).cast("B"), facts.offset + first * n_bytes, 0
         try:
-            with one_by_one:
-                stream.seek(facts.offset + first * n_bytes)
-                while done < len(view):
-                    n = stream.readinto(view[done:])
-                    if not n:
-                        raise OSError("it was cut")
-                    done += n
+            while done < len(view):
+                n = _read_at(stream, at + done, view[done:], one_by_one)
+                if not n:
+                    raise OSError("it was cut")
+                done += n
         except OSError as error:
             raise StorageError(
                 f"{name} cannot be read any more: {error.strerror or error}.",
@@ -135,26 +132,29 @@ def open_packed(path: Path, shape: tuple[int, ...]) -> FarRows | None:
             ) from error
 
     def make(rows: slice | np.ndarray) -> np.ndarray:
-        if isinstance(rows, slice):
-            numbers = np.empty((rows.stop - rows.start, *shape[1:]), facts.dtype)
+        first, n = (rows.start, rows.stop - rows.start) if isinstance(rows, slice) else (int(rows[0]), len(rows))
+        numbers = np.empty((n, *shape[1:]), facts.dtype)
+        if isinstance(rows, slice) or int(rows[-1]) - first + 1 == n:
             if numbers.size:
-                read(rows.start, numbers)
+                read(first, numbers)
         else:
-            numbers = np.empty((len(rows), *shape[1:]), facts.dtype)
-            if not numbers.size:
-                return numbers.astype(np.float32)
             _ask_ahead(stream.fileno(), facts.offset, n_bytes, rows)
-            ends = np.flatnonzero(np.diff(rows, append=rows[-1:] + NEAR_ROWS + 1) > NEAR_ROWS) + 1
-            for start, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
-                own = rows[start:end]
-                between = np.empty((int(own[-1] - own[0]) + 1, *shape[1:]), facts.dtype)
-                read(int(own[0]), between)
-                numbers[start:end] = between[own - own[0]]
+            for place, row in enumerate(rows.tolist()):
+                read(row, numbers[place])
         return numbers.astype(np.float32)
 
     found = FarRows(shape, make)
     weakref.finalize(make, stream.close)  # of whatever was made of it, too
     return found
+
+
+def _read_at(stream: io.FileIO, at: int, into: memoryview, one_by_one: threading.Lock) -> int:
+    """Bytes from a place on, as many as come; returns how many. Threads that share a file do not move its place."""
+    if hasattr(os, "preadv"):
+        return os.preadv(stream.fileno(), [into], at)
+    with one_by_one:
+        stream.seek(at)
+        return stream.readinto(into) or 0
 
 
 def _ask_ahead(handle: int, offset: int, n_bytes: int, rows: np.ndarray) -> None:

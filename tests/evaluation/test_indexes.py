@@ -10,6 +10,8 @@ import pytest
 from mess_core.cli.main import main
 from mess_core.errors import DataMissingError
 from mess_core.evaluation.indexes import K, measure_indexes, study_indexes
+from mess_core.search.answers import build_index, make_plan
+from mess_core.search.question import Question
 from mess_core.search.rows import RowIndex
 from mess_core.workspace.scope import Scope
 from tests.planted import TWO_LAYERS, a_track, plant_embeddings, plant_tracks
@@ -37,6 +39,7 @@ def test_exact_search_is_exact_and_others_come_near(figures):
     by_bits = [found["lsh", f"{bits} bits"].recall for bits in (256, 1024, 2048)]
     assert by_bits == sorted(by_bits) and by_bits[0] < 0.9 < by_bits[2]
     assert found["pq", "32 parts"].recall > 0.4
+    assert found["codes", "the best 500 exactly"].recall == 1.0
     assert all(each.low <= each.recall <= each.high and each.recall <= each.recall_in_100 for each in found.values())
     assert all(0 < each.median_ms <= each.p95_ms for each in found.values()) and "above 200,000" in notices[-1]
 
@@ -63,6 +66,7 @@ def test_sizes_are_those_of_what_is_kept(figures):
     assert found["exact", "every row"].size_bytes == raw
     assert raw < found["hnsw", "as searches use it"].size_bytes < 4 * raw
     assert raw / 2 <= found["ivf", "as searches use it"].size_bytes < raw
+    assert found["codes", "the best 500 exactly"].size_bytes == N * DIM * 2
     codes = found["pq", "32 parts"].size_bytes
     assert N * 32 * 5 / 8 <= codes < raw / 2  # of 1,500 rows five bits are learned for each part
 
@@ -83,9 +87,25 @@ def test_a_library_is_measured(home, capsys):
     plant_embeddings(home, TWO_LAYERS, {track_id: rng.standard_normal((2, 6)) for track_id in ids[49:]})
     study = study_indexes(Scope(home, "planted", TWO_LAYERS), n_queries=10)
     assert (study.n_tracks, study.n_columns, study.n_queries) == (60, 14, 10)
-    assert {each.name for each in study.figures} == {"exact", "hnsw", "ivf", "lsh"}
+    assert {each.name for each in study.figures} == {"exact", "hnsw", "ivf", "codes", "lsh"}
     assert study.figures[0].recall == 1.0 and "PQ is left out" in study.notices[0]
     json.dumps(study.as_document(), allow_nan=False)
     assert main(["--home", str(home.paths.root), "evaluate", "indexes", "--library", "nosuch"]) == 2
     assert main(["--home", str(home.paths.root), "evaluate", "indexes", "--library", "planted"]) == 2
     assert "nano" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_library_above_the_budget_is_measured_on_as_many_as_it_holds(home, monkeypatch):
+    """It says so, and what its own search finds."""
+    rng = np.random.default_rng(3)
+    ids = plant_tracks(home, [a_track(number) for number in range(90)])
+    plant_embeddings(home, TWO_LAYERS, {track_id: rng.standard_normal((2, 6)) for track_id in ids})
+    scope = Scope(home, "planted", TWO_LAYERS)
+    monkeypatch.setenv("MESS_SEARCH_GB", str(60 * 14 * 4 / 1e9))
+    build_index(make_plan(scope, Question(), None))
+    study = study_indexes(scope, 20)
+    assert study.n_tracks == 60 and study.notices[0].startswith("Measured on 60 seeded recordings of 90")
+    assert "go by codes. Of the ten nearest it finds 100.0 %" in study.notices[1]
+    monkeypatch.delenv("MESS_SEARCH_GB")
+    assert study_indexes(scope, 20).n_tracks == 90

@@ -24,7 +24,7 @@ from mess_core.errors import MessError
 from mess_core.evaluation.kept import load_evaluation, save_evaluation
 from mess_core.maps.kept import read_view, write_view
 from mess_core.probing.discovery import save
-from mess_core.storage.packed import read_packed, write_packed
+from mess_core.storage.packed import open_packed, read_packed, write_packed, write_packed_in_parts
 from mess_core.workspace.scan import scan
 from mess_core.workspace.scope import Scope
 from mess_core.workspace.uploads import UploadWriter
@@ -218,6 +218,22 @@ def pack(made: Everything) -> Operation:
     return Operation(lambda n: write_packed(path(n), np.arange(12, dtype=np.float32)), state, is_quiet=True)
 
 
+def pack_in_parts(made: Everything) -> Operation:
+    """What is too large for memory: a disk that refuses is an error, as there is no other place for it."""
+
+    def path(n: int) -> Path:
+        return made.home.paths.cache / "packed" / f"far {n}.npy"
+
+    def state(n: int) -> object:
+        opened = open_packed(path(n), (12, 1))
+        return None if opened is None else opened[:].tobytes()
+
+    def act(n: int) -> None:
+        write_packed_in_parts(path(n), (12, 1), np.float16, np.arange(12.0).reshape(3, 4, 1))
+
+    return Operation(act, state)
+
+
 def keep_raw(made: Everything) -> Operation:
     def path(n: int) -> Path:
         return made.home.paths.cache / "raw" / f"folder {n}" / "new.safetensors"
@@ -278,6 +294,7 @@ OPERATIONS = [
     save_evaluation_again,
     save_discovery,
     pack,
+    pack_in_parts,
     keep_raw,
     retag,
 ]
