@@ -20,7 +20,7 @@ with page("For You"):
         panels.explain(scope)
         raise PageIsOver
     with st.container():
-        taste.say(known)
+        taste.say(scope, known)
         section = panels.choose_section()
         panels.say_what_it_is(scope, known, section)
     if is_on():

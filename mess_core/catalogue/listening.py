@@ -59,6 +59,10 @@ class Events:
     def __len__(self) -> int:
         return len(self.track)
 
+    def count(self, action: str) -> int:
+        """How many are of this kind, one of `ACTIONS`."""
+        return int((self.action == ACTIONS.index(action)).sum())
+
     def until(self, at_s: float) -> Events:
         """Those that are not later; itself where none is."""
         n = int(np.searchsorted(self.at_s, at_s, side="right"))

@@ -844,4 +844,14 @@ def test_what_one_begins_with_is_chosen_anew_while_a_library_grows(launch, home,
 def test_one_interest_is_no_hundred_percent(launch, home, groups, browser):
     like(home, *groups[0][:4])
     said = words(launch(FOR_YOU, library="planted"))
-    assert "What you like most, from " in said and "(100 %)" not in said
+    assert "What you like most, from 4 likes: " in said and "(100 %)" not in said
+
+
+def test_who_has_only_listened_is_not_said_to_like_anything(launch, home, groups, browser):
+    for track_id in groups[0][:6]:
+        home.opinions.add_play(track_id, 20.0, share=1.0)
+    said = words(launch(FOR_YOU, library="planted"))
+    assert "What you hear most, from 6 plays with no recording liked for itself yet: " in said
+    assert "What you like most" not in said
+    like(home, groups[0][0])
+    assert "What you like most, from 1 like and 6 plays: " in words(launch(FOR_YOU, library="planted"))

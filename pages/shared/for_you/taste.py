@@ -23,15 +23,26 @@ SAID = {"less": "Less music like {}", "ignore": "{} is no reason for anything", 
 TO_MAP = "an interest was marked for the map"
 
 
-def say(known: ForYou) -> None:
-    """What somebody likes, in a sentence; names in it are untrusted."""
+def say(scope: Scope, known: ForYou) -> None:
+    """What somebody likes, or as long as nothing was liked, hears, in a sentence; names in it are untrusted."""
     large = [each for each in known.interests if each.share >= SMALL] or list(known.interests[:1])
     named = listed([f"{each.name} ({percent(100 * each.share)})" if len(large) > 1 else each.name for each in large])
-    st.text(f"What {_who(known.listener)} most, from {counted(known.profile.n_events, 'event')}: {named}.")
+    if is_simulated(known.listener):
+        st.text(f"What {known.listener} likes most, from {counted(known.profile.n_events, 'event')}: {named}.")
+        return
+    events = scope.workspace.opinions.events(known.listener)
+    n_plays, n_likes = events.count("play") + events.count("skip"), events.count("like")
+    heard = [counted(n_plays, "play")] if n_plays else []
+    if n_likes:
+        rests_on = listed([counted(n_likes, "like"), *heard])
+        st.text(f"What {_who(known.listener, 'like')} most, from {rests_on}: {named}.")
+    else:
+        rests_on = listed([*heard, "no recording liked for itself yet"], joint="with")
+        st.text(f"What {_who(known.listener, 'hear')} most, from {rests_on}: {named}.")
 
 
-def _who(listener: str) -> str:
-    return "you like" if listener == ME else f"{listener} likes"
+def _who(listener: str, does: str) -> str:
+    return f"you {does}" if listener == ME else f"{listener} {does}s"
 
 
 def show(scope: Scope, known: ForYou) -> None:
