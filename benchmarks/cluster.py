@@ -72,23 +72,27 @@ def of_workers_s() -> float:
     return sum(s for pid, s in spent.items() if is_ours(pid)) if parents else float("nan")
 
 
-def timed(done: Iterator[bool], began: float) -> tuple[float, float, float]:
-    """Seconds until the first track; from then on tracks per second, and seconds of the workers' processors per track.
+def timed(done: Iterator[bool], began: float) -> tuple[float, float, float, float]:
+    """Seconds until the first track; from then on tracks per second, and processor seconds per track.
+
+    Processor seconds of the workers, and of this process, which asks.
 
     done : whether a track is done, of everything that comes
     """
     times: list[float] = []
     first_s = last_s = looked = 0.0
-    n_looked = 0
+    n_looked, asked_s = 0, time.process_time()
     for is_done in done:
         if not is_done:
             continue
         times.append(clock())
+        asked_s = time.process_time() if len(times) == 1 else asked_s
         if len(times) == 1 or times[-1] - looked > LOOK_EVERY_S:  # workers are gone when all is over
             last_s, looked, n_looked = of_workers_s(), times[-1], len(times)
             first_s = first_s if len(times) > 1 else last_s
     per_track_s = (last_s - first_s) / max(n_looked - 1, 1)
-    return times[0] - began, (len(times) - 1) / (times[-1] - times[0]), per_track_s
+    asking_s = (time.process_time() - asked_s) / max(len(times) - 1, 1)
+    return times[0] - began, (len(times) - 1) / (times[-1] - times[0]), per_track_s, asking_s
 
 
 def compare(
@@ -98,16 +102,17 @@ def compare(
     workers: list[int],
 ) -> None:
     """Print how fast it is here, and with so many workers beside one."""
-    print(f"{'':<12}{'start, s':>10}{'files/s':>10}{'times one':>11}{'CPU ms/file':>13}{'times one by it':>17}")
-    start_s, speed, _ = timed(map(is_done, here()), clock())
+    heads = f"{'':<12}{'start, s':>10}{'files/s':>10}{'times one':>11}"
+    print(f"{heads}{'CPU ms/file':>13}{'times one by it':>17}{'to ask, ms/file':>17}")
+    start_s, speed, *_ = timed(map(is_done, here()), clock())
     print(f"{'here':<12}{start_s:>10.1f}{speed:>10.1f}", flush=True)
     first: tuple[float, float] | None = None
     for n in workers:
-        start_s, speed, cpu_s = timed(map(is_done, on_cluster(n)), clock())
+        start_s, speed, cpu_s, asking_s = timed(map(is_done, on_cluster(n)), clock())
         first = first or (speed / n, cpu_s)
         by_cpu = n * first[1] / cpu_s if cpu_s else float("nan")
         words = f"{start_s:>10.1f}{speed:>10.1f}{speed / first[0]:>11.2f}{1000 * cpu_s:>13.1f}{by_cpu:>17.2f}"
-        print(f"{f'{n} worker(s)':<12}{words}", flush=True)
+        print(f"{f'{n} worker(s)':<12}{words}{1000 * asking_s:>17.1f}", flush=True)
 
 
 def main() -> None:

@@ -79,8 +79,15 @@ class Measuring(Trade[Files, Outcome]):
 
 
 def _facts(node: str) -> NodeFacts:
-    packages = {package: importlib.metadata.version(package) for package in PACKAGES}
+    packages = {package: _version(package) for package in PACKAGES}
     return NodeFacts(node, mess_core.__version__, packages, {WHAT: formulas()})
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # built in a way that leaves no word of it
+        return "unknown"
 
 
 class Measurer(CrewWorker):
