@@ -29,6 +29,7 @@ TIMES = (
     "first s",
     "query ms",
     "query 95 % ms",
+    "processor ms",
     "lookup ms",
     "NumPy ms",
     "PQ, four bits, ms",
