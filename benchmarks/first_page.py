@@ -29,7 +29,7 @@ GOAL_S = 1.0
 IDLE_S = 12.0  # after its start: the worker beside the server has by then imported what it works with
 STILL, TITLE = "[data-testid=stApp][data-test-script-state=notRunning]", "[data-testid=stMainBlockContainer] h1"
 PAGES = {  # by its address: what is there only once the page has said what it is for
-    "": "[data-testid=stDataFrame]",
+    "": "[data-testid=stMarkdownContainer] table",
     "Library": "[data-testid=stDataFrame]",
     "Listen": "[class*=st-key-example-]",
 }
