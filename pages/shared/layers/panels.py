@@ -108,7 +108,7 @@ def say_what_was_found(scope: Scope, found: Discovery | None, group: str, level:
     """The first words of the page: what this discovery says, and whatever changes how far to believe it."""
     if found is None:
         if (job := _asked(scope, group, level)) is not None:
-            jobs.wait_for(job, "What each layer tells is worked out, and is then shown here.")
+            jobs.wait_for(job, "What each layer tells is shown here as soon as it is worked out.")
             return
         n_tracks, n_embedded = scope.workspace.catalogue.n_tracks(scope.library), scope.n_embedded
         if resources.own_discovery(scope) is not None:
