@@ -127,6 +127,14 @@ class RowPlan:
         heard = [] if self.encoder is None else [f"by {self.encoder.title}"]
         return " ".join([self.model.title, *heard, *(["exchanged"] if self.is_shuffled else []), f"seed {self.seed}"])
 
+    @property
+    def words(self) -> str:
+        """What is run, for somebody who only waits for it: its settings and layers are the plan's."""
+        heard = "" if self.encoder is None else f" by what {self.encoder.id} hears"
+        layer = "" if self.encoder is None or self.encoder.layer is None else f" in layer {self.encoder.layer}"
+        exchanged = ", with the recordings exchanged" if self.is_shuffled else ""
+        return f"{self.model.name}{heard}{layer}{exchanged}, seed {self.seed}"
+
     def of(self, *what: str) -> str:
         """The name of its files: another one for another row, and for other data, `what`."""
         plain = json.dumps([asdict(self), *what], sort_keys=True, default=str)

@@ -94,7 +94,7 @@ def run_study(
     n_run, refused = 0, list[tuple[str, MessError]]()
     for number, (name, row) in enumerate(rows.items()):
         if on_row is not None:
-            on_row(number, len(rows), row.title)
+            on_row(number, len(rows), row.words)
         try:
             items = None if row.encoder is None else heard(row.encoder)
             if _is_there(paths, study, name, items):

@@ -97,9 +97,10 @@ def _what(workspace: Workspace, job: Job, request: Request | None, share: float 
     """What is in hand and how far it is; its library where that was not named before."""
     what = short(job.kind) if request is None else request.brief(workspace)
     library = _library(request)
+    done = what if share is None else f"{what} {int(100 * share)} %"
     if library and not _ready(workspace, request):
-        what = f"{library_words(library)}: {what}"
-    return f"{what} waits" if share is None else f"{what} {int(100 * share)} %"
+        done = f"{library_words(library)}: {done}"
+    return f"waiting for its turn: {done}" if share is None else done
 
 
 def _next(workspace: Workspace, in_hand: Request | None, to_come: Sequence[Request | None]) -> str:

@@ -100,7 +100,9 @@ class Request:
 
     def what_is_kept(self, workspace: Workspace, job: Job) -> str:
         """What a cancelled job leaves behind."""
-        return f"It was at: {job.message}. What is done is kept." if job.message else "What was done is kept."
+        return (
+            f"It was at: {job.message.rstrip('.')}. What is done is kept." if job.message else "What was done is kept."
+        )
 
     def left_s(self, workspace: Workspace, job: Job) -> float | None:
         """Seconds that a running job may still take, by how fast it was seen to go; None while that is a guess.

@@ -53,6 +53,7 @@ class StudyRequest(Request):
 
     kind: ClassVar[str] = "study"
     items: ClassVar[str] = "row"
+    items: ClassVar[str] = "row"
     is_milestone: ClassVar[bool] = False
 
     @classmethod
@@ -86,7 +87,7 @@ class StudyRequest(Request):
 
         def on_epoch(row: RowPlan, epoch: Epoch) -> None:
             task.on_pause()
-            task.progress(now, n_rows, f"{row.title}, epoch {epoch.number}")
+            task.progress(now, n_rows, f"{row.words}: pass {epoch.number} over the data")
 
         ran = run_study(plan, task.workspace, on_row, on_epoch)
         for title, error in ran.refused:

@@ -7,10 +7,17 @@ import pytest
 from mess_core.encoders.mel import MEL
 from mess_core.encoders.nano import NANO
 from mess_core.storage.jobs import Failure, new_owner
+from mess_core.study.examples import write_planted_plan
+from mess_core.work.add import AddRequest
+from mess_core.work.demo import DemoRequest
+from mess_core.work.evaluate import EvaluateRequest
 from mess_core.work.extract import ExtractRequest
+from mess_core.work.learn import LearnRequest
 from mess_core.work.map import MapRequest
 from mess_core.work.probe import ProbeRequest
 from mess_core.work.request import submit
+from mess_core.work.study import StudyRequest
+from mess_core.work.targets import TargetsRequest
 from pages.shared.app import frame
 from pages.shared.layers import panels
 from tests.pages.conftest import words
@@ -26,12 +33,12 @@ def seen(home, library) -> list[str]:
     return library
 
 
-def end(home, request, state: str = "done", *failures: Failure) -> None:
+def end(home, request, state: str = "done", *failures: Failure, message: str = "How it went.") -> None:
     job, owner = submit(home, request), new_owner()
     home.jobs.claim(owner, job_id=job.job_id)
     for failure in failures:
         home.jobs.fail_item(job.job_id, owner, failure)
-    home.jobs.finish(job.job_id, owner, state, "How it went.")
+    home.jobs.finish(job.job_id, owner, state, message)
 
 
 def links(at) -> list[str]:
@@ -103,7 +110,7 @@ def test_an_embedding_that_left_something_out_is_no_good_news(launch, home, seen
     end(home, ExtractRequest("music", MEL.id), "done", Failure("a", "It is gone.", "python -m mess_core add FOLDER"))
     launch(LISTEN, library="music")
     at = launch(library="music")
-    assert links(at) == [] and r"Embedding music \(4 tracks\) with Log\-mel is done" in words(at)
+    assert links(at) == [] and "with Log-mel: done, but 1 file could not be used" in words(at).replace("\\", "")
     table = at.sidebar.dataframe[0].value
     assert list(table["what to do"]) == ["Add a folder on the Library page"]
 
@@ -114,6 +121,50 @@ def test_what_failed_is_in_the_line_and_on_every_page(launch, home, seen):
         at = launch(page, library="music")
         said = [caption.value.replace("\\", "") for caption in at.sidebar.caption]
         assert any("Drawing the map of music with MESS-nano failed" in line for line in said)
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled", "done"])
+def test_how_every_kind_of_work_ended_is_a_sentence(launch, home, seen, state, tmp_path):
+    """In the line and in Details; of the others it says that they are notices."""
+    path = write_planted_plan(home.paths, "music", [MEL.id], MEL.id)
+    requests = [
+        DemoRequest(MEL.id), ExtractRequest("music", MEL.id), TargetsRequest("music"), ProbeRequest("music", MEL.id),
+        EvaluateRequest("music", MEL.id, "similarity"), MapRequest("music", MEL.id),
+        LearnRequest("music", MEL.id, "works"), StudyRequest(path),
+    ]  # fmt: skip
+    for number, request in enumerate(requests):
+        end(home, request, state, *[Failure(f"one {number}", "It is gone.", "")] * (state == "done"))
+    at = launch(library="music")
+    said = words(at).replace("\\", "")
+    assert "Log-mel is done" not in said and f"{len(requests) - 1} more notices in Details" in said
+    n_left_out = {request.kind: f"1 {request.items} could not be used" for request in requests}
+    for request in requests[-3:]:  # as many as are shown one by one
+        name = request.words(home)
+        assert name[0].isupper() and not name.endswith(".")
+        assert {
+            "failed": f"{name} failed", "cancelled": f"{name} was cancelled",
+            "done": f"{name}: done, but {n_left_out[request.kind]}",
+        }[state] in said  # fmt: skip
+
+
+def test_that_a_folder_was_added_is_told_until_its_library_is_looked_at(launch, home, seen, tmp_path):
+    """For a minute on every page; then only where another library is looked at."""
+    end(home, AddRequest(tmp_path, "music"), "done", message="4 of 4 files registered.")
+    assert "4 tracks added to music" in words(launch(library="music"))
+    with home.database.transaction() as connection:
+        connection.execute("UPDATE jobs SET finished_at = finished_at - 90")
+    assert "4 tracks added to music" in words(launch(library="all")), "nobody has looked"
+    assert "4 tracks added to music" not in words(launch(library="music"))
+    assert "4 tracks added to music" not in words(launch(library="all")), "it has been seen"
+
+
+def test_a_folder_that_left_something_out_is_told_until_somebody_has_read_it(launch, home, seen, tmp_path):
+    failure = Failure("a.wav", "It is damaged.", "")
+    end(home, AddRequest(tmp_path, "music"), "done", failure, message="4 of 5 files registered.")
+    with home.database.transaction() as connection:
+        connection.execute("UPDATE jobs SET finished_at = finished_at - 90")
+    launch(library="music")
+    assert "4 tracks added to music" in words(launch(library="music"))
 
 
 def test_a_job_that_begins_while_the_page_is_drawn_is_not_said_to_wait(launch, home, seen, monkeypatch):

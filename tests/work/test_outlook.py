@@ -90,7 +90,7 @@ def test_another_library_is_named(home, ids):
 
 def test_what_waits_is_said_to_wait(home, ids):
     submit(home, ExtractRequest("music", LIKE_THIS))
-    assert told(home).line == "music: embedding for “Like this” waits" and told(home).share is None
+    assert told(home).line == "waiting for its turn: music: embedding for “Like this”" and told(home).share is None
     assert told(home).left_s is None
 
 
@@ -102,7 +102,7 @@ def test_a_query_that_goes_between_does_not_take_the_line(home, ids):
 
 def test_a_job_of_a_newer_mess_is_named_by_its_kind(home):
     home.jobs.submit("dream", {})
-    assert told(home).line == "dream waits"
+    assert told(home).line == "waiting for its turn: dream"
 
 
 def test_one_time_is_of_all_that_is_to_come_where_that_is_known(home, ids):

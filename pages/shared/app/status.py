@@ -29,6 +29,7 @@ from pages.shared.app.cures import cure
 from pages.shared.app.table import show_table
 
 NO_WORKER_AFTER_S = 45.0  # on a busy machine a worker takes its time to start
+ADDED_TOLD_S = 60.0  # that all of a folder was added; who looks at its library then sees it there
 MOST_WAITING = 2  # shown one by one; the others are folded
 MOST_ENDED = 3
 DEFECT = "A defect in MESS"
@@ -50,6 +51,17 @@ def look(title: str) -> None:
         for job in _news():
             if RESULTS[job.kind][0] == title and job.arguments.get("library") == frame.library():
                 resources.workspace().jobs.dismiss(job.job_id)
+        for job in resources.workspace().jobs.outcomes([AddRequest.kind]):
+            if _has_been_seen(job):
+                resources.workspace().jobs.dismiss(job.job_id)
+
+
+def _has_been_seen(job: Job) -> bool:
+    """Whether a folder was added without a fault, a while ago, to the library that is looked at."""
+    if not AddRequest.n_added(job) or job.arguments.get("library") != frame.library() or job.finished_at is None:
+        return False
+    is_all = ONLY_MIDI not in job.message and not resources.workspace().jobs.failures(job.job_id)
+    return is_all and time.time() - job.finished_at > ADDED_TOLD_S
 
 
 def show() -> None:
@@ -88,7 +100,7 @@ def _draw(active: Sequence[Job]) -> None:
         for job in _one_a_page(news):
             _link_to_result(job)
         if ends:
-            others = f", and {len(ends) - 1} more" if len(ends) > 1 else ""
+            others = f" · {counted(len(ends) - 1, 'more notice')} in Details" if len(ends) > 1 else ""
             st.caption(f":material/info: {frame.plain(_shortly(ends))}{others}")
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
             st.caption(_time_left(told), width="content")
@@ -225,7 +237,16 @@ def _end(job: Job) -> _End:
         is_silent = job.state == "done" and ONLY_MIDI in message and not failures
         how = "found nothing to play" if is_silent else "failed"
         return _End(f"{jobs.name_of(job)} {how}: nothing was added", lines, failures)
-    return _End(f"{jobs.name_of(job)} {'failed' if job.state == 'failed' else 'is done'}", lines, failures)
+    if job.state == "failed":
+        return _End(f"{jobs.name_of(job)} failed", lines, failures)
+    but = f", but {counted(len(failures), _items(job))} could not be used" if failures else ""
+    return _End(f"{jobs.name_of(job)}: done{but}", lines, failures)
+
+
+def _items(job: Job) -> str:
+    """What one of the things is called that a job works on."""
+    request = jobs.request_of(job)
+    return "file" if request is None else request.items
 
 
 def _show_end(end: _End, same: Sequence[Job]) -> None:
@@ -239,8 +260,7 @@ def _show_end(end: _End, same: Sequence[Job]) -> None:
         for line in end.lines:
             st.text(line)
         if end.failures:
-            items = "file" if request is None else request.items
-            with st.expander(f"{counted(len(end.failures), items)} could not be used"):
+            with st.expander(f"{counted(len(end.failures), _items(job))} could not be used"):
                 _show_failures(end.failures)
         with st.container(horizontal=True):
             if AddRequest.n_added(job) and job.arguments["library"] != frame.library():
