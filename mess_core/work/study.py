@@ -53,7 +53,6 @@ class StudyRequest(Request):
 
     kind: ClassVar[str] = "study"
     items: ClassVar[str] = "row"
-    items: ClassVar[str] = "row"
     is_milestone: ClassVar[bool] = False
 
     @classmethod
