@@ -343,6 +343,32 @@ def test_library_adds_a_folder_and_names_what_failed(launch, home, write_wav):
     assert any("bad.wav" in str(value) for frame in at.dataframe for value in frame.value.to_numpy().ravel())
 
 
+@pytest.mark.slow
+def test_a_folder_that_was_added_is_said_on_the_spot_with_the_way_to_its_library(launch, library, home, write_wav):
+    """The field is empty again; another library is not chosen in the visitor's place, but by one click."""
+    folder = write_wav("good", folder="another").parent
+    at = launch("pages/1_Library.py", library="music")
+    at.text_input[0].set_value(str(folder))
+    at.button(key="FormSubmitter:add-folder-Add").click().run()
+    assert not at.exception and at.text_input[0].value == ""
+    assert "is added to the library “another”" in words(at) and "look at added" not in [b.key for b in at.button]
+    work(home)
+    at.run()
+    assert "1 track added to the library “another”" in words(at) and at.selectbox(key="library").value == "music"
+    at.button(key="look at added").click().run()
+    assert at.selectbox(key="library").value == "another" and "another" in at.query_params["library"]
+    assert "look at added" not in [button.key for button in at.button] and not at.exception
+
+
+def test_a_folder_that_was_refused_stays_in_its_field(launch, home, write_wav):
+    at = launch("pages/1_Library.py")
+    at.text_input[0].set_value(str(write_wav("a").parent))
+    at.text_input[1].set_value("all")
+    at.button(key="FormSubmitter:add-folder-Add").click().run()
+    assert "cannot be called 'all'" in words(at)
+    assert at.text_input[0].value.endswith("music") and at.text_input[1].value == "all"
+
+
 def test_a_folder_that_is_not_there_gets_one_sentence(launch, home):
     at = launch("pages/1_Library.py")
     at.text_input[0].set_value("/no/such/folder")

@@ -24,7 +24,7 @@ from mess_core.work.demo import DemoRequest
 from mess_core.work.download import DownloadRequest
 from mess_core.work.extract import ExtractRequest
 from mess_core.work.fetch import FetchRequest
-from mess_core.work.request import submit
+from mess_core.work.request import short, submit
 from mess_core.workspace.scope import Scope, scope_of
 from mess_core.workspace.workspace import DEMO
 from pages.shared.app import frame, jobs, resources, state
@@ -39,6 +39,7 @@ ADDING = tuple(request.kind for request in (DemoRequest, FetchRequest, AddReques
 MOST_SHOWN = 1000  # rows of a table: more than anybody reads, few enough to come at once
 N_EDITS = "number of edits"
 REFUSED = "why a folder was not added"
+ADDED, N_ADDED = "job of the folder that was added last", "number of folders that were added"
 LONGEST_NAME = 60  # characters of a library's name
 
 
@@ -101,8 +102,16 @@ def add_music(encoder_id: str) -> None:
     folder, demo = st.columns([3, 1], gap="large", vertical_alignment="bottom")
     with folder, st.form("add-folder", border=False):
         path, name = st.columns([3, 1])
-        chosen = path.text_input("Folder or file on this machine", placeholder="~/Music/Chopin")
-        library = name.text_input("Library", placeholder="its name", help="Leave empty for the folder's own name.")
+        n_added = st.session_state.get(N_ADDED, 0)  # in the keys: what was taken empties the fields, what was not stays
+        chosen = path.text_input(
+            "Folder or file on this machine", placeholder="~/Music/Chopin", key=f"folder to add {n_added}"
+        )
+        library = name.text_input(
+            "Library",
+            placeholder="its name",
+            help="Leave empty for the folder's own name.",
+            key=f"its library {n_added}",
+        )
         renders = st.checkbox(
             "Play what has only MIDI", help="Of a collection of performances without recordings, with our synthesiser."
         )
@@ -110,6 +119,8 @@ def add_music(encoder_id: str) -> None:
             _add(chosen.strip(), library, then, renders=renders)
         if REFUSED in st.session_state:  # until the next try: the page may run again by itself
             frame.notice("That did not work", *st.session_state[REFUSED])
+    with folder:
+        added = _say_what_was_added(names)
     with demo:
         is_made = DEMO in names or any(job.kind == "demo" for job in workspace.jobs.active())
         if not is_made and st.button("Make the demo library", width="stretch"):
@@ -120,7 +131,7 @@ def add_music(encoder_id: str) -> None:
         "format of audio and film; SMD, MAESTRO, ASAP, Vienna 4×22 and folders with a table are recognised."
     )
     adding = next((job for job in workspace.jobs.active() if job.kind in ADDING and job.state == "running"), None)
-    if adding is not None:
+    if adding is not None and adding.job_id != added:
         name = jobs.name_of(adding)
         jobs.follow(lambda: name, adding)
     with st.expander("Upload a file instead"):
@@ -148,11 +159,40 @@ def _add(chosen: str, library: str, then: str, *, renders: bool) -> None:
                 f"The name of a library has at most {LONGEST_NAME} characters; this one has {len(library.strip()):,}."
             )
         name = library.strip() or library_name(target)[:LONGEST_NAME].strip()
-        submit(resources.workspace(), AddRequest(target, name, then, renders=renders))
+        job = submit(resources.workspace(), AddRequest(target, name, then, renders=renders))
     except MessError as error:
         st.session_state[REFUSED] = (error.message, error.hint)
     else:
+        st.session_state[ADDED] = job.job_id
+        st.session_state[N_ADDED] = st.session_state.get(N_ADDED, 0) + 1
         st.rerun()
+
+
+def _say_what_was_added(libraries: Sequence[str]) -> int | None:
+    """What becomes of the folder that was added last on this visit, and the way to its library; the id of its job.
+
+    Another library is not chosen in the visitor's place: all pages would look elsewhere while one of them is read.
+    """
+    if (job_id := st.session_state.get(ADDED)) is None:
+        return None
+    try:
+        job = resources.workspace().jobs.get(job_id)
+    except MessError:  # another data folder lies in the place of the one that knew it
+        return None
+    library, n_tracks = str(job.arguments["library"]), AddRequest.n_added(job)
+    if job.state in ("queued", "running"):
+        jobs.wait_for(job, f"What is in {short(job.arguments['path'])} is added to the library “{short(library)}”.")
+    elif n_tracks:
+        added = f"{counted(n_tracks, 'track')} added to the library “{short(library)}”"
+        st.markdown(f":material/check: **{frame.plain(added)}**")
+    elif job.state != "cancelled":  # by the visitor: the sidebar says so
+        frame.notice("Nothing was added", job.message, job.hint)
+    if library in libraries and library != frame.library():
+        st.button(
+            frame.plain(f"Look at “{short(library)}”"), key="look at added", on_click=state.choose,
+            args=("library", library),
+        )  # fmt: skip
+    return int(job_id)
 
 
 def _offer_collection(then: str) -> None:
