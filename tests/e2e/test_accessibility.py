@@ -82,7 +82,7 @@ def app(serve: Callable, tmp_path_factory: pytest.TempPathFactory):
 
 
 def example_is_there(page: Page) -> None:
-    expect(page.locator(".st-key-example-instrument").get_by_text("hear one")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(".st-key-example-instrument").get_by_text("hear them")).to_be_visible(timeout=PATIENCE_MS)
 
 
 def neighbours_are_there(page: Page) -> None:
