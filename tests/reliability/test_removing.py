@@ -88,8 +88,8 @@ def test_removed_while_it_is_measured(library: Workspace, monkeypatch: pytest.Mo
     gone = home.catalogue.track_ids("music")[0]
     real = home.measurements.missing
 
-    def missing(track_ids):
-        todo = real(track_ids)
+    def missing(track_ids, *others_see):
+        todo = real(track_ids, *others_see)
         Workspace(home.paths.root).forget_tracks([gone])
         return todo
 
