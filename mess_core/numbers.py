@@ -63,7 +63,7 @@ def whole_parts(parts: Sequence[float], total: int) -> list[int]:
     """
     found = [int(part) for part in parts]
     order = sorted(range(len(parts)), key=lambda number: (found[number] - parts[number], number))
-    for number in order[: total - sum(found)] if parts else []:
+    for number in order[: total - sum(found)]:
         found[number] += 1
     return found
 

@@ -37,6 +37,7 @@ from pages.shared.layers import figures as layer_figures
 from pages.shared.listen import panels as listen
 from pages.shared.listen.aspects import NOT
 from pages.shared.widgets import pickers
+from pages.shared.widgets.removal import OPENED
 from tests.conftest import work
 from tests.pages.conftest import figures, words
 from tests.planted import discover, plant_heard_library, plant_tags
@@ -416,6 +417,8 @@ def test_removing_a_library_needs_two_clicks_and_touches_no_music(launch, librar
     at = launch("pages/1_Library.py", library="music")
     path = home.catalogue.audio_path(library[0])
     at.selectbox(key="library").set_value("music").run()
+    at.session_state[OPENED] = True
+    at.run()
     at.button(key="remove-library").click().run()
     assert not at.exception and home.catalogue.libraries() == [] and path.exists()
 

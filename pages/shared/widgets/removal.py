@@ -9,13 +9,18 @@ from mess_core.words import counted, listed
 from mess_core.workspace.workspace import DEMO
 from pages.shared.app import frame, resources
 
+OPENED = "removal of a library"
+
 
 def offer_to_remove(library: str, label: str) -> None:
     """A click says what is forgotten and what is seen no more; only a second one removes it."""
+    place = st.popover(label, key=OPENED, on_change="rerun")
+    if not place.open:  # what rests on a large library takes a while to find out, and few remove one
+        return
     workspace = resources.workspace()
     n_tracks = counted(workspace.catalogue.n_tracks(library), "track")
     resting = what_rests_on(workspace, library)
-    with st.popover(label):
+    with place:
         if library == DEMO:
             st.write(
                 f"Its {n_tracks} with their embeddings and measurements are forgotten, and the recordings, which MESS "
